@@ -1,0 +1,50 @@
+# Everything runs in .venv, which the first target makes.
+#
+#   make demo PIP_ARGS="--extra-index-url URL"    passes options to pip
+#   make demo PYTHON=python3.12                   chooses the interpreter (3.11 or 3.12)
+
+PYTHON ?= python3
+PIP_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_READY := $(VENV)/.run-ready
+TEST_READY := $(VENV)/.test-ready
+PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) --constraint constraints.txt
+
+.PHONY: demo serve test lint format clean
+
+demo: $(RUN_READY)
+	$(BIN)/trimaran demo $(FILES)
+
+serve: $(RUN_READY)
+	$(BIN)/trimaran serve
+
+test: $(TEST_READY)
+	$(BIN)/python -m pytest
+
+lint: $(TEST_READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(TEST_READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .trimaran .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+	    { echo "error: $(PYTHON) is not Python 3.11 or 3.12; name one with PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+
+$(RUN_READY): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[export,serve]'
+	touch $@
+
+$(TEST_READY): $(RUN_READY)
+	$(PIP) --editable '.[export,serve,test,lint]'
+	touch $@
