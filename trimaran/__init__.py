@@ -1,0 +1,1 @@
+"""The deck: the nouns that every package shares, and the command."""

@@ -1,0 +1,93 @@
+"""The one table of element types: Triton, NumPy, torch and ONNX.
+
+Sources: Triton's `model_config.proto` (`DataType`), the KServe v2 protocol's type names, and
+ONNX's `TensorProto.DataType`. Torch's types are named, not imported, so that reading a
+configuration does not load torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["DTYPES", "DType", "by_config", "by_numpy", "by_onnx", "by_torch", "by_triton"]
+
+
+@dataclass(frozen=True)
+class DType:
+    """One element type under its four names; `None` where a library has no such type."""
+
+    triton: str
+    """The KServe v2 name, as in requests: `FP32`."""
+    numpy: np.dtype | None
+    """`numpy.dtype`; `object` (of `bytes`) for BYTES."""
+    torch: str | None
+    """The attribute of the `torch` module: `float32`."""
+    onnx: int
+    """The number in `onnx.TensorProto.DataType`."""
+
+    @property
+    def config(self) -> str:
+        """The name in `config.pbtxt`: `TYPE_FP32`."""
+        return "TYPE_STRING" if self.triton == "BYTES" else f"TYPE_{self.triton}"
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether values are compared with a tolerance rather than exactly."""
+        return self.triton in {"FP16", "FP32", "FP64", "BF16"}
+
+
+def _numpy(name: str) -> np.dtype:
+    return np.dtype(name)
+
+
+DTYPES: tuple[DType, ...] = (
+    DType("BOOL", _numpy("bool"), "bool", 9),
+    DType("UINT8", _numpy("uint8"), "uint8", 2),
+    DType("UINT16", _numpy("uint16"), "uint16", 4),
+    DType("UINT32", _numpy("uint32"), "uint32", 12),
+    DType("UINT64", _numpy("uint64"), "uint64", 13),
+    DType("INT8", _numpy("int8"), "int8", 3),
+    DType("INT16", _numpy("int16"), "int16", 5),
+    DType("INT32", _numpy("int32"), "int32", 6),
+    DType("INT64", _numpy("int64"), "int64", 7),
+    DType("FP16", _numpy("float16"), "float16", 10),
+    DType("FP32", _numpy("float32"), "float32", 1),
+    DType("FP64", _numpy("float64"), "float64", 11),
+    DType("BF16", None, "bfloat16", 16),
+    DType("BYTES", _numpy("object"), None, 8),
+)
+
+_BY_TRITON = {dtype.triton: dtype for dtype in DTYPES}
+_BY_CONFIG = {dtype.config: dtype for dtype in DTYPES}
+_BY_NUMPY = {dtype.numpy: dtype for dtype in DTYPES if dtype.numpy is not None}
+_BY_TORCH = {dtype.torch: dtype for dtype in DTYPES if dtype.torch is not None}
+_BY_ONNX = {dtype.onnx: dtype for dtype in DTYPES}
+
+
+def by_triton(name: str) -> DType:
+    """The type that a request names, such as `FP32`. Raises `KeyError`."""
+    return _BY_TRITON[name]
+
+
+def by_config(name: str) -> DType:
+    """The type that a configuration names, such as `TYPE_FP32`. Raises `KeyError`."""
+    return _BY_CONFIG[name]
+
+
+def by_numpy(dtype: np.dtype) -> DType:
+    """The type of a NumPy array; text and bytes of any length are BYTES. Raises `KeyError`."""
+    if dtype.kind in "SU":
+        return _BY_TRITON["BYTES"]
+    return _BY_NUMPY[dtype]
+
+
+def by_torch(dtype: object) -> DType:
+    """The type of a torch tensor, given its `torch.dtype`. Raises `KeyError`."""
+    return _BY_TORCH[str(dtype).removeprefix("torch.")]
+
+
+def by_onnx(number: int) -> DType:
+    """The type of an ONNX value, by its `TensorProto.DataType`. Raises `KeyError`."""
+    return _BY_ONNX[number]

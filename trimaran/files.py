@@ -1,0 +1,89 @@
+"""Files and directories that appear whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["exclusive_lock", "flush_tree", "scratch_directory", "sha256_of", "write_text"]
+
+_LOCK_NAME = ".lock"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one rename, so that a reader sees the old or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush_tree(root: Path) -> None:
+    """Force every file below `root` to the disk, so that a rename never outruns its content."""
+    for path in (root, *root.rglob("*")):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold an advisory lock on `path`; waits for another process, and ends with this one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def scratch_directory(parent: Path) -> Iterator[Path]:
+    """A fresh directory below `parent`, removed at the end.
+
+    What a killed process left there is removed too: each directory is locked by its owner, and a
+    lock that can be had has no owner.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(parent / _LOCK_NAME):
+        _remove_abandoned(parent)
+        own = Path(tempfile.mkdtemp(dir=parent))
+        own.chmod(0o755)
+        lock = (own / _LOCK_NAME).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        content = own / "content"
+        content.mkdir()
+        yield content
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+        lock.close()
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for entry in parent.iterdir():
+        if not entry.is_dir():
+            continue
+        with suppress(OSError), (entry / _LOCK_NAME).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(entry, ignore_errors=True)

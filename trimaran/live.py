@@ -1,0 +1,127 @@
+"""What is live, as pure functions: live configurations, and which versions they need.
+
+A live configuration is the one that people write plus a `version_policy`; an ensemble's also
+pins its steps, and remembers in a parameter the releases that were live before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from trimaran.config import ModelConfig
+
+__all__ = [
+    "LiveRelease",
+    "keep_generation",
+    "live_release",
+    "live_versions",
+    "needed_versions",
+    "pinned_versions",
+    "render_candidate",
+    "render_ensemble",
+    "render_step",
+    "with_generation",
+]
+
+_HISTORY = "trimaran_previous_releases"
+_GENERATION = "trimaran_generation"
+_REMEMBERED = 20
+
+
+@dataclass(frozen=True)
+class LiveRelease:
+    """The release that an ensemble serves, and those before it, the latest last."""
+
+    number: int
+    history: tuple[int, ...] = ()
+
+    def followed_by(self, number: int) -> LiveRelease:
+        """What is live after `number` was deployed; deploying the live one changes nothing."""
+        if number == self.number:
+            return self
+        return LiveRelease(number, (*self.history, self.number)[-_REMEMBERED:])
+
+    def rolled_back(self) -> LiveRelease | None:
+        """What is live after a roll back, or `None` if nothing was live before."""
+        if not self.history:
+            return None
+        return LiveRelease(self.history[-1], self.history[:-1])
+
+
+def live_versions(config: ModelConfig | None) -> tuple[int, ...]:
+    """The versions that a live configuration names, sorted; none without a policy."""
+    if config is None:
+        return ()
+    return tuple(sorted(config.version_policy.specific.versions))
+
+
+def live_release(config: ModelConfig | None) -> LiveRelease | None:
+    """The release that an ensemble's live configuration serves."""
+    versions = live_versions(config)
+    if config is None or len(versions) != 1:
+        return None
+    history = config.parameters[_HISTORY].string_value if _HISTORY in config.parameters else ""
+    return LiveRelease(versions[0], tuple(int(item) for item in history.split(",") if item))
+
+
+def pinned_versions(config: ModelConfig) -> dict[str, int]:
+    """The step versions that an ensemble's live configuration pins, by model."""
+    return {step.model_name: step.model_version for step in config.ensemble_scheduling.step}
+
+
+def render_step(config: ModelConfig, versions: Iterable[int]) -> ModelConfig:
+    """`config` serving exactly `versions`."""
+    live = _copy(config)
+    live.version_policy.Clear()
+    live.version_policy.specific.versions.extend(sorted(set(versions)))
+    return live
+
+
+def render_ensemble(
+    config: ModelConfig, pins: Mapping[str, int], release: LiveRelease
+) -> ModelConfig:
+    """An ensemble's `config` serving `release` with its steps pinned to `pins`."""
+    live = render_step(config, [release.number])
+    for step in live.ensemble_scheduling.step:
+        step.model_version = pins[step.model_name]
+    if release.history:
+        live.parameters[_HISTORY].string_value = ",".join(map(str, release.history))
+    return live
+
+
+def render_candidate(config: ModelConfig, pins: Mapping[str, int], name: str) -> ModelConfig:
+    """An ensemble's `config` under another name and as version 1, its steps pinned to `pins`."""
+    candidate = render_ensemble(config, pins, LiveRelease(1))
+    candidate.name = name
+    return candidate
+
+
+def with_generation(config: ModelConfig, previous: ModelConfig | None) -> ModelConfig:
+    """`config` one generation after `previous`, which makes Triton reload an unchanged model."""
+    fresh = _copy(config)
+    count = 0
+    if previous is not None and _GENERATION in previous.parameters:
+        count = int(previous.parameters[_GENERATION].string_value)
+    fresh.parameters[_GENERATION].string_value = str(count + 1)
+    return fresh
+
+
+def keep_generation(config: ModelConfig, previous: ModelConfig | None) -> ModelConfig:
+    """`config` in the generation of `previous`, so that only a real change reloads the model."""
+    kept = _copy(config)
+    kept.parameters.pop(_GENERATION, None)
+    if previous is not None and _GENERATION in previous.parameters:
+        kept.parameters[_GENERATION].CopyFrom(previous.parameters[_GENERATION])
+    return kept
+
+
+def needed_versions(model: str, pins_by_release: Iterable[Mapping[str, int]]) -> tuple[int, ...]:
+    """The versions of `model` that any of the releases pins, sorted."""
+    return tuple(sorted({pins[model] for pins in pins_by_release if model in pins}))
+
+
+def _copy(config: ModelConfig) -> ModelConfig:
+    copy = ModelConfig()
+    copy.CopyFrom(config)
+    return copy
