@@ -1,0 +1,141 @@
+"""ONNX through torch's dynamo exporter: one file, dynamic batch, no paths of this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from exporters.exporter import Exporter, ExportError, one_sentence, quiet
+from exporters.parity import Arrays, Run
+from exporters.spec import Interface, ModelSpec, PositionalModule
+from trimaran import target
+
+__all__ = ["OnnxExporter"]
+
+_BATCH = "batch"
+
+
+class OnnxExporter(Exporter):
+    """`model.onnx` for Triton's `onnxruntime` backend."""
+
+    format = "onnx"
+    backend = "onnxruntime"
+    file_name = "model.onnx"
+    libraries = ("torch", "onnx", "onnxscript", "onnxruntime")
+
+    def captures(self, spec: ModelSpec, path: Path) -> Iterator[str]:
+        """One way: `torch.export` with the batch axis declared dynamic."""
+        try:
+            with quiet(), _silenced("torch.onnx"):
+                program = torch.onnx.export(
+                    PositionalModule(spec.module, spec.output_names),
+                    tuple(spec.example_inputs.values()),
+                    dynamo=True,
+                    input_names=list(spec.example_inputs),
+                    output_names=list(spec.output_names),
+                    dynamic_shapes={"inputs": _dynamic_shapes(spec)},
+                    external_data=False,
+                    opset_version=target.ONNX_OPSET,
+                    verbose=False,
+                )
+        except Exception as error:
+            raise ExportError(
+                f"model {spec.name} cannot be exported to ONNX: {one_sentence(error)}"
+            ) from error
+        if program is None:
+            raise ExportError(f"model {spec.name} cannot be exported to ONNX: torch gave nothing")
+        model = program.model_proto
+        _strip_debug_data(model)
+        _require_dynamic_batch(spec.name, model)
+        onnx.checker.check_model(model)
+        path.write_bytes(model.SerializeToString(deterministic=True))
+        yield "dynamo"
+
+    def load(self, path: Path, interface: Interface) -> Run:
+        """ONNX Runtime on the CPU."""
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        names = [spec.name for spec in interface.outputs]
+
+        def run(inputs: Arrays) -> Arrays:
+            feed = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+            return dict(zip(names, session.run(names, feed), strict=True))
+
+        return run
+
+    def target(self, path: Path) -> Mapping[str, str | int]:
+        """Opset and IR version, held against what the target container reads."""
+        model = onnx.load(path)
+        opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+        if opset > target.ONNX_OPSET or model.ir_version > target.ONNX_IR_VERSION:
+            raise ExportError(
+                f"the ONNX file has opset {opset} and IR {model.ir_version}; container "
+                f"{target.CONTAINER} is served opset {target.ONNX_OPSET} and IR "
+                f"{target.ONNX_IR_VERSION} at most"
+            )
+        return {"container": target.CONTAINER, "opset": opset, "ir_version": model.ir_version}
+
+
+def _dynamic_shapes(spec: ModelSpec) -> tuple[dict[int, Any], ...]:
+    dims: dict[str, Any] = {_BATCH: torch.export.Dim(_BATCH, min=1)}
+    shapes = []
+    for name in spec.example_inputs:
+        shape = {0: dims[_BATCH]}
+        for axis, item in spec.axes.get(name, {}).items():
+            if item.name not in dims:
+                dims[item.name] = torch.export.Dim(item.name, min=item.least, max=item.most)
+            shape[axis] = dims[item.name]
+        shapes.append(shape)
+    return tuple(shapes)
+
+
+def _strip_debug_data(model: onnx.ModelProto) -> None:
+    """Remove stack traces and source paths, which say where the export was made."""
+    model.ClearField("metadata_props")
+    model.ClearField("doc_string")
+    graphs: list[Any] = [model.graph, *model.functions]
+    while graphs:
+        graph = graphs.pop()
+        items = [graph, *graph.node, *graph.value_info]
+        if isinstance(graph, onnx.GraphProto):
+            items += [*graph.input, *graph.output, *graph.initializer]
+        for item in items:
+            item.ClearField("metadata_props")
+            item.ClearField("doc_string")
+        for node in graph.node:
+            for attribute in node.attribute:
+                graphs += [attribute.g] if attribute.HasField("g") else []
+                graphs += attribute.graphs
+
+
+def _require_dynamic_batch(name: str, model: onnx.ModelProto) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        shape = value.type.tensor_type.shape
+        if not shape.dim or not shape.dim[0].dim_param:
+            fixed = shape.dim[0].dim_value if shape.dim else "missing"
+            raise ExportError(
+                f"model {name} cannot be exported to ONNX: the batch axis of {value.name!r} came "
+                f"out as {fixed}; do not compute with a fixed batch size in forward"
+            )
+
+
+class _silenced:  # noqa: N801 - reads as a verb in a with statement
+    """Keep a logger below errors inside a with block."""
+
+    def __init__(self, name: str) -> None:
+        self.logger = logging.getLogger(name)
+
+    def __enter__(self) -> None:
+        self.level = self.logger.level
+        self.logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.setLevel(self.level)
