@@ -1,0 +1,74 @@
+"""The image ensemble: encoded photographs in, the most probable labels out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ensembles.image_preprocess.decoding import ImageSettings
+from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
+from trimaran.errors import TrimaranError
+
+__all__ = ["image_classifier"]
+
+_HERE = Path(__file__).parent
+_MAX_MEGAPIXELS = "64"
+
+
+def image_classifier(
+    classifier: str,
+    labels: Sequence[str],
+    settings: ImageSettings,
+    *,
+    name: str = "image_classifier",
+    input_name: str = "image",
+    output_name: str = "logits",
+    top: int = 5,
+    max_batch_size: int = 32,
+) -> Pipeline:
+    """Preprocessing, `classifier`, and labels, tied into one ensemble.
+
+    `classifier` takes float32 `[batch, 3, size, size]` under `input_name` and gives float32 logits
+    `[batch, classes]` under `output_name`; `labels` names the classes in order. The ensemble takes
+    `IMAGE`, BYTES `[1]`: a JPEG, PNG or WebP file, as it is or in base64. It answers `LABEL`, BYTES
+    `[top]`, and `PROBABILITY`, FP32 `[top]`, best first.
+    """
+    if not 0 < top <= len(labels):
+        raise TrimaranError(f"top is {top}; with {len(labels)} labels it lies between 1 and that")
+    image = tensor("IMAGE", "BYTES", 1)
+    answers = [tensor("LABEL", "BYTES", top), tensor("PROBABILITY", "FP32", top)]
+    preprocess = PythonModel(
+        name="image_preprocess",
+        inputs=[image],
+        outputs=[tensor("PIXELS", "FP32", 3, settings.size, settings.size)],
+        sources=[_HERE / "image_preprocess" / file for file in ("model.py", "decoding.py")],
+        files={"preprocess.json": json.dumps(asdict(settings), indent=2).encode()},
+        parameters={"max_megapixels": _MAX_MEGAPIXELS},
+        max_batch_size=max_batch_size,
+    )
+    postprocess = PythonModel(
+        name="image_labels",
+        inputs=[tensor("LOGITS", "FP32", len(labels))],
+        outputs=answers,
+        sources=[_HERE / "image_labels" / file for file in ("model.py", "ranking.py")],
+        files={"labels.txt": "".join(f"{label}\n" for label in labels).encode()},
+        max_batch_size=max_batch_size,
+    )
+    ensemble = Ensemble(
+        name=name,
+        inputs=[image],
+        outputs=answers,
+        steps=[
+            Step(preprocess.name, {"IMAGE": "IMAGE"}, {"PIXELS": "pixels"}),
+            Step(classifier, {input_name: "pixels"}, {output_name: "logits"}),
+            Step(
+                postprocess.name,
+                {"LOGITS": "logits"},
+                {"LABEL": "LABEL", "PROBABILITY": "PROBABILITY"},
+            ),
+        ],
+        max_batch_size=max_batch_size,
+    )
+    return Pipeline(ensemble, [preprocess, postprocess])

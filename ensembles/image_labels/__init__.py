@@ -1,0 +1,1 @@
+"""The Python-backend model that turns logits into labels and probabilities."""

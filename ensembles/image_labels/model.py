@@ -1,0 +1,46 @@
+"""Triton's side of labelling: `LOGITS` FP32 `[classes]` to `LABEL` and `PROBABILITY`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from ranking import rank
+
+
+class TritonPythonModel:
+    """One instance of one version; the class names lie in that version's `labels.txt`."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read the labels. Raises `TritonModelException` if there is not one for each class."""
+        config = json.loads(args["model_config"])
+        directory = Path(args["model_repository"]) / args["model_version"]
+        lines = (directory / "labels.txt").read_text(encoding="utf-8").splitlines()
+        classes = int(config["input"][0]["dims"][0])
+        if len(lines) != classes:
+            raise pb_utils.TritonModelException(
+                f"labels.txt has {len(lines)} lines, the model has {classes} classes"
+            )
+        self.labels = np.array([line.encode() for line in lines], dtype=np.object_)
+        self.top = int(config["output"][0]["dims"][0])
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Rank all rows of all requests at once."""
+        logits = [
+            pb_utils.get_input_tensor_by_name(request, "LOGITS").as_numpy() for request in requests
+        ]
+        classes, probabilities = rank(np.concatenate(logits), self.top)
+        ends = np.cumsum([len(rows) for rows in logits])[:-1]
+        parts = zip(np.split(classes, ends), np.split(probabilities, ends), strict=True)
+        return [
+            pb_utils.InferenceResponse(
+                [
+                    pb_utils.Tensor("LABEL", self.labels[best]),
+                    pb_utils.Tensor("PROBABILITY", probability.astype(np.float32)),
+                ]
+            )
+            for best, probability in parts
+        ]

@@ -1,0 +1,1 @@
+"""The Python-backend model that turns encoded photographs into tensors."""

@@ -1,0 +1,128 @@
+"""An encoded photograph becomes the tensor that a network was evaluated with.
+
+Crop and interpolation are those of EfficientNet's evaluation: the central square, a share of the
+shorter side, resized with bicubic interpolation.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "ImageError",
+    "ImageSettings",
+    "decode",
+    "prepare",
+    "to_tensor",
+]
+
+DEFAULT_MAX_PIXELS = 64_000_000
+
+_FORMATS = ("JPEG", "PNG", "WEBP")
+_DETAIL = 2
+"""JPEGs are decoded at the smallest scale that has this many pixels for one of the result's side,
+which leaves the interpolation enough to work with."""
+
+# The limit is checked here, per model, before anything is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class ImageError(ValueError):
+    """A photograph that cannot be used, and why."""
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """How a network wants its images.
+
+    `size`: height and width in pixels. `crop`: the central share of the shorter side. `mean` and
+    `std`: by channel in RGB, on values from 0 to 255.
+    """
+
+    size: int
+    crop: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+def to_tensor(
+    data: bytes, settings: ImageSettings, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> np.ndarray:
+    """A JPEG, PNG or WebP file as float32 `[3, size, size]`. Raises `ImageError`."""
+    return prepare(
+        decode(data, max_pixels, detail=round(_DETAIL * settings.size / settings.crop)), settings
+    )
+
+
+def prepare(image: Image.Image, settings: ImageSettings) -> np.ndarray:
+    """An RGB image cropped, resized and normalised: float32 `[3, size, size]`."""
+    side = settings.crop * min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    resized = image.resize(
+        (settings.size, settings.size),
+        Image.Resampling.BICUBIC,
+        box=(left, top, left + side, top + side),
+    )
+    pixels = np.asarray(resized, dtype=np.float32)
+    mean, std = np.array([settings.mean, settings.std], dtype=np.float32)
+    return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1))
+
+
+def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, detail: int = 0) -> Image.Image:
+    """The photograph upright, in RGB, transparent parts on white.
+
+    `data` is the file itself, or the file in base64. With `detail`, a JPEG may come out smaller
+    than it is, with no side below that. Raises `ImageError` naming the fault.
+    """
+    file = _file_bytes(data)
+    try:
+        image = Image.open(io.BytesIO(file), formats=_FORMATS)
+    except UnidentifiedImageError:
+        raise ImageError(f"is not a JPEG, PNG or WebP file ({len(file)} bytes)") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageError(f"is damaged: {error}") from error
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise ImageError(f"is animated ({frames} frames); send a single frame")
+    if image.width * image.height > max_pixels:
+        raise ImageError(
+            f"has {image.width} x {image.height} pixels, more than the limit of "
+            f"{max_pixels / 1e6:g} megapixels"
+        )
+    try:
+        if detail:
+            image.draft(None, (detail, detail))
+        image.load()
+        return _to_rgb(ImageOps.exif_transpose(image))
+    except (OSError, ValueError, SyntaxError, IndexError) as error:
+        raise ImageError(f"is truncated or damaged: {error}") from error
+
+
+def _file_bytes(data: bytes) -> bytes:
+    """The file that `data` is, or that it spells in base64 (JSON cannot carry bytes)."""
+    if not data:
+        raise ImageError("is empty")
+    text = data.partition(b"base64,")[2] if data.startswith(b"data:") else data
+    if not text.startswith((b"/9j/", b"iVBORw0KGgo", b"UklGR")) or text[8:12] == b"WEBP":
+        return data
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ImageError(f"looks like base64 but is not: {error}") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits of grey, which a plain conversion would clip to white
+        image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        image = Image.alpha_composite(white, rgba)
+    return image.convert("RGB")

@@ -1,0 +1,59 @@
+"""Triton's side of image preprocessing: `IMAGE` BYTES `[1]` to `PIXELS` FP32 `[3, size, size]`.
+
+Every image of every waiting request is decoded in one pool of threads, one for each core: the
+decoder and the resizer let go of Python's lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from decoding import DEFAULT_MAX_PIXELS, ImageError, ImageSettings, to_tensor
+
+
+class TritonPythonModel:
+    """One instance of one version; how images are prepared lies in that version's directory."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read `preprocess.json` and the parameter `max_megapixels`."""
+        directory = Path(args["model_repository"]) / args["model_version"]
+        self.settings = ImageSettings(**json.loads((directory / "preprocess.json").read_text()))
+        parameter = json.loads(args["model_config"])["parameters"].get("max_megapixels")
+        self.max_pixels = (
+            round(float(parameter["string_value"]) * 1e6) if parameter else DEFAULT_MAX_PIXELS
+        )
+        self.pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """One response per request; a bad image fails its own request and no other."""
+        images = [
+            pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1)
+            for request in requests
+        ]
+        outcomes = self.pool.map(self._prepare, [data for group in images for data in group])
+        return [_respond([next(outcomes) for _ in group]) for group in images]
+
+    def finalize(self) -> None:
+        """End the threads."""
+        self.pool.shutdown()
+
+    def _prepare(self, data: bytes) -> np.ndarray | ImageError:
+        try:
+            return to_tensor(data, self.settings, self.max_pixels)
+        except ImageError as error:
+            return error
+
+
+def _respond(outcomes: list[np.ndarray | ImageError]) -> Any:
+    for index, outcome in enumerate(outcomes):
+        if isinstance(outcome, ImageError):
+            which = "the image" if len(outcomes) == 1 else f"image {index} of {len(outcomes)}"
+            error = pb_utils.TritonError(f"{which} {outcome}", pb_utils.TritonError.INVALID_ARG)
+            return pb_utils.InferenceResponse(error=error)
+    return pb_utils.InferenceResponse([pb_utils.Tensor("PIXELS", np.stack(outcomes))])

@@ -1,0 +1,93 @@
+"""An ensemble as typed wiring, with the Python models that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trimaran import dtypes
+from trimaran.config import ModelConfig, add_tensors
+from trimaran.names import check_model_name
+from trimaran.tensors import TensorSpec
+
+__all__ = ["Ensemble", "Pipeline", "PythonModel", "Step", "tensor"]
+
+
+def tensor(name: str, dtype: str, *dims: int) -> TensorSpec:
+    """A tensor by its Triton type, without the batch axis: `tensor("IMAGE", "BYTES", 1)`."""
+    return TensorSpec(name, dtypes.by_triton(dtype), dims)
+
+
+@dataclass(frozen=True)
+class PythonModel:
+    """A self-contained model for Triton's Python backend.
+
+    `sources` are copied into the version directory, `model.py` among them, and `files` are written
+    there: whatever may differ from version to version. So an old version keeps its behaviour.
+    """
+
+    name: str
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+    sources: Sequence[Path]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    max_batch_size: int = 32
+
+    def config(self) -> ModelConfig:
+        """The configuration to start with: one instance, dynamic batching without delay."""
+        config = ModelConfig(
+            name=check_model_name(self.name), backend="python", max_batch_size=self.max_batch_size
+        )
+        add_tensors(config, self.inputs, self.outputs)
+        config.instance_group.add(count=1)
+        config.dynamic_batching.SetInParent()
+        for key, value in self.parameters.items():
+            config.parameters[key].string_value = value
+        return config
+
+
+@dataclass(frozen=True)
+class Step:
+    """One model of an ensemble; the maps go from the model's tensors to the ensemble's."""
+
+    model: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Steps tied together by the names of the tensors between them."""
+
+    name: str
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+    steps: Sequence[Step]
+    max_batch_size: int = 32
+
+    def config(self) -> ModelConfig:
+        """The wiring, with each step at its newest version; a release pins them."""
+        config = ModelConfig(
+            name=check_model_name(self.name),
+            platform="ensemble",
+            max_batch_size=self.max_batch_size,
+        )
+        add_tensors(config, self.inputs, self.outputs)
+        for step in self.steps:
+            config.ensemble_scheduling.step.add(
+                model_name=step.model,
+                model_version=-1,
+                input_map=step.inputs,
+                output_map=step.outputs,
+            )
+        return config
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What `trimaran publish` takes: an ensemble and the Python models that are its own."""
+
+    ensemble: Ensemble
+    models: Sequence[PythonModel]

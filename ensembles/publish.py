@@ -1,0 +1,72 @@
+"""A pipeline enters the repository: a version of each Python model, and the wiring."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ensembles.pipeline import Ensemble, Pipeline, PythonModel
+from trimaran.config import write_config
+from trimaran.errors import TrimaranError
+from trimaran.manifest import (
+    Manifest,
+    content_digest,
+    describe_files,
+    git_commit,
+    library_versions,
+    now,
+)
+from trimaran.publish import Publication, check_publishable, publish
+from trimaran.repository import Repository
+from trimaran.wiring import check_wiring, step_models
+
+__all__ = ["publish_pipeline", "publish_python_model", "write_wiring"]
+
+
+def publish_pipeline(repository: Repository, pipeline: Pipeline, source: str) -> list[Publication]:
+    """Publish every Python model of the pipeline, then write its wiring if there is none.
+
+    Raises `TrimaranError` where a standing configuration disagrees, or the wiring does not fit.
+    """
+    publications = [publish_python_model(repository, model, source) for model in pipeline.models]
+    write_wiring(repository, pipeline.ensemble)
+    return publications
+
+
+def publish_python_model(repository: Repository, model: PythonModel, source: str) -> Publication:
+    """Make the next version of a Python model from its sources and files."""
+    config = model.config()
+    check_publishable(repository, config)
+    with repository.staging() as scratch:
+        staged = scratch / "version"
+        staged.mkdir()
+        for path in model.sources:
+            shutil.copyfile(path, staged / path.name)
+        for name, content in model.files.items():
+            if Path(name).name != name:
+                raise TrimaranError(f"{model.name}: file {name!r} must lie in the version itself")
+            (staged / name).write_bytes(content)
+        if not (staged / "model.py").is_file():
+            raise TrimaranError(f"{model.name}: sources hold no model.py, which Triton starts with")
+        files = describe_files(staged)
+        manifest = Manifest(
+            format="python",
+            content=content_digest(files, {}),
+            files=files,
+            source={"factory": source, "git_commit": git_commit(Path.cwd())},
+            libraries=library_versions("trimaran"),
+            created_at=now(),
+        )
+        return publish(repository, config, staged, manifest)
+
+
+def write_wiring(repository: Repository, ensemble: Ensemble) -> None:
+    """Write an ensemble's configuration if there is none, after checking that its steps fit."""
+    config = ensemble.config()
+    check_publishable(repository, config)
+    if repository.has_config(ensemble.name):
+        return
+    models = step_models(config)
+    configs = {name: repository.config(name) for name in models if repository.has_config(name)}
+    check_wiring(config, configs)
+    write_config(repository.config_path(ensemble.name), config)

@@ -1,0 +1,1 @@
+"""Trained models to export, one module per family."""

