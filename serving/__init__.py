@@ -1,0 +1,1 @@
+"""A real `tritonserver`: found or installed, started, supervised, and spoken to."""

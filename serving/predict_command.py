@@ -1,0 +1,191 @@
+"""`trimaran predict`: files or JSON in, a table or JSON out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from serving.client import Answer, Client, as_array
+from serving.ports import Ports
+from serving.presence import find_server
+from serving.snippets import takes_one_file
+from trimaran.config import ModelConfig, inputs_of
+from trimaran.console import console
+from trimaran.errors import TrimaranError, UsageError
+from trimaran.repository import Repository
+from trimaran.tensors import describe_shape
+
+__all__ = ["answer_table", "plain", "predict"]
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class _Request:
+    name: str
+    inputs: Mapping[str, np.ndarray]
+
+
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A served model or ensemble.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="One request each: a photograph, or an .npz with an array for each input.",
+        ),
+    ] = None,
+    json_file: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE|-", help="One row, or a list of rows, by input name."),
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="http or grpc.")] = "http",
+    json_output: Annotated[bool, typer.Option("--json-output", help="Print JSON.")] = False,
+    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
+        "model_repository"
+    ),
+    host: Annotated[str, typer.Option(help="The server's address, if it serves elsewhere.")] = "",
+    http_port: Annotated[int, typer.Option(help="The server's HTTP port.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="The server's gRPC port.")] = 8001,
+) -> None:
+    """Send files or JSON to a served model and print what it answers."""
+    if protocol not in ("http", "grpc"):
+        raise UsageError(f"there is no protocol {protocol!r}; choose http or grpc")
+    if bool(files) == bool(json_file):
+        raise UsageError("give either files or --json, and not both")
+    opened = Repository.open(repository)
+    config = opened.config(model)
+    ports = Ports(host, http_port, grpc_port) if host else _running(opened)
+    requests = _from_json(config, json_file) if json_file else _from_files(config, files or [])
+    records, failures = [], 0
+    screen = console()
+    with Client(ports, "grpc" if protocol == "grpc" else "http") as client:
+        for request in requests:
+            try:
+                answer = client.infer(model, request.inputs)
+            except TrimaranError as error:
+                failures += 1
+                records.append({"request": request.name, "error": str(error)})
+                if not json_output:
+                    screen.print(
+                        f"{request.name}: [red]{error}[/red]", highlight=False, soft_wrap=True
+                    )
+                continue
+            records.append({"request": request.name, **plain(answer)})
+            if not json_output:
+                screen.print(answer_table(request.name, answer))
+    if json_output:
+        print(json.dumps(records, indent=2))
+    if failures:
+        raise TrimaranError(f"{failures} of {len(records)} requests were refused")
+
+
+def plain(answer: Answer) -> dict[str, Any]:
+    """An answer as JSON can hold it: outputs as nested lists, latency in milliseconds."""
+    return {
+        "version": answer.version,
+        "latency_ms": round(answer.latency_s * 1e3, 3),
+        "outputs": {name: _listed(array) for name, array in answer.outputs.items()},
+    }
+
+
+def answer_table(title: str, answer: Answer) -> Table:
+    """One line for each value along the outputs' last axis, one column for each output."""
+    table = Table(
+        title=f"{title} · version {answer.version} · {answer.latency_s * 1e3:.1f} ms",
+        title_justify="left",
+    )
+    columns = {name: array.reshape(-1) for name, array in answer.outputs.items()}
+    for name, array in answer.outputs.items():
+        table.add_column(f"{name} {describe_shape(array.shape)}", overflow="fold")
+    longest = max(len(values) for values in columns.values())
+    for index in range(min(longest, _SHOWN)):
+        table.add_row(*(_cell(values, index) for values in columns.values()))
+    if longest > _SHOWN:
+        table.add_row(*(f"… {len(values)} values" for values in columns.values()))
+    return table
+
+
+def _running(repository: Repository) -> Ports:
+    found = find_server(repository)
+    if found is None:
+        raise TrimaranError(
+            f"no server runs on {repository.root}; start one with 'trimaran serve', or name it "
+            "with --host"
+        )
+    return found.ports
+
+
+def _from_files(config: ModelConfig, files: list[Path]) -> Iterator[_Request]:
+    for path in files:
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}")
+        if takes_one_file(config):
+            array = np.empty((1, 1), dtype=object)
+            array[0, 0] = path.read_bytes()
+            shaped = array if config.max_batch_size > 0 else array[0]
+            yield _Request(str(path), {config.input[0].name: shaped})
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                yield _Request(str(path), dict(arrays))
+        else:
+            raise UsageError(
+                f"{path}: {config.name} takes {', '.join(map(str, inputs_of(config)))}; give "
+                "--json, or an .npz file with an array for each input"
+            )
+
+
+def _from_json(config: ModelConfig, name: str) -> Iterator[_Request]:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        given = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--json {name}: is not readable JSON: {error}") from error
+    rows = given if isinstance(given, list) else [given]
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise UsageError(f"--json {name}: row {index} is not an object with the inputs' names")
+        yield _Request(f"row {index}", _row(config, row, f"--json {name}: row {index}"))
+
+
+def _row(config: ModelConfig, row: Mapping[str, Any], where: str) -> dict[str, np.ndarray]:
+    specs = {spec.name: spec for spec in inputs_of(config)}
+    unknown = sorted(row.keys() - specs.keys())
+    if unknown:
+        raise UsageError(
+            f"{where}: {config.name} has no input {unknown[0]!r}; it has {', '.join(specs)}"
+        )
+    arrays = {}
+    for name, spec in specs.items():
+        if name not in row:
+            if spec.optional:
+                continue
+            raise UsageError(f"{where}: input {name!r} is missing")
+        value = row[name] if isinstance(row[name], list) else [row[name]]
+        array = as_array(value, spec.dtype, f"{where}: input {name!r}")
+        arrays[name] = array[None] if config.max_batch_size > 0 else array
+    return arrays
+
+
+def _listed(array: np.ndarray) -> Any:
+    if array.dtype == object:
+        decode = np.vectorize(lambda v: v.decode(errors="replace"), otypes=[object])
+        return decode(array).tolist() if array.size else array.tolist()
+    return array.tolist()
+
+
+def _cell(values: np.ndarray, index: int) -> str:
+    if index >= len(values):
+        return ""
+    value = values[index]
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return f"{value:.4g}" if isinstance(value, np.floating) else str(value)

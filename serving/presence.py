@@ -1,0 +1,70 @@
+"""Which server serves a repository now, so that other commands find it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from serving.ports import Ports
+from serving.processes import start_time
+from trimaran.errors import TrimaranError
+from trimaran.files import write_text
+from trimaran.repository import Repository
+
+__all__ = ["Presence", "announce", "find_server", "sole_server"]
+
+_NAME = "server.json"
+
+
+@dataclass(frozen=True)
+class Presence:
+    """A running `trimaran serve`: its process and its server's ports."""
+
+    pid: int
+    started: str
+    server_pid: int
+    ports: Ports
+
+
+@contextmanager
+def sole_server(repository: Repository) -> Iterator[None]:
+    """Held while a repository is served. Raises `TrimaranError` if it already is."""
+    path = repository.state / "server.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            found = find_server(repository)
+            where = f" by process {found.pid} on HTTP port {found.ports.http}" if found else ""
+            raise TrimaranError(
+                f"{repository.root} is already served{where}; stop that server first"
+            ) from error
+        yield
+
+
+@contextmanager
+def announce(repository: Repository, server_pid: int, ports: Ports) -> Iterator[None]:
+    """Let other commands find this process's server during the block."""
+    path = repository.state / _NAME
+    presence = Presence(os.getpid(), start_time(os.getpid()), server_pid, ports)
+    write_text(path, json.dumps(asdict(presence), indent=2) + "\n")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def find_server(repository: Repository) -> Presence | None:
+    """The server of a repository, or `None`; a killed one's announcement does not count."""
+    try:
+        record = json.loads((repository.state / _NAME).read_text(encoding="utf-8"))
+        found = Presence(**{**record, "ports": Ports(**record["ports"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    alive = found.started and start_time(found.pid) == found.started
+    return found if alive and start_time(found.server_pid) else None

@@ -1,0 +1,73 @@
+"""What `/proc` tells of a server's child processes, which Triton itself does not tell."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Stub", "children", "identify_stub", "is_zombie", "start_time"]
+
+_STUB_EXECUTABLE = b"triton_python_backend_stub"
+
+
+@dataclass(frozen=True)
+class Stub:
+    """A process in which one instance of a Python model runs."""
+
+    pid: int
+    model: str
+    version: int
+    instance: str
+
+
+def children(pid: int) -> set[int]:
+    """The direct children of a process, dead ones that nobody waited for included."""
+    found: set[int] = set()
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found.update(int(child) for child in (task / "children").read_text().split())
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return found
+
+
+def identify_stub(pid: int) -> Stub | None:
+    """What a stub process serves, by its command line; `None` for any other process.
+
+    That is the stub, `<model>/<version>/<file>`, four words on shared memory and the parent, the
+    Python backend's directory, a handle, and the instance's name.
+    """
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    if len(arguments) < 9 or not arguments[0].endswith(_STUB_EXECUTABLE):
+        return None
+    version = Path(os.fsdecode(arguments[1])).parent
+    if not version.name.isdecimal():
+        return None
+    return Stub(pid, version.parent.name, int(version.name), os.fsdecode(arguments[8]))
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether a process is dead and its parent has not waited for it."""
+    return _stat(pid)[:1] == ["Z"]
+
+
+def start_time(pid: int) -> str:
+    """When a process began, in clock ticks since boot; empty if there is none.
+
+    Together with the process id it names one process for ever.
+    """
+    fields = _stat(pid)
+    return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of `/proc/<pid>/stat` after the command's name, the state first."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text.rpartition(")")[2].split()

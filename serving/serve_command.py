@@ -1,0 +1,140 @@
+"""`trimaran serve`: a supervised server in the foreground."""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serving.ports import Ports, require_free
+from serving.presence import announce, sole_server
+from serving.report import print_ready, say
+from serving.runtime import Runtime, find_runtime
+from serving.selection import Selection, select
+from serving.server import Server
+from serving.supervisor import Supervisor
+from trimaran.errors import TrimaranError, UsageError
+from trimaran.repository import Repository
+
+__all__ = ["serve"]
+
+
+def serve(
+    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
+        "model_repository"
+    ),
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A model or ensemble to serve; give it once for each. Default: all."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="Port for HTTP.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="Port for gRPC.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="Port for Prometheus.")] = 8002,
+    tritonserver: Annotated[
+        Path | None, typer.Option(help="The tritonserver to run, instead of the one found.")
+    ] = None,
+    snippets: Annotated[bool, typer.Option(help="Print ready-made client calls.")] = True,
+    verbose: Annotated[bool, typer.Option(help="Let Triton log verbosely.")] = False,
+) -> None:
+    """Run tritonserver on a repository until interrupted, healing stubs that die."""
+    began = time.monotonic()
+    _interrupt_on_signals()
+    opened = Repository.open(repository)
+    ports = Ports(host, http_port, grpc_port, metrics_port)
+    with ExitStack() as stack:
+        stack.enter_context(sole_server(opened))
+        require_free(ports)
+        runtime = find_runtime(tritonserver)
+        _require_loopback(runtime, host)
+        selection = select(opened, model or ())
+        _require_something(opened, selection)
+        try:
+            _serve(opened, runtime, selection, ports, began, snippets, verbose)
+        except KeyboardInterrupt:
+            say("stopped")
+
+
+def _serve(
+    repository: Repository,
+    runtime: Runtime,
+    selection: Selection,
+    ports: Ports,
+    began: float,
+    snippets: bool,
+    verbose: bool,
+) -> None:
+    """Start, report, and supervise until interrupted; then leave no process."""
+    log = repository.state / "server.log"
+    with ExitStack() as stack:
+        server = Server.start(runtime, repository, selection.load, ports, log, verbose)
+        stack.callback(server.stop)
+        server.wait_until_started()
+        stack.enter_context(announce(repository, server.process.pid, ports))
+        problems = {**dict(selection.problems), **_deploy_pending(repository, server, selection)}
+        ready_s = time.monotonic() - began
+        print_ready(repository, server, selection.promised, problems, ready_s, snippets)
+        supervisor = Supervisor(server.process.pid, repository, server.control, say)
+        supervisor.start()
+        stack.callback(supervisor.finish)
+        server.process.wait()
+        raise TrimaranError(
+            f"tritonserver ended by itself with status {server.process.returncode}: "
+            f"{server.last_error()}; its log is {server.log}"
+        )
+
+
+def _interrupt_on_signals() -> None:
+    """Turn the first SIGINT or SIGTERM into `KeyboardInterrupt`, and let none disturb the stop."""
+
+    def interrupt(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+
+
+def _require_loopback(runtime: Runtime, host: str) -> None:
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError as error:
+        raise UsageError(f"--host {host!r} is not an address such as 127.0.0.1") from error
+    if runtime.embedded and not loopback:
+        raise UsageError(
+            f"--host {host}: the embedded Triton {runtime.version} listens on loopback only, since "
+            "it has known security holes; put a gateway in front, or use NVIDIA's container"
+        )
+
+
+def _require_something(repository: Repository, selection: Selection) -> None:
+    if not selection.promised:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in selection.problems)
+        raise TrimaranError(
+            f"{repository.root}: nothing can be served"
+            + (f" ({reasons})" if reasons else "; publish a model with 'trimaran export'")
+        )
+
+
+def _deploy_pending(repository: Repository, server: Server, selection: Selection) -> dict[str, str]:
+    """Deploy the newest release of each ensemble that has none live; the reasons that failed."""
+    if not selection.deploy:
+        return {}
+    from serving.client import Client
+    from serving.deployment import deploy
+
+    problems = {}
+    with Client(server.ports) as client:
+        for ensemble, release in selection.deploy:
+            try:
+                deploy(repository, server.control, client, ensemble, release, lambda step: None)
+                say(f"{ensemble}: no release was live; release {release} is now")
+            except TrimaranError as error:
+                problems[ensemble] = str(error)
+    return problems

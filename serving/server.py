@@ -1,0 +1,182 @@
+"""One `tritonserver` process: started, waited for, and ended with everything it started."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from serving.control import Control
+from serving.ports import Ports, free_ports, require_free
+from serving.processes import children, start_time
+from serving.runtime import Runtime
+from trimaran.config import is_ensemble
+from trimaran.errors import TrimaranError
+from trimaran.repository import LIVE_CONFIG_NAME, Repository
+
+__all__ = ["Server", "private_server"]
+
+_EXIT_TIMEOUT_S = 3
+"""How long Triton waits for models to unload; a dead stub never does."""
+_STOP_TIMEOUT_S = 4.2
+_START_TIMEOUT_S = 120.0
+_POLL_S = 0.02
+_SHARED_MEMORY_BYTES = 4 * 2**20
+"""What each stub's shared memory begins with; an image tensor would grow it in steps of 1 MB."""
+_SHARED_MEMORY_GROWTH_BYTES = 16 * 2**20
+_PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Server:
+    """A running `tritonserver` on one repository."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ports: Ports, log: Path) -> None:
+        self.process = process
+        self.ports = ports
+        self.log = log
+        self.control = Control(ports.host, ports.http)
+
+    @classmethod
+    def start(
+        cls,
+        runtime: Runtime,
+        repository: Repository,
+        models: Sequence[str],
+        ports: Ports,
+        log: Path,
+        verbose: bool = False,
+    ) -> Server:
+        """Start a server that loads `models`; it is not ready yet. Raises `TrimaranError`.
+
+        The server ends with this process, even if this process is killed.
+        """
+        require_free(ports)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [str(runtime.executable), *_arguments(runtime, repository, ports)]
+        command += [f"--load-model={model}" for model in models]
+        command += ["--log-verbose=1"] if verbose else []
+        try:
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **runtime.environment},
+                    cwd=repository.root,
+                    start_new_session=True,
+                    preexec_fn=_end_with_parent,
+                )
+        except OSError as error:
+            raise TrimaranError(f"{runtime.executable} cannot be started: {error}") from error
+        return cls(process, ports, log)
+
+    def wait_until_started(self) -> None:
+        """Wait until every model was tried. Raises `TrimaranError` if the server ends or hangs."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self.control.is_live():
+            if self.process.poll() is not None:
+                raise TrimaranError(
+                    f"tritonserver ended with status {self.process.returncode}: "
+                    f"{self.last_error()}; its log is {self.log}"
+                )
+            if time.monotonic() > deadline:
+                raise TrimaranError(
+                    f"tritonserver was not ready after {_START_TIMEOUT_S:.0f} s; its log is "
+                    f"{self.log}"
+                )
+            time.sleep(_POLL_S)
+
+    def last_error(self) -> str:
+        """The last line that the server logged as an error, or its last line."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        errors = [line for line in lines if line.startswith(("E", "error", "Error"))]
+        return (errors or lines or ["it logged nothing"])[-1]
+
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return self.process.poll() is None
+
+    def stop(self) -> None:
+        """End the server and every process it started, within five seconds."""
+        stubs = children(self.process.pid)
+        if self.is_running():
+            self.process.terminate()
+            try:
+                self.process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                stubs |= children(self.process.pid)
+                self.process.kill()
+                self.process.wait()
+        # The server leads a process group of its own, so nothing else can be in it.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        for pid in stubs:
+            _wait_until_gone(pid)
+
+
+@contextmanager
+def private_server(
+    runtime: Runtime, repository: Repository, models: Sequence[str] = ()
+) -> Iterator[Server]:
+    """A server on free loopback ports, stopped at the end of the block."""
+    with repository.staging() as scratch:
+        server = Server.start(runtime, repository, models, free_ports(), scratch / "server.log")
+        try:
+            server.wait_until_started()
+            yield server
+        finally:
+            server.stop()
+
+
+def _arguments(runtime: Runtime, repository: Repository, ports: Ports) -> list[str]:
+    arguments = [
+        f"--model-repository={repository.root}",
+        "--model-control-mode=explicit",
+        f"--model-config-name={LIVE_CONFIG_NAME}",
+        "--exit-on-error=false",
+        f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
+        "--metrics-config=summary_latencies=true",
+        *runtime.arguments,
+    ]
+    # Completing a configuration costs each Python model another process and a second.
+    if _all_complete(repository):
+        arguments.append("--disable-auto-complete-config")
+    for name in ("http", "grpc", "metrics"):
+        arguments += [f"--{name}-address={ports.host}", f"--{name}-port={getattr(ports, name)}"]
+    backends = ("python", "onnxruntime", "pytorch") if runtime.embedded else ("python",)
+    for backend in backends:
+        arguments += [
+            f"--backend-config={backend},shm-default-byte-size={_SHARED_MEMORY_BYTES}",
+            f"--backend-config={backend},shm-growth-byte-size={_SHARED_MEMORY_GROWTH_BYTES}",
+        ]
+    return arguments
+
+
+def _all_complete(repository: Repository) -> bool:
+    """Whether every configuration says what Triton would otherwise ask the model for."""
+    for name in repository.names():
+        try:
+            config = repository.config(name)
+        except TrimaranError:
+            return False
+        if not (config.input and config.output and (config.backend or is_ensemble(config))):
+            return False
+    return True
+
+
+def _end_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 1.0
+    while start_time(pid) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)

@@ -1,0 +1,85 @@
+"""Ready-made client calls for a served model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from serving.ports import Ports
+from trimaran import dtypes
+from trimaran.config import ModelConfig, inputs_of
+from trimaran.tensors import TensorSpec
+
+__all__ = ["curl_snippet", "python_snippet", "takes_one_file"]
+
+
+def takes_one_file(config: ModelConfig) -> bool:
+    """Whether a file's bytes make a whole request: one input, BYTES, one value per row."""
+    inputs = inputs_of(config)
+    return len(inputs) == 1 and inputs[0].dtype.triton == "BYTES" and inputs[0].dims == (1,)
+
+
+def curl_snippet(config: ModelConfig, ports: Ports) -> str:
+    """A shell line that sends one row as JSON."""
+    url = f"http://{ports.host}:{ports.http}/v2/models/{config.name}"
+    if takes_one_file(config):
+        name = config.input[0].name
+        return (
+            f'printf \'{{"{name}": "%s"}}\' "$(base64 -w0 photo.jpg)" | '
+            f"curl -s --json @- {url}/generate"
+        )
+    inputs = [
+        {
+            "name": spec.name,
+            "datatype": spec.dtype.triton,
+            "shape": list(_shape(config, spec)),
+            "data": [_example(spec.dtype)] * _count(spec),
+        }
+        for spec in inputs_of(config)
+    ]
+    return f"curl -s --json '{json.dumps({'inputs': inputs})}' {url}/infer"
+
+
+def python_snippet(config: ModelConfig, ports: Ports) -> str:
+    """A Python script that sends one row through tritonclient over gRPC."""
+    lines = [
+        "import numpy as np",
+        "import tritonclient.grpc as triton",
+        "",
+        f'client = triton.InferenceServerClient("{ports.host}:{ports.grpc}")',
+    ]
+    names = []
+    for index, spec in enumerate(inputs_of(config)):
+        shape = list(_shape(config, spec))
+        if takes_one_file(config):
+            lines.append('photo = np.array([[open("photo.jpg", "rb").read()]], dtype=object)')
+            value = "photo"
+        elif spec.dtype.triton == "BYTES":
+            value = f'np.full({shape}, b"text", dtype=object)'
+        else:
+            value = f'np.zeros({shape}, dtype="{spec.dtype.numpy}")'
+        name = f"input_{index}"
+        names.append(name)
+        lines.append(f'{name} = triton.InferInput("{spec.name}", {shape}, "{spec.dtype.triton}")')
+        lines.append(f"{name}.set_data_from_numpy({value})")
+    lines.append(f'result = client.infer("{config.name}", [{", ".join(names)}])')
+    lines += [f'print(result.as_numpy("{output.name}"))' for output in config.output]
+    return "\n".join(lines)
+
+
+def _shape(config: ModelConfig, spec: TensorSpec) -> tuple[int, ...]:
+    batch = (1,) if config.max_batch_size > 0 else ()
+    return (*batch, *(dim if dim > 0 else 1 for dim in spec.dims))
+
+
+def _count(spec: TensorSpec) -> int:
+    count = 1
+    for dim in spec.dims:
+        count *= max(dim, 1)
+    return count
+
+
+def _example(dtype: dtypes.DType) -> Any:
+    if dtype.triton == "BYTES":
+        return "text"
+    return False if dtype.triton == "BOOL" else 0.0 if dtype.is_floating else 0
