@@ -1,0 +1,1 @@
+"""The whole way in one command: from trained weights to labels for photographs."""
