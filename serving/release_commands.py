@@ -17,6 +17,7 @@ from serving.presence import find_server
 from serving.report import say
 from serving.runtime import find_runtime
 from serving.server import private_server
+from trimaran.config import is_ensemble
 from trimaran.errors import TrimaranError, UsageError
 from trimaran.releases import make_release, read_release
 from trimaran.repository import Repository
@@ -57,7 +58,7 @@ def deploy(
 ) -> None:
     """Make a release live, on the running server or for the next start."""
     opened = Repository.open(repository)
-    opened.config(ensemble)
+    _require_ensemble(opened, ensemble)
     newest = opened.newest(ensemble)
     if newest is None:
         raise TrimaranError(
@@ -77,7 +78,7 @@ def rollback(
 ) -> None:
     """Make the release that was live before this one live again."""
     opened = Repository.open(repository)
-    opened.config(ensemble)
+    _require_ensemble(opened, ensemble)
     with running_or_private(opened, tritonserver) as (control, client):
         _tell(roll_back(opened, control, client, ensemble, say))
 
@@ -101,6 +102,11 @@ def running_or_private(
         Client(server.ports) as client,
     ):
         yield server.control, client
+
+
+def _require_ensemble(repository: Repository, name: str) -> None:
+    if not is_ensemble(repository.config(name)):
+        raise UsageError(f"{name} is not an ensemble; only an ensemble has releases")
 
 
 def _pins(steps: list[str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -18,12 +19,20 @@ from trimaran.errors import TrimaranError
 from trimaran.live import with_generation
 from trimaran.repository import Repository
 
-__all__ = ["StubWatch", "Supervisor", "reload_model"]
+__all__ = ["Deaths", "StubWatch", "Supervisor", "reload_model", "short_of_stubs"]
 
 _INTERVAL_S = 0.2
 _RETRY_S = 2.0
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Deaths:
+    """Stubs found dead, and dead processes that were never seen alive."""
+
+    stubs: tuple[Stub, ...] = ()
+    strangers: tuple[int, ...] = ()
 
 
 @dataclass
@@ -38,19 +47,29 @@ class StubWatch:
     suspects: set[int] = field(default_factory=set)
     reported: set[int] = field(default_factory=set)
 
-    def observe(self, living: Mapping[int, Stub], zombies: Iterable[int]) -> list[Stub]:
-        """The stubs found dead by this look, each told once."""
+    def observe(self, living: Mapping[int, Stub], zombies: Iterable[int]) -> Deaths:
+        """What this look finds dead, each process told once."""
         zombies = set(zombies)
         present = living.keys() | zombies
         self.known = {p: s for p, s in {**self.known, **living}.items() if p in present}
-        dead = [
-            self.known[pid]
-            for pid in sorted(zombies & self.suspects & self.known.keys())
-            if pid not in self.reported
-        ]
+        dead = sorted((zombies & self.suspects) - self.reported)
         self.suspects = zombies
-        self.reported = (self.reported | {stub.pid for stub in dead}) & present
-        return dead
+        self.reported = (self.reported | set(dead)) & zombies
+        return Deaths(
+            tuple(self.known[pid] for pid in dead if pid in self.known),
+            tuple(pid for pid in dead if pid not in self.known),
+        )
+
+
+def short_of_stubs(
+    living: Iterable[Stub], ready: Iterable[tuple[str, int]], instances: Mapping[str, int]
+) -> list[str]:
+    """The models with fewer living stubs than instances in a version that Triton calls ready.
+
+    `instances` has each model that runs in stubs; others, such as ensembles, are left alone.
+    """
+    alive = Counter((stub.model, stub.version) for stub in living)
+    return sorted({m for m, v in ready if m in instances and alive[m, v] < instances[m]})
 
 
 class Supervisor(threading.Thread):
@@ -66,18 +85,17 @@ class Supervisor(threading.Thread):
         self._control = control
         self._say = say
         self._watch = StubWatch()
+        self._stub_models: set[str] = set()
         self._broken: dict[str, float] = {}
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Look until `finish` is called."""
         while not self._stopping.wait(_INTERVAL_S):
-            for stub in self._look():
-                self._say(
-                    f"{stub.model} version {stub.version}: stub {stub.instance} (process "
-                    f"{stub.pid}) died"
-                )
-                self._broken.setdefault(stub.model, 0.0)
+            try:
+                self._look()
+            except TrimaranError as error:
+                self._say(f"the server could not be asked for its models: {error}")
             for model, not_before in list(self._broken.items()):
                 if time.monotonic() >= not_before and not self._stopping.is_set():
                     self._heal(model)
@@ -86,14 +104,39 @@ class Supervisor(threading.Thread):
         """End the thread; a reload under way ends with the server."""
         self._stopping.set()
 
-    def _look(self) -> list[Stub]:
+    def _look(self) -> None:
+        living, zombies = self._processes()
+        self._stub_models |= {stub.model for stub in living.values()}
+        deaths = self._watch.observe(living, zombies)
+        for stub in deaths.stubs:
+            # A stub of a model that failed to load is Triton's to tell of.
+            if stub.version in self._control.ready_versions(stub.model):
+                self._say(
+                    f"{stub.model} version {stub.version}: stub {stub.instance} (process "
+                    f"{stub.pid}) died"
+                )
+                self._broken.setdefault(stub.model, 0.0)
+        if deaths.strangers:
+            for model in self._short_of_stubs(living.values()):
+                self._say(f"{model}: a stub died as soon as it was started")
+                self._broken.setdefault(model, 0.0)
+
+    def _processes(self) -> tuple[dict[int, Stub], list[int]]:
         living, zombies = {}, []
         for pid in children(self._server_pid):
             if is_zombie(pid):
                 zombies.append(pid)
             elif (stub := self._watch.known.get(pid) or identify_stub(pid)) is not None:
                 living[pid] = stub
-        return self._watch.observe(living, zombies)
+        return living, zombies
+
+    def _short_of_stubs(self, living: Iterable[Stub]) -> list[str]:
+        ready = [(s.name, int(s.version)) for s in self._control.index() if s.state == "READY"]
+        instances = {}
+        for model in self._stub_models:
+            config = self._repository.live(model) or self._repository.config(model)
+            instances[model] = max(1, sum(group.count for group in config.instance_group))
+        return short_of_stubs(living, ready, instances)
 
     def _heal(self, model: str) -> None:
         began = time.monotonic()

@@ -1,0 +1,209 @@
+"""Releases change under load without a failed request; a bad one never goes live."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from ensembles import Pipeline, PythonModel
+from ensembles.publish import publish_python_model
+from serving.deployment import deploy, roll_back
+from serving.presence import find_server
+from tests.running import PROJECT, Served, run_trimaran, start_serving
+from training.efficientnet_lite0 import onnx_ensemble
+from trimaran.errors import TrimaranError
+from trimaran.live import live_release
+from trimaran.releases import make_release, read_release
+from trimaran.repository import Repository
+
+CAT = (PROJECT / "model_repository/image_classifier/golden/chelsea.jpg").read_bytes()
+ENSEMBLE = "image_classifier"
+
+
+def labels_model(pipeline: Pipeline) -> PythonModel:
+    return next(model for model in pipeline.models if model.name == "image_labels")
+
+
+def release_with_labels(repository: Repository, change: str) -> int:
+    """A release whose labels are changed: `upper` keeps them true, `reverse` makes them wrong."""
+    model = labels_model(onnx_ensemble())
+    lines = model.files["labels.txt"].decode().splitlines()
+    changed = lines[::-1] if change == "reverse" else [f"{line} ({change})" for line in lines]
+    files = {"labels.txt": "".join(f"{line}\n" for line in changed).encode()}
+    publish_python_model(repository, replace(model, files=files), "test")
+    return make_release(repository, ENSEMBLE).version
+
+
+@pytest.fixture
+def running(own_repository: Repository) -> Iterator[Served]:
+    served = start_serving(own_repository, "--model", ENSEMBLE)
+    yield served
+    if served.process.poll() is None:
+        served.stop()
+
+
+@dataclass
+class Answers:
+    """What clients under load were told: versions and best labels, and failures."""
+
+    versions: set[str] = field(default_factory=set)
+    labels: set[bytes] = field(default_factory=set)
+    failures: list[str] = field(default_factory=list)
+    count: int = 0
+
+
+@contextmanager
+def under_load(served: Served) -> Iterator[Answers]:
+    answers, stopping = Answers(), threading.Event()
+
+    def run(protocol: str) -> None:
+        with served.client("grpc" if protocol == "grpc" else "http") as client:
+            while not stopping.is_set():
+                try:
+                    answer = client.infer(ENSEMBLE, {"IMAGE": np.array([[CAT]], np.object_)})
+                except TrimaranError as error:
+                    answers.failures.append(str(error))
+                    continue
+                answers.versions.add(answer.version)
+                answers.labels.add(answer.outputs["LABEL"][0, 0])
+                answers.count += 1
+
+    threads = [threading.Thread(target=run, args=(p,)) for p in ("http", "grpc", "grpc")]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+
+
+def served_release(served: Served) -> int:
+    (version,) = served.control.ready_versions(ENSEMBLE)
+    return version
+
+
+def quiet(step: str) -> None:
+    """Progress that nobody reads."""
+
+
+def test_twenty_deployments_and_rollbacks_without_a_failed_request(running: Served) -> None:
+    first = served_release(running)
+    second = release_with_labels(running.repository, "second")
+    with under_load(running) as answers, running.client() as client:
+        for _ in range(10):
+            before = answers.count
+            deployed = deploy(running.repository, running.control, client, ENSEMBLE, second, quiet)
+            assert deployed.golden == 1
+            assert served_release(running) == second
+            rolled = roll_back(running.repository, running.control, client, ENSEMBLE, quiet)
+            assert rolled.release == served_release(running) == first
+            assert answers.count > before, "no request was answered meanwhile"
+    assert answers.failures == []
+    assert answers.versions == {str(first), str(second)}
+    assert answers.labels == {b"Egyptian cat", b"Egyptian cat (second)"}
+
+
+def test_failed_golden_request_leaves_the_live_release_serving(running: Served) -> None:
+    first = served_release(running)
+    wrong = release_with_labels(running.repository, "reverse")
+    before = running.repository.live_path("image_labels").read_text()
+    with under_load(running) as answers, running.client() as client:
+        with pytest.raises(TrimaranError, match=r"was not deployed: golden request 'cat': LABEL"):
+            deploy(running.repository, running.control, client, ENSEMBLE, wrong, quiet)
+        assert served_release(running) == first
+    assert answers.failures == []
+    assert answers.versions == {str(first)}
+    assert running.repository.live_path("image_labels").read_text() == before
+    assert {state.name for state in running.control.index() if state.state == "READY"} == {
+        *read_release(running.repository, ENSEMBLE, first).pins,
+        ENSEMBLE,
+    }
+
+
+def test_restart_serves_the_same_release(running: Served) -> None:
+    second = release_with_labels(running.repository, "second")
+    third = release_with_labels(running.repository, "third")
+    for release in (third, second):
+        result = run_trimaran(
+            "deploy", ENSEMBLE, "--release", str(release), "--repository", running.repository.root
+        )
+        assert result.returncode == 0, result.stderr
+        assert f"release {release} is live, after 1 golden requests" in result.stdout
+    running.stop()
+    again = start_serving(running.repository, "--model", ENSEMBLE)
+    try:
+        assert served_release(again) == second
+        live = live_release(again.repository.live(ENSEMBLE))
+        assert live is not None
+        assert live.history == (1, third)
+    finally:
+        again.stop()
+
+
+def test_steps_keep_the_replaced_release_and_drop_older_ones(running: Served) -> None:
+    releases = [release_with_labels(running.repository, name) for name in ("second", "third")]
+    with running.client() as client:
+        for release in releases:
+            deploy(running.repository, running.control, client, ENSEMBLE, release, quiet)
+    pins = [read_release(running.repository, ENSEMBLE, r).pins["image_labels"] for r in releases]
+    assert running.control.ready_versions("image_labels") == set(pins)
+
+
+def test_stopped_repository_is_deployed_through_a_private_server(
+    own_repository: Repository,
+) -> None:
+    root = own_repository.root
+    good = release_with_labels(own_repository, "good")
+    result = run_trimaran("deploy", ENSEMBLE, "--repository", root)
+    assert result.returncode == 0, result.stderr
+    assert "no server runs on this repository" in result.stdout
+    release_with_labels(own_repository, "reverse")
+    refused = run_trimaran("deploy", ENSEMBLE, "--repository", root)
+    assert refused.returncode == 1
+    assert "was not deployed: golden request 'cat'" in refused.stderr
+    live = live_release(own_repository.live(ENSEMBLE))
+    assert live is not None
+    assert live.number == good
+    assert find_server(own_repository) is None
+
+
+def test_damaged_release_is_refused(running: Served) -> None:
+    second = release_with_labels(running.repository, "second")
+    version = read_release(running.repository, ENSEMBLE, second).pins["image_labels"]
+    path = running.repository.model("image_labels") / str(version) / "labels.txt"
+    path.write_text(path.read_text().replace("cat", "dog"))
+    with (
+        running.client() as client,
+        pytest.raises(TrimaranError, match=r"labels\.txt was altered after it was published"),
+    ):
+        deploy(running.repository, running.control, client, ENSEMBLE, second, quiet)
+    assert served_release(running) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["deploy", "nothing"], 1, "has no model 'nothing'"),
+        (["deploy", "linear_onnx"], 2, "is not an ensemble"),
+        (["deploy", ENSEMBLE, "--release", "99"], 1, "has no version 99; it has 1"),
+        (["rollback", ENSEMBLE], 1, "no earlier live release"),
+        (["release", "linear_onnx"], 2, "is not an ensemble"),
+        (["release", ENSEMBLE, "--step", "image_labels"], 2, "is not MODEL=VERSION"),
+        (["release", ENSEMBLE, "--step", "other=1"], 2, "has no step 'other'"),
+        (["release", ENSEMBLE, "--step", "image_labels=9"], 1, "has no version 9"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    exported: Repository, arguments: list[str], status: int, message: str, tmp_path: object
+) -> None:
+    result = run_trimaran(*arguments, "--repository", exported.root)
+    assert result.returncode == status, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
