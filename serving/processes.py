@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Stub", "children", "identify_stub", "is_zombie", "start_time"]
+__all__ = ["Stub", "age_s", "children", "identify_stub", "is_zombie", "start_time"]
 
 _STUB_EXECUTABLE = b"triton_python_backend_stub"
 
@@ -62,6 +63,12 @@ def start_time(pid: int) -> str:
     """
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""
+
+
+def age_s() -> float:
+    """Seconds since this process was started, the interpreter's own start included."""
+    ticks = int(start_time(os.getpid()))
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _stat(pid: int) -> list[str]:

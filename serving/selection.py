@@ -15,11 +15,12 @@ __all__ = ["Selection", "select"]
 
 @dataclass(frozen=True)
 class Selection:
-    """What to load at start, what to deploy once the server runs, and what cannot be served."""
+    """What to load at start, what to deploy once the server runs, and what is left out and why."""
 
     load: tuple[str, ...]
     deploy: tuple[tuple[str, int], ...]
     problems: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def promised(self) -> set[str]:
@@ -58,7 +59,16 @@ def select(repository: Repository, names: Sequence[str] = ()) -> Selection:
                 load += _standalone(repository, name, required=bool(names))
         except TrimaranError as error:
             problems.append((name, str(error)))
-    return Selection(tuple(dict.fromkeys(load)), tuple(pending), tuple(problems))
+    notes = [note for name in chosen for note in _passed_over(repository, name)]
+    return Selection(tuple(dict.fromkeys(load)), tuple(pending), tuple(problems), tuple(notes))
+
+
+def _passed_over(repository: Repository, name: str) -> Iterator[str]:
+    """Versions that are left out beside a complete one."""
+    if repository.newest(name) is not None:
+        for version in repository.versions(name):
+            if version.problem:
+                yield f"version {version.number} of {name} is passed over: {version.problem}"
 
 
 def _is_ensemble(repository: Repository, name: str) -> bool:

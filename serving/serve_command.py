@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import signal
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ import typer
 
 from serving.ports import Ports, require_free
 from serving.presence import announce, sole_server
+from serving.processes import age_s
 from serving.report import print_ready, say
 from serving.runtime import Runtime, find_runtime
 from serving.selection import Selection, select
@@ -43,19 +43,21 @@ def serve(
     verbose: Annotated[bool, typer.Option(help="Let Triton log verbosely.")] = False,
 ) -> None:
     """Run tritonserver on a repository until interrupted, healing stubs that die."""
-    began = time.monotonic()
     _interrupt_on_signals()
     opened = Repository.open(repository)
     ports = Ports(host, http_port, grpc_port, metrics_port)
     with ExitStack() as stack:
         stack.enter_context(sole_server(opened))
+        loopback = _is_loopback(host)
         require_free(ports)
         runtime = find_runtime(tritonserver)
-        _require_loopback(runtime, host)
+        _require_allowed(runtime, host, loopback)
         selection = select(opened, model or ())
         _require_something(opened, selection)
+        for note in selection.notes:
+            say(note)
         try:
-            _serve(opened, runtime, selection, ports, began, snippets, verbose)
+            _serve(opened, runtime, selection, ports, snippets, verbose)
         except KeyboardInterrupt:
             say("stopped")
 
@@ -65,7 +67,6 @@ def _serve(
     runtime: Runtime,
     selection: Selection,
     ports: Ports,
-    began: float,
     snippets: bool,
     verbose: bool,
 ) -> None:
@@ -77,8 +78,7 @@ def _serve(
         server.wait_until_started()
         stack.enter_context(announce(repository, server.process.pid, ports))
         problems = {**dict(selection.problems), **_deploy_pending(repository, server, selection)}
-        ready_s = time.monotonic() - began
-        print_ready(repository, server, selection.promised, problems, ready_s, snippets)
+        print_ready(repository, server, selection.promised, problems, age_s(), snippets)
         supervisor = Supervisor(server.process.pid, repository, server.control, say)
         supervisor.start()
         stack.callback(supervisor.finish)
@@ -101,11 +101,14 @@ def _interrupt_on_signals() -> None:
         signal.signal(number, interrupt)
 
 
-def _require_loopback(runtime: Runtime, host: str) -> None:
+def _is_loopback(host: str) -> bool:
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError as error:
         raise UsageError(f"--host {host!r} is not an address such as 127.0.0.1") from error
+
+
+def _require_allowed(runtime: Runtime, host: str, loopback: bool) -> None:
     if runtime.embedded and not loopback:
         raise UsageError(
             f"--host {host}: the embedded Triton {runtime.version} listens on loopback only, since "

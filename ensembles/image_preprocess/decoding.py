@@ -70,9 +70,12 @@ def prepare(image: Image.Image, settings: ImageSettings) -> np.ndarray:
         Image.Resampling.BICUBIC,
         box=(left, top, left + side, top + side),
     )
-    pixels = np.asarray(resized, dtype=np.float32)
-    mean, std = np.array([settings.mean, settings.std], dtype=np.float32)
-    return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1))
+    channels = np.asarray(resized).transpose(2, 0, 1)
+    mean, std = np.array([settings.mean, settings.std], dtype=np.float32)[:, :, None, None]
+    tensor = np.empty(channels.shape, dtype=np.float32)
+    np.subtract(channels, mean, out=tensor)
+    tensor /= std
+    return tensor
 
 
 def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, detail: int = 0) -> Image.Image:

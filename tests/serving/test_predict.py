@@ -1,0 +1,104 @@
+"""`trimaran predict` against the real server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.running import PROJECT, Served, run_trimaran
+
+CAT = PROJECT / "model_repository/image_classifier/golden/chelsea.jpg"
+ROW = [0.5, -1, 2, 0, 0, 1, 3, -2]
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_photograph_as_a_table(served: Served, protocol: str) -> None:
+    result = predict(served, "image_classifier", CAT, "--protocol", protocol)
+    assert result.returncode == 0, result.stderr
+    assert "Egyptian cat" in result.stdout
+    assert "PROBABILITY" in result.stdout
+
+
+def test_several_files_as_json(served: Served, tmp_path: Path) -> None:
+    text = tmp_path / "note.txt"
+    text.write_text("not a photograph")
+    result = predict(served, "image_classifier", CAT, text, "--json-output")
+    assert result.returncode == 1
+    cat, note = json.loads(result.stdout)
+    assert "cat" in cat["outputs"]["LABEL"][0][0]
+    assert len(cat["outputs"]["PROBABILITY"][0]) == 5
+    assert "is not a JPEG, PNG or WebP file" in note["error"]
+    assert "1 of 2 requests were refused" in result.stderr
+
+
+def test_json_row_and_npz_agree(served: Served, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.json"
+    rows.write_text(json.dumps([{"x": ROW}, {"x": ROW}]))
+    arrays = tmp_path / "rows.npz"
+    np.savez(arrays, x=np.array([ROW, ROW], np.float32))
+    by_json = predict(served, "linear_onnx", "--json", rows, "--json-output")
+    by_stdin = predict(
+        served, "linear_onnx", "--json", "-", "--json-output", stdin=json.dumps({"x": ROW})
+    )
+    by_npz = predict(served, "linear_onnx", arrays, "--json-output")
+    first, second = (item["outputs"]["y"][0] for item in json.loads(by_json.stdout))
+    both = json.loads(by_npz.stdout)[0]["outputs"]["y"]
+    assert json.loads(by_stdin.stdout)[0]["outputs"]["y"][0] == first == second == both[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["image_classifier"], 2, "give either files or --json"),
+        (["image_classifier", "/nowhere.jpg"], 2, "there is no file /nowhere.jpg"),
+        (["nothing", str(CAT)], 1, "has no model 'nothing'"),
+        (["linear_onnx", str(CAT)], 2, "linear_onnx takes x FP32 [8]"),
+        (["linear_onnx", "--json", "/nowhere.json"], 2, "is not readable JSON"),
+        (["image_classifier", str(CAT), "--protocol", "smtp"], 2, "no protocol 'smtp'"),
+    ],
+)
+def test_mistakes(served: Served, arguments: list[str], status: int, message: str) -> None:
+    result = predict(served, *arguments)
+    assert result.returncode == status, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"z": ROW}, "has no input 'z'; it has x"),
+        ({}, "input 'x' is missing"),
+        ({"x": ["a"] * 8}, "input 'x': does not fit FP32"),
+        ({"x": [[1], [2, 3]]}, "input 'x': does not fit FP32"),
+        ([3], "row 0 is not an object"),
+    ],
+)
+def test_rows_that_do_not_fit(served: Served, row: object, message: str) -> None:
+    result = predict(served, "linear_onnx", "--json", "-", stdin=json.dumps(row))
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_wrong_shape_is_refused_with_expected_and_found(served: Served) -> None:
+    result = predict(served, "linear_onnx", "--json", "-", stdin=json.dumps({"x": [1.0, 2.0]}))
+    assert result.returncode == 1
+    assert "xpected [-1,8], got [1,2]" in result.stdout
+
+
+def test_no_server(exported: object, tmp_path: Path) -> None:
+    (tmp_path / "model_repository").mkdir()
+    result = run_trimaran(
+        "predict", "image_classifier", CAT, "--repository", tmp_path / "model_repository"
+    )
+    assert result.returncode == 1
+    assert "has no model" in result.stderr
+
+
+def predict(served: Served, *arguments: str | Path, stdin: str | None = None):  # type: ignore[no-untyped-def]
+    options = ("--repository", served.repository.root)
+    return run_trimaran("predict", *arguments, *options, stdin=stdin)

@@ -1,0 +1,288 @@
+"""`trimaran serve`: what starts, what is refused, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exporters.export import export_model
+from exporters.original import run_original
+from serving.presence import find_server
+from serving.processes import children, identify_stub, start_time
+from tests import models
+from tests.running import PROJECT, Served, run_trimaran, start_serving, wait_for
+from trimaran.config import read_config, write_config
+from trimaran.repository import Repository
+
+
+@pytest.fixture(scope="module")
+def linear_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """One small ONNX model."""
+    repository = Repository.create(tmp_path_factory.mktemp("linear") / "model_repository")
+    result = export_model(run_original(models.linear(), 8), "onnx", repository, "test")
+    assert result.publication is not None
+    return repository
+
+
+@pytest.fixture
+def linear(linear_repository: Repository, tmp_path: Path) -> Repository:
+    root = tmp_path / "model_repository"
+    shutil.copytree(linear_repository.root, root)
+    return Repository.open(root)
+
+
+def answers(served: Served, model: str = "linear_onnx") -> bool:
+    with served.client() as client:
+        return client.infer(model, {"x": np.zeros((1, 8), np.float32)}).outputs["y"].shape == (1, 4)
+
+
+def process_tree(served: Served) -> set[tuple[int, str]]:
+    """The server and its stubs, each named for ever by its start time."""
+    found = find_server(served.repository)
+    assert found is not None
+    pids = {found.server_pid, *children(found.server_pid)}
+    return {(pid, start_time(pid)) for pid in pids}
+
+
+def gone(processes: set[tuple[int, str]]) -> bool:
+    return all(start_time(pid) != started for pid, started in processes)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stops_cleanly_on_a_signal(linear: Repository, number: signal.Signals) -> None:
+    served = start_serving(linear)
+    assert answers(served)
+    processes = process_tree(served)
+    assert len(processes) == 2
+    assert served.stop(number) < 5
+    assert served.process.returncode == 0
+    assert gone(processes)
+    assert find_server(linear) is None
+
+
+def test_stops_within_five_seconds_with_a_dead_stub(linear: Repository) -> None:
+    """The supervisor is stopped at the moment of the kill, so that the stub stays dead."""
+    served = start_serving(linear)
+    found = find_server(linear)
+    assert found is not None
+    (pid,) = [p for p in children(found.server_pid) if identify_stub(p)]
+    processes = process_tree(served)
+    served.process.send_signal(signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    served.process.send_signal(signal.SIGTERM)
+    served.process.send_signal(signal.SIGCONT)
+    assert served.stop(signal.SIGTERM) < 5
+    assert gone(processes)
+
+
+def test_server_ends_with_a_killed_trimaran(linear: Repository) -> None:
+    served = start_serving(linear)
+    processes = process_tree(served)
+    served.stop(signal.SIGKILL)
+    wait_for(lambda: gone(processes), 10, "the end of tritonserver and its stubs")
+    assert find_server(linear) is None
+    again = start_serving(linear)
+    assert answers(again)
+    again.stop()
+
+
+def test_ended_server_is_told(linear: Repository) -> None:
+    served = start_serving(linear)
+    found = find_server(linear)
+    assert found is not None
+    os.kill(found.server_pid, signal.SIGKILL)
+    assert served.process.wait(10) == 1
+    served.stop(signal.SIGTERM)
+    assert served.said("error: tritonserver ended by itself with status -9")
+
+
+def test_second_server_on_a_repository_is_refused(linear: Repository) -> None:
+    served = start_serving(linear)
+    result = run_trimaran("serve", "--repository", linear.root)
+    assert result.returncode == 1
+    assert f"is already served by process {served.process.pid}" in result.stderr
+    served.stop()
+
+
+@pytest.mark.parametrize("option", ["http", "grpc", "metrics"])
+def test_port_in_use(linear: Repository, option: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run_trimaran("serve", "--repository", linear.root, f"--{option}-port", str(port))
+    assert result.returncode == 1
+    assert f"{option} port {port} on 127.0.0.1 cannot be used" in result.stderr
+    assert f"--{option}-port" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--repository", "/nowhere"], 1, "/nowhere: no such model repository"),
+        (["--model", "nothing"], 1, "has no model 'nothing'; it has linear_onnx"),
+        (["--host", "0.0.0.0"], 2, "listens on loopback only"),  # noqa: S104
+        (["--host", "example"], 2, "is not an address"),
+        (["--tritonserver", "/nowhere"], 2, "/nowhere is no executable tritonserver"),
+        (["--http-port", "0"], 1, "a port lies between 1 and 65535"),
+        (["--http-port", "8001"], 1, "is given twice"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    linear: Repository, arguments: list[str], status: int, message: str
+) -> None:
+    result = run_trimaran("serve", "--repository", linear.root, *arguments)
+    assert result.returncode == status, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_fresh_clone_without_versions_says_what_to_do(tmp_path: Path) -> None:
+    """As after `git clone`: configurations, and no version of anything."""
+    clone = tmp_path / "clone"
+    tracked = subprocess.run(
+        ["git", "ls-files", "model_repository"],  # noqa: S607
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in tracked.stdout.splitlines():
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PROJECT / name, clone / name)
+    root = clone / "model_repository"
+    result = run_trimaran("serve", "--repository", root)
+    assert result.returncode == 1
+    assert "nothing can be served; publish a model with 'trimaran export'" in result.stderr
+    status = run_trimaran("status", "--repository", root)
+    assert status.returncode == 0
+    assert "no version yet" in status.stdout
+    release = run_trimaran("release", "image_classifier", "--repository", root)
+    assert release.returncode == 1
+    assert "has no complete version to release" in release.stderr
+
+
+def damage_truncated(repository: Repository) -> str:
+    shutil.copytree(repository.model("linear_onnx"), repository.model("broken"))
+    config = read_config(repository.config_path("broken"))
+    config.name = "broken"
+    write_config(repository.config_path("broken"), config)
+    path = repository.model("broken") / "1" / "model.onnx"
+    path.write_bytes(path.read_bytes()[:100])
+    return "model.onnx has 100 bytes"
+
+
+def damage_no_file(repository: Repository) -> str:
+    damage_truncated(repository)
+    shutil.rmtree(repository.model("broken") / "1")
+    (repository.model("broken") / "1").mkdir()
+    return "unable to find"
+
+
+def damage_config(repository: Repository) -> str:
+    repository.model("broken").mkdir()
+    repository.config_path("broken").write_text('name: "broken"\nmax_batch_size: many\n')
+    return "line 2, column 17"
+
+
+def damage_name(repository: Repository) -> str:
+    repository.model("broken").mkdir()
+    repository.config_path("broken").write_text('name: "other"\nbackend: "python"\n')
+    return "name is 'other' but the directory is 'broken'"
+
+
+def damage_foreign_garbage(repository: Repository) -> str:
+    """A hand-made model without a manifest, which Triton itself refuses."""
+    damage_truncated(repository)
+    (repository.model("broken") / "1" / "manifest.json").unlink()
+    return "ModelProto does not have a graph|Protobuf parsing failed|INVALID_PROTOBUF"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [damage_truncated, damage_no_file, damage_config, damage_name, damage_foreign_garbage],
+)
+def test_broken_model_is_told_and_the_rest_served(linear: Repository, damage: object) -> None:
+    reason = damage(linear)  # type: ignore[operator]
+    served = start_serving(linear)
+    try:
+        told = "".join(line for line in served.lines)
+        assert "broken" in told
+        flat = told.replace("│", "").replace(" ", "")
+        wanted = [part.replace(" ", "") for part in reason.split("|")]
+        assert any(part in flat for part in wanted), told
+        assert answers(served)
+    finally:
+        served.stop()
+
+
+def test_half_written_version_is_passed_over(linear: Repository) -> None:
+    """A newer version that some killed tool left behind; the complete one serves."""
+    half = linear.model("linear_onnx") / "2"
+    half.mkdir()
+    whole = linear.model("linear_onnx") / "1" / "model.onnx"
+    (half / "model.onnx").write_bytes(whole.read_bytes()[:50])
+    status = run_trimaran("status", "--repository", linear.root)
+    assert "unusable: has no manifest.json" in status.stdout
+    served = start_serving(linear)
+    try:
+        assert served.control.ready_versions("linear_onnx") == {1}
+        assert served.said("version 2 of linear_onnx is passed over: has no manifest.json")
+        assert answers(served)
+    finally:
+        served.stop()
+
+
+def test_newer_version_is_served_after_a_restart(linear: Repository) -> None:
+    served = start_serving(linear)
+    assert served.control.ready_versions("linear_onnx") == {1}
+    served.stop()
+    original = run_original(models.linear_other_weights(), 8)
+    result = export_model(original, "onnx", linear, "test")
+    assert result.publication is not None
+    assert result.publication.version == 2
+    served = start_serving(linear)
+    assert served.control.ready_versions("linear_onnx") == {2}
+    served.stop()
+
+
+def test_own_version_policy_is_respected(linear: Repository) -> None:
+    path = linear.config_path("linear_onnx")
+    config = read_config(path)
+    config.version_policy.specific.versions.append(1)
+    write_config(path, config)
+    original = run_original(models.linear_other_weights(), 8)
+    export_model(original, "onnx", linear, "test")
+    served = start_serving(linear)
+    assert served.control.ready_versions("linear_onnx") == {1}
+    served.stop()
+
+
+def test_only_named_models_are_served(served: Served, own_repository: Repository) -> None:
+    alone = start_serving(own_repository, "--model", "linear_onnx", "--model", "tokens_onnx")
+    ready = {state.name for state in alone.control.index() if state.state == "READY"}
+    alone.stop()
+    assert ready == {"linear_onnx", "tokens_onnx"}
+
+
+def test_everything_is_served_by_default(served: Served) -> None:
+    ready = {state.name for state in served.control.index() if state.state == "READY"}
+    assert ready == set(served.repository.names())
+    assert served.said("curl -s --json")
+    assert served.said("import tritonclient.grpc as triton")
+
+
+def test_status_tells_what_is_live(served: Served) -> None:
+    result = run_trimaran("status", "--json", "--repository", served.repository.root)
+    assert f'"pid": {served.process.pid}' in result.stdout
+    table = run_trimaran("status", "--repository", served.repository.root)
+    assert f"served by process {served.process.pid}" in table.stdout
+    for name in served.repository.names():
+        assert name in table.stdout
