@@ -40,9 +40,11 @@ def sole_server(repository: Repository) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             found = find_server(repository)
-            where = f" by process {found.pid} on HTTP port {found.ports.http}" if found else ""
             raise TrimaranError(
-                f"{repository.root} is already served{where}; stop that server first"
+                f"{repository.root} is already served by process {found.pid} on HTTP port "
+                f"{found.ports.http}; stop that server first"
+                if found
+                else f"{repository.root}: another command is starting a server on it; wait for it and try again"
             ) from error
         yield
 

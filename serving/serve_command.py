@@ -52,7 +52,8 @@ def serve(
         require_free(ports)
         runtime = find_runtime(tritonserver)
         _require_allowed(runtime, host, loopback)
-        selection = select(opened, model or ())
+        with opened.deployment_lock():
+            selection = select(opened, model or ())
         _require_something(opened, selection)
         for note in selection.notes:
             say(note)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from serving.control import Control
 from serving.ports import Ports, free_ports, require_free
+from serving.presence import sole_server
 from serving.processes import children, start_time
 from serving.runtime import Runtime
 from trimaran.config import is_ensemble
@@ -126,8 +127,11 @@ class Server:
 def private_server(
     runtime: Runtime, repository: Repository, models: Sequence[str] = ()
 ) -> Iterator[Server]:
-    """A server on free loopback ports, stopped at the end of the block."""
-    with repository.staging() as scratch:
+    """A server on free loopback ports, stopped at the end of the block.
+
+    Raises `TrimaranError` if the repository is served already.
+    """
+    with sole_server(repository), repository.staging() as scratch:
         server = Server.start(runtime, repository, models, free_ports(), scratch / "server.log")
         try:
             server.wait_until_started()
