@@ -44,7 +44,8 @@ def sole_server(repository: Repository) -> Iterator[None]:
                 f"{repository.root} is already served by process {found.pid} on HTTP port "
                 f"{found.ports.http}; stop that server first"
                 if found
-                else f"{repository.root}: another command is starting a server on it; wait for it and try again"
+                else f"{repository.root}: another command is starting a server on it; try again when "
+                "it is done"
             ) from error
         yield
 
