@@ -40,13 +40,13 @@ def sole_server(repository: Repository) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             found = find_server(repository)
-            raise TrimaranError(
-                f"{repository.root} is already served by process {found.pid} on HTTP port "
-                f"{found.ports.http}; stop that server first"
+            problem = (
+                f"is already served by process {found.pid} on HTTP port {found.ports.http}; stop "
+                "that server first"
                 if found
-                else f"{repository.root}: another command is starting a server on it; try again when "
-                "it is done"
-            ) from error
+                else "has another command starting a server on it; try again when it is done"
+            )
+            raise TrimaranError(f"{repository.root} {problem}") from error
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-__all__ = ["answer"]
+__all__ = ["Arrays", "answer"]
 
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[Arrays], Arrays]
@@ -19,49 +19,59 @@ def answer(
 ) -> list[Any]:
     """One response per request, in order.
 
-    `run` takes and gives arrays by name. Where the model batches, requests of equal shape are
-    joined along the first axis; if the joined call fails, each is tried alone, so that a request
-    with a bad value fails by itself.
+    `run` takes and gives arrays by name; an optional input that a request leaves out is left out.
+    Where the model batches, requests of equal shape are joined along the first axis; if the joined
+    call fails, each is tried alone, so that a request with a bad value fails by itself.
     """
     arrays = [_arrays(request, input_names) for request in requests]
-    responses: list[Any] = [None] * len(requests)
-    for group in _groups(arrays) if batched else [[index] for index in range(len(arrays))]:
+    outcomes: list[Arrays | Exception] = [{}] * len(requests)
+    for group in _groups(arrays) if batched else ():
         for index, outcome in zip(group, _run_group([arrays[i] for i in group], run), strict=True):
-            responses[index] = _response(requests[index], outcome)
-    return responses
+            outcomes[index] = outcome
+    if not batched:
+        outcomes = [_attempt(request, run) for request in arrays]
+    return [_response(*pair) for pair in zip(requests, outcomes, strict=True)]
 
 
 def _arrays(request: Any, names: Sequence[str]) -> dict[str, np.ndarray]:
-    return {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in names}
+    tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in names}
+    return {name: tensor.as_numpy() for name, tensor in tensors.items() if tensor is not None}
 
 
 def _groups(arrays: Sequence[Arrays]) -> list[list[int]]:
     """Positions of requests that differ in the first axis at most."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for index, request in enumerate(arrays):
-        key = tuple(array.shape[1:] for array in request.values())
+        key = tuple((name, array.shape[1:]) for name, array in request.items())
         groups.setdefault(key, []).append(index)
     return list(groups.values())
 
 
 def _run_group(group: Sequence[Arrays], run: Run) -> Sequence[Arrays | Exception]:
-    if len(group) == 1:
-        return [_attempt(group[0], run)]
-    joined = {name: np.concatenate([request[name] for request in group]) for name in group[0]}
-    outcome = _attempt(joined, run)
-    if isinstance(outcome, Exception):
-        return [_attempt(request, run) for request in group]
     rows = [next(iter(request.values())).shape[0] for request in group]
-    ends = np.cumsum(rows)
+    if len(group) == 1:
+        return [_attempt(group[0], run, rows[0])]
+    joined = {name: np.concatenate([request[name] for request in group]) for name in group[0]}
+    outcome = _attempt(joined, run, sum(rows))
+    if isinstance(outcome, Exception):
+        return [_attempt(request, run, n) for request, n in zip(group, rows, strict=True)]
     return [
         {name: array[end - count : end] for name, array in outcome.items()}
-        for count, end in zip(rows, ends, strict=True)
+        for count, end in zip(rows, np.cumsum(rows), strict=True)
     ]
 
 
-def _attempt(arrays: Arrays, run: Run) -> Arrays | Exception:
+def _attempt(arrays: Arrays, run: Run, rows: int | None = None) -> Arrays | Exception:
+    """What `run` gives, each output with `rows` rows, or why it failed."""
     try:
-        return run(arrays)
+        outputs = run(arrays)
+        for name, array in outputs.items() if rows is not None else ():
+            if array.shape[:1] != (rows,):
+                raise ValueError(
+                    f"failed to split the output tensor '{name}' in responses: expected batch "
+                    f"size of {rows} in model output, got shape {list(array.shape)}"
+                )
+        return outputs
     except Exception as error:  # runtimes raise types of their own; the client gets the text
         return error
 
@@ -70,13 +80,9 @@ def _response(request: Any, outcome: Arrays | Exception) -> Any:
     if isinstance(outcome, Exception):
         text = " ".join(str(outcome).split())
         return pb_utils.InferenceResponse(
-            error=pb_utils.TritonError(text, pb_utils.TritonError.INVALID_ARG)
+            error=pb_utils.TritonError(text, pb_utils.TritonError.INTERNAL)
         )
-    wanted = request.requested_output_names()
+    wanted = sorted(request.requested_output_names())
     return pb_utils.InferenceResponse(
-        [
-            pb_utils.Tensor(name, np.ascontiguousarray(array))
-            for name, array in outcome.items()
-            if name in wanted
-        ]
+        [pb_utils.Tensor(name, np.ascontiguousarray(outcome[name])) for name in wanted]
     )

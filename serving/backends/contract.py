@@ -10,13 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trimaran.tensors import describe_shape, shapes_agree
-
-__all__ = ["DEFAULT_MAX_BATCH_SIZE", "ModelTensor", "complete", "find_mismatch"]
-
-DEFAULT_MAX_BATCH_SIZE = 4
-"""What Triton fills in for a model that can batch and does not say how far
-(`default-max-batch-size`)."""
+__all__ = ["Interface", "ModelTensor", "find_mismatch", "find_unserved"]
 
 
 @dataclass(frozen=True)
@@ -28,85 +22,137 @@ class ModelTensor:
     shape: tuple[int, ...]
 
 
-def find_mismatch(
-    config: Mapping[str, Any], inputs: Sequence[ModelTensor], outputs: Sequence[ModelTensor]
-) -> str | None:
+@dataclass(frozen=True)
+class Interface:
+    """What a model file takes and gives. `initializers` are weights that an input may replace."""
+
+    inputs: Sequence[ModelTensor]
+    outputs: Sequence[ModelTensor]
+    initializers: Sequence[ModelTensor] = ()
+
+    @property
+    def can_batch(self) -> bool:
+        """Whether every input and output has a first axis of any length."""
+        return all(tensor.shape[:1] == (-1,) for tensor in (*self.inputs, *self.outputs))
+
+
+def find_unserved(config: Mapping[str, Any]) -> str | None:
+    """What a configuration asks for that only the native backends can do, or `None`."""
+    sequence = config.get("sequence_batching") or {}
+    asked = {
+        "sequence_batching with control_input": sequence.get("control_input"),
+        "sequence_batching with state": sequence.get("state"),
+        "batch_input": config.get("batch_input"),
+        "batch_output": config.get("batch_output"),
+        "allow_ragged_batch": any(item.get("allow_ragged_batch") for item in config["input"]),
+    }
+    for feature, value in asked.items():
+        if value:
+            return (
+                f"unable to load model '{config['name']}', {feature} needs the native backend; "
+                "serve this model with NVIDIA's container"
+            )
+    return None
+
+
+def find_mismatch(config: Mapping[str, Any], model: Interface) -> str | None:
     """Where a model's configuration (Triton's JSON form) contradicts its file, or `None`.
 
-    A configuration may leave out outputs, but not inputs.
+    A configuration may leave out outputs, but not inputs; its optional inputs are initializers of
+    the model. An axis that the model leaves open may be fixed for an input, not for an output.
     """
     name = config["name"]
-    declared = config["input"]
-    if len(declared) != len(inputs):
+    required = [item for item in config["input"] if not item.get("optional")]
+    if len(required) != len(model.inputs):
         return (
-            f"unable to load model '{name}', configuration expects {len(declared)} inputs, model "
-            f"provides {len(inputs)}"
+            f"unable to load model '{name}', configuration expects {len(required)} inputs, model "
+            f"provides {len(model.inputs)}"
         )
-    for kind, tensors in (("input", inputs), ("output", outputs)):
+    for item in config["input"]:
+        if item.get("optional") and config["max_batch_size"] > 0:
+            return (
+                f"unable to load model '{name}', optional input '{item['name']}' is not supported "
+                "for models that support batching"
+            )
+    for kind, tensors in (
+        ("input", (*model.inputs, *model.initializers)),
+        ("output", model.outputs),
+    ):
         known = {tensor.name: tensor for tensor in tensors}
         for item in config[kind]:
-            tensor = known.get(item["name"])
-            if tensor is None:
-                return (
-                    f"unexpected inference {kind} '{item['name']}', allowed {kind}s are: "
-                    f"{', '.join(known)}"
-                )
-            problem = _tensor_mismatch(name, item, tensor, config["max_batch_size"])
+            problem = _tensor_mismatch(config, kind, item, known)
             if problem:
                 return problem
     return None
 
 
 def _tensor_mismatch(
-    model: str, item: Mapping[str, Any], tensor: ModelTensor, max_batch_size: int
+    config: Mapping[str, Any], kind: str, item: Mapping[str, Any], known: Mapping[str, ModelTensor]
 ) -> str | None:
+    tensor = known.get(item["name"])
+    if tensor is None:
+        return (
+            f"unexpected inference {kind} '{item['name']}', allowed {kind}s are: "
+            f"{', '.join(sorted(known))}"
+        )
     if item["data_type"] != tensor.data_type:
         return (
-            f"unexpected datatype {tensor.data_type} for tensor '{tensor.name}' of model "
-            f"'{model}', the model configuration expects {item['data_type']}"
+            f"unable to load model '{config['name']}', configuration expects datatype "
+            f"{item['data_type']} for {kind} '{tensor.name}', model provides {tensor.data_type}"
         )
-    if max_batch_size > 0 and (not tensor.shape or tensor.shape[0] != -1):
+    dims = tuple(int(dim) for dim in (item.get("reshape") or {"shape": item["dims"]})["shape"])
+    exact = kind == "output"
+    if config["max_batch_size"] > 0:
+        return _batched_shape_mismatch(config["name"], tensor, dims, exact)
+    return _shape_mismatch(config["name"], tensor, dims, exact)
+
+
+def _batched_shape_mismatch(
+    model: str, tensor: ModelTensor, dims: tuple[int, ...], exact: bool
+) -> str | None:
+    if tensor.shape[:1] != (-1,):
         return (
             f"model '{model}', tensor '{tensor.name}': for the model to support batching the "
-            f"shape should have at least 1 dimension and the first dimension must be -1; but "
-            f"shape expected by the model is {describe_shape(tensor.shape)}"
+            "shape should have at least 1 dimension and the first dimension must be -1; but "
+            f"shape expected by the model is {_text(tensor.shape)}"
         )
-    declared = item["reshape"]["shape"] if "reshape" in item else item["dims"]
-    full = (*((-1,) if max_batch_size > 0 else ()), *(int(dim) for dim in declared))
-    if not shapes_agree(full, tensor.shape):
+    full = (-1, *dims)
+    if _fits(tensor.shape, full, exact):
+        return None
+    return (
+        f"model '{model}', tensor '{tensor.name}': the model expects {len(tensor.shape)} "
+        f"dimensions (shape {_text(tensor.shape)}) but the model configuration specifies "
+        f"{len(full)} dimensions (an initial batch dimension because max_batch_size > 0 followed "
+        f"by the explicit tensor shape, making complete shape {_text(full)})"
+    )
+
+
+def _shape_mismatch(
+    model: str, tensor: ModelTensor, dims: tuple[int, ...], exact: bool
+) -> str | None:
+    if not tensor.shape:
+        if all(dim == 1 for dim in dims):
+            return None
         return (
-            f"model '{model}', tensor '{tensor.name}': the model expects {len(tensor.shape)} "
-            f"dimensions (shape {describe_shape(tensor.shape)}) but the model configuration "
-            f"specifies {len(full)} dimensions (shape {describe_shape(full)})"
+            f"unable to load model '{model}', scalar tensor '{tensor.name}', should only provide "
+            "1 in the model configuration when the model doesn't support batching. Model "
+            f"configuration provided: {_text(dims)}."
         )
-    return None
+    if _fits(tensor.shape, dims, exact):
+        return None
+    return (
+        f"model '{model}', tensor '{tensor.name}': the model expects {len(tensor.shape)} "
+        f"dimensions (shape {_text(tensor.shape)}) but the model configuration specifies "
+        f"{len(dims)} dimensions (shape {_text(dims)})"
+    )
 
 
-def complete(config: Any, inputs: Sequence[ModelTensor], outputs: Sequence[ModelTensor]) -> None:
-    """Fill in what a configuration leaves out, as the native ONNX Runtime backend does.
+def _fits(model: tuple[int, ...], configured: tuple[int, ...], exact: bool) -> bool:
+    return len(model) == len(configured) and all(
+        have == want or (have == -1 and not exact)
+        for have, want in zip(model, configured, strict=True)
+    )
 
-    `config` is a `pb_utils.ModelConfig`. A model whose tensors all have a dynamic first axis gets
-    `DEFAULT_MAX_BATCH_SIZE` and dynamic batching where no limit is given.
-    """
-    given = config.as_dict()
-    batched = given["max_batch_size"] > 0
-    if not batched and all(t.shape and t.shape[0] == -1 for t in (*inputs, *outputs)):
-        config.set_max_batch_size(DEFAULT_MAX_BATCH_SIZE)
-        config.set_dynamic_batching()
-        batched = True
-    for items, tensors, add in (
-        (given["input"], inputs, config.add_input),
-        (given["output"], outputs, config.add_output),
-    ):
-        if items:
-            continue
-        for tensor in tensors:
-            dims = list(tensor.shape[1:] if batched else tensor.shape)
-            added: dict[str, object] = {
-                "name": tensor.name,
-                "data_type": tensor.data_type,
-                "dims": dims or [1],
-            }
-            if not dims:
-                added["reshape"] = {"shape": []}
-            add(added)
+
+def _text(shape: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, shape))}]"

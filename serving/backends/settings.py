@@ -3,38 +3,58 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["boolean", "integer", "model_being_loaded", "model_file", "threads_per_instance"]
+__all__ = [
+    "boolean",
+    "integer",
+    "model_being_loaded",
+    "model_file",
+    "text",
+    "thread_count",
+    "threads_per_instance",
+]
 
-_TRUE, _FALSE = {"true", "1"}, {"false", "0"}
+_BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+_INTEGER = re.compile(r"[+-]?\d+")
+
+
+def text(config: Mapping[str, Any], key: str) -> str | None:
+    """A parameter as it is written, or `None` where it is not given."""
+    item = config["parameters"].get(key)
+    return None if item is None else str(item["string_value"]).strip()
 
 
 def boolean(config: Mapping[str, Any], key: str, default: bool) -> bool:
-    """A parameter that is `true` or `false`. Raises `ValueError` naming it for anything else."""
-    text = _string(config, key)
-    if text is None:
+    """A parameter that is on or off. Raises `ValueError` naming it for anything else."""
+    given = text(config, key)
+    if given is None:
         return default
-    if text.lower() not in _TRUE | _FALSE:
-        raise ValueError(f"parameter '{key}' is '{text}'; it must be 'true' or 'false'")
-    return text.lower() in _TRUE
+    if given.lower() not in _BOOLEANS:
+        raise ValueError(
+            f"failed to convert '{given}' to boolean: parameter '{key}' must be 'true' or 'false'"
+        )
+    return _BOOLEANS[given.lower()]
 
 
 def integer(config: Mapping[str, Any], key: str, default: int) -> int:
-    """A parameter that counts something. Raises `ValueError` naming it for anything else."""
-    text = _string(config, key)
-    if text is None:
+    """A parameter that is a number. Raises `ValueError` naming it for anything else."""
+    given = text(config, key)
+    if given is None:
         return default
-    if not text.isdecimal():
-        raise ValueError(f"parameter '{key}' is '{text}'; it must be 0 or a positive integer")
-    return int(text)
+    if not _INTEGER.fullmatch(given):
+        raise ValueError(
+            f"failed to convert '{given}' to integral number: parameter '{key}' must be an integer"
+        )
+    return int(given)
 
 
-def _string(config: Mapping[str, Any], key: str) -> str | None:
-    item = config["parameters"].get(key)
-    return None if item is None else str(item["string_value"]).strip()
+def thread_count(config: Mapping[str, Any], key: str) -> int:
+    """A number of threads; 0 where the choice is left to the backend, by 0 or less or nothing."""
+    return max(0, integer(config, key, 0))
 
 
 def threads_per_instance(config: Mapping[str, Any]) -> int:
@@ -43,14 +63,17 @@ def threads_per_instance(config: Mapping[str, Any]) -> int:
     return max(1, len(os.sched_getaffinity(0)) // instances)
 
 
-def model_file(config: Mapping[str, Any], version_directory: Path, default: str) -> Path:
-    """The file to load; a directory of that name holds it under the default name.
+def model_file(
+    config: Mapping[str, Any], version_directory: Path, default: str, inside: str | None = None
+) -> Path:
+    """The file to load: `default_model_filename`, or else `default`.
 
-    Raises `FileNotFoundError` in the words of the native backends.
+    `inside` names the file in it where that may be a directory. Raises `FileNotFoundError` in the
+    words of the native backends.
     """
     path = version_directory / (config.get("default_model_filename") or default)
-    if path.is_dir():
-        path = path / default
+    if inside and path.is_dir():
+        path = path / inside
     if not path.is_file():
         raise FileNotFoundError(f"unable to find '{path}' for model instance '{config['name']}'")
     return path

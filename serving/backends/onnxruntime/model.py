@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from serving.backends import batching, settings
-from serving.backends.contract import ModelTensor, complete, find_mismatch
+from serving.backends import batching, settings, text
+from serving.backends.completion import complete
+from serving.backends.contract import Interface, ModelTensor, find_mismatch, find_unserved
+from serving.backends.session_options import run_options, session_options
 
 _FILE_NAME = "model.onnx"
-
-_LEVELS = {
-    -1: "ORT_ENABLE_BASIC",
-    0: "ORT_ENABLE_ALL",
-    1: "ORT_ENABLE_EXTENDED",
-    2: "ORT_DISABLE_ALL",
-}
-"""`optimization { graph { level } }`, as the native backend reads it."""
 
 _TYPES = {
     "tensor(float)": "TYPE_FP32",
@@ -37,6 +33,8 @@ _TYPES = {
     "tensor(string)": "TYPE_STRING",
 }
 
+_ERROR = re.compile(r"\[ONNXRuntimeError\] : (\d+) : \w+ : (.*)", re.DOTALL)
+
 
 class TritonPythonModel:
     """One instance of one ONNX model."""
@@ -44,62 +42,82 @@ class TritonPythonModel:
     @staticmethod
     def auto_complete_config(auto_complete_model_config: Any) -> Any:
         """Complete a configuration that leaves out inputs or outputs, from the model file."""
+        # Its setters refuse `reshape`, which a tensor of shape [batch] needs.
         config = auto_complete_model_config.as_dict()
         if not (config["input"] and config["output"]):
-            session = _open(config, settings.model_being_loaded())
-            complete(auto_complete_model_config, *_tensors(session))
+            complete(config, _interface(_open(config, settings.model_being_loaded())))
         return auto_complete_model_config
 
     def initialize(self, args: dict[str, str]) -> None:
         """Open the model. Raises `TritonModelException` where its configuration contradicts it."""
         config = json.loads(args["model_config"])
-        directory = Path(args["model_repository"]) / args["model_version"]
-        self.session = _open(config, directory)
-        inputs, outputs = _tensors(self.session)
-        mismatch = find_mismatch(config, inputs, outputs)
+        unserved = find_unserved(config)
+        if unserved:
+            raise pb_utils.TritonModelException(unserved)
+        self.session = _open(config, Path(args["model_repository"]) / args["model_version"])
+        self.run_options = run_options(config)
+        model = _interface(self.session)
+        mismatch = find_mismatch(config, model)
         if mismatch:
             raise pb_utils.TritonModelException(mismatch)
-        self.inputs = [tensor.name for tensor in inputs]
-        self.outputs = [item["name"] for item in config["output"]]
+        known = {tensor.name: tensor for tensor in (*model.inputs, *model.initializers)}
+        self.inputs = {item["name"]: known[item["name"]] for item in config["input"]}
+        self.outputs = {item["name"]: item["dims"] for item in config["output"]}
         self.batched = config["max_batch_size"] > 0
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer all requests with one call of the session where their shapes allow."""
-        return batching.answer(requests, self.inputs, self._run, batched=self.batched)
+        return batching.answer(requests, list(self.inputs), self._run, batched=self.batched)
 
     def _run(self, arrays: batching.Arrays) -> batching.Arrays:
-        return dict(zip(self.outputs, self.session.run(self.outputs, arrays), strict=True))
+        feeds = {name: _fed(self.inputs[name], array) for name, array in arrays.items()}
+        try:
+            results = self.session.run(list(self.outputs), feeds, self.run_options)
+        except Exception as error:
+            raise RuntimeError(_native_words(error)) from error
+        return {
+            name: np.reshape(result, dims) if np.ndim(result) == 0 else result
+            for (name, dims), result in zip(self.outputs.items(), results, strict=True)
+        }
 
 
 def _open(config: dict[str, Any], directory: Path) -> Any:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = settings.integer(
-        config, "intra_op_thread_count", 0
-    ) or settings.threads_per_instance(config)
-    options.inter_op_num_threads = settings.integer(config, "inter_op_thread_count", 0)
-    options.enable_cpu_mem_arena = settings.boolean(config, "enable_mem_arena", True)
-    options.enable_mem_pattern = settings.boolean(config, "enable_mem_pattern", True)
-    if settings.integer(config, "execution_mode", 0) == 1:
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
-    level = int(config["optimization"].get("graph", {}).get("level", 0))
-    if level not in _LEVELS:
-        raise ValueError(f"optimization graph level is {level}; it must be -1, 0, 1 or 2")
-    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, _LEVELS[level])
-    # A waiting thread would otherwise spin on a core that another stub process could use.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    path = settings.model_file(config, directory, _FILE_NAME)
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    path = settings.model_file(config, directory, _FILE_NAME, inside=_FILE_NAME)
+    try:
+        return onnxruntime.InferenceSession(
+            str(path), session_options(config), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise pb_utils.TritonModelException(_native_words(error)) from error
 
 
-def _tensors(session: Any) -> tuple[list[ModelTensor], list[ModelTensor]]:
-    def describe(item: Any) -> ModelTensor:
-        shape = tuple(dim if isinstance(dim, int) else -1 for dim in item.shape)
-        if item.type not in _TYPES:
-            raise ValueError(f"tensor '{item.name}' has type {item.type}, which is not served")
-        return ModelTensor(item.name, _TYPES[item.type], shape)
+def _native_words(error: Exception) -> str:
+    match = _ERROR.fullmatch(str(error))
+    return f"onnx runtime error {match[1]}: {match[2]}" if match else str(error)
 
-    inputs = [describe(item) for item in session.get_inputs()]
-    return inputs, [describe(item) for item in session.get_outputs()]
+
+def _interface(session: Any) -> Interface:
+    return Interface(
+        [_tensor(item) for item in session.get_inputs()],
+        [_tensor(item) for item in session.get_outputs()],
+        [_tensor(item) for item in session.get_overridable_initializers()],
+    )
+
+
+def _tensor(item: Any) -> ModelTensor:
+    if not item.type.startswith("tensor("):
+        kind = item.type.partition("(")[0].replace("seq", "sequence").upper()
+        raise pb_utils.TritonModelException(
+            f"Unsupported ONNX Type 'ONNX_TYPE_{kind}' for I/O '{item.name}', expected "
+            "'ONNX_TYPE_TENSOR'."
+        )
+    shape = tuple(dim if isinstance(dim, int) else -1 for dim in item.shape)
+    return ModelTensor(item.name, _TYPES.get(item.type, "TYPE_INVALID"), shape)
+
+
+def _fed(tensor: ModelTensor, array: np.ndarray) -> np.ndarray:
+    if tensor.data_type == "TYPE_STRING":
+        array = text.decoded(tensor.name, array)
+    return array if tensor.shape else array.reshape(())
