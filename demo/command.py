@@ -61,7 +61,7 @@ def demo(
     with _server(opened) as (control, ports):
         with Client(ports) as client:
             deployment = deploy(opened, control, client, ensemble, release, _say)
-        _say(f"release {release} is live after {deployment.golden} golden requests")
+        _say(str(deployment))
         _heading("4. Photographs, over HTTP and gRPC")
         _classify(ports, ensemble, _photographs(files or []))
         _heading("5. Where the time goes, from Triton's own statistics")

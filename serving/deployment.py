@@ -44,6 +44,11 @@ class Deployment:
     release: int
     golden: int
 
+    def __str__(self) -> str:
+        if not self.golden:
+            return f"release {self.release} is live, unasked: there are no golden requests"
+        return f"release {self.release} is live, golden requests answered: {self.golden}"
+
 
 def deploy(
     repository: Repository, control: Control, client: Client, ensemble: str, number: int, say: Say

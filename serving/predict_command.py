@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,6 +79,7 @@ def predict(
                         f"{request.name}: [red]{error}[/red]", highlight=False, soft_wrap=True
                     )
                 continue
+            answer = _in_order(config, answer)
             records.append({"request": request.name, **plain(answer)})
             if not json_output:
                 screen.print(answer_table(request.name, answer))
@@ -173,6 +174,13 @@ def _row(config: ModelConfig, row: Mapping[str, Any], where: str) -> dict[str, n
         array = as_array(value, spec.dtype, f"{where}: input {name!r}")
         arrays[name] = array[None] if config.max_batch_size > 0 else array
     return arrays
+
+
+def _in_order(config: ModelConfig, answer: Answer) -> Answer:
+    """The answer with its outputs in the configuration's order, which Triton does not keep."""
+    order = {output.name: place for place, output in enumerate(config.output)}
+    names = sorted(answer.outputs, key=lambda name: order.get(name, len(order)))
+    return replace(answer, outputs={name: answer.outputs[name] for name in names})
 
 
 def _listed(array: np.ndarray) -> Any:

@@ -11,7 +11,7 @@ import typer
 
 from serving.client import Client
 from serving.control import Control
-from serving.deployment import Deployment, roll_back
+from serving.deployment import roll_back
 from serving.deployment import deploy as deploy_release
 from serving.presence import find_server
 from serving.report import say
@@ -66,7 +66,8 @@ def deploy(
         )
     with running_or_private(opened, tritonserver) as (control, client):
         number = newest.number if release is None else release
-        _tell(deploy_release(opened, control, client, ensemble, number, say))
+        deployment = deploy_release(opened, control, client, ensemble, number, say)
+        say(f"{ensemble}: {deployment}")
 
 
 def rollback(
@@ -80,7 +81,7 @@ def rollback(
     opened = Repository.open(repository)
     _require_ensemble(opened, ensemble)
     with running_or_private(opened, tritonserver) as (control, client):
-        _tell(roll_back(opened, control, client, ensemble, say))
+        say(f"{ensemble}: {roll_back(opened, control, client, ensemble, say)}")
 
 
 @contextmanager
@@ -117,12 +118,3 @@ def _pins(steps: list[str]) -> dict[str, int]:
             raise UsageError(f"--step {item!r} is not MODEL=VERSION, such as image_labels=3")
         pins[model] = int(version)
     return pins
-
-
-def _tell(deployment: Deployment) -> None:
-    asked = (
-        f"after {deployment.golden} golden requests"
-        if deployment.golden
-        else ("unasked: it has no golden requests")
-    )
-    say(f"{deployment.ensemble}: release {deployment.release} is live, {asked}")

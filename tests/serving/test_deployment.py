@@ -135,7 +135,7 @@ def test_restart_serves_the_same_release(running: Served) -> None:
             "deploy", ENSEMBLE, "--release", str(release), "--repository", running.repository.root
         )
         assert result.returncode == 0, result.stderr
-        assert f"release {release} is live, after 1 golden requests" in result.stdout
+        assert f"release {release} is live, golden requests answered: 1" in result.stdout
     running.stop()
     again = start_serving(running.repository, "--model", ENSEMBLE)
     try:
