@@ -11,8 +11,8 @@ import typer
 
 from serving.client import Client
 from serving.control import Control
-from serving.deployment import roll_back
 from serving.deployment import deploy as deploy_release
+from serving.deployment import roll_back
 from serving.presence import find_server
 from serving.report import say
 from serving.runtime import find_runtime
