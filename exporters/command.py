@@ -44,14 +44,15 @@ def export(
     ),
 ) -> None:
     """Turn a trained PyTorch model into verified versions in the repository."""
+    if max_batch_size < 1:
+        raise UsageError(f"--max-batch-size is {max_batch_size}; it must be 1 or more")
+
     from exporters.export import FORMATS
     from exporters.spec import ModelSpec
 
     unknown = [item for item in formats if item not in FORMATS]
     if unknown:
         raise UsageError(f"there is no format {unknown[0]!r}; choose from {', '.join(FORMATS)}")
-    if max_batch_size < 1:
-        raise UsageError(f"--max-batch-size is {max_batch_size}; it must be 1 or more")
     spec = call_factory(factory)
     if not isinstance(spec, ModelSpec):
         raise UsageError(f"{factory} returned {type(spec).__name__}, not an exporters.ModelSpec")
@@ -96,7 +97,7 @@ def export_formats(
         if not r.parity.passed
     ]
     for failure in failures[:-1]:
-        errors.print(f"error: {failure}", highlight=False, soft_wrap=True)
+        errors.print(f"error: {failure}", markup=False, highlight=False, soft_wrap=True)
     if failures:
         raise failures[-1]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,10 @@ import torch
 
 from exporters.exporter import Exporter, ExportError, one_sentence, quiet
 from exporters.parity import Arrays, Run
-from exporters.spec import Interface, ModelSpec, PositionalModule
+from exporters.spec import BATCH_AXIS, Interface, ModelSpec, PositionalModule
 from trimaran import target
 
 __all__ = ["OnnxExporter"]
-
-_BATCH = "batch"
 
 
 class OnnxExporter(Exporter):
@@ -33,29 +33,16 @@ class OnnxExporter(Exporter):
     def captures(self, spec: ModelSpec, path: Path) -> Iterator[str]:
         """One way: `torch.export` with the batch axis declared dynamic."""
         try:
-            with quiet(), _silenced("torch.onnx"):
-                program = torch.onnx.export(
-                    PositionalModule(spec.module, spec.output_names),
-                    tuple(spec.example_inputs.values()),
-                    dynamo=True,
-                    input_names=list(spec.example_inputs),
-                    output_names=list(spec.output_names),
-                    dynamic_shapes={"inputs": _dynamic_shapes(spec)},
-                    external_data=False,
-                    opset_version=target.ONNX_OPSET,
-                    verbose=False,
-                )
+            model = _capture(spec)
+            _strip_debug_data(model)
+            onnx.checker.check_model(model)
+            content = model.SerializeToString(deterministic=True)
         except Exception as error:
             raise ExportError(
                 f"model {spec.name} cannot be exported to ONNX: {one_sentence(error)}"
             ) from error
-        if program is None:
-            raise ExportError(f"model {spec.name} cannot be exported to ONNX: torch gave nothing")
-        model = program.model_proto
-        _strip_debug_data(model)
-        _require_dynamic_batch(spec.name, model)
-        onnx.checker.check_model(model)
-        path.write_bytes(model.SerializeToString(deterministic=True))
+        _require_dynamic_axes(spec, model)
+        path.write_bytes(content)
         yield "dynamo"
 
     def load(self, path: Path, interface: Interface) -> Run:
@@ -84,11 +71,29 @@ class OnnxExporter(Exporter):
         return {"container": target.CONTAINER, "opset": opset, "ir_version": model.ir_version}
 
 
+def _capture(spec: ModelSpec) -> onnx.ModelProto:
+    with quiet(), _silent_torch():
+        program = torch.onnx.export(
+            PositionalModule(spec.module, spec.output_names),
+            tuple(spec.example_inputs.values()),
+            dynamo=True,
+            input_names=list(spec.example_inputs),
+            output_names=list(spec.output_names),
+            dynamic_shapes={"inputs": _dynamic_shapes(spec)},
+            external_data=False,
+            opset_version=target.ONNX_OPSET,
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("torch gave nothing")
+    return program.model_proto
+
+
 def _dynamic_shapes(spec: ModelSpec) -> tuple[dict[int, Any], ...]:
-    dims: dict[str, Any] = {_BATCH: torch.export.Dim(_BATCH, min=1)}
+    dims: dict[str, Any] = {BATCH_AXIS: torch.export.Dim(BATCH_AXIS, min=1)}
     shapes = []
     for name in spec.example_inputs:
-        shape = {0: dims[_BATCH]}
+        shape = {0: dims[BATCH_AXIS]}
         for axis, item in spec.axes.get(name, {}).items():
             if item.name not in dims:
                 dims[item.name] = torch.export.Dim(item.name, min=item.least, max=item.most)
@@ -116,26 +121,29 @@ def _strip_debug_data(model: onnx.ModelProto) -> None:
                 graphs += attribute.graphs
 
 
-def _require_dynamic_batch(name: str, model: onnx.ModelProto) -> None:
+def _require_dynamic_axes(spec: ModelSpec, model: onnx.ModelProto) -> None:
+    """Refuse a graph in which torch took an axis that varies for one of fixed length."""
     for value in (*model.graph.input, *model.graph.output):
-        shape = value.type.tensor_type.shape
-        if not shape.dim or not shape.dim[0].dim_param:
-            fixed = shape.dim[0].dim_value if shape.dim else "missing"
-            raise ExportError(
-                f"model {name} cannot be exported to ONNX: the batch axis of {value.name!r} came "
-                f"out as {fixed}; do not compute with a fixed batch size in forward"
-            )
+        dims = value.type.tensor_type.shape.dim
+        varying = {axis: item.name for axis, item in spec.axes.get(value.name, {}).items()}
+        for axis, label in {0: BATCH_AXIS, **varying}.items():
+            if axis >= len(dims) or not dims[axis].dim_param:
+                fixed = dims[axis].dim_value if axis < len(dims) else "missing"
+                raise ExportError(
+                    f"model {spec.name} cannot be exported to ONNX: the {label} axis of "
+                    f"{value.name!r} came out as {fixed}; do not compute with a fixed {label} "
+                    "size in forward"
+                )
 
 
-class _silenced:  # noqa: N801 - reads as a verb in a with statement
-    """Keep a logger below errors inside a with block."""
-
-    def __init__(self, name: str) -> None:
-        self.logger = logging.getLogger(name)
-
-    def __enter__(self) -> None:
-        self.level = self.logger.level
-        self.logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        self.logger.setLevel(self.level)
+@contextmanager
+def _silent_torch() -> Iterator[None]:
+    """Without torch's log, and the graph that it prints when it gives up: the error says enough."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -98,7 +98,8 @@ def tolerance_for(spec: TensorSpec, chosen: tuple[float, float] | None) -> tuple
 def compare(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) -> Comparison:
     """Hold `actual` against `expected`, element by element: `|a - e| <= atol + rtol * |e|`.
 
-    NaN equals NaN, and an infinity equals itself, at the same place.
+    NaN equals NaN, and an infinity equals itself, at the same place. Integers that float64 cannot
+    tell apart still differ.
     """
     if expected.dtype != actual.dtype:
         return Comparison(np.inf, False, f"is {actual.dtype}, PyTorch gives {expected.dtype}")
@@ -109,8 +110,8 @@ def compare(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) 
         return Comparison(0.0, True)
     e, a = expected.astype(np.float64), actual.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        error = np.abs(a - e)
-        error[(a == e) | (np.isnan(a) & np.isnan(e))] = 0.0
+        equal = (expected == actual) | (np.isnan(e) & np.isnan(a))
+        error = np.where(equal, 0.0, np.maximum(np.abs(a - e), np.finfo(np.float64).tiny))
         bound = atol + rtol * np.where(np.isfinite(e), np.abs(e), 0.0)
         excess = np.where(np.isnan(error), np.inf, error) - bound
     largest = float(np.nanmax(np.where(np.isnan(error), np.inf, error)))
@@ -172,8 +173,9 @@ def compare_rows(
                 continue
             found = compare(alone[name], together[name][index : index + 1], rtol, atol)
             text = (
-                f"row {index} depends on the rows beside it: alone and in a batch of {rows} it "
-                "gives different values, so requests may not be batched together"
+                f"row {index} depends on the rows beside it: alone and in a batch of {rows} its "
+                f"values are up to {found.largest_error:.3g} apart (allowed: {atol:g} + "
+                f"{rtol:g}·|x|), so requests may not be batched together"
             )
             yield name, found if found.passed else Comparison(found.largest_error, False, text)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from exporters.spec import ModelSpec, resized_inputs
 from trimaran.errors import TrimaranError
+from trimaran.tensors import describe_shape, shapes_agree
 
 __all__ = ["draw_samples", "length_choices"]
 
@@ -24,7 +25,7 @@ def draw_samples(
     Floating inputs are example rows with noise; integers are drawn evenly from the range that the
     examples span, so that an index stays one; booleans are drawn evenly. `lengths` sets dynamic
     axes by name and applies to made-up inputs only. Raises `TrimaranError` when `spec.samples`
-    gives other names, dtypes or row counts than asked for.
+    gives other names, dtypes or shapes than asked for.
     """
     if spec.samples is not None and not lengths:
         return _own_samples(spec, rows, seed)
@@ -47,13 +48,24 @@ def _own_samples(spec: ModelSpec, rows: int, seed: int) -> dict[str, Tensor]:
     given = dict(spec.samples(rows, seed))
     for name, example in spec.example_inputs.items():
         tensor = given.get(name)
-        if tensor is None or tensor.dtype != example.dtype or tensor.shape[0] != rows:
-            found = "nothing" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
+        dynamic = spec.axes.get(name, {})
+        dims = [-1 if axis in dynamic else example.shape[axis] for axis in range(1, example.ndim)]
+        if (
+            not isinstance(tensor, Tensor)
+            or tensor.dtype != example.dtype
+            or not shapes_agree(tensor.shape, [rows, *dims])
+        ):
             raise TrimaranError(
-                f"model {spec.name}: samples({rows}, {seed}) gave {found} for input {name!r}; "
-                f"it needs {example.dtype} with {rows} rows"
+                f"model {spec.name}: samples({rows}, {seed}) gave {_describe(tensor)} for input "
+                f"{name!r}; it needs {example.dtype} {describe_shape([rows, *dims])}"
             )
     return {name: given[name] for name in spec.example_inputs}
+
+
+def _describe(given: object) -> str:
+    if isinstance(given, Tensor):
+        return f"{given.dtype} {describe_shape(given.shape)}"
+    return "nothing" if given is None else type(given).__name__
 
 
 def _draw(example: Tensor, rows: int, generator: torch.Generator) -> Tensor:

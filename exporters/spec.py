@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,17 @@ from trimaran.errors import TrimaranError
 from trimaran.names import check_model_name
 from trimaran.tensors import TensorSpec
 
-__all__ = ["DynamicAxis", "Interface", "ModelSpec", "PositionalModule", "interface_of"]
+__all__ = [
+    "BATCH_AXIS",
+    "DynamicAxis",
+    "Interface",
+    "ModelSpec",
+    "PositionalModule",
+    "interface_of",
+]
+
+BATCH_AXIS = "batch"
+"""The name of every tensor's first axis."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +78,22 @@ class ModelSpec:
     def _contradiction(self) -> str | None:
         if not self.example_inputs:
             return "example_inputs is empty; give one tensor per input"
-        if not self.output_names:
-            return "output_names is empty; name each output"
+        if not self.output_names or isinstance(self.output_names, str):
+            return f"output_names is {self.output_names!r}; give a list with each output's name"
         tensors = [*self.example_inputs, *self.output_names]
         for name in tensors:
             if not name.isidentifier():
                 return f"tensor name {name!r} is not an identifier; use letters, digits and '_'"
             if tensors.count(name) > 1:
                 return f"tensor name {name!r} is used twice; give each its own"
-        return self._input_contradiction() or self._output_contradiction()
+        return (
+            self._input_contradiction()
+            or self._axis_contradiction()
+            or self._output_contradiction()
+        )
 
     def _input_contradiction(self) -> str | None:
-        batch = next(iter(self.example_inputs.values())).shape[:1]
+        batch: int | None = None
         for name, tensor in self.example_inputs.items():
             if not isinstance(tensor, Tensor):
                 return f"example input {name!r} is {type(tensor).__name__}, not a torch.Tensor"
@@ -87,10 +102,15 @@ class ModelSpec:
                     f"example input {name!r} has shape {list(tensor.shape)}; its first axis is "
                     "the batch and needs two rows or more"
                 )
-            if tensor.shape[:1] != batch:
-                return f"example input {name!r} has {tensor.shape[0]} rows, another {batch[0]}"
+            if batch not in (None, tensor.shape[0]):
+                return f"example input {name!r} has {tensor.shape[0]} rows, another {batch}"
+            batch = tensor.shape[0]
             if str(tensor.dtype).removeprefix("torch.") not in _SERVED:
                 return f"example input {name!r} is {tensor.dtype}, which Triton cannot carry"
+        return None
+
+    def _axis_contradiction(self) -> str | None:
+        axes_by_label: dict[str, tuple[int, int, int]] = {}
         for name, axes in self.dynamic_axes.items():
             if name not in self.example_inputs:
                 return f"dynamic_axes names {name!r}, which is no input"
@@ -103,6 +123,18 @@ class ModelSpec:
                         f"dynamic axis {label!r} of {name!r} goes from {least} to {most}, and its "
                         f"example has {shape[axis]}; the example must lie between"
                     )
+                if label == BATCH_AXIS or not label.isidentifier():
+                    return (
+                        f"dynamic axis {axis} of {name!r} is called {label!r}; take another word, "
+                        f"of letters, digits and '_' ({BATCH_AXIS!r} is the first axis)"
+                    )
+                same = axes_by_label.setdefault(label, (least, most, shape[axis]))
+                if same != (least, most, shape[axis]):
+                    return (
+                        f"dynamic axis {label!r} is one length but goes from {least} to {most} "
+                        f"with example {shape[axis]} in {name!r}, and from {same[0]} to {same[1]} "
+                        f"with example {same[2]} elsewhere; make them equal, or name two axes"
+                    )
         return None
 
     def _output_contradiction(self) -> str | None:
@@ -110,6 +142,9 @@ class ModelSpec:
             for name in names:
                 if name not in self.output_names:
                     return f"{kind} names {name!r}, which is no output"
+        for name, (rtol, atol) in self.tolerances.items():
+            if not (0 <= rtol < math.inf and 0 <= atol < math.inf):
+                return f"tolerances of {name!r} are {(rtol, atol)}; give finite (rtol, atol) from 0"
         for name, labels in self.labels.items():
             if any("\n" in label or not label.strip() for label in labels):
                 return f"labels of {name!r} hold an empty name or a line break"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickletools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -53,7 +54,7 @@ class TorchScriptExporter(Exporter):
 
         def run(arrays: Arrays) -> Arrays:
             with quiet():
-                result = module(*(torch.from_numpy(arrays[name]) for name in inputs))
+                result = module(*(torch.tensor(arrays[name]) for name in inputs))
             if isinstance(result, torch.Tensor):
                 result = (result,)
             return {n: t.numpy() for n, t in zip(outputs, result, strict=True)}
@@ -79,20 +80,22 @@ class TorchScriptExporter(Exporter):
         return {"container": target.CONTAINER, "file_version": version}
 
     def digest(self, path: Path) -> str:
-        """A digest of the graph and the weights.
+        """A digest of the graph, the attributes, and the bytes of every tensor.
 
-        Torch numbers classes and values by what else the process did before, so that two equal
-        modules give different bytes; the graph with its names counted afresh does not.
+        Torch names classes after the module they came from, and numbers classes and values by what
+        else the process did before, so that two equal modules give different bytes; without class
+        names, and with values counted afresh, they do not.
         """
         with quiet():
-            module = torch.jit.load(path, map_location="cpu")
-        graph = module.inlined_graph
-        digest = hashlib.sha256(_canonical_text(str(graph)).encode())
-        for name, tensor in sorted(module.state_dict(keep_vars=False).items()):
-            _add_tensor(digest, name, tensor)
-        for index, node in enumerate(graph.findAllNodes("prim::Constant")):
-            if "value" in node.attributeNames() and node.kindOf("value") == "t":
-                _add_tensor(digest, f"constant {index}", node.t("value"))
+            graph = torch.jit.load(path, map_location="cpu").inlined_graph
+        digest = hashlib.sha256(_canonical_graph(str(graph)).encode())
+        reader = torch._C.PyTorchFileReader(str(path))
+        for name in sorted(reader.get_all_records()):
+            if name.endswith(".pkl"):
+                digest.update(_canonical_pickle(reader.get_record(name)).encode())
+            elif name.startswith(("data/", "constants/")):
+                digest.update(f"{name}\n".encode())
+                digest.update(reader.get_record(name))
         return digest.hexdigest()
 
 
@@ -115,25 +118,29 @@ def _save(module: torch.jit.ScriptModule, path: Path) -> None:
     archive after the file.
     """
     whole = path.with_suffix(".whole")
-    torch.jit.save(module, str(whole))
-    reader = torch._C.PyTorchFileReader(str(whole))
-    writer = torch._C.PyTorchFileWriter(str(path))
-    for name in reader.get_all_records():
-        if not _DEBUG_RECORDS.fullmatch(name):
-            record = reader.get_record(name)
-            writer.write_record(name, record, len(record))
-    writer.write_end_of_file()
-    whole.unlink()
+    try:
+        torch.jit.save(module, str(whole))
+        reader = torch._C.PyTorchFileReader(str(whole))
+        writer = torch._C.PyTorchFileWriter(str(path))
+        for name in reader.get_all_records():
+            if not _DEBUG_RECORDS.fullmatch(name):
+                record = reader.get_record(name)
+                writer.write_record(name, record, len(record))
+        writer.write_end_of_file()
+    finally:
+        whole.unlink(missing_ok=True)
 
 
-def _canonical_text(graph: str) -> str:
+def _canonical_graph(graph: str) -> str:
     text = re.sub(r" # \S+:\d+:\d+$", "", graph, flags=re.MULTILINE)
-    text = re.sub(r"___torch_mangle_\d+\.", "", text)
+    text = re.sub(r"__torch__\.[\w.]+", "__torch__", text)
     numbers: dict[str, str] = {}
     return re.sub(r"%[\w.]+", lambda m: numbers.setdefault(m[0], f"%{len(numbers)}"), text)
 
 
-def _add_tensor(digest: hashlib._Hash, name: str, tensor: torch.Tensor) -> None:
-    digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-    digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
-    digest.update(repr(tensor.item()).encode() if not tensor.ndim else b"")
+def _canonical_pickle(record: bytes) -> str:
+    """The opcodes of a pickle with their arguments, but for the names of scripted classes."""
+    return "\n".join(
+        f"{opcode.name} {'__torch__' if str(argument).startswith('__torch__') else argument!r}"
+        for opcode, argument, _ in pickletools.genops(record)
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -123,3 +126,60 @@ def not_a_spec() -> str:
 
 def fails() -> ModelSpec:
     raise RuntimeError("the weights are missing")
+
+
+class ScaledByLength(nn.Module):
+    """Takes a length for a constant, which neither tracing nor scripting can follow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * float(np.sqrt(x.shape[1]))
+
+
+class TableOfSizes(nn.Module):
+    """Looks the batch size up in a table, which no exporter can follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factors = dict.fromkeys(range(100), 2.0)
+        self.key = lambda size: size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factors[self.key(x.shape[0])]
+
+
+class Transcendental(nn.Module):
+    """Functions that each runtime approximates in its own way."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.tanh() * x.exp()).erf()
+
+
+def linear_seeded() -> ModelSpec:
+    """`linear` with the weights that the environment chooses."""
+    seed = int(os.environ["TRIMARAN_TEST_SEED"])
+    return ModelSpec("linear", Linear(seed), {"x": torch.randn(2, 8)}, ["y"])
+
+
+def scaled_by_length() -> ModelSpec:
+    return ModelSpec(
+        "scaled",
+        ScaledByLength(),
+        {"x": torch.ones(2, 7)},
+        ["y"],
+        dynamic_axes={"x": {1: ("length", 1, 16)}},
+    )
+
+
+def table_of_sizes() -> ModelSpec:
+    return ModelSpec("table_of_sizes", TableOfSizes(), {"x": torch.randn(2, 8)}, ["y"])
+
+
+def transcendental() -> ModelSpec:
+    torch.manual_seed(0)
+    return ModelSpec(
+        "transcendental",
+        Transcendental(),
+        {"x": torch.randn(2, 64)},
+        ["y"],
+        tolerances={"y": (0.0, 0.0)},
+    )

@@ -77,10 +77,13 @@ def _overview() -> None:
 def main() -> None:
     """Run the command; a user's mistake ends in one sentence and the error's exit status."""
     try:
-        app()
+        app(prog_name="trimaran")
     except TrimaranError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except OSError as error:  # a full disk, a missing permission, a port that is taken
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(TrimaranError.exit_status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

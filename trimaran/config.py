@@ -38,7 +38,11 @@ def parse_config(text: str, where: str) -> ModelConfig:
     try:
         text_format.Parse(text, config)
     except text_format.ParseError as error:
-        raise ConfigError(f"{where}: not a Triton model configuration: {error}") from error
+        place = f"line {error.GetLine()}, column {error.GetColumn()}"
+        reason = " ".join(str(error).partition(" : ")[2].split())
+        raise ConfigError(
+            f"{where}: not a Triton model configuration: {place}: {reason}"
+        ) from error
     return config
 
 

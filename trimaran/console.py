@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 
 __all__ = ["console"]
@@ -11,5 +13,6 @@ _UNBOUNDED_WIDTH = 160
 
 def console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal, or wide enough for every table where there is none."""
-    found = Console(stderr=stderr)
-    return found if found.is_terminal else Console(stderr=stderr, width=_UNBOUNDED_WIDTH)
+    file = sys.stderr if stderr else sys.stdout
+    found = Console(file=file)
+    return found if found.is_terminal else Console(file=file, width=_UNBOUNDED_WIDTH)

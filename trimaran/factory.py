@@ -33,7 +33,7 @@ def call_factory(name: str) -> Any:
         return found()
     except TrimaranError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TrimaranError(f"{name} failed: {_sentence(error)}") from error
 
 
@@ -49,12 +49,14 @@ def _from_file(place: str, name: str) -> ModuleType:
     sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TrimaranError(f"{path} failed: {_sentence(error)}") from error
     return module
 
 
 def _from_module(place: str, name: str) -> ModuleType:
+    if place.startswith("."):
+        raise UsageError(f"{name}: {place} is relative; write the module's full name")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -63,9 +65,9 @@ def _from_module(place: str, name: str) -> ModuleType:
         if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
             raise UsageError(f"{name}: there is no module {error.name!r}") from error
         raise TrimaranError(f"{place} failed: {_sentence(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TrimaranError(f"{place} failed: {_sentence(error)}") from error
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"

@@ -102,7 +102,7 @@ def describe_files(directory: Path) -> dict[str, FileEntry]:
     return {
         path.relative_to(directory).as_posix(): FileEntry(sha256_of(path), path.stat().st_size)
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name != MANIFEST_NAME
+        if path.is_file() and path != directory / MANIFEST_NAME
     }
 
 

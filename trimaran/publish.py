@@ -16,7 +16,7 @@ from trimaran.config import (
 from trimaran.errors import ConfigError, TrimaranError
 from trimaran.files import flush_tree
 from trimaran.manifest import Manifest
-from trimaran.repository import Repository
+from trimaran.repository import Repository, Version
 
 __all__ = ["Publication", "check_publishable", "publish"]
 
@@ -60,13 +60,13 @@ def publish(
 
     `staged` is a directory inside `repository.staging()` that holds the version's files. A
     configuration that stands is never touched; a missing one is written. The newest version is
-    kept when its content is equal. Raises `ConfigError` when the standing configuration
-    disagrees with the artifact.
+    kept when its content is equal and its files are still what was published. Raises
+    `ConfigError` when the standing configuration disagrees with the artifact.
     """
     check_publishable(repository, config)
     name = config.name
     newest = repository.newest(name)
-    if newest and newest.manifest and newest.manifest.content == manifest.content:
+    if newest and _holds(newest, manifest.content):
         if not repository.has_config(name):
             write_config(repository.config_path(name), config)
         return Publication(name, newest.number, unchanged=True)
@@ -74,6 +74,15 @@ def publish(
     staged.chmod(0o755)
     flush_tree(staged)
     return Publication(name, _move_into_place(repository, config, staged), unchanged=False)
+
+
+def _holds(version: Version, content: str) -> bool:
+    manifest = version.manifest
+    return (
+        manifest is not None
+        and manifest.content == content
+        and manifest.damage(version.path, hashes=True) is None
+    )
 
 
 def _move_into_place(repository: Repository, config: ModelConfig, staged: Path) -> int:

@@ -112,7 +112,7 @@ def read_release(repository: Repository, ensemble: str, number: int) -> Release:
         record = json.loads(path.read_text(encoding="utf-8"))
         steps = {model: Pin(**pin) for model, pin in record["steps"].items()}
         return Release(record["ensemble"], steps, record["configs"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise TrimaranError(f"{path}: is not a release: {error}") from error
 
 

@@ -31,7 +31,8 @@ class TensorSpec:
         return self.dims if self.reshape is None else self.reshape
 
     def __str__(self) -> str:
-        return f"{self.name} {self.dtype.triton} {describe_shape(self.dims)}"
+        reshaped = "" if self.reshape is None else f" reshaped to {describe_shape(self.reshape)}"
+        return f"{self.name} {self.dtype.triton} {describe_shape(self.dims)}{reshaped}"
 
 
 def describe_shape(dims: Sequence[int]) -> str:

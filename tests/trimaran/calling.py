@@ -1,0 +1,45 @@
+"""The command `trimaran`, called in this process."""
+
+from __future__ import annotations
+
+import io
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+from trimaran.cli import main
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the command's process would have shown."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def error(self) -> str:
+        """The one sentence after `error:`; fails where there is a traceback, or another count."""
+        assert "Traceback" not in self.stderr, self.stderr
+        errors = [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1, self.stderr
+        return errors[0].removeprefix("error: ")
+
+
+def call_trimaran(*arguments: str | Path) -> Outcome:
+    """`trimaran` with `arguments`, with `sys.argv` and `sys.path` put back afterwards."""
+    argv, path = sys.argv, list(sys.path)
+    out, err = io.StringIO(), io.StringIO()
+    status: object = 0
+    sys.argv = ["trimaran", *map(str, arguments)]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as exit:
+        status = exit.code or 0
+    finally:
+        sys.argv, sys.path[:] = argv, path
+    assert isinstance(status, int)
+    return Outcome(status, out.getvalue(), err.getvalue())
