@@ -68,7 +68,7 @@ def export_formats(
 
     One format's failure does not keep another from being published; the last failure is raised.
     """
-    from exporters.export import export_model
+    from exporters.export import export_model, largest_served_batch
     from exporters.original import run_original
 
     results: list[ExportResult] = []
@@ -82,7 +82,8 @@ def export_formats(
         def advance(stage: str) -> None:
             progress.update(task, description=stage, advance=1)
 
-        original = run_original(spec, max_batch_size)
+        rows = largest_served_batch(repository, spec.name, wanted, max_batch_size)
+        original = run_original(spec, rows)
         for format in wanted:
             try:
                 results.append(export_model(original, format, repository, source, advance))

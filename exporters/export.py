@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from trimaran.manifest import (
 from trimaran.publish import Publication, check_publishable, publish
 from trimaran.repository import Repository
 
-__all__ = ["FORMATS", "ExportResult", "export_model", "label_file_name"]
+__all__ = ["FORMATS", "ExportResult", "export_model", "label_file_name", "largest_served_batch"]
 
 FORMATS: Mapping[str, type[Exporter]] = {
     exporter.format: exporter for exporter in (OnnxExporter, TorchScriptExporter)
@@ -72,6 +72,18 @@ def export_model(
         manifest = _manifest(exporter, path, way, source, report)
         publication = publish(repository, config, staged, manifest)
         return ExportResult(config.name, way, report, publication)
+
+
+def largest_served_batch(
+    repository: Repository, model: str, formats: Iterable[str], wanted: int
+) -> int:
+    """The most rows to verify: `wanted`, or what a configuration that stands already serves.
+
+    A standing configuration keeps its own limit, whatever is wanted for a new one.
+    """
+    names = [f"{model}_{format}" for format in formats]
+    standing = [repository.config(n).max_batch_size for n in names if repository.has_config(n)]
+    return max([wanted, *standing])
 
 
 def label_file_name(output: str, labelled: int) -> str:

@@ -11,7 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exporters.export import FORMATS, ExportResult, export_model, label_file_name
+from exporters.export import (
+    FORMATS,
+    ExportResult,
+    export_model,
+    label_file_name,
+    largest_served_batch,
+)
 from exporters.exporter import quiet
 from exporters.original import run_original
 from exporters.spec import ModelSpec
@@ -176,3 +182,14 @@ def test_versions_follow_the_weights(empty_repository: Repository) -> None:
         assert publication is not None
         found.append((publication.version, publication.unchanged))
     assert found == [(1, False), (1, True), (2, False), (3, False)]
+
+
+def test_standing_batch_limit_is_verified_and_kept(empty_repository: Repository) -> None:
+    """A person raised the limit by hand; the next export is verified up to it."""
+    export(empty_repository, models.linear(), "onnx", most=4)
+    path = empty_repository.config_path("linear_onnx")
+    path.write_text(path.read_text().replace("max_batch_size: 4", "max_batch_size: 16"))
+    formats = ["onnx", "torchscript"]
+    assert largest_served_batch(empty_repository, "linear", formats, 4) == 16
+    assert largest_served_batch(empty_repository, "linear", formats, 32) == 32
+    assert largest_served_batch(empty_repository, "other", formats, 4) == 4
