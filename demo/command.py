@@ -15,9 +15,9 @@ from rich.table import Table
 from serving.client import Answer, Client, Protocol
 from serving.control import Control
 from serving.deployment import deploy
+from serving.discovery import find_runtime
 from serving.ports import Ports
 from serving.presence import find_server
-from serving.runtime import find_runtime
 from serving.server import private_server
 from trimaran.console import console
 from trimaran.errors import TrimaranError, UsageError
@@ -66,7 +66,7 @@ def demo(
         _classify(ports, ensemble, _photographs(files or []))
         _heading("5. Where the time goes, from Triton's own statistics")
         _screen.print(_step_times(control, read_release(opened, ensemble, release)))
-    _say(f"done in {time.monotonic() - began:.1f} s; the server is stopped")
+    _say(f"done in {time.monotonic() - began:.1f} s")
 
 
 def _heading(text: str) -> None:
@@ -134,6 +134,7 @@ def _server(repository: Repository) -> Iterator[tuple[Control, Ports]]:
             f"(process {server.process.pid}, HTTP port {server.ports.http})"
         )
         yield server.control, server.ports
+    _say("the server is stopped")
 
 
 def _photographs(files: Sequence[Path]) -> dict[str, bytes]:

@@ -68,9 +68,13 @@ class Client:
         """
         items = []
         for name, array in inputs.items():
-            item = self._library.InferInput(
-                name, list(array.shape), dtypes.by_numpy(array.dtype).triton
-            )
+            try:
+                datatype = dtypes.by_numpy(array.dtype).triton
+            except KeyError as error:
+                raise TrimaranError(
+                    f"input {name!r} is {array.dtype}, which Triton cannot carry"
+                ) from error
+            item = self._library.InferInput(name, list(array.shape), datatype)
             item.set_data_from_numpy(array)
             items.append(item)
         began = time.perf_counter()

@@ -67,11 +67,15 @@ class Control:
         """Load a model, or reload it by what now stands in the repository; waits until done."""
         self._call("POST", f"/repository/models/{model}/load", {}, timeout=_LOAD_TIMEOUT_S)
 
-    def load_given(self, config: ModelConfig, files: Mapping[str, bytes]) -> None:
-        """Load a model that is not in the repository; `files` by path, such as `1/model.onnx`."""
+    def load_given(self, config: ModelConfig, files: Mapping[str, bytes] | None = None) -> None:
+        """Load a model with another configuration than the repository has.
+
+        With `files`, by path such as `1/model.onnx`, also one that is not in the repository.
+        """
         parameters = {"config": json_format.MessageToJson(config, preserving_proto_field_name=True)}
         parameters |= {
-            f"file:{path}": base64.b64encode(content).decode() for path, content in files.items()
+            f"file:{path}": base64.b64encode(content).decode()
+            for path, content in (files or {}).items()
         }
         body = {"parameters": parameters}
         self._call("POST", f"/repository/models/{config.name}/load", body, timeout=_LOAD_TIMEOUT_S)

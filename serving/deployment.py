@@ -11,6 +11,7 @@ Until step 3 the live release is untouched; a failure before it leaves everythin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from serving.client import Client
@@ -20,7 +21,6 @@ from trimaran.config import ModelConfig, format_config, write_config
 from trimaran.errors import TrimaranError
 from trimaran.live import (
     LiveRelease,
-    keep_generation,
     live_release,
     live_versions,
     needed_versions,
@@ -116,7 +116,7 @@ class _Switch:
     def _set_step(self, config: ModelConfig, model: str, versions: set[int]) -> None:
         """Write and load a step's live configuration, unless the server serves just that."""
         live = self.repository.live(model)
-        wanted = keep_generation(render_step(config, versions), live)
+        wanted = render_step(config, versions)
         served = self.control.ready_versions(model)
         if live is not None and format_config(live) == format_config(wanted) and served == versions:
             return
@@ -135,13 +135,20 @@ class _Switch:
                 self.repository.live_path(model).unlink()
             else:
                 write_config(self.repository.live_path(model), config)
-            if model in served:
-                self.control.load(model)
-            else:
-                self.control.unload(model)
+            # One step that cannot be restored must not keep the others from it.
+            with suppress(TrimaranError):
+                if model in served:
+                    self.control.load(model)
+                else:
+                    self.control.unload(model)
 
     def _try_candidate(self, release: Release) -> int:
         name = f"{self.ensemble}_canary"
+        if name in self.repository.names():
+            raise TrimaranError(
+                f"the repository has a model {name!r}, the name that a release is tried under; "
+                "rename that model"
+            )
         config = release.config(self.ensemble)
         candidate = render_candidate(config, release.pins, name)
         requests = read_golden(self.repository, config)
@@ -149,7 +156,9 @@ class _Switch:
         try:
             check_golden(self.client, name, requests)
         finally:
-            self.control.unload(name)
+            # That this may fail must not hide why the candidate was refused.
+            with suppress(TrimaranError):
+                self.control.unload(name)
         return len(requests)
 
     def _flip(self, release: Release, target: LiveRelease) -> None:

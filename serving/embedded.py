@@ -71,9 +71,11 @@ def install() -> Runtime:
     _require_supported_machine()
     server = _unpack_server()
     environment = _stub_environment()
+    _require_own_numpy(environment)
     backend_directory = _link_backends(environment, server)
     return Runtime(
         executable=server / "bin" / "tritonserver",
+        stub_backends=("python", *_OWN_BACKENDS),
         version=TRITON_VERSION,
         embedded=True,
         arguments=(f"--backend-directory={backend_directory}",),
@@ -142,7 +144,6 @@ def _stub_environment() -> Path:
             # The stubs themselves may not write bytecode; without it each would compile NumPy anew.
             compileall.compile_dir(site, quiet=2, workers=0, rx=re.compile(r"/tests/"))
             (site / "trimaran.pth").write_text(_STUB_PATH.format(packages=packages))
-            _require_own_numpy(target)
             write_text(complete, f"{packages}\n")
     return target
 

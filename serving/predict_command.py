@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from serving.client import Answer, Client, as_array
@@ -52,9 +54,11 @@ def predict(
     repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
         "model_repository"
     ),
-    host: Annotated[str, typer.Option(help="The server's address, if it serves elsewhere.")] = "",
-    http_port: Annotated[int, typer.Option(help="The server's HTTP port.")] = 8000,
-    grpc_port: Annotated[int, typer.Option(help="The server's gRPC port.")] = 8001,
+    host: Annotated[
+        str | None, typer.Option(help="A server other than the one that serves the repository.")
+    ] = None,
+    http_port: Annotated[int | None, typer.Option(help="That server's HTTP port: 8000.")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="That server's gRPC port: 8001.")] = None,
 ) -> None:
     """Send files or JSON to a served model and print what it answers."""
     if protocol not in ("http", "grpc"):
@@ -63,7 +67,12 @@ def predict(
         raise UsageError("give either files or --json, and not both")
     opened = Repository.open(repository)
     config = opened.config(model)
-    ports = Ports(host, http_port, grpc_port) if host else _running(opened)
+    elsewhere = host or http_port or grpc_port
+    ports = (
+        Ports(host or "127.0.0.1", http_port or 8000, grpc_port or 8001)
+        if elsewhere
+        else _running(opened)
+    )
     requests = _from_json(config, json_file) if json_file else _from_files(config, files or [])
     records, failures = [], 0
     screen = console()
@@ -76,7 +85,7 @@ def predict(
                 records.append({"request": request.name, "error": str(error)})
                 if not json_output:
                     screen.print(
-                        f"{request.name}: [red]{error}[/red]", highlight=False, soft_wrap=True
+                        f"{request.name}: {error}", markup=False, highlight=False, soft_wrap=True
                     )
                 continue
             answer = _in_order(config, answer)
@@ -101,7 +110,7 @@ def plain(answer: Answer) -> dict[str, Any]:
 def answer_table(title: str, answer: Answer) -> Table:
     """One line for each value along the outputs' last axis, one column for each output."""
     table = Table(
-        title=f"{title} · version {answer.version} · {answer.latency_s * 1e3:.1f} ms",
+        title=f"{escape(title)} · version {answer.version} · {answer.latency_s * 1e3:.1f} ms",
         title_justify="left",
     )
     columns = {name: array.reshape(-1) for name, array in answer.outputs.items()}
@@ -135,13 +144,20 @@ def _from_files(config: ModelConfig, files: list[Path]) -> Iterator[_Request]:
             shaped = array if config.max_batch_size > 0 else array[0]
             yield _Request(str(path), {config.input[0].name: shaped})
         elif path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                yield _Request(str(path), dict(arrays))
+            yield _Request(str(path), _read_arrays(path))
         else:
             raise UsageError(
                 f"{path}: {config.name} takes {', '.join(map(str, inputs_of(config)))}; give "
                 "--json, or an .npz file with an array for each input"
             )
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
+        raise UsageError(f"{path} is no .npz file of plain arrays: {error}") from error
 
 
 def _from_json(config: ModelConfig, name: str) -> Iterator[_Request]:
@@ -195,5 +211,5 @@ def _cell(values: np.ndarray, index: int) -> str:
         return ""
     value = values[index]
     if isinstance(value, bytes):
-        return value.decode(errors="replace")
+        return escape(value.decode(errors="replace"))
     return f"{value:.4g}" if isinstance(value, np.floating) else str(value)

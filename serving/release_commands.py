@@ -13,9 +13,9 @@ from serving.client import Client
 from serving.control import Control
 from serving.deployment import deploy as deploy_release
 from serving.deployment import roll_back
+from serving.discovery import find_runtime
 from serving.presence import find_server
 from serving.report import say
-from serving.runtime import find_runtime
 from serving.server import private_server
 from trimaran.config import is_ensemble
 from trimaran.errors import TrimaranError, UsageError

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from serving.control import ModelState
@@ -38,8 +40,10 @@ def print_ready(
     table = Table(title="Models", title_justify="left")
     for heading in ("model", "version", "state", "reason"):
         table.add_column(heading, overflow="fold")
-    for name in sorted({*promised, *problems, *(state.name for state in index)}):
-        _add_rows(table, name, [s for s in index if s.name == name], problems.get(name, ""))
+    for name in sorted({*promised, *problems, *(s.name for s in index if s.state == "READY")}):
+        _add_rows(
+            table, name, [s for s in index if s.name == name], problems.get(name, ""), server.log
+        )
     screen.print(table)
     ports = server.ports
     screen.print(
@@ -52,15 +56,18 @@ def print_ready(
         _print_snippets(screen, repository, server, {s.name for s in index if s.state == "READY"})
 
 
-def _add_rows(table: Table, name: str, states: list[ModelState], problem: str) -> None:
+def _add_rows(table: Table, name: str, states: list[ModelState], problem: str, log: Path) -> None:
     states = [state for state in states if state.state or state.reason]
     if problem or not states:
-        table.add_row(name, "", "[red]not served[/red]", problem or "the server did not load it")
+        reason = problem or f"tritonserver did not load it; its log is {log}"
+        table.add_row(name, "", "[red]not served[/red]", escape(reason))
     for state in states:
         ready = state.state == "READY"
         if ready or state.reason not in ("unloaded", ""):
             color = "green" if ready else "red"
-            table.add_row(name, state.version, f"[{color}]{state.state}[/{color}]", state.reason)
+            table.add_row(
+                name, state.version, f"[{color}]{state.state}[/{color}]", escape(state.reason)
+            )
 
 
 def _print_snippets(
@@ -77,8 +84,9 @@ def _print_snippets(
     if not configs:
         return
     config = min(configs, key=lambda config: not is_ensemble(config))
-    screen.print(f"\nTo call {config.name} from a shell:\n", highlight=False)
-    print(curl_snippet(config, server.ports))
-    screen.print("\nFrom Python:\n", highlight=False)
+    curl = curl_snippet(config, server.ports)
+    if curl is not None:
+        print(f"\nTo call {config.name} from a shell:\n\n{curl}")
+    print(f"\nTo call {config.name} from Python:\n")
     print(python_snippet(config, server.ports))
     print("\nPress Ctrl-C to stop.", flush=True)

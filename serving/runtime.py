@@ -1,19 +1,12 @@
-"""Which `tritonserver` runs: the one that was named, the one on PATH, or the embedded one."""
+"""A `tritonserver` and what it must be started with."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trimaran.errors import UsageError
-
-__all__ = ["VARIABLE", "Runtime", "find_runtime"]
-
-VARIABLE = "TRIMARAN_TRITONSERVER"
-"""The environment variable that names a `tritonserver` to use."""
+__all__ = ["Runtime"]
 
 
 @dataclass(frozen=True)
@@ -21,27 +14,9 @@ class Runtime:
     """An executable and what it must be started with."""
 
     executable: Path
+    stub_backends: tuple[str, ...] = ("python",)
+    """The backends whose models run in Python stub processes."""
     version: str = ""
     embedded: bool = False
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-
-
-def find_runtime(named: Path | None = None) -> Runtime:
-    """The runtime to start, installed into the cache if there is no other.
-
-    Raises `UsageError` where the one that was named does not exist.
-    """
-    chosen = named or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
-    if chosen is not None:
-        if not os.access(chosen, os.X_OK) or chosen.is_dir():
-            raise UsageError(
-                f"{chosen} is no executable tritonserver; correct --tritonserver or ${VARIABLE}"
-            )
-        return Runtime(chosen.resolve())
-    on_path = shutil.which("tritonserver")
-    if on_path:
-        return Runtime(Path(on_path))
-    from serving.embedded import install
-
-    return install()

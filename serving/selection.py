@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from trimaran.config import format_config, is_ensemble, write_config
+from trimaran.config import ModelConfig, format_config, write_config
 from trimaran.errors import TrimaranError
-from trimaran.live import keep_generation, live_release, live_versions, pinned_versions, render_step
+from trimaran.live import live_release, live_versions, pinned_versions, render_step
 from trimaran.repository import Repository
 
 __all__ = ["Selection", "select"]
@@ -32,8 +32,9 @@ def select(repository: Repository, names: Sequence[str] = ()) -> Selection:
     """What to serve: `names` with what they need, or everything that can be.
 
     Everything is each released ensemble with its steps, and each model with a version that no
-    such ensemble uses. Live configurations are written for models that have none, or name other
-    versions than the newest. Raises `TrimaranError` for a name that the repository does not have.
+    such ensemble uses. A model's live configuration is written where it lacks the newest version;
+    versions that a live ensemble pins always stay in it. Raises `TrimaranError` for a name that
+    the repository does not have.
     """
     known = repository.names()
     for name in names:
@@ -41,50 +42,53 @@ def select(repository: Repository, names: Sequence[str] = ()) -> Selection:
             raise TrimaranError(
                 f"{repository.root}: has no model {name!r}; it has {', '.join(known) or 'none'}"
             )
+    pins = {name: _pins(repository, name) for name in repository.ensembles()}
+    used = {model for by_model in pins.values() for model in by_model}
     load: list[str] = []
     pending: list[tuple[str, int]] = []
     problems: list[tuple[str, str]] = []
-    used: set[str] = set()
-    chosen = list(names or known)
-    for name in sorted(chosen, key=lambda name: not _is_ensemble(repository, name)):
-        if not names and name in used:
-            continue
+    for name in names or known:
         try:
-            if _is_ensemble(repository, name):
-                models, release = _ensemble(repository, name)
+            if name in pins:
+                models, release = _ensemble(repository, name, pins[name])
                 load += models
                 pending += [(name, release)] if release else []
-                used |= _steps_of(repository, name)
-            elif name not in used:
-                load += _standalone(repository, name, required=bool(names))
+            elif names or name not in used:
+                load += _standalone(repository, name, _pinned(name, pins), required=bool(names))
         except TrimaranError as error:
             problems.append((name, str(error)))
-    notes = [note for name in chosen for note in _passed_over(repository, name)]
+            # What a broken ensemble would have used may well work.
+            load += [m for m in pins.get(name, ()) if repository.live_path(m).is_file()]
+    notes = [note for name in names or known for note in _passed_over(repository, name)]
     return Selection(tuple(dict.fromkeys(load)), tuple(pending), tuple(problems), tuple(notes))
 
 
-def _passed_over(repository: Repository, name: str) -> Iterator[str]:
-    """Versions that are left out beside a complete one."""
-    if repository.newest(name) is not None:
-        for version in repository.versions(name):
-            if version.problem:
-                yield f"version {version.number} of {name} is passed over: {version.problem}"
-
-
-def _is_ensemble(repository: Repository, name: str) -> bool:
+def _pins(repository: Repository, ensemble: str) -> dict[str, int]:
+    """The step versions that an ensemble with a version uses, by model; -1 for the newest."""
+    if not repository.versions(ensemble):
+        return {}
     try:
-        return is_ensemble(repository.config(name))
+        return pinned_versions(repository.live(ensemble) or repository.config(ensemble))
     except TrimaranError:
-        return False
+        return pinned_versions(repository.config(ensemble))
 
 
-def _ensemble(repository: Repository, name: str) -> tuple[list[str], int]:
+def _pinned(model: str, pins: Mapping[str, Mapping[str, int]]) -> set[int]:
+    return {by_model[model] for by_model in pins.values() if by_model.get(model, -1) > 0}
+
+
+def _ensemble(repository: Repository, name: str, pins: Mapping[str, int]) -> tuple[list[str], int]:
     """The models to load, and the release to deploy later where none is live."""
-    live = repository.live(name)
-    release = live_release(live)
-    if live is not None and release is not None:
+    release = live_release(repository.live(name))
+    if release is not None:
         repository.version(name, release.number)
-        return [*pinned_versions(live), name], 0
+        for model, number in pins.items():
+            repository.version(model, number)
+            live = repository.live(model)
+            complete = {v.number for v in repository.versions(model) if not v.problem}
+            versions = {number, *(complete & set(live_versions(live)))}
+            _serve(repository, live or repository.config(model), versions)
+        return [*pins, name], 0
     newest = repository.newest(name)
     if newest is not None:
         return [], newest.number
@@ -93,32 +97,37 @@ def _ensemble(repository: Repository, name: str) -> tuple[list[str], int]:
     return [], 0
 
 
-def _steps_of(repository: Repository, name: str) -> set[str]:
-    if not repository.versions(name):
-        return set()
-    config = repository.live(name) or repository.config(name)
-    return set(pinned_versions(config))
-
-
-def _standalone(repository: Repository, name: str, required: bool) -> Iterator[str]:
-    config = repository.config(name)
+def _standalone(
+    repository: Repository, name: str, pinned: set[int], required: bool
+) -> Iterator[str]:
     versions = repository.versions(name)
+    if not repository.has_config(name):
+        yield name  # Triton may know what to do with it
+        return
+    config = repository.config(name)
     if not versions:
         if required:
             raise TrimaranError(f"{name} has no version; publish one with 'trimaran export'")
         return
     newest = repository.newest(name)
-    if newest is None and any(v.manifest for v in versions):
+    if newest is None and any(version.manifest for version in versions):
         raise TrimaranError(f"no version of {name} is complete: {versions[-1].problem}")
     if newest is not None and not config.HasField("version_policy"):
-        live = repository.live(name)
-        wanted = keep_generation(render_step(config, {newest.number}), live)
-        if live is None or newest.number not in live_versions(live) or _edited(live, wanted):
-            write_config(repository.live_path(name), wanted)
+        base = (repository.live(name) or config) if pinned else config
+        _serve(repository, base, {newest.number, *pinned})
     yield name
 
 
-def _edited(live, wanted) -> bool:  # type: ignore[no-untyped-def]
-    """Whether the configuration that people write changed since the live one was made."""
-    same = render_step(wanted, live_versions(live))
-    return format_config(live) != format_config(same)
+def _serve(repository: Repository, config: ModelConfig, versions: set[int]) -> None:
+    """Make `config` with `versions` a model's live configuration, if it is not that already."""
+    live, wanted = repository.live(config.name), render_step(config, versions)
+    if live is None or format_config(live) != format_config(wanted):
+        write_config(repository.live_path(config.name), wanted)
+
+
+def _passed_over(repository: Repository, name: str) -> Iterator[str]:
+    """Versions that are left out beside a complete one."""
+    if repository.newest(name) is not None:
+        for version in repository.versions(name):
+            if version.problem:
+                yield f"version {version.number} of {name} is passed over: {version.problem}"

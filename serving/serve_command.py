@@ -10,11 +10,12 @@ from typing import Annotated
 
 import typer
 
+from serving.discovery import find_runtime
 from serving.ports import Ports, require_free
 from serving.presence import announce, sole_server
 from serving.processes import age_s
 from serving.report import print_ready, say
-from serving.runtime import Runtime, find_runtime
+from serving.runtime import Runtime
 from serving.selection import Selection, select
 from serving.server import Server
 from serving.supervisor import Supervisor
@@ -78,11 +79,13 @@ def _serve(
         stack.callback(server.stop)
         server.wait_until_started()
         stack.enter_context(announce(repository, server.process.pid, ports))
-        problems = {**dict(selection.problems), **_deploy_pending(repository, server, selection)}
-        print_ready(repository, server, selection.promised, problems, age_s(), snippets)
-        supervisor = Supervisor(server.process.pid, repository, server.control, say)
+        supervisor = Supervisor(
+            server.process.pid, repository, server.control, runtime.stub_backends, say
+        )
         supervisor.start()
         stack.callback(supervisor.finish)
+        problems = {**dict(selection.problems), **_deploy_pending(repository, server, selection)}
+        print_ready(repository, server, selection.promised, problems, age_s(), snippets)
         server.process.wait()
         raise TrimaranError(
             f"tritonserver ended by itself with status {server.process.returncode}: "

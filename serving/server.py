@@ -142,7 +142,7 @@ def private_server(
 
 def _arguments(runtime: Runtime, repository: Repository, ports: Ports) -> list[str]:
     arguments = [
-        f"--model-repository={repository.root}",
+        "--model-repository=.",
         "--model-control-mode=explicit",
         f"--model-config-name={LIVE_CONFIG_NAME}",
         "--exit-on-error=false",
@@ -155,8 +155,7 @@ def _arguments(runtime: Runtime, repository: Repository, ports: Ports) -> list[s
         arguments.append("--disable-auto-complete-config")
     for name in ("http", "grpc", "metrics"):
         arguments += [f"--{name}-address={ports.host}", f"--{name}-port={getattr(ports, name)}"]
-    backends = ("python", "onnxruntime", "pytorch") if runtime.embedded else ("python",)
-    for backend in backends:
+    for backend in runtime.stub_backends:
         arguments += [
             f"--backend-config={backend},shm-default-byte-size={_SHARED_MEMORY_BYTES}",
             f"--backend-config={backend},shm-growth-byte-size={_SHARED_MEMORY_GROWTH_BYTES}",

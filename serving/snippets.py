@@ -12,6 +12,9 @@ from trimaran.tensors import TensorSpec
 
 __all__ = ["curl_snippet", "python_snippet", "takes_one_file"]
 
+_JSON_VALUES = 100
+_NOT_IN_JSON = {"FP16", "BF16"}
+
 
 def takes_one_file(config: ModelConfig) -> bool:
     """Whether a file's bytes make a whole request: one input, BYTES, one value per row."""
@@ -19,8 +22,8 @@ def takes_one_file(config: ModelConfig) -> bool:
     return len(inputs) == 1 and inputs[0].dtype.triton == "BYTES" and inputs[0].dims == (1,)
 
 
-def curl_snippet(config: ModelConfig, ports: Ports) -> str:
-    """A shell line that sends one row as JSON."""
+def curl_snippet(config: ModelConfig, ports: Ports) -> str | None:
+    """A shell line that sends one row as JSON; `None` where JSON cannot sensibly hold one."""
     url = f"http://{ports.host}:{ports.http}/v2/models/{config.name}"
     if takes_one_file(config):
         name = config.input[0].name
@@ -28,6 +31,9 @@ def curl_snippet(config: ModelConfig, ports: Ports) -> str:
             f'printf \'{{"{name}": "%s"}}\' "$(base64 -w0 photo.jpg)" | '
             f"curl -s --json @- {url}/generate"
         )
+    specs = inputs_of(config)
+    if sum(map(_count, specs)) > _JSON_VALUES or any(s.dtype.triton in _NOT_IN_JSON for s in specs):
+        return None
     inputs = [
         {
             "name": spec.name,
@@ -35,7 +41,7 @@ def curl_snippet(config: ModelConfig, ports: Ports) -> str:
             "shape": list(_shape(config, spec)),
             "data": [_example(spec.dtype)] * _count(spec),
         }
-        for spec in inputs_of(config)
+        for spec in specs
     ]
     return f"curl -s --json '{json.dumps({'inputs': inputs})}' {url}/infer"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from serving.presence import find_server
@@ -83,8 +84,11 @@ def _line(repository: Repository, name: str, version: Version, live: bool, ensem
         return _Line(name, version.number, live, "", None, 0, "", f"unusable: {version.problem}")
     detail = manifest.source.get("factory", "")
     if ensemble:
-        pins = read_release(repository, name, version.number).pins
-        detail = ", ".join(f"{model} {number}" for model, number in pins.items())
+        try:
+            pins = read_release(repository, name, version.number).pins
+            detail = ", ".join(f"{model} {number}" for model, number in pins.items())
+        except TrimaranError as error:
+            detail = f"unusable: {error}"
     errors = [row["largest_error"] for row in manifest.parity]
     return _Line(
         name,
@@ -113,7 +117,7 @@ def _table(lines: list[_Line]) -> Table:
             "" if line.parity is None else f"{line.parity:.2g}",
             _size(line.size),
             line.created_at[:16].replace("T", " "),
-            line.detail,
+            escape(line.detail),
         )
         previous = line.model
     return table

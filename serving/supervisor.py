@@ -1,7 +1,8 @@
 """Heals what Triton does not notice: a Python stub that died.
 
 Triton goes on calling such a model ready for ever, and skips a `load` of it because nothing has
-changed. So a parameter of the generated configuration is counted up, which makes the `load` real.
+changed. So it is loaded with a configuration that differs in a parameter of no meaning; the files
+in the repository stay as they are.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from serving.control import Control
 from serving.processes import Stub, children, identify_stub, is_zombie
-from trimaran.config import write_config
 from trimaran.errors import TrimaranError
 from trimaran.live import with_generation
 from trimaran.repository import Repository
@@ -78,27 +78,35 @@ class Supervisor(threading.Thread):
     `say` is told what happened, from this thread.
     """
 
-    def __init__(self, server_pid: int, repository: Repository, control: Control, say: Say) -> None:
+    def __init__(
+        self,
+        server_pid: int,
+        repository: Repository,
+        control: Control,
+        stub_backends: Collection[str],
+        say: Say,
+    ) -> None:
         super().__init__(name="supervisor", daemon=True)
         self._server_pid = server_pid
         self._repository = repository
         self._control = control
+        self._stub_backends = stub_backends
         self._say = say
         self._watch = StubWatch()
-        self._stub_models: set[str] = set()
         self._broken: dict[str, float] = {}
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Look until `finish` is called."""
+        """Look until `finish` is called; no failure ends the watch."""
         while not self._stopping.wait(_INTERVAL_S):
             try:
                 self._look()
-            except TrimaranError as error:
-                self._say(f"the server could not be asked for its models: {error}")
-            for model, not_before in list(self._broken.items()):
-                if time.monotonic() >= not_before and not self._stopping.is_set():
-                    self._heal(model)
+                for model, not_before in list(self._broken.items()):
+                    if time.monotonic() >= not_before and not self._stopping.is_set():
+                        self._heal(model)
+            except (TrimaranError, OSError) as error:
+                if not self._stopping.is_set():
+                    self._say(f"the supervisor could not look after the models: {error}")
 
     def finish(self) -> None:
         """End the thread; a reload under way ends with the server."""
@@ -106,7 +114,6 @@ class Supervisor(threading.Thread):
 
     def _look(self) -> None:
         living, zombies = self._processes()
-        self._stub_models |= {stub.model for stub in living.values()}
         deaths = self._watch.observe(living, zombies)
         for stub in deaths.stubs:
             # A stub of a model that failed to load is Triton's to tell of.
@@ -133,16 +140,18 @@ class Supervisor(threading.Thread):
     def _short_of_stubs(self, living: Iterable[Stub]) -> list[str]:
         ready = [(s.name, int(s.version)) for s in self._control.index() if s.state == "READY"]
         instances = {}
-        for model in self._stub_models:
-            config = self._repository.live(model) or self._repository.config(model)
-            instances[model] = max(1, sum(group.count for group in config.instance_group))
+        for model in {model for model, _ in ready}:
+            config = self._control.config(model)
+            if config.get("backend") in self._stub_backends:
+                groups = config.get("instance_group", [])
+                instances[model] = max(1, sum(int(group["count"]) for group in groups))
         return short_of_stubs(living, ready, instances)
 
     def _heal(self, model: str) -> None:
         began = time.monotonic()
         try:
             reload_model(self._repository, self._control, model)
-        except TrimaranError as error:
+        except (TrimaranError, OSError) as error:
             if not self._stopping.is_set():
                 self._say(f"{model}: could not be healed, trying again: {error}")
             self._broken[model] = time.monotonic() + _RETRY_S
@@ -157,7 +166,5 @@ def reload_model(repository: Repository, control: Control, model: str) -> None:
     Raises `TrimaranError` with Triton's words.
     """
     with repository.deployment_lock():
-        live = repository.live(model)
-        config = with_generation(live or repository.config(model), live)
-        write_config(repository.live_path(model), config)
-        control.load(model)
+        config = repository.live(model) or repository.config(model)
+        control.load_given(with_generation(config, str(time.time_ns())))

@@ -84,9 +84,6 @@ def main() -> None:
     except OSError as error:  # a full disk, a missing permission, a port that is taken
         print(f"error: {error}", file=sys.stderr)
         sys.exit(TrimaranError.exit_status)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

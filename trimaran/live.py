@@ -13,7 +13,6 @@ from trimaran.config import ModelConfig
 
 __all__ = [
     "LiveRelease",
-    "keep_generation",
     "live_release",
     "live_versions",
     "needed_versions",
@@ -97,23 +96,11 @@ def render_candidate(config: ModelConfig, pins: Mapping[str, int], name: str) ->
     return candidate
 
 
-def with_generation(config: ModelConfig, previous: ModelConfig | None) -> ModelConfig:
-    """`config` one generation after `previous`, which makes Triton reload an unchanged model."""
+def with_generation(config: ModelConfig, generation: str) -> ModelConfig:
+    """`config` with a parameter of no meaning, which makes Triton load an unchanged model."""
     fresh = _copy(config)
-    count = 0
-    if previous is not None and _GENERATION in previous.parameters:
-        count = int(previous.parameters[_GENERATION].string_value)
-    fresh.parameters[_GENERATION].string_value = str(count + 1)
+    fresh.parameters[_GENERATION].string_value = generation
     return fresh
-
-
-def keep_generation(config: ModelConfig, previous: ModelConfig | None) -> ModelConfig:
-    """`config` in the generation of `previous`, so that only a real change reloads the model."""
-    kept = _copy(config)
-    kept.parameters.pop(_GENERATION, None)
-    if previous is not None and _GENERATION in previous.parameters:
-        kept.parameters[_GENERATION].CopyFrom(previous.parameters[_GENERATION])
-    return kept
 
 
 def needed_versions(model: str, pins_by_release: Iterable[Mapping[str, int]]) -> tuple[int, ...]:

@@ -63,17 +63,18 @@ def publish(
     kept when its content is equal and its files are still what was published. Raises
     `ConfigError` when the standing configuration disagrees with the artifact.
     """
-    check_publishable(repository, config)
     name = config.name
-    newest = repository.newest(name)
-    if newest and _holds(newest, manifest.content):
-        if not repository.has_config(name):
-            write_config(repository.config_path(name), config)
-        return Publication(name, newest.number, unchanged=True)
-    manifest.write(staged)
-    staged.chmod(0o755)
-    flush_tree(staged)
-    return Publication(name, _move_into_place(repository, config, staged), unchanged=False)
+    with repository.publishing_lock():
+        check_publishable(repository, config)
+        newest = repository.newest(name)
+        if newest and _holds(newest, manifest.content):
+            if not repository.has_config(name):
+                write_config(repository.config_path(name), config)
+            return Publication(name, newest.number, unchanged=True)
+        manifest.write(staged)
+        staged.chmod(0o755)
+        flush_tree(staged)
+        return Publication(name, _move_into_place(repository, config, staged), unchanged=False)
 
 
 def _holds(version: Version, content: str) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trimaran.config import ModelConfig, check_config, is_ensemble, read_config
-from trimaran.errors import TrimaranError
+from trimaran.errors import ConfigError, TrimaranError
 from trimaran.files import exclusive_lock, scratch_directory
 from trimaran.manifest import Manifest
 
@@ -83,11 +83,11 @@ class Repository:
         return self.model(name) / "configs" / f"{LIVE_CONFIG_NAME}.pbtxt"
 
     def names(self) -> list[str]:
-        """Every model directory, sorted."""
+        """Every directory that has a configuration or a version, sorted."""
         return sorted(
             entry.name
             for entry in self.root.iterdir()
-            if entry.is_dir() and not entry.name.startswith(".") and not entry.name[0].isdigit()
+            if entry.is_dir() and (self.has_config(entry.name) or self.versions(entry.name))
         )
 
     def has_config(self, name: str) -> bool:
@@ -97,8 +97,11 @@ class Repository:
     def config(self, name: str) -> ModelConfig:
         """A model's own configuration, checked. Raises `ConfigError`, or that there is none."""
         if not self.has_config(name):
+            known = self.names()
             raise TrimaranError(
-                f"{self.root}: has no model {name!r}; it has {', '.join(self.names()) or 'none'}"
+                f"{self.root}: model {name!r} has no config.pbtxt"
+                if name in known
+                else f"{self.root}: has no model {name!r}; it has {', '.join(known) or 'none'}"
             )
         config = read_config(self.config_path(name))
         check_config(config, name, str(self.config_path(name)))
@@ -108,7 +111,10 @@ class Repository:
     def live(self, name: str) -> ModelConfig | None:
         """The generated configuration, or `None` where nothing was generated."""
         path = self.live_path(name)
-        return read_config(path) if path.is_file() else None
+        try:
+            return read_config(path) if path.is_file() else None
+        except ConfigError as error:
+            raise ConfigError(f"{error}; it is generated: remove it and deploy again") from error
 
     def ensembles(self) -> list[str]:
         """Every model that is an ensemble and whose configuration can be read."""
@@ -153,6 +159,10 @@ class Repository:
     def staging(self) -> AbstractContextManager[Path]:
         """A scratch directory on the repository's file system, gone after the block."""
         return scratch_directory(self.state / "staging")
+
+    def publishing_lock(self) -> AbstractContextManager[None]:
+        """Held from the look at the newest version to the rename that makes the next."""
+        return exclusive_lock(self.state / "publishing.lock")
 
     def deployment_lock(self) -> AbstractContextManager[None]:
         """Held while live configurations change, by whichever process changes them."""

@@ -18,7 +18,9 @@ class TritonPythonModel:
         """Read the labels. Raises `TritonModelException` if there is not one for each class."""
         config = json.loads(args["model_config"])
         directory = Path(args["model_repository"]) / args["model_version"]
-        lines = (directory / "labels.txt").read_text(encoding="utf-8").splitlines()
+        lines = (
+            (directory / "labels.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        )
         classes = int(config["input"][0]["dims"][0])
         if len(lines) != classes:
             raise pb_utils.TritonModelException(

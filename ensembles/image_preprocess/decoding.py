@@ -12,7 +12,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -29,6 +29,18 @@ _FORMATS = ("JPEG", "PNG", "WEBP")
 _DETAIL = 2
 """JPEGs are decoded at the smallest scale that has this many pixels for one of the result's side,
 which leaves the interpolation enough to work with."""
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation."""
 
 # The limit is checked here, per model, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -91,7 +103,8 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, detail: int = 0) -
         raise ImageError(f"is not a JPEG, PNG or WebP file ({len(file)} bytes)") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise ImageError(f"is damaged: {error}") from error
-    frames = getattr(image, "n_frames", 1)
+    # A JPEG of several pictures is a photograph with its preview or its second eye.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:
         raise ImageError(f"is animated ({frames} frames); send a single frame")
     if image.width * image.height > max_pixels:
@@ -103,9 +116,10 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, detail: int = 0) -
         if detail:
             image.draft(None, (detail, detail))
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
     except (OSError, ValueError, SyntaxError, IndexError) as error:
         raise ImageError(f"is truncated or damaged: {error}") from error
+    turn = _UPRIGHT.get(_orientation(image))
+    return _to_rgb(image if turn is None else image.transpose(turn))
 
 
 def _file_bytes(data: bytes) -> bytes:
@@ -119,6 +133,14 @@ def _file_bytes(data: bytes) -> bytes:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise ImageError(f"looks like base64 but is not: {error}") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 (upright) where there is none or the block is damaged."""
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # the parser raises whatever a damaged block leads it to
+        return 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -48,6 +48,8 @@ class TritonPythonModel:
             return to_tensor(data, self.settings, self.max_pixels)
         except ImageError as error:
             return error
+        except Exception as error:  # whatever a file does to the decoder, its batch mates live on
+            return ImageError(f"cannot be decoded: {type(error).__name__}: {error}")
 
 
 def _respond(outcomes: list[np.ndarray | ImageError]) -> Any:

@@ -56,6 +56,27 @@ def test_exif_orientation_is_undone(cat: Image.Image, orientation: int) -> None:
     assert mean_difference(decoded, cat) == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*EXIF")
+def test_damaged_exif_does_not_matter(cat: Image.Image) -> None:
+    """EXIF whose values are of another type than their tags: the picture itself is fine."""
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    block = bytearray(exif.tobytes())
+    file = encode(cat, "JPEG", exif=bytes(block))
+    at = file.index(b"Exif\0\0") + 6
+    for offset in range(at, at + len(block) - 6):
+        for value in (0, 2, 5, 7, 12, 255):
+            damaged = bytearray(file)
+            damaged[offset] = value
+            assert decode(bytes(damaged)).mode == "RGB"
+
+
+def test_photograph_with_a_preview_is_the_first_picture(cat: Image.Image) -> None:
+    """Phones store a JPEG of several pictures (MPO)."""
+    preview = cat.resize((45, 30))
+    assert decode(encode(cat, "MPO", save_all=True, append_images=[preview])).size == cat.size
+
+
 def test_greyscale_becomes_three_equal_channels(cat: Image.Image) -> None:
     grey = cat.convert("L")
     decoded = np.asarray(decode(encode(grey, "PNG")))

@@ -15,8 +15,8 @@ from google.protobuf import text_format
 
 from serving.client import Answer, Client
 from serving.control import Control
+from serving.discovery import find_runtime
 from serving.processes import children, identify_stub
-from serving.runtime import find_runtime
 from serving.server import Server, private_server
 from trimaran.config import ModelConfig
 from trimaran.errors import TrimaranError

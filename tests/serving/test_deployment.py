@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,6 +184,47 @@ def test_damaged_release_is_refused(running: Served) -> None:
         running.client() as client,
         pytest.raises(TrimaranError, match=r"labels\.txt was altered after it was published"),
     ):
+        deploy(running.repository, running.control, client, ENSEMBLE, second, quiet)
+    assert served_release(running) == 1
+
+
+def test_serving_a_step_alone_keeps_what_the_live_release_pins(running: Served) -> None:
+    """A newer step version that no release pins yet must not push the pinned one out."""
+    repository = running.repository
+    running.stop()
+    model = labels_model(onnx_ensemble())
+    files = {"labels.txt": model.files["labels.txt"].replace(b"cat", b"CAT")}
+    published = publish_python_model(repository, replace(model, files=files), "test")
+    assert published.version == 2
+    alone = start_serving(repository, "--model", "image_labels")
+    assert alone.control.ready_versions("image_labels") == {1, 2}
+    alone.stop()
+    again = start_serving(repository)
+    try:
+        assert served_release(again) == 1
+    finally:
+        again.stop()
+
+
+def test_missing_pinned_version_is_told_and_the_rest_served(running: Served) -> None:
+    running.stop()
+    shutil.rmtree(running.repository.model("image_labels") / "1")
+    again = start_serving(running.repository)
+    try:
+        told = " ".join("".join(again.lines).replace("│", " ").split())
+        assert "image_labels has no version 1" in told
+        assert again.control.ready_versions("linear_onnx") == {1}
+        assert again.control.ready_versions("image_preprocess") == {1}
+    finally:
+        again.stop()
+
+
+def test_model_of_the_candidate_name_is_not_touched(running: Served) -> None:
+    second = release_with_labels(running.repository, "second")
+    own = running.repository.model(f"{ENSEMBLE}_canary")
+    own.mkdir()
+    (own / "config.pbtxt").write_text(f'name: "{ENSEMBLE}_canary"\n')
+    with running.client() as client, pytest.raises(TrimaranError, match="rename that model"):
         deploy(running.repository, running.control, client, ENSEMBLE, second, quiet)
     assert served_release(running) == 1
 

@@ -84,6 +84,23 @@ def test_rows_that_do_not_fit(served: Served, row: object, message: str) -> None
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04"])
+def test_file_that_is_no_npz(served: Served, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rows.npz"
+    path.write_bytes(content)
+    result = predict(served, "linear_onnx", path)
+    assert result.returncode == 2
+    assert "is no .npz file of plain arrays" in result.stderr
+
+
+def test_array_that_no_tensor_can_hold(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "rows.npz"
+    np.savez(path, x=np.array(["2026-01-01"], "datetime64[D]"))
+    result = predict(served, "linear_onnx", path)
+    assert result.returncode == 1
+    assert "input 'x' is datetime64[D], which Triton cannot carry" in result.stdout
+
+
 def test_wrong_shape_is_refused_with_expected_and_found(served: Served) -> None:
     result = predict(served, "linear_onnx", "--json", "-", stdin=json.dumps({"x": [1.0, 2.0]}))
     assert result.returncode == 1

@@ -240,6 +240,29 @@ def test_half_written_version_is_passed_over(linear: Repository) -> None:
         served.stop()
 
 
+def test_path_with_spaces(linear: Repository) -> None:
+    root = linear.root.parent / "my models" / "the repository"
+    root.parent.mkdir()
+    shutil.copytree(linear.root, root)
+    served = start_serving(Repository.open(root))
+    assert answers(served)
+    served.stop()
+
+
+def test_model_without_a_configuration_is_left_to_triton(linear: Repository) -> None:
+    """Triton completes it from the file; a directory that is no model is passed over."""
+    shutil.copytree(linear.model("linear_onnx"), linear.model("bare"))
+    linear.config_path("bare").unlink()
+    (linear.root / "notes").mkdir()
+    (linear.root / "notes" / "readme.txt").write_text("not a model")
+    served = start_serving(linear)
+    try:
+        assert answers(served, "bare")
+        assert not served.said("notes")
+    finally:
+        served.stop()
+
+
 def test_newer_version_is_served_after_a_restart(linear: Repository) -> None:
     served = start_serving(linear)
     assert served.control.ready_versions("linear_onnx") == {1}

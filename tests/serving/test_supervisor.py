@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from serving.presence import find_server
-from serving.processes import Stub, children, identify_stub
+from serving.processes import Stub, children, identify_stub, start_time
 from serving.supervisor import Deaths, StubWatch, short_of_stubs
-from tests.running import PROJECT, Served, wait_for
+from tests.running import PROJECT, Served, start_serving, wait_for
 from trimaran.errors import TrimaranError
+from trimaran.live import with_generation
+from trimaran.repository import Repository
 
 HEALED_WITHIN_S = 5.0
 CAT = (PROJECT / "model_repository/image_classifier/golden/chelsea.jpg").read_bytes()
@@ -166,3 +168,39 @@ def test_every_killed_stub_of_a_model_is_healed_again(served: Served) -> None:
         )
         with served.client() as client:
             client.infer("linear_torchscript", {"x__0": np.zeros((1, 8), np.float32)})
+
+
+def test_stub_that_dies_before_it_was_seen_is_healed(own_repository: Repository) -> None:
+    """Killed as soon as Triton has started it, while `trimaran serve` itself is stopped."""
+    served = start_serving(own_repository, "--model", "linear_onnx")
+    try:
+        (first,) = stubs_of(served, "linear_onnx")
+        served.process.send_signal(signal.SIGSTOP)
+        served.control.load_given(
+            with_generation(own_repository.config("linear_onnx"), "of the test")
+        )
+        (second,) = wait_for(
+            lambda: stubs_of(served, "linear_onnx").keys() - {first}, 10, "the second stub"
+        )
+        os.kill(second, signal.SIGKILL)
+        wait_for(lambda: not start_time(second), 10, "the kill")
+        served.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: served.said("linear_onnx: healed"), 10, "the heal")
+        assert served.said("linear_onnx: a stub died as soon as it was started")
+        with served.client() as client:
+            client.infer("linear_onnx", {"x": np.zeros((1, 8), np.float32)})
+    finally:
+        served.process.send_signal(signal.SIGCONT)
+        served.stop()
+
+
+def test_heal_writes_nothing_into_the_repository(own_repository: Repository) -> None:
+    served = start_serving(own_repository, "--model", "linear_onnx")
+    try:
+        before = own_repository.live_path("linear_onnx").read_text()
+        (pid,) = stubs_of(served, "linear_onnx")
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: served.said("linear_onnx: healed"), 10, "the heal")
+        assert own_repository.live_path("linear_onnx").read_text() == before
+    finally:
+        served.stop()

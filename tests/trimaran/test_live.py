@@ -10,7 +10,6 @@ from tests.trimaran.versions import model_config
 from trimaran.config import ModelConfig, format_config, parse_config
 from trimaran.live import (
     LiveRelease,
-    keep_generation,
     live_release,
     live_versions,
     needed_versions,
@@ -98,8 +97,7 @@ def test_rendering_leaves_the_configuration_that_people_wrote_alone() -> None:
     before = format_config(config), format_config(wiring)
     render_step(config, [3])
     render_ensemble(wiring, {"decode": 1, "classify": 2}, LiveRelease(4, (3,)))
-    with_generation(config, None)
-    keep_generation(config, None)
+    with_generation(config, "1")
     assert (format_config(config), format_config(wiring)) == before
 
 
@@ -137,16 +135,11 @@ def test_a_candidate_is_a_first_version_under_its_own_name() -> None:
     assert pinned_versions(candidate) == {"decode": 4, "classify": 7}
 
 
-def test_a_generation_is_counted_and_otherwise_kept() -> None:
+def test_a_generation_makes_an_equal_configuration_another_one() -> None:
     written = model_config("m")
-    first = with_generation(written, None)
-    second = with_generation(written, first)
-    assert written != first
-    assert first != second
-    assert with_generation(written, first) == second
-    assert keep_generation(written, second) == second
-    assert keep_generation(second, None) == written
-    assert keep_generation(second, first) == first
+    first, second = with_generation(written, "1"), with_generation(written, "2")
+    assert len({format_config(config) for config in (written, first, second)}) == 3
+    assert render_step(first, [3]).version_policy == render_step(written, [3]).version_policy
 
 
 @pytest.mark.parametrize(

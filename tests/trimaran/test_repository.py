@@ -35,11 +35,13 @@ def test_a_repository_that_is_not_there(tmp_path: Path) -> None:
     assert Repository.create(tmp_path / "a" / "b").names() == []
 
 
-def test_models_are_directories_that_triton_would_take_for_models(repository: Repository) -> None:
-    for name in (".git", "1", "2.tmp", "another"):
-        (repository.root / name).mkdir()
+def test_models_are_directories_with_a_configuration_or_a_version(repository: Repository) -> None:
+    for name in (".git/objects", "1", "notes/2026", "bare/1", "3d"):
+        (repository.root / name).mkdir(parents=True)
+    (repository.root / "notes" / "2026").rmdir()
+    (repository.root / "3d" / "config.pbtxt").write_text("")
     (repository.root / "README.md").write_text("")
-    assert repository.names() == ["another", "m"]
+    assert repository.names() == ["3d", "bare", "m"]
 
 
 def test_versions_are_numbers_without_leading_zeros(repository: Repository) -> None:
