@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Stub", "age_s", "children", "identify_stub", "is_zombie", "start_time"]
+__all__ = ["Stub", "age_s", "children", "identify_stub", "is_zombie", "shared_memory", "start_time"]
 
+_SHARED_MEMORY = "/dev/shm/triton_"  # noqa: S108 - Triton's own place and prefix
 _STUB_EXECUTABLE = b"triton_python_backend_stub"
 
 
@@ -49,6 +50,16 @@ def identify_stub(pid: int) -> Stub | None:
     if not version.name.isdecimal():
         return None
     return Stub(pid, version.parent.name, int(version.name), os.fsdecode(arguments[8]))
+
+
+def shared_memory(pid: int) -> set[Path]:
+    """The shared memory that a tritonserver holds for its stubs, as files."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    names = (line.split()[-1] for line in lines if _SHARED_MEMORY in line)
+    return {Path(name) for name in names if name.startswith(_SHARED_MEMORY)}
 
 
 def is_zombie(pid: int) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from serving.control import Control
 from serving.ports import Ports, free_ports, require_free
 from serving.presence import sole_server
-from serving.processes import children, start_time
+from serving.processes import children, shared_memory, start_time
 from serving.runtime import Runtime
 from trimaran.config import is_ensemble
 from trimaran.errors import TrimaranError
@@ -106,8 +106,13 @@ class Server:
         return self.process.poll() is None
 
     def stop(self) -> None:
-        """End the server and every process it started, within five seconds."""
+        """End the server and every process it started, within five seconds.
+
+        Triton leaves the shared memory of a stub that died, or that it had no time to end; that is
+        removed too.
+        """
         stubs = children(self.process.pid)
+        regions = shared_memory(self.process.pid)
         if self.is_running():
             self.process.terminate()
             try:
@@ -121,6 +126,8 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         for pid in stubs:
             _wait_until_gone(pid)
+        for region in regions:
+            region.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -48,16 +48,16 @@ class StubWatch:
     reported: set[int] = field(default_factory=set)
 
     def observe(self, living: Mapping[int, Stub], zombies: Iterable[int]) -> Deaths:
-        """What this look finds dead, each process told once."""
+        """What this look finds dead: a stub is told once, a stranger as long as it is there."""
         zombies = set(zombies)
         present = living.keys() | zombies
         self.known = {p: s for p, s in {**self.known, **living}.items() if p in present}
-        dead = sorted((zombies & self.suspects) - self.reported)
+        dead = zombies & self.suspects
+        fresh = sorted(dead & self.known.keys() - self.reported)
         self.suspects = zombies
-        self.reported = (self.reported | set(dead)) & zombies
+        self.reported = (self.reported | set(fresh)) & zombies
         return Deaths(
-            tuple(self.known[pid] for pid in dead if pid in self.known),
-            tuple(pid for pid in dead if pid not in self.known),
+            tuple(self.known[pid] for pid in fresh), tuple(sorted(dead - self.known.keys()))
         )
 
 
@@ -124,9 +124,9 @@ class Supervisor(threading.Thread):
                 )
                 self._broken.setdefault(stub.model, 0.0)
         if deaths.strangers:
-            for model in self._short_of_stubs(living.values()):
+            for model in set(self._short_of_stubs(living.values())) - self._broken.keys():
                 self._say(f"{model}: a stub died as soon as it was started")
-                self._broken.setdefault(model, 0.0)
+                self._broken[model] = 0.0
 
     def _processes(self) -> tuple[dict[int, Stub], list[int]]:
         living, zombies = {}, []

@@ -15,7 +15,7 @@ import pytest
 from exporters.export import export_model
 from exporters.original import run_original
 from serving.presence import find_server
-from serving.processes import children, identify_stub, start_time
+from serving.processes import children, identify_stub, shared_memory, start_time
 from tests import models
 from tests.running import PROJECT, Served, run_trimaran, start_serving, wait_for
 from trimaran.config import read_config, write_config
@@ -74,12 +74,15 @@ def test_stops_within_five_seconds_with_a_dead_stub(linear: Repository) -> None:
     assert found is not None
     (pid,) = [p for p in children(found.server_pid) if identify_stub(p)]
     processes = process_tree(served)
+    regions = shared_memory(found.server_pid)
+    assert regions
     served.process.send_signal(signal.SIGSTOP)
     os.kill(pid, signal.SIGKILL)
     served.process.send_signal(signal.SIGTERM)
     served.process.send_signal(signal.SIGCONT)
     assert served.stop(signal.SIGTERM) < 5
     assert gone(processes)
+    assert not any(region.exists() for region in regions)
 
 
 def test_server_ends_with_a_killed_trimaran(linear: Repository) -> None:

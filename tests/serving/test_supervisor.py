@@ -41,11 +41,12 @@ class TestStubWatch:
         assert watch.observe({}, [7]) == Deaths()
         assert watch.observe({}, []) == Deaths()
 
-    def test_a_process_never_seen_alive_is_a_stranger(self) -> None:
+    def test_a_process_never_seen_alive_is_a_stranger_until_it_is_gone(self) -> None:
         watch = StubWatch()
         assert watch.observe({}, [9]) == Deaths()
         assert watch.observe({}, [9]) == Deaths(strangers=(9,))
-        assert watch.observe({}, [9]) == Deaths()
+        assert watch.observe({}, [9]) == Deaths(strangers=(9,))
+        assert watch.observe({}, []) == Deaths()
 
     def test_a_process_id_used_again_is_another_stub(self) -> None:
         watch = StubWatch()
