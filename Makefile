@@ -21,7 +21,7 @@ serve: $(RUN_READY)
 	$(BIN)/trimaran serve
 
 test: $(TEST_READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .

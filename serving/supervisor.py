@@ -22,6 +22,7 @@ from trimaran.repository import Repository
 __all__ = ["Deaths", "StubWatch", "Supervisor", "reload_model", "short_of_stubs"]
 
 _INTERVAL_S = 0.2
+_LOOKS_PER_CENSUS = 5
 _RETRY_S = 2.0
 
 Say = Callable[[str], None]
@@ -93,6 +94,8 @@ class Supervisor(threading.Thread):
         self._stub_backends = stub_backends
         self._say = say
         self._watch = StubWatch()
+        self._children: set[int] = set()
+        self._looks = 0
         self._broken: dict[str, float] = {}
         self._stopping = threading.Event()
 
@@ -129,8 +132,12 @@ class Supervisor(threading.Thread):
                 self._broken[model] = 0.0
 
     def _processes(self) -> tuple[dict[int, Stub], list[int]]:
+        # Asking every thread of the server for its children is the dear part of a look.
+        if self._looks % _LOOKS_PER_CENSUS == 0:
+            self._children = children(self._server_pid)
+        self._looks += 1
         living, zombies = {}, []
-        for pid in children(self._server_pid):
+        for pid in self._children:
             if is_zombie(pid):
                 zombies.append(pid)
             elif (stub := self._watch.known.get(pid) or identify_stub(pid)) is not None:
