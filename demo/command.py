@@ -137,15 +137,15 @@ def _server(repository: Repository) -> Iterator[tuple[Control, Ports]]:
     _say("the server is stopped")
 
 
-def _photographs(files: Sequence[Path]) -> dict[str, bytes]:
+def _photographs(files: Sequence[Path]) -> list[tuple[str, bytes]]:
     from training.photographs import photographs
 
-    return {**photographs(), **{str(path): path.read_bytes() for path in files}}
+    return [*photographs().items(), *((path.name, path.read_bytes()) for path in files)]
 
 
-def _classify(ports: Ports, ensemble: str, images: Mapping[str, bytes]) -> None:
+def _classify(ports: Ports, ensemble: str, images: Sequence[tuple[str, bytes]]) -> None:
     clients: dict[str, Client] = {protocol: Client(ports, protocol) for protocol in _PROTOCOLS}
-    for name, data in images.items():
+    for name, data in images:
         inputs = {"IMAGE": np.array([[data]], dtype=np.object_)}
         try:
             answers = {p: _best_of(client, ensemble, inputs) for p, client in clients.items()}

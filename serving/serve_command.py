@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import signal
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,8 @@ from trimaran.errors import TrimaranError, UsageError
 from trimaran.repository import Repository
 
 __all__ = ["serve"]
+
+_LOOK_S = 0.2
 
 
 def serve(
@@ -86,7 +89,9 @@ def _serve(
         stack.callback(supervisor.finish)
         problems = {**dict(selection.problems), **_deploy_pending(repository, server, selection)}
         print_ready(repository, server, selection.promised, problems, age_s(), snippets)
-        server.process.wait()
+        # Not one long wait: a signal that another thread receives would not end it.
+        while server.is_running():
+            time.sleep(_LOOK_S)
         raise TrimaranError(
             f"tritonserver ended by itself with status {server.process.returncode}: "
             f"{server.last_error()}; its log is {server.log}"

@@ -32,7 +32,7 @@ def test_demo_classifies_over_both_protocols_and_leaves_nothing(
     assert "Egyptian cat" in cat
     assert len([line for line in cat.splitlines() if line.startswith("│")]) == 5
     assert "espresso" in result.stdout
-    assert str(plain) in result.stdout
+    assert plain.name in result.stdout
     assert "release 1 is live, golden requests answered: 1" in result.stdout
     for step in ("image_preprocess", "efficientnet_lite0_onnx", "image_labels"):
         assert step in result.stdout.split("Where the time goes")[1]
