@@ -8,14 +8,7 @@ from pathlib import Path
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
 from trimaran.config import write_config
 from trimaran.errors import TrimaranError
-from trimaran.manifest import (
-    Manifest,
-    content_digest,
-    describe_files,
-    git_commit,
-    library_versions,
-    now,
-)
+from trimaran.manifest import describe_version
 from trimaran.publish import Publication, check_publishable, publish
 from trimaran.repository import Repository
 from trimaran.wiring import check_wiring, step_models
@@ -48,15 +41,7 @@ def publish_python_model(repository: Repository, model: PythonModel, source: str
             (staged / name).write_bytes(content)
         if not (staged / "model.py").is_file():
             raise TrimaranError(f"{model.name}: sources hold no model.py, which Triton starts with")
-        files = describe_files(staged)
-        manifest = Manifest(
-            format="python",
-            content=content_digest(files, {}),
-            files=files,
-            source={"factory": source, "git_commit": git_commit(Path.cwd())},
-            libraries=library_versions("trimaran"),
-            created_at=now(),
-        )
+        manifest = describe_version(staged, "python", Path.cwd(), source={"factory": source})
         return publish(repository, config, staged, manifest)
 
 

@@ -12,14 +12,7 @@ from exporters.original import Original
 from exporters.parity import ParityReport, Run, measure_parity
 from exporters.spec import ModelSpec
 from exporters.torchscript import TorchScriptExporter
-from trimaran.manifest import (
-    Manifest,
-    content_digest,
-    describe_files,
-    git_commit,
-    library_versions,
-    now,
-)
+from trimaran.manifest import Manifest, describe_version
 from trimaran.publish import Publication, check_publishable, publish
 from trimaran.repository import Repository
 
@@ -127,14 +120,13 @@ def _write_labels(spec: ModelSpec, directory: Path) -> None:
 def _manifest(
     exporter: Exporter, path: Path, way: str, source: str, report: ParityReport
 ) -> Manifest:
-    files = describe_files(path.parent)
-    return Manifest(
-        format=exporter.format,
-        content=content_digest(files, {path.name: exporter.digest(path)}),
-        files=files,
-        source={"factory": source, "capture": way, "git_commit": git_commit(Path.cwd())},
-        libraries=library_versions("trimaran", *exporter.libraries),
+    return describe_version(
+        path.parent,
+        exporter.format,
+        Path.cwd(),
+        source={"factory": source, "capture": way},
+        libraries=exporter.libraries,
+        canonical={path.name: exporter.digest(path)},
         target=exporter.target(path),
         parity=[row.record() for row in report.outputs],
-        created_at=now(),
     )

@@ -26,6 +26,9 @@ __all__ = ["deploy", "release", "rollback", "running_or_private"]
 
 _Repository = Annotated[Path, typer.Option(help="The model repository.")]
 _Ensemble = Annotated[str, typer.Argument(metavar="ENSEMBLE", help="The ensemble's name.")]
+_Tritonserver = Annotated[
+    Path | None, typer.Option(help="The tritonserver to try a stopped repository with.")
+]
 _DEFAULT = Path("model_repository")
 
 
@@ -52,9 +55,7 @@ def deploy(
     ensemble: _Ensemble,
     release: Annotated[int | None, typer.Option(help="The release; default: the newest.")] = None,
     repository: _Repository = _DEFAULT,
-    tritonserver: Annotated[
-        Path | None, typer.Option(help="The tritonserver to try a stopped repository with.")
-    ] = None,
+    tritonserver: _Tritonserver = None,
 ) -> None:
     """Make a release live, on the running server or for the next start."""
     opened = Repository.open(repository)
@@ -73,9 +74,7 @@ def deploy(
 def rollback(
     ensemble: _Ensemble,
     repository: _Repository = _DEFAULT,
-    tritonserver: Annotated[
-        Path | None, typer.Option(help="The tritonserver to try a stopped repository with.")
-    ] = None,
+    tritonserver: _Tritonserver = None,
 ) -> None:
     """Make the release that was live before this one live again."""
     opened = Repository.open(repository)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -21,6 +21,7 @@ __all__ = [
     "Manifest",
     "content_digest",
     "describe_files",
+    "describe_version",
     "git_commit",
     "library_versions",
     "now",
@@ -95,6 +96,35 @@ class Manifest:
             if hashes and sha256_of(path) != entry.sha256:
                 return f"{name} was altered after it was published"
         return None
+
+
+def describe_version(
+    directory: Path,
+    format: str,
+    checkout: Path,
+    *,
+    source: Mapping[str, str] | None = None,
+    libraries: Sequence[str] = (),
+    canonical: Mapping[str, str] | None = None,
+    target: Mapping[str, str | int] | None = None,
+    parity: Sequence[Mapping[str, Any]] = (),
+) -> Manifest:
+    """The manifest of a staged version: its files, where it came from, and the present moment.
+
+    `checkout` is where the Git commit is looked up; `libraries` are recorded beside trimaran
+    itself; `canonical` has digests that stand for a file's content instead of its bytes.
+    """
+    files = describe_files(directory)
+    return Manifest(
+        format=format,
+        content=content_digest(files, canonical or {}),
+        files=files,
+        source={**(source or {}), "git_commit": git_commit(checkout)},
+        libraries=library_versions("trimaran", *libraries),
+        target=target or {},
+        parity=[dict(row) for row in parity],
+        created_at=now(),
+    )
 
 
 def describe_files(directory: Path) -> dict[str, FileEntry]:

@@ -10,14 +10,7 @@ from pathlib import Path
 from trimaran.config import ModelConfig, format_config, is_ensemble, parse_config
 from trimaran.errors import TrimaranError, UsageError
 from trimaran.files import write_text
-from trimaran.manifest import (
-    Manifest,
-    content_digest,
-    describe_files,
-    git_commit,
-    library_versions,
-    now,
-)
+from trimaran.manifest import describe_version
 from trimaran.publish import Publication, publish
 from trimaran.repository import Repository
 from trimaran.wiring import check_wiring, step_models
@@ -93,15 +86,7 @@ def _publish(repository: Repository, config: ModelConfig, release: Release) -> P
         staged = scratch / "version"
         text = json.dumps(asdict(release), indent=2, sort_keys=True)
         write_text(staged / _RELEASE_NAME, text + "\n")
-        files = describe_files(staged)
-        manifest = Manifest(
-            format="ensemble",
-            content=content_digest(files, {}),
-            files=files,
-            source={"git_commit": git_commit(repository.root)},
-            libraries=library_versions("trimaran"),
-            created_at=now(),
-        )
+        manifest = describe_version(staged, "ensemble", repository.root)
         return publish(repository, config, staged, manifest)
 
 
