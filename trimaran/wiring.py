@@ -19,6 +19,7 @@ class _Source:
     description: str
     dtype: str
     shape: tuple[int, ...]
+    optional: bool
 
 
 def step_models(ensemble: ModelConfig) -> list[str]:
@@ -59,6 +60,7 @@ def _problems(ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> Itera
         for step in ready:
             waiting.remove(step)
             yield from _step_problems(step, models[step.model_name], available)
+    yield from _unused_problems(ensemble)
     yield from _output_problems(ensemble, available)
 
 
@@ -90,10 +92,24 @@ def _step_problems(step, model: ModelConfig, available: dict[str, _Source]) -> I
         source = available[step.input_map[tensor]]
         target = _source(model, spec, f"step {name!r}")
         yield from _mismatch(step.input_map[tensor], source, target)
+        if source.optional and not target.optional:
+            yield (
+                f"tensor {step.input_map[tensor]!r} is optional in {source.description} but "
+                f"{target.description} needs it; make both optional, or neither"
+            )
     for tensor, target_name in step.output_map.items():
         if target_name in available:
             yield f"tensor {target_name!r} is produced twice, the second time by step {name!r}"
         available[target_name] = _source(model, outputs[tensor], f"step {name!r}")
+
+
+def _unused_problems(ensemble: ModelConfig) -> Iterator[str]:
+    used = {
+        tensor for step in ensemble.ensemble_scheduling.step for tensor in step.input_map.values()
+    }
+    for spec in inputs_of(ensemble):
+        if spec.name not in used:
+            yield f"input {spec.name!r} is used by no step; map it to one or remove it"
 
 
 def _output_problems(ensemble: ModelConfig, available: Mapping[str, _Source]) -> Iterator[str]:
@@ -117,4 +133,4 @@ def _mismatch(tensor: str, source: _Source, target: _Source) -> Iterator[str]:
 
 def _source(config: ModelConfig, spec: TensorSpec, description: str) -> _Source:
     batch = (-1,) if config.max_batch_size > 0 else ()
-    return _Source(description, spec.dtype.triton, (*batch, *spec.dims))
+    return _Source(description, spec.dtype.triton, (*batch, *spec.dims), spec.optional)

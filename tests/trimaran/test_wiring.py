@@ -53,6 +53,10 @@ def classify(*inputs: TensorSpec, outputs: tuple[TensorSpec, ...] = (LOGITS,), b
     return models(classify=model_config("classify", inputs, outputs, batch))
 
 
+def optional(name: str) -> TensorSpec:
+    return TensorSpec(name, IMAGE.dtype, (1,), optional=True)
+
+
 def reshaped(spec: TensorSpec, *model_dims: int) -> TensorSpec:
     return TensorSpec(spec.name, spec.dtype, spec.dims, model_dims)
 
@@ -83,6 +87,14 @@ GOOD: dict[str, tuple[ModelConfig, dict[str, ModelConfig]]] = {
     "one model in two steps": (
         ensemble(DECODE, CLASSIFY, ("classify", {"pixels": "PIXELS"}, {"logits": "AGAIN"}), RANK),
         models(),
+    ),
+    "an optional input, given on and repeated as an output": (
+        ensemble(
+            ("add", {"x": "X", "id": "ID"}, {"y": "Y"}),
+            inputs=(tensor("X"), optional("ID")),
+            outputs=(tensor("Y"), tensor("ID", "BYTES", 1)),
+        ),
+        {"add": model_config("add", (tensor("x"), optional("id")), (tensor("y"),))},
     ),
     "no batching at all": (
         ensemble(
@@ -193,6 +205,16 @@ BAD: dict[str, tuple[ModelConfig, dict[str, ModelConfig], list[str]]] = {
         ensemble(DECODE, CLASSIFY, RANK),
         classify(PIXELS, batch=0),
         ["'PIXELS'", "[-1, 3, 224, 224]", "[3, 224, 224]"],
+    ),
+    "an input that nobody takes": (
+        ensemble(DECODE, CLASSIFY, RANK, inputs=(IMAGE, tensor("MASK"))),
+        models(),
+        ["input 'MASK' is used by no step"],
+    ),
+    "an optional input that a step needs": (
+        ensemble(DECODE, CLASSIFY, RANK, inputs=(optional("IMAGE"),)),
+        models(),
+        ["'IMAGE' is optional in the ensemble", "step 'decode' needs it"],
     ),
     "an ensemble as a step": (
         ensemble(DECODE, CLASSIFY, RANK),
