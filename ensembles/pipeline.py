@@ -14,9 +14,9 @@ from trimaran.tensors import TensorSpec
 __all__ = ["Ensemble", "Pipeline", "PythonModel", "Step", "tensor"]
 
 
-def tensor(name: str, dtype: str, *dims: int) -> TensorSpec:
+def tensor(name: str, dtype: str, *dims: int, optional: bool = False) -> TensorSpec:
     """A tensor by its Triton type, without the batch axis: `tensor("IMAGE", "BYTES", 1)`."""
-    return TensorSpec(name, dtypes.by_triton(dtype), dims)
+    return TensorSpec(name, dtypes.by_triton(dtype), dims, optional=optional)
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class PythonModel:
 
     `sources` are copied into the version directory, `model.py` among them, and `files` are written
     there: whatever may differ from version to version. So an old version keeps its behaviour.
+    `artifacts` are files of other models, by name: publishing copies each from the newest version
+    of the model that holds it.
     """
 
     name: str
@@ -32,6 +34,7 @@ class PythonModel:
     outputs: Sequence[TensorSpec]
     sources: Sequence[Path]
     files: Mapping[str, bytes] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     max_batch_size: int = 32
 

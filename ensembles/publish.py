@@ -39,10 +39,28 @@ def publish_python_model(repository: Repository, model: PythonModel, source: str
             if Path(name).name != name:
                 raise TrimaranError(f"{model.name}: file {name!r} must lie in the version itself")
             (staged / name).write_bytes(content)
+        origins = {
+            name: _copy_artifact(repository, origin, staged / name)
+            for name, origin in model.artifacts.items()
+        }
         if not (staged / "model.py").is_file():
             raise TrimaranError(f"{model.name}: sources hold no model.py, which Triton starts with")
-        manifest = describe_version(staged, "python", Path.cwd(), source={"factory": source})
+        manifest = describe_version(
+            staged, "python", Path.cwd(), source={"factory": source, **origins}
+        )
         return publish(repository, config, staged, manifest)
+
+
+def _copy_artifact(repository: Repository, origin: str, target: Path) -> str:
+    """Copy a file out of the newest version of a model, and say which version that was."""
+    version = repository.newest(origin)
+    if version is None:
+        raise TrimaranError(
+            f"{origin} has no version to take {target.name} from; publish one with "
+            "'trimaran export'"
+        )
+    shutil.copyfile(version.path / target.name, target)
+    return f"{origin} version {version.number}"
 
 
 def write_wiring(repository: Repository, ensemble: Ensemble) -> None:

@@ -1,0 +1,1 @@
+"""Records of numbers and categories: how they are read, transformed and scored."""

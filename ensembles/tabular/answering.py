@@ -1,0 +1,123 @@
+"""What the models that read records share: one array operation for all requests of a batch.
+
+Self-contained beside `records.py` and `transform.py`, which are copied with it into a version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from records import Field, RecordError, RecordReader, Table
+from transform import Transform
+
+__all__ = ["Counters", "answer_each", "load", "refuse_parameters"]
+
+Rows = TypeVar("Rows")
+
+
+def load(args: Mapping[str, str]) -> tuple[Path, Transform, RecordReader]:
+    """The directory of the version that Triton loads, its transform, and a reader for it."""
+    directory = Path(args["model_repository"]) / args["model_version"]
+    transform = Transform.read(directory / "transform.json")
+    fields = [Field(**field) for field in transform.data.fields]
+    return directory, transform, RecordReader(fields, transform.data.identifier)
+
+
+def refuse_parameters(reader: RecordReader, request: Any) -> None:
+    """Raise `RecordError` for a request parameter: a misspelt field arrives as one."""
+    parameters = request.parameters()
+    if parameters and parameters != "{}":
+        reader.refuse_unknown(json.loads(parameters))
+
+
+def answer_each(
+    requests: Sequence[Any],
+    take: Callable[[Any], Rows],
+    read: Callable[[Sequence[Rows]], Table],
+    score: Callable[[Table], Sequence[tuple[str, np.ndarray]]],
+) -> list[Any]:
+    """Responses to requests, scored together; one that cannot be read fails alone.
+
+    `take` gets the rows out of a request, `read` makes one table of several requests' rows, and
+    `score` gives the output tensors of a table by name, a row for each of its rows. `take` and
+    `read` raise `RecordError`.
+    """
+    taken = [_or_error(take, request) for request in requests]
+    usable = [rows for rows in taken if not isinstance(rows, RecordError)]
+    together = _or_error(read, usable)
+    if isinstance(together, RecordError):
+        tables = [
+            rows if isinstance(rows, RecordError) else _or_error(read, [rows]) for rows in taken
+        ]
+        return [
+            _refusal(table) if isinstance(table, RecordError) else _response(score(table))
+            for table in tables
+        ]
+    outputs = score(together) if usable else []
+    responses = []
+    start = 0
+    for rows in taken:
+        if isinstance(rows, RecordError):
+            responses.append(_refusal(rows))
+            continue
+        end = start + len(rows)  # type: ignore[arg-type]
+        responses.append(_response([(name, values[start:end]) for name, values in outputs]))
+        start = end
+    return responses
+
+
+class Counters:
+    """`trimaran_records_missing_total` and `trimaran_records_unknown_total`, by model and field."""
+
+    def __init__(self, args: Mapping[str, str], transform: Transform) -> None:
+        self.transform = transform
+        self._labels = {"model": args["model_name"], "version": args["model_version"]}
+        self._families = {
+            kind: pb_utils.MetricFamily(
+                name=f"trimaran_records_{kind}_total",
+                description=f"Records in which a field was {kind}.",
+                kind=pb_utils.MetricFamily.COUNTER,
+            )
+            for kind in ("missing", "unknown")
+        }
+        self._metrics: dict[tuple[str, str], Any] = {}
+        self._known = np.array(
+            [len(category.vocabulary) for category in transform.data.categories]
+        ).reshape(-1, 1)
+
+    def count(self, numbers: np.ndarray, codes: np.ndarray) -> None:
+        """Add what a table lacks, and which of its categories are new."""
+        if not np.isnan(numbers).any() and (codes < self._known).all():
+            return
+        for kind, counts in (
+            ("missing", self.transform.missing(numbers, codes)),
+            ("unknown", self.transform.unknown(codes)),
+        ):
+            for field, rows in counts.items():
+                self._metric(kind, field).increment(rows)
+
+    def _metric(self, kind: str, field: str) -> Any:
+        if (kind, field) not in self._metrics:
+            labels = {**self._labels, "field": field}
+            self._metrics[kind, field] = self._families[kind].Metric(labels=labels)
+        return self._metrics[kind, field]
+
+
+def _or_error(function: Callable[[Any], Any], argument: Any) -> Any:
+    try:
+        return function(argument)
+    except RecordError as error:
+        return error
+
+
+def _refusal(error: RecordError) -> Any:
+    return pb_utils.InferenceResponse([], pb_utils.TritonError(str(error)))
+
+
+def _response(outputs: Sequence[tuple[str, np.ndarray]]) -> Any:
+    return pb_utils.InferenceResponse([pb_utils.Tensor(name, values) for name, values in outputs])

@@ -1,0 +1,83 @@
+"""Triton's side of the transform: a record's named fields to `FEATURES` FP32 `[width]`.
+
+Every field is an optional input `[1]`: FP32 for a number, BYTES for a category. What is missing,
+unknown or refused is the policy of `records.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from answering import Counters, answer_each, load, refuse_parameters
+from records import RecordError, Table
+
+
+class Rows:
+    """One request's columns, by the name of the field."""
+
+    def __init__(self, columns: dict[str, np.ndarray]) -> None:
+        self.columns = columns
+        self.length = len(next(iter(columns.values())))
+
+    def __len__(self) -> int:
+        return self.length
+
+
+class TritonPythonModel:
+    """One instance of one version; the transform lies in that version's `transform.json`."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read the transform."""
+        _, self.transform, self.reader = load(args)
+        self.counters = Counters(args, self.transform)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Transform all rows of all requests at once."""
+        return answer_each(requests, self.take, self.read, self.score)
+
+    def take(self, request: Any) -> Rows:
+        """A request's tensors. Raises `RecordError`."""
+        refuse_parameters(self.reader, request)
+        columns = {tensor.name(): tensor.as_numpy()[:, 0] for tensor in request.inputs()}
+        if not columns:
+            raise RecordError(f"there is no field; expected: {', '.join(self.reader.names)}")
+        return Rows(columns)
+
+    def read(self, requests: Sequence[Rows]) -> Table:
+        """One table of the requests' rows. Raises `RecordError`."""
+        lengths = [len(rows) for rows in requests]
+        numbers = np.full((sum(lengths), len(self.reader.numbers)), np.nan, dtype=np.float32)
+        start = 0
+        for rows, length in zip(requests, lengths, strict=True):
+            for place, field in enumerate(self.reader.numbers):
+                values = rows.columns.get(field.name)
+                if values is not None:
+                    numbers[start : start + length, place] = values
+            start += length
+        return self.reader.from_columns(
+            numbers,
+            [self.texts(requests, field.name) for field in self.reader.categories],
+            [],
+        )
+
+    def texts(self, requests: Sequence[Rows], name: str | None) -> list[str | None]:
+        """One category of all rows; None where a request does not have it."""
+        return list(
+            chain.from_iterable(
+                [value.decode(errors="replace") for value in rows.columns[name]]
+                if name in rows.columns
+                else [None] * len(rows)
+                for rows in requests
+            )
+        )
+
+    def score(self, table: Table) -> list[tuple[str, np.ndarray]]:
+        """The outputs of a table's rows, by name."""
+        codes = self.transform.encode(table.categories)
+        self.counters.count(table.numbers, codes)
+        return [
+            ("FEATURES", self.transform.apply(table.numbers, codes)),
+        ]

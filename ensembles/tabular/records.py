@@ -1,0 +1,230 @@
+"""The one policy for customers' records, whatever form they come in.
+
+| found in a field | what becomes of it |
+|---|---|
+| absent, null, NaN, empty text | missing: the transform imputes it, and it is counted |
+| a field twice in one JSON object | the last of them, as JSON readers commonly do |
+| a category that was not in training | the unknown category, and it is counted |
+| another type: text for a number, a number or a truth value for a category | refused |
+| infinite, or outside the range that the schema allows | refused |
+| a field that the schema does not have | refused, with the nearest name |
+| none of the fields | refused |
+
+A refusal names the row (from 0) and the field. It is a `RecordError`, and takes the whole request
+with it, never another one.
+
+Self-contained: this file is copied into the versions of the models that read records.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Field", "RecordError", "RecordReader", "Table"]
+
+_FLOAT32_MAX = 3.4028234663852886e38
+_NUMBER_TYPES: frozenset[type] = frozenset({float, int, type(None)})
+_TEXT_TYPES: frozenset[type] = frozenset({str, type(None)})
+_decode = json.JSONDecoder().decode
+"""`json.loads` without its search for the encoding: JSON is UTF-8."""
+
+
+class RecordError(ValueError):
+    """A record that cannot be used: which row, which field, what was found, what is expected."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a record. `least` and `most` bound a number, both inclusive."""
+
+    name: str
+    kind: str
+    """`number` or `category`."""
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Records by column, as the transform takes them."""
+
+    numbers: npt.NDArray[np.float64]
+    """`[rows, number fields]`, NaN where missing, each value rounded to float32: a number means
+    the same whether it came as JSON text or as an FP32 tensor."""
+    categories: list[list[str | None]]
+    """For each category field, its `rows` values; None where missing."""
+    identifiers: list[str]
+    """The identifier of each row, as given; empty text where there is none."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+class RecordReader:
+    """Reads records of the fields given, in their order."""
+
+    def __init__(self, fields: Sequence[Field], identifier: str | None = None) -> None:
+        self.numbers = [field for field in fields if field.kind == "number"]
+        self.categories = [field for field in fields if field.kind == "category"]
+        self.identifier = identifier
+        self._number_names = [field.name for field in self.numbers]
+        self._category_names = [field.name for field in self.categories]
+        self._fields = [field.name for field in fields]
+        self.names = [*self._fields, *([identifier] if identifier else [])]
+        self._known = frozenset(self.names)
+        self._least = np.array(
+            [-_FLOAT32_MAX if field.least is None else field.least for field in self.numbers]
+        )
+        self._most = np.array(
+            [_FLOAT32_MAX if field.most is None else field.most for field in self.numbers]
+        )
+
+    def from_json(self, texts: Iterable[bytes | str]) -> Table:
+        """Rows of JSON text, each one flat object. Raises `RecordError`."""
+        return self.from_records([_parse(row, text) for row, text in enumerate(texts)])
+
+    def from_records(self, records: Sequence[Mapping[str, Any]]) -> Table:
+        """Rows of field names and values. Raises `RecordError`."""
+        rows = []
+        categories: list[list[str | None]] = []
+        names, texts, known = self._number_names, self._category_names, self._known
+        for row, record in enumerate(records):
+            if not known.issuperset(record):
+                self.refuse_unknown(record, f"row {row}: ")
+            get = record.get
+            values = [get(name) for name in names]
+            if not _NUMBER_TYPES.issuperset(map(type, values)):
+                values = self._without_blanks(row, names, values, _NUMBER_TYPES, "a number")
+            text = [get(name) for name in texts]
+            if not _TEXT_TYPES.issuperset(map(type, text)):
+                text = self._without_blanks(row, texts, text, _TEXT_TYPES, "text")
+            rows.append(values)
+            categories.append(text)
+        return self.from_columns(
+            _float_matrix(rows, len(names)),
+            [list(column) for column in zip(*categories, strict=True)] or [[] for _ in texts],
+            [self._identifier(row, record) for row, record in enumerate(records)],
+        )
+
+    def from_columns(
+        self,
+        numbers: npt.NDArray[np.floating[Any]],
+        categories: Sequence[Sequence[str | None]],
+        identifiers: Sequence[str],
+    ) -> Table:
+        """Columns already separated: numbers `[rows, number fields]`. Raises `RecordError`."""
+        with np.errstate(over="ignore"):
+            rounded = np.asarray(numbers, np.float32).astype(np.float64)
+        self._refuse_empty(rounded, categories)
+        outside = (rounded < self._least) | (rounded > self._most)
+        if outside.any():
+            row, column = map(int, np.argwhere(outside)[0])
+            self._refuse_range(row, self.numbers[column], float(numbers[row, column]))
+        return Table(
+            rounded,
+            [[value or None for value in column] for column in categories],
+            list(identifiers),
+        )
+
+    def refuse_unknown(self, names: Iterable[str], where: str = "") -> None:
+        """Raise `RecordError` for the first name that is no field, with the nearest one."""
+        for name in names:
+            if name not in self._known:
+                near = difflib.get_close_matches(name, self.names, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"fields: {', '.join(self.names)}"
+                raise RecordError(f"{where}there is no field {name!r}; {hint}")
+
+    def _identifier(self, row: int, record: Mapping[str, Any]) -> str:
+        value = record.get(self.identifier) if self.identifier else None
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise RecordError(
+                f"row {row}: field {self.identifier!r} is {_describe(value)}; expected text"
+            )
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise RecordError(
+                f"row {row}: field {self.identifier!r} is {_describe(value)}; expected text that "
+                "UTF-8 can hold"
+            ) from None
+        return value
+
+    def _without_blanks(
+        self, row: int, names: list[str], values: list[Any], types: frozenset[type], expected: str
+    ) -> list[Any]:
+        """None for empty text among numbers and for NaN among texts; any other type is refused."""
+        values = [None if _is_blank(value) else value for value in values]
+        for name, value in zip(names, values, strict=True):
+            if type(value) not in types:
+                raise RecordError(
+                    f"row {row}: field {name!r} is {_describe(value)}; expected {expected}"
+                )
+        return values
+
+    def _refuse_empty(
+        self, numbers: npt.NDArray[np.float64], categories: Sequence[Sequence[str | None]]
+    ) -> None:
+        missing = np.isnan(numbers)
+        if missing.size and not missing.any():
+            return
+        for row in np.flatnonzero(missing.all(axis=1)).tolist():
+            if not any(column[row] for column in categories):
+                raise RecordError(
+                    f"row {row} holds none of the fields; expected: {', '.join(self._fields)}"
+                )
+
+    def _refuse_range(self, row: int, field: Field, value: float) -> None:
+        expected = f"between {_bound(field.least, 'any')} and {_bound(field.most, 'any')}"
+        if abs(value) > _FLOAT32_MAX:
+            expected = "a finite number that FP32 can hold"
+        raise RecordError(f"row {row}: field {field.name!r} is {value:g}; expected {expected}")
+
+
+def _parse(row: int, text: bytes | str) -> dict[str, Any]:
+    try:
+        record = _decode(text if isinstance(text, str) else text.decode())
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"row {row}: not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise RecordError(f"row {row} is {_describe(record)}; expected one flat JSON object")
+    return record
+
+
+def _float_matrix(rows: list[list[Any]], width: int) -> npt.NDArray[np.float64]:
+    """Python numbers and None to float64, NaN for None, infinity for integers beyond its range."""
+    try:
+        return np.array(rows, dtype=np.float64).reshape(len(rows), width)
+    except OverflowError:
+        return np.array([[_float(value) for value in row] for row in rows], dtype=np.float64)
+
+
+def _float(value: float | None) -> float:
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:
+        return math.inf if value is not None and value > 0 else -math.inf
+
+
+def _is_blank(value: object) -> bool:
+    return value == "" if type(value) is str else type(value) is float and math.isnan(value)
+
+
+def _describe(value: object) -> str:
+    kinds = {str: "text", bool: "a truth value", int: "a number", float: "a number", list: "a list"}
+    shown = repr(value)
+    shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
+    return f"{kinds.get(type(value), 'an object')} ({shown})"
+
+
+def _bound(value: float | None, otherwise: str) -> str:
+    return otherwise if value is None else f"{value:g}"

@@ -1,0 +1,61 @@
+"""The whole way in one model: `RECORD`, a flat JSON object as BYTES `[1]`, to the answer.
+
+The transform and the classifier's ONNX file lie in the version directory; both are the very files
+of the two-step ensemble. One Python model instead of two costs one way through shared memory
+instead of two.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+from answering import Counters, answer_each, load, refuse_parameters
+from records import Table
+
+_OUTPUTS = ["probability", "prediction"]
+
+
+class TritonPythonModel:
+    """One instance of one version."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read the transform and load the classifier on one thread."""
+        directory, self.transform, self.reader = load(args)
+        self.counters = Counters(args, self.transform)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(
+            directory / "model.onnx", options, providers=["CPUExecutionProvider"]
+        )
+        gc.freeze()
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Score all rows of all requests at once."""
+        return answer_each(requests, self.take, self.read, self.score)
+
+    def take(self, request: Any) -> list[bytes]:
+        """A request's JSON texts. Raises `RecordError`."""
+        refuse_parameters(self.reader, request)
+        return pb_utils.get_input_tensor_by_name(request, "RECORD").as_numpy().ravel().tolist()
+
+    def read(self, requests: Sequence[list[bytes]]) -> Table:
+        """One table of the requests' rows. Raises `RecordError`."""
+        return self.reader.from_json(chain.from_iterable(requests))
+
+    def score(self, table: Table) -> list[tuple[str, np.ndarray]]:
+        """The outputs of a table's rows, by name."""
+        codes = self.transform.encode(table.categories)
+        self.counters.count(table.numbers, codes)
+        features = self.transform.apply(table.numbers, codes)
+        probability, prediction = self.session.run(_OUTPUTS, {"features": features})
+        return [
+            ("IDENTIFIER", np.array([[text.encode()] for text in table.identifiers], object)),
+            ("PROBABILITY", probability),
+            ("PREDICTION", prediction),
+        ]
