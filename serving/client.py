@@ -13,9 +13,13 @@ from serving.ports import Ports
 from trimaran import dtypes
 from trimaran.errors import TrimaranError, UsageError
 
-__all__ = ["Answer", "Client", "Protocol", "as_array"]
+__all__ = ["Answer", "Client", "Protocol", "UnreachableError", "as_array"]
 
 Protocol = Literal["http", "grpc"]
+
+
+class UnreachableError(TrimaranError):
+    """No server answers at the address, or it went away."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Client:
         """Send one request; arrays have the batch as their first axis where the model batches.
 
         BYTES tensors are arrays of `bytes` with dtype object. Raises `TrimaranError` with the
-        server's words where it refuses, or cannot be reached.
+        server's words where it refuses, and `UnreachableError` where none answers.
         """
         items = []
         for name, array in inputs.items():
@@ -81,9 +85,11 @@ class Client:
         try:
             result = self._client.infer(model, items, model_version=version)
         except self._library.InferenceServerException as error:
+            if error.status() == "StatusCode.UNAVAILABLE":
+                raise UnreachableError(f"no server answers there: {error.message()}") from error
             raise TrimaranError(error.message()) from error
         except OSError as error:
-            raise TrimaranError(f"no server answers there: {error}") from error
+            raise UnreachableError(f"no server answers there: {error}") from error
         latency_s = time.perf_counter() - began
         names = _output_names(result)
         answered = _response_field(result, "model_version")

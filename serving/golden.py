@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from trimaran.config import ModelConfig, inputs_of
 from trimaran.errors import TrimaranError
 from trimaran.repository import Repository
 
-__all__ = ["GoldenRequest", "check_golden", "read_golden", "unmet"]
+__all__ = ["GoldenRequest", "check_golden", "example_row", "read_golden", "unmet"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,17 @@ def read_golden(repository: Repository, config: ModelConfig) -> list[GoldenReque
     """An ensemble's golden requests, by name. Raises `TrimaranError` for an unusable one."""
     directory = repository.model(config.name) / "golden"
     return [_read(path, config) for path in sorted(directory.glob("*.json"))]
+
+
+def example_row(repository: Repository, model: str) -> dict[str, Any] | None:
+    """One row of the first golden request whose inputs are single values, by input name."""
+    for path in sorted((repository.model(model) / "golden").glob("*.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            given = json.loads(path.read_text(encoding="utf-8"))["inputs"]
+            values = {name: item["value"] for name, item in given.items()}
+            if all(len(value) == 1 for value in values.values()):
+                return {name: value[0] for name, value in values.items()}
+    return None
 
 
 def check_golden(client: Client, model: str, requests: list[GoldenRequest]) -> None:

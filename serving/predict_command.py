@@ -1,4 +1,4 @@
-"""`trimaran predict`: files or JSON in, a table or JSON out."""
+"""`trimaran predict`: files, JSON or CSV in, a table, JSON or CSV out."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from zipfile import BadZipFile
 import numpy as np
 import typer
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 from serving.client import Answer, Client, as_array
 from serving.ports import Ports
 from serving.presence import find_server
+from serving.scoring import score_csv
 from serving.snippets import takes_one_file
 from trimaran.config import ModelConfig, inputs_of
 from trimaran.console import console
@@ -49,6 +51,21 @@ def predict(
         str | None,
         typer.Option("--json", metavar="FILE|-", help="One row, or a list of rows, by input name."),
     ] = None,
+    csv_file: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Score the rows of a CSV file; needs --out."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where scored rows go.")] = None,
+    refused: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where unusable rows go; next to --out, as NAME.refused.csv."
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A column of --csv that is no input; repeatable."),
+    ] = None,
     protocol: Annotated[str, typer.Option(help="http or grpc.")] = "http",
     json_output: Annotated[bool, typer.Option("--json-output", help="Print JSON.")] = False,
     repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
@@ -63,8 +80,10 @@ def predict(
     """Send files or JSON to a served model and print what it answers."""
     if protocol not in ("http", "grpc"):
         raise UsageError(f"there is no protocol {protocol!r}; choose http or grpc")
-    if bool(files) == bool(json_file):
-        raise UsageError("give either files or --json, and not both")
+    if [bool(files), bool(json_file), bool(csv_file)].count(True) != 1:
+        raise UsageError("give one of: files, --json, or --csv with --out")
+    if bool(csv_file) != bool(out) or ((refused or ignore) and not csv_file):
+        raise UsageError("--csv FILE and --out FILE go together; --refused and --ignore need them")
     opened = Repository.open(repository)
     config = opened.config(model)
     elsewhere = host or http_port or grpc_port
@@ -73,6 +92,11 @@ def predict(
         if elsewhere
         else _running(opened)
     )
+    if csv_file and out:
+        with Client(ports, "grpc" if protocol == "grpc" else "http") as client:
+            refused = refused or out.with_name(f"{out.stem}.refused.csv")
+            _score(client, config, csv_file, out, refused, ignore or [])
+        return
     requests = _from_json(config, json_file) if json_file else _from_files(config, files or [])
     records, failures = [], 0
     screen = console()
@@ -96,6 +120,30 @@ def predict(
         print(json.dumps(records, indent=2))
     if failures:
         raise TrimaranError(f"{failures} of {len(records)} requests were refused")
+
+
+def _score(
+    client: Client, config: ModelConfig, source: Path, out: Path, refused: Path, ignore: list[str]
+) -> None:
+    """Score a CSV file with a progress bar, and say what became of its rows."""
+    if not source.is_file():
+        raise UsageError(f"there is no file {source}")
+    if len({path.resolve() for path in (source, out, refused)}) < 3:
+        raise UsageError("--csv, --out and --refused must be three different files")
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"scoring {escape(source.name)}", total=source.stat().st_size)
+        scored = score_csv(
+            client,
+            config,
+            source,
+            out,
+            refused,
+            ignored=ignore,
+            progress=lambda read: bar.update(task, completed=read),
+        )
+    print(f"{scored.answered} rows scored in {out}")
+    if scored.refused:
+        raise TrimaranError(f"{scored.refused} rows were refused; {refused} says why")
 
 
 def plain(answer: Answer) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from serving.control import ModelState
+from serving.golden import example_row
 from serving.server import Server
 from serving.snippets import curl_snippet, python_snippet
 from trimaran.config import is_ensemble
@@ -84,9 +85,10 @@ def _print_snippets(
     if not configs:
         return
     config = min(configs, key=lambda config: not is_ensemble(config))
-    curl = curl_snippet(config, server.ports)
+    example = example_row(repository, config.name)
+    curl = curl_snippet(config, server.ports, example)
     if curl is not None:
         print(f"\nTo call {config.name} from a shell:\n\n{curl}")
     print(f"\nTo call {config.name} from Python:\n")
-    print(python_snippet(config, server.ports))
+    print(python_snippet(config, server.ports, example))
     print("\nPress Ctrl-C to stop.", flush=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from serving.ports import Ports
@@ -22,9 +24,16 @@ def takes_one_file(config: ModelConfig) -> bool:
     return len(inputs) == 1 and inputs[0].dtype.triton == "BYTES" and inputs[0].dims == (1,)
 
 
-def curl_snippet(config: ModelConfig, ports: Ports) -> str | None:
-    """A shell line that sends one row as JSON; `None` where JSON cannot sensibly hold one."""
+def curl_snippet(
+    config: ModelConfig, ports: Ports, example: Mapping[str, Any] | None = None
+) -> str | None:
+    """A shell line that sends one row as JSON; `None` where JSON cannot sensibly hold one.
+
+    `example` is a row by input name, one value each, that is known to be answered.
+    """
     url = f"http://{ports.host}:{ports.http}/v2/models/{config.name}"
+    if example:
+        return f"curl -s --json {shlex.quote(json.dumps(example))} {url}/generate"
     if takes_one_file(config):
         name = config.input[0].name
         return (
@@ -46,8 +55,12 @@ def curl_snippet(config: ModelConfig, ports: Ports) -> str | None:
     return f"curl -s --json '{json.dumps({'inputs': inputs})}' {url}/infer"
 
 
-def python_snippet(config: ModelConfig, ports: Ports) -> str:
+def python_snippet(
+    config: ModelConfig, ports: Ports, example: Mapping[str, Any] | None = None
+) -> str:
     """A Python script that sends one row through tritonclient over gRPC."""
+    if example and all(_is_field(spec) for spec in inputs_of(config) if spec.name in example):
+        return _record_snippet(config, ports, example)
     lines = [
         "import numpy as np",
         "import tritonclient.grpc as triton",
@@ -71,6 +84,30 @@ def python_snippet(config: ModelConfig, ports: Ports) -> str:
     lines.append(f'result = client.infer("{config.name}", [{", ".join(names)}])')
     lines += [f'print(result.as_numpy("{output.name}"))' for output in config.output]
     return "\n".join(lines)
+
+
+def _record_snippet(config: ModelConfig, ports: Ports, example: Mapping[str, Any]) -> str:
+    fields = "".join(f"    {name!r}: {value!r},\n" for name, value in example.items())
+    outputs = ", ".join(f'result.as_numpy("{output.name}")' for output in config.output)
+    return f"""\
+import numpy as np
+import tritonclient.grpc as triton
+
+record = {{
+{fields}}}
+client = triton.InferenceServerClient("{ports.host}:{ports.grpc}")
+inputs = []
+for name, value in record.items():
+    text = isinstance(value, str)
+    inputs.append(triton.InferInput(name, [1, 1], "BYTES" if text else "FP32"))
+    array = np.array([[value.encode() if text else value]], object if text else np.float32)
+    inputs[-1].set_data_from_numpy(array)
+result = client.infer("{config.name}", inputs)
+print({outputs})"""
+
+
+def _is_field(spec: TensorSpec) -> bool:
+    return spec.dims == (1,) and spec.dtype.triton in ("BYTES", "FP32")
 
 
 def _shape(config: ModelConfig, spec: TensorSpec) -> tuple[int, ...]:

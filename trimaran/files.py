@@ -10,19 +10,28 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
-__all__ = ["exclusive_lock", "flush_tree", "scratch_directory", "sha256_of", "write_text"]
+__all__ = [
+    "exclusive_lock",
+    "flush_tree",
+    "replacing",
+    "scratch_directory",
+    "sha256_of",
+    "write_text",
+]
 
 _LOCK_NAME = ".lock"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one rename, so that a reader sees the old or the new."""
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A text file that takes the place of `path` when the block ends, and never if it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
@@ -30,6 +39,12 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one rename, so that a reader sees the old or the new."""
+    with replacing(path) as file:
+        file.write(text)
 
 
 def sha256_of(path: Path) -> str:

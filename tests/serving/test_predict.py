@@ -52,7 +52,7 @@ def test_json_row_and_npz_agree(served: Served, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["image_classifier"], 2, "give either files or --json"),
+        (["image_classifier"], 2, "give one of: files, --json"),
         (["image_classifier", "/nowhere.jpg"], 2, "there is no file /nowhere.jpg"),
         (["nothing", str(CAT)], 1, "has no model 'nothing'"),
         (["linear_onnx", str(CAT)], 2, "linear_onnx takes x FP32 [8]"),
