@@ -9,16 +9,24 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
+TRAIN_READY := $(VENV)/.train-ready
+BENCH_READY := $(VENV)/.bench-ready
 TEST_READY := $(VENV)/.test-ready
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) --constraint constraints.txt
 
-.PHONY: demo serve test lint format clean
+.PHONY: demo serve train bench test lint format clean
 
 demo: $(RUN_READY)
 	$(BIN)/trimaran demo $(FILES)
 
 serve: $(RUN_READY)
 	$(BIN)/trimaran serve
+
+train: $(TRAIN_READY)
+	$(BIN)/trimaran train churn
+
+bench: $(BENCH_READY)
+	$(BIN)/python -m loadtests.churn
 
 test: $(TEST_READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -45,6 +53,14 @@ $(RUN_READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[export,serve]'
 	touch $@
 
-$(TEST_READY): $(RUN_READY)
-	$(PIP) --editable '.[export,serve,test,lint]'
+$(TRAIN_READY): $(RUN_READY)
+	$(PIP) --editable '.[export,serve,train]'
+	touch $@
+
+$(BENCH_READY): $(TRAIN_READY)
+	$(PIP) --editable '.[export,serve,train,loadtests]'
+	touch $@
+
+$(TEST_READY): $(TRAIN_READY)
+	$(PIP) --editable '.[export,serve,train,tracking,test,lint]'
 	touch $@

@@ -1,0 +1,1 @@
+"""Classifiers of tabular records: from a table of customers to a trained model."""
