@@ -36,8 +36,7 @@ def fields_ensemble(
     fields = [
         tensor(field["name"], _DTYPES[field["kind"]], 1, optional=True) for field in data["fields"]
     ]
-    identifier = data["identifier"]
-    identifiers = [identifier] if identifier else []
+    identifiers = _identifiers(transform)
     inputs = [*fields, *(tensor(each, "BYTES", 1, optional=True) for each in identifiers)]
     outputs = [*(tensor(each, "BYTES", 1) for each in identifiers), *_answers(name)]
     model = PythonModel(
@@ -71,20 +70,19 @@ def record_ensemble(
     """The ensemble `<name>_record`: `RECORD`, a flat JSON object as BYTES `[1]`, in one step.
 
     The step holds a copy of the newest ONNX file of the model `classifier` and runs it itself,
-    which spares one way through shared memory. The answers are those of `fields_ensemble`.
+    which spares one way through shared memory. The answers are those of `fields_ensemble`; the
+    identifier is an optional input beside `RECORD` and goes straight to the output.
     """
-    data = json.loads(transform)
-    identifier = tensor(data["identifier"] or "identifier", "BYTES", 1)
-    answers = [identifier, *_answers(name)]
-    record = tensor("RECORD", "BYTES", 1)
+    identifiers = _identifiers(transform)
+    inputs = [
+        tensor("RECORD", "BYTES", 1),
+        *(tensor(each, "BYTES", 1, optional=True) for each in identifiers),
+    ]
+    outputs = [*(tensor(each, "BYTES", 1) for each in identifiers), *_answers(name)]
     model = PythonModel(
         name=f"{name}_scorer",
-        inputs=[record],
-        outputs=[
-            tensor("IDENTIFIER", "BYTES", 1),
-            tensor("PROBABILITY", "FP32", 1),
-            tensor("PREDICTION", "BOOL", 1),
-        ],
+        inputs=inputs,
+        outputs=[tensor("PROBABILITY", "FP32", 1), tensor("PREDICTION", "BOOL", 1)],
         sources=[_HERE / "scorer" / "model.py", *_SHARED],
         files={"transform.json": transform.encode()},
         artifacts={"model.onnx": classifier},
@@ -92,15 +90,17 @@ def record_ensemble(
     )
     step = Step(
         model.name,
-        {"RECORD": "RECORD"},
-        {
-            "IDENTIFIER": answers[0].name,
-            "PROBABILITY": answers[1].name,
-            "PREDICTION": answers[2].name,
-        },
+        {each.name: each.name for each in inputs},
+        {"PROBABILITY": f"{name}_probability", "PREDICTION": f"{name}_prediction"},
     )
-    ensemble = Ensemble(f"{name}_record", [record], answers, [step], max_batch_size)
+    ensemble = Ensemble(f"{name}_record", inputs, outputs, [step], max_batch_size)
     return Pipeline(ensemble, [model])
+
+
+def _identifiers(transform: str) -> list[str]:
+    """The name of the identifier, if the records have one."""
+    identifier = json.loads(transform)["identifier"]
+    return [identifier] if identifier else []
 
 
 def _answers(name: str) -> list[TensorSpec]:

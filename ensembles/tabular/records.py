@@ -61,20 +61,20 @@ class Table:
     the same whether it came as JSON text or as an FP32 tensor."""
     categories: list[list[str | None]]
     """For each category field, its `rows` values; None where missing."""
-    identifiers: list[str]
-    """The identifier of each row, as given; empty text where there is none."""
 
     def __len__(self) -> int:
         return len(self.numbers)
 
 
 class RecordReader:
-    """Reads records of the fields given, in their order."""
+    """Reads records of the fields given, in their order.
+
+    A record may hold an identifier besides, which is not read: nothing is scored by it.
+    """
 
     def __init__(self, fields: Sequence[Field], identifier: str | None = None) -> None:
         self.numbers = [field for field in fields if field.kind == "number"]
         self.categories = [field for field in fields if field.kind == "category"]
-        self.identifier = identifier
         self._number_names = [field.name for field in self.numbers]
         self._category_names = [field.name for field in self.categories]
         self._fields = [field.name for field in fields]
@@ -111,14 +111,12 @@ class RecordReader:
         return self.from_columns(
             _float_matrix(rows, len(names)),
             [list(column) for column in zip(*categories, strict=True)] or [[] for _ in texts],
-            [self._identifier(row, record) for row, record in enumerate(records)],
         )
 
     def from_columns(
         self,
         numbers: npt.NDArray[np.floating[Any]],
         categories: Sequence[Sequence[str | None]],
-        identifiers: Sequence[str],
     ) -> Table:
         """Columns already separated: numbers `[rows, number fields]`. Raises `RecordError`."""
         with np.errstate(over="ignore"):
@@ -128,11 +126,7 @@ class RecordReader:
         if outside.any():
             row, column = map(int, np.argwhere(outside)[0])
             self._refuse_range(row, self.numbers[column], float(numbers[row, column]))
-        return Table(
-            rounded,
-            [[value or None for value in column] for column in categories],
-            list(identifiers),
-        )
+        return Table(rounded, [[value or None for value in column] for column in categories])
 
     def refuse_unknown(self, names: Iterable[str], where: str = "") -> None:
         """Raise `RecordError` for the first name that is no field, with the nearest one."""
@@ -141,23 +135,6 @@ class RecordReader:
                 near = difflib.get_close_matches(name, self.names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"fields: {', '.join(self.names)}"
                 raise RecordError(f"{where}there is no field {name!r}; {hint}")
-
-    def _identifier(self, row: int, record: Mapping[str, Any]) -> str:
-        value = record.get(self.identifier) if self.identifier else None
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            raise RecordError(
-                f"row {row}: field {self.identifier!r} is {_describe(value)}; expected text"
-            )
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise RecordError(
-                f"row {row}: field {self.identifier!r} is {_describe(value)}; expected text that "
-                "UTF-8 can hold"
-            ) from None
-        return value
 
     def _without_blanks(
         self, row: int, names: list[str], values: list[Any], types: frozenset[type], expected: str

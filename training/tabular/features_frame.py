@@ -17,8 +17,8 @@ __all__ = ["table_of", "transform_frame"]
 def table_of(frame: pd.DataFrame, schema: Schema) -> Table:
     """The rows of a frame, of the columns of the schema's fields, as a served table.
 
-    Takes the identifiers if their column is there. Raises `TrimaranError` for what the policy of
-    `ensembles.tabular.records` refuses, with the row from 0.
+    Raises `TrimaranError` for what the policy of `ensembles.tabular.records` refuses, with the row
+    from 0.
     """
     for field in schema.fields:
         if field.name not in frame.columns:
@@ -30,11 +30,9 @@ def table_of(frame: pd.DataFrame, schema: Schema) -> Table:
     for place, field in enumerate(schema.numbers):
         numbers[:, place] = _numbers(frame[field.name])
     texts = [_texts(frame[field.name]) for field in schema.categories]
-    identified = schema.identifier is not None and schema.identifier in frame.columns
-    identifiers = _texts(frame[schema.identifier]) if identified else [None] * len(frame)
     reader = RecordReader(schema.records_fields(), schema.identifier)
     try:
-        return reader.from_columns(numbers, texts, [name or "" for name in identifiers])
+        return reader.from_columns(numbers, texts)
     except RecordError as error:
         raise TrimaranError(f"{error}; correct the table, or the schema {schema.name}") from None
 

@@ -60,10 +60,9 @@ class TritonPythonModel:
         return self.reader.from_columns(
             numbers,
             [self.texts(requests, field.name) for field in self.reader.categories],
-            [],
         )
 
-    def texts(self, requests: Sequence[Rows], name: str | None) -> list[str | None]:
+    def texts(self, requests: Sequence[Rows], name: str) -> list[str | None]:
         """One category of all rows; None where a request does not have it."""
         return list(
             chain.from_iterable(
@@ -78,6 +77,4 @@ class TritonPythonModel:
         """The outputs of a table's rows, by name."""
         codes = self.transform.encode(table.categories)
         self.counters.count(table.numbers, codes)
-        return [
-            ("FEATURES", self.transform.apply(table.numbers, codes)),
-        ]
+        return [("FEATURES", self.transform.apply(table.numbers, codes))]

@@ -1,6 +1,7 @@
 """The whole way in one model: `RECORD`, a flat JSON object as BYTES `[1]`, to the answer.
 
-The transform and the classifier's ONNX file lie in the version directory; both are the very files
+An identifier may come along as an input of its own, which the ensemble gives back as it is. The
+transform and the classifier's ONNX file lie in the version directory; both are the very files
 of the two-step ensemble. One Python model instead of two costs one way through shared memory
 instead of two.
 """
@@ -54,8 +55,4 @@ class TritonPythonModel:
         self.counters.count(table.numbers, codes)
         features = self.transform.apply(table.numbers, codes)
         probability, prediction = self.session.run(_OUTPUTS, {"features": features})
-        return [
-            ("IDENTIFIER", np.array([[text.encode()] for text in table.identifiers], object)),
-            ("PROBABILITY", probability),
-            ("PREDICTION", prediction),
-        ]
+        return [("PROBABILITY", probability), ("PREDICTION", prediction)]

@@ -33,7 +33,7 @@ def columns(
     numbers: list[list[float]], *categories: list[str | None], reader: RecordReader = READER
 ) -> Table:
     matrix = np.array(numbers, np.float32).reshape(len(numbers), len(reader.numbers))
-    return reader.from_columns(matrix, categories, [""] * len(numbers))
+    return reader.from_columns(matrix, categories)
 
 
 def test_a_record_is_read_by_the_names_of_its_fields() -> None:
@@ -41,7 +41,6 @@ def test_a_record_is_read_by_the_names_of_its_fields() -> None:
     assert table.numbers.tolist() == [[2.5, 1.0]]
     assert table.numbers.dtype == np.float64
     assert table.categories == [[None], ["n"]]
-    assert table.identifiers == ["c"]
     assert len(table) == 1
 
 
@@ -208,11 +207,9 @@ def test_what_is_no_object_is_refused(text: str, described: str) -> None:
     assert refused(text) == f"row 0 is {described}; expected one flat JSON object"
 
 
-def test_an_identifier_that_no_answer_can_hold_is_refused() -> None:
-    text = '{"tenure": 1, "customer_id": "\\ud800"}'
-    assert refused(text) == (
-        "row 0: field 'customer_id' is text ('\\ud800'); expected text that UTF-8 can hold"
-    )
+def test_an_identifier_is_not_read() -> None:
+    named = READER.from_json(['{"tenure": 1, "customer_id": [7]}'])
+    assert named.numbers[0, 0] == 1.0
 
 
 def test_bytes_and_text_are_the_same() -> None:
@@ -225,7 +222,6 @@ def test_an_empty_batch_is_an_empty_table() -> None:
         assert len(table) == 0
         assert table.numbers.size == 0
         assert table.categories == [[], []]
-        assert table.identifiers == []
 
 
 def test_ten_thousand_rows_keep_their_order() -> None:
@@ -235,7 +231,6 @@ def test_ten_thousand_rows_keep_their_order() -> None:
     )
     assert table.numbers[:, 1].tolist() == list(rows)
     assert table.categories[1] == [f"r{row}" for row in rows]
-    assert table.identifiers == [f"c{row}" for row in rows]
 
 
 def test_the_row_is_named_among_ten_thousand() -> None:

@@ -19,7 +19,7 @@ from sklearn.preprocessing import (
 )
 
 from ensembles.tabular.transform import Derived, Transform
-from tests.training.tabular.customers import (
+from tests.training.tabular.telephony import (
     EVERYTHING,
     FRAME,
     NUMBERS,

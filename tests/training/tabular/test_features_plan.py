@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ensembles.tabular.transform import Derived
-from tests.training.tabular.customers import (
+from tests.training.tabular.telephony import (
     EVERYTHING,
     NUMBERS,
     fitted,
