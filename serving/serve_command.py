@@ -44,6 +44,9 @@ def serve(
         Path | None, typer.Option(help="The tritonserver to run, instead of the one found.")
     ] = None,
     snippets: Annotated[bool, typer.Option(help="Print ready-made client calls.")] = True,
+    quantiles: Annotated[
+        bool, typer.Option(help="Latency quantiles in the metrics; costs some throughput.")
+    ] = False,
     verbose: Annotated[bool, typer.Option(help="Let Triton log verbosely.")] = False,
 ) -> None:
     """Run tritonserver on a repository until interrupted, healing stubs that die."""
@@ -59,10 +62,12 @@ def serve(
         with opened.deployment_lock():
             selection = select(opened, model or ())
         _require_something(opened, selection)
+        options = ["--metrics-config=summary_latencies=true"] if quantiles else []
+        options += ["--log-verbose=1"] if verbose else []
         for note in selection.notes:
             say(note)
         try:
-            _serve(opened, runtime, selection, ports, snippets, verbose)
+            _serve(opened, runtime, selection, ports, snippets, options)
         except KeyboardInterrupt:
             say("stopped")
 
@@ -73,12 +78,12 @@ def _serve(
     selection: Selection,
     ports: Ports,
     snippets: bool,
-    verbose: bool,
+    options: list[str],
 ) -> None:
     """Start, report, and supervise until interrupted; then leave no process."""
     log = repository.state / "server.log"
     with ExitStack() as stack:
-        server = Server.start(runtime, repository, selection.load, ports, log, verbose)
+        server = Server.start(runtime, repository, selection.load, ports, log, options)
         stack.callback(server.stop)
         server.wait_until_started()
         stack.enter_context(announce(repository, server.process.pid, ports))

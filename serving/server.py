@@ -52,9 +52,11 @@ class Server:
         models: Sequence[str],
         ports: Ports,
         log: Path,
-        verbose: bool = False,
+        options: Sequence[str] = (),
     ) -> Server:
         """Start a server that loads `models`; it is not ready yet. Raises `TrimaranError`.
+
+        `options` are more of tritonserver's own.
 
         The server ends with this process, even if this process is killed.
         """
@@ -62,7 +64,7 @@ class Server:
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [str(runtime.executable), *_arguments(runtime, repository, ports)]
         command += [f"--load-model={model}" for model in models]
-        command += ["--log-verbose=1"] if verbose else []
+        command += options
         try:
             with log.open("wb") as output:
                 process = subprocess.Popen(
@@ -154,7 +156,6 @@ def _arguments(runtime: Runtime, repository: Repository, ports: Ports) -> list[s
         f"--model-config-name={LIVE_CONFIG_NAME}",
         "--exit-on-error=false",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
-        "--metrics-config=summary_latencies=true",
         *runtime.arguments,
     ]
     # Completing a configuration costs each Python model another process and a second.
