@@ -7,7 +7,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Stub", "age_s", "children", "identify_stub", "is_zombie", "shared_memory", "start_time"]
+__all__ = [
+    "Stub",
+    "age_s",
+    "children",
+    "cpu_s",
+    "identify_stub",
+    "is_zombie",
+    "shared_memory",
+    "start_time",
+]
 
 _SHARED_MEMORY = "/dev/shm/triton_"  # noqa: S108 - Triton's own place and prefix
 _STUB_EXECUTABLE = b"triton_python_backend_stub"
@@ -74,6 +83,13 @@ def start_time(pid: int) -> str:
     """
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process and everything below it have used, in all their threads."""
+    fields = _stat(pid)
+    own = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+    return own + sum(map(cpu_s, children(pid)))
 
 
 def age_s() -> float:

@@ -1,0 +1,61 @@
+"""The floor: the parts of scoring a record, in one process, without any server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import onnxruntime
+
+from ensembles.tabular.records import Field, RecordReader, Table
+from ensembles.tabular.transform import Transform
+from trimaran.repository import Version
+
+__all__ = ["in_process_s"]
+
+_BATCHES = (1, 16)
+_CALLS = 300
+_REPEATS = 7
+
+
+def in_process_s(scorer: Version, texts: Sequence[str]) -> dict[str, float]:
+    """Seconds per record of each part of the work on one thread, alone and 16 at once.
+
+    `scorer` is a version that holds `transform.json` and `model.onnx`; `texts` are records as
+    JSON.
+    """
+    transform = Transform.read(scorer.path / "transform.json")
+    fields = [Field(**field) for field in transform.data.fields]
+    reader = RecordReader(fields, transform.data.identifier)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        scorer.path / "model.onnx", options, providers=["CPUExecutionProvider"]
+    )
+
+    def features(table: Table) -> object:
+        return transform.apply(table.numbers, transform.encode(table.categories))
+
+    found = {}
+    for rows in _BATCHES:
+        table = reader.from_json(texts[:rows])
+        parts: dict[str, Callable[[], object]] = {
+            "JSON to columns": partial(reader.from_json, texts[:rows]),
+            "transform": partial(features, table),
+            "network": partial(session.run, None, {"features": features(table)}),
+        }
+        for name, part in parts.items():
+            found[f"{name}, {rows} at once"] = _least_s(part) / rows
+    return found
+
+
+def _least_s(part: Callable[[], object]) -> float:
+    """Seconds of one call: the least mean of several repeats, which other work disturbs least."""
+    means = []
+    for _ in range(_REPEATS):
+        began = time.perf_counter()
+        for _ in range(_CALLS):
+            part()
+        means.append((time.perf_counter() - began) / _CALLS)
+    return min(means)

@@ -1,0 +1,36 @@
+"""How two targets compare that were measured in turns: a ratio with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Ratio", "paired_ratio"]
+
+_RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio with the bounds of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def paired_ratio(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> Ratio:
+    """The geometric mean of the rounds' ratios `ours / theirs`, and a bootstrap over rounds.
+
+    Each round measures both, one right after the other, so what slows the machine slows both.
+    """
+    logs = np.log(np.asarray(ours, np.float64) / np.asarray(theirs, np.float64))
+    generator = np.random.default_rng(seed)
+    means = generator.choice(logs, size=(_RESAMPLES, len(logs))).mean(axis=1)
+    low, high = np.exp(np.quantile(means, [0.025, 0.975]))
+    return Ratio(float(np.exp(logs.mean())), float(low), float(high))
