@@ -1,9 +1,9 @@
-"""What tests share: one exported repository and one real server for the whole run."""
+"""What tests share: exported repositories, a trained model, and real servers for the whole run."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,30 +24,80 @@ def exported(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Reposi
     Made once for all test processes, and never served; tests that change a repository take a copy
     (`own_repository`).
     """
-    base = tmp_path_factory.getbasetemp()
-    shared = (base if worker_id == "master" else base.parent) / "exported"
-    root, complete = shared / "model_repository", shared / "complete"
+    shared = _made_once(tmp_path_factory, worker_id, "exported", _export_all)
+    return Repository.open(shared / "model_repository")
+
+
+@pytest.fixture(scope="session")
+def churn_trained(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A directory in which `trimaran train churn` was run, and what it trained was released.
+
+    It holds `runs` and `model_repository`. Made once for all test processes, and never served.
+    """
+    return _made_once(tmp_path_factory, worker_id, "churn", _train_churn)
+
+
+@pytest.fixture(scope="session")
+def churn_served(churn_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of the trained churn ensembles, one for a test process."""
+    root = tmp_path_factory.mktemp("churn_served") / "model_repository"
+    shutil.copytree(churn_trained / "model_repository", root)
+    running = start_serving(Repository.open(root))
+    yield running
+    running.stop()
+
+
+def _made_once(
+    factory: pytest.TempPathFactory, worker_id: str, name: str, make: Callable[[Path], None]
+) -> Path:
+    """A directory that the first test process to need it makes, and all others share."""
+    base = factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / name
+    complete = shared / "complete"
     with exclusive_lock(shared / "lock"):
         if not complete.exists():
-            _export_all(root)
+            make(shared)
             complete.touch()
-    return Repository.open(root)
+    return shared
 
 
-def _export_all(root: Path) -> None:
+def _export_all(shared: Path) -> None:
+    root = _committed_configs(shared)
+    models = (f"{MODELS}:linear", f"{MODELS}:tokens", "training.efficientnet_lite0:model")
+    formats = ("--format", "onnx", "--format", "torchscript")
+    _run_all(
+        PROJECT,
+        *(("export", model, *formats, "--repository", root) for model in models),
+        ("publish", "training.efficientnet_lite0:onnx_ensemble", "--repository", root),
+        ("release", "image_classifier", "--repository", root),
+    )
+
+
+def _train_churn(shared: Path) -> None:
+    _committed_configs(shared)
+    _run_all(
+        shared,
+        ("train", "churn"),
+        ("export", "training.churn:model", "--format", "onnx", "--max-batch-size", "1024"),
+        *(("publish", f"training.churn:{ensemble}") for ensemble in ("ensemble", "record")),
+        *(("release", ensemble) for ensemble in ("churn", "churn_record")),
+    )
+
+
+def _committed_configs(shared: Path) -> Path:
+    """A copy of the project's repository without what is made."""
+    root = shared / "model_repository"
     shutil.copytree(
         PROJECT / "model_repository",
         root,
         ignore=lambda directory, names: [n for n in names if n.isdigit() or n == "configs"],
     )
-    models = (f"{MODELS}:linear", f"{MODELS}:tokens", "training.efficientnet_lite0:model")
-    formats = ("--format", "onnx", "--format", "torchscript")
-    for command in (
-        *(("export", model, *formats) for model in models),
-        ("publish", "training.efficientnet_lite0:onnx_ensemble"),
-        ("release", "image_classifier"),
-    ):
-        result = run_trimaran(*command, "--repository", root)
+    return root
+
+
+def _run_all(cwd: Path, *commands: tuple[str | Path, ...]) -> None:
+    for command in commands:
+        result = run_trimaran(*command, cwd=cwd)
         assert result.returncode == 0, result.stderr
 
 

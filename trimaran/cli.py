@@ -19,6 +19,8 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo.command:demo", "Classify photographs with a real Triton, from start to end."),
+    "explore": ("training.explore_command:explore", "Look at a table before training on it."),
+    "train": ("training.train_command:train", "Train a model on a table, and report on it."),
     "export": ("exporters.command:export", "Turn a PyTorch model into verified versions."),
     "publish": ("ensembles.command:publish", "Publish an ensemble's wiring and Python models."),
     "release": ("serving.release_commands:release", "Make an ensemble's next release."),
@@ -54,7 +56,7 @@ def _load(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise TrimaranError(
             f"'trimaran {name}' needs the package {error.name!r}, which is not installed; install "
-            "trimaran with its extras: pip install 'trimaran[export,serve]'"
+            "trimaran with its extras: pip install 'trimaran[export,serve,train]'"
         ) from error
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command(name)(getattr(module, function))

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.running import TRIMARAN, run_trimaran, wait_for
+from tests.training.tabular.customers import write_files
+from training.tabular.checkpoints import load_tensors
+from training.tabular.run import CHECKPOINT
+from trimaran.errors import TrimaranError
+
+COMPARED = ("weights.pt", "metrics.json", "predictions.csv", "transform.json", "report.html")
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("training")
+    write_files(made)
+    return made
+
+
+def command(out: str, *options: str) -> list[str]:
+    data = ("--data", "customers.csv", "--schema", "customers.toml", "--out", out)
+    return ["train", "churn", *data, *options]
+
+
+def only_run(out: Path) -> Path:
+    (found,) = [path for path in (out / "churn").iterdir() if path.is_dir()]
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(directory: Path) -> Path:
+    result = run_trimaran(*command("whole"), cwd=directory)
+    assert result.returncode == 0, result.stderr
+    assert "was finished in" in result.stdout
+    assert "F1 0." in result.stdout
+    return only_run(directory / "whole")
+
+
+def epochs(checkpoint: Path) -> int:
+    try:
+        return len(load_tensors(checkpoint)["history"])
+    except TrimaranError:
+        return 0
+
+
+def test_a_killed_training_ends_in_the_same_bytes(directory: Path, whole: Path) -> None:
+    out = directory / "killed"
+    for more in (3, 5):
+        process = subprocess.Popen(
+            [*TRIMARAN, *command("killed")],
+            cwd=directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        checkpoint = out / "churn" / whole.name / CHECKPOINT
+        before = epochs(checkpoint)
+        wait_for(lambda: epochs(checkpoint) >= before + more, 60, f"{more} more epochs")  # noqa: B023
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait(30) == -signal.SIGKILL
+        assert not (checkpoint.parent / "metrics.json").exists()
+        assert not (out / "churn" / "latest.json").exists()
+    result = run_trimaran(*command("killed"), cwd=directory)
+    assert result.returncode == 0, result.stderr
+    for name in COMPARED:
+        one, other = (path / name for path in (whole, only_run(out)))
+        assert one.read_bytes() == other.read_bytes(), name
+    assert not list((out / "churn").rglob("*.pt.*"))
+
+
+def test_the_same_command_uses_the_run_again(directory: Path, whole: Path) -> None:
+    before = (whole / "weights.pt").stat().st_mtime_ns
+    result = run_trimaran(*command("whole"), cwd=directory)
+    assert f"{whole.relative_to(directory)} stands; it is used again" in result.stdout
+    assert (whole / "weights.pt").stat().st_mtime_ns == before
+    latest = json.loads((directory / "whole" / "churn" / "latest.json").read_text())
+    assert latest == {"run": whole.name}
+
+
+def test_several_seeds_have_a_mean_and_a_spread(directory: Path, whole: Path) -> None:
+    result = run_trimaran(*command("whole", "--seeds", "2"), cwd=directory)
+    assert result.returncode == 0, result.stderr
+    assert "±" in result.stdout
+    document = json.loads((directory / "whole" / "churn" / "seeds-mlp.json").read_text())
+    assert document["seeds"] == [0, 1]
+    first, second = (each["mlp"]["f1"] for each in document["scores"])
+    assert document["spread"]["mlp"]["f1"]["mean"] == pytest.approx((first + second) / 2)
+    assert document["spread"]["mlp"]["f1"]["sd"] == pytest.approx(abs(first - second) / 2**0.5)
+    assert set(document["spread"]) == {"mlp", "logistic regression", "gradient boosting"}
+    latest = json.loads((directory / "whole" / "churn" / "latest.json").read_text())
+    assert latest == {"run": whole.name}
+
+
+def test_folds_are_written(directory: Path) -> None:
+    result = run_trimaran(*command("folds", "--folds", "2"), cwd=directory)
+    assert result.returncode == 0, result.stderr
+    assert len(json.loads((directory / "folds/churn/folds-mlp.json").read_text())["scores"]) == 2
+
+
+def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
+    result = run_trimaran(*command("searched", "--trials", "2"), cwd=directory)
+    assert result.returncode == 0, result.stderr
+    run = only_run(directory / "searched")
+    assert run.name.startswith("mlp-seed0-")
+    assert (directory / "searched/churn/searches.db").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (["train", "fraud"], 2, "no family 'fraud'"),
+        (["train", "churn", "--seeds", "0"], 2, "--seeds is 0"),
+        (["train", "churn", "--seed", "-1"], 2, "--seed is -1"),
+        (["train", "churn", "--folds", "1"], 2, "--folds is 1"),
+        (["train", "churn", "--trials", "-1"], 2, "--trials is -1"),
+        (["train", "churn", "--folds", "3", "--seeds", "2"], 2, "leave out --seeds"),
+        (["train", "churn", "--folds", "3", "--trials", "2"], 2, "leave out --trials"),
+        (["train", "churn", "--data", "mlc_chrun"], 2, "did you mean 'mlc_churn'"),
+        (["train", "churn", "--data", "customers.csv"], 2, "give one with --schema"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    directory: Path, options: list[str], status: int, message: str
+) -> None:
+    result = run_trimaran(*options, cwd=directory)
+    assert result.returncode == status
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
