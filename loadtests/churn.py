@@ -32,7 +32,7 @@ from serving.discovery import find_runtime
 from serving.ports import free_ports
 from serving.processes import cpu_s
 from serving.server import private_server
-from training.tabular.sources import load
+from training.tabular.data.sources import load
 from trimaran.console import console
 from trimaran.errors import TrimaranError
 from trimaran.repository import Repository, Version

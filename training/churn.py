@@ -14,7 +14,7 @@ import numpy as np
 
 from ensembles.pipeline import Pipeline
 from ensembles.tabular_classifier import fields_ensemble, record_ensemble
-from training.tabular.trained import TrainedRun, latest_run
+from training.tabular.learning.trained import TrainedRun, latest_run
 from trimaran.errors import TrimaranError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and an ensemble needs none of it

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ensembles.tabular.transform import Derived
-from training.tabular.config import Recipe
-from training.tabular.hyperparameters import Hyperparameters
-from training.tabular.plan import FeaturePlan
-from training.tabular.schema import Schema
+from training.tabular.data.schema import Schema
+from training.tabular.features.plan import FeaturePlan
+from training.tabular.learning.config import Recipe
+from training.tabular.networks.hyperparameters import Hyperparameters
 
 __all__ = ["FAMILY", "MODELS", "recipe"]
 

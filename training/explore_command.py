@@ -15,8 +15,8 @@ from trimaran.errors import UsageError
 from trimaran.files import write_text
 
 if TYPE_CHECKING:  # pandas and matplotlib take a second to import
-    from training.tabular.explore import Overview
-    from training.tabular.sources import Dataset
+    from training.tabular.data.sources import Dataset
+    from training.tabular.pages.explore import Overview
 
 __all__ = ["explore", "overview_table"]
 
@@ -36,9 +36,9 @@ def explore(
     if out.is_dir():
         raise UsageError(f"--out {out} is a directory; name a file, such as {out / 'explore.html'}")
 
-    from training.tabular.explore import explore as page_of
-    from training.tabular.explore import overview
-    from training.tabular.sources import load
+    from training.tabular.data.sources import load
+    from training.tabular.pages.explore import explore as page_of
+    from training.tabular.pages.explore import overview
 
     dataset = load(data, schema)
     summary = overview(dataset)

@@ -16,9 +16,9 @@ from trimaran.errors import UsageError
 from trimaran.files import write_text
 
 if TYPE_CHECKING:  # torch and pandas take seconds to import, and usage should be told at once
-    from training.tabular.comparison import Scored
-    from training.tabular.spread import Spread
-    from training.tabular.trained import TrainedRun
+    from training.tabular.judging.comparison import Scored
+    from training.tabular.judging.spread import Spread
+    from training.tabular.learning.trained import TrainedRun
 
 __all__ = ["run_table", "seeds_table", "spread_table", "train"]
 
@@ -77,17 +77,17 @@ def train(
     """
     _check(family, trials, seed, seeds, folds, track)
 
-    from training.tabular.sources import load
-    from training.tabular.tracking import require_mlflow
+    from training.tabular.data.sources import load
+    from training.tabular.learning.tracking import require_mlflow
 
     if track:
         require_mlflow()
     dataset = load(data, schema)
 
     from training.churn_recipe import recipe as recipe_of
-    from training.tabular import progress
-    from training.tabular.learning import Problem
-    from training.tabular.trained import name_latest
+    from training.tabular.learning import progress
+    from training.tabular.learning.learn import Problem
+    from training.tabular.learning.trained import name_latest
 
     problem = Problem.of(dataset)
     recipe = recipe_of(dataset.schema, model.value, imbalance.value)
@@ -110,7 +110,7 @@ def train(
     for line in _summary(runs):
         screen.print(line, markup=False, highlight=False, soft_wrap=True)
     if seeds > 1:
-        from training.tabular.comparison import of_runs
+        from training.tabular.judging.comparison import of_runs
 
         path = out / family / f"seeds-{model.value}.json"
         title = f"{model.value}: test part, mean and standard deviation over {seeds} seeds"
@@ -171,7 +171,7 @@ def _test_scores(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _metric_names() -> Mapping[str, str]:
-    from training.tabular.metrics import METRIC_NAMES
+    from training.tabular.judging.metrics import METRIC_NAMES
 
     return METRIC_NAMES
 
@@ -195,7 +195,7 @@ def _check(family: str, trials: int, seed: int, seeds: int, folds: int, track: b
 def _write_spread(
     path: Path, title: str, about: Mapping[str, object], scored: Sequence[Scored]
 ) -> None:
-    from training.tabular.comparison import as_document, by_model
+    from training.tabular.judging.comparison import as_document, by_model
 
     write_text(path, json.dumps(as_document(about, scored), indent=1, allow_nan=False) + "\n")
     screen = console()

@@ -51,13 +51,7 @@ class _LazyGroup(TyperGroup):
 
 def _load(name: str) -> Any:
     module_name, function = COMMANDS[name][0].split(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise TrimaranError(
-            f"'trimaran {name}' needs the package {error.name!r}, which is not installed; install "
-            "trimaran with its extras: pip install 'trimaran[export,serve,train]'"
-        ) from error
+    module = importlib.import_module(module_name)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command(name)(getattr(module, function))
     return typer.main.get_command(single)
@@ -83,6 +77,13 @@ def main() -> None:
     except TrimaranError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except ModuleNotFoundError as error:
+        print(
+            f"error: this needs the package {error.name!r}, which is not installed; install "
+            "trimaran with its extras: pip install 'trimaran[export,serve,train]'",
+            file=sys.stderr,
+        )
+        sys.exit(TrimaranError.exit_status)
     except OSError as error:  # a full disk, a missing permission, a port that is taken
         print(f"error: {error}", file=sys.stderr)
         sys.exit(TrimaranError.exit_status)

@@ -21,9 +21,9 @@ import urllib3
 from ensembles.tabular.transform import Transform, TransformData
 from serving.client import Protocol
 from tests.running import Served, run_trimaran
-from training.tabular.features import transform_frame
-from training.tabular.sources import Dataset, load
-from training.tabular.trained import TrainedRun, latest_run
+from training.tabular.data.sources import Dataset, load
+from training.tabular.features.fit import transform_frame
+from training.tabular.learning.trained import TrainedRun, latest_run
 from trimaran.errors import TrimaranError
 
 PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
@@ -276,7 +276,10 @@ def test_a_row_of_a_batch_is_named(churn_served: Served) -> None:
 
 def test_no_rows_and_too_many_rows_are_refused(churn_served: Served) -> None:
     many = pd.concat([DATA.frame, DATA.frame])
-    for frame, message in ((many, "batch-size must be <= 1024"), (many.iloc[:0], "expected 1 string elements")):
+    for frame, message in (
+        (many, "batch-size must be <= 1024"),
+        (many.iloc[:0], "expected 1 string elements"),
+    ):
         for model, tensors in (
             ("churn", fields(frame)),
             ("churn_record", {"RECORD": column(records(frame))}),

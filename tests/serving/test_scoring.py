@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.running import Served, run_trimaran
-from training.tabular.sources import load
+from training.tabular.data.sources import load
 
 DATA = load("mlc_churn")
 FRAME = DATA.frame.drop(columns=DATA.schema.target)

@@ -17,12 +17,12 @@ from tests.training.tabular.customers import FAST_TABNET, SCHEMA, problem, recip
 from training import churn
 from training.churn_recipe import MODELS
 from training.churn_recipe import recipe as recipe_of
-from training.tabular.features import fit_features
-from training.tabular.features_frame import transform_frame
-from training.tabular.learning import Problem
-from training.tabular.run import train
-from training.tabular.sources import load
-from training.tabular.trained import TrainedRun, name_latest
+from training.tabular.data.sources import load
+from training.tabular.features.fit import fit_features
+from training.tabular.features.frames import transform_frame
+from training.tabular.learning.learn import Problem
+from training.tabular.learning.run import train
+from training.tabular.learning.trained import TrainedRun, name_latest
 from trimaran.errors import TrimaranError
 from trimaran.repository import Repository
 

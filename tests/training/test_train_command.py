@@ -10,8 +10,8 @@ import pytest
 
 from tests.running import TRIMARAN, run_trimaran, wait_for
 from tests.training.tabular.customers import write_files
-from training.tabular.checkpoints import load_tensors
-from training.tabular.run import CHECKPOINT
+from training.tabular.learning.checkpoints import load_tensors
+from training.tabular.learning.run import CHECKPOINT
 from trimaran.errors import TrimaranError
 
 COMPARED = ("weights.pt", "metrics.json", "predictions.csv", "transform.json", "report.html")

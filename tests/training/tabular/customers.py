@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from training.tabular.config import Recipe
-from training.tabular.hyperparameters import Hyperparameters
-from training.tabular.learning import Problem
-from training.tabular.plan import FeaturePlan
-from training.tabular.schema import FieldSchema, Schema
-from training.tabular.validation import is_positive
+from training.tabular.data.schema import FieldSchema, Schema
+from training.tabular.data.validation import is_positive
+from training.tabular.features.plan import FeaturePlan
+from training.tabular.learning.config import Recipe
+from training.tabular.learning.learn import Problem
+from training.tabular.networks.hyperparameters import Hyperparameters
 
 SCHEMA = Schema(
     name="customers",

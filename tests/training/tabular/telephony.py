@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ensembles.tabular.transform import Derived, Transform
-from training.tabular.features import FittedFeatures, fit_features, transform_frame
-from training.tabular.plan import Binning, FeaturePlan
-from training.tabular.schema import FieldSchema, Schema
+from training.tabular.data.schema import FieldSchema, Schema
+from training.tabular.features.fit import FittedFeatures, fit_features, transform_frame
+from training.tabular.features.plan import Binning, FeaturePlan
 
 NUMBERS = ["tenure", "charge", "calls"]
 TEXTS = ["contract", "region", "paper"]

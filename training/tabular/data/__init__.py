@@ -1,0 +1,1 @@
+"""Where tables come from, what they may hold, and whether they do."""

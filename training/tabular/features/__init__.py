@@ -1,0 +1,1 @@
+"""From a declared plan and training rows to a fitted transform."""

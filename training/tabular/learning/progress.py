@@ -1,0 +1,115 @@
+"""Training with a bar on the terminal: which epoch, and its validation loss."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from training.tabular.judging import comparison
+from training.tabular.judging.comparison import Scored
+from training.tabular.learning import run as runs
+from training.tabular.learning import tracking
+from training.tabular.learning.config import Config, Recipe
+from training.tabular.learning.fitting import Epoch
+from training.tabular.learning.learn import Problem, Watch
+from training.tabular.learning.search import search
+from training.tabular.learning.threshold import Probabilities
+from training.tabular.learning.trained import TrainedRun
+from trimaran.console import console
+
+__all__ = ["SEARCHES", "cross_validate", "track", "train"]
+
+SEARCHES = "searches.db"
+"""The SQLite file of all searches, below a family's directory."""
+
+
+def train(
+    problem: Problem, recipe: Recipe, seed: int, out: Path, trials: int, objective: str
+) -> TrainedRun:
+    """Search hyperparameters in `trials` trials if there are any, then train, or find the run."""
+    if trials:
+        with _bar(recipe.hyper.epochs) as bar:
+            storage = out / recipe.family / SEARCHES
+            watch = bar.of("trial {} of " + str(trials))
+            found = search(problem, recipe, seed, trials, objective, storage, watch)
+        recipe = replace(recipe, hyper=found)
+    began = time.monotonic()
+    standing = TrainedRun(out / recipe.family / Config.of(problem, recipe, seed).name)
+    if standing.is_finished:
+        _say(f"{standing.directory} stands; it is used again")
+        return standing
+    with _bar(recipe.hyper.epochs) as bar:
+        name = f"{recipe.hyper.network}, seed {seed}"
+        run = runs.train(problem, recipe, seed, out, bar.watch(name), bar.describe)
+    _say(f"{run.directory} was finished in {time.monotonic() - began:.1f} s")
+    return run
+
+
+def cross_validate(problem: Problem, recipe: Recipe, folds: int, seed: int) -> list[Scored]:
+    """See `comparison.cross_validate`."""
+    with _bar(recipe.hyper.epochs) as bar:
+        watch = bar.of("fold {} of " + str(folds))
+        return comparison.cross_validate(problem, recipe, folds, seed, watch)
+
+
+def track(run: TrainedRun, out: Path) -> None:
+    """Log a run to MLflow, and say where."""
+    fresh = tracking.track(run, out)
+    done = "was logged to" if fresh else "is in"
+    _say(f"{run.directory.name} {done} {tracking.store_of(out)}")
+
+
+class _Bar:
+    def __init__(self, progress: Progress, epochs: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=epochs, loss="")
+
+    def watch(self, name: str) -> Watch:
+        """Follow a fit, from wherever it begins."""
+        self._progress.reset(self._task, description=name, loss="")
+
+        def follow(number: int, epoch: Epoch, probability: Probabilities) -> None:
+            loss = f"validation loss {epoch.validation_loss:.4f}"
+            self._progress.update(self._task, completed=number + 1, loss=loss)
+
+        return follow
+
+    def of(self, name: str) -> Callable[[int], Watch]:
+        """Follow several fits, each called by its number from 1."""
+        return lambda number: self.watch(name.format(number + 1))
+
+    def describe(self, stage: str) -> None:
+        """What is done after the last epoch."""
+        self._progress.update(self._task, description=stage)
+
+
+@contextmanager
+def _bar(epochs: int) -> Iterator[_Bar]:
+    columns = (
+        SpinnerColumn(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.fields[loss]}"),
+    )
+    screen = console(stderr=True)
+    shown = screen.is_terminal
+    with Progress(*columns, console=screen, transient=True, disable=not shown) as progress:
+        yield _Bar(progress, epochs)
+
+
+def _say(sentence: str) -> None:
+    console().print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""The networks, and the settings that decide them."""
