@@ -25,6 +25,7 @@ import tritonclient.grpc as triton_grpc
 import urllib3
 from tritonclient.grpc import service_pb2
 
+from ensembles.pipeline import PythonModel, tensor
 from loadtests.closed_loop import Ceiling, grpc_ceiling, http_ceiling, require_generators
 from loadtests.in_process import in_process_s
 from loadtests.ratio import paired_ratio
@@ -33,6 +34,7 @@ from serving.ports import free_ports
 from serving.processes import cpu_s
 from serving.server import private_server
 from training.tabular.data.sources import load
+from trimaran.config import ModelConfig
 from trimaran.console import console
 from trimaran.errors import TrimaranError
 from trimaran.repository import Repository, Version
@@ -40,7 +42,8 @@ from trimaran.repository import Repository, Version
 __all__ = ["main"]
 
 _CONNECTIONS = 16
-_METHOD = "/inference.GRPCInferenceService/ModelInfer"
+_SERVICE = "/inference.GRPCInferenceService/"
+_METHOD = f"{_SERVICE}ModelInfer"
 _ROWS_PER_CALL = 32
 _BASE = "FastAPI, JSON"
 
@@ -127,9 +130,27 @@ def _measure(repository: Repository, rounds: int, seconds: float, out: Path | No
                 rows=_ROWS_PER_CALL,
             ),
             Target("churn, JSON, named fields", pid, http(f"{triton_url}/churn/generate", texts)),
+            Target("floor: a Python model that does nothing, gRPC", pid, grpc(lambda _: _NOTHING)),
+            Target(
+                "floor: Triton's gRPC without a model",
+                pid,
+                lambda _, seconds: grpc_ceiling(
+                    grpc_address,
+                    f"{_SERVICE}ServerLive",
+                    b"",
+                    connections=_CONNECTIONS,
+                    seconds=seconds,
+                ),
+            ),
         ]
+        server.control.load_given(*_nothing())
         answered = _answered(server.control.statistics("churn_record"))
-        figures, sent = _rounds(targets, rounds, seconds)
+        try:
+            figures, sent = _rounds(targets, rounds, seconds)
+        except TrimaranError as error:
+            if server.is_running():
+                raise
+            raise TrimaranError(f"tritonserver ended: {server.last_error()}") from error
         answered = _answered(server.control.statistics("churn_record")) - answered
         if answered < sent:
             raise TrimaranError(f"churn_record answered {answered} of {sent} records: void")
@@ -266,13 +287,32 @@ def _check_equal(
             raise TrimaranError(f"the targets disagree on {customer}: {probabilities}")
 
 
-def _record_message(texts: Sequence[str]) -> bytes:
+def _record_message(texts: Sequence[str], model: str = "churn_record") -> bytes:
     tensor = triton_grpc.InferInput("RECORD", [len(texts), 1], "BYTES")
     tensor.set_data_from_numpy(np.array([[text.encode()] for text in texts], dtype=object))
-    request = service_pb2.ModelInferRequest(model_name="churn_record")
+    request = service_pb2.ModelInferRequest(model_name=model)
     request.inputs.append(tensor._get_tensor())
     request.raw_input_contents.append(tensor._get_content())
     return bytes(request.SerializeToString())
+
+
+_NOTHING_SOURCE = b"""
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        answer = np.zeros((1, 1), np.float32)
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("Y", answer)]) for _ in requests]
+"""
+_NOTHING = _record_message(["nothing"], "nothing")
+
+
+def _nothing() -> tuple[ModelConfig, dict[str, bytes]]:
+    """A model that takes a text and answers zero: what Triton and a stub cost by themselves."""
+    record, answer = tensor("RECORD", "BYTES", 1), tensor("Y", "FP32", 1)
+    model = PythonModel("nothing", [record], [answer], sources=[], max_batch_size=1024)
+    return model.config(), {"1/model.py": _NOTHING_SOURCE}
 
 
 def _answered(statistics: Sequence[Mapping[str, Any]]) -> int:

@@ -21,20 +21,20 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 __all__ = ["Field", "RecordError", "RecordReader", "Table"]
 
 _FLOAT32_MAX = 3.4028234663852886e38
 _NUMBER_TYPES: frozenset[type] = frozenset({float, int, type(None)})
 _TEXT_TYPES: frozenset[type] = frozenset({str, type(None)})
-_decode = json.JSONDecoder().decode
-"""`json.loads` without its search for the encoding: JSON is UTF-8."""
 
 
 class RecordError(ValueError):
@@ -75,6 +75,8 @@ class RecordReader:
     def __init__(self, fields: Sequence[Field], identifier: str | None = None) -> None:
         self.numbers = [field for field in fields if field.kind == "number"]
         self.categories = [field for field in fields if field.kind == "category"]
+        self._pick_numbers = _picker([field.name for field in self.numbers])
+        self._pick_texts = _picker([field.name for field in self.categories])
         self._number_names = [field.name for field in self.numbers]
         self._category_names = [field.name for field in self.categories]
         self._fields = [field.name for field in fields]
@@ -94,16 +96,14 @@ class RecordReader:
     def from_records(self, records: Sequence[Mapping[str, Any]]) -> Table:
         """Rows of field names and values. Raises `RecordError`."""
         rows = []
-        categories: list[list[str | None]] = []
+        categories: list[Sequence[str | None]] = []
         names, texts, known = self._number_names, self._category_names, self._known
         for row, record in enumerate(records):
             if not known.issuperset(record):
                 self.refuse_unknown(record, f"row {row}: ")
-            get = record.get
-            values = [get(name) for name in names]
+            values, text = self._pick_numbers(record), self._pick_texts(record)
             if not _NUMBER_TYPES.issuperset(map(type, values)):
                 values = self._without_blanks(row, names, values, _NUMBER_TYPES, "a number")
-            text = [get(name) for name in texts]
             if not _TEXT_TYPES.issuperset(map(type, text)):
                 text = self._without_blanks(row, texts, text, _TEXT_TYPES, "text")
             rows.append(values)
@@ -137,7 +137,12 @@ class RecordReader:
                 raise RecordError(f"{where}there is no field {name!r}; {hint}")
 
     def _without_blanks(
-        self, row: int, names: list[str], values: list[Any], types: frozenset[type], expected: str
+        self,
+        row: int,
+        names: list[str],
+        values: Sequence[Any],
+        types: frozenset[type],
+        expected: str,
     ) -> list[Any]:
         """None for empty text among numbers and for NaN among texts; any other type is refused."""
         values = [None if _is_blank(value) else value for value in values]
@@ -167,17 +172,41 @@ class RecordReader:
         raise RecordError(f"row {row}: field {field.name!r} is {value:g}; expected {expected}")
 
 
+def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """A function from a record to the values of some fields, None where it has none."""
+    if len(names) < 2:  # itemgetter gives no tuple for one name
+        return lambda record: [record.get(name) for name in names]
+    every = itemgetter(*names)
+
+    def pick(record: Mapping[str, Any]) -> Sequence[Any]:
+        try:
+            values: Sequence[Any] = every(record)
+        except KeyError:
+            values = [record.get(name) for name in names]
+        return values
+
+    return pick
+
+
 def _parse(row: int, text: bytes | str) -> dict[str, Any]:
     try:
-        record = _decode(text if isinstance(text, str) else text.decode())
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"row {row}: not JSON: {error}") from None
+        record = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        record = _parse_leniently(row, text)
     if not isinstance(record, dict):
         raise RecordError(f"row {row} is {_describe(record)}; expected one flat JSON object")
     return record
 
 
-def _float_matrix(rows: list[list[Any]], width: int) -> npt.NDArray[np.float64]:
+def _parse_leniently(row: int, text: bytes | str) -> Any:
+    """What Python writes as JSON and strict JSON has no word for: NaN and infinity."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"row {row}: not JSON: {error}") from None
+
+
+def _float_matrix(rows: Sequence[Sequence[Any]], width: int) -> npt.NDArray[np.float64]:
     """Python numbers and None to float64, NaN for None, infinity for integers beyond its range."""
     try:
         return np.array(rows, dtype=np.float64).reshape(len(rows), width)

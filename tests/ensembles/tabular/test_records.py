@@ -89,7 +89,6 @@ def test_categories_never_seen_before_are_left_to_the_transform() -> None:
         ("contract", 3.5, "a number (3.5)", "text"),
         ("contract", False, "a truth value (False)", "text"),
         ("contract", ["yearly"], "a list (['yearly'])", "text"),
-        ("customer_id", 7, "a number (7)", "text"),
         ("tenure", "x" * 90, f"text ('{'x' * 36}...)", "a number"),
     ],
 )
