@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from loadtests.ratio import paired_ratio
+
+
+def test_a_constant_ratio_has_no_spread() -> None:
+    found = paired_ratio([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
+    assert (found.value, found.low, found.high) == pytest.approx((2.0, 2.0, 2.0))
+    assert str(found) == "2.00 (2.00 to 2.00)"
+
+
+def test_what_slows_both_leaves_the_ratio_alone() -> None:
+    slowed = np.array([1.0, 0.2, 3.0, 0.7])
+    found = paired_ratio((1.5 * slowed).tolist(), slowed.tolist())
+    assert found.value == pytest.approx(1.5)
+
+
+def test_equal_targets_hold_one_in_their_interval() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        first, second = generator.lognormal(0, 0.1, (2, 30))
+        found = paired_ratio(first.tolist(), second.tolist())
+        assert found.low < found.value < found.high
+        assert 0.9 < found.low < 1.1
+    both = generator.lognormal(0, 0.1, (2, 400))
+    wide = paired_ratio(both[0].tolist(), both[1].tolist())
+    assert wide.low < 1.0 < wide.high
+
+
+def test_a_real_difference_is_told_from_one() -> None:
+    generator = np.random.default_rng(1)
+    noise = generator.lognormal(0, 0.1, (2, 10))
+    assert paired_ratio((1.5 * noise[0]).tolist(), noise[1].tolist()).low > 1.2
