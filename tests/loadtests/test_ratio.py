@@ -18,16 +18,15 @@ def test_what_slows_both_leaves_the_ratio_alone() -> None:
     assert found.value == pytest.approx(1.5)
 
 
-def test_equal_targets_hold_one_in_their_interval() -> None:
+def test_equal_targets_hold_one_in_nearly_every_interval() -> None:
     generator = np.random.default_rng(0)
-    for _ in range(20):
+    held = 0
+    for _ in range(100):
         first, second = generator.lognormal(0, 0.1, (2, 30))
         found = paired_ratio(first.tolist(), second.tolist())
         assert found.low < found.value < found.high
-        assert 0.9 < found.low < 1.1
-    both = generator.lognormal(0, 0.1, (2, 400))
-    wide = paired_ratio(both[0].tolist(), both[1].tolist())
-    assert wide.low < 1.0 < wide.high
+        held += found.low < 1.0 < found.high
+    assert 85 <= held < 100
 
 
 def test_a_real_difference_is_told_from_one() -> None:
