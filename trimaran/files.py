@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 __all__ = [
     "exclusive_lock",
@@ -18,6 +19,7 @@ __all__ = [
     "replacing",
     "scratch_directory",
     "sha256_of",
+    "write_bytes",
     "write_text",
 ]
 
@@ -27,10 +29,31 @@ _LOCK_NAME = ".lock"
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """A text file that takes the place of `path` when the block ends, and never if it fails."""
+    with _replacing(path) as binary:
+        text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+        try:
+            yield text
+        finally:  # flushes, and leaves the closing to the file underneath
+            text.detach()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one rename, so that a reader sees the old or the new."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one rename, so that a reader sees the old or the new."""
+    with _replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -39,12 +62,6 @@ def replacing(path: Path) -> Iterator[TextIO]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one rename, so that a reader sees the old or the new."""
-    with replacing(path) as file:
-        file.write(text)
 
 
 def sha256_of(path: Path) -> str:

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.files import exclusive_lock, flush_tree, scratch_directory, sha256_of, write_text
+from trimaran.files import (
+    exclusive_lock,
+    flush_tree,
+    replacing,
+    scratch_directory,
+    sha256_of,
+    write_text,
+)
 
 
 def test_a_text_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -28,6 +35,21 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     write_text(path, "old")
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "half of it, then \ud800")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_fails_leaves_the_old_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail() -> None:
+        with replacing(path) as file:
+            file.write("half of it")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from trimaran.errors import TrimaranError
+from trimaran.files import write_bytes
 
-__all__ = ["load_tensors", "save_tensors", "write_bytes"]
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+__all__ = ["load_tensors", "save_tensors"]
 
 
 def save_tensors(path: Path, values: dict[str, Any]) -> None:

@@ -18,12 +18,12 @@ import numpy as np
 
 from training.tabular.data.split import Split, stratified_split
 from training.tabular.judging.judge import Judgement, judge
-from training.tabular.learning.checkpoints import save_tensors, write_bytes
+from training.tabular.learning.checkpoints import save_tensors
 from training.tabular.learning.config import Config, Recipe
 from training.tabular.learning.learn import Learned, Problem, Watch, learn
 from training.tabular.learning.trained import TrainedRun
 from training.tabular.pages.report import report
-from trimaran.files import exclusive_lock, write_text
+from trimaran.files import exclusive_lock, write_bytes, write_text
 
 __all__ = ["CHECKPOINT", "train"]
 
