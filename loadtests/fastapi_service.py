@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic import Field as Bounds
 
 from ensembles.tabular.transform import Transform
+from loadtests.in_process import open_scorer
 
 __all__ = ["app"]
 
@@ -41,12 +41,7 @@ def _record(transform: Transform) -> type[BaseModel]:
 
 
 def _app(directory: Path) -> FastAPI:
-    transform = Transform.read(directory / "transform.json")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        directory / "model.onnx", options, providers=["CPUExecutionProvider"]
-    )
+    transform, session = open_scorer(directory)
     identifier = transform.data.identifier or "customer_id"
     numbers, categories = transform.number_names, transform.category_names
     record_type = _record(transform)

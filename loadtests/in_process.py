@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import onnxruntime
 
@@ -12,7 +13,7 @@ from ensembles.tabular.records import Field, RecordReader, Table
 from ensembles.tabular.transform import Transform
 from trimaran.repository import Version
 
-__all__ = ["in_process_s"]
+__all__ = ["in_process_s", "open_scorer"]
 
 _BATCHES = (1, 16)
 _CALLS = 300
@@ -25,14 +26,9 @@ def in_process_s(scorer: Version, texts: Sequence[str]) -> dict[str, float]:
     `scorer` is a version that holds `transform.json` and `model.onnx`; `texts` are records as
     JSON.
     """
-    transform = Transform.read(scorer.path / "transform.json")
+    transform, session = open_scorer(scorer.path)
     fields = [Field(**field) for field in transform.data.fields]
     reader = RecordReader(fields, transform.data.identifier)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        scorer.path / "model.onnx", options, providers=["CPUExecutionProvider"]
-    )
 
     def features(table: Table) -> object:
         return transform.apply(table.numbers, transform.encode(table.categories))
@@ -48,6 +44,16 @@ def in_process_s(scorer: Version, texts: Sequence[str]) -> dict[str, float]:
         for name, part in parts.items():
             found[f"{name}, {rows} at once"] = _least_s(part) / rows
     return found
+
+
+def open_scorer(directory: Path) -> tuple[Transform, onnxruntime.InferenceSession]:
+    """The transform and the network of a version of the scorer, the network on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        directory / "model.onnx", options, providers=["CPUExecutionProvider"]
+    )
+    return Transform.read(directory / "transform.json"), session
 
 
 def _least_s(part: Callable[[], object]) -> float:
