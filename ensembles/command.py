@@ -1,4 +1,4 @@
-"""`trimaran publish`: the Python models and the wiring of an ensemble."""
+"""`trimaran publish`: a Python model, or those of an ensemble and its wiring."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ensembles.pipeline import Pipeline
-from ensembles.publish import publish_pipeline
+from ensembles.pipeline import Pipeline, PythonModel
+from ensembles.publish import publish_pipeline, publish_python_model
 from trimaran.errors import UsageError
 from trimaran.factory import call_factory
 from trimaran.repository import Repository
@@ -21,17 +21,24 @@ def publish(
         str,
         typer.Argument(
             metavar="FACTORY",
-            help="package.module:function or path/to/file.py:function; it returns a Pipeline.",
+            help="package.module:function or path/to/file.py:function; it returns a Pipeline or a "
+            "PythonModel.",
         ),
     ],
     repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
         "model_repository"
     ),
 ) -> None:
-    """Publish an ensemble's Python models and, if it is missing, its wiring."""
-    pipeline = call_factory(factory)
-    if not isinstance(pipeline, Pipeline):
-        raise UsageError(f"{factory} returned {type(pipeline).__name__}, not an ensembles.Pipeline")
-    for publication in publish_pipeline(Repository.create(repository), pipeline, factory):
+    """Publish a Python model, or an ensemble's and, if it is missing, its wiring."""
+    made = call_factory(factory)
+    if isinstance(made, PythonModel):
+        print(publish_python_model(Repository.create(repository), made, factory))
+        return
+    if not isinstance(made, Pipeline):
+        raise UsageError(
+            f"{factory} returned {type(made).__name__}, neither an ensembles.Pipeline nor an "
+            "ensembles.PythonModel"
+        )
+    for publication in publish_pipeline(Repository.create(repository), made, factory):
         print(publication)
-    print(f"{pipeline.ensemble.name}: make a release with 'trimaran release'")
+    print(f"{made.ensemble.name}: make a release with 'trimaran release'")

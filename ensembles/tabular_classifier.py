@@ -1,4 +1,4 @@
-"""Two ensembles for a classifier of records: by named fields in two steps, by JSON text in one."""
+"""A classifier of records: an ensemble by named fields, and a model by JSON text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
 from trimaran.tensors import TensorSpec
 
-__all__ = ["fields_ensemble", "record_ensemble"]
+__all__ = ["fields_ensemble", "record_model"]
 
 _HERE = Path(__file__).parent / "tabular"
 _SHARED = [_HERE / file for file in ("answering.py", "records.py", "transform.py")]
@@ -64,37 +64,29 @@ def fields_ensemble(
     return Pipeline(ensemble, [model])
 
 
-def record_ensemble(
+def record_model(
     name: str, transform: str, classifier: str, *, max_batch_size: int = 1024
-) -> Pipeline:
-    """The ensemble `<name>_record`: `RECORD`, a flat JSON object as BYTES `[1]`, in one step.
+) -> PythonModel:
+    """The model `<name>_record`: `RECORD`, a flat JSON object as BYTES `[1]`.
 
-    The step holds a copy of the newest ONNX file of the model `classifier` and runs it itself,
-    which spares one way through shared memory. The answers are those of `fields_ensemble`; the
-    identifier is an optional input beside `RECORD` and goes straight to the output.
+    It holds a copy of the newest ONNX file of the model `classifier` and runs it itself, which
+    spares a way through shared memory and the ensemble. The answers are those of
+    `fields_ensemble`; the identifier is an optional input beside `RECORD` and comes back as it is.
     """
     identifiers = _identifiers(transform)
     inputs = [
         tensor("RECORD", "BYTES", 1),
         *(tensor(each, "BYTES", 1, optional=True) for each in identifiers),
     ]
-    outputs = [*(tensor(each, "BYTES", 1) for each in identifiers), *_answers(name)]
-    model = PythonModel(
-        name=f"{name}_scorer",
+    return PythonModel(
+        name=f"{name}_record",
         inputs=inputs,
-        outputs=[tensor("PROBABILITY", "FP32", 1), tensor("PREDICTION", "BOOL", 1)],
-        sources=[_HERE / "scorer" / "model.py", *_SHARED],
+        outputs=[*(tensor(each, "BYTES", 1) for each in identifiers), *_answers(name)],
+        sources=[_HERE / "record" / "model.py", *_SHARED],
         files={"transform.json": transform.encode()},
         artifacts={"model.onnx": classifier},
         max_batch_size=max_batch_size,
     )
-    step = Step(
-        model.name,
-        {each.name: each.name for each in inputs},
-        {"PROBABILITY": f"{name}_probability", "PREDICTION": f"{name}_prediction"},
-    )
-    ensemble = Ensemble(f"{name}_record", inputs, outputs, [step], max_batch_size)
-    return Pipeline(ensemble, [model])
 
 
 def _identifiers(transform: str) -> list[str]:

@@ -8,15 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +19,19 @@ import tritonclient.grpc as triton_grpc
 import urllib3
 from tritonclient.grpc import service_pb2
 
-from ensembles.pipeline import PythonModel, tensor
 from loadtests.closed_loop import Ceiling, grpc_ceiling, http_ceiling, require_generators
+from loadtests.do_nothing import DO_NOTHING, do_nothing
+from loadtests.fastapi_process import fastapi_service
 from loadtests.in_process import in_process_s
-from loadtests.ratio import paired_ratio
+from loadtests.page import Figure, page
 from serving.discovery import find_runtime
-from serving.ports import free_ports
 from serving.processes import cpu_s
 from serving.server import private_server
 from training.tabular.data.sources import load
-from trimaran.config import ModelConfig
 from trimaran.console import console
 from trimaran.errors import TrimaranError
-from trimaran.repository import Repository, Version
+from trimaran.files import write_text
+from trimaran.repository import Repository
 
 __all__ = ["main"]
 
@@ -57,17 +51,6 @@ class Target:
     load: Callable[[int, float], Ceiling]
     rows: int = 1
     """Records per request."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One target in one round."""
-
-    rate: float
-    """Records per second."""
-    p99_s: float
-    cpu_s: float
-    """CPU seconds of the server and its children for each record."""
 
 
 def main() -> None:
@@ -92,15 +75,14 @@ def main() -> None:
 
 def _measure(repository: Repository, rounds: int, seconds: float, out: Path | None) -> None:
     records = _records()
-    scorer = repository.newest("churn_scorer")
-    if scorer is None:
+    record_model = repository.newest("churn_record")
+    if record_model is None:
         raise TrimaranError(
-            f"{repository.root} holds no churn_scorer; make a release of churn_record as the "
-            "README says"
+            f"{repository.root} holds no churn_record; publish it as the README says"
         )
     with (
         private_server(find_runtime(), repository, ["churn", "churn_record"]) as server,
-        _fastapi(scorer) as (fastapi_url, fastapi_pid),
+        fastapi_service(record_model) as (fastapi_url, fastapi_pid),
     ):
         triton_url = f"http://{server.ports.host}:{server.ports.http}/v2/models"
         grpc_address = f"{server.ports.host}:{server.ports.grpc}"
@@ -118,6 +100,7 @@ def _measure(repository: Repository, rounds: int, seconds: float, out: Path | No
                 grpc_address, _METHOD, message(turn), connections=_CONNECTIONS, seconds=seconds
             )
 
+        nothing = _record_message(["nothing"], DO_NOTHING)
         pid = server.process.pid
         targets = [
             Target(_BASE, fastapi_pid, http(fastapi_url, texts)),
@@ -130,7 +113,7 @@ def _measure(repository: Repository, rounds: int, seconds: float, out: Path | No
                 rows=_ROWS_PER_CALL,
             ),
             Target("churn, JSON, named fields", pid, http(f"{triton_url}/churn/generate", texts)),
-            Target("floor: a Python model that does nothing, gRPC", pid, grpc(lambda _: _NOTHING)),
+            Target("floor: a Python model that does nothing, gRPC", pid, grpc(lambda _: nothing)),
             Target(
                 "floor: Triton's gRPC without a model",
                 pid,
@@ -143,7 +126,7 @@ def _measure(repository: Repository, rounds: int, seconds: float, out: Path | No
                 ),
             ),
         ]
-        server.control.load_given(*_nothing())
+        server.control.load_given(*do_nothing())
         answered = _answered(server.control.statistics("churn_record"))
         try:
             figures, sent = _rounds(targets, rounds, seconds)
@@ -154,10 +137,14 @@ def _measure(repository: Repository, rounds: int, seconds: float, out: Path | No
         answered = _answered(server.control.statistics("churn_record")) - answered
         if answered < sent:
             raise TrimaranError(f"churn_record answered {answered} of {sent} records: void")
-    page = _page(targets, figures, in_process_s(scorer, texts), rounds, seconds)
-    print(page)
+    method = (
+        f"{rounds} rounds of {seconds:g} s a target, {_CONNECTIONS} connections, servers and "
+        "generator on the same cores"
+    )
+    text = page(figures, _BASE, in_process_s(record_model, texts), method)
+    print(text)
     if out:
-        out.write_text(page, encoding="utf-8")
+        write_text(out, text)
 
 
 def _rounds(
@@ -185,46 +172,6 @@ def _rounds(
     return figures, sent
 
 
-def _page(
-    targets: Sequence[Target],
-    figures: Mapping[str, Sequence[Figure]],
-    limit: Mapping[str, float],
-    rounds: int,
-    seconds: float,
-) -> str:
-    base = figures[_BASE]
-    lines = [
-        "| target | records/s | p99 ms | CPU µs per record | rate / FastAPI | p99 / FastAPI | "
-        "CPU / FastAPI |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for target in targets:
-        mine = figures[target.name]
-        ratios = [
-            str(paired_ratio([getattr(f, field) for f in mine], [getattr(f, field) for f in base]))
-            for field in ("rate", "p99_s", "cpu_s")
-        ]
-        median = {
-            field: float(np.median([getattr(f, field) for f in mine]))
-            for field in ("rate", "p99_s", "cpu_s")
-        }
-        lines.append(
-            f"| {target.name} | {median['rate']:,.0f} | {median['p99_s'] * 1e3:.1f} | "
-            f"{median['cpu_s'] * 1e6:.0f} | " + " | ".join(ratios) + " |"
-        )
-    lines += ["", "| in one process, without a server | µs per record |", "|---|---|"]
-    lines += [f"| {name} | {seconds_each * 1e6:.1f} |" for name, seconds_each in limit.items()]
-    packages = ("fastapi", "uvicorn", "onnxruntime", "numpy", "pydantic")
-    lines += [
-        "",
-        f"{rounds} rounds of {seconds:g} s a target, {_CONNECTIONS} connections, servers and "
-        f"generator on the same {os.cpu_count()} cores; medians, and ratios with 95 % intervals "
-        f"over rounds. {', '.join(f'{name} {version(name)}' for name in packages)}, Python "
-        f"{platform.python_version()}, {time.strftime('%Y-%m-%d')}.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def _records() -> list[dict[str, Any]]:
     """Customers as JSON carries them, in a fixed random order."""
     dataset = load("mlc_churn")
@@ -238,35 +185,6 @@ def _records() -> list[dict[str, Any]]:
             strict=True,
         )
     ]
-
-
-@contextmanager
-def _fastapi(scorer: Version) -> Iterator[tuple[str, int]]:
-    """The FastAPI service with a worker for each core: the address to post to, and the process."""
-    port = free_ports().http
-    command = [sys.executable, "-m", "uvicorn", "loadtests.fastapi_service:app"]
-    command += ["--workers", str(os.cpu_count()), "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
-    environment = {**os.environ, "TRIMARAN_VERSION": str(scorer.path)}
-    process = subprocess.Popen([*command, "--log-level", "warning"], env=environment)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while not _answers(f"{url}/docs"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise TrimaranError("the FastAPI service did not start")
-            time.sleep(0.1)
-        yield f"{url}/predict", process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return urllib3.request("GET", url, retries=False, timeout=1.0).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
 
 
 def _check_equal(
@@ -294,25 +212,6 @@ def _record_message(texts: Sequence[str], model: str = "churn_record") -> bytes:
     request.inputs.append(tensor._get_tensor())
     request.raw_input_contents.append(tensor._get_content())
     return bytes(request.SerializeToString())
-
-
-_NOTHING_SOURCE = b"""
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-class TritonPythonModel:
-    def execute(self, requests):
-        answer = np.zeros((1, 1), np.float32)
-        return [pb_utils.InferenceResponse([pb_utils.Tensor("Y", answer)]) for _ in requests]
-"""
-_NOTHING = _record_message(["nothing"], "nothing")
-
-
-def _nothing() -> tuple[ModelConfig, dict[str, bytes]]:
-    """A model that takes a text and answers zero: what Triton and a stub cost by themselves."""
-    record, answer = tensor("RECORD", "BYTES", 1), tensor("Y", "FP32", 1)
-    model = PythonModel("nothing", [record], [answer], sources=[], max_batch_size=1024)
-    return model.config(), {"1/model.py": _NOTHING_SOURCE}
 
 
 def _answered(statistics: Sequence[Mapping[str, Any]]) -> int:

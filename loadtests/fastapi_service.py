@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pydantic import Field as Bounds
 
 from ensembles.tabular.transform import Transform
-from loadtests.in_process import open_scorer
+from loadtests.in_process import open_version
 
 __all__ = ["app"]
 
@@ -41,7 +41,7 @@ def _record(transform: Transform) -> type[BaseModel]:
 
 
 def _app(directory: Path) -> FastAPI:
-    transform, session = open_scorer(directory)
+    transform, session = open_version(directory)
     identifier = transform.data.identifier or "customer_id"
     numbers, categories = transform.number_names, transform.category_names
     record_type = _record(transform)

@@ -13,20 +13,20 @@ from ensembles.tabular.records import Field, RecordReader, Table
 from ensembles.tabular.transform import Transform
 from trimaran.repository import Version
 
-__all__ = ["in_process_s", "open_scorer"]
+__all__ = ["in_process_s", "open_version"]
 
 _BATCHES = (1, 16)
 _CALLS = 300
 _REPEATS = 7
 
 
-def in_process_s(scorer: Version, texts: Sequence[str]) -> dict[str, float]:
+def in_process_s(published: Version, texts: Sequence[str]) -> dict[str, float]:
     """Seconds per record of each part of the work on one thread, alone and 16 at once.
 
-    `scorer` is a version that holds `transform.json` and `model.onnx`; `texts` are records as
+    `published` is a version that holds `transform.json` and `model.onnx`; `texts` are records as
     JSON.
     """
-    transform, session = open_scorer(scorer.path)
+    transform, session = open_version(published.path)
     fields = [Field(**field) for field in transform.data.fields]
     reader = RecordReader(fields, transform.data.identifier)
 
@@ -46,8 +46,8 @@ def in_process_s(scorer: Version, texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def open_scorer(directory: Path) -> tuple[Transform, onnxruntime.InferenceSession]:
-    """The transform and the network of a version of the scorer, the network on one thread."""
+def open_version(directory: Path) -> tuple[Transform, onnxruntime.InferenceSession]:
+    """The transform and the network of a version that holds both, the network on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(

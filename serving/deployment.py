@@ -1,34 +1,21 @@
-"""Another release goes live without a failed request.
+"""What is live changes without a failed request: an ensemble's release, or a model's version.
 
-1. Every step also serves the versions that the release pins.
-2. The release is loaded under another name and must answer the golden requests.
-3. The ensemble's live configuration is renamed into place and loaded: one flip.
-4. Steps drop the versions that neither the new nor the previous release pins.
-
-Until step 3 the live release is untouched; a failure before it leaves everything as it was.
+Nothing goes live that fails one of its golden requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from serving.client import Client
 from serving.control import Control
-from serving.golden import check_golden, read_golden
-from trimaran.config import ModelConfig, format_config, write_config
+from serving.release_switch import ReleaseSwitch
+from serving.runtime import Runtime
+from serving.version_switch import VersionSwitch
+from trimaran.config import is_ensemble
 from trimaran.errors import TrimaranError
-from trimaran.live import (
-    LiveRelease,
-    live_release,
-    live_versions,
-    needed_versions,
-    render_candidate,
-    render_ensemble,
-    render_step,
-)
-from trimaran.releases import Release, read_release, verify_release
+from trimaran.live import LiveRelease, live_release
 from trimaran.repository import Repository
 
 __all__ = ["Deployment", "deploy", "roll_back"]
@@ -40,160 +27,73 @@ Say = Callable[[str], None]
 class Deployment:
     """What became live, and how many golden requests it answered before."""
 
-    ensemble: str
+    model: str
     release: int
+    """An ensemble's release, or another model's version."""
     golden: int
+    kind: str
+    """`release` or `version`."""
 
     def __str__(self) -> str:
+        what = f"{self.kind} {self.release} is live"
         if not self.golden:
-            return f"release {self.release} is live, unasked: there are no golden requests"
-        return f"release {self.release} is live, golden requests answered: {self.golden}"
+            return f"{what}, unasked: there are no golden requests"
+        return f"{what}, golden requests answered: {self.golden}"
 
 
 def deploy(
-    repository: Repository, control: Control, client: Client, ensemble: str, number: int, say: Say
+    repository: Repository,
+    control: Control,
+    client: Client,
+    model: str,
+    number: int,
+    say: Say,
+    elsewhere: Runtime | None = None,
 ) -> Deployment:
-    """Make release `number` live on a running server. `say` is told each step.
+    """Make release `number` of an ensemble, or that version of a model, live on a running server.
 
-    Raises `TrimaranError` if the release is damaged, does not load, or fails a golden request;
-    the live release goes on serving then.
+    `say` is told each step. `elsewhere` starts the server in which a model's version is tried;
+    without it, that is the running one, which then must be one that nobody asks. Raises
+    `TrimaranError` if the release is damaged, does not load, or fails a golden request; what is
+    live goes on serving then.
     """
     with repository.deployment_lock():
-        live = live_release(repository.live(ensemble))
+        live = live_release(repository.live(model))
         target = live.followed_by(number) if live else LiveRelease(number)
-        return _Switch(repository, control, client, ensemble, say).to(target)
+        return _switch(repository, control, client, model, target, say, elsewhere)
 
 
 def roll_back(
-    repository: Repository, control: Control, client: Client, ensemble: str, say: Say
+    repository: Repository,
+    control: Control,
+    client: Client,
+    model: str,
+    say: Say,
+    elsewhere: Runtime | None = None,
 ) -> Deployment:
-    """Make the release that was live before this one live again; raises as `deploy` does."""
+    """Make what was live before live again; arguments and errors are those of `deploy`."""
     with repository.deployment_lock():
-        live = live_release(repository.live(ensemble))
+        live = live_release(repository.live(model))
         target = live.rolled_back() if live else None
         if target is None:
             raise TrimaranError(
-                f"{ensemble} has no earlier live release to roll back to; name one with "
+                f"{model} has no earlier live release to roll back to; name one with "
                 "'trimaran deploy --release'"
             )
-        return _Switch(repository, control, client, ensemble, say).to(target)
+        return _switch(repository, control, client, model, target, say, elsewhere)
 
 
-@dataclass(frozen=True)
-class _Switch:
-    repository: Repository
-    control: Control
-    client: Client
-    ensemble: str
-    say: Say
-
-    def to(self, target: LiveRelease) -> Deployment:
-        release = read_release(self.repository, self.ensemble, target.number)
-        verify_release(self.repository, release)
-        self.say(f"loading the steps of release {target.number}")
-        before = {name: self.repository.live(name) for name in release.pins}
-        served = {name for name in release.pins if self.control.ready_versions(name)}
-        try:
-            for model, version in release.pins.items():
-                self._serve_also(release, model, version)
-            self.say("asking the candidate the golden requests")
-            golden = self._try_candidate(release)
-        except TrimaranError as error:
-            self._restore_steps(before, served)
-            raise TrimaranError(
-                f"{self.ensemble} release {target.number} was not deployed: {error}"
-            ) from error
-        self.say(f"switching to release {target.number}")
-        replaced = live_release(self.repository.live(self.ensemble))
-        self._flip(release, target)
-        self._shrink(release, target, replaced)
-        return Deployment(self.ensemble, target.number, golden)
-
-    def _serve_also(self, release: Release, model: str, version: int) -> None:
-        live = self.repository.live(model)
-        self._set_step(release.config(model), model, {*live_versions(live), version})
-
-    def _set_step(self, config: ModelConfig, model: str, versions: set[int]) -> None:
-        """Write and load a step's live configuration, unless the server serves just that."""
-        live = self.repository.live(model)
-        wanted = render_step(config, versions)
-        served = self.control.ready_versions(model)
-        if live is not None and format_config(live) == format_config(wanted) and served == versions:
-            return
-        write_config(self.repository.live_path(model), wanted)
-        self.control.load(model)
-        missing = versions - self.control.ready_versions(model)
-        if missing:
-            raise TrimaranError(f"{model} version {min(missing)} did not become ready")
-
-    def _restore_steps(self, before: Mapping[str, ModelConfig | None], served: set[str]) -> None:
-        for model, config in before.items():
-            live = self.repository.live(model)
-            if (live and format_config(live)) == (config and format_config(config)):
-                continue
-            if config is None:
-                self.repository.live_path(model).unlink()
-            else:
-                write_config(self.repository.live_path(model), config)
-            # One step that cannot be restored must not keep the others from it.
-            with suppress(TrimaranError):
-                if model in served:
-                    self.control.load(model)
-                else:
-                    self.control.unload(model)
-
-    def _try_candidate(self, release: Release) -> int:
-        name = f"{self.ensemble}_canary"
-        if name in self.repository.names():
-            raise TrimaranError(
-                f"the repository has a model {name!r}, the name that a release is tried under; "
-                "rename that model"
-            )
-        config = release.config(self.ensemble)
-        candidate = render_candidate(config, release.pins, name)
-        requests = read_golden(self.repository, config)
-        self.control.load_given(candidate, {"1/release.json": b"{}"})
-        try:
-            check_golden(self.client, name, requests)
-        finally:
-            # That this may fail must not hide why the candidate was refused.
-            with suppress(TrimaranError):
-                self.control.unload(name)
-        return len(requests)
-
-    def _flip(self, release: Release, target: LiveRelease) -> None:
-        path = self.repository.live_path(self.ensemble)
-        before = self.repository.live(self.ensemble)
-        live = render_ensemble(release.config(self.ensemble), release.pins, target)
-        write_config(path, live)
-        try:
-            self.control.load(self.ensemble)
-        except TrimaranError:
-            if before is None:
-                path.unlink()
-            else:
-                write_config(path, before)
-                self.control.load(self.ensemble)
-            raise
-
-    def _shrink(self, release: Release, target: LiveRelease, replaced: LiveRelease | None) -> None:
-        """Drop what is no longer needed.
-
-        The replaced release's versions stay until the next deployment: requests that it began may
-        not have reached their last step, and the way back stays short.
-        """
-        kept = {self.ensemble: {target.number} | ({replaced.number} if replaced else set())}
-        for name in self.repository.ensembles():
-            live = live_release(self.repository.live(name))
-            if live is not None and name != self.ensemble:
-                kept[name] = {live.number, *live.history[-1:]}
-        pins = [release.pins]
-        for name, numbers in kept.items():
-            complete = {v.number for v in self.repository.versions(name) if not v.problem}
-            pins += [read_release(self.repository, name, n).pins for n in numbers & complete]
-        for model in sorted(release.pins):
-            live_config = self.repository.live(model)
-            keep = set(needed_versions(model, pins))
-            if live_config is not None and not set(live_versions(live_config)) <= keep:
-                self.say(f"dropping old versions of {model}")
-                self._set_step(live_config, model, keep & set(live_versions(live_config)))
+def _switch(
+    repository: Repository,
+    control: Control,
+    client: Client,
+    model: str,
+    target: LiveRelease,
+    say: Say,
+    elsewhere: Runtime | None,
+) -> Deployment:
+    if is_ensemble(repository.config(model)):
+        golden = ReleaseSwitch(repository, control, client, model, say).to(target)
+        return Deployment(model, target.number, golden, "release")
+    golden = VersionSwitch(repository, control, client, model, elsewhere, say).to(target)
+    return Deployment(model, target.number, golden, "version")

@@ -16,7 +16,9 @@ from serving.deployment import roll_back
 from serving.discovery import find_runtime
 from serving.presence import find_server
 from serving.report import say
+from serving.runtime import Runtime
 from serving.server import private_server
+from serving.version_switch import require_no_step
 from trimaran.config import is_ensemble
 from trimaran.errors import TrimaranError, UsageError
 from trimaran.releases import make_release, read_release
@@ -25,7 +27,7 @@ from trimaran.repository import Repository
 __all__ = ["deploy", "release", "rollback", "running_or_private"]
 
 _Repository = Annotated[Path, typer.Option(help="The model repository.")]
-_Ensemble = Annotated[str, typer.Argument(metavar="ENSEMBLE", help="The ensemble's name.")]
+_Model = Annotated[str, typer.Argument(metavar="MODEL", help="An ensemble, or another model.")]
 _Tritonserver = Annotated[
     Path | None, typer.Option(help="The tritonserver to try a stopped repository with.")
 ]
@@ -33,7 +35,7 @@ _DEFAULT = Path("model_repository")
 
 
 def release(
-    ensemble: _Ensemble,
+    ensemble: Annotated[str, typer.Argument(metavar="ENSEMBLE", help="The ensemble's name.")],
     step: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,61 +54,64 @@ def release(
 
 
 def deploy(
-    ensemble: _Ensemble,
-    release: Annotated[int | None, typer.Option(help="The release; default: the newest.")] = None,
+    model: _Model,
+    release: Annotated[
+        int | None,
+        typer.Option(
+            help="An ensemble's release, or another model's version; default: the newest."
+        ),
+    ] = None,
     repository: _Repository = _DEFAULT,
     tritonserver: _Tritonserver = None,
 ) -> None:
-    """Make a release live, on the running server or for the next start."""
+    """Make a release of an ensemble, or a version of a model, live: now, or for the next start."""
     opened = Repository.open(repository)
-    _require_ensemble(opened, ensemble)
-    newest = opened.newest(ensemble)
+    ensemble = is_ensemble(opened.config(model))
+    if not ensemble:
+        require_no_step(opened, model)
+    newest = opened.newest(model)
     if newest is None:
         raise TrimaranError(
-            f"{ensemble} has no release; make one with 'trimaran release {ensemble}'"
+            f"{model} has no release; make one with 'trimaran release {model}'"
+            if ensemble
+            else f"{model} has no version; publish one with 'trimaran export' or 'trimaran publish'"
         )
-    with running_or_private(opened, tritonserver) as (control, client):
-        number = newest.number if release is None else release
-        deployment = deploy_release(opened, control, client, ensemble, number, say)
-        say(f"{ensemble}: {deployment}")
+    number = newest.number if release is None else release
+    with running_or_private(opened, tritonserver) as (control, client, elsewhere):
+        say(f"{model}: {deploy_release(opened, control, client, model, number, say, elsewhere)}")
 
 
 def rollback(
-    ensemble: _Ensemble,
-    repository: _Repository = _DEFAULT,
-    tritonserver: _Tritonserver = None,
+    model: _Model, repository: _Repository = _DEFAULT, tritonserver: _Tritonserver = None
 ) -> None:
-    """Make the release that was live before this one live again."""
+    """Make what was live before live again."""
     opened = Repository.open(repository)
-    _require_ensemble(opened, ensemble)
-    with running_or_private(opened, tritonserver) as (control, client):
-        say(f"{ensemble}: {roll_back(opened, control, client, ensemble, say)}")
+    if not is_ensemble(opened.config(model)):
+        require_no_step(opened, model)
+    with running_or_private(opened, tritonserver) as (control, client, elsewhere):
+        say(f"{model}: {roll_back(opened, control, client, model, say, elsewhere)}")
 
 
 @contextmanager
 def running_or_private(
     repository: Repository, tritonserver: Path | None = None
-) -> Iterator[tuple[Control, Client]]:
+) -> Iterator[tuple[Control, Client, Runtime | None]]:
     """The repository's running server, or a private one for the time of the block.
 
-    So a release is tried in a real server before it goes live even while nothing is served.
+    So a release is tried in a real server before it goes live even while nothing is served. With
+    a running server also what to start another one with, for what must not be tried in it.
     """
     found = find_server(repository)
     if found is not None:
         with Client(found.ports) as client:
-            yield Control(found.ports.host, found.ports.http), client
+            yield Control(found.ports.host, found.ports.http), client, find_runtime(tritonserver)
         return
     say("no server runs on this repository; trying the release in a private one")
     with (
         private_server(find_runtime(tritonserver), repository) as server,
         Client(server.ports) as client,
     ):
-        yield server.control, client
-
-
-def _require_ensemble(repository: Repository, name: str) -> None:
-    if not is_ensemble(repository.config(name)):
-        raise UsageError(f"{name} is not an ensemble; only an ensemble has releases")
+        yield server.control, client, None
 
 
 def _pins(steps: list[str]) -> dict[str, int]:

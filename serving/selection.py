@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from trimaran.config import ModelConfig, format_config, write_config
 from trimaran.errors import TrimaranError
-from trimaran.live import live_release, live_versions, pinned_versions, render_step
+from trimaran.live import (
+    is_deployed,
+    live_release,
+    live_versions,
+    pinned_versions,
+    render_step,
+)
 from trimaran.repository import Repository
 
 __all__ = ["Selection", "select"]
@@ -33,8 +39,8 @@ def select(repository: Repository, names: Sequence[str] = ()) -> Selection:
 
     Everything is each released ensemble with its steps, and each model with a version that no
     such ensemble uses. A model's live configuration is written where it lacks the newest version;
-    versions that a live ensemble pins always stay in it. Raises `TrimaranError` for a name that
-    the repository does not have.
+    versions that a live ensemble pins always stay in it, and a version that was deployed stays
+    the only one. Raises `TrimaranError` for a name that the repository does not have.
     """
     known = repository.names()
     for name in names:
@@ -60,6 +66,7 @@ def select(repository: Repository, names: Sequence[str] = ()) -> Selection:
             # What a broken ensemble would have used may well work.
             load += [m for m in pins.get(name, ()) if repository.live_path(m).is_file()]
     notes = [note for name in names or known for note in _passed_over(repository, name)]
+    notes += [note for name in load for note in _waiting(repository, name)]
     return Selection(tuple(dict.fromkeys(load)), tuple(pending), tuple(problems), tuple(notes))
 
 
@@ -112,8 +119,12 @@ def _standalone(
     newest = repository.newest(name)
     if newest is None and any(version.manifest for version in versions):
         raise TrimaranError(f"no version of {name} is complete: {versions[-1].problem}")
-    if newest is not None and not config.HasField("version_policy"):
-        base = (repository.live(name) or config) if pinned else config
+    live = repository.live(name)
+    deployed = live_release(live) if is_deployed(live) else None
+    if deployed is not None and not pinned:
+        repository.version(name, deployed.number)
+    elif newest is not None and not config.HasField("version_policy"):
+        base = (live or config) if pinned else config
         _serve(repository, base, {newest.number, *pinned})
     yield name
 
@@ -131,3 +142,13 @@ def _passed_over(repository: Repository, name: str) -> Iterator[str]:
         for version in repository.versions(name):
             if version.problem:
                 yield f"version {version.number} of {name} is passed over: {version.problem}"
+
+
+def _waiting(repository: Repository, name: str) -> Iterator[str]:
+    """A version or release that is newer than what is live by a deployment."""
+    live, newest = repository.live(name), repository.newest(name)
+    if newest is not None and is_deployed(live) and newest.number > max(live_versions(live)):
+        yield (
+            f"{name} serves {max(live_versions(live))}, as deployed; {newest.number} waits for "
+            f"'trimaran deploy {name}'"
+        )

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from serving.control import Control
@@ -134,13 +134,15 @@ class Server:
 
 @contextmanager
 def private_server(
-    runtime: Runtime, repository: Repository, models: Sequence[str] = ()
+    runtime: Runtime, repository: Repository, models: Sequence[str] = (), *, beside: bool = False
 ) -> Iterator[Server]:
     """A server on free loopback ports, stopped at the end of the block.
 
-    Raises `TrimaranError` if the repository is served already.
+    Raises `TrimaranError` if the repository is served already, unless this one shall run `beside`
+    the other.
     """
-    with sole_server(repository), repository.staging() as scratch:
+    sole = nullcontext() if beside else sole_server(repository)
+    with sole, repository.staging() as scratch:
         server = Server.start(runtime, repository, models, free_ports(), scratch / "server.log")
         try:
             server.wait_until_started()

@@ -79,8 +79,9 @@ def _train_churn(shared: Path) -> None:
         shared,
         ("train", "churn"),
         ("export", "training.churn:model", "--format", "onnx", "--max-batch-size", "1024"),
-        *(("publish", f"training.churn:{ensemble}") for ensemble in ("ensemble", "record")),
-        *(("release", ensemble) for ensemble in ("churn", "churn_record")),
+        *(("publish", f"training.churn:{factory}") for factory in ("ensemble", "record")),
+        ("release", "churn"),
+        ("deploy", "churn_record"),
     )
 
 

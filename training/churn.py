@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ensembles.pipeline import Pipeline
-from ensembles.tabular_classifier import fields_ensemble, record_ensemble
+from ensembles.pipeline import Pipeline, PythonModel
+from ensembles.tabular_classifier import fields_ensemble, record_model
 from training.tabular.learning.trained import TrainedRun, latest_run
 from trimaran.errors import TrimaranError
 
@@ -81,6 +81,6 @@ def ensemble() -> Pipeline:
     return fields_ensemble(NAME, trained().transform_text(), _CLASSIFIER)
 
 
-def record() -> Pipeline:
-    """The ensemble `churn_record`, by JSON text, for `trimaran publish training.churn:record`."""
-    return record_ensemble(NAME, trained().transform_text(), _CLASSIFIER)
+def record() -> PythonModel:
+    """The model `churn_record`, by JSON text, for `trimaran publish training.churn:record`."""
+    return record_model(NAME, trained().transform_text(), _CLASSIFIER)

@@ -1,7 +1,7 @@
 """What is live, as pure functions: live configurations, and which versions they need.
 
-A live configuration is the one that people write plus a `version_policy`; an ensemble's also
-pins its steps, and remembers in a parameter the releases that were live before.
+A live configuration is the one that people write plus a `version_policy`. That of a deployed
+ensemble or model also remembers in a parameter what was live before; an ensemble's pins its steps.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from trimaran.config import ModelConfig
 
 __all__ = [
     "LiveRelease",
+    "is_deployed",
     "live_release",
     "live_versions",
     "needed_versions",
     "pinned_versions",
     "render_candidate",
-    "render_ensemble",
+    "render_deployed",
     "render_step",
     "with_generation",
 ]
@@ -30,7 +31,10 @@ _REMEMBERED = 20
 
 @dataclass(frozen=True)
 class LiveRelease:
-    """The release that an ensemble serves, and those before it, the latest last."""
+    """The release of an ensemble that is live, and those before it, the latest last.
+
+    A model that is no ensemble is deployed by its versions: then these are version numbers.
+    """
 
     number: int
     history: tuple[int, ...] = ()
@@ -56,12 +60,17 @@ def live_versions(config: ModelConfig | None) -> tuple[int, ...]:
 
 
 def live_release(config: ModelConfig | None) -> LiveRelease | None:
-    """The release that an ensemble's live configuration serves."""
+    """What a live configuration serves, if that is a single version."""
     versions = live_versions(config)
     if config is None or len(versions) != 1:
         return None
     history = config.parameters[_HISTORY].string_value if _HISTORY in config.parameters else ""
     return LiveRelease(versions[0], tuple(int(item) for item in history.split(",") if item))
+
+
+def is_deployed(config: ModelConfig | None) -> bool:
+    """Whether a deployment made a live configuration, rather than a start with the newest."""
+    return config is not None and _HISTORY in config.parameters
 
 
 def pinned_versions(config: ModelConfig) -> dict[str, int]:
@@ -77,21 +86,20 @@ def render_step(config: ModelConfig, versions: Iterable[int]) -> ModelConfig:
     return live
 
 
-def render_ensemble(
-    config: ModelConfig, pins: Mapping[str, int], release: LiveRelease
+def render_deployed(
+    config: ModelConfig, release: LiveRelease, pins: Mapping[str, int] | None = None
 ) -> ModelConfig:
-    """An ensemble's `config` serving `release` with its steps pinned to `pins`."""
+    """`config` serving `release`; an ensemble's with its steps pinned to `pins`."""
     live = render_step(config, [release.number])
     for step in live.ensemble_scheduling.step:
-        step.model_version = pins[step.model_name]
-    if release.history:
-        live.parameters[_HISTORY].string_value = ",".join(map(str, release.history))
+        step.model_version = (pins or {})[step.model_name]
+    live.parameters[_HISTORY].string_value = ",".join(map(str, release.history))
     return live
 
 
 def render_candidate(config: ModelConfig, pins: Mapping[str, int], name: str) -> ModelConfig:
     """An ensemble's `config` under another name and as version 1, its steps pinned to `pins`."""
-    candidate = render_ensemble(config, pins, LiveRelease(1))
+    candidate = render_deployed(config, LiveRelease(1), pins)
     candidate.name = name
     return candidate
 

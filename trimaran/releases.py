@@ -56,7 +56,10 @@ def make_release(
     """
     config = repository.config(ensemble)
     if not is_ensemble(config):
-        raise UsageError(f"{ensemble} is not an ensemble; only an ensemble has releases")
+        raise UsageError(
+            f"{ensemble} is not an ensemble, and needs no release: its versions go live by "
+            f"'trimaran deploy {ensemble}'"
+        )
     models = step_models(config)
     unknown = sorted((wanted or {}).keys() - set(models))
     if unknown:

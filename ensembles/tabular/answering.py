@@ -40,12 +40,14 @@ def answer_each(
     take: Callable[[Any], Rows],
     read: Callable[[Sequence[Rows]], Table],
     score: Callable[[Table], Sequence[tuple[str, np.ndarray]]],
+    echo: str | None = None,
 ) -> list[Any]:
     """Responses to requests, scored together; one that cannot be read fails alone.
 
     `take` gets the rows out of a request, `read` makes one table of several requests' rows, and
     `score` gives the output tensors of a table by name, a row for each of its rows. `take` and
-    `read` raise `RecordError`.
+    `read` raise `RecordError`. The input named `echo`, where a request has it, goes back as it
+    came.
     """
     taken = [_or_error(take, request) for request in requests]
     usable = [rows for rows in taken if not isinstance(rows, RecordError)]
@@ -55,18 +57,21 @@ def answer_each(
             rows if isinstance(rows, RecordError) else _or_error(read, [rows]) for rows in taken
         ]
         return [
-            _refusal(table) if isinstance(table, RecordError) else _response(score(table))
-            for table in tables
+            _refusal(table)
+            if isinstance(table, RecordError)
+            else _response(request, score(table), echo)
+            for request, table in zip(requests, tables, strict=True)
         ]
     outputs = score(together) if usable else []
     responses = []
     start = 0
-    for rows in taken:
+    for request, rows in zip(requests, taken, strict=True):
         if isinstance(rows, RecordError):
             responses.append(_refusal(rows))
             continue
         end = start + len(rows)  # type: ignore[arg-type]
-        responses.append(_response([(name, values[start:end]) for name, values in outputs]))
+        mine = [(name, values[start:end]) for name, values in outputs]
+        responses.append(_response(request, mine, echo))
         start = end
     return responses
 
@@ -119,5 +124,9 @@ def _refusal(error: RecordError) -> Any:
     return pb_utils.InferenceResponse([], pb_utils.TritonError(str(error)))
 
 
-def _response(outputs: Sequence[tuple[str, np.ndarray]]) -> Any:
-    return pb_utils.InferenceResponse([pb_utils.Tensor(name, values) for name, values in outputs])
+def _response(request: Any, outputs: Sequence[tuple[str, np.ndarray]], echo: str | None) -> Any:
+    tensors = [pb_utils.Tensor(name, values) for name, values in outputs]
+    echoed = echo and pb_utils.get_input_tensor_by_name(request, echo)
+    if echoed:
+        tensors.append(pb_utils.Tensor(echo, echoed.as_numpy()))
+    return pb_utils.InferenceResponse(tensors)

@@ -313,15 +313,15 @@ def test_missing_and_unknown_values_are_counted(churn_served: Served) -> None:
     assert grown == {("missing", "total_eve_calls"): 1, ("unknown", "state"): 1}
 
 
-def test_the_scorer_holds_the_published_network(churn_served: Served) -> None:
+def test_the_record_model_holds_the_published_network(churn_served: Served) -> None:
     repository = churn_served.repository
-    scorer, network = repository.newest("churn_scorer"), repository.newest("churn_onnx")
-    assert scorer is not None
+    record, network = repository.newest("churn_record"), repository.newest("churn_onnx")
+    assert record is not None
     assert network is not None
-    copied = (scorer.path / "model.onnx").read_bytes()
+    copied = (record.path / "model.onnx").read_bytes()
     assert copied == (network.path / "model.onnx").read_bytes()
-    assert scorer.manifest is not None
-    assert scorer.manifest.source["model.onnx"] == f"churn_onnx version {network.number}"
+    assert record.manifest is not None
+    assert record.manifest.source["model.onnx"] == f"churn_onnx version {network.number}"
 
 
 def test_the_printed_calls_work(churn_served: Served, tmp_path: Path) -> None:
@@ -364,15 +364,15 @@ def without(name: str) -> dict[str, Any]:
 
 
 def executions(served: Served) -> int:
-    (statistics,) = served.control.statistics("churn_scorer")
+    (statistics,) = served.control.statistics("churn_record")
     return int(statistics["execution_count"])
 
 
 def counted(served: Served) -> dict[tuple[str, str], float]:
-    """What the scorer has counted so far, by kind and field."""
+    """What the record model has counted so far, by kind and field."""
     url = f"http://{served.ports.host}:{served.ports.metrics}/metrics"
     text = urllib3.request("GET", url, retries=False).data.decode()
     pattern = (
-        r'trimaran_records_(\w+)_total\{field="(\w+)",model="churn_scorer",version="\d+"\} (\S+)'
+        r'trimaran_records_(\w+)_total\{field="(\w+)",model="churn_record",version="\d+"\} (\S+)'
     )
     return {(kind, name): float(value) for kind, name, value in re.findall(pattern, text)}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from ensembles.publish import publish_python_model
 from serving.deployment import deploy, roll_back
 from serving.presence import find_server
 from tests.running import PROJECT, Served, run_trimaran, start_serving
+from tests.serving.load import Answers, under_load
 from training.efficientnet_lite0 import onnx_ensemble
 from trimaran.errors import TrimaranError
 from trimaran.live import live_release
@@ -24,6 +23,7 @@ from trimaran.repository import Repository
 
 CAT = (PROJECT / "model_repository/image_classifier/golden/chelsea.jpg").read_bytes()
 ENSEMBLE = "image_classifier"
+PHOTOGRAPH = {"IMAGE": np.array([[CAT]], np.object_)}
 
 
 def labels_model(pipeline: Pipeline) -> PythonModel:
@@ -48,46 +48,13 @@ def running(own_repository: Repository) -> Iterator[Served]:
         served.stop()
 
 
-@dataclass
-class Answers:
-    """What clients under load were told: versions and best labels, and failures."""
-
-    versions: set[str] = field(default_factory=set)
-    labels: set[bytes] = field(default_factory=set)
-    failures: list[str] = field(default_factory=list)
-    count: int = 0
-
-
-@contextmanager
-def under_load(served: Served) -> Iterator[Answers]:
-    answers, stopping = Answers(), threading.Event()
-
-    def run(protocol: str) -> None:
-        with served.client("grpc" if protocol == "grpc" else "http") as client:
-            while not stopping.is_set():
-                try:
-                    answer = client.infer(ENSEMBLE, {"IMAGE": np.array([[CAT]], np.object_)})
-                except TrimaranError as error:
-                    answers.failures.append(str(error))
-                    continue
-                answers.versions.add(answer.version)
-                answers.labels.add(answer.outputs["LABEL"][0, 0])
-                answers.count += 1
-
-    threads = [threading.Thread(target=run, args=(p,)) for p in ("http", "grpc", "grpc")]
-    for thread in threads:
-        thread.start()
-    try:
-        yield answers
-    finally:
-        stopping.set()
-        for thread in threads:
-            thread.join()
-
-
 def served_release(served: Served) -> int:
     (version,) = served.control.ready_versions(ENSEMBLE)
     return version
+
+
+def best_labels(answers: Answers) -> set[bytes]:
+    return {outputs["LABEL"][0, 0] for outputs in answers.outputs}
 
 
 def quiet(step: str) -> None:
@@ -97,7 +64,7 @@ def quiet(step: str) -> None:
 def test_twenty_deployments_and_rollbacks_without_a_failed_request(running: Served) -> None:
     first = served_release(running)
     second = release_with_labels(running.repository, "second")
-    with under_load(running) as answers, running.client() as client:
+    with under_load(running, ENSEMBLE, PHOTOGRAPH) as answers, running.client() as client:
         for _ in range(10):
             before = answers.count
             deployed = deploy(running.repository, running.control, client, ENSEMBLE, second, quiet)
@@ -108,14 +75,14 @@ def test_twenty_deployments_and_rollbacks_without_a_failed_request(running: Serv
             assert answers.count > before, "no request was answered meanwhile"
     assert answers.failures == []
     assert answers.versions == {str(first), str(second)}
-    assert answers.labels == {b"Egyptian cat", b"Egyptian cat (second)"}
+    assert best_labels(answers) == {b"Egyptian cat", b"Egyptian cat (second)"}
 
 
 def test_failed_golden_request_leaves_the_live_release_serving(running: Served) -> None:
     first = served_release(running)
     wrong = release_with_labels(running.repository, "reverse")
     before = running.repository.live_path("image_labels").read_text()
-    with under_load(running) as answers, running.client() as client:
+    with under_load(running, ENSEMBLE, PHOTOGRAPH) as answers, running.client() as client:
         with pytest.raises(TrimaranError, match=r"was not deployed: golden request 'cat': LABEL"):
             deploy(running.repository, running.control, client, ENSEMBLE, wrong, quiet)
         assert served_release(running) == first
@@ -233,10 +200,12 @@ def test_model_of_the_candidate_name_is_not_touched(running: Served) -> None:
     ("arguments", "status", "message"),
     [
         (["deploy", "nothing"], 1, "has no model 'nothing'"),
-        (["deploy", "linear_onnx"], 2, "is not an ensemble"),
+        (["deploy", "image_labels"], 1, "is a step of image_classifier, whose releases pin"),
+        (["deploy", "linear_onnx", "--release", "99"], 1, "has no version 99; it has 1"),
         (["deploy", ENSEMBLE, "--release", "99"], 1, "has no version 99; it has 1"),
         (["rollback", ENSEMBLE], 1, "no earlier live release"),
-        (["release", "linear_onnx"], 2, "is not an ensemble"),
+        (["rollback", "image_labels"], 1, "is a step of image_classifier"),
+        (["release", "linear_onnx"], 2, "its versions go live by 'trimaran deploy linear_onnx'"),
         (["release", ENSEMBLE, "--step", "image_labels"], 2, "is not MODEL=VERSION"),
         (["release", ENSEMBLE, "--step", "other=1"], 2, "has no step 'other'"),
         (["release", ENSEMBLE, "--step", "image_labels=9"], 1, "has no version 9"),

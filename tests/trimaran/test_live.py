@@ -15,7 +15,7 @@ from trimaran.live import (
     needed_versions,
     pinned_versions,
     render_candidate,
-    render_ensemble,
+    render_deployed,
     render_step,
     with_generation,
 )
@@ -85,7 +85,7 @@ def test_rolling_back_undoes_each_deployment(first: int, deployed: list[int]) ->
 def test_a_live_ensemble_says_release_history_and_pins(number: int, history: list[int]) -> None:
     release = LiveRelease(number, tuple(history))
     steps = {"decode": number, "classify": number + 1}
-    live = render_ensemble(ensemble(), steps, release)
+    live = render_deployed(ensemble(), release, steps)
     live = parse_config(format_config(live), "written and read")
     assert live_release(live) == release
     assert live_versions(live) == (number,)
@@ -96,7 +96,7 @@ def test_rendering_leaves_the_configuration_that_people_wrote_alone() -> None:
     config, wiring = model_config("m"), ensemble()
     before = format_config(config), format_config(wiring)
     render_step(config, [3])
-    render_ensemble(wiring, {"decode": 1, "classify": 2}, LiveRelease(4, (3,)))
+    render_deployed(wiring, LiveRelease(4, (3,)), {"decode": 1, "classify": 2})
     with_generation(config, "1")
     assert (format_config(config), format_config(wiring)) == before
 

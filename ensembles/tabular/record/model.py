@@ -1,14 +1,14 @@
 """The whole way in one model: `RECORD`, a flat JSON object as BYTES `[1]`, to the answer.
 
-An identifier may come along as an input of its own, which the ensemble gives back as it is. The
-transform and the classifier's ONNX file lie in the version directory; both are the very files
-of the two-step ensemble. One Python model instead of two costs one way through shared memory
-instead of two.
+An identifier may come along as an input of its own, and goes back as it came. The transform and
+the classifier's ONNX file lie in the version directory; both are the very files of the two-step
+ensemble. One Python model costs one way through shared memory instead of two, and no ensemble.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -29,6 +29,9 @@ class TritonPythonModel:
         """Read the transform and load the classifier on one thread."""
         directory, self.transform, self.reader = load(args)
         self.counters = Counters(args, self.transform)
+        self.identifier = self.transform.data.identifier
+        names = [output["name"] for output in json.loads(args["model_config"])["output"]]
+        self.probability, self.prediction = (n for n in names if n != self.identifier)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(
@@ -38,7 +41,7 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Score all rows of all requests at once."""
-        return answer_each(requests, self.take, self.read, self.score)
+        return answer_each(requests, self.take, self.read, self.score, echo=self.identifier)
 
     def take(self, request: Any) -> list[bytes]:
         """A request's JSON texts. Raises `RecordError`."""
@@ -55,4 +58,4 @@ class TritonPythonModel:
         self.counters.count(table.numbers, codes)
         features = self.transform.apply(table.numbers, codes)
         probability, prediction = self.session.run(_OUTPUTS, {"features": features})
-        return [("PROBABILITY", probability), ("PREDICTION", prediction)]
+        return [(self.probability, probability), (self.prediction, prediction)]

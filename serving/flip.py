@@ -1,0 +1,30 @@
+"""The moment another version goes live: one rename and one load, or all as it was."""
+
+from __future__ import annotations
+
+from serving.control import Control
+from trimaran.config import ModelConfig, write_config
+from trimaran.errors import TrimaranError
+from trimaran.repository import Repository
+
+__all__ = ["flip"]
+
+
+def flip(repository: Repository, control: Control, live: ModelConfig) -> None:
+    """Make `live` the live configuration of the model that it names, and load it.
+
+    Triton serves the old version until the new one is ready. Raises `TrimaranError` where it does
+    not load; the old configuration stands again then.
+    """
+    path = repository.live_path(live.name)
+    before = repository.live(live.name)
+    write_config(path, live)
+    try:
+        control.load(live.name)
+    except TrimaranError:
+        if before is None:
+            path.unlink()
+        else:
+            write_config(path, before)
+            control.load(live.name)
+        raise

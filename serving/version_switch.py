@@ -1,0 +1,94 @@
+"""Another version of a model goes live without a failed request.
+
+1. The version is loaded in a server that nobody asks, and must answer the golden requests.
+2. The model's live configuration is renamed into place and loaded: one flip.
+
+In the server that is asked it cannot be tried: the highest number takes the requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from serving.client import Client
+from serving.control import Control
+from serving.flip import flip
+from serving.golden import check_golden, read_golden
+from serving.runtime import Runtime
+from serving.server import private_server
+from trimaran.config import ModelConfig
+from trimaran.errors import TrimaranError
+from trimaran.live import LiveRelease, render_deployed
+from trimaran.repository import Repository
+from trimaran.wiring import step_models
+
+__all__ = ["VersionSwitch", "require_no_step"]
+
+
+@dataclass(frozen=True)
+class VersionSwitch:
+    """One model on one server. `say` is told each step.
+
+    `elsewhere` is what to try the version with, in a server of its own; `None` where the server
+    is one that nobody asks.
+    """
+
+    repository: Repository
+    control: Control
+    client: Client
+    model: str
+    elsewhere: Runtime | None
+    say: Callable[[str], None]
+
+    def to(self, target: LiveRelease) -> int:
+        """Make `target` live; gives how many golden requests it answered before.
+
+        Raises `TrimaranError` if the version is damaged, does not load, or fails a golden request;
+        the live one goes on serving then.
+        """
+        require_no_step(self.repository, self.model)
+        version = self.repository.version(self.model, target.number)
+        damage = version.manifest and version.manifest.damage(version.path, hashes=True)
+        if damage:
+            raise TrimaranError(f"{self.model} version {target.number} cannot be served: {damage}")
+        live = render_deployed(self.repository.config(self.model), target)
+        self.say(f"asking version {target.number} the golden requests")
+        try:
+            golden = self._try(live)
+            self.say(f"switching to version {target.number}")
+            flip(self.repository, self.control, live)
+        except TrimaranError as error:
+            raise TrimaranError(
+                f"{self.model} version {target.number} was not deployed: {error}"
+            ) from error
+        return golden
+
+    def _try(self, live: ModelConfig) -> int:
+        requests = read_golden(self.repository, live)
+        with self._quiet_server() as (control, client):
+            control.load_given(live)
+            check_golden(client, self.model, requests)
+        return len(requests)
+
+    @contextmanager
+    def _quiet_server(self) -> Iterator[tuple[Control, Client]]:
+        if self.elsewhere is None:
+            yield self.control, self.client
+            return
+        with (
+            private_server(self.elsewhere, self.repository, beside=True) as server,
+            Client(server.ports) as client,
+        ):
+            yield server.control, client
+
+
+def require_no_step(repository: Repository, model: str) -> None:
+    """Raise `TrimaranError` for a step: the ensemble's releases say which version is live."""
+    for ensemble in repository.ensembles():
+        if model in step_models(repository.config(ensemble)):
+            raise TrimaranError(
+                f"{model} is a step of {ensemble}, whose releases pin its version; deploy "
+                f"{ensemble} instead"
+            )
