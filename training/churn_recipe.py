@@ -28,6 +28,7 @@ _CAVEAT = (
     "likely to be somewhat too good. The simpler models were not tuned."
 )
 _SERVICE_CALLS = "number_customer_service_calls"
+_PLANS = ("international_plan", "voice_mail_plan")
 _CHARGES = tuple(f"total_{time}_charge" for time in ("day", "eve", "night", "intl"))
 _KEPT_FIELDS = (
     _SERVICE_CALLS,
@@ -37,8 +38,7 @@ _KEPT_FIELDS = (
     "total_night_minutes",
     "total_intl_minutes",
     "total_intl_calls",
-    "international_plan",
-    "voice_mail_plan",
+    *_PLANS,
 )
 _DERIVED = (
     Derived("total_charge", "sum", _CHARGES),
@@ -58,12 +58,12 @@ def recipe(schema: Schema, model: str, imbalance: str = "none") -> Recipe:
     """The recipe for a table of this schema, of a model of `MODELS`.
 
     A table with the fields of `mlc_churn` gets the features that were found in that table. Any
-    other one gets medians, outliers within 1.5 interquartile ranges, one-hot categories and
-    standard scales. The goal and the caveat are those of the public table `mlc_churn` alone.
+    other one, also one whose fields of these names are of other kinds, gets medians, outliers
+    within 1.5 interquartile ranges, one-hot categories and standard scales. The goal and the
+    caveat are those of the public table `mlc_churn` alone.
     """
     hyper = replace(MODELS[model], imbalance=imbalance)
-    names = {field.name for field in schema.fields}
-    if not names >= {*_KEPT_FIELDS, *_CHARGES}:
+    if not _is_like_mlc(schema):
         return Recipe(FAMILY, FeaturePlan(outliers="iqr"), hyper, {})
     known = schema.name == "mlc_churn"
     return Recipe(
@@ -76,14 +76,25 @@ def recipe(schema: Schema, model: str, imbalance: str = "none") -> Recipe:
     )
 
 
+def _is_like_mlc(schema: Schema) -> bool:
+    """Whether the fields that `_mlc_plan` is of are there, and are what it takes them for."""
+    numbers = {field.name for field in schema.numbers}
+    categories = {field.name: field for field in schema.categories}
+    return (
+        numbers >= {*_KEPT_FIELDS, *_CHARGES} - {*_PLANS}
+        and all(name in categories for name in _PLANS)
+        and all(len(categories[name].values or ()) <= 2 for name in _PLANS)
+        and not {derived.name for derived in _DERIVED} & {*numbers, *categories}
+    )
+
+
 def _mlc_plan(schema: Schema) -> FeaturePlan:
     unused = [field for field in schema.fields if field.name not in _KEPT_FIELDS]
     # What is left out is still looked up when served, and an ordinal table is the smallest.
     small = {field.name: {"encode": "ordinal"} for field in unused if field.kind == "category"}
-    plans = ("international_plan", "voice_mail_plan")
     return FeaturePlan(
         outliers="quantile",
-        overrides={**{name: {"encode": "binary"} for name in plans}, **small},
+        overrides={**{name: {"encode": "binary"} for name in _PLANS}, **small},
         derived=_DERIVED,
         leave_out=(*(field.name for field in unused), *_STEPS),
     )

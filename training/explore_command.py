@@ -50,8 +50,9 @@ def explore(
     screen = console()
     screen.print(overview_table(dataset, summary))
     for finding in summary.findings:
-        screen.print(f"{finding.severity}: {finding}", markup=False, highlight=False)
-    screen.print(f"wrote {out}", markup=False, highlight=False)
+        line = f"{finding.severity}: {finding}"
+        screen.print(line, markup=False, highlight=False, soft_wrap=True)
+    screen.print(f"wrote {out}", markup=False, highlight=False, soft_wrap=True)
 
 
 def overview_table(dataset: Dataset, summary: Overview) -> Table:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -18,6 +18,8 @@ from trimaran.files import write_text
 if TYPE_CHECKING:  # torch and pandas take seconds to import, and usage should be told at once
     from training.tabular.judging.comparison import Scored
     from training.tabular.judging.spread import Spread
+    from training.tabular.learning.config import Recipe
+    from training.tabular.learning.learn import Problem
     from training.tabular.learning.trained import TrainedRun
 
 __all__ = ["run_table", "seeds_table", "spread_table", "train"]
@@ -73,9 +75,11 @@ def train(
 ) -> None:
     """Train a model, judge it on rows it never saw, and write a report.
 
-    A command that was killed goes on where it was; a finished run is used again.
+    A command that was killed goes on where it was; a finished run, or fold, is used again.
     """
     _check(family, trials, seed, seeds, folds, track)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; name a directory, such as runs")
 
     from training.tabular.data.sources import load
     from training.tabular.learning.tracking import require_mlflow
@@ -85,62 +89,43 @@ def train(
     dataset = load(data, schema)
 
     from training.churn_recipe import recipe as recipe_of
-    from training.tabular.learning import progress
     from training.tabular.learning.learn import Problem
-    from training.tabular.learning.trained import name_latest
 
     problem = Problem.of(dataset)
     recipe = recipe_of(dataset.schema, model.value, imbalance.value)
-    screen = console()
     if folds:
-        scored = progress.cross_validate(problem, recipe, folds, seed)
-        path = out / family / f"folds-{model.value}.json"
-        title = f"{model.value}: {folds} folds of the training and validation parts"
-        about = {"model": model.value, "seed": seed, "folds": folds}
-        _write_spread(path, title, about, scored)
+        _cross_validate(problem, recipe, folds, seed, out)
         return
-    runs = []
-    for each in range(seed, seed + seeds):
-        run = progress.train(problem, recipe, each, out, trials, objective.value)
-        runs.append(run)
-        if track:
-            progress.track(run, out)
-    name_latest(runs[0])
+    numbers = list(range(seed, seed + seeds))
+    runs = _train(problem, recipe, numbers, out, trials, objective.value, track)
+    screen = console()
     screen.print(run_table(runs[0]) if seeds == 1 else seeds_table(runs))
     for line in _summary(runs):
         screen.print(line, markup=False, highlight=False, soft_wrap=True)
     if seeds > 1:
-        from training.tabular.judging.comparison import of_runs
-
-        path = out / family / f"seeds-{model.value}.json"
-        title = f"{model.value}: test part, mean and standard deviation over {seeds} seeds"
-        numbers = list(range(seed, seed + seeds))
-        about_runs = {
-            "model": model.value,
-            "seeds": numbers,
-            "runs": [run.directory.name for run in runs],
-        }
-        _write_spread(path, title, about_runs, of_runs(runs))
+        _compare_seeds(recipe, numbers, runs, out)
 
 
 def run_table(run: TrainedRun) -> Table:
     """One row per metric on the test part, one column per model."""
-    metrics = run.metrics()
-    scored = _test_scores(metrics)
+    from training.tabular.judging.comparison import of_run
+
+    scored = of_run(run)
     rows = {"threshold": [f"{scores['threshold']:g}" for scores in scored.values()]}
     for metric, name in _metric_names().items():
         rows[name] = [f"{scores[metric]:.4f}" for scores in scored.values()]
-    return _table(f"Test part of seed {metrics['seed']}", "metric", scored, rows)
+    return _table(f"Test part of seed {run.metrics()['seed']}", "metric", scored, rows)
 
 
 def seeds_table(runs: Sequence[TrainedRun]) -> Table:
     """One row per seed, one column per model: F1 on the test part."""
-    found = [run.metrics() for run in runs]
+    from training.tabular.judging.comparison import of_run
+
     rows = {
-        f"seed {metrics['seed']}": [f"{each['f1']:.4f}" for each in _test_scores(metrics).values()]
-        for metrics in found
+        f"seed {run.metrics()['seed']}": [f"{each['f1']:.4f}" for each in of_run(run).values()]
+        for run in runs
     }
-    return _table("F1 on the test part", "seed", _test_scores(found[0]), rows)
+    return _table("F1 on the test part", "seed", of_run(runs[0]), rows)
 
 
 def spread_table(title: str, spreads: Mapping[str, Mapping[str, Spread]]) -> Table:
@@ -150,6 +135,52 @@ def spread_table(title: str, spreads: Mapping[str, Mapping[str, Spread]]) -> Tab
         for metric, name in _metric_names().items()
     }
     return _table(title, "metric", spreads, rows)
+
+
+def _cross_validate(problem: Problem, recipe: Recipe, folds: int, seed: int, out: Path) -> None:
+    from training.tabular.learning import progress
+
+    model = recipe.hyper.network
+    scored = progress.cross_validate(problem, recipe, folds, seed, out)
+    title = f"{model}: {folds} folds of the training and validation parts"
+    about = {"model": model, "seed": seed, "folds": folds}
+    _write_spread(out / recipe.family / f"folds-{model}.json", title, about, scored)
+
+
+def _train(
+    problem: Problem,
+    recipe: Recipe,
+    seeds: Iterable[int],
+    out: Path,
+    trials: int,
+    objective: str,
+    track: bool,
+) -> list[TrainedRun]:
+    """A run of each seed, the first of which becomes the one that is exported."""
+    from training.tabular.learning import progress
+    from training.tabular.learning.trained import name_latest
+
+    runs = []
+    for seed in seeds:
+        run = progress.train(problem, recipe, seed, out, trials, objective)
+        runs.append(run)
+        if track:
+            progress.track(run, out)
+    name_latest(runs[0])
+    return runs
+
+
+def _compare_seeds(
+    recipe: Recipe, seeds: Sequence[int], runs: Sequence[TrainedRun], out: Path
+) -> None:
+    from training.tabular.judging.comparison import of_run
+
+    model = recipe.hyper.network
+    title = f"{model}: test part, mean and standard deviation over {len(seeds)} seeds"
+    names = [run.directory.name for run in runs]
+    about = {"model": model, "seeds": list(seeds), "runs": names}
+    scored = [of_run(run) for run in runs]
+    _write_spread(out / recipe.family / f"seeds-{model}.json", title, about, scored)
 
 
 def _table(
@@ -162,12 +193,6 @@ def _table(
     for name, cells in rows.items():
         table.add_row(name, *cells)
     return table
-
-
-def _test_scores(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The test part's scores of a run's model and of its baselines, by name."""
-    others = {name: each["test"] for name, each in metrics["baselines"].items()}
-    return {metrics["model"]: metrics["test"], **others}
 
 
 def _metric_names() -> Mapping[str, str]:

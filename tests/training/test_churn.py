@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from training.churn_recipe import recipe as recipe_of
 from training.tabular.data.sources import load
 from training.tabular.features.fit import fit_features
 from training.tabular.features.frames import transform_frame
+from training.tabular.features.plan import FeaturePlan
 from training.tabular.learning.learn import Problem
 from training.tabular.learning.run import train
 from training.tabular.learning.trained import TrainedRun, name_latest
@@ -88,13 +90,13 @@ def test_the_exported_model_answers_as_the_run_did(chosen: TrainedRun, tmp_path:
     assert 0 < prediction.sum() < 600
 
 
-def test_both_ensembles_carry_the_transform(chosen: TrainedRun) -> None:
+def test_both_forms_carry_the_transform(chosen: TrainedRun) -> None:
     fields, record = churn.ensemble(), churn.record()
     assert fields.ensemble.name == "churn"
-    assert record.ensemble.name == "churn_record"
+    assert record.name == "churn_record"
     text = (chosen.directory / "transform.json").read_bytes()
-    for pipeline in (fields, record):
-        assert [model.files["transform.json"] for model in pipeline.models] == [text]
+    for model in (*fields.models, record):
+        assert model.files["transform.json"] == text
 
 
 def test_publishing_an_ensemble_needs_no_torch() -> None:
@@ -111,6 +113,34 @@ def test_another_table_gets_the_plain_plan() -> None:
     )
     assert (found.goal, found.caveat) == (None, None)
     assert (found.hyper.network, found.hyper.imbalance) == ("tabnet", "weights")
+
+
+NUMBER = {"kind": "number", "values": None}
+CATEGORY = {"kind": "category", "least": None, "most": None, "whole": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("international_plan", NUMBER),
+        ("voice_mail_plan", {"values": ("no", "yes", "perhaps")}),
+        ("number_customer_service_calls", CATEGORY),
+        ("total_day_charge", CATEGORY),
+        ("account_length", {"name": "total_charge"}),
+    ],
+)
+def test_fields_of_the_same_names_and_other_kinds_get_the_plain_plan(
+    name: str, options: dict[str, object]
+) -> None:
+    schema = load("mlc_churn").schema
+    assert recipe_of(schema, "mlp").plan.derived
+    fields = [
+        replace(field, **options) if field.name == name else field  # type: ignore[arg-type]
+        for field in schema.fields
+    ]
+    found = recipe_of(replace(schema, fields=tuple(fields)), "mlp")
+    assert found.plan == FeaturePlan(outliers="iqr")
+    assert (found.goal, found.caveat) == (None, None)
 
 
 def test_the_public_table_gets_fifteen_features() -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.running import TRIMARAN, run_trimaran, wait_for
@@ -97,10 +98,79 @@ def test_several_seeds_have_a_mean_and_a_spread(directory: Path, whole: Path) ->
     assert latest == {"run": whole.name}
 
 
-def test_folds_are_written(directory: Path) -> None:
+@pytest.fixture(scope="module")
+def whole_folds(directory: Path) -> Path:
     result = run_trimaran(*command("folds", "--folds", "2"), cwd=directory)
     assert result.returncode == 0, result.stderr
-    assert len(json.loads((directory / "folds/churn/folds-mlp.json").read_text())["scores"]) == 2
+    return directory / "folds" / "churn" / "folds-mlp.json"
+
+
+def test_folds_are_written_and_used_again(directory: Path, whole_folds: Path) -> None:
+    written = whole_folds.read_bytes()
+    assert len(json.loads(written)["scores"]) == 2
+    whole_folds.unlink()
+    result = run_trimaran(*command("folds", "--folds", "2"), cwd=directory)
+    assert "2 of 2 folds stand in folds/churn/folds/mlp-seed0-" in result.stdout
+    assert whole_folds.read_bytes() == written
+
+
+def test_killed_folds_end_in_the_same_bytes(directory: Path, whole_folds: Path) -> None:
+    out = directory / "killed_folds" / "churn"
+    for fold, more in ((1, 3), (2, 3), (2, 2)):
+        process = subprocess.Popen(
+            [*TRIMARAN, *command("killed_folds", "--folds", "2")],
+            cwd=directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        name = f"folds/*/fold-{fold}.pt"
+        before = sum(map(epochs, out.glob(name)))
+        wait_for(
+            lambda: sum(map(epochs, out.glob(name))) >= before + more,  # noqa: B023
+            60,
+            f"{more} more epochs of fold {fold}",
+        )
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait(30) == -signal.SIGKILL
+        assert len(list(out.glob("folds/*/fold-*.json"))) == fold - 1
+        assert not (out / whole_folds.name).exists()
+    result = run_trimaran(*command("killed_folds", "--folds", "2"), cwd=directory)
+    assert result.returncode == 0, result.stderr
+    assert "1 of 2 folds stand in" in result.stdout
+    assert (out / whole_folds.name).read_bytes() == whole_folds.read_bytes()
+    assert not list(out.rglob("*.pt*"))
+
+
+def test_a_table_with_ignored_columns_is_trained_on_as_without(
+    directory: Path, whole: Path
+) -> None:
+    table = pd.read_csv(directory / "customers.csv", dtype=str, keep_default_na=False)
+    other = directory / "commented"
+    other.mkdir()
+    table.assign(comment="überflüssig").to_csv(other / "customers.csv", index=False)
+    schema = (directory / "customers.toml").read_text()
+    (other / "customers.toml").write_text('ignored = ["comment"]\n' + schema)
+    result = run_trimaran(*command("runs"), cwd=other)
+    assert result.returncode == 0, result.stderr
+    run = only_run(other / "runs")
+    assert run.name == whole.name
+    for name in COMPARED:
+        if name != "report.html":  # which names the file that the table is from
+            assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("command_name", ["explore", "train"])
+def test_what_is_wrong_with_a_table_is_told_by_both_commands(
+    directory: Path, command_name: str
+) -> None:
+    lines = (directory / "customers.csv").read_text().splitlines()
+    lines[3] = "c2,,,,,no"
+    (directory / "empty.csv").write_text("\n".join(lines))
+    data = ["empty.csv"] if command_name == "explore" else ["churn", "--data", "empty.csv"]
+    result = run_trimaran(command_name, *data, "--schema", "customers.toml", cwd=directory)
+    said = "1 row is without a value in any field, the first is row 3; remove them"
+    assert said in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
@@ -121,6 +191,7 @@ def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
         (["train", "churn", "--trials", "-1"], 2, "--trials is -1"),
         (["train", "churn", "--folds", "3", "--seeds", "2"], 2, "leave out --seeds"),
         (["train", "churn", "--folds", "3", "--trials", "2"], 2, "leave out --trials"),
+        (["train", "churn", "--out", "customers.csv"], 2, "--out customers.csv is a file; name a"),
         (["train", "churn", "--data", "mlc_chrun"], 2, "did you mean 'mlc_churn'"),
         (["train", "churn", "--data", "customers.csv"], 2, "give one with --schema"),
     ],

@@ -41,7 +41,11 @@ class TritonPythonModel:
     def take(self, request: Any) -> Rows:
         """A request's tensors. Raises `RecordError`."""
         refuse_parameters(self.reader, request)
-        columns = {tensor.name(): tensor.as_numpy()[:, 0] for tensor in request.inputs()}
+        columns = {
+            tensor.name(): tensor.as_numpy()[:, 0]
+            for tensor in request.inputs()
+            if tensor.name() != self.transform.data.identifier
+        }
         if not columns:
             raise RecordError(f"there is no field; expected: {', '.join(self.reader.names)}")
         return Rows(columns)

@@ -8,7 +8,8 @@ import pandas as pd
 
 from ensembles.tabular.transform import Derived, Transform
 from training.tabular.data.schema import FieldSchema, Schema
-from training.tabular.features.fit import FittedFeatures, fit_features, transform_frame
+from training.tabular.features.fit import FittedFeatures, fit_features
+from training.tabular.features.frames import transform_frame
 from training.tabular.features.plan import Binning, FeaturePlan
 
 NUMBERS = ["tenure", "charge", "calls"]

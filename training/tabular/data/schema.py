@@ -3,7 +3,8 @@
 target = "churn"            # the column to predict
 positive = "yes"            # the value of it that is predicted
 identifier = "customer_id"  # optional: names a record, and is never learnt from
-leaks = ["churn_date"]      # optional: columns known only after the outcome
+leaks = ["churn_date"]      # optional: columns known only after the outcome; dropped with a note
+ignored = ["comment"]       # optional: columns of no interest; left out without a word
 
 [fields.total_day_minutes]
 type = "number"
@@ -46,7 +47,8 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 """No number may be larger: served numbers are FP32."""
 
 _LISTED = 12
-_KEYS = ("target", "positive", "identifier", "leaks", "fields")
+_SHOWN_BOUND = 40
+_KEYS = ("target", "positive", "identifier", "leaks", "ignored", "fields")
 _FIELD_KEYS = {"number": ("type", "least", "most", "whole"), "category": ("type", "values")}
 
 
@@ -77,8 +79,8 @@ class FieldSchema:
         for key, bound in (("least", self.least), ("most", self.most)):
             if bound is not None and not abs(bound) <= FLOAT32_MAX:
                 raise TrimaranError(
-                    f"{where} has {key} = {bound:g}, which FP32 cannot hold; leave {key} out if "
-                    "there is no such bound"
+                    f"{where} has {key} = {_shortened(bound)}, which FP32 cannot hold; leave "
+                    f"{key} out if there is no such bound"
                 )
         if self.least is not None and self.most is not None and self.least > self.most:
             raise TrimaranError(
@@ -118,7 +120,9 @@ class Schema:
     identifier: str | None = None
     """The column that names a record."""
     leaks: tuple[str, ...] = ()
-    """Columns known only after the outcome: they are dropped, and never fields."""
+    """Columns known only after the outcome: they are dropped with a note, and never fields."""
+    ignored: tuple[str, ...] = ()
+    """Columns that are none of the above: they are left out, and decide nothing."""
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
@@ -139,6 +143,8 @@ class Schema:
             )
         elif self.target in self.leaks or self.identifier in self.leaks:
             problem = "the target or the identifier is among the leaks; remove it from them"
+        elif self.target in self.ignored or self.identifier in self.ignored:
+            problem = "the target or the identifier is among the ignored; remove it from them"
         if problem:
             raise TrimaranError(problem)
         for leak in self.leaks:
@@ -146,6 +152,17 @@ class Schema:
                 raise TrimaranError(
                     f"the field {leak!r} is among the leaks, which are known only after the "
                     "outcome; remove it from the fields, or from the leaks if it is known before"
+                )
+        for name in self.ignored:
+            if name in names:
+                raise TrimaranError(
+                    f"the field {name!r} is among the ignored; remove it from the fields, or from "
+                    "the ignored if a model may learn from it"
+                )
+            if name in self.leaks:
+                raise TrimaranError(
+                    f"the column {name!r} is among the leaks and among the ignored; remove it from "
+                    "one of them"
                 )
 
     @property
@@ -193,7 +210,7 @@ def parse_schema(text: str, name: str) -> Schema:
     """The schema in a TOML text. Raises `TrimaranError` for the first thing that is wrong."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
         raise TrimaranError(f"not TOML: {error}; correct it there") from None
     _refuse_unknown(document, _KEYS, "")
     tables = _get(document, "fields", dict, "a table of fields", "", required=True)
@@ -203,6 +220,7 @@ def parse_schema(text: str, name: str) -> Schema:
         positive=_get(document, "positive", str, "a value of the target", "", required=True),
         identifier=_get(document, "identifier", str, "a column's name", ""),
         leaks=_texts(document, "leaks", "") or (),
+        ignored=_texts(document, "ignored", "") or (),
         fields=tuple(_field(name, table) for name, table in tables.items()),
     )
 
@@ -272,6 +290,12 @@ def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) 
 
 def _first_repeated(names: Iterable[str]) -> str | None:
     return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def _shortened(bound: float) -> str:
+    """A bound that a float may not hold either, since TOML's integers have no end."""
+    text = str(bound)
+    return text if len(text) <= _SHOWN_BOUND else f"{text[:_SHOWN_BOUND]}…"
 
 
 def _float32(bound: float | None) -> float | None:

@@ -99,9 +99,10 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
     """The columns of the schema in its types and order (see `Dataset.frame`), and notes.
 
     `raw` holds text or numbers; its index says where a row stands in the source. Columns that are
-    the schema's leaks are dropped with a note. In a number column, `NA`, `NaN`, `null`, `none` and
-    blank text are missing; elsewhere only empty text is. Raises `TrimaranError` for a missing
-    column, one that the schema does not have, and for a cell that is no number.
+    the schema's leaks are dropped with a note, its ignored ones without. In a number column, `NA`,
+    `N/A`, `NaN`, `null`, `none` and blank text are missing; elsewhere only empty text is. Raises
+    `TrimaranError` for a missing column, one that the schema does not have, and for a cell that is
+    no number.
     """
     columns = list(raw.columns)
     for name in schema.columns:
@@ -110,12 +111,13 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
                 f"{source} has no column {name!r}, which the schema {schema.name} needs; "
                 f"{nearest(name, columns)}"
             )
-    dropped = [name for name in columns if name in schema.leaks]
+    described = {*schema.columns, *schema.leaks, *schema.ignored}
     for name in columns:
-        if name not in schema.columns and name not in dropped:
+        if name not in described:
             raise TrimaranError(
                 f"{source} has the column {name!r}, which the schema {schema.name} has not; add "
-                "it to the schema as a field, or among its leaks to drop it"
+                "it to the schema as a field, to its leaks if it is known only after the outcome, "
+                "or to its ignored to leave it out"
             )
     numbers = {field.name for field in schema.numbers}
     where = f"{source}, {raw.index.name or 'row'}"
@@ -125,7 +127,8 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
     }
     notes = tuple(
         f"the column {name!r} was dropped: the schema lists it as known only after the outcome"
-        for name in dropped
+        for name in columns
+        if name in schema.leaks
     )
     return pd.DataFrame(typed), notes
 

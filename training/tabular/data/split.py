@@ -39,7 +39,7 @@ def stratified_split(target: npt.NDArray[np.bool_], seed: int) -> Split:
 
     `target` is bool `[rows]`. Raises `TrimaranError` where one outcome is too rare.
     """
-    _refuse_rare(target)
+    _refuse_rare(target, "the table has")
     train, rest = train_test_split(
         np.arange(len(target)), test_size=_HELD_OUT, stratify=target, random_state=seed
     )
@@ -57,7 +57,7 @@ def stratified_folds(
     What is left is divided as in `stratified_split`: 15 parts in 85 to validate, so that the
     judged rows decide neither when a fit ends nor the threshold. Raises `TrimaranError`.
     """
-    _refuse_rare(target[rows])
+    _refuse_rare(target[rows], "the rows to cross-validate, which are all but the test part, have")
     fewest = min(int(target[rows].sum()), int((~target[rows]).sum()))
     if not 2 <= folds <= fewest:
         raise TrimaranError(
@@ -74,11 +74,11 @@ def stratified_folds(
     return splits
 
 
-def _refuse_rare(target: npt.NDArray[np.bool_]) -> None:
+def _refuse_rare(target: npt.NDArray[np.bool_], who: str) -> None:
     positives = int(target.sum())
     for name, count in (("positive", positives), ("negative", len(target) - positives)):
         if count < FEWEST_OF_EACH:
             raise TrimaranError(
-                f"the table has {count} {name} rows; to train, validate and test it must have "
-                f"{FEWEST_OF_EACH} or more"
+                f"{who} {count} {name} rows; to train, validate and test it takes "
+                f"{FEWEST_OF_EACH} or more, so add records"
             )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from training.tabular.data.schema import FLOAT32_MAX, FieldSchema, Schema, nearest
 from training.tabular.data.separation import Flags, missingness_auc, value_auc
+from training.tabular.data.split import FEWEST_OF_EACH
 from trimaran.errors import TrimaranError
 
 __all__ = ["LEAK_AUC", "MOST_MISSING", "Finding", "is_positive", "require_valid", "validate"]
@@ -46,7 +47,8 @@ def validate(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
 
     Rows are counted from 1. Fields are checked for type, range, whole numbers, allowed
     categories, missing values, sameness, names in disguise, and for knowing the outcome; the
-    target for its two values; the rows for being there twice.
+    target for its two values, each in enough rows to be divided; the rows for holding none of the
+    fields, and for being there twice.
     """
     absent = [name for name in schema.columns if name not in frame.columns]
     if absent:
@@ -104,6 +106,16 @@ def _target(column: pd.Series, schema: Schema) -> Iterator[Finding]:
             f"no row has the positive value {schema.positive!r}; "
             f"{nearest(schema.positive, values)}",
         )
+    elif len(values) == 2:
+        counts = column.value_counts()
+        for value in values:
+            if counts[value] < FEWEST_OF_EACH:
+                yield Finding(
+                    schema.target,
+                    "error",
+                    f"{_some(int(counts[value]), 'row')} {_quote(value)}; to train, validate and "
+                    f"test it takes {FEWEST_OF_EACH} or more of each outcome, so add records",
+                )
 
 
 def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
@@ -123,6 +135,15 @@ def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
                 "warning",
                 f"{_some(len(frame) - len(present), 'row')} without an identifier",
             )
+    fields = [field.name for field in schema.fields]
+    empty = frame[frame[fields].isna().all(axis=1)]
+    if len(empty):
+        yield Finding(
+            None,
+            "error",
+            f"{_some(len(empty), 'row')} without a value in any field, the first is row "
+            f"{empty.index[0] + 1}; remove them",
+        )
     names = [name for name in schema.columns if name != schema.identifier]
     repeated = frame[frame.duplicated(subset=names)]
     if len(repeated):

@@ -17,7 +17,7 @@ def check_plan(plan: FeaturePlan, schema: Schema) -> None:
     """Raise `TrimaranError` for a name or an option that does not suit the schema.
 
     What depends on the data (one-hot columns of categories whose values the schema does not list,
-    flags of numbers that may lack values) is left to `features.fit_features`.
+    flags of numbers that may lack values) is left to `fit.fit_features`.
     """
     numbers = {field.name for field in schema.numbers}
     categories = {field.name for field in schema.categories}

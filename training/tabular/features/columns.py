@@ -1,6 +1,6 @@
 """What is fitted to one column: a fill value, outlier bounds, a table of codes, a scale.
 
-Pure functions of training values; `features.py` decides which column gets which.
+Pure functions of training values; `unscaled.py` and `fit.py` decide which column gets which.
 """
 
 from __future__ import annotations

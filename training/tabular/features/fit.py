@@ -17,12 +17,12 @@ from ensembles.tabular.transform import TransformData
 from training.tabular.data.schema import Schema, nearest
 from training.tabular.features import columns
 from training.tabular.features.checks import check_plan
-from training.tabular.features.frames import table_of, transform_frame
+from training.tabular.features.frames import table_of
 from training.tabular.features.plan import FeaturePlan
 from training.tabular.features.unscaled import fit_unscaled, wide_columns
 from trimaran.errors import TrimaranError
 
-__all__ = ["FittedFeatures", "fit_features", "table_of", "transform_frame"]
+__all__ = ["FittedFeatures", "fit_features"]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What is to become of a table's columns, declared before any data is seen.
 
-A plan holds no fitted number: `features.fit_features` makes those of a plan and training rows.
+A plan holds no fitted number: `fit.fit_features` makes those of a plan and training rows.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss
 
+from training.tabular.data.split import Indices
 from training.tabular.judging.metrics import Confusion
 from training.tabular.learning.threshold import Flags, Probabilities, decide
 
@@ -54,9 +55,9 @@ def permutation_importance(
     found = []
     for field in fields:
         changes = []
+        movable = _movable(frame, field, fields)
         for _ in range(_REPEATS):
-            shuffled = frame[field].to_numpy()[generator.permutation(len(frame))]
-            permuted_loss, permuted_f1 = judged(frame.assign(**{field: shuffled}))
+            permuted_loss, permuted_f1 = judged(_permuted(frame, field, movable, generator))
             changes.append((permuted_loss - loss, f1 - permuted_f1))
         means, spreads = np.mean(changes, axis=0), np.std(changes, axis=0, ddof=1)
         found.append(
@@ -65,3 +66,25 @@ def permutation_importance(
             )
         )
     return sorted(found, key=lambda one: (-one.loss_rise, one.field))
+
+
+def _movable(frame: pd.DataFrame, field: str, fields: Sequence[str]) -> Indices:
+    """The rows among which a field's values may move.
+
+    A row that holds no other field keeps its value where it could get a missing one: a record
+    without any field is refused.
+    """
+    if frame[field].notna().all():
+        return np.arange(len(frame))
+    others = [name for name in fields if name != field]
+    return np.flatnonzero(frame[others].notna().any(axis=1))
+
+
+def _permuted(
+    frame: pd.DataFrame, field: str, movable: Indices, generator: np.random.Generator
+) -> pd.DataFrame:
+    shuffled = frame[field].to_numpy(copy=True)
+    shuffled[movable] = shuffled[movable][generator.permutation(len(movable))]
+    permuted = frame.copy()
+    permuted[field] = shuffled
+    return permuted

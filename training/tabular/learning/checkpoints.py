@@ -11,7 +11,7 @@ import torch
 from trimaran.errors import TrimaranError
 from trimaran.files import write_bytes
 
-__all__ = ["load_tensors", "save_tensors"]
+__all__ = ["load_tensors", "remove_torn", "save_tensors"]
 
 
 def save_tensors(path: Path, values: dict[str, Any]) -> None:
@@ -35,3 +35,9 @@ def load_tensors(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise TrimaranError(f"{path} holds a {type(values).__name__}; delete it to train anew")
     return values
+
+
+def remove_torn(directory: Path) -> None:
+    """Remove what a process that was killed while it wrote left in a directory of this one's."""
+    for torn in directory.glob(".*.*"):
+        torn.unlink()

@@ -49,18 +49,21 @@ class Config:
     rows: int
     data_digest: str
     schema: Mapping[str, Any]
+    """Without the ignored columns, which decide nothing."""
     versions: Mapping[str, str]
 
     @classmethod
     def of(cls, problem: Problem, recipe: Recipe, seed: int) -> Config:
         """The training of a recipe on a table with the libraries that are installed."""
+        schema = asdict(problem.schema)
+        del schema["ignored"]
         return cls(
             recipe,
             seed,
             problem.source,
             len(problem.frame),
             digest_of_frame(problem.frame),
-            asdict(problem.schema),
+            schema,
             library_versions(),
         )
 

@@ -28,12 +28,25 @@ from training.tabular.networks.edges import Edges
 from training.tabular.networks.hyperparameters import Hyperparameters
 from trimaran.errors import TrimaranError
 
-__all__ = ["Epoch", "Fitted", "best_epoch", "fit", "is_over", "learning_rate_factor", "predict"]
+__all__ = [
+    "DivergedError",
+    "Epoch",
+    "Fitted",
+    "best_epoch",
+    "fit",
+    "is_over",
+    "learning_rate_factor",
+    "predict",
+]
 
 _LEAST_GAIN = 1e-5
 _ROWS_AT_ONCE = 65536
 
 Probabilities = npt.NDArray[np.float32]
+
+
+class DivergedError(TrimaranError):
+    """The loss of an epoch is infinite or NaN."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +111,9 @@ def fit(
     """Fit a network, or go on with the fit that `checkpoint` holds.
 
     `watch` is called after each epoch, with its number from 0 and the validation rows'
-    probabilities; what it raises ends the fit. Raises `TrimaranError` where the loss becomes
-    infinite or NaN. Torch's own random numbers and thread count are left as they were.
+    probabilities; what it raises ends the fit. Raises `DivergedError`, and `TrimaranError` for the
+    checkpoint of another training. Torch's own random numbers and thread count are left as they
+    were.
     """
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
@@ -111,7 +125,7 @@ def fit(
             probability = predict(state.averaged, validation.features)
             epoch = Epoch(train_loss, _validation_loss(state.averaged, validation), state.rate)
             if not math.isfinite(epoch.train_loss + epoch.validation_loss):
-                raise TrimaranError(
+                raise DivergedError(
                     f"the loss of epoch {len(state.history) + 1} is not finite; lower the learning "
                     f"rate, which is {hyper.learning_rate:g}"
                 )

@@ -17,10 +17,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from training.tabular.judging import comparison
 from training.tabular.judging.comparison import Scored
+from training.tabular.learning import cross_validation, tracking
 from training.tabular.learning import run as runs
-from training.tabular.learning import tracking
 from training.tabular.learning.config import Config, Recipe
 from training.tabular.learning.fitting import Epoch
 from training.tabular.learning.learn import Problem, Watch
@@ -57,11 +56,17 @@ def train(
     return run
 
 
-def cross_validate(problem: Problem, recipe: Recipe, folds: int, seed: int) -> list[Scored]:
-    """See `comparison.cross_validate`."""
+def cross_validate(
+    problem: Problem, recipe: Recipe, folds: int, seed: int, out: Path
+) -> list[Scored]:
+    """Train and score each fold, or find its scores: see `cross_validation`."""
+    directory = cross_validation.directory_of(problem, recipe, folds, seed, out)
+    standing = cross_validation.standing_folds(directory)
+    if standing:
+        _say(f"{standing} of {folds} folds stand in {directory}; they are used again")
     with _bar(recipe.hyper.epochs) as bar:
         watch = bar.of("fold {} of " + str(folds))
-        return comparison.cross_validate(problem, recipe, folds, seed, watch)
+        return cross_validation.cross_validate(problem, recipe, folds, seed, out, watch)
 
 
 def track(run: TrainedRun, out: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from training.tabular.data.split import Split, stratified_split
 from training.tabular.judging.judge import Judgement, judge
-from training.tabular.learning.checkpoints import save_tensors
+from training.tabular.learning.checkpoints import remove_torn, save_tensors
 from training.tabular.learning.config import Config, Recipe
 from training.tabular.learning.learn import Learned, Problem, Watch, learn
 from training.tabular.learning.trained import TrainedRun
@@ -62,8 +62,7 @@ def _train(
     watch: Watch | None,
     stage: Callable[[str], None],
 ) -> None:
-    for torn in directory.glob(f".{CHECKPOINT}.*"):  # of a process killed while it wrote one
-        torn.unlink()
+    remove_torn(directory)
     recipe, seed = config.recipe, config.seed
     checkpoint = directory / CHECKPOINT
     write_text(directory / "config.json", _json(config.as_dict()))

@@ -13,27 +13,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.tabular.data.split import stratified_split
+from training.tabular.data.split import Split, stratified_split
 from training.tabular.judging.metrics import Confusion
 from training.tabular.learning.config import Config, Recipe
-from training.tabular.learning.fitting import Epoch
+from training.tabular.learning.fitting import DivergedError, Epoch
 from training.tabular.learning.learn import Problem, Watch, learn
 from training.tabular.learning.threshold import Flags, Probabilities, choose_threshold, decide
 from training.tabular.networks.hyperparameters import Hyperparameters
 from trimaran.errors import TrimaranError, UsageError
+from trimaran.files import exclusive_lock
 
 if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
 
-__all__ = ["OBJECTIVES", "search", "space"]
-
-OBJECTIVES = ("log_loss", "f1")
-"""Of the validation part: the one is made small, the other large."""
+__all__ = ["search", "space"]
 
 _STARTUP_TRIALS = 5
 _WARMUP_EPOCHS = 5
 _MOST_TRIALS = 1_000_003
+_SEEDS = 2**32
 
 
 def search(
@@ -47,9 +46,12 @@ def search(
 ) -> Hyperparameters:
     """The best hyperparameters of `trials` trials, some of which `storage` may hold already.
 
-    The first trial is the recipe's own. Each proposal follows from the seed and the trials that
-    were finished before, so that a killed search proposes what an uninterrupted one would. `watch`
-    gives each trial, from 0, what is called after its epochs. Raises `UsageError` without Optuna.
+    `objective` is of the validation part: `log_loss`, which is made small, or `f1`, which is made
+    large. The first trial is the recipe's own. Each proposal follows from the seed and the trials
+    that were finished before, so that a killed search proposes what an uninterrupted one would.
+    `watch` gives each trial, from 0, what is called after its epochs. Two processes that search the
+    same wait for one another. Raises `UsageError` without Optuna, and `TrimaranError` for a table
+    that cannot be divided, a plan that does not fit it, or where no trial ends well.
     """
     try:
         import optuna
@@ -58,31 +60,32 @@ def search(
             "--trials needs Optuna, which is not installed; pip install 'trimaran[train]'"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage.parent.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        study_name=_study_name(problem, recipe, seed, objective),
-        storage=f"sqlite:///{storage.resolve()}",
-        direction="minimize" if objective == "log_loss" else "maximize",
-        pruner=optuna.pruners.MedianPruner(_STARTUP_TRIALS, _WARMUP_EPOCHS),
-        load_if_exists=True,
-    )
-    _abandon_killed(study)
-    changed = space(recipe.hyper)
-    finished = _finished(study)
-    if not finished:
-        _enqueue_own(study, recipe.hyper)
-    while finished < trials:
-        study.sampler = optuna.samplers.TPESampler(seed=seed * _MOST_TRIALS + finished)
-        trial = study.ask(changed)
-        hyper = replace(recipe.hyper, **trial.params)
-        follow = watch(finished) if watch is not None else None
-        try:
-            value = _trial(problem, replace(recipe, hyper=hyper), seed, objective, trial, follow)
-        except (optuna.TrialPruned, TrimaranError):  # the latter where its loss is not finite
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        else:
-            study.tell(trial, value)
-        finished = _finished(study)
+    split = stratified_split(problem.target, seed)
+    name = _study_name(problem, recipe, seed, objective)
+    with exclusive_lock(storage.with_name(f".{name}.lock")):
+        study = optuna.create_study(
+            study_name=name,
+            storage=f"sqlite:///{storage.resolve()}",
+            direction="minimize" if objective == "log_loss" else "maximize",
+            pruner=optuna.pruners.MedianPruner(_STARTUP_TRIALS, _WARMUP_EPOCHS),
+            load_if_exists=True,
+        )
+        _abandon_killed(study)
+        if not _finished(study):
+            _enqueue_own(study, recipe.hyper)
+        while (finished := _finished(study)) < trials:
+            sampler_seed = (seed * _MOST_TRIALS + finished) % _SEEDS
+            study.sampler = optuna.samplers.TPESampler(seed=sampler_seed)
+            trial = study.ask(space(recipe.hyper))
+            hyper = replace(recipe.hyper, **trial.params)
+            proposed = replace(recipe, hyper=hyper)
+            follow = watch(finished) if watch is not None else None
+            try:
+                value = _trial(problem, split, proposed, seed, objective, trial, follow)
+            except (optuna.TrialPruned, DivergedError):
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            else:
+                study.tell(trial, value)
     try:
         best = study.best_trial
     except ValueError as error:
@@ -126,6 +129,7 @@ def space(own: Hyperparameters) -> dict[str, BaseDistribution]:
 
 def _trial(
     problem: Problem,
+    split: Split,
     recipe: Recipe,
     seed: int,
     objective: str,
@@ -135,7 +139,6 @@ def _trial(
     """Fit once. Raises `TrialPruned` where it does worse than others did."""
     import optuna
 
-    split = stratified_split(problem.target, seed)
     target = problem.target[split.validation]
     seen: list[float] = []
 
@@ -172,7 +175,7 @@ def _study_name(problem: Problem, recipe: Recipe, seed: int, objective: str) -> 
 
 
 def _abandon_killed(study: optuna.Study) -> None:
-    """A trial that runs is of a killed process."""
+    """A trial that runs is of a killed process, as the lock is this one's."""
     import optuna
 
     for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):

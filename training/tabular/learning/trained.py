@@ -60,7 +60,7 @@ class TrainedRun:
         path = self.directory / "samples.npy"
         try:
             found: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise self._unreadable(path.name, error) from error
         return found
 
@@ -70,9 +70,10 @@ class TrainedRun:
         from training.tabular.networks.build import ThresholdClassifier, build_network
         from training.tabular.networks.hyperparameters import Hyperparameters
 
-        hyper = Hyperparameters.from_dict(self.config()["hyperparameters"])
+        hyper = Hyperparameters.from_dict(self._entry("config.json", "hyperparameters"))
+        threshold = float(self._entry("metrics.json", "threshold"))
+        width = len(self._entry("transform.json", "outputs"))
         state = load_tensors(self.directory / "weights.pt")
-        width = len(json.loads(self.transform_text())["outputs"])
         try:
             column = state["encoding.column"].numpy()
             edge = state["encoding.edge"].numpy().astype(np.float64)
@@ -80,7 +81,13 @@ class TrainedRun:
             network.load_state_dict(state)
         except (KeyError, RuntimeError) as error:
             raise self._unreadable("weights.pt", error) from error
-        return ThresholdClassifier(network, self.metrics()["threshold"]).eval()
+        return ThresholdClassifier(network, threshold).eval()
+
+    def _entry(self, name: str, key: str) -> Any:
+        try:
+            return self._json(name)[key]
+        except KeyError as error:
+            raise self._unreadable(name, error) from error
 
     def _text(self, name: str) -> str:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,10 +71,6 @@ class Hyperparameters:
         """The values by name, in order."""
         return dataclasses.asdict(self)
 
-    def to_json(self) -> str:
-        """The values as JSON text."""
-        return json.dumps(self.as_dict(), indent=1) + "\n"
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Hyperparameters:
         """The inverse of `as_dict`. Raises `TrimaranError` for a name or type that is not here."""
@@ -90,17 +85,6 @@ class Hyperparameters:
                     f"the hyperparameter {name} is {value!r}; expected {expected.__name__}"
                 )
         return cls(**values)
-
-    @classmethod
-    def from_json(cls, text: str) -> Hyperparameters:
-        """The inverse of `to_json`. Raises `TrimaranError`."""
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise TrimaranError(f"the hyperparameters are not JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise TrimaranError("the hyperparameters are not a JSON object; write one")
-        return cls.from_dict(values)
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (

@@ -30,7 +30,8 @@ STATE = '[fields.state]\ntype = "category"\nvalues = ["KS", "OH"]\n'
 
 def test_a_whole_schema() -> None:
     schema = parse_schema(
-        f'{HEAD}identifier = "customer"\nleaks = ["churn_date"]\n{MINUTES}whole = true\n{STATE}',
+        f'{HEAD}identifier = "customer"\nleaks = ["churn_date"]\nignored = ["comment"]\n'
+        f"{MINUTES}whole = true\n{STATE}",
         "small",
     )
     assert schema == Schema(
@@ -43,6 +44,7 @@ def test_a_whole_schema() -> None:
         ),
         "customer",
         ("churn_date",),
+        ("comment",),
     )
     assert schema.columns == ["customer", "minutes", "state", "churn"]
     assert [field.name for field in schema.numbers] == ["minutes"]
@@ -55,7 +57,7 @@ def test_a_whole_schema() -> None:
 
 def test_everything_but_target_positive_and_fields_may_be_left_out() -> None:
     schema = parse_schema(f'{HEAD}[fields.a]\ntype = "number"\n', "small")
-    assert (schema.identifier, schema.leaks) == (None, ())
+    assert (schema.identifier, schema.leaks, schema.ignored) == (None, (), ())
     assert schema.fields == (FieldSchema("a", "number"),)
 
 
@@ -73,6 +75,9 @@ def test_everything_but_target_positive_and_fields_may_be_left_out() -> None:
         (f'{HEAD}identifer = "id"\n{MINUTES}', "'identifer'; did you mean 'identifier'?"),
         (f'{HEAD}leaks = "date"\n{MINUTES}', "leaks is 'date'; expected a list of texts"),
         (f"{HEAD}leaks = [1]\n{MINUTES}", "leaks holds 1; expected text in quotes"),
+        (f'{HEAD}ignored = "note"\n{MINUTES}', "ignored is 'note'; expected a list of texts"),
+        (f"{HEAD}ignored = [1]\n{MINUTES}", "ignored holds 1; expected text in quotes"),
+        (f'{HEAD}ignore = ["note"]\n{MINUTES}', "'ignore'; did you mean 'ignored'?"),
         (f"{HEAD}fields = 3\n", "fields is 3; expected a table of fields"),
         (f'{HEAD}[fields]\nage = "number"\n', "the field 'age': expected a table with a type"),
         (f"{HEAD}[fields.age]\nleast = 1\n", "the field 'age': type is missing"),
@@ -90,6 +95,11 @@ def test_everything_but_target_positive_and_fields_may_be_left_out() -> None:
         (f'{HEAD}[fields.a]\ntype = "number"\nmost = nan\n', "most = nan, which FP32 cannot hold"),
         (f'{HEAD}[fields.a]\ntype = "number"\nleast = -inf\n', "least = -inf, which FP32 cannot"),
         (f'{HEAD}[fields.a]\ntype = "number"\nmost = 1e39\n', "most = 1e+39, which FP32 cannot"),
+        (
+            f'{HEAD}[fields.a]\ntype = "number"\nmost = 1{"0" * 400}\n',
+            f"has most = 1{'0' * 39}…, which FP32 cannot hold; leave most out",
+        ),
+        (f'{HEAD}[fields.a]\ntype = "number"\nmost = 1{"0" * 5000}\n', "not TOML: Exceeds"),
         (f'{HEAD}[fields.a]\ntype = "category"\nvalues = []\n', "'a' allows no value; leave"),
         (f'{HEAD}[fields.a]\ntype = "category"\nvalues = ["x", "x"]\n', "the value 'x' twice"),
         (f'{HEAD}[fields.a]\ntype = "category"\nvalues = [""]\n', "empty text among its values"),
@@ -102,6 +112,19 @@ def test_everything_but_target_positive_and_fields_may_be_left_out() -> None:
         (
             f'{HEAD}leaks = ["minutes"]\n{MINUTES}',
             "the field 'minutes' is among the leaks, which are known only after the outcome",
+        ),
+        (f'{HEAD}ignored = ["churn"]\n{MINUTES}', "the identifier is among the ignored; remove it"),
+        (
+            f'{HEAD}identifier = "id"\nignored = ["id"]\n{MINUTES}',
+            "the target or the identifier is among the ignored; remove it from them",
+        ),
+        (
+            f'{HEAD}ignored = ["minutes"]\n{MINUTES}',
+            "the field 'minutes' is among the ignored; remove it from the fields, or from the",
+        ),
+        (
+            f'{HEAD}leaks = ["note"]\nignored = ["note"]\n{MINUTES}',
+            "the column 'note' is among the leaks and among the ignored; remove it from one",
         ),
     ],
 )
@@ -164,7 +187,7 @@ finite = st.floats(-FLOAT32_MAX, FLOAT32_MAX)
 def test_a_number_that_is_valid_is_also_served(ordered: list[float]) -> None:
     least, value, most = ordered
     schema = Schema("s", "t", "y", (FieldSchema("a", "number", least, most),))
-    frame = pd.DataFrame({"a": [value, value], "t": ["y", "n"]})
+    frame = pd.DataFrame({"a": [value] * 40, "t": ["y", "n"] * 20})
     assert [found for found in validate(frame, schema) if found.severity == "error"] == []
     table = RecordReader(schema.records_fields()).from_records([{"a": value}])
     assert table.numbers[0, 0] == np.float32(value)

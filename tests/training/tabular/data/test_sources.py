@@ -122,6 +122,15 @@ def test_leaks_are_dropped_with_a_note(tmp_path: Path, schema_path: Path) -> Non
     )
 
 
+def test_ignored_columns_are_left_out_without_a_word(tmp_path: Path) -> None:
+    schema = tmp_path / "small.toml"
+    schema.write_text('ignored = ["Bemerkung für später", "never there"]\n' + SCHEMA)
+    path = csv_file(tmp_path, "id,minutes,Bemerkung für später,state,churn\na,1,x,KS,yes\n")
+    dataset = load(path, schema)
+    assert list(dataset.frame.columns) == ["id", "minutes", "state", "churn"]
+    assert dataset.notes == ()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -154,7 +163,9 @@ def test_leaks_are_dropped_with_a_note(tmp_path: Path, schema_path: Path) -> Non
         ("minutes,state,churn\n1,KS,yes\n", "has no column 'id', which the schema small needs"),
         (
             "id,minutes,state,churn,age\na,1,KS,yes,3\n",
-            "has the column 'age', which the schema small has not; add it to the schema",
+            "has the column 'age', which the schema small has not; add it to the schema as a "
+            "field, to its leaks if it is known only after the outcome, or to its ignored to leave "
+            "it out",
         ),
     ],
 )

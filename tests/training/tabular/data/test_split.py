@@ -53,6 +53,14 @@ def test_each_row_is_judged_in_one_fold_and_rows_outside_in_none() -> None:
         assert sorted(together.tolist()) == rows.tolist()
 
 
+def test_too_few_rows_beside_the_test_part_are_refused_as_such() -> None:
+    said = "the rows to cross-validate, which are all but the test part, have 18 positive rows"
+    flags = target(200, 21)
+    rows = np.delete(np.arange(200), np.flatnonzero(flags)[:3])
+    with pytest.raises(TrimaranError, match=said):
+        stratified_folds(flags, rows, 2, 0)
+
+
 def test_more_folds_than_positives_are_refused() -> None:
     with pytest.raises(TrimaranError, match="must be between 2 and 30"):
         stratified_folds(target(200, 30), np.arange(200), 31, 0)

@@ -131,6 +131,28 @@ def test_rows_that_are_there_twice(frame: pd.DataFrame) -> None:
     )
 
 
+def test_a_row_without_a_value_in_any_field(frame: pd.DataFrame) -> None:
+    fields = [field.name for field in SCHEMA.fields]
+    frame.loc[6, fields] = None
+    (found,) = validate(frame, SCHEMA)
+    assert (found.column, found.severity) == (None, "error")
+    assert found.message == (
+        "1 row is without a value in any field, the first is row 7; remove them"
+    )
+    frame.loc[6, "city"] = "city 1"
+    assert validate(frame, SCHEMA) == []
+
+
+def test_an_outcome_of_too_few_rows(frame: pd.DataFrame) -> None:
+    frame["churn"] = ["yes"] * 20 + ["no"] * (ROWS - 20)
+    assert validate(frame, SCHEMA) == []
+    frame.loc[0, "churn"] = "no"
+    (found,) = validate(frame, SCHEMA)
+    assert str(found).startswith("'churn': 19 rows are 'yes'; to train, validate and test it takes")
+    frame["churn"] = frame["churn"].map({"yes": "no", "no": "yes"})
+    assert str(validate(frame, SCHEMA)[0]).startswith("'churn': 19 rows are 'no'; to train")
+
+
 def test_a_target_of_one_value(frame: pd.DataFrame) -> None:
     said = [str(finding) for finding in validate(frame.assign(churn="no"), SCHEMA)]
     assert said[0].startswith("'churn': a target has exactly two values, and this has 1 ('no')")

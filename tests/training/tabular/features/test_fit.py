@@ -34,7 +34,8 @@ from tests.training.tabular.telephony import (
     table,
 )
 from training.tabular.features import columns
-from training.tabular.features.fit import fit_features, transform_frame
+from training.tabular.features.fit import fit_features
+from training.tabular.features.frames import transform_frame
 from training.tabular.features.plan import Binning
 from trimaran.errors import TrimaranError
 

@@ -24,7 +24,7 @@ from tests.training.tabular.telephony import (
     float32,
     strangers,
 )
-from training.tabular.features.fit import table_of, transform_frame
+from training.tabular.features.frames import table_of, transform_frame
 from trimaran.errors import TrimaranError
 
 

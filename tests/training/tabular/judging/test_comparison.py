@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from tests.training.tabular.customers import FAST, problem, recipe
-from training.tabular.data.split import stratified_split
-from training.tabular.judging.comparison import as_document, by_model, cross_validate
+from training.tabular.judging.comparison import Scored, as_document, by_model
+from training.tabular.judging.metrics import METRICS
 from training.tabular.judging.spread import spread
+
+
+def scored(f1: float) -> Scored:
+    return {name: {**dict.fromkeys(METRICS, 0.5), "f1": f1} for name in ("mlp", "boosting")}
 
 
 def test_the_spread_is_of_a_sample() -> None:
@@ -17,20 +18,11 @@ def test_the_spread_is_of_a_sample() -> None:
     assert found.sd == pytest.approx(np.std([1, 2, 4], ddof=1))
 
 
-def test_folds_never_read_the_test_part() -> None:
-    about = problem()
-    quick = recipe(replace(FAST, epochs=3))
-    test = stratified_split(about.target, 0).test
-    table = about.frame.copy()
-    table.loc[test, ["calls", "minutes"]] = 1e30
-    table.loc[test, "plan"] = "garbage"
-    epochs: list[int] = []
-    scored = cross_validate(about, quick, 3, 0, lambda fold: lambda number, *_: epochs.append(fold))
-    assert epochs == [0] * 3 + [1] * 3 + [2] * 3
-    assert scored == cross_validate(replace(about, frame=table), quick, 3, 0)
-    assert sum(each["mlp"]["rows"] for each in scored) == len(about.frame) - len(test)
-    document = as_document({"folds": 3}, scored)
-    assert document["folds"] == 3
-    f1 = [each["mlp"]["f1"] for each in scored]
-    assert document["spread"]["mlp"]["f1"]["mean"] == pytest.approx(np.mean(f1))
-    assert set(by_model(scored)) == {"mlp", "logistic regression", "gradient boosting"}
+def test_a_document_holds_the_spreads_and_every_score() -> None:
+    scores = [scored(0.8), scored(0.9)]
+    document = as_document({"folds": 2}, scores)
+    assert document["folds"] == 2
+    assert document["scores"] == scores
+    assert document["spread"]["mlp"]["f1"]["mean"] == pytest.approx(0.85)
+    assert document["spread"]["mlp"]["recall"] == {"mean": 0.5, "sd": 0.0}
+    assert list(by_model(scores)) == ["mlp", "boosting"]

@@ -11,6 +11,7 @@ from tests.training.tabular.customers import FAST, FAST_TABNET
 from training.tabular.learning.batches import Rows, batches
 from training.tabular.learning.checkpoints import load_tensors, save_tensors
 from training.tabular.learning.fitting import (
+    DivergedError,
     Epoch,
     Fitted,
     best_epoch,
@@ -123,7 +124,7 @@ def test_the_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_is_told() -> None:
     broken = Rows(torch.full((64, 2), torch.nan), torch.ones(64))
-    with pytest.raises(TrimaranError, match="lower the learning rate"):
+    with pytest.raises(DivergedError, match="lower the learning rate"):
         fit(FAST, EDGES, broken, rows(100, 1), 0)
 
 

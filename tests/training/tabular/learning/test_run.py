@@ -139,6 +139,23 @@ def test_what_decides_the_outcome_decides_the_name() -> None:
     assert len({config.name, *(other.name for other in others)}) == 5
 
 
+def test_an_ignored_column_decides_nothing() -> None:
+    about = problem()
+    other = replace(about, schema=replace(about.schema, ignored=("comment",)))
+    assert Config.of(other, recipe(), 0).as_dict() == Config.of(about, recipe(), 0).as_dict()
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
+    about = problem()
+    directory = tmp_path / "churn" / Config.of(about, recipe(), 0).name
+    directory.mkdir(parents=True)
+    for name in (".report.html.abcdefgh", ".checkpoint.pt.abcdefgh"):
+        (directory / name).write_bytes(b"torn")
+    run = train(about, recipe(), 0, tmp_path)
+    assert run.directory == directory
+    assert not list(directory.glob(".*.*"))
+
+
 def test_one_changed_cell_changes_the_digest() -> None:
     frame = problem().frame
     digest = digest_of_frame(frame)
@@ -167,6 +184,13 @@ def test_a_damaged_run_is_told(finished: TrainedRun, tmp_path: Path) -> None:
     (run.directory / "weights.pt").write_bytes(b"torn")
     with pytest.raises(TrimaranError, match=r"weights\.pt cannot be read"):
         run.classifier()
+    (run.directory / "samples.npy").write_bytes(b"")
+    with pytest.raises(TrimaranError, match=r"samples\.npy cannot be used"):
+        run.samples()
+    for name in ("transform.json", "metrics.json", "config.json"):
+        (run.directory / name).write_text("{}")
+        with pytest.raises(TrimaranError, match=rf"{name} cannot be used \(KeyError\)"):
+            run.classifier()
     (run.directory / "config.json").write_text("{")
     with pytest.raises(TrimaranError, match=r"config\.json cannot be used .* train it anew"):
         run.classifier()

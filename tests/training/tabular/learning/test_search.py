@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import optuna
 import pytest
 
 from tests.training.tabular.customers import FAST, FAST_TABNET, problem, recipe
+from training.tabular.features.plan import FeaturePlan
 from training.tabular.learning.search import search, space
 from training.tabular.networks.hyperparameters import Hyperparameters
+from trimaran.errors import TrimaranError
+from trimaran.files import exclusive_lock
 
 QUICK = replace(FAST, epochs=3, members=4, hidden=16)
 QUICK_TABNET = replace(FAST_TABNET, epochs=2, units=8)
@@ -62,6 +66,44 @@ def test_a_search_goes_on_where_it_was_killed(tmp_path: Path) -> None:
             found(killed, 8, watch=watch(kill))
     assert found(killed, 8) == best
     assert values(killed) == values(whole)
+
+
+def test_the_largest_seed_has_a_search(tmp_path: Path) -> None:
+    quick = replace(QUICK, epochs=1)
+    search(problem(300), recipe(quick), 2**32 - 2, 2, "log_loss", tmp_path / "searches.db")
+    assert len(values(tmp_path / "searches.db")) == 2
+
+
+def test_a_table_that_cannot_be_divided_is_told_as_such(tmp_path: Path) -> None:
+    storage = tmp_path / "searches.db"
+    with pytest.raises(TrimaranError, match="positive rows; to train, validate and test it takes"):
+        search(problem(40), recipe(QUICK), 0, 2, "log_loss", storage)
+    assert not storage.exists()
+
+
+def test_a_plan_that_does_not_fit_is_told_and_is_no_failed_trial(tmp_path: Path) -> None:
+    unfit = replace(recipe(QUICK), plan=FeaturePlan(leave_out=("color",)))
+    with pytest.raises(TrimaranError, match="leave_out lists 'color', which is no column"):
+        search(problem(300), unfit, 0, 2, "log_loss", tmp_path / "searches.db")
+
+
+def test_a_search_waits_for_another_process_that_does_the_same(tmp_path: Path) -> None:
+    storage = tmp_path / "searches.db"
+    found(storage, 1)
+    (lock,) = tmp_path.glob(".*.lock")
+    ended = threading.Event()
+
+    def again() -> None:
+        found(storage, 2)
+        ended.set()
+
+    with exclusive_lock(lock):
+        waiting = threading.Thread(target=again)
+        waiting.start()
+        assert not ended.wait(0.5)
+        assert len(values(storage)) == 1
+    waiting.join(60)
+    assert len(values(storage)) == 2
 
 
 def test_enough_trials_are_not_repeated(tmp_path: Path) -> None:
