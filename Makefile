@@ -62,5 +62,5 @@ $(BENCH_READY): $(TRAIN_READY)
 	touch $@
 
 $(TEST_READY): $(TRAIN_READY)
-	$(PIP) --editable '.[export,serve,train,tracking,test,lint]'
+	$(PIP) --editable '.[export,serve,train,tracking,conformance,test,lint]'
 	touch $@

@@ -82,7 +82,7 @@ def _line(repository: Repository, name: str, version: Version, live: bool, ensem
     manifest = version.manifest
     if manifest is None or version.problem:
         return _Line(name, version.number, live, "", None, 0, "", f"unusable: {version.problem}")
-    detail = manifest.source.get("factory", "")
+    detail = manifest.source.get("factory") or manifest.source.get("file", "")
     if ensemble:
         try:
             pins = read_release(repository, name, version.number).pins

@@ -22,11 +22,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explore": ("training.explore_command:explore", "Look at a table before training on it."),
     "train": ("training.train_command:train", "Train a model on a table, and report on it."),
     "export": ("exporters.command:export", "Turn a PyTorch model into verified versions."),
+    "add": ("exporters.add_command:add", "Take an existing ONNX, TorchScript or TensorRT file."),
     "publish": ("ensembles.command:publish", "Publish an ensemble's wiring and Python models."),
     "release": ("serving.release_commands:release", "Make an ensemble's next release."),
     "deploy": ("serving.release_commands:deploy", "Make a release live, without a failed request."),
     "rollback": ("serving.release_commands:rollback", "Make the release before live again."),
     "serve": ("serving.serve_command:serve", "Run and supervise tritonserver on a repository."),
+    "check": ("trimaran.check_command:check", "Judge a repository before a server sees it."),
     "status": ("serving.status_command:status", "Show models, versions, and what is live."),
     "predict": ("serving.predict_command:predict", "Send files or JSON to a served model."),
 }

@@ -1,0 +1,1 @@
+"""Proofs over many models, whose tables stand in `docs/`."""

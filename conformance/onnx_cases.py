@@ -1,0 +1,107 @@
+"""The model files that the `onnx` wheel carries for its backend tests, and their inputs.
+
+ONNX Runtime in this process says what each computes: there is no other judge here, since the
+question is whether serving a file changes its answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import onnxruntime
+
+from exporters.artifacts.artifact import reason
+
+__all__ = ["Answered", "Case", "compute", "find_cases", "spread"]
+
+Arrays = Mapping[str, np.ndarray]
+
+_NO_LOG = 4
+_FOLDERS = ("light", "simple", "pytorch-converted", "pytorch-operator")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model file; `data` are the directories of recorded inputs beside it, if any."""
+
+    name: str
+    path: Path
+    data: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What ONNX Runtime computes in this process: pairs of inputs and outputs."""
+
+    pairs: Sequence[tuple[Arrays, Arrays]]
+
+
+def find_cases() -> list[Case]:
+    """Every model file in the four folders, named by folder and test."""
+    root = Path(onnx.__file__).parent / "backend" / "test" / "data"
+    cases = []
+    for folder in _FOLDERS:
+        for path in sorted((root / folder).rglob("*.onnx")):
+            data = tuple(sorted(path.parent.glob("test_data_set_*")))
+            stem = path.parent.name if path.stem == "model" else path.stem
+            cases.append(Case(f"{folder}.{stem}", path, data))
+    return cases
+
+
+def spread(cases: Sequence[Case], limit: int | None) -> list[Case]:
+    """`limit` of the cases, taken at even distances, or all."""
+    if limit is None or limit >= len(cases):
+        return list(cases)
+    return [cases[index * len(cases) // limit] for index in range(limit)]
+
+
+def compute(case: Case) -> Answered | str:
+    """What the model answers to its recorded inputs, or to made-up ones; or why it does not."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _NO_LOG
+    try:
+        session = onnxruntime.InferenceSession(
+            str(case.path), options, providers=["CPUExecutionProvider"]
+        )
+        given = [_recorded(session, path) for path in case.data] or [_made_up(session)]
+        names = [item.name for item in session.get_outputs()]
+        first, again = ([session.run(names, inputs) for inputs in given] for _ in range(2))
+    except Exception as error:  # ONNX Runtime raises types of its own
+        return reason(error)
+    if not _equal(first, again):
+        return "it answers at random, another value each time"
+    answers = [dict(zip(names, values, strict=True)) for values in first]
+    return Answered(list(zip(given, answers, strict=True)))
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """Whether nested lists of arrays are equal to the byte."""
+    if isinstance(left, list):
+        return all(_equal(*pair) for pair in zip(left, right, strict=True))
+    if isinstance(left, np.ndarray) and left.dtype != object:
+        return left.tobytes() == right.tobytes()
+    return bool(np.array_equal(left, right))
+
+
+def _recorded(session: Any, directory: Path) -> dict[str, np.ndarray]:
+    inputs = {}
+    for index, item in enumerate(session.get_inputs()):
+        if not item.type.startswith("tensor("):
+            raise ValueError(f"input {item.name!r} is {item.type}, which Triton has not")
+        content = (directory / f"input_{index}.pb").read_bytes()
+        inputs[item.name] = onnx.numpy_helper.to_array(onnx.TensorProto.FromString(content))
+    return inputs
+
+
+def _made_up(session: Any) -> dict[str, np.ndarray]:
+    """Random numbers for the networks in `light`, which come without inputs."""
+    generator = np.random.default_rng(0)
+    return {
+        item.name: generator.random(item.shape, dtype=np.float32) for item in session.get_inputs()
+    }

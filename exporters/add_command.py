@@ -1,0 +1,89 @@
+"""`trimaran add`: the command, and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trimaran.console import console
+from trimaran.errors import UsageError
+from trimaran.repository import Repository
+
+if TYPE_CHECKING:  # protobuf takes a while to import, and wrong usage should be told at once
+    from exporters.adding import Added
+
+__all__ = ["add"]
+
+
+def add(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An ONNX, TorchScript or TensorRT file.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="The model's name, instead of the file's.")
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME:DTYPE[SHAPE]",
+            help="An input, such as image:FP32[-1,3,224,224]; TorchScript needs each, the batch "
+            "first; for ONNX it fixes open axes.",
+        ),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            metavar="NAME[:DTYPE[SHAPE]]",
+            help="An output's name, in the order of TorchScript's results.",
+        ),
+    ] = None,
+    max_batch_size: Annotated[
+        int | None,
+        typer.Option(help="Most rows in one batch, 0 for none; 32 where the file can batch."),
+    ] = None,
+    sample: Annotated[
+        Path | None,
+        typer.Option(help="Inputs to try it on: an .npz with one array per input."),
+    ] = None,
+    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
+        "model_repository"
+    ),
+) -> None:
+    """Take an existing model file into the repository, once it has run."""
+    if max_batch_size is not None and max_batch_size < 0:
+        raise UsageError(f"--max-batch-size is {max_batch_size}; it must be 0 or more")
+
+    from exporters.adding import Wish, add_file
+    from exporters.artifacts.declared import parse_declared
+
+    wish = Wish(
+        name=name,
+        inputs=parse_declared("--input", inputs or ()),
+        outputs=parse_declared("--output", outputs or (), name_only=True),
+        max_batch_size=max_batch_size,
+        sample=sample,
+    )
+    with console(stderr=True).status(f"reading and trying {file.name}"):
+        added = add_file(file, Repository.create(repository), wish)
+    for line in described(added):
+        console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def described(added: Added) -> list[str]:
+    """The version, its interface, and why it does not batch, line by line."""
+    from trimaran.config import inputs_of, outputs_of
+
+    config = added.config
+    batching = (
+        f"batches of at most {config.max_batch_size}" if config.max_batch_size else "no batching"
+    )
+    lines = [f"{added.publication}: {config.backend}, {batching}"]
+    lines += [f"  input   {tensor}" for tensor in inputs_of(config)]
+    lines += [f"  output  {tensor}" for tensor in outputs_of(config)]
+    if added.note:
+        lines.append(f"  served without batching, because {added.note}")
+    return lines

@@ -1,0 +1,58 @@
+"""A TorchScript module called with arrays, as Triton's `pytorch` backend calls it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from exporters.artifacts.artifact import FileTensor
+from exporters.parity import Arrays, Run
+
+__all__ = ["caller", "quiet", "takes_dictionary"]
+
+
+def takes_dictionary(arguments: Sequence[Any]) -> bool:
+    return len(arguments) == 1 and str(arguments[0].type) == "Dict[str, Tensor]"
+
+
+def caller(module: Any, inputs: Sequence[FileTensor]) -> Run:
+    """`module` on arrays by name; its results by their position as text, `0` first."""
+    as_dictionary = takes_dictionary(module.forward.schema.arguments[1:])
+
+    def run(arrays: Arrays) -> Arrays:
+        values = {tensor.name: _value(arrays[tensor.name]) for tensor in inputs}
+        with quiet(), torch.inference_mode():
+            result = module(values) if as_dictionary else module(*values.values())
+        results = result if isinstance(result, tuple) else (result,)
+        return {str(index): _array(value) for index, value in enumerate(results)}
+
+    return run
+
+
+def _value(array: np.ndarray) -> Any:
+    return array.tolist() if array.dtype == object else torch.tensor(array)
+
+
+def _array(value: Any) -> np.ndarray:
+    if isinstance(value, torch.Tensor):
+        if value.dtype == torch.bfloat16 or value.is_complex() or value.is_sparse:
+            raise TypeError(f"forward returns {value.dtype}, which NumPy and Triton cannot carry")
+        return value.numpy()
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return np.array(value, dtype=object)
+    raise TypeError(
+        f"forward returns a {type(value).__name__}, and Triton takes a tensor or a tuple of tensors"
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings of torch, whose TorchScript is deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,190 @@
+"""An existing TorchScript file: opened only when its archive is one, and described by running it.
+
+TorchScript keeps the names of `forward`'s arguments and nothing of their shapes, so the user
+declares the inputs, and the outputs are found. Triton's backend takes tensors by position and
+wants that in their names: `image` is served as `image__0`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from exporters.artifacts.artifact import (
+    Artifact,
+    ArtifactError,
+    Axis,
+    FileTensor,
+    reason,
+)
+from exporters.artifacts.declared import Declared
+from exporters.artifacts.torchscript_archive import require_torchscript
+from exporters.artifacts.torchscript_call import caller, quiet, takes_dictionary
+from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
+from trimaran import target
+from trimaran.files import sha256_of
+
+__all__ = ["FILE_NAME", "take"]
+
+FILE_NAME = "model.pt"
+
+_NUMBERED = re.compile(r"__\d")
+_SIGNATURE = "--input name:dtype[shape], such as --input image:FP32[-1,3,224,224]"
+
+
+def take(
+    source: Path,
+    staged: Path,
+    declared: Sequence[Declared],
+    output_names: Sequence[Declared],
+    sample: Path | None,
+) -> Artifact:
+    """Bring a TorchScript file into the directory `staged` as `model.pt`, and open it there.
+
+    `sample` is an `.npz` to run it on instead of made-up inputs. Raises `ArtifactError` for
+    anything that cannot be served.
+    """
+    path = staged / FILE_NAME
+    shutil.copyfile(source, path)
+    version = require_torchscript(path, str(source))
+    module = _opened(path, source)
+    arguments = _arguments(module, source)
+    inputs = _inputs(arguments, declared, source)
+    run = caller(module, inputs)
+    outputs = find_outputs(run, inputs, output_names, source, sample)
+    names = [tensor.name for tensor in outputs]
+    return Artifact(
+        format="torchscript",
+        backend="pytorch",
+        file_name=FILE_NAME,
+        libraries=("torch",),
+        inputs=inputs,
+        outputs=outputs,
+        run=lambda arrays: dict(zip(names, run(arrays).values(), strict=True)),
+        target={"container": target.CONTAINER, "file_version": version},
+        source={"file": str(source.resolve()), "sha256": sha256_of(path)},
+        served_names={
+            **_served("input", inputs, source, by_name=takes_dictionary(arguments)),
+            **_served("output", outputs, source),
+        },
+    )
+
+
+def _opened(path: Path, source: Path) -> Any:
+    try:
+        with quiet():
+            module = torch.jit.load(path, map_location="cpu")
+            module.forward  # noqa: B018  raises where there is none
+            return module
+    except Exception as error:
+        raise ArtifactError(
+            f"{source}: cannot be loaded by torch {torch.__version__}: {reason(error)}; save it "
+            "again with torch.jit.save"
+        ) from error
+
+
+def _arguments(module: Any, source: Path) -> list[Any]:
+    arguments = list(module.forward.schema.arguments[1:])
+    kinds = {argument.type.kind() for argument in arguments}
+    if takes_dictionary(arguments):
+        return arguments
+    for argument in arguments:
+        is_text = str(argument.type) == "List[str]"
+        if argument.type.kind() != "TensorType" and not is_text:
+            raise ArtifactError(
+                f"{source}: argument {argument.name!r} of forward is {argument.type}, and Triton's "
+                "pytorch backend passes tensors, lists of text, or one Dict[str, Tensor]; wrap "
+                "the model in one that takes these"
+            )
+    if not kinds:
+        raise ArtifactError(f"{source}: forward takes no arguments, and a request needs an input")
+    return arguments
+
+
+def _inputs(
+    arguments: Sequence[Any], declared: Sequence[Declared], source: Path
+) -> list[FileTensor]:
+    """The declared inputs in the order of `forward`'s arguments."""
+    names = [argument.name for argument in arguments]
+    told = f"forward takes {', '.join(names)}"
+    if not declared:
+        raise ArtifactError(
+            f"{source}: TorchScript does not keep dtypes and shapes ({told}); give each input by "
+            f"{_SIGNATURE}"
+        )
+    ordered = list(declared)
+    if not takes_dictionary(arguments):
+        if len(declared) != len(names):
+            raise ArtifactError(
+                f"{source}: {told}, and {len(declared)} inputs were given; give each by "
+                f"{_SIGNATURE}"
+            )
+        given = {item.name: item for item in declared}
+        known = given.keys() & set(names)
+        if known and len(known) < len(names):
+            strange = ", ".join(sorted(given.keys() - known))
+            raise ArtifactError(f"{source}: {told}, and not {strange}; give each by its name")
+        ordered = (
+            [given[name] for name in names]
+            if known
+            else sorted(ordered, key=lambda item: _position(item.name))
+        )
+    return _typed(ordered, source)
+
+
+def _position(name: str) -> int:
+    """The position in a name such as `image__0`, as the backend reads it; -1 for none."""
+    number = name.partition("__")[2]
+    return int(number) if number.isdecimal() else -1
+
+
+def _typed(declared: Sequence[Declared], source: Path) -> list[FileTensor]:
+    batched = all((item.shape or ())[:1] == (-1,) for item in declared)
+    tensors = []
+    for item in declared:
+        if item.dtype is None or item.shape is None or item.dtype.triton not in SERVED:
+            raise ArtifactError(
+                f"{source}: input {item} has a dtype that Triton's pytorch backend cannot carry; "
+                f"choose from {', '.join(sorted(SERVED))}"
+            )
+        if item.dtype.triton == "BYTES" and len(item.shape) != 1:
+            raise ArtifactError(
+                f"{source}: input {item} is text, which the pytorch backend takes as a list; give "
+                "it one axis"
+            )
+        if not item.shape:
+            raise ArtifactError(
+                f"{source}: input {item} is a scalar, which Triton cannot declare; let forward "
+                "take one axis"
+            )
+        axes: list[Axis] = [None if dim == -1 else dim for dim in item.shape]
+        tensors.append(
+            FileTensor(item.name, item.dtype, (BATCH, *axes[1:]) if batched else tuple(axes))
+        )
+    return tensors
+
+
+def _served(
+    kind: str, tensors: Sequence[FileTensor], source: Path, *, by_name: bool = False
+) -> dict[str, str]:
+    """The names that Triton's backend wants, with the position of each tensor.
+
+    Names that have it already are kept; those in a dictionary are its keys, and stay as they are.
+    """
+    names = [tensor.name for tensor in tensors]
+    if by_name:
+        return {name: name for name in names}
+    wanted = {name: f"{name}__{position}" for position, name in enumerate(names)}
+    if not any(_NUMBERED.search(name) for name in names):
+        return wanted
+    if [_position(name) for name in names] == list(range(len(names))):
+        return {name: name for name in names}
+    raise ArtifactError(
+        f"{source}: the {kind}s are named {', '.join(names)}, and the pytorch backend takes the "
+        f"number after '__' for a position; number all from 0 in forward's order, or none"
+    )

@@ -1,0 +1,117 @@
+"""What a TorchScript file answers, found by running it, since it does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from exporters.artifacts.artifact import ArtifactError, Axis, FileTensor, first_repeated
+from exporters.artifacts.declared import Declared
+from exporters.artifacts.inputs import read_sample
+from exporters.artifacts.trial import first_answer
+from exporters.parity import Arrays, Run
+from trimaran import dtypes
+
+__all__ = ["BATCH", "SERVED", "find_outputs"]
+
+BATCH = "batch"
+"""The name of the first axis where it is open in every input."""
+
+SERVED = {"BOOL", "UINT8", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"}
+"""The types that Triton's `pytorch` backend carries."""
+
+_ROWS = 2
+
+
+def find_outputs(
+    run: Run,
+    inputs: Sequence[FileTensor],
+    declared: Sequence[Declared],
+    source: Path,
+    sample: Path | None,
+) -> list[FileTensor]:
+    """What the file answers, with an axis open where its length follows an open axis of an input.
+
+    Found on one set of inputs, and on the same with one row more, and with open axes longer.
+    """
+    batched = inputs[0].axes[0] == BATCH
+    own = None if sample is None else read_sample(sample, inputs)
+    arrays, found = first_answer(run, inputs, str(source), _ROWS if batched else None, own)
+    taller = _attempt(run, _grown(inputs, arrays, rows=True)) if batched else {}
+    longer = _attempt(run, _grown(inputs, arrays, rows=False))
+    names = [item.name for item in declared] or ["output"] * len(found)
+    if len(names) != len(found):
+        raise ArtifactError(
+            f"{source}: returns {len(found)} outputs, and {len(names)} were named; give --output "
+            "once for each"
+        )
+    outputs = []
+    for (place, array), name in zip(found.items(), names, strict=True):
+        if array.ndim == 0:
+            raise ArtifactError(
+                f"{source}: output {place} is a scalar, which Triton's pytorch backend refuses; "
+                "return it with an axis"
+            )
+        try:
+            dtype = dtypes.by_numpy(array.dtype)
+        except KeyError:
+            dtype = None
+        if dtype is None or dtype.triton not in SERVED:
+            raise ArtifactError(
+                f"{source}: output {place} is {array.dtype}, which Triton's pytorch backend cannot "
+                "carry; convert it in forward"
+            )
+        axes = _axes(array, taller.get(place), longer.get(place))
+        outputs.append(FileTensor(name if declared else f"{name}__{place}", dtype, axes))
+    twice = first_repeated([tensor.name for tensor in (*inputs, *outputs)])
+    if twice:
+        raise ArtifactError(f"{source}: {twice!r} names two tensors; name outputs by --output")
+    _require_declared(outputs, declared, source)
+    return outputs
+
+
+def _grown(inputs: Sequence[FileTensor], arrays: Arrays, *, rows: bool) -> Arrays:
+    """The same inputs with one row more, or with every other open axis longer by one."""
+    grown = dict(arrays)
+    for tensor in inputs:
+        for axis, length in enumerate(tensor.axes):
+            if length == BATCH if rows else length is None:
+                index = np.arange(grown[tensor.name].shape[axis] + 1)
+                grown[tensor.name] = np.take(grown[tensor.name], index, axis=axis, mode="wrap")
+    return grown
+
+
+def _attempt(run: Run, arrays: Arrays) -> Arrays:
+    """What `run` answers; nothing for a length that the model does not take."""
+    try:
+        return run(arrays)
+    except Exception:
+        return {}
+
+
+def _axes(
+    array: np.ndarray, taller: np.ndarray | None, longer: np.ndarray | None
+) -> tuple[Axis, ...]:
+    def differs(other: np.ndarray | None, axis: int) -> bool:
+        return other is not None and (
+            other.ndim != array.ndim or other.shape[axis] != array.shape[axis]
+        )
+
+    return tuple(
+        BATCH
+        if axis == 0 and differs(taller, 0)
+        else (None if differs(taller, axis) or differs(longer, axis) else array.shape[axis])
+        for axis in range(array.ndim)
+    )
+
+
+def _require_declared(
+    outputs: Sequence[FileTensor], declared: Sequence[Declared], source: Path
+) -> None:
+    for tensor, item in zip(outputs, declared, strict=False):
+        if item.dtype is not None and (item.dtype, item.shape) != (tensor.dtype, tensor.shape):
+            raise ArtifactError(
+                f"{source}: --output says {item}, the file answers {tensor}; give the name alone"
+            )
