@@ -20,7 +20,7 @@ from trimaran.config import is_ensemble
 from trimaran.errors import TrimaranError
 from trimaran.repository import LIVE_CONFIG_NAME, Repository
 
-__all__ = ["Server", "private_server"]
+__all__ = ["Server", "all_complete", "private_server"]
 
 _EXIT_TIMEOUT_S = 3
 """How long Triton waits for models to unload; a dead stub never does."""
@@ -161,7 +161,7 @@ def _arguments(runtime: Runtime, repository: Repository, ports: Ports) -> list[s
         *runtime.arguments,
     ]
     # Completing a configuration costs each Python model another process and a second.
-    if _all_complete(repository):
+    if all_complete(repository):
         arguments.append("--disable-auto-complete-config")
     for name in ("http", "grpc", "metrics"):
         arguments += [f"--{name}-address={ports.host}", f"--{name}-port={getattr(ports, name)}"]
@@ -173,7 +173,7 @@ def _arguments(runtime: Runtime, repository: Repository, ports: Ports) -> list[s
     return arguments
 
 
-def _all_complete(repository: Repository) -> bool:
+def all_complete(repository: Repository) -> bool:
     """Whether every configuration says what Triton would otherwise ask the model for."""
     for name in repository.names():
         try:

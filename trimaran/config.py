@@ -12,12 +12,11 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from trimaran import dtypes
 from trimaran.errors import ConfigError
 from trimaran.files import write_text
-from trimaran.tensors import TensorSpec, describe_shape
+from trimaran.tensors import TensorSpec
 
 __all__ = [
     "ModelConfig",
     "add_tensors",
-    "check_config",
     "format_config",
     "inputs_of",
     "interface_difference",
@@ -104,54 +103,6 @@ def _tensor(item: protocol.ModelInput | protocol.ModelOutput, optional: bool) ->
     reshape = tuple(item.reshape.shape) if item.HasField("reshape") else None
     dtype = dtypes.by_config(protocol.DataType.Name(item.data_type))
     return TensorSpec(item.name, dtype, tuple(item.dims), reshape, optional)
-
-
-def check_config(config: ModelConfig, directory: str, where: str) -> None:
-    """Refuse what Triton would refuse, or take for something else than was meant.
-
-    Raises `ConfigError` with the field, the value found and the remedy.
-    """
-    for problem in _problems(config, directory):
-        raise ConfigError(f"{where}: {problem}")
-
-
-def _problems(config: ModelConfig, directory: str) -> Iterable[str]:
-    if config.name and config.name != directory:
-        yield (
-            f"name is {config.name!r} but the directory is {directory!r}; Triton wants them "
-            "equal: rename one"
-        )
-    for item in (*config.input, *config.output):
-        if item.data_type == protocol.TYPE_INVALID:
-            yield f"tensor {item.name!r} has no data_type; add one such as TYPE_FP32"
-        if not item.dims:
-            yield (
-                f"tensor {item.name!r} has empty dims; write dims: [1] and an empty reshape for "
-                "a tensor of one value per row"
-            )
-        if any(dim == 0 or dim < -1 for dim in item.dims):
-            yield f"tensor {item.name!r} has dims {describe_shape(item.dims)}; use -1 or more"
-        if item.HasField("reshape") and not item.reshape.shape and config.max_batch_size == 0:
-            yield f"tensor {item.name!r} has an empty reshape, which needs max_batch_size above 0"
-    names = [item.name for item in config.input], [item.name for item in config.output]
-    for kind, group in zip(("input", "output"), names, strict=True):
-        for name in {name for name in group if group.count(name) > 1}:
-            yield f"{kind} {name!r} is declared twice; remove one"
-    if is_ensemble(config):
-        yield from _ensemble_problems(config)
-
-
-def _ensemble_problems(config: ModelConfig) -> Iterable[str]:
-    if not config.ensemble_scheduling.step:
-        yield "an ensemble needs at least one step in ensemble_scheduling"
-    for field in ("instance_group", "dynamic_batching", "optimization", "model_warmup", "backend"):
-        repeated = field in ("instance_group", "model_warmup")
-        value = getattr(config, field)
-        if bool(value) if repeated or field == "backend" else config.HasField(field):
-            yield f"an ensemble takes no {field}; set it in the steps' own models"
-    for item in (*config.input, *config.output):
-        if item.HasField("reshape"):
-            yield f"ensemble tensor {item.name!r} has a reshape; put it into the step's model"
 
 
 def interface_difference(existing: ModelConfig, wanted: ModelConfig) -> str | None:

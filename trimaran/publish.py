@@ -6,9 +6,9 @@ import errno
 from dataclasses import dataclass
 from pathlib import Path
 
+from trimaran.checks.raising import check_config
 from trimaran.config import (
     ModelConfig,
-    check_config,
     interface_difference,
     read_config,
     write_config,

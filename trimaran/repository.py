@@ -17,7 +17,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimaran.config import ModelConfig, check_config, is_ensemble, read_config
+from trimaran.checks.raising import check_config
+from trimaran.config import ModelConfig, is_ensemble, read_config
 from trimaran.errors import ConfigError, TrimaranError
 from trimaran.files import exclusive_lock, scratch_directory
 from trimaran.manifest import Manifest

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimaran.checks.raising import check_config
 from trimaran.config import (
     ModelConfig,
     add_tensors,
-    check_config,
     format_config,
     inputs_of,
     interface_difference,

@@ -143,7 +143,10 @@ def test_ensembles_are_found_beside_configurations_that_cannot_be_read(
 ) -> None:
     ensemble = model_config("e")
     ensemble.backend = ""
-    ensemble.ensemble_scheduling.step.add(model_name="m", model_version=-1)
+    ensemble.platform = "ensemble"
+    ensemble.ensemble_scheduling.step.add(
+        model_name="m", model_version=-1, input_map={"x": "x"}, output_map={"y": "y"}
+    )
     write_config(repository.config_path("e"), ensemble)
     repository.model("broken").mkdir()
     repository.config_path("broken").write_text("nonsense")

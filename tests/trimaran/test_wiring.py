@@ -85,7 +85,13 @@ GOOD: dict[str, tuple[ModelConfig, dict[str, ModelConfig]]] = {
         models(),
     ),
     "one model in two steps": (
-        ensemble(DECODE, CLASSIFY, ("classify", {"pixels": "PIXELS"}, {"logits": "AGAIN"}), RANK),
+        ensemble(
+            DECODE,
+            CLASSIFY,
+            ("classify", {"pixels": "PIXELS"}, {"logits": "AGAIN"}),
+            RANK,
+            outputs=(LABEL, tensor("AGAIN", "FP32", 1000)),
+        ),
         models(),
     ),
     "an optional input, given on and repeated as an output": (
@@ -205,6 +211,11 @@ BAD: dict[str, tuple[ModelConfig, dict[str, ModelConfig], list[str]]] = {
         ensemble(DECODE, CLASSIFY, RANK),
         classify(PIXELS, batch=0),
         ["'PIXELS'", "[-1, 3, 224, 224]", "[3, 224, 224]"],
+    ),
+    "a tensor made for nobody": (
+        ensemble(DECODE, CLASSIFY, ("classify", {"pixels": "PIXELS"}, {"logits": "AGAIN"}), RANK),
+        models(),
+        ["tensor 'AGAIN' is made and neither used nor an output"],
     ),
     "an input that nobody takes": (
         ensemble(DECODE, CLASSIFY, RANK, inputs=(IMAGE, tensor("MASK"))),

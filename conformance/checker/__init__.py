@@ -1,0 +1,1 @@
+"""`trimaran check` and the real server before the same mutated repositories."""

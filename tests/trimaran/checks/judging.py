@@ -1,0 +1,48 @@
+"""A repository of given files, and what is found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from onnx import TensorProto, helper
+
+from trimaran.check_command import report_on
+from trimaran.checks.report import Report
+from trimaran.repository import Repository
+
+Found = tuple[str, str, str, str]
+"""Severity, file, field, and the sentence."""
+
+SOURCE = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
+
+
+def judged(root: Path, files: Mapping[str, str | bytes]) -> Report:
+    """The report on a repository of these files; a path that ends in a slash is a directory."""
+    repository = Repository.create(root / "models")
+    for name, content in files.items():
+        path = repository.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir()
+        else:
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return report_on(repository, [])
+
+
+def found(report: Report) -> list[Found]:
+    """All findings but the notes, as plain tuples."""
+    return [
+        (str(finding.severity), finding.file, finding.field, finding.sentence)
+        for finding in report.findings
+        if finding.severity != "note"
+    ]
+
+
+def relu(width: int = 4, batch: str | int = "batch", name: str = "x") -> bytes:
+    """An ONNX model from `name` to `y`, both `[batch, width]`."""
+    x = helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, width])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, width])
+    graph = helper.make_graph([helper.make_node("Relu", [name], ["y"])], "g", [x], [y])
+    content: bytes = helper.make_model(graph).SerializeToString()
+    return content

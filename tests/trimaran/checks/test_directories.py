@@ -1,0 +1,471 @@
+"""Each rule on files: versions, policies, artifacts, labels, data and manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto
+
+from tests.trimaran.checks.judging import SOURCE, Found, found, judged, relu
+from tests.trimaran.versions import model_config, publish_files
+from trimaran.check_command import report_on
+from trimaran.checks.instances import check_threads
+from trimaran.checks.judge import judge
+from trimaran.checks.reading import model_directories, read_model
+from trimaran.checks.versions import served_versions, version_of
+from trimaran.config import ModelConfig, parse_config
+from trimaran.repository import Repository
+
+X = 'input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }'
+Y = 'output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }'
+PYTHON = f'backend: "python" max_batch_size: 8 {X} {Y} '
+ONNX = PYTHON.replace("python", "onnxruntime")
+CONFIG = "m/config.pbtxt"
+
+
+CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
+    "two versions, of which the newest is served": (
+        {CONFIG: PYTHON, "m/1/model.py": SOURCE, "m/2/model.py": SOURCE},
+        [],
+    ),
+    "an older version without its file": (
+        {CONFIG: PYTHON, "m/1/x": "", "m/2/model.py": SOURCE},
+        [
+            (
+                "warning",
+                "m/1",
+                "",
+                "1/model.py is missing, which backend python loads; add it, or correct "
+                "default_model_filename",
+            )
+        ],
+    ),
+    "a served version without its file": (
+        {CONFIG: PYTHON, "m/1/model.py": SOURCE, "m/2/x": ""},
+        [
+            (
+                "error",
+                "m/2",
+                "",
+                "2/model.py is missing, which backend python loads; add it, or correct "
+                "default_model_filename",
+            )
+        ],
+    ),
+    "another file name": (
+        {CONFIG: PYTHON + 'default_model_filename: "other.py"', "m/1/other.py": SOURCE},
+        [],
+    ),
+    "no backend, and no file that tells": (
+        {CONFIG: PYTHON.replace('backend: "python"', ""), "m/1/x": ""},
+        [
+            (
+                "error",
+                CONFIG,
+                "backend",
+                "no backend is named, and no file of the versions tells which it is; name one, "
+                'such as backend: "python"',
+            )
+        ],
+    ),
+    "a directory that is taken for a version": (
+        {CONFIG: PYTHON, "m/1/model.py": SOURCE, "m/2.tmp/model.py": SOURCE},
+        [
+            (
+                "error",
+                "m/2.tmp",
+                "2.tmp",
+                "directory 2.tmp is taken for version 2, which is not there; rename it so that it "
+                "starts with a letter, or remove it",
+            )
+        ],
+    ),
+    "the same, below the version that is served": (
+        {CONFIG: PYTHON, "m/3/model.py": SOURCE, "m/2.tmp/model.py": SOURCE},
+        [
+            (
+                "warning",
+                "m/2.tmp",
+                "2.tmp",
+                "directory 2.tmp is taken for version 2, which is not there; rename it so that it "
+                "starts with a letter, or remove it",
+            )
+        ],
+    ),
+    "a leading zero": (
+        {CONFIG: PYTHON, "m/1/model.py": SOURCE, "m/02/model.py": SOURCE},
+        [
+            (
+                "warning",
+                "m/02",
+                "02",
+                "directory 02 is no version, since it begins with a zero; rename it to 2",
+            )
+        ],
+    ),
+    "a number that cannot be one": (
+        {CONFIG: PYTHON, "m/1/model.py": SOURCE, "m/99999999999999999999/model.py": SOURCE},
+        [
+            (
+                "error",
+                "m/99999999999999999999",
+                "99999999999999999999",
+                "directory 99999999999999999999 is too large a version number; rename it",
+            ),
+        ],
+    ),
+    "a policy for versions that are not there": (
+        {
+            CONFIG: PYTHON + "version_policy { specific { versions: [ 3 ] } }",
+            "m/1/model.py": SOURCE,
+        },
+        [
+            (
+                "error",
+                CONFIG,
+                "version_policy.specific",
+                "version_policy names version 3, but there is 1; name versions that are there",
+            )
+        ],
+    ),
+    "a policy for some that are there": (
+        {
+            CONFIG: PYTHON + "version_policy { specific { versions: [ 1, 3 ] } }",
+            "m/1/model.py": SOURCE,
+        },
+        [
+            (
+                "warning",
+                CONFIG,
+                "version_policy.specific",
+                "version_policy names version 3, but there is 1; name versions that are there",
+            )
+        ],
+    ),
+    "a policy for none": (
+        {CONFIG: PYTHON + "version_policy { latest { } }", "m/1/model.py": SOURCE},
+        [
+            (
+                "error",
+                CONFIG,
+                "version_policy",
+                "version_policy leaves no version to serve: there is 1; name versions that are "
+                "there, or remove the policy",
+            )
+        ],
+    ),
+    "no version yet": ({CONFIG: PYTHON}, []),
+    "no configuration": (
+        {"m/1/model.py": SOURCE},
+        [
+            (
+                "warning",
+                CONFIG,
+                "",
+                "there is no config.pbtxt, so the model has the tensors that its code declares; "
+                "write one that says inputs, outputs and max_batch_size",
+            )
+        ],
+    ),
+    "a configuration that cannot be read": (
+        {CONFIG: "input {", "m/1/model.py": SOURCE},
+        [
+            (
+                "error",
+                CONFIG,
+                "",
+                'not a Triton model configuration: line 1, column 7: Expected "}".; '
+                "correct the file",
+            )
+        ],
+    ),
+    "a directory in place of a source": (
+        {CONFIG: PYTHON, "m/1/model.py/model.py": SOURCE},
+        [
+            (
+                "error",
+                "m/1",
+                "",
+                "1/model.py is missing, which backend python loads; add it, or correct "
+                "default_model_filename",
+            )
+        ],
+    ),
+    "a source that is no Python": (
+        {CONFIG: PYTHON, "m/1/model.py": "def ("},
+        [
+            (
+                "error",
+                "m/1/model.py",
+                "",
+                "1/model.py is no Python in line 1: invalid syntax; correct it",
+            )
+        ],
+    ),
+    "a source without the class": (
+        {CONFIG: PYTHON, "m/1/model.py": ""},
+        [("error", "m/1/model.py", "", "1/model.py has no class TritonPythonModel; correct it")],
+    ),
+    "a good ONNX file": ({CONFIG: ONNX, "m/1/model.onnx": relu()}, []),
+    "a fixed batch axis": (
+        {CONFIG: ONNX, "m/1/model.onnx": relu(batch=1)},
+        [
+            (
+                "error",
+                CONFIG,
+                "max_batch_size",
+                "1/model.onnx has 'x' of the fixed shape [1, 4], which takes no batches; export it "
+                "with an open first axis, or set max_batch_size to 0",
+            )
+        ],
+    ),
+    "another width": (
+        {CONFIG: ONNX.replace("[ 4 ]", "[ 5 ]", 1), "m/1/model.onnx": relu()},
+        [
+            (
+                "error",
+                CONFIG,
+                "input.x.dims",
+                "input 'x' is [5] but [4] in 1/model.onnx, without the batch axis; make them equal",
+            )
+        ],
+    ),
+    "another type": (
+        {CONFIG: ONNX.replace("FP32", "FP16", 1), "m/1/model.onnx": relu()},
+        [
+            (
+                "error",
+                CONFIG,
+                "input.x.data_type",
+                "input 'x' is FP16 but FP32 in 1/model.onnx; make them equal",
+            )
+        ],
+    ),
+    "another name": (
+        {CONFIG: ONNX, "m/1/model.onnx": relu(name="z")},
+        [
+            (
+                "error",
+                CONFIG,
+                "input.x",
+                "input 'x' is not in 1/model.onnx, which has z; name it as the file does",
+            ),
+            (
+                "error",
+                CONFIG,
+                "input.z",
+                "1/model.onnx needs input 'z', which the configuration does not have; add it",
+            ),
+        ],
+    ),
+    "an empty ONNX file": (
+        {CONFIG: ONNX, "m/1/model.onnx": b""},
+        [
+            (
+                "error",
+                "m/1/model.onnx",
+                "",
+                "1/model.onnx cannot be read: it holds no graph; export it again",
+            )
+        ],
+    ),
+    "labels": (
+        {
+            CONFIG: PYTHON[:-3] + 'label_filename: "l.txt" }',
+            "m/1/model.py": SOURCE,
+            "m/l.txt": "a\nb\nc\nd\n",
+        },
+        [],
+    ),
+    "labels in the version": (
+        {
+            CONFIG: PYTHON[:-3] + 'label_filename: "l.txt" }',
+            "m/1/model.py": SOURCE,
+            "m/1/l.txt": "a\nb\nc\nd\n",
+        },
+        [
+            (
+                "error",
+                CONFIG,
+                "output.y.label_filename",
+                "label file l.txt is missing; put it into the model's directory, beside "
+                "config.pbtxt",
+            )
+        ],
+    ),
+    "too few labels": (
+        {
+            CONFIG: PYTHON[:-3] + 'label_filename: "l.txt" }',
+            "m/1/model.py": SOURCE,
+            "m/l.txt": "a\nb\n",
+        },
+        [
+            (
+                "warning",
+                CONFIG,
+                "output.y.label_filename",
+                "label file l.txt has 2 lines but output 'y' is [4]; give it one line for every "
+                "place of the output",
+            )
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_found_in_a_directory(case: str, tmp_path: Path) -> None:
+    files, expected = CASES[case]
+    assert found(judged(tmp_path, files)) == expected
+
+
+WARM = """
+model_warmup { name: "w" batch_size: 1 inputs { key: "x"
+  value { data_type: TYPE_%s dims: [ %s ] input_data_file: "f" } } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("dtype", "dims", "data", "sentence"),
+    [
+        ("FP32", 4, bytes(16), ""),
+        ("FP32", 4, bytes(17), ""),
+        (
+            "FP32",
+            4,
+            bytes(15),
+            "warmup/f holds 15 bytes but TYPE_FP32 [4] are 16; write the tensor's raw bytes into "
+            "it",
+        ),
+        ("STRING", 2, b"\1\0\0\0a\0\0\0\0", ""),
+        (
+            "STRING",
+            2,
+            b"\1\0\0\0a",
+            "warmup/f holds 1 texts but dims [2] are 2; write each text after its length in four "
+            "bytes, little-endian",
+        ),
+        (
+            "STRING",
+            1,
+            b"\x09\0\0\0a",
+            "warmup/f holds no texts with their lengths but dims [1] are 1; write each text after "
+            "its length in four bytes, little-endian",
+        ),
+    ],
+)
+def test_warm_up_data_fills_its_input(
+    dtype: str, dims: int, data: bytes, sentence: str, tmp_path: Path
+) -> None:
+    config = PYTHON.replace("FP32", dtype, 1).replace("[ 4 ]", f"[ {dims} ]", 1)
+    files = {CONFIG: config + WARM % (dtype, dims), "m/1/model.py": SOURCE, "m/warmup/f": data}
+    assert [item[3] for item in found(judged(tmp_path, files))] == ([sentence] if sentence else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("1", 1),
+        ("12", 12),
+        ("2.tmp", 2),
+        ("3x", 3),
+        ("-3", -3),
+        ("0", 0),
+        ("01", None),
+        ("v1", None),
+    ],
+)
+def test_which_version_triton_takes_a_directory_for(name: str, number: int | None) -> None:
+    assert version_of(name) == number
+
+
+@pytest.mark.parametrize(
+    ("policy", "served"),
+    [
+        ("", (7,)),
+        ("version_policy { }", (7,)),
+        ("version_policy { all { } }", (1, 3, 7)),
+        ("version_policy { latest { num_versions: 2 } }", (3, 7)),
+        ("version_policy { latest { } }", ()),
+        ("version_policy { specific { versions: [ 1, 2 ] } }", (1,)),
+    ],
+)
+def test_which_versions_a_policy_serves(policy: str, served: tuple[int, ...]) -> None:
+    assert served_versions(parse_config(policy, "here"), (1, 3, 7)) == served
+
+
+def test_what_was_published_is_not_to_change(tmp_path: Path) -> None:
+    repository = Repository.create(tmp_path / "models")
+    publish_files(repository, model_config("m"), {"model.onnx": relu()})
+    assert found(report_on(repository, [])) == []
+    version = repository.model("m") / "1"
+    (version / "notes.txt").write_text("mine")
+    changed = relu(5)
+    (version / "model.onnx").write_bytes(changed)
+    assert len(changed) == len(relu())
+    assert found(report_on(repository, []))[-2:] == [
+        (
+            "warning",
+            "m/1/manifest.json",
+            "",
+            "version 1 is not what was published: model.onnx was altered after it was published; "
+            "publish it again",
+        ),
+        (
+            "warning",
+            "m/1/notes.txt",
+            "",
+            "1/notes.txt is not in the manifest of its version; remove it, or publish a version "
+            "with it",
+        ),
+    ]
+
+
+def test_a_version_without_a_manifest_beside_one_with(tmp_path: Path) -> None:
+    repository = Repository.create(tmp_path / "models")
+    publish_files(repository, model_config("m"), {"model.onnx": relu()})
+    (repository.model("m") / "2").mkdir()
+    (repository.model("m") / "2" / "model.onnx").write_bytes(relu())
+    assert found(report_on(repository, [])) == [
+        (
+            "warning",
+            "m/2",
+            "",
+            "version 2 has no manifest, so nothing tells whether it is complete; publish it with "
+            "'trimaran export', 'trimaran publish' or 'trimaran add'",
+        )
+    ]
+
+
+def test_weights_beside_a_graph_are_not_read(tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(relu())
+    weight = model.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[4])
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="missing.bin")
+    files = {CONFIG: ONNX, "m/1/model.onnx/model.onnx": model.SerializeToString()}
+    assert found(judged(tmp_path, files)) == []
+    files = {"n/config.pbtxt": ONNX, "n/1/model.onnx": model.SerializeToString()}
+    assert found(judged(tmp_path / "file", files)) == []
+
+
+def test_without_the_package_onnx_a_note_says_what_was_not_judged(tmp_path: Path) -> None:
+    judged(tmp_path, {CONFIG: ONNX, "m/1/model.onnx": relu()})
+    repository = Repository.open(tmp_path / "models")
+    facts = {name: read_model(repository, name) for name in model_directories(repository)}
+    report = judge("here", facts, graphs=False)
+    assert [finding.sentence for finding in report.findings if not finding.model] == [
+        "ONNX files were not looked into, because the package onnx is not installed; install it "
+        "with pip install 'trimaran[export]'"
+    ]
+
+
+def test_instances_do_not_share_more_threads_than_there_are_cores() -> None:
+    config = ModelConfig(backend="onnxruntime")
+    config.instance_group.add(count=2)
+    config.parameters["intra_op_thread_count"].string_value = "2"
+    assert list(check_threads(config, 4)) == []
+    (finding,) = check_threads(config, 2)
+    assert finding.sentence == (
+        "2 instances of 2 threads run on 2 cores; lower the instances or the threads"
+    )

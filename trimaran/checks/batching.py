@@ -1,0 +1,116 @@
+"""Rules for batches and queues: max_batch_size, dynamic batching, the response cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tritonclient.grpc import model_config_pb2 as protocol
+
+from trimaran.checks.finding import Problems, error, warning
+from trimaran.config import ModelConfig
+
+__all__ = ["check_batch_limit", "check_batching", "preferred_sizes"]
+
+
+def check_batching(config: ModelConfig) -> Problems:
+    """How requests become batches, and what is kept of their answers."""
+    if config.max_batch_size < 0:
+        yield error(
+            "max_batch_size",
+            f"max_batch_size is {config.max_batch_size}",
+            "write 0 for a model without a batch axis, or the largest batch",
+        )
+    if config.HasField("dynamic_batching"):
+        yield from preferred_sizes(
+            config, "dynamic_batching", config.dynamic_batching.preferred_batch_size
+        )
+        yield from _priorities(config.dynamic_batching)
+        yield from _order(config.dynamic_batching)
+        yield from _pointless(config)
+    decoupled = config.model_transaction_policy.decoupled
+    if config.response_cache.enable and (decoupled or config.HasField("sequence_batching")):
+        kind = "decoupled model" if decoupled else "model of sequences"
+        yield error("response_cache", f"a {kind} has a response cache", "remove response_cache")
+
+
+def preferred_sizes(config: ModelConfig, field: str, sizes: Iterable[int]) -> Problems:
+    """Preferred batch sizes that no batch can have."""
+    for size in sizes:
+        if size <= 0 or size > config.max_batch_size:
+            yield error(
+                f"{field}.preferred_batch_size",
+                f"preferred_batch_size has {size} but max_batch_size is {config.max_batch_size}",
+                "use sizes from 1 to max_batch_size",
+            )
+
+
+def _priorities(batching: protocol.ModelDynamicBatching) -> Problems:
+    levels, default = batching.priority_levels, batching.default_priority_level
+    if levels == 0:
+        return
+    if not 1 <= default <= levels:
+        yield error(
+            "dynamic_batching.default_priority_level",
+            f"default_priority_level is {default} but there are {levels} levels",
+            f"use one from 1 to {levels}",
+        )
+    for level in sorted(batching.priority_queue_policy):
+        if not 1 <= level <= levels:
+            yield error(
+                "dynamic_batching.priority_queue_policy",
+                f"priority_queue_policy is for level {level} but there are {levels} levels",
+                f"use one from 1 to {levels}",
+            )
+
+
+def _order(batching: protocol.ModelDynamicBatching) -> Problems:
+    if not batching.preserve_ordering:
+        return
+    if batching.priority_levels > 1:
+        yield error(
+            "dynamic_batching.preserve_ordering",
+            f"preserve_ordering is set beside {batching.priority_levels} priority levels",
+            "remove one of them",
+        )
+    policies = [batching.default_queue_policy, *batching.priority_queue_policy.values()]
+    if any(
+        policy.timeout_action == protocol.ModelQueuePolicy.DELAY
+        and policy.default_timeout_microseconds
+        for policy in policies
+    ):
+        yield error(
+            "dynamic_batching.preserve_ordering",
+            "preserve_ordering is set but a queue policy delays requests that time out",
+            "reject them, or remove preserve_ordering",
+        )
+
+
+def _pointless(config: ModelConfig) -> Problems:
+    delay = config.dynamic_batching.max_queue_delay_microseconds
+    if config.max_batch_size == 0 and (config.input or config.output):
+        what = f"a delay of {delay} µs" if delay else "dynamic_batching"
+        yield warning(
+            "dynamic_batching",
+            f"there is {what} but max_batch_size is 0, so no batch is ever made",
+            "set max_batch_size, or remove dynamic_batching",
+        )
+    elif config.max_batch_size == 1 and delay:
+        yield warning(
+            "dynamic_batching.max_queue_delay_microseconds",
+            f"there is a delay of {delay} µs but max_batch_size is 1",
+            "raise max_batch_size, or remove the delay",
+        )
+
+
+def check_batch_limit(config: ModelConfig, text: str) -> Problems:
+    """A limit that the text leaves out although tensors are given: 0 may not be what was meant.
+
+    The text is looked at because protobuf cannot tell a 0 from nothing; nor can it write a 0, so
+    this is not for configurations that were published with a version.
+    """
+    if config.max_batch_size == 0 and config.input and "max_batch_size" not in text:
+        yield warning(
+            "max_batch_size",
+            "inputs are given without max_batch_size, so each is the full shape of one request",
+            "write max_batch_size: 0 if that is meant, or the largest batch",
+        )

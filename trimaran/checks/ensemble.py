@@ -1,0 +1,114 @@
+"""Rules for an ensemble by itself: what it may hold, and how its tensors flow."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from trimaran.checks.finding import Problems, error
+from trimaran.config import ModelConfig
+
+__all__ = ["check_ensemble", "check_flow"]
+
+
+def check_ensemble(config: ModelConfig) -> Problems:
+    """Fields that an ensemble may not have, and steps that say too little."""
+    if config.platform != "ensemble":
+        yield error(
+            "platform",
+            f"there are steps but platform is {config.platform!r}",
+            'write platform: "ensemble"',
+        )
+    if not config.ensemble_scheduling.step:
+        yield error(
+            "ensemble_scheduling",
+            "an ensemble needs at least one step in ensemble_scheduling",
+            "add one",
+        )
+    for field in ("instance_group", "dynamic_batching", "optimization", "model_warmup", "backend"):
+        repeated = field in ("instance_group", "model_warmup")
+        value = getattr(config, field)
+        if bool(value) if repeated or field == "backend" else config.HasField(field):
+            yield error(field, f"an ensemble takes no {field}", "set it in the steps' own models")
+    for item in (*config.input, *config.output):
+        if item.HasField("reshape"):
+            # Triton compares the reshape with the steps' dims, and never applies it.
+            yield error(
+                f"{item.name}.reshape",
+                f"ensemble tensor {item.name!r} has a reshape",
+                "put it into the step's model",
+            )
+    for index, step in enumerate(config.ensemble_scheduling.step):
+        field = f"ensemble_scheduling.step[{index}]"
+        name = step.model_name or str(index)
+        if not step.model_name:
+            yield error(f"{field}.model_name", f"step {index} names no model", "name one")
+        for which in ("input_map", "output_map"):
+            if not getattr(step, which):
+                yield error(f"{field}.{which}", f"step {name!r} has no {which}", "map its tensors")
+        if step.model_version < 1 and step.model_version != -1:
+            yield error(
+                f"{field}.model_version",
+                f"step {name!r} has model_version {step.model_version}",
+                "write a version's number, or -1 for the newest",
+            )
+
+
+def check_flow(config: ModelConfig) -> Problems:
+    """Tensors that are made twice, never, or for nobody."""
+    steps = config.ensemble_scheduling.step
+    inputs, outputs = [i.name for i in config.input], [o.name for o in config.output]
+    makers = Counter(tensor for step in steps for tensor in step.output_map.values())
+    for step in steps:
+        for tensor in step.output_map.values():
+            if makers[tensor] > 1 and step.model_name == _last_maker(config, tensor):
+                yield error(
+                    "ensemble_scheduling",
+                    f"tensor {tensor!r} is produced twice, the second time by step "
+                    f"{step.model_name!r}",
+                    "give one of them another name",
+                )
+                makers[tensor] = 1
+            if tensor in inputs:
+                yield error(
+                    "ensemble_scheduling",
+                    f"tensor {tensor!r} is produced twice, the second time by step "
+                    f"{step.model_name!r}, since it is an input",
+                    "give the step's another name",
+                )
+    ready, waiting = set(inputs), list(steps)
+    while runnable := [step for step in waiting if set(step.input_map.values()) <= ready]:
+        for step in runnable:
+            waiting.remove(step)
+            ready.update(step.output_map.values())
+    for step in waiting[:1]:
+        missing = sorted(set(step.input_map.values()) - ready)
+        yield error(
+            "ensemble_scheduling",
+            f"step {step.model_name!r} waits for tensor {missing[0]!r}, which no input and no "
+            "earlier step provides",
+            "map it to a tensor that there is",
+        )
+    used = {tensor for step in steps for tensor in step.input_map.values()}
+    for name in inputs:
+        if name not in used:
+            yield error(
+                f"input.{name}", f"input {name!r} is used by no step", "map it to one or remove it"
+            )
+    for name in outputs:
+        if not waiting and name not in ready:
+            yield error(
+                f"output.{name}",
+                f"output {name!r} is produced by no step",
+                "map a step's output to it, or remove it",
+            )
+    for tensor in sorted(set(makers) - used - set(outputs)):
+        yield error(
+            "ensemble_scheduling",
+            f"tensor {tensor!r} is made and neither used nor an output of the ensemble",
+            "leave it out of the output_map",
+        )
+
+
+def _last_maker(config: ModelConfig, tensor: str) -> str:
+    steps = config.ensemble_scheduling.step
+    return [step.model_name for step in steps if tensor in step.output_map.values()][-1]

@@ -1,0 +1,87 @@
+"""Plain facts about a model's directory, as the rules need them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from trimaran.checks.finding import Finding
+from trimaran.config import ModelConfig
+
+__all__ = ["Graph", "GraphTensor", "ModelFacts", "VersionFacts"]
+
+
+@dataclass(frozen=True)
+class GraphTensor:
+    """A tensor of an ONNX graph: Triton type (`FP32`) and full shape, -1 for any length.
+
+    `shape` is `None` where the graph does not say it.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What an ONNX file takes and gives; `initializers` are weights that an input may replace."""
+
+    inputs: tuple[GraphTensor, ...]
+    outputs: tuple[GraphTensor, ...]
+    initializers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class VersionFacts:
+    """One version directory."""
+
+    number: int
+    files: frozenset[str] = frozenset()
+    """Paths of files below it, with forward slashes."""
+    problem: str = ""
+    """Why its manifest or its files cannot be trusted."""
+    released: bool = False
+    """Whether it holds a release that pins its steps."""
+    has_manifest: bool = False
+    unrecorded: tuple[str, ...] = ()
+    """Files that its manifest does not know."""
+    graphs: Mapping[str, Graph | str] = field(default_factory=dict)
+    """By file: what an ONNX file holds, or why it cannot be read."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """By file: why a Python source is no model, or an empty text."""
+
+    def has(self, name: str) -> bool:
+        """Whether it holds a file, or a directory with files, of that name."""
+        wanted = str(PurePosixPath(name))
+        return wanted in self.files or any(path.startswith(f"{wanted}/") for path in self.files)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model's directory: its configurations, its versions, and the files beside them."""
+
+    name: str
+    config: ModelConfig | None
+    """What `config.pbtxt` says, or `None` if there is none or it cannot be read."""
+    live: ModelConfig | None = None
+    """What `configs/live.pbtxt` says."""
+    text: str = ""
+    """`config.pbtxt` as it is written."""
+    broken: tuple[Finding, ...] = ()
+    """Configurations that cannot be read."""
+    versions: tuple[VersionFacts, ...] = ()
+    directories: tuple[str, ...] = ()
+    """Names of all directories in it."""
+    files: Mapping[str, int] = field(default_factory=dict)
+    """Sizes in bytes of the files outside its versions, by path."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """How many lines each of its label files has, by path."""
+    warmup: Mapping[str, bytes] = field(default_factory=dict)
+    """What the files hold that its warm-up names, by path below `warmup/`."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of its versions, sorted."""
+        return tuple(version.number for version in self.versions)

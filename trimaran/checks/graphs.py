@@ -1,0 +1,146 @@
+"""Rules for an ONNX file beside its configuration, as the ONNX Runtime backend applies them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tritonclient.grpc import model_config_pb2 as protocol
+
+from trimaran import dtypes
+from trimaran.checks.facts import Graph, GraphTensor
+from trimaran.checks.finding import Problems, error, warning
+from trimaran.config import ModelConfig
+from trimaran.tensors import describe_shape
+
+__all__ = ["check_graph", "completed"]
+
+_COMPLETED_BATCH = 4
+"""What Triton's ONNX Runtime backend takes for a limit where none is given."""
+
+
+def completed(config: ModelConfig, graph: Graph) -> ModelConfig:
+    """A configuration with the tensors that Triton takes from the file, where it has none."""
+    whole = ModelConfig()
+    whole.CopyFrom(config)
+    tensors = (*graph.inputs, *graph.outputs)
+    if (config.input and config.output) or any(tensor.shape is None for tensor in tensors):
+        return whole
+    if not config.max_batch_size and all((tensor.shape or ())[:1] == (-1,) for tensor in tensors):
+        whole.max_batch_size = _COMPLETED_BATCH
+    names = {dtype.triton: dtype.config for dtype in dtypes.DTYPES}
+    for field, given in ((whole.input, graph.inputs), (whole.output, graph.outputs)):
+        for tensor in () if field else given:
+            shape = tensor.shape or ()
+            dims = shape[1:] if whole.max_batch_size else shape
+            field.add(
+                name=tensor.name,
+                data_type=names.get(tensor.dtype, "TYPE_INVALID"),
+                dims=dims or (1,),
+            )
+    return whole
+
+
+def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
+    """Names, types and shapes that the file contradicts; `where` names it.
+
+    An axis that the file leaves open may be fixed for an input, and not for an output.
+    """
+    if config.input:
+        yield from _names(config, graph, where)
+    for kind, items, known in (
+        ("input", config.input, graph.inputs),
+        ("output", config.output, graph.outputs),
+    ):
+        by_name = {tensor.name: tensor for tensor in known}
+        for item in items:
+            if item.name in by_name:
+                yield from _tensor(config, kind, item, by_name[item.name], where)
+    if config.max_batch_size > 0:
+        yield from _batch_axis(graph, where)
+
+
+def _names(config: ModelConfig, graph: Graph, where: str) -> Problems:
+    inputs, outputs = [t.name for t in graph.inputs], [t.name for t in graph.outputs]
+    for item in config.input:
+        if item.optional and config.max_batch_size > 0:
+            yield error(
+                f"input.{item.name}.optional",
+                f"input {item.name!r} is optional, which ONNX models with batches cannot have",
+                "remove optional, or set max_batch_size to 0",
+            )
+        if item.name not in inputs and not (item.optional and item.name in graph.initializers):
+            yield error(
+                f"input.{item.name}",
+                f"input {item.name!r} is not in {where}, which has {', '.join(inputs)}",
+                "name it as the file does",
+            )
+    required = {item.name for item in config.input if not item.optional}
+    for name in inputs:
+        if name not in required:
+            yield error(
+                f"input.{name}",
+                f"{where} needs input {name!r}, which the configuration does not have",
+                "add it",
+            )
+    for output in config.output:
+        if output.name not in outputs:
+            yield error(
+                f"output.{output.name}",
+                f"output {output.name!r} is not in {where}, which has {', '.join(outputs)}",
+                "name it as the file does",
+            )
+
+
+def _tensor(
+    config: ModelConfig,
+    kind: str,
+    item: protocol.ModelInput | protocol.ModelOutput,
+    tensor: GraphTensor,
+    where: str,
+) -> Problems:
+    field = f"{kind}.{item.name}"
+    names = {dtype.config: dtype.triton for dtype in dtypes.DTYPES}
+    given = names.get(protocol.DataType.Name(item.data_type), "nothing")
+    if tensor.dtype and given != tensor.dtype:
+        yield error(
+            f"{field}.data_type",
+            f"{kind} {item.name!r} is {given} but {tensor.dtype} in {where}",
+            "make them equal",
+        )
+    shape, dims = tensor.shape, item.reshape.shape if item.HasField("reshape") else item.dims
+    if shape is None or (config.max_batch_size > 0 and shape[:1] != (-1,)):
+        return
+    expected = shape[1:] if config.max_batch_size > 0 else shape
+    if not shape and all(dim == 1 for dim in dims):
+        return
+    if not _fits(expected, dims, exact=kind == "output"):
+        yield error(
+            f"{field}.dims",
+            f"{kind} {item.name!r} is {describe_shape(dims)} but {describe_shape(expected)} in "
+            f"{where}" + (", without the batch axis" if config.max_batch_size > 0 else ""),
+            "make them equal",
+        )
+
+
+def _fits(model: Sequence[int], dims: Sequence[int], *, exact: bool) -> bool:
+    return len(model) == len(dims) and all(
+        have == want or (have == -1 and not exact) for have, want in zip(model, dims, strict=True)
+    )
+
+
+def _batch_axis(graph: Graph, where: str) -> Problems:
+    for tensor in (*graph.inputs, *graph.outputs):
+        if tensor.shape is not None and tensor.shape[:1] != (-1,):
+            yield error(
+                "max_batch_size",
+                f"{where} has {tensor.name!r} of the fixed shape {describe_shape(tensor.shape)}, "
+                "which takes no batches",
+                "export it with an open first axis, or set max_batch_size to 0",
+            )
+            return
+        if tensor.shape is None:
+            yield warning(
+                "max_batch_size",
+                f"{where} does not say the shape of {tensor.name!r}",
+                "run ONNX's shape inference on it",
+            )

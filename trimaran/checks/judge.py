@@ -1,0 +1,171 @@
+"""A whole repository before the rules: which of them sees which configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from trimaran.checks.artifacts import check_artifacts
+from trimaran.checks.backends import check_backend
+from trimaran.checks.batching import check_batch_limit
+from trimaran.checks.facts import ModelFacts
+from trimaran.checks.finding import Problems, error, note, warning
+from trimaran.checks.graphs import completed
+from trimaran.checks.instances import check_threads
+from trimaran.checks.labels import check_labels
+from trimaran.checks.model import check_model, check_newer
+from trimaran.checks.provenance import check_provenance
+from trimaran.checks.report import Report
+from trimaran.checks.sequences import check_sequences
+from trimaran.checks.steps import check_nesting, check_pins, check_wired, floating_steps
+from trimaran.checks.versions import check_versions, served_versions
+from trimaran.checks.warmup import check_warmup
+from trimaran.config import ModelConfig, is_ensemble
+
+__all__ = ["judge"]
+
+CONFIG, LIVE = "config.pbtxt", "configs/live.pbtxt"
+
+
+def judge(
+    repository: str,
+    models: Mapping[str, ModelFacts],
+    chosen: Sequence[str] = (),
+    *,
+    cores: int = 0,
+    graphs: bool = True,
+) -> Report:
+    """The report on `chosen` models of a repository, or on all of them.
+
+    `cores` are those of the machine that serves, 0 if unknown; `graphs` says whether ONNX files
+    could be read.
+    """
+    names = tuple(sorted(chosen)) or tuple(sorted(models))
+    findings = [
+        replace(finding, model=name, file=_path(name, finding.file))
+        for name in names
+        for finding in dict.fromkeys(_model(models[name], models, cores))
+    ]
+    if not models:
+        findings.append(
+            warning("", "the repository is empty", "make a model with 'trimaran export'")
+        )
+    unread = [v for f in models.values() for v in f.versions if v.has("model.onnx")]
+    if unread and not graphs:
+        findings.append(
+            note(
+                "",
+                "ONNX files were not looked into, because the package onnx is not installed",
+                "install it with pip install 'trimaran[export]'",
+            )
+        )
+    unserved = tuple(
+        name for name in names if not models[name].numbers and models[name].live is None
+    )
+    return Report(repository, names, tuple(findings), unserved)
+
+
+def _path(model: str, file: str) -> str:
+    return f"{model}/{file}" if file else model
+
+
+def _model(facts: ModelFacts, models: Mapping[str, ModelFacts], cores: int) -> Problems:
+    yield from facts.broken
+    told: set[tuple[str, str]] = set()
+    for config, file in ((facts.config, CONFIG), (facts.live, LIVE)):
+        if config is None:
+            continue
+        for finding in _configuration(facts, config, models, cores):
+            # What is generated repeats the mistakes of what is written.
+            if (finding.field, finding.found) not in told:
+                told.add((finding.field, finding.found))
+                yield replace(finding, file=finding.file or file)
+    if facts.config is None and not any(f.file == CONFIG for f in facts.broken):
+        yield from _without_config(facts)
+    effective = LIVE if facts.live is not None else CONFIG
+    for finding in (*check_versions(facts), *check_artifacts(facts)):
+        yield replace(finding, file=finding.file or effective)
+    yield from check_provenance(facts)
+    if facts.config is not None and is_ensemble(facts.live or facts.config):
+        for finding in _effective_ensemble(facts, models):
+            yield replace(finding, file=effective)
+
+
+def _configuration(
+    facts: ModelFacts, config: ModelConfig, models: Mapping[str, ModelFacts], cores: int
+) -> Problems:
+    files = frozenset(facts.files)
+    libraries = {path.rpartition("/")[2] for path in files if path.endswith(".so")}
+    libraries |= {
+        path.rpartition("/")[2] for v in facts.versions for path in v.files if path.endswith(".so")
+    }
+    yield from check_model(config, facts.name)
+    yield from check_newer(config)
+    yield from check_backend(config, frozenset(libraries))
+    yield from check_labels(config, facts.lines)
+    if is_ensemble(config):
+        steps = _step_configs(config, models)
+        yield from check_wired(config, steps)
+        yield from check_nesting(config, steps)
+        return
+    yield from check_sequences(config, files)
+    yield from check_warmup(config, facts.warmup)
+    yield from check_threads(config, cores)
+    published = any(version.has_manifest for version in facts.versions)
+    if config is facts.config and not published:
+        yield from check_batch_limit(config, facts.text)
+
+
+def _step_configs(
+    ensemble: ModelConfig, models: Mapping[str, ModelFacts]
+) -> dict[str, ModelConfig]:
+    names = {step.model_name for step in ensemble.ensemble_scheduling.step}
+    return {name: _completed(models[name]) for name in sorted(names & models.keys())}
+
+
+def _completed(facts: ModelFacts) -> ModelConfig:
+    """A model's configuration as Triton completes it, as far as an ONNX file tells."""
+    config = facts.live or facts.config or ModelConfig()
+    served = served_versions(config, facts.numbers)
+    for version in facts.versions:
+        graph = version.graphs.get(config.default_model_filename or "model.onnx")
+        if version.number in served and graph is not None and not isinstance(graph, str):
+            return completed(config, graph)
+    return config
+
+
+def _effective_ensemble(facts: ModelFacts, models: Mapping[str, ModelFacts]) -> Problems:
+    """What only matters for an ensemble that is served: the versions of its steps."""
+    config = facts.live or facts.config
+    if config is None or not (facts.numbers or facts.live):
+        return
+    released = any(version.released for version in facts.versions)
+    if released and facts.live is None:
+        return  # Its deployment pins the steps, and is refused where they are not there.
+    served = {
+        name: served_versions(model.live or model.config, model.numbers)
+        for name, model in models.items()
+    }
+    yield from check_pins(config, served)
+    yield from floating_steps(config)
+
+
+def _without_config(facts: ModelFacts) -> Problems:
+    if facts.live is not None:
+        yield error("", "there is a live configuration without config.pbtxt", "write one", LIVE)
+    elif any(v.has("model.onnx") or v.has("model.plan") for v in facts.versions):
+        yield warning(
+            "",
+            "there is no config.pbtxt, so Triton makes one up",
+            "write one that says inputs, outputs and max_batch_size",
+            CONFIG,
+        )
+    elif facts.versions:
+        yield warning(
+            "",
+            "there is no config.pbtxt, so the model has the tensors that its code declares",
+            "write one that says inputs, outputs and max_batch_size",
+            CONFIG,
+        )
+    else:
+        yield warning("", "holds neither config.pbtxt nor a version", "remove it", "")

@@ -1,0 +1,36 @@
+"""Rules for the parameters that a backend reads, where a wrong value refuses the model."""
+
+from __future__ import annotations
+
+from trimaran.checks.backends import backend_of
+from trimaran.checks.finding import Problems, error
+from trimaran.config import ModelConfig
+
+__all__ = ["check_parameters"]
+
+_BOOLEANS = ("1", "0", "true", "false", "on", "off")
+_INTEGERS = {
+    "onnxruntime": ("intra_op_thread_count", "inter_op_thread_count", "execution_mode"),
+    "pytorch": ("INTRA_OP_THREAD_COUNT", "INTER_OP_THREAD_COUNT"),
+}
+_SWITCHES = {
+    "onnxruntime": ("enable_mem_arena", "enable_mem_pattern"),
+    "pytorch": ("INFERENCE_MODE", "DISABLE_OPTIMIZED_EXECUTION"),
+    "python": ("FORCE_CPU_ONLY_INPUT_TENSORS",),
+}
+
+
+def check_parameters(config: ModelConfig) -> Problems:
+    """Numbers and switches that are none."""
+    backend = backend_of(config)
+    for key in _INTEGERS.get(backend, ()):
+        value = config.parameters[key].string_value if key in config.parameters else "0"
+        if not value.strip().removeprefix("-").isdecimal():
+            yield error(f"parameters.{key}", f"{key} is {value!r}", "write a whole number")
+        elif key == "execution_mode" and value.strip() not in ("0", "1"):
+            yield error(f"parameters.{key}", f"{key} is {value!r}", "write 0 or 1")
+    for key in _SWITCHES.get(backend, ()):
+        value = config.parameters[key].string_value if key in config.parameters else ""
+        known = ("yes", "no") if backend == "python" else _BOOLEANS
+        if key in config.parameters and value.lower() not in known:
+            yield error(f"parameters.{key}", f"{key} is {value!r}", f"write {' or '.join(known)}")
