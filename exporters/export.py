@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporters.exporter import Exporter, ExportError, one_sentence
-from exporters.onnx import OnnxExporter
+from exporters.formats.accelerator import accelerate, check_accelerated
+from exporters.formats.exporter import Exporter, ExportError, one_sentence
+from exporters.formats.onnx import OnnxExporter
+from exporters.formats.profile import profile_of
+from exporters.formats.tensorrt import TensorRtExporter
+from exporters.formats.torchscript import TorchScriptExporter
+from exporters.options import Options
 from exporters.original import Original
 from exporters.parity import ParityReport, Run, measure_parity
+from exporters.precision.agreement import AgreementReport, Answered, measure_agreement
+from exporters.precision.calibration import calibration_batches
+from exporters.precision.int8 import Int8OnnxExporter
+from exporters.precision.precision import PRECISIONS, model_name, spec_in
+from exporters.precision.reference import Reference, reference_for
+from exporters.precision.speed import Cost, measure_speedup
 from exporters.spec import ModelSpec
-from exporters.torchscript import TorchScriptExporter
 from trimaran.manifest import Manifest, describe_version
 from trimaran.publish import Publication, check_publishable, publish
 from trimaran.repository import Repository
@@ -19,20 +30,24 @@ from trimaran.repository import Repository
 __all__ = ["FORMATS", "ExportResult", "export_model", "label_file_name", "largest_served_batch"]
 
 FORMATS: Mapping[str, type[Exporter]] = {
-    exporter.format: exporter for exporter in (OnnxExporter, TorchScriptExporter)
+    exporter.format: exporter for exporter in (OnnxExporter, TorchScriptExporter, TensorRtExporter)
 }
 """The exporters by format name."""
 
+_SPEED_ROWS = 8
+"""Rows in each call when an artifact's speed is compared with FP32's."""
+
 Progress = Callable[[str], None]
+Report = ParityReport | AgreementReport
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """One format's outcome; `publication` is `None` when the parity gate refused it."""
+    """One format's outcome; `publication` is `None` when the gate refused it."""
 
     model: str
     capture: str
-    parity: ParityReport
+    parity: Report
     publication: Publication | None
 
 
@@ -42,39 +57,71 @@ def export_model(
     repository: Repository,
     source: str,
     progress: Progress = lambda stage: None,
+    *,
+    options: Options | None = None,
+    reference: Reference | None = None,
 ) -> ExportResult:
-    """Export one format, hold it against PyTorch, and publish it if it agrees.
+    """Export one format in one precision, hold it against PyTorch, and publish it if it agrees.
 
-    `source` says where the model came from, for the manifest; `progress` is told each stage.
+    `source` says where the model came from, for the manifest; `progress` is told each stage;
+    `reference` is shared by several exports of one original.
     Raises `TrimaranError` when the module cannot be exported, or the repository's configuration
     disagrees with it; nothing is published then.
     """
-    spec, exporter = original.spec, FORMATS[format]()
-    config = exporter.config(f"{spec.name}_{format}", original.interface, original.max_batch_size)
+    options = options or Options()
+    with nullcontext(reference) if reference else reference_for(original) as shared:
+        return _export(original, format, repository, source, progress, options, shared)
+
+
+def _export(
+    original: Original,
+    format: str,
+    repository: Repository,
+    source: str,
+    progress: Progress,
+    options: Options,
+    reference: Reference,
+) -> ExportResult:
+    name = model_name(original.spec.name, format, options.precision)
+    exporter = _exporter(format, options, reference)
+    exporter.require()
+    config = exporter.config(name, original.interface, original.max_batch_size)
+    if options.accelerator and format == OnnxExporter.format:
+        check_accelerated(repository, name)
+        profile = profile_of(original.spec, original.max_batch_size)
+        accelerate(config, options.precision, profile)
     check_publishable(repository, config)
     with repository.staging() as scratch:
         staged = scratch / "version"
         staged.mkdir()
         path = staged / exporter.file_name
-        progress(f"{config.name}: capturing")
-        way, report = _first_to_pass(exporter, original, path)
+        progress(f"{name}: capturing")
+        way, report = _first_to_pass(exporter, original, path, options, reference)
         if not report.passed:
-            return ExportResult(config.name, way, report, None)
-        progress(f"{config.name}: publishing")
-        _write_labels(spec, staged)
-        manifest = _manifest(exporter, path, way, source, report)
+            return ExportResult(name, way, report, None)
+        if options.precision == "fp32":
+            reference.keep_fp32_artifact(exporter, path)
+        progress(f"{name}: publishing")
+        _write_labels(original.spec, staged)
+        made = {"factory": source, "capture": way, **_made_with(original.spec, options)}
+        manifest = _manifest(exporter, path, made, report)
         publication = publish(repository, config, staged, manifest)
-        return ExportResult(config.name, way, report, publication)
+        return ExportResult(name, way, report, publication)
 
 
 def largest_served_batch(
-    repository: Repository, model: str, formats: Iterable[str], wanted: int
+    repository: Repository,
+    model: str,
+    formats: Iterable[str],
+    wanted: int,
+    precisions: Iterable[str] = ("fp32",),
 ) -> int:
     """The most rows to verify: `wanted`, or what a configuration that stands already serves.
 
     A standing configuration keeps its own limit, whatever is wanted for a new one.
     """
-    names = [f"{model}_{format}" for format in formats]
+    chosen = tuple(precisions)
+    names = [model_name(model, f, p) for f in formats for p in chosen]
     standing = [repository.config(n).max_batch_size for n in names if repository.has_config(n)]
     return max([wanted, *standing])
 
@@ -84,31 +131,97 @@ def label_file_name(output: str, labelled: int) -> str:
     return "labels.txt" if labelled == 1 else f"labels_{output}.txt"
 
 
-def _first_to_pass(exporter: Exporter, original: Original, path: Path) -> tuple[str, ParityReport]:
-    """The first way of capturing that passes the parity gate, or the last that does not."""
-    tried: list[tuple[str, ParityReport]] = []
-    for way in exporter.captures(original.spec, path):
-        report = measure_parity(
-            original.interface.outputs,
-            original.spec.tolerances,
-            original.batches,
-            original.expected,
-            _loaded(exporter, original, path),
-        )
-        tried.append((way, report))
-        if report.passed:
+def _exporter(format: str, options: Options, reference: Reference) -> Exporter:
+    """What makes the artifact. Raises `ExportError` for int8 in a format that has none."""
+    onnx = OnnxExporter()
+    if options.precision == "int8":
+        if format == TorchScriptExporter.format:
+            raise ExportError(
+                f"model {reference.original.spec.name}: TorchScript is not exported in int8; take "
+                "--format onnx for int8, or fp16 or bf16 for TorchScript"
+            )
+        for_tensorrt = format == TensorRtExporter.format
+        if for_tensorrt and options.int8 == "dynamic":
+            raise ExportError(
+                f"model {reference.original.spec.name}: TensorRT has no dynamic int8; take --int8 "
+                "static"
+            )
+        dynamic = options.int8 == "dynamic"
+        batches = [] if dynamic else calibration_batches(reference.original, options.calibration)
+        onnx = Int8OnnxExporter(reference, options.int8, batches, for_tensorrt=for_tensorrt)
+    if format == OnnxExporter.format:
+        return onnx
+    if format == TensorRtExporter.format:
+        return TensorRtExporter(onnx, reference.original.max_batch_size)
+    return FORMATS[format]()
+
+
+def _first_to_pass(
+    exporter: Exporter, original: Original, path: Path, options: Options, reference: Reference
+) -> tuple[str, Report]:
+    """The first way of capturing that passes the gate, or the last that does not."""
+    precision = PRECISIONS[options.precision]
+    spec = spec_in(original.spec, original.interface, precision)
+    tried: list[tuple[str, Report]] = []
+    for way in exporter.captures(spec, path):
+        run = _loaded(exporter, original, path, options.precision)
+        tried.append((way, _judged(original, run, options, reference)))
+        if tried[-1][1].passed:
             break
-    return tried[-1]
+    way, report = tried[-1]
+    if isinstance(report, AgreementReport) and report.passed:
+        report = report.with_cost(_cost(exporter, run, path, reference))
+    return way, report
 
 
-def _loaded(exporter: Exporter, original: Original, path: Path) -> Run:
+def _judged(original: Original, run: Run, options: Options, reference: Reference) -> Report:
+    outputs, tolerances = original.interface.outputs, original.spec.tolerances
+    if options.precision == "fp32":
+        return measure_parity(outputs, tolerances, original.batches, original.expected, run)
+    return measure_agreement(
+        outputs,
+        PRECISIONS[options.precision],
+        tolerances,
+        Answered(original.batches, original.expected),
+        reference.task,
+        run,
+        options.required,
+    )
+
+
+def _cost(exporter: Exporter, run: Run, path: Path, reference: Reference) -> Cost:
+    """Bytes and speed beside the FP32 artifact of the same format, where there is one."""
+    plain = _exporter(exporter.format, Options(), reference)
+    try:
+        fp32_path = reference.fp32_artifact(plain)
+    except ExportError:
+        return Cost(path.stat().st_size, None)
+    fp32 = _loaded(plain, reference.original, fp32_path, "fp32")
+    batch = {name: array[:_SPEED_ROWS] for name, array in reference.task.batches[0].items()}
+    rows = len(next(iter(batch.values())))
+    speedup = measure_speedup(lambda: fp32(batch), lambda: run(batch), rows)
+    return Cost(path.stat().st_size, fp32_path.stat().st_size, speedup)
+
+
+def _loaded(exporter: Exporter, original: Original, path: Path, precision: str) -> Run:
     try:
         return exporter.load(path, original.interface)
     except Exception as error:
+        way_round = "" if precision == "fp32" else _way_round(exporter.format, precision)
+        reason = one_sentence(error).replace(f"Load model from {path} failed:", "")
         raise ExportError(
-            f"model {original.spec.name}: its {exporter.format} export cannot be loaded: "
-            f"{one_sentence(error)}"
+            f"model {original.spec.name}: its {exporter.format} export cannot be loaded"
+            f"{'' if precision == 'fp32' else f' in {precision}'}: {reason}{way_round}"
         ) from error
+
+
+def _way_round(format: str, precision: str) -> str:
+    if format == OnnxExporter.format and precision == "bf16":
+        return (
+            "; ONNX Runtime lacks bf16 kernels on the CPU: take fp16 or int8, or --format "
+            "torchscript for bf16"
+        )
+    return "; take another precision"
 
 
 def _write_labels(spec: ModelSpec, directory: Path) -> None:
@@ -117,14 +230,25 @@ def _write_labels(spec: ModelSpec, directory: Path) -> None:
         (directory / label_file_name(output, len(spec.labels))).write_text(text, encoding="utf-8")
 
 
+def _made_with(spec: ModelSpec, options: Options) -> dict[str, str]:
+    """The precision, and which rows judged it and gave INT8 its ranges, for the manifest."""
+    if options.precision == "fp32":
+        return {"precision": "fp32"}
+    own = "drawn from the examples" if spec.samples is None else "the model's samples"
+    made = {"precision": options.precision, "judged_on": own}
+    if options.precision == "int8" and options.int8 == "static":
+        made["calibrated_on"] = own if options.calibration is None else "a file of rows"
+    return made
+
+
 def _manifest(
-    exporter: Exporter, path: Path, way: str, source: str, report: ParityReport
+    exporter: Exporter, path: Path, source: Mapping[str, str], report: Report
 ) -> Manifest:
     return describe_version(
         path.parent,
         exporter.format,
         Path.cwd(),
-        source={"factory": source, "capture": way},
+        source=source,
         libraries=exporter.libraries,
         canonical={path.name: exporter.digest(path)},
         target=exporter.target(path),

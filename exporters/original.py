@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from exporters.exporter import one_sentence, quiet
-from exporters.parity import Arrays, batch_sizes, compare_rows, tolerance_for
+from exporters.formats.exporter import one_sentence, quiet
+from exporters.parity import Arrays, batch_sizes, compare, compare_rows, tolerance_for
 from exporters.samples import draw_samples, length_choices
-from exporters.spec import Interface, ModelSpec, PositionalModule, interface_of
+from exporters.spec import Interface, ModelSpec, interface_of
 from trimaran.errors import ParityError, TrimaranError
 
 __all__ = ["Original", "run_original"]
@@ -35,14 +35,18 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
     """Run the module on batches of one row, an odd number, and `max_batch_size`.
 
     Where it has dynamic axes, also at their least and most lengths. Raises `TrimaranError` where
-    the module fails on its own inputs, and `ParityError` where its rows depend on one another, so
-    that no export of it could be served in batches.
+    the module fails on its own inputs, and `ParityError` where it answers the same rows
+    differently when asked again, or where its rows depend on one another, so that no export of it
+    could be served in batches.
     """
-    module = PositionalModule(spec.module, spec.output_names)
+    module = spec.positional()
 
     def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         with quiet():
-            outputs = module(*(inputs[name].clone() for name in spec.example_inputs))
+            try:
+                outputs = module(*(inputs[name].clone() for name in spec.example_inputs))
+            except TrimaranError as error:
+                raise TrimaranError(f"model {spec.name}: {error}") from None
         return dict(zip(spec.output_names, outputs, strict=True))
 
     def run_arrays(arrays: Arrays) -> Arrays:
@@ -60,6 +64,13 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
             f"model {spec.name} fails in PyTorch on its own inputs: {one_sentence(error)}"
         ) from error
     limits = {o.name: tolerance_for(o, spec.tolerances.get(o.name)) for o in interface.outputs}
+    again = run_arrays(batches[0])
+    for output, limit in limits.items():
+        if not compare(expected[0][output], again[output], *limit).passed:
+            raise ParityError(
+                f"model {spec.name} gives other answers when asked again, in output {output!r}; "
+                "take what is random or remembered out of forward"
+            )
     largest = len(batch_sizes(max_batch_size)) - 1
     for output, found in compare_rows(limits, batches[largest], expected[largest], run_arrays):
         if not found.passed:

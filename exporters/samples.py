@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -24,11 +25,11 @@ def draw_samples(
 
     Floating inputs are example rows with noise; integers are drawn evenly from the range that the
     examples span, so that an index stays one; booleans are drawn evenly. `lengths` sets dynamic
-    axes by name and applies to made-up inputs only. Raises `TrimaranError` when `spec.samples`
-    gives other names, dtypes or shapes than asked for.
+    axes by name; where there is a `spec.samples`, it is asked for them if it has a parameter
+    `lengths`. Raises `TrimaranError` when it gives other names, dtypes or shapes than asked for.
     """
-    if spec.samples is not None and not lengths:
-        return _own_samples(spec, rows, seed)
+    if spec.samples is not None and (not lengths or _takes_lengths(spec.samples)):
+        return _own_samples(spec, rows, seed, lengths or {})
     generator = torch.Generator().manual_seed(seed)
     examples = resized_inputs(spec, lengths or {})
     return {name: _draw(tensor, rows, generator) for name, tensor in examples.items()}
@@ -42,14 +43,21 @@ def length_choices(spec: ModelSpec) -> list[dict[str, int]]:
     return [{a.name: a.least for a in axes}, {a.name: a.most for a in axes}]
 
 
-def _own_samples(spec: ModelSpec, rows: int, seed: int) -> dict[str, Tensor]:
+def _takes_lengths(samples: Callable[..., object]) -> bool:
+    return "lengths" in inspect.signature(samples).parameters
+
+
+def _own_samples(
+    spec: ModelSpec, rows: int, seed: int, lengths: Mapping[str, int]
+) -> dict[str, Tensor]:
     if spec.samples is None:
         raise AssertionError("only called for a model with samples")
-    given = dict(spec.samples(rows, seed))
+    chosen = {"lengths": lengths} if lengths else {}
+    given = dict(spec.samples(rows, seed, **chosen))
     for name, example in spec.example_inputs.items():
         tensor = given.get(name)
-        dynamic = spec.axes.get(name, {})
-        dims = [-1 if axis in dynamic else example.shape[axis] for axis in range(1, example.ndim)]
+        varying = {axis: lengths.get(a.name, -1) for axis, a in spec.axes.get(name, {}).items()}
+        dims = [varying.get(axis, example.shape[axis]) for axis in range(1, example.ndim)]
         if (
             not isinstance(tensor, Tensor)
             or tensor.dtype != example.dtype

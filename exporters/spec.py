@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from exporters.calling import PositionalModule, misplaced_input
 from trimaran import dtypes
 from trimaran.errors import TrimaranError
 from trimaran.names import check_model_name
@@ -27,14 +27,29 @@ __all__ = [
 BATCH_AXIS = "batch"
 """The name of every tensor's first axis."""
 
+_SMALL = 64
+"""A length that every module can be tried at without a thought."""
+
+Axis = tuple[str, int, int] | tuple[str, int, int, int]
+
 
 @dataclass(frozen=True)
 class DynamicAxis:
-    """An axis beside the batch whose length varies between `least` and `most`."""
+    """An axis beside the batch whose length varies between `least` and `most`, by `step`.
+
+    Every length is a multiple of `step`, for modules that halve an axis or cut it into patches.
+    """
 
     name: str
     least: int
     most: int
+    step: int = 1
+
+    def near(self, length: int) -> int:
+        """Another length than `length`: the most where that is small, or else a neighbour."""
+        if length < self.most <= _SMALL:
+            return self.most
+        return length + self.step if length < self.most else length - self.step
 
 
 @dataclass
@@ -42,11 +57,17 @@ class ModelSpec:
     """A trained model and what is needed to export, verify and serve it.
 
     `module` is any `nn.Module`; it is put into eval mode. `example_inputs` names the inputs, in
-    the order of `forward`; the first axis of each is the batch, with two rows or more.
+    the order in which a server takes them; the first axis of each is the batch, with two rows or
+    more. Where every name is a parameter of `forward`, inputs are passed to it by keyword, and by
+    position otherwise. `output_names` are read from the answer as `exporters.calling.read_outputs`
+    says: by name from mappings and dataclasses, by order from tuples.
+
     `dynamic_axes` says which other axes vary: `{"tokens": {1: ("sequence", 1, 512)}}` is name,
-    least and most length of axis 1. `samples(batch_size, seed)` gives real inputs for the parity
-    gate; without it inputs are made from the examples. `labels` names the classes along an
-    output's last axis. `tolerances` replaces an output's default `(rtol, atol)`.
+    least and most length of axis 1; a fourth number is what lengths are multiples of.
+    `samples(batch_size, seed)` gives real inputs for the parity gate; without it inputs are made
+    from the examples. One with a parameter `lengths` is also asked for dynamic axes at their
+    least and most: `lengths={"sequence": 512}`. `labels` names the classes along an output's
+    last axis. `tolerances` replaces an output's default `(rtol, atol)`.
 
     Raises `TrimaranError` for a description that contradicts itself.
     """
@@ -55,8 +76,8 @@ class ModelSpec:
     module: nn.Module
     example_inputs: Mapping[str, Tensor]
     output_names: Sequence[str]
-    dynamic_axes: Mapping[str, Mapping[int, tuple[str, int, int]]] = field(default_factory=dict)
-    samples: Callable[[int, int], Mapping[str, Tensor]] | None = None
+    dynamic_axes: Mapping[str, Mapping[int, Axis]] = field(default_factory=dict)
+    samples: Callable[..., Mapping[str, Tensor]] | None = None
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tolerances: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -74,6 +95,10 @@ class ModelSpec:
             name: {axis: DynamicAxis(*item) for axis, item in axes.items()}
             for name, axes in self.dynamic_axes.items()
         }
+
+    def positional(self) -> PositionalModule:
+        """The module, in eval mode, called with tensors in the order of `example_inputs`."""
+        return PositionalModule(self.module.eval(), self.output_names, tuple(self.example_inputs))
 
     def _contradiction(self) -> str | None:
         if not self.example_inputs:
@@ -105,8 +130,16 @@ class ModelSpec:
             if batch not in (None, tensor.shape[0]):
                 return f"example input {name!r} has {tensor.shape[0]} rows, another {batch}"
             batch = tensor.shape[0]
+            if tensor.layout != torch.strided:
+                return f"example input {name!r} is sparse, which Triton cannot carry; make it dense"
             if str(tensor.dtype).removeprefix("torch.") not in _SERVED:
                 return f"example input {name!r} is {tensor.dtype}, which Triton cannot carry"
+        misplaced = misplaced_input(self.module, tuple(self.example_inputs))
+        if misplaced:
+            return (
+                f"input {misplaced[0]!r} would be passed by position to forward's parameter "
+                f"{misplaced[1]!r}; name every input as its parameter, or give them in that order"
+            )
         return None
 
     def _axis_contradiction(self) -> str | None:
@@ -114,7 +147,7 @@ class ModelSpec:
         for name, axes in self.dynamic_axes.items():
             if name not in self.example_inputs:
                 return f"dynamic_axes names {name!r}, which is no input"
-            for axis, (label, least, most) in axes.items():
+            for axis, (label, least, most, *steps) in axes.items():
                 shape = list(self.example_inputs[name].shape)
                 if not 0 < axis < len(shape):
                     return f"dynamic axis {axis} of {name!r} is not one of the axes of {shape}"
@@ -123,6 +156,12 @@ class ModelSpec:
                         f"dynamic axis {label!r} of {name!r} goes from {least} to {most}, and its "
                         f"example has {shape[axis]}; the example must lie between"
                     )
+                for step in steps:
+                    if step < 1 or any(n % step for n in (least, most, shape[axis])):
+                        return (
+                            f"dynamic axis {label!r} of {name!r} goes by {step} from {least} to "
+                            f"{most}, and its example has {shape[axis]}; all must be multiples"
+                        )
                 if label == BATCH_AXIS or not label.isidentifier():
                     return (
                         f"dynamic axis {axis} of {name!r} is called {label!r}; take another word, "
@@ -154,32 +193,6 @@ class ModelSpec:
 _SERVED = {
     "float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool",
 }  # fmt: skip
-
-
-class PositionalModule(nn.Module):
-    """A module called with tensors in order, and answering a tuple in the order of the outputs.
-
-    It hides whether the original answers a tensor, a tuple, a list, or a mapping by output name.
-    """
-
-    def __init__(self, module: nn.Module, output_names: Sequence[str]) -> None:
-        super().__init__()
-        self.module = module
-        self.output_names = tuple(output_names)
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Whatever the original takes; one tensor per output name. Raises `TrimaranError`."""
-        result: Any = self.module(*inputs)
-        if isinstance(result, Tensor):
-            result = (result,)
-        elif isinstance(result, Mapping):
-            result = tuple(result[name] for name in self.output_names)
-        if len(result) != len(self.output_names):
-            raise TrimaranError(
-                f"the module answers {len(result)} tensors, output_names has "
-                f"{len(self.output_names)}"
-            )
-        return tuple(result)
 
 
 @dataclass(frozen=True)
@@ -214,6 +227,11 @@ def interface_of(
                 f"model {spec.name}: output {name!r} has shape {list(one.shape)} for a batch of "
                 f"{rows}; its first axis must be the batch"
             )
+        if one.layout != torch.strided:
+            raise TrimaranError(
+                f"model {spec.name}: output {name!r} is sparse, which Triton cannot carry; call "
+                "to_dense in forward"
+            )
         if str(one.dtype).removeprefix("torch.") not in _SERVED:
             raise TrimaranError(
                 f"model {spec.name}: output {name!r} is {one.dtype}, which Triton cannot carry; "
@@ -227,15 +245,11 @@ def interface_of(
 
 def stretched_inputs(spec: ModelSpec) -> dict[str, Tensor]:
     """The examples with every dynamic axis at another length than it has, where it has one."""
-    lengths: dict[str, int] = {}
-    for name, axes in spec.axes.items():
-        for axis, item in axes.items():
-            length = spec.example_inputs[name].shape[axis]
-            lengths.setdefault(
-                item.name, item.most if length < item.most and item.most <= 64 else length + 1
-            )
-            if lengths[item.name] > item.most:
-                lengths[item.name] = length - 1
+    lengths = {
+        item.name: item.near(spec.example_inputs[name].shape[axis])
+        for name, axes in spec.axes.items()
+        for axis, item in axes.items()
+    }
     return resized_inputs(spec, lengths)
 
 

@@ -75,7 +75,10 @@ def _photographs() -> tuple[Image.Image, ...]:
 
 
 def _samples(batch_size: int, seed: int) -> dict[str, Tensor]:
-    """Random squares cut from photographs, prepared as in serving: float32 [batch, 3, 224, 224]."""
+    """Random squares of photographs, half of them mirrored, prepared as in serving.
+
+    float32 `[batch, 3, 224, 224]`; a square has from 224 pixels to the photograph's whole height.
+    """
     generator = np.random.default_rng(seed)
     images = _photographs()
     rows = []
@@ -84,5 +87,8 @@ def _samples(batch_size: int, seed: int) -> dict[str, Tensor]:
         side = int(generator.integers(IMAGE_SIZE, min(image.size) + 1))
         left = int(generator.integers(image.width - side + 1))
         top = int(generator.integers(image.height - side + 1))
-        rows.append(prepare(image.crop((left, top, left + side, top + side)), SETTINGS))
+        square = image.crop((left, top, left + side, top + side))
+        if generator.integers(2):
+            square = square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        rows.append(prepare(square, SETTINGS))
     return {"image": torch.from_numpy(np.stack(rows))}

@@ -56,8 +56,8 @@ def _artifact(
     path: Path, source: Path, inputs: list[FileTensor], outputs: list[FileTensor]
 ) -> Artifact:
     """Run as the exporter runs the plans that it builds."""
+    from exporters.formats.tensorrt import TensorRtExporter
     from exporters.spec import Interface
-    from exporters.tensorrt import TensorRtExporter
 
     exporter = TensorRtExporter()
     interface = Interface(tuple(map(_spec, inputs)), tuple(map(_spec, outputs)))

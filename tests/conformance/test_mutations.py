@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from conformance.checker.confusion import Confusion, page
-from conformance.checker.mutating import KINDS
-from conformance.checker.trial import Outcome, make_trials
-from conformance.mutations import hold_trials
+from conformance.mutations.confusion import Confusion, page
+from conformance.mutations.mutating import KINDS
+from conformance.mutations.trial import Outcome, make_trials
+from conformance.mutations.trials import hold_trials
 
 COUNT = 43
 SEED = 2

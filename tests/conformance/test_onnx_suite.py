@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conformance.onnx_cases import find_cases, spread
-from conformance.onnx_page import counts, page
-from conformance.onnx_results import Reached, Result
-from conformance.onnx_suite import difference, run_suite
+from conformance.onnx_suite.cases import find_cases, spread
+from conformance.onnx_suite.page import counts, page
+from conformance.onnx_suite.results import Reached, Result
+from conformance.onnx_suite.suite import difference, run_suite
 
 
 def test_a_slice_is_served_with_the_answers_of_onnx_runtime(tmp_path: Path) -> None:

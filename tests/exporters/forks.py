@@ -25,7 +25,7 @@ def serve() -> None:
     import torch
 
     import exporters.command  # noqa: F401 - so that no fork has to import it
-    from exporters.onnx import OnnxExporter
+    from exporters.formats.onnx import OnnxExporter
     from tests.models import linear
     from trimaran.cli import main
 

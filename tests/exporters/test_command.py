@@ -78,6 +78,36 @@ def test_a_name_and_a_batch_size_may_be_chosen(empty_repository: Repository) -> 
             "--max-batch-size is 0; it must be 1 or more",
         ),
         ("tests.models:linear", (*TORCHSCRIPT, "--name", "a/b"), "'a/b' cannot name a model"),
+        (
+            "tests.models:linear",
+            (*ONNX, "--precision", "fp8"),
+            "there is no precision 'fp8'; choose from fp32, fp16, bf16, int8",
+        ),
+        (
+            "tests.models:linear",
+            (*ONNX, "--precision", "int8", "--int8", "weights"),
+            "there is no int8 method 'weights'; choose from static, dynamic",
+        ),
+        (
+            "tests.models:linear",
+            (*ONNX, "--calibration", "rows.npz"),
+            "--calibration is for --precision int8 with --int8 static only",
+        ),
+        (
+            "tests.models:linear",
+            (*ONNX, "--agreement", "1.5"),
+            "--agreement is 1.5; it must be above 0, and 1 at most",
+        ),
+        (
+            "tests.models:linear",
+            (*ONNX, "--accelerator", "openvino"),
+            "there is no accelerator 'openvino'; choose from tensorrt",
+        ),
+        (
+            "tests.models:linear",
+            (*TORCHSCRIPT, "--accelerator", "tensorrt"),
+            "--accelerator tensorrt is for --format onnx only",
+        ),
     ],
 )
 def test_wrong_usage_ends_with_2(
@@ -94,7 +124,7 @@ def test_wrong_usage_ends_with_2(
     [
         ("tests.models:fails", TORCHSCRIPT, "RuntimeError: the weights are missing"),
         ("tests.models:mixes_rows", TORCHSCRIPT, "mixes_rows cannot be served in batches"),
-        ("tests.models:table_of_sizes", TORCHSCRIPT, "cannot be exported to TorchScript: trace: "),
+        ("tests.models:table_of_sizes", TORCHSCRIPT, "cannot be exported to TorchScript: KeyError"),
         ("tests.models:unexportable", ONNX, "unexportable cannot be exported to ONNX"),
         (
             "tests.models:scaled_by_length",
@@ -130,6 +160,32 @@ def test_one_formats_failure_does_not_keep_another_from_being_published(
     assert empty_repository.names() == ["branches_torchscript"]
 
 
+def test_each_precision_is_a_model_of_its_own(empty_repository: Repository) -> None:
+    precisions = ("--precision", "fp32", "--precision", "fp16", "--precision", "int8")
+    factory = "tests/exporters/quadrants.py:quadrants"
+    result = export(empty_repository, factory, *ONNX, *TORCHSCRIPT, *precisions)
+    assert result.status == 1
+    assert result.error == (
+        "model quadrants: TorchScript is not exported in int8; take --format onnx for int8, or "
+        "fp16 or bf16 for TorchScript"
+    )
+    assert empty_repository.names() == [
+        "quadrants_onnx",
+        "quadrants_onnx_fp16",
+        "quadrants_onnx_int8",
+        "quadrants_torchscript",
+        "quadrants_torchscript_fp16",
+    ]
+    assert "Agreement with FP32" in result.stdout
+    row = next(line for line in result.stdout.splitlines() if "quadrants_onnx_int8" in line)
+    assert "100.0% of 256 by top-1" in row
+    assert "99 %" in row
+    assert " MB, " in row
+    again = export(empty_repository, factory, *ONNX, *precisions)
+    assert again.status == 0, again.stderr
+    assert again.stdout.count("version 1, unchanged") == 3
+
+
 def test_every_failure_is_told(empty_repository: Repository) -> None:
     result = export(empty_repository, "tests.models:table_of_sizes", *ONNX, *TORCHSCRIPT)
     assert result.status == 1
@@ -137,7 +193,7 @@ def test_every_failure_is_told(empty_repository: Repository) -> None:
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 2
     assert "cannot be exported to ONNX: the batch axis of 'x' came out as 2" in errors[0]
-    assert "cannot be exported to TorchScript: trace: KeyError" in errors[1]
+    assert "cannot be exported to TorchScript: KeyError" in errors[1]
     assert empty_repository.names() == []
 
 

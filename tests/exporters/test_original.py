@@ -67,3 +67,44 @@ def test_a_module_for_one_batch_size_is_refused() -> None:
     ) as refused:
         run_original(spec, 4)
     assert "\n" not in str(refused.value)
+
+
+class Remembers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x + self.calls
+
+
+class Drops(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, training=True)
+
+
+@pytest.mark.parametrize("module", [Remembers(), Drops()])
+@pytest.mark.parametrize("most", [1, 4])
+def test_a_module_that_answers_differently_when_asked_again_is_refused(
+    module: nn.Module, most: int
+) -> None:
+    with pytest.raises(ParityError, match="model m gives other answers when asked again"):
+        run_original(ModelSpec("m", module, {"x": torch.ones(2, 64)}, ["y"]), most)
+
+
+class Sparse(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.to_sparse()
+
+
+def test_a_sparse_answer_is_refused() -> None:
+    with pytest.raises(TrimaranError, match="output 'y' is sparse, which Triton cannot carry"):
+        run_original(ModelSpec("m", Sparse(), {"x": torch.ones(2, 3)}, ["y"]), 4)
+
+
+def test_a_module_put_back_into_training_is_run_in_eval_mode() -> None:
+    spec = ModelSpec("m", nn.Dropout(0.5), {"x": torch.ones(2, 64)}, ["y"])
+    spec.module.train()
+    (answer,) = run_original(spec, 1).expected
+    assert (answer["y"] != 0).all()

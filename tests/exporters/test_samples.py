@@ -103,3 +103,29 @@ def test_samples_of_another_kind_are_refused(given: dict[str, Any], said: str) -
         draw_samples(own, 3, seed=9)
     assert said in str(refused.value)
     assert "it needs torch.float32 [3, 4]" in str(refused.value)
+
+
+def test_samples_that_take_lengths_are_asked_for_them() -> None:
+    asked = []
+
+    def samples(
+        rows: int, seed: int, lengths: Mapping[str, int] | None = None
+    ) -> Mapping[str, Tensor]:
+        asked.append(lengths)
+        return {"x": torch.zeros(rows, (lengths or {}).get("n", 4))}
+
+    own = ModelSpec(
+        "m", nn.Identity(), {"x": X}, ["y"], dynamic_axes={"x": {1: ("n", 1, 9)}}, samples=samples
+    )
+    assert draw_samples(own, 3, 1)["x"].shape == (3, 4)
+    assert draw_samples(own, 3, 1, {"n": 9})["x"].shape == (3, 9)
+    assert asked == [None, {"n": 9}]
+
+
+def test_samples_of_another_length_than_asked_for_are_refused() -> None:
+    own = ModelSpec(
+        "m", nn.Identity(), {"x": X}, ["y"], dynamic_axes={"x": {1: ("n", 1, 9)}},
+        samples=lambda rows, seed, lengths=None: {"x": torch.zeros(rows, 4)},
+    )  # fmt: skip
+    with pytest.raises(TrimaranError, match=r"it needs torch.float32 \[3, 9\]"):
+        draw_samples(own, 3, 1, {"n": 9})

@@ -38,6 +38,9 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"dynamic_axes": {"x": {1: ("n", 0, 9)}}}, "goes from 0 to 9"),
     ({"dynamic_axes": {"x": {1: ("batch", 1, 9)}}}, "called 'batch'; take another word"),
     ({"dynamic_axes": {"x": {1: ("a b", 1, 9)}}}, "called 'a b'; take another word"),
+    ({"dynamic_axes": {"x": {1: ("n", 4, 16, 3)}}}, "goes by 3 from 4 to 16", "multiples"),
+    ({"dynamic_axes": {"x": {1: ("n", 4, 16, 0)}}}, "goes by 0 from 4 to 16", "multiples"),
+    ({"example_inputs": {"x": X.to_sparse()}}, "'x' is sparse, which Triton cannot carry"),
     (
         {
             "example_inputs": {"x": X, "z": X},
@@ -121,9 +124,9 @@ def test_an_output_follows_the_axes_that_vary() -> None:
         (lambda x: x.bfloat16(), ["y"], "'y' is torch.bfloat16, which Triton cannot"),
         (lambda x: (x, x), ["y"], "answers 2 tensors, output_names has 1"),
         (lambda x: x, ["y", "z"], "answers 1 tensors, output_names has 2"),
-        (lambda x: {"z": x}, ["y"], "fails in PyTorch on its own inputs: KeyError: 'y'"),
+        (lambda x: {"z": x}, ["y"], "model m: the module answers 'z', and not 'y'"),
         (lambda x: x.reshape(2, 4, 2), ["y"], "fails in PyTorch on its own inputs"),
-        (lambda x: None, ["y"], "fails in PyTorch on its own inputs"),
+        (lambda x: None, ["y"], "answers NoneType; answer a tensor"),
         (lambda x: 1 // 0, ["y"], "ZeroDivisionError"),
     ],
 )
@@ -161,3 +164,19 @@ def test_a_positional_module_answers_in_the_order_of_the_names() -> None:
     one, other = module(X)
     assert (one == X).all()
     assert (other == X + 1).all()
+
+
+@pytest.mark.parametrize(
+    ("axis", "length", "near"),
+    [
+        (DynamicAxis("n", 1, 64), 7, 64),
+        (DynamicAxis("n", 1, 512), 7, 8),
+        (DynamicAxis("n", 1, 512), 512, 511),
+        (DynamicAxis("n", 32, 512, 32), 64, 96),
+        (DynamicAxis("n", 32, 512, 32), 512, 480),
+    ],
+)
+def test_another_length_is_one_that_the_axis_may_have(
+    axis: DynamicAxis, length: int, near: int
+) -> None:
+    assert axis.near(length) == near

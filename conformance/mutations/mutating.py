@@ -1,0 +1,60 @@
+"""Every way to break a repository, each a function that changes one thing in a draft.
+
+A mutation may also leave the repository good: a checker that refuses what Triton serves errs too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from conformance.mutations import ensemble_mutations as ensembles
+from conformance.mutations import file_mutations as files
+from conformance.mutations import scheduling_mutations as scheduling
+from conformance.mutations import tensor_mutations as tensors
+from conformance.mutations.repositories import Draft
+
+__all__ = ["KINDS", "mutate"]
+
+Mutation = Callable[[Random, Draft], str]
+"""What was changed, or an empty text where there is nothing to change."""
+
+KINDS: dict[str, Mutation] = {
+    "model name": scheduling.mutate_name,
+    "model directory": files.mutate_directory,
+    "backend": scheduling.mutate_backend,
+    "platform": scheduling.mutate_platform,
+    "max_batch_size": scheduling.mutate_batch,
+    "dims": tensors.mutate_dims,
+    "data_type": tensors.mutate_data_type,
+    "tensor name": tensors.mutate_tensor_name,
+    "tensor removed, doubled or added": tensors.mutate_tensor_count,
+    "tensor flags": tensors.mutate_tensor_flag,
+    "reshape": tensors.mutate_reshape,
+    "label file": tensors.mutate_labels,
+    "instance group": scheduling.mutate_instances,
+    "version policy": scheduling.mutate_policy,
+    "dynamic batching": scheduling.mutate_queue,
+    "sequence batching": scheduling.mutate_sequences,
+    "decoupled and response cache": scheduling.mutate_transaction,
+    "warm-up": tensors.mutate_warmup,
+    "ensemble steps": ensembles.mutate_steps,
+    "ensemble maps": ensembles.mutate_maps,
+    "fields that an ensemble may not have": ensembles.mutate_forbidden,
+    "artifact": files.mutate_artifact,
+    "labels and warm-up data": files.mutate_other_file,
+    "version directory": files.mutate_version,
+    "more directories": files.mutate_more_directories,
+    "model file name": files.mutate_filename,
+    "configuration text": files.mutate_text,
+    "no configuration": files.mutate_no_config,
+    "parameters and runtime": scheduling.mutate_parameters,
+    "batch tensors": tensors.mutate_batch_tensors,
+    "any field removed": files.mutate_any_field,
+}
+"""Every kind of mutation, by the name that the report gives it."""
+
+
+def mutate(rng: Random, kind: str, draft: Draft) -> str:
+    """Apply one mutation of a kind; what it did, or an empty text if it does not apply."""
+    return KINDS[kind](rng, draft)

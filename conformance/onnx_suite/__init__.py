@@ -1,0 +1,1 @@
+"""ONNX's own models through the real server."""

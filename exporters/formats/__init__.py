@@ -1,0 +1,1 @@
+"""One module per format, what capturing needs, and how a failure is told."""

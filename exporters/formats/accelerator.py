@@ -1,0 +1,54 @@
+"""TensorRT inside Triton's `onnxruntime` backend: engines built when the model is loaded.
+
+The parameters are those of the backend's README; a server without a GPU passes the section over,
+since it applies to instances on GPUs only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from exporters.formats.profile import ShapeRange
+from trimaran.config import ModelConfig
+from trimaran.errors import ConfigError
+from trimaran.repository import Repository
+
+__all__ = ["ACCELERATORS", "accelerate", "check_accelerated"]
+
+ACCELERATORS = ("tensorrt",)
+
+_MODES = {"fp32": "FP32", "fp16": "FP16", "int8": "INT8"}
+_WORKSPACE_BYTES = 1 << 30
+
+
+def accelerate(config: ModelConfig, precision: str, profile: Mapping[str, ShapeRange]) -> None:
+    """Ask for TensorRT in the configuration of an ONNX model.
+
+    The profile keeps the engine from being built anew for every new shape. Raises `ConfigError`
+    for a precision that the backend does not offer.
+    """
+    if precision not in _MODES:
+        raise ConfigError(
+            f"{config.name}: the tensorrt accelerator has no {precision}; choose from "
+            f"{', '.join(_MODES)}, or leave --accelerator out"
+        )
+    item = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
+    item.parameters["precision_mode"] = _MODES[precision]
+    item.parameters["max_workspace_size_bytes"] = str(_WORKSPACE_BYTES)
+    for key, which in (("min", "least"), ("opt", "usual"), ("max", "most")):
+        item.parameters[f"trt_profile_{key}_shapes"] = ",".join(
+            f"{name}:{'x'.join(map(str, getattr(shapes, which)))}"
+            for name, shapes in profile.items()
+        )
+
+
+def check_accelerated(repository: Repository, name: str) -> None:
+    """Refuse where a configuration that stands, and stays, asks for no accelerator."""
+    if not repository.has_config(name):
+        return
+    accelerators = repository.config(name).optimization.execution_accelerators
+    if not any(item.name == "tensorrt" for item in accelerators.gpu_execution_accelerator):
+        raise ConfigError(
+            f"{repository.config_path(name)} stands and asks for no accelerator; add tensorrt to "
+            "its optimization section, or leave --accelerator out"
+        )

@@ -1,0 +1,89 @@
+"""What every format's exporter can do, and how a failure is told in one sentence."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from exporters.parity import Run
+from exporters.spec import Interface, ModelSpec
+from trimaran.config import ModelConfig, add_tensors
+from trimaran.errors import TrimaranError
+from trimaran.files import sha256_of
+
+__all__ = ["ExportError", "Exporter", "one_sentence", "quiet"]
+
+
+class ExportError(TrimaranError):
+    """The module cannot be turned into this format."""
+
+
+class Exporter(ABC):
+    """One format: how a module is captured, run in the format's own runtime, and configured."""
+
+    format: str
+    """The suffix of the model's name: `onnx`."""
+    backend: str
+    """The Triton backend that serves it."""
+    file_name: str
+    """The file that the backend looks for in a version directory."""
+    libraries: tuple[str, ...]
+    """Distributions whose versions belong in the manifest."""
+
+    def require(self) -> None:  # noqa: B027 - most formats need nothing of the machine
+        """Raise `ExportError` where this machine cannot make the format."""
+
+    @abstractmethod
+    def captures(self, spec: ModelSpec, path: Path) -> Iterator[str]:
+        """Write the artifact to `path`, once per way of capturing the module.
+
+        Yields the way's name after each; the caller stops at the first that passes the parity
+        gate. Raises `ExportError` when no way works.
+        """
+
+    @abstractmethod
+    def load(self, path: Path, interface: Interface) -> Run:
+        """The artifact in its own runtime: arrays by name in, arrays by name out."""
+
+    @abstractmethod
+    def target(self, path: Path) -> Mapping[str, str | int]:
+        """What the artifact asks of a server. Raises `ExportError` if that is too much."""
+
+    def digest(self, path: Path) -> str:
+        """A digest of what the artifact means; of its bytes unless a format knows better."""
+        return sha256_of(path)
+
+    def served(self, interface: Interface) -> Interface:
+        """The interface under the names that the backend requires."""
+        return interface
+
+    def config(self, name: str, interface: Interface, max_batch_size: int) -> ModelConfig:
+        """The configuration to start with: one instance, dynamic batching without delay."""
+        config = ModelConfig(name=name, backend=self.backend, max_batch_size=max_batch_size)
+        served = self.served(interface)
+        add_tensors(config, served.inputs, served.outputs)
+        config.instance_group.add(count=1)
+        config.dynamic_batching.SetInParent()
+        return config
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without gradients, and without the warnings that capturing a module emits."""
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def one_sentence(error: BaseException) -> str:
+    """The innermost reason of an exception, on one line and at most 300 characters."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines[:2]) if lines else "no reason given"
+    return f"{type(error).__name__}: {text[:300]}"

@@ -1,0 +1,63 @@
+"""Why torch cannot capture a module, in one sentence, and the way round."""
+
+from __future__ import annotations
+
+from torch._dynamo.exc import UncapturedHigherOrderOpError, Unsupported, UserError, UserErrorType
+from torch.fx.experimental.symbolic_shapes import (
+    ConstraintViolationError,
+    GuardOnDataDependentSymNode,
+)
+from torch.onnx._internal.exporter._errors import ConversionError, DispatchError
+
+from exporters.formats.exporter import one_sentence
+
+__all__ = ["explain"]
+
+_VALUES = (
+    "forward goes another way depending on a tensor's values; write the choice with torch.where or "
+    "torch.cond"
+)
+_FIXED = (
+    "forward makes a constant of an axis that varies; compute with the tensor's own shape, or "
+    "leave the axis out of dynamic_axes"
+)
+_OPERATOR = "ONNX has no operator for it; write forward with other operators"
+
+
+def explain(error: BaseException) -> str:
+    """The reason of a failed capture, with the way round where it is known."""
+    reason = one_sentence(error)
+    advice = next((text for item in _chain(error) if (text := _advice(item))), "")
+    return f"{advice} ({reason})" if advice else reason
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, GuardOnDataDependentSymNode):
+        return _VALUES
+    if isinstance(error, ConstraintViolationError):
+        return _FIXED
+    if isinstance(error, UserError):
+        return _USER.get(error.error_type, "")
+    if isinstance(error, Unsupported | UncapturedHigherOrderOpError):
+        return "forward calls Python that a graph cannot hold; keep to tensor operations"
+    if isinstance(error, DispatchError):
+        return _OPERATOR
+    if isinstance(error, ConversionError) and error.__cause__ is None:
+        return _OPERATOR
+    return ""
+
+
+_USER = {
+    UserErrorType.DYNAMIC_CONTROL_FLOW: _VALUES,
+    UserErrorType.CONSTRAINT_VIOLATION: _FIXED,
+}
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An exception and those that caused it."""
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in found:
+        found.append(current)
+        current = current.__cause__ or current.__context__
+    return found

@@ -1,0 +1,1 @@
+"""Fewer bits: how an artifact gets them, and the gate that it must pass."""

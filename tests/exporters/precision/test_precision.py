@@ -1,0 +1,145 @@
+"""FP16 and BF16: the same interface, other numbers inside."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from exporters.export import ExportResult, export_model
+from exporters.formats.exporter import ExportError
+from exporters.options import Options
+from exporters.original import Original, run_original
+from exporters.precision.agreement import OutputAgreement
+from exporters.precision.precision import PRECISIONS, InPrecision, model_name, spec_in
+from exporters.spec import ModelSpec
+from tests import models
+from tests.exporters.quadrants import quadrants
+from trimaran.config import interface_difference
+from trimaran.repository import Repository
+
+
+@pytest.fixture(scope="module")
+def original() -> Original:
+    return run_original(quadrants(), 4)
+
+
+def export(repository: Repository, original: Original, format: str, precision: str) -> ExportResult:
+    return export_model(original, format, repository, "tests", options=Options(precision))
+
+
+def test_names() -> None:
+    assert model_name("m", "onnx", "fp32") == "m_onnx"
+    assert model_name("m", "torchscript", "bf16") == "m_torchscript_bf16"
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_only_what_floats_is_converted_and_the_original_stays(precision: str) -> None:
+    spec = models.tokens()
+    inside = PRECISIONS[precision].torch_dtype
+    converted = spec_in(spec, run_original(spec, 4).interface, PRECISIONS[precision])
+    assert isinstance(converted.module, InPrecision)
+    assert {p.dtype for p in converted.module.parameters()} == {inside}
+    assert {p.dtype for p in spec.module.parameters()} == {torch.float32}
+    answers = converted.positional()(*spec.example_inputs.values())
+    assert [a.dtype for a in answers] == [torch.float32, torch.int64, torch.bool]
+    assert (answers[0] != answers[0].to(inside).float()).sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("format", "precision"),
+    [("onnx", "fp16"), ("torchscript", "fp16"), ("torchscript", "bf16"), ("onnx", "int8")],
+)
+def test_clients_see_the_same_interface_and_the_same_input_is_unchanged(
+    empty_repository: Repository, original: Original, format: str, precision: str
+) -> None:
+    export(empty_repository, original, format, "fp32")
+    result = export(empty_repository, original, format, precision)
+    assert result.model == f"quadrants_{format}_{precision}"
+    assert result.parity.passed, result.parity.problem
+    plain, lower = (empty_repository.config(name) for name in (f"quadrants_{format}", result.model))
+    assert interface_difference(plain, lower) is None
+    assert lower.backend == plain.backend
+    again = export(empty_repository, original, format, precision)
+    assert again.publication is not None
+    assert (again.publication.version, again.publication.unchanged) == (1, True)
+
+
+def test_the_manifest_tells_agreement_size_and_speed(
+    empty_repository: Repository, original: Original
+) -> None:
+    result = export(empty_repository, original, "onnx", "fp16")
+    version = empty_repository.newest("quadrants_onnx_fp16")
+    assert version is not None
+    assert version.manifest is not None
+    assert version.manifest.source["precision"] == "fp16"
+    assert version.manifest.source["judged_on"] == "the model's samples"
+    (row,) = version.manifest.parity
+    assert (row["rule"], row["agreement"], row["required"]) == ("top-1", 1.0, 0.99)
+    assert (row["rows"], row["batch_sizes"]) == (256, [1, 3, 4])
+    size = (version.path / "model.onnx").stat().st_size
+    assert row["cost"]["size"] == size
+    assert row["cost"]["fp32_size"] > 0
+    assert row["cost"]["speedup"]["low"] <= row["cost"]["speedup"]["value"]
+    assert row["cost"]["speedup"]["rows"] == 4
+    (judged,) = result.parity.outputs
+    assert isinstance(judged, OutputAgreement)
+    types = {t.data_type for t in onnx.load(version.path / "model.onnx").graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in types
+    assert onnx.TensorProto.FLOAT not in types
+
+
+def test_a_runtime_without_kernels_is_refused_with_a_way_round(
+    empty_repository: Repository, original: Original
+) -> None:
+    with pytest.raises(ExportError) as refused:
+        export(empty_repository, original, "onnx", "bf16")
+    said = str(refused.value)
+    assert said.startswith("model quadrants: its onnx export cannot be loaded in bf16: ")
+    assert "bfloat16" in said
+    assert str(empty_repository.root.parent) not in said
+    assert said.endswith(
+        "; ONNX Runtime lacks bf16 kernels on the CPU: take fp16 or int8, or --format torchscript "
+        "for bf16"
+    )
+    assert empty_repository.names() == []
+
+
+class KeepsFloat32(nn.Module):
+    """Makes a tensor of its own type, whatever it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.float())
+
+
+def test_a_module_that_insists_on_float32_is_refused(empty_repository: Repository) -> None:
+    original = run_original(
+        ModelSpec("stubborn", KeepsFloat32(), {"x": torch.randn(2, 4)}, ["y"]), 4
+    )
+    with pytest.raises(ExportError) as refused:
+        export(empty_repository, original, "onnx", "fp16")
+    assert str(refused.value).startswith("model stubborn cannot run in fp16: RuntimeError: ")
+    assert str(refused.value).endswith(
+        "; make its forward follow the dtype of its inputs, or take int8"
+    )
+
+
+class TooLarge(nn.Module):
+    """Sums beyond what FP16 can hold."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * 40_000 + 40_000).sum(1) / 40_000
+
+
+def test_what_overflows_is_not_published(empty_repository: Repository) -> None:
+    spec = ModelSpec("large", TooLarge(), {"x": torch.rand(2, 4)}, ["y"])
+    result = export(empty_repository, run_original(spec, 4), "torchscript", "fp16")
+    assert result.publication is None
+    assert result.parity.problem.startswith("output 'y': is up to inf from FP32 (allowed: ")
+    assert empty_repository.names() == []
+    assert export(empty_repository, run_original(spec, 4), "torchscript", "bf16").publication
