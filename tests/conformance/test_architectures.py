@@ -45,7 +45,7 @@ def test_each_is_tried_in_a_process_of_its_own() -> None:
         assert not trial.exported
 
 
-_REFUSED = ["mean_of_the_batch", "complex_output", "sparse_output", "random_numbers"]
+_REFUSED = ["mean_of_the_batch", "complex_output"]
 
 
 def test_the_catalogue_has_the_spread_that_it_promises() -> None:

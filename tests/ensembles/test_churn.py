@@ -22,7 +22,7 @@ from ensembles.tabular.transform import Transform, TransformData
 from serving.client import Protocol
 from tests.running import Served, run_trimaran
 from training.tabular.data.sources import Dataset, load
-from training.tabular.features.fit import transform_frame
+from training.tabular.features.frames import transform_frame
 from training.tabular.learning.trained import TrainedRun, latest_run
 from trimaran.errors import TrimaranError
 
