@@ -14,7 +14,7 @@ BENCH_READY := $(VENV)/.bench-ready
 TEST_READY := $(VENV)/.test-ready
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) --constraint constraints.txt
 
-.PHONY: demo serve train bench test lint format clean
+.PHONY: demo serve train bench proofs test lint format clean
 
 demo: $(RUN_READY)
 	$(BIN)/trimaran demo $(FILES)
@@ -27,6 +27,12 @@ train: $(TRAIN_READY)
 
 bench: $(BENCH_READY)
 	$(BIN)/python -m loadtests.churn
+
+proofs: $(TEST_READY)
+	$(BIN)/python -m conformance.architectures --processes 2 --out docs/architectures.md
+	$(BIN)/python -m conformance.precision --out docs/precision.md
+	$(BIN)/python -m conformance.onnx_suite --operators 400 --out docs/onnx-suite.md
+	$(BIN)/python -m conformance.mutations --out docs/checker.md
 
 test: $(TEST_READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
