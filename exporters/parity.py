@@ -25,6 +25,7 @@ __all__ = [
     "batch_sizes",
     "compare",
     "compare_rows",
+    "failure",
     "measure_parity",
     "tolerance_for",
 ]
@@ -184,7 +185,18 @@ def _attempt(run: Run, batch: Arrays) -> tuple[Arrays | None, str]:
     try:
         return run(batch), ""
     except Exception as error:  # a runtime raises types of its own; all of them mean failure here
-        return None, " ".join(str(error).split())[:400]
+        return None, failure(error)
+
+
+def failure(error: Exception) -> str:
+    """Why a runtime could not run an artifact, in one line.
+
+    TorchScript tells where in the archive's code it was, and only last what was wrong.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any(line.startswith("Traceback of TorchScript") for line in lines):
+        lines = lines[-1:]
+    return " ".join(" ".join(lines).split())[:400]
 
 
 def _row(

@@ -75,10 +75,12 @@ def architectures() -> Iterator[Architecture]:
     yield _towers("clip", "CLIPModel", ["text_embeds", "image_embeds"], **_TOWERS)
     yield _towers("siglip", "SiglipModel", ["text_embeds", "image_embeds"], **_TOWERS)
     yield _towers("chinese_clip", "ChineseCLIPModel", ["text_embeds", "image_embeds"], **_TOWERS)
-    yield _towers("vilt", "ViltModel", ["pooler_output"], **_VISION, **_VILT)
+    yield _towers("vilt", "ViltModel", ["pooler_output"], _BY_VALUE, **_VISION, **_VILT)
     yield _speech("whisper", "WhisperForConditionalGeneration")
 
 
+_BY_VALUE = {"onnx": "depending on a tensor's values", "torchscript": "reads a tensor's values"}
+"""It cuts images by what their masks hold."""
 _VILT: dict[str, Any] = {"vocab_size": VOCABULARY, "max_position_embeddings": 64}
 _MELS, _FRAMES = 8, 32
 

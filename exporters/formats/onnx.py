@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ import torch
 
 from exporters.formats.exporter import Exporter, ExportError, quiet
 from exporters.formats.onnx_operators import TRANSLATIONS
-from exporters.formats.program import dynamic_shapes
+from exporters.formats.program import dynamic_shapes, silent_torch
 from exporters.formats.refusal import explain
 from exporters.parity import Arrays, Run
 from exporters.spec import BATCH_AXIS, Interface, ModelSpec
@@ -75,7 +72,7 @@ class OnnxExporter(Exporter):
 
 
 def _capture(spec: ModelSpec) -> onnx.ModelProto:
-    with quiet(), _silent_torch():
+    with quiet(), silent_torch():
         program = torch.onnx.export(
             spec.positional(),
             tuple(spec.example_inputs.values()),
@@ -125,16 +122,3 @@ def _require_dynamic_axes(spec: ModelSpec, model: onnx.ModelProto) -> None:
                     f"{value.name!r} came out as {fixed}; do not compute with a fixed {label} "
                     "size in forward"
                 )
-
-
-@contextmanager
-def _silent_torch() -> Iterator[None]:
-    """Without torch's log, and the graph that it prints when it gives up: the error says enough."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)

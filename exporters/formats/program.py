@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
@@ -9,17 +13,18 @@ from torch.export import Dim, ExportedProgram
 
 from exporters.spec import BATCH_AXIS, DynamicAxis, ModelSpec
 
-__all__ = ["dynamic_shapes", "export_program"]
+__all__ = ["dynamic_shapes", "export_program", "silent_torch"]
 
 
 def export_program(spec: ModelSpec) -> ExportedProgram:
     """The exported program of `spec.positional()`. Raises what `torch.export` raises."""
-    return torch.export.export(
-        spec.positional(),
-        tuple(spec.example_inputs.values()),
-        dynamic_shapes=dynamic_shapes(spec),
-        strict=False,
-    )
+    with silent_torch():
+        return torch.export.export(
+            spec.positional(),
+            tuple(spec.example_inputs.values()),
+            dynamic_shapes=dynamic_shapes(spec),
+            strict=False,
+        )
 
 
 def dynamic_shapes(spec: ModelSpec) -> dict[str, tuple[dict[int, Any], ...]]:
@@ -41,3 +46,16 @@ def _dim(axis: DynamicAxis) -> Any:
         return Dim(axis.name, min=axis.least, max=axis.most)
     steps = Dim(f"{axis.name}_steps", min=axis.least // axis.step, max=axis.most // axis.step)
     return axis.step * steps
+
+
+@contextmanager
+def silent_torch() -> Iterator[None]:
+    """Without torch's log, and the graph that it prints when it gives up: the error says enough."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

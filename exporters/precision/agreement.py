@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from exporters.parity import Arrays, Run, compare
+from exporters.parity import Arrays, Run, compare, failure
 from exporters.precision.neighbours import dependent_rows
 from exporters.precision.precision import Precision
 from exporters.precision.speed import Cost
@@ -191,8 +191,8 @@ def _shape_problems(
         try:
             answers = run(batch)
         except Exception as error:  # a runtime raises types of its own
-            reason = " ".join(str(error).split())[:400]
-            yield from ((o.name, f"fails on {_rows(batch)} rows: {reason}") for o in outputs)
+            problem = f"fails on {_rows(batch)} rows: {failure(error)}"
+            yield from ((output.name, problem) for output in outputs)
             return
         for output in outputs:
             actual, expected = answers[output.name], wanted[output.name]

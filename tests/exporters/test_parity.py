@@ -15,6 +15,7 @@ from exporters.parity import (
     Arrays,
     batch_sizes,
     compare,
+    failure,
     measure_parity,
     tolerance_for,
 )
@@ -173,3 +174,9 @@ def test_a_models_own_tolerance_decides() -> None:
     assert measure_parity(
         OUTPUTS, {"total": (0.0, 7.0)}, BATCHES, expected, off_in_the_largest
     ).passed
+
+
+def test_a_failure_of_torchscript_is_told_by_its_last_line() -> None:
+    told = "Something failed.\nTraceback of TorchScript (most recent call last):\n  x.py(3)\nE: why"
+    assert failure(RuntimeError(told)) == "E: why"
+    assert failure(RuntimeError("two\n lines")) == "two lines"
