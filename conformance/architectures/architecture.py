@@ -36,7 +36,7 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in [*module.named_parameters(), *module.named_buffers()]:
-            if not value.is_floating_point():
+            if not value.is_floating_point() or not value.numel():
                 continue
             noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
             if name.endswith("running_var"):

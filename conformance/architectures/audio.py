@@ -37,10 +37,16 @@ def architectures() -> Iterator[Architecture]:
     classify = "ForSequenceClassification"
     yield _wave("wav2vec2", f"Wav2Vec2{classify}")
     yield _wave("wav2vec2_ctc", "Wav2Vec2ForCTC")
-    yield _wave("wav2vec2_conformer", "Wav2Vec2ConformerModel", ["last_hidden_state"], **_CONFORMER)
+    yield _wave(
+        "wav2vec2_conformer",
+        "Wav2Vec2ConformerModel",
+        ["last_hidden_state"],
+        _POSITIONS_KEPT,
+        **_CONFORMER,
+    )
     yield _wave("hubert", f"Hubert{classify}")
     yield _wave("wavlm", f"WavLM{classify}", num_buckets=16, max_bucket_distance=32)
-    yield _wave("sew", f"SEW{classify}")
+    yield _wave("sew", f"SEW{classify}", refused=_LENGTH_IN_PYTHON)
     yield _wave("unispeech", f"UniSpeech{classify}")
     yield _wave("data2vec_audio", f"Data2VecAudio{classify}")
     yield _spectrogram("ast", "ASTForAudioClassification", "input_values", ["logits"], **_AST)
@@ -48,6 +54,10 @@ def architectures() -> Iterator[Architecture]:
     yield Architecture("whisper_encoder", "audio", _whisper_encoder)
 
 
+_POSITIONS_KEPT = {"onnx": "the samples axis", "torchscript": "fails on 3 rows: RuntimeError: "}
+"""It keeps the table of positions that the last length needed."""
+_LENGTH_IN_PYTHON = {"onnx": "PyTorch gives", "torchscript": "PyTorch gives"}
+"""What it computes depends on the length in a way that neither capture keeps."""
 _CONFORMER: dict[str, Any] = {"position_embeddings_type": "rotary", "conv_depthwise_kernel_size": 5}
 _AST: dict[str, Any] = {
     "hidden_size": 32,
@@ -80,7 +90,11 @@ _WHISPER: dict[str, Any] = {
 
 
 def _wave(
-    name: str, model: str, outputs: Sequence[str] = ("logits",), **values: Any
+    name: str,
+    model: str,
+    outputs: Sequence[str] = ("logits",),
+    refused: Mapping[str, str] | None = None,
+    **values: Any,
 ) -> Architecture:
     def sampler(
         rows: int, generator: torch.Generator, lengths: Mapping[str, int]
@@ -92,7 +106,7 @@ def _wave(
         module = network(model, **{**_WAVE, **values})
         return describe(name, module, sampler, outputs, axes, {"samples": _USUAL})
 
-    return Architecture(name, "audio", build)
+    return Architecture(name, "audio", build, refused or {})
 
 
 def _spectrogram(

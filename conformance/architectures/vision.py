@@ -56,7 +56,7 @@ def architectures() -> Iterator[Architecture]:
     yield _vision("resnet", f"ResNet{classify}", embedding_size=8, **_STAGES)
     yield _vision("resnet_any_size", f"ResNet{classify}", _ANY_SIZE, embedding_size=8, **_STAGES)
     yield _vision("regnet", f"RegNet{classify}", embedding_size=8, groups_width=4, **_STAGES)
-    yield _vision("bit", f"Bit{classify}", embedding_size=8, num_groups=4, **_STAGES)
+    yield _vision("bit", f"Bit{classify}", refused=_STANDARDISED, **_BIT)
     yield _vision("convnext", f"ConvNext{classify}", **_STAGES)
     yield _vision("convnextv2", f"ConvNextV2{classify}", **_STAGES)
     yield _vision("mobilenet_v1", f"MobileNetV1{classify}", depth_multiplier=0.25)
@@ -67,6 +67,9 @@ def architectures() -> Iterator[Architecture]:
 _POOLED = ["last_hidden_state", "pooler_output"]
 _BOXES = ["logits", "pred_boxes"]
 _YOLOS: dict[str, Any] = {**_VIT, "image_size": [32, 32], "num_detection_tokens": 4}
+_BIT: dict[str, Any] = {"embedding_size": 8, "num_groups": 4, **_STAGES}
+_STANDARDISED = {"onnx": "PyTorch gives"}
+"""It normalises its weights by a batch norm in training mode."""
 _FOCAL: dict[str, Any] = {
     "image_size": 32,
     "patch_size": 2,
