@@ -35,7 +35,7 @@ proofs: $(TEST_READY)
 	$(BIN)/python -m conformance.mutations --out docs/checker.md
 
 test: $(TEST_READY)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .
