@@ -11,6 +11,7 @@ from exporters.artifacts.declared import Declared, narrowed, require_equal
 from exporters.artifacts.inputs import read_sample
 from exporters.artifacts.recognition import Kind, recognise
 from exporters.artifacts.trial import Verdict, judge
+from trimaran.checks.backends import BACKENDS, backend_of
 from trimaran.config import ModelConfig, add_tensors
 from trimaran.errors import ConfigError, UsageError
 from trimaran.manifest import describe_version
@@ -132,12 +133,6 @@ def _wanted_batch(repository: Repository, name: str, wish: Wish) -> int:
 
 
 _BACKENDS = {Kind.ONNX: "onnxruntime", Kind.TORCHSCRIPT: "pytorch", Kind.PLAN: "tensorrt"}
-_FILES = {Kind.ONNX: "model.onnx", Kind.TORCHSCRIPT: "model.pt", Kind.PLAN: "model.plan"}
-_PLATFORMS = {
-    "onnxruntime_onnx": "onnxruntime",
-    "pytorch_libtorch": "pytorch",
-    "tensorrt_plan": "tensorrt",
-}
 
 
 def _require_same_backend(repository: Repository, name: str, kind: Kind) -> None:
@@ -145,14 +140,15 @@ def _require_same_backend(repository: Repository, name: str, kind: Kind) -> None
     if not repository.has_config(name):
         return
     config, path = repository.config(name), repository.config_path(name)
-    backend = config.backend or _PLATFORMS.get(config.platform, config.platform)
-    if backend != _BACKENDS[kind]:
+    backend = backend_of(config) or config.platform
+    wanted = BACKENDS[_BACKENDS[kind]]
+    if backend != wanted.name:
         raise ConfigError(
             f"{path}: {name} is served by {backend or 'no backend'}, and the file needs "
-            f"{_BACKENDS[kind]}; give it another name by --name"
+            f"{wanted.name}; give it another name by --name"
         )
-    if config.default_model_filename not in ("", _FILES[kind]):
+    if config.default_model_filename not in ("", wanted.filename):
         raise ConfigError(
             f"{path}: default_model_filename is {config.default_model_filename!r}, and the file "
-            f"would be {_FILES[kind]}; give it another name by --name"
+            f"would be {wanted.filename}; give it another name by --name"
         )

@@ -22,11 +22,13 @@ __all__ = [
     "Comparison",
     "OutputParity",
     "ParityReport",
+    "Report",
     "batch_sizes",
     "compare",
     "compare_rows",
     "failure",
     "measure_parity",
+    "row_count",
     "tolerance_for",
 ]
 
@@ -69,21 +71,27 @@ class OutputParity:
         return {**asdict(self), "batch_sizes": list(self.batch_sizes)}
 
 
-@dataclass(frozen=True)
-class ParityReport:
-    """All outputs of one artifact."""
+class Report:
+    """All outputs of one artifact, each a row that says whether it passed, and if not why."""
 
-    outputs: tuple[OutputParity, ...]
+    outputs: tuple[Any, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether every output is within its tolerance."""
+        """Whether every output passed."""
         return all(row.passed for row in self.outputs)
 
     @property
     def problem(self) -> str:
         """The first failure, in words; empty when there is none."""
         return next((f"output {r.output!r}: {r.problem}" for r in self.outputs if r.problem), "")
+
+
+@dataclass(frozen=True)
+class ParityReport(Report):
+    """All outputs of one artifact, each within its tolerance or not."""
+
+    outputs: tuple[OutputParity, ...]
 
 
 def batch_sizes(max_batch_size: int) -> tuple[int, ...]:
@@ -144,18 +152,18 @@ def measure_parity(
     largest: tuple[Arrays, Arrays] | None = None
     for batch, wanted in zip(batches, expected, strict=True):
         actual, failure = _attempt(artifact, batch)
-        if actual is not None and (largest is None or _rows(batch) > _rows(largest[0])):
+        if actual is not None and (largest is None or row_count(batch) > row_count(largest[0])):
             largest = batch, actual
         for name, (rtol, atol) in limits.items():
             comparisons[name].append(
                 compare(wanted[name], actual[name], rtol, atol)
                 if actual is not None
-                else Comparison(np.inf, False, f"fails on {_rows(batch)} rows: {failure}")
+                else Comparison(np.inf, False, f"fails on {row_count(batch)} rows: {failure}")
             )
     if largest is not None:
         for name, comparison in compare_rows(limits, *largest, artifact):
             comparisons[name].append(comparison)
-    sizes = tuple(sorted({_rows(batch) for batch in batches}))
+    sizes = tuple(sorted({row_count(batch) for batch in batches}))
     return ParityReport(
         tuple(_row(s.name, s.dtype, limits[s.name], sizes, comparisons[s.name]) for s in outputs)
     )
@@ -165,7 +173,7 @@ def compare_rows(
     limits: Mapping[str, tuple[float, float]], batch: Arrays, together: Arrays, run: Run
 ) -> Iterator[tuple[str, Comparison]]:
     """Compare rows of a batch, whose outputs are `together`, with the same rows alone."""
-    rows = _rows(batch)
+    rows = row_count(batch)
     for index in sorted({0, rows // 2, rows - 1}) if rows > 1 else ():
         alone, failure = _attempt(run, {n: a[index : index + 1] for n, a in batch.items()})
         for name, (rtol, atol) in limits.items():
@@ -219,5 +227,6 @@ def _row(
     )
 
 
-def _rows(batch: Arrays) -> int:
+def row_count(batch: Arrays) -> int:
+    """How many rows a batch has."""
     return int(next(iter(batch.values())).shape[0])

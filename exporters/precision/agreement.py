@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from exporters.parity import Arrays, Run, compare, failure
+from exporters.parity import Arrays, Report, Run, compare, failure, row_count
 from exporters.precision.neighbours import dependent_rows
 from exporters.precision.precision import Precision
 from exporters.precision.speed import Cost
@@ -46,7 +46,7 @@ class Answered:
     @property
     def rows(self) -> int:
         """Rows of all batches together."""
-        return sum(map(_rows, self.batches))
+        return sum(map(row_count, self.batches))
 
     def all_of(self, output: str) -> np.ndarray:
         """Every number that FP32 answers under that name, in one axis."""
@@ -81,20 +81,10 @@ class OutputAgreement:
 
 
 @dataclass(frozen=True)
-class AgreementReport:
-    """All outputs of one artifact."""
+class AgreementReport(Report):
+    """All outputs of one artifact, each agreeing with FP32 or not."""
 
     outputs: tuple[OutputAgreement, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every output agrees."""
-        return all(row.passed for row in self.outputs)
-
-    @property
-    def problem(self) -> str:
-        """The first failure, in words; empty when there is none."""
-        return next((f"output {r.output!r}: {r.problem}" for r in self.outputs if r.problem), "")
 
     def with_cost(self, cost: Cost) -> AgreementReport:
         """The same with what the artifact costs beside FP32."""
@@ -154,7 +144,7 @@ def measure_agreement(
     if actual:
         for name, problem in dependent_rows(outputs, own, task.batches[0], artifact):
             problems.setdefault(name, problem)
-    tried = tuple(sorted({_rows(batch) for batch in sizes.batches}))
+    tried = tuple(sorted({row_count(batch) for batch in sizes.batches}))
     rows = []
     for output in outputs:
         name, rule = output.name, rule_for(output)
@@ -191,7 +181,7 @@ def _shape_problems(
         try:
             answers = run(batch)
         except Exception as error:  # a runtime raises types of its own
-            problem = f"fails on {_rows(batch)} rows: {failure(error)}"
+            problem = f"fails on {row_count(batch)} rows: {failure(error)}"
             yield from ((output.name, problem) for output in outputs)
             return
         for output in outputs:
@@ -238,7 +228,3 @@ def _tolerance(precision: Precision, expected: np.ndarray) -> tuple[float, float
     finite = expected[np.isfinite(expected)].astype(np.float64)
     size = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
     return precision.tolerance, precision.tolerance * size
-
-
-def _rows(batch: Arrays) -> int:
-    return int(next(iter(batch.values())).shape[0])
