@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
-from zipfile import BadZipFile
 
 import numpy as np
 import typer
@@ -16,9 +15,10 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from serving.client import Answer, Client, as_array
+from serving.client import Answer, Client
 from serving.ports import Ports
 from serving.presence import find_server
+from serving.rows import read_arrays, row_of
 from serving.scoring import score_csv
 from serving.snippets import takes_one_file
 from trimaran.config import ModelConfig, inputs_of
@@ -192,20 +192,12 @@ def _from_files(config: ModelConfig, files: list[Path]) -> Iterator[_Request]:
             shaped = array if config.max_batch_size > 0 else array[0]
             yield _Request(str(path), {config.input[0].name: shaped})
         elif path.suffix == ".npz":
-            yield _Request(str(path), _read_arrays(path))
+            yield _Request(str(path), read_arrays(path))
         else:
             raise UsageError(
                 f"{path}: {config.name} takes {', '.join(map(str, inputs_of(config)))}; give "
                 "--json, or an .npz file with an array for each input"
             )
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
-        raise UsageError(f"{path} is no .npz file of plain arrays: {error}") from error
 
 
 def _from_json(config: ModelConfig, name: str) -> Iterator[_Request]:
@@ -216,28 +208,7 @@ def _from_json(config: ModelConfig, name: str) -> Iterator[_Request]:
         raise UsageError(f"--json {name}: is not readable JSON: {error}") from error
     rows = given if isinstance(given, list) else [given]
     for index, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise UsageError(f"--json {name}: row {index} is not an object with the inputs' names")
-        yield _Request(f"row {index}", _row(config, row, f"--json {name}: row {index}"))
-
-
-def _row(config: ModelConfig, row: Mapping[str, Any], where: str) -> dict[str, np.ndarray]:
-    specs = {spec.name: spec for spec in inputs_of(config)}
-    unknown = sorted(row.keys() - specs.keys())
-    if unknown:
-        raise UsageError(
-            f"{where}: {config.name} has no input {unknown[0]!r}; it has {', '.join(specs)}"
-        )
-    arrays = {}
-    for name, spec in specs.items():
-        if name not in row:
-            if spec.optional:
-                continue
-            raise UsageError(f"{where}: input {name!r} is missing")
-        value = row[name] if isinstance(row[name], list) else [row[name]]
-        array = as_array(value, spec.dtype, f"{where}: input {name!r}")
-        arrays[name] = array[None] if config.max_batch_size > 0 else array
-    return arrays
+        yield _Request(f"row {index}", row_of(config, row, f"--json {name}: row {index}"))
 
 
 def _in_order(config: ModelConfig, answer: Answer) -> Answer:

@@ -1,0 +1,301 @@
+"""Requests over many connections from one thread: at scheduled times, or one after the other.
+
+One epoll loop on plain sockets, so that a request costs the generator some microseconds: what it
+takes, a server on the same machine does not have.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import math
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from loadtests.generator.outcome import Outcome
+
+__all__ = ["Codec", "Endpoint", "closed_loop", "open_loop"]
+
+_PR_SET_TIMERSLACK = 29
+_READ_BYTES = 1 << 18
+_CONNECT_S = 5.0
+_DRAIN_POLL_S = 0.05
+
+
+class Codec(Protocol):
+    """One connection's protocol: bytes to write, and when an answer is whole."""
+
+    greeting: bytes
+    refusal: str
+    """What the last answer that was not good said."""
+
+    def send(self, request: bytes) -> bytes:
+        """What to write for a prepared request."""
+
+    def feed(self, data: bytes) -> tuple[bool | None, bytes]:
+        """Whether the answer is good, `None` while it is not whole; and what to write now."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where requests go, how they are spoken, and the requests, which are sent in turn."""
+
+    address: tuple[str, int]
+    codec: Callable[[], Codec]
+    requests: Sequence[bytes]
+
+
+def open_loop(
+    endpoint: Endpoint,
+    arrivals_s: np.ndarray,
+    *,
+    connections: int = 512,
+    warm: int = 32,
+    drain_s: float = 10.0,
+) -> Outcome:
+    """Send request `i` at `arrivals_s[i]`, whatever became of those before.
+
+    `warm` connections are made before the clock starts, more when they are needed, and at most
+    `connections`; beyond that a request waits, and its latency runs on. Answers are waited for
+    until `drain_s` after the last arrival. Ends early where the server takes no more connections,
+    and at an interrupt from the keyboard; what was measured until then is the outcome.
+    Raises `ConnectionError` or `OSError` where there is no server to begin with.
+    """
+    loop = _Loop(endpoint)
+    loop.idle = [loop.connect() for _ in range(min(warm, connections))]
+    schedule = arrivals_s.tolist()
+    total, following, waiting = len(schedule), 0, deque[int]()
+    with loop.running():
+        while True:
+            now = loop.clock()
+            while following < total and schedule[following] <= now:
+                index = loop.add(schedule[following], now)
+                following += 1
+                if loop.idle:
+                    loop.start(loop.idle.pop(), index, now)
+                elif len(loop.by_fd) < connections:
+                    loop.start(loop.connect(), index, now)
+                else:
+                    waiting.append(index)
+                now = loop.clock()
+            if following < total:
+                wait = schedule[following] - now
+            elif (loop.outstanding or waiting) and now < schedule[-1] + drain_s:
+                wait = _DRAIN_POLL_S
+            else:
+                break
+            for connection in loop.answered(wait):
+                if waiting:
+                    loop.start(connection, waiting.popleft(), loop.clock())
+                else:
+                    loop.idle.append(connection)
+            # Requests may wait although connections were lost, and nothing is answered any more.
+            while waiting and len(loop.by_fd) < connections:
+                loop.start(loop.connect(), waiting.popleft(), loop.clock())
+    return loop.outcome()
+
+
+def closed_loop(
+    endpoint: Endpoint, *, connections: int, seconds: float, drain_s: float = 10.0
+) -> Outcome:
+    """Each connection sends its next request when the last is answered, for some seconds.
+
+    Ends and raises as `open_loop`.
+    """
+    loop = _Loop(endpoint)
+    free = [loop.connect() for _ in range(connections)]
+    with loop.running():
+        while True:
+            for connection in free:
+                now = loop.clock()
+                if now < seconds:
+                    loop.start(connection, loop.add(now, now), now)
+            now = loop.clock()
+            if not loop.outstanding and now >= seconds:
+                break
+            if now > seconds + drain_s:
+                break
+            free = loop.answered(_DRAIN_POLL_S)
+            if now < seconds:
+                free += [loop.connect() for _ in range(connections - len(loop.by_fd))]
+    return loop.outcome()
+
+
+class _Connection:
+    __slots__ = ("codec", "index", "pending", "socket", "writing")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.socket = socket.create_connection(endpoint.address, timeout=_CONNECT_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.codec = endpoint.codec()
+        self.index = -1
+        self.pending = b""
+        self.writing = False
+        if self.codec.greeting:
+            self.socket.sendall(self.codec.greeting)
+        self.socket.setblocking(False)
+
+
+class _Loop:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.epoll = select.epoll()
+        self.by_fd: dict[int, _Connection] = {}
+        self.idle: list[_Connection] = []
+        self.scheduled: list[float] = []
+        self.tried: list[float] = []
+        self.sent: list[float] = []
+        self.done: list[float] = []
+        self.good: list[bool] = []
+        self.outstanding = 0
+        self.began = self.cpu_began = 0.0
+        self.broken = ""
+        self.interrupted = False
+        self.refusal = ""
+
+    def clock(self) -> float:
+        return time.perf_counter() - self.began
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The time that is measured; an interrupt or a vanished server ends it early."""
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        collects = gc.isenabled()
+        gc.collect()
+        gc.disable()
+        self.cpu_began = time.process_time()
+        self.began = time.perf_counter()
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.interrupted = True
+        except OSError as error:
+            self.broken = f"the server takes no more connections: {error.strerror or error}"
+        finally:
+            if collects:
+                gc.enable()
+
+    def connect(self) -> _Connection:
+        connection = _Connection(self.endpoint)
+        self.by_fd[connection.socket.fileno()] = connection
+        self.epoll.register(connection.socket.fileno(), select.EPOLLIN)
+        return connection
+
+    def add(self, scheduled: float, tried: float) -> int:
+        """Another request, not sent yet; gives its index."""
+        self.scheduled.append(scheduled)
+        self.tried.append(tried)
+        self.sent.append(math.nan)
+        self.done.append(math.nan)
+        self.good.append(False)
+        return len(self.sent) - 1
+
+    def start(self, connection: _Connection, index: int, now: float) -> None:
+        connection.index = index
+        self.sent[index] = now
+        self.outstanding += 1
+        requests = self.endpoint.requests
+        self.write(connection, connection.codec.send(requests[index % len(requests)]))
+
+    def answered(self, wait_s: float) -> list[_Connection]:
+        """Wait for what comes, and read it; the connections that are free again."""
+        if wait_s > 0:
+            # epoll's own timeout counts whole milliseconds.
+            select.select((self.epoll.fileno(),), (), (), wait_s)
+        free = []
+        for fd, event in self.epoll.poll(0):
+            connection = self.by_fd.get(fd)
+            if connection is None:
+                continue
+            if event & select.EPOLLOUT:
+                self.flush(connection)
+            if event & ~select.EPOLLOUT and self.read(connection):
+                free.append(connection)
+        return free
+
+    def read(self, connection: _Connection) -> bool:
+        """Whether the connection's answer is whole now."""
+        try:
+            data = connection.socket.recv(_READ_BYTES)
+            if not data:
+                raise ConnectionResetError("the server closed a connection")
+            good, reply = connection.codec.feed(data)
+        except BlockingIOError:
+            return False
+        except (OSError, ValueError) as error:
+            self.drop(connection, str(error))
+            return False
+        if reply:
+            self.write(connection, reply)
+        if good is None or connection.index < 0:
+            return False
+        self.done[connection.index] = self.clock()
+        self.good[connection.index] = good
+        if not good:
+            self.refusal = self.refusal or connection.codec.refusal
+        connection.index = -1
+        self.outstanding -= 1
+        return connection.socket.fileno() in self.by_fd
+
+    def write(self, connection: _Connection, data: bytes) -> None:
+        if connection.pending:
+            connection.pending += data
+            return
+        try:
+            wrote = connection.socket.send(data)
+        except BlockingIOError:
+            wrote = 0
+        except OSError as error:
+            self.drop(connection, str(error))
+            return
+        if wrote < len(data):
+            connection.pending = data[wrote:]
+            connection.writing = True
+            self.epoll.modify(connection.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
+
+    def flush(self, connection: _Connection) -> None:
+        data, connection.pending = connection.pending, b""
+        self.write(connection, data)
+        if not connection.pending and connection.writing and connection.socket.fileno() >= 0:
+            connection.writing = False
+            self.epoll.modify(connection.socket.fileno(), select.EPOLLIN)
+
+    def drop(self, connection: _Connection, reason: str) -> None:
+        """Give a connection up, and with it the request that it carries."""
+        fd = connection.socket.fileno()
+        if self.by_fd.pop(fd, None) is None:
+            return
+        self.epoll.unregister(fd)
+        connection.socket.close()
+        if connection in self.idle:
+            self.idle.remove(connection)
+        if connection.index >= 0:
+            self.refusal = self.refusal or reason
+            self.outstanding -= 1
+            connection.index = -1
+
+    def outcome(self) -> Outcome:
+        wall_s, cpu_s = self.clock(), time.process_time() - self.cpu_began
+        for connection in self.by_fd.values():
+            connection.socket.close()
+        self.epoll.close()
+        return Outcome(
+            np.array(self.scheduled),
+            np.array(self.tried),
+            np.array(self.sent),
+            np.array(self.done),
+            np.array(self.good, dtype=bool),
+            wall_s,
+            cpu_s,
+            self.broken,
+            self.interrupted,
+            self.refusal,
+        )

@@ -1,0 +1,50 @@
+"""Whether a run can be believed: if not, it is void, and nothing is concluded from it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from loadtests.generator.outcome import Outcome
+
+__all__ = ["late_sends", "void"]
+
+LATE_S = 1e-3
+"""A send that begins this much after its time was held up by the generator."""
+
+_MOST_LATE = 0.01
+_MOST_FAILED = 0.01
+
+
+def late_sends(outcome: Outcome) -> float:
+    """The share of requests to which the generator came late, 0 to 1."""
+    if not len(outcome.tried_s):
+        return 0.0
+    return float(np.mean(outcome.tried_s - outcome.scheduled_s > LATE_S))
+
+
+def void(outcome: Outcome, suspended_s: float = 0.0) -> str:
+    """Why a run is void, or nothing if it counts.
+
+    `suspended_s` is for how long the machine slept meanwhile. An interrupted run is void too; what
+    it measured is told, and not concluded from.
+    """
+    requests = len(outcome.good)
+    failed = int(np.count_nonzero(~outcome.good))
+    late = late_sends(outcome)
+    if outcome.broken:
+        return f"the server went away after {outcome.wall_s:.1f} s: {outcome.broken}"
+    if outcome.interrupted:
+        return f"interrupted after {outcome.wall_s:.1f} s"
+    if not requests:
+        return "no request was sent"
+    if failed > _MOST_FAILED * requests:
+        reason = f": {outcome.refusal}" if outcome.refusal else ": no answer came in time"
+        return f"{failed} of {requests} requests failed{reason}"
+    if late > _MOST_LATE:
+        return (
+            f"the generator was late for {late:.1%} of the requests; ask for a lower rate, or give "
+            "it a core of its own"
+        )
+    if suspended_s > LATE_S:
+        return f"the machine was suspended for {suspended_s:.1f} s"
+    return ""

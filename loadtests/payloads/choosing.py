@@ -1,0 +1,189 @@
+"""Which rows are sent to a model: a user's own, or what its inputs ask for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from loadtests.payloads.photographs import draw_photographs
+from loadtests.payloads.records import IDENTIFIER, draw_records
+from serving.golden import read_golden
+from serving.rows import read_arrays, row_of
+from serving.snippets import takes_one_file
+from trimaran.config import ModelConfig, inputs_of
+from trimaran.errors import TrimaranError, UsageError
+from trimaran.repository import Repository
+from trimaran.tensors import TensorSpec
+
+__all__ = ["Row", "Rows", "choose_rows", "stack"]
+
+Row = Mapping[str, np.ndarray]
+"""One request's arrays by input name, with a batch axis where the model batches."""
+
+_FREE_AXIS = 16
+"""How long an axis of any length is in made-up rows."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to send in turn, and where they are from in words."""
+
+    rows: Sequence[Row]
+    source: str
+
+    def batches(self, size: int) -> Rows:
+        """As many requests of `size` rows each; each row is in `size` of them."""
+        if size == 1:
+            return self
+        count = len(self.rows)
+        together = [
+            stack([self.rows[(start + place) % count] for place in range(size)])
+            for start in range(count)
+        ]
+        return Rows(together, f"{self.source}, {size} rows a request")
+
+
+def choose_rows(
+    config: ModelConfig,
+    *,
+    count: int,
+    seed: int,
+    given: Path | None = None,
+    repository: Repository | None = None,
+) -> Rows:
+    """Rows for the model of `config`.
+
+    `given` is a user's own: an `.npz` with an array `[rows, …]` for each input, a `.json` or
+    `.jsonl` file of rows by input name, or a directory of files for a model that takes one. Without
+    it: photographs for an image ensemble, customers for a churn model, the model's golden requests,
+    and last random numbers, which `source` says. Raises `UsageError` where nothing fits.
+    """
+    if given is not None:
+        return Rows(_given(config, given), str(given))
+    names = {spec.name for spec in inputs_of(config)}
+    if takes_one_file(config) and names == {"IMAGE"}:
+        files = draw_photographs(count, seed)
+        rows = [row_of(config, {"IMAGE": [data]}, "a photograph") for data in files]
+        return Rows(rows, f"{count} JPEG photographs, seed {seed}")
+    if names - {IDENTIFIER} == {"RECORD"}:
+        texts = [json.dumps(record) for record in draw_records(count, seed)]
+        rows = [row_of(config, {"RECORD": text}, "a record") for text in texts]
+        return Rows(rows, f"{count} customers as JSON text, seed {seed}")
+    customers = _customers(config, names, count, seed)
+    if customers:
+        return Rows(customers, f"{count} customers by field, seed {seed}")
+    if repository is not None and config.name in repository.names():
+        golden = [request.inputs for request in read_golden(repository, config)]
+        if golden:
+            return Rows(golden, f"{len(golden)} golden requests")
+    return Rows(_random(config, count, seed), f"{count} rows of random numbers, seed {seed}")
+
+
+def stack(rows: Sequence[Row]) -> Row:
+    """Rows as one batch. Raises `UsageError` where they have not the same inputs and shapes."""
+    try:
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"rows do not fit into one batch: {error}; leave --batch out") from error
+
+
+def _customers(
+    config: ModelConfig, names: set[str], count: int, seed: int
+) -> list[dict[str, np.ndarray]] | None:
+    if IDENTIFIER not in names:
+        return None
+    records = draw_records(count, seed)
+    if set(records[0]) != names:
+        return None
+    return [row_of(config, _without_missing(record), "a customer") for record in records]
+
+
+def _without_missing(record: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in record.items() if value == value and value is not None}
+
+
+def _given(config: ModelConfig, path: Path) -> list[Row]:
+    readers: dict[str, Callable[[ModelConfig, Path], list[Row]]] = {
+        ".npz": _from_npz,
+        ".json": _from_json,
+        ".jsonl": _from_json,
+    }
+    if path.is_dir():
+        rows = _from_directory(config, path)
+    elif not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    elif path.suffix in readers:
+        rows = readers[path.suffix](config, path)
+    else:
+        raise UsageError(f"{path}: rows come from a directory, .npz, .json or .jsonl")
+    if not rows:
+        raise UsageError(f"{path} holds no rows")
+    return rows
+
+
+def _from_directory(config: ModelConfig, path: Path) -> list[Row]:
+    if not takes_one_file(config):
+        raise UsageError(f"{path} is a directory, and {config.name} does not take one file a row")
+    name = inputs_of(config)[0].name
+    files = sorted(file for file in path.iterdir() if file.is_file())
+    return [row_of(config, {name: [file.read_bytes()]}, str(file)) for file in files]
+
+
+def _from_npz(config: ModelConfig, path: Path) -> list[Row]:
+    arrays = read_arrays(path)
+    specs = {spec.name: spec for spec in inputs_of(config)}
+    for name, array in arrays.items():
+        if name not in specs:
+            raise UsageError(f"{path}: {config.name} has no input {name!r}; it has {list(specs)}")
+        if array.dtype != specs[name].dtype.numpy:
+            raise UsageError(
+                f"{path}: {name} is {array.dtype}; {config.name} takes {specs[name].dtype.triton}"
+            )
+    missing = [name for name, spec in specs.items() if name not in arrays and not spec.optional]
+    if missing:
+        raise UsageError(f"{path}: there is no array {missing[0]!r}")
+    lengths = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1:
+        raise UsageError(f"{path}: arrays have different numbers of rows: {lengths}")
+    batches = config.max_batch_size > 0
+    return [
+        {name: array[at : at + 1] if batches else array[at] for name, array in arrays.items()}
+        for at in range(next(iter(lengths.values())))
+    ]
+
+
+def _from_json(config: ModelConfig, path: Path) -> list[Row]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        given = (
+            [json.loads(line) for line in text.splitlines() if line.strip()]
+            if path.suffix == ".jsonl"
+            else json.loads(text)
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is not readable JSON: {error}") from error
+    rows = given if isinstance(given, list) else [given]
+    return [row_of(config, row, f"{path}: row {at}") for at, row in enumerate(rows)]
+
+
+def _random(config: ModelConfig, count: int, seed: int) -> list[Row]:
+    generator = np.random.default_rng(seed)
+    specs = [spec for spec in inputs_of(config) if not spec.optional]
+    return [{spec.name: _values(config, spec, generator) for spec in specs} for _ in range(count)]
+
+
+def _values(config: ModelConfig, spec: TensorSpec, generator: np.random.Generator) -> np.ndarray:
+    shape = [_FREE_AXIS if dim < 0 else dim for dim in spec.dims]
+    if config.max_batch_size > 0:
+        shape = [1, *shape]
+    if spec.dtype.numpy is None or spec.dtype.triton == "BYTES":
+        raise TrimaranError(
+            f"{config.name}: nothing is known to send as {spec}; give rows with --payloads"
+        )
+    if spec.dtype.is_floating:
+        return generator.standard_normal(shape).astype(spec.dtype.numpy)
+    return generator.integers(0, 2, shape).astype(spec.dtype.numpy)

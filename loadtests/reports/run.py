@@ -1,0 +1,86 @@
+"""One measured run, whichever tool made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from loadtests.judging.gates import Gate, exit_status
+
+__all__ = ["Report", "Run", "StepTimes"]
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """What a model says of its own requests during a run: means, in milliseconds.
+
+    From Triton's statistics: an ensemble's steps each have their own.
+    """
+
+    model: str
+    version: str
+    requests: int
+    batch: float
+    """Rows at once, on average: `inference_count / execution_count`; 0 for an ensemble."""
+    queue_ms: float
+    compute_input_ms: float
+    compute_infer_ms: float
+    compute_output_ms: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run against one target. Latencies are in milliseconds, times in seconds."""
+
+    target: str
+    protocol: str
+    loop: Literal["open", "closed"]
+    """Whether requests go out at scheduled times, or each after the answer to another."""
+    load: str
+    """In words: `200 requests/s` or `16 connections`."""
+    seconds: float
+    requests: int
+    answered: int
+    rate: float
+    """Good answers per second."""
+    latency_ms: Mapping[str, float]
+    """`p50`, `p90`, `p95`, `p99`, `p999` and `max`, as far as the tool tells them."""
+    rows: int = 1
+    """Rows per request."""
+    late_sends: float = 0.0
+    """The share of requests that the generator sent over a millisecond late."""
+    server_cpu_ms: float | None = None
+    """CPU of the server and its children per request; `None` where it is on another machine."""
+    generator_cpu_ms: float | None = None
+    steps: Sequence[StepTimes] = ()
+    void: str = ""
+    """Why the run cannot be believed, or nothing."""
+    gates: Sequence[Gate] = ()
+
+    @property
+    def exit_status(self) -> int:
+        """0 where every gate holds, 1 where one does not, 2 where the run is void."""
+        return exit_status(self.void, self.gates)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Runs that belong together, and under which circumstances they were made."""
+
+    title: str
+    command: str
+    about: Mapping[str, str]
+    """Circumstances by name: machine, versions, placement, payloads, seed, times."""
+    runs: Sequence[Run]
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """What was concluded from several runs, by name."""
+
+    @property
+    def exit_status(self) -> int:
+        """The worst of the runs'."""
+        return max((run.exit_status for run in self.runs), default=0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**asdict(self), "exit_status": self.exit_status}

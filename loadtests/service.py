@@ -1,0 +1,102 @@
+"""The server under test: where it listens, what it serves, and whose CPU seconds count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import json_format
+
+from loadtests.judging.gates import VOID
+from serving.control import Control
+from serving.ports import Ports
+from serving.presence import find_server
+from trimaran.config import ModelConfig
+from trimaran.errors import TrimaranError
+from trimaran.repository import Repository
+
+__all__ = ["Service", "find_service", "unusable"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running server. `pid` is `None` where it is not a process of this machine."""
+
+    ports: Ports
+    control: Control
+    pid: int | None = None
+    repository: Repository | None = None
+
+    def config(self, model: str, version: str = "") -> ModelConfig:
+        """The configuration of a model that is ready.
+
+        Raises `TrimaranError` saying what is served instead, or why it is not ready.
+        """
+        index = self.control.index()
+        mine = [item for item in index if item.name == model]
+        ready = {item.version for item in mine if item.state == "READY"}
+        where = f"the server at {self.ports.host}:{self.ports.http}"
+        if not mine:
+            served = sorted({item.name for item in index if item.state == "READY"})
+            raise TrimaranError(f"{where} has no model {model!r}; it serves {', '.join(served)}")
+        if not ready:
+            reason = next((item.reason for item in mine if item.reason), "it was not loaded")
+            raise TrimaranError(f"{where}: {model} is not ready: {reason}")
+        if version and version not in ready:
+            raise TrimaranError(
+                f"{where}: {model} has no ready version {version}; ready: {', '.join(sorted(ready))}"
+            )
+        found = ModelConfig()
+        json_format.ParseDict(self.control.config(model), found, ignore_unknown_fields=True)
+        return found
+
+    def models(self, model: str) -> Mapping[str, ModelConfig]:
+        """The configurations of a model and, for an ensemble, of all its steps, by name."""
+        found: dict[str, ModelConfig] = {}
+        wanted = [model]
+        while wanted:
+            name = wanted.pop(0)
+            if name not in found:
+                found[name] = self.config(name)
+                wanted += [step.model_name for step in found[name].ensemble_scheduling.step]
+        return found
+
+
+def find_service(
+    root: Path, host: str | None = None, http_port: int | None = None, grpc_port: int | None = None
+) -> Service:
+    """The server that serves the repository at `root`, or another one at an address.
+
+    Raises `TrimaranError` where none answers.
+    """
+    if host or http_port or grpc_port:
+        ports = Ports(host or "127.0.0.1", http_port or 8000, grpc_port or 8001)
+        service = Service(ports, Control(ports.host, ports.http))
+        remedy = "start it, or correct --host and --http-port"
+    else:
+        repository = Repository.open(root)
+        presence = find_server(repository)
+        if presence is None:
+            raise TrimaranError(
+                f"no server runs on {repository.root}; start one with 'trimaran serve', or name it "
+                "with --host"
+            )
+        ports = presence.ports
+        control = Control(ports.host, ports.http)
+        service = Service(ports, control, presence.server_pid, repository)
+        remedy = "stop and start 'trimaran serve'"
+    if not service.control.is_live():
+        raise TrimaranError(f"no server answers at {ports.host}:{ports.http}; {remedy}")
+    return service
+
+
+@contextmanager
+def unusable() -> Iterator[None]:
+    """What cannot be measured at all ends like a void run: with exit status 2."""
+    try:
+        yield
+    except TrimaranError as error:
+        error.exit_status = VOID
+        raise
