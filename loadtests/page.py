@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from loadtests.ratio import paired_ratio
+from loadtests.judging.ratio import paired_ratio
 
 __all__ = ["Figure", "page"]
 

@@ -46,7 +46,7 @@ class Service:
             raise TrimaranError(f"{where}: {model} is not ready: {reason}")
         if version and version not in ready:
             raise TrimaranError(
-                f"{where}: {model} has no ready version {version}; ready: {', '.join(sorted(ready))}"
+                f"{where}: {model} has no ready version {version}; it has {', '.join(ready)}"
             )
         found = ModelConfig()
         json_format.ParseDict(self.control.config(model), found, ignore_unknown_fields=True)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from loadtests.reports.run import Report, Run
 from training.tabular.pages.drawing import ACCENT, INK, LINE, NEGATIVE, POSITIVE, plain_axes
-from training.tabular.pages.page import Page, badge, facts, figure, table, text
+from training.tabular.pages.page import Cell, Page, badge, facts, figure, table, text
 
 __all__ = ["report_page"]
 
@@ -82,31 +82,29 @@ def _runs(runs: Sequence[Run]) -> Markup:
     names = list(dict.fromkeys(name for run in runs for name in run.latency_ms))
     headers = ["target", "protocol", "loop", "load", "", "seconds", "requests", "failed"]
     headers += ["answers/s", *(f"{name} ms" for name in names), "CPU ms", "late sends"]
-    return table(
-        headers,
+    rows: list[Sequence[Cell]] = [
         [
-            [
-                run.target,
-                run.protocol,
-                run.loop,
-                run.load,
-                badge("void", "error") if run.void else badge("counts", "good"),
-                run.seconds,
-                run.requests,
-                run.requests - run.answered,
-                run.rate,
-                *(run.latency_ms.get(name) for name in names),
-                run.server_cpu_ms,
-                run.late_sends,
-            ]
-            for run in runs
-        ],
-    )
+            run.target,
+            run.protocol,
+            run.loop,
+            run.load,
+            badge("void", "error") if run.void else badge("counts", "good"),
+            run.seconds,
+            run.requests,
+            run.requests - run.answered,
+            run.rate,
+            *(run.latency_ms.get(name) for name in names),
+            run.server_cpu_ms,
+            run.late_sends,
+        ]
+        for run in runs
+    ]
+    return table(headers, rows)
 
 
 def _steps(run: Run) -> Markup:
     headers = ["model", "version", "requests", "batch", "queue ms", "input ms", "infer ms"]
-    rows = [
+    rows: list[Sequence[Cell]] = [
         [
             step.model,
             step.version,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from loadtests.ratio import paired_ratio
+from loadtests.judging.ratio import paired_ratio
 
 
 def test_a_constant_ratio_has_no_spread() -> None:
