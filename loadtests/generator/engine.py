@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from loadtests.generator.outcome import Outcome
+from loadtests.generator.priority import first_in_line
 
 __all__ = ["Codec", "Endpoint", "closed_loop", "open_loop"]
 
@@ -174,7 +175,8 @@ class _Loop:
         self.cpu_began = time.process_time()
         self.began = time.perf_counter()
         try:
-            yield
+            with first_in_line():
+                yield
         except KeyboardInterrupt:
             self.interrupted = True
         except OSError as error:

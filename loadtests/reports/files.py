@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,8 +22,7 @@ def write_report(directory: Path, report: Report, outcomes: Mapping[str, Outcome
 
     `outcomes` are the requests of runs by the run's name; without them there is no `requests.csv`.
     """
-    text = json.dumps(_finite(report.as_json()), indent=2, allow_nan=False)
-    write_text(directory / "report.json", f"{text}\n")
+    write_text(directory / "report.json", report.json_text())
     _write_runs(directory / "runs.csv", report)
     if outcomes:
         _write_requests(directory / "requests.csv", outcomes)
@@ -61,12 +58,3 @@ def _write_requests(path: Path, outcomes: Mapping[str, Outcome]) -> None:
             for row, good in zip(times, outcome.good.tolist(), strict=True):
                 shown = ["" if math.isnan(value) else f"{value:.6f}" for value in row]
                 lines.writerow([name, *shown, int(good)])
-
-
-def _finite(value: Any) -> Any:
-    """The same with `None` for what JSON has no number for."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -56,7 +56,10 @@ def report_page(
 
 
 def _verdict(report: Report) -> list[Markup]:
-    blocks = []
+    blocks = [text(f"Void: {report.void}", "error")] if report.void else []
+    for gate in report.gates:
+        words = f"{gate.name} {'holds' if gate.holds else 'FAILS'}: {gate.words}"
+        blocks.append(text(words, "good" if gate.holds else "error"))
     for run in report.runs:
         if run.void:
             blocks.append(text(f"Void: {run.target}, {run.load}: {run.void}", "error"))

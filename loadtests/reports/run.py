@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -75,12 +77,26 @@ class Report:
     runs: Sequence[Run]
     figures: Mapping[str, Any] = field(default_factory=dict)
     """What was concluded from several runs, by name."""
+    void: str = ""
+    """Why nothing can be concluded from the runs together, or nothing."""
+    gates: Sequence[Gate] = ()
+    """Promises on what was concluded from several runs."""
 
     @property
     def exit_status(self) -> int:
-        """The worst of the runs'."""
-        return max((run.exit_status for run in self.runs), default=0)
+        """The worst of the runs' and of what was concluded from them."""
+        own = exit_status(self.void, self.gates)
+        return max([own, *(run.exit_status for run in self.runs)])
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {**asdict(self), "exit_status": self.exit_status}
+    def json_text(self) -> str:
+        """The report as JSON, `null` for what has no number (no answer came)."""
+        plain = _finite({**asdict(self), "exit_status": self.exit_status})
+        return json.dumps(plain, indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""The open-loop benchmark: targets, blocks, plans, and comparisons."""

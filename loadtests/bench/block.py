@@ -1,0 +1,160 @@
+"""One block of load on one target, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from loadtests.bench.machine import Moment, since
+from loadtests.bench.steps import Reading, read_statistics, steps_between
+from loadtests.bench.target import Target
+from loadtests.generator.engine import closed_loop, open_loop
+from loadtests.generator.outcome import Outcome
+from loadtests.generator.schedule import poisson_arrivals
+from loadtests.judging.gates import Gates, judge
+from loadtests.judging.latency import quantiles
+from loadtests.judging.validity import late_sends, void
+from loadtests.reports.run import Run
+from serving.client import Client
+from serving.ports import Ports
+from serving.processes import cpu_s
+from trimaran.errors import TrimaranError
+
+__all__ = ["Block", "closed_block", "open_block", "warm_up"]
+
+_WARM_CONNECTIONS = 2
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run with its requests, and when it was."""
+
+    run: Run
+    outcome: Outcome
+    began: float
+    """Unix time."""
+    ended: float
+
+
+def open_block(
+    target: Target,
+    rate: float,
+    seconds: float,
+    seed: int,
+    gates: Gates = Gates(),  # noqa: B008 - immutable
+) -> Block:
+    """Requests at `rate` per second at random times that the seed decides."""
+    arrivals_s = poisson_arrivals(rate, seconds, seed)
+    block = _measured(target, lambda: open_loop(target.endpoint, arrivals_s))
+    words = f"{rate:,.0f} requests/s" if rate >= 10 else f"{rate:.2g} requests/s"
+    run = replace(
+        block.run,
+        loop="open",
+        load=words,
+        seconds=seconds,
+        gates=judge(gates, block.outcome.latency_s, seconds),
+    )
+    return replace(block, run=replace(run, rate=run.answered / _span_s(block.outcome, seconds)))
+
+
+def closed_block(
+    target: Target,
+    connections: int,
+    seconds: float,
+    gates: Gates = Gates(),  # noqa: B008 - immutable
+) -> Block:
+    """Each of some connections sends its next request when the last is answered."""
+    block = _measured(
+        target, lambda: closed_loop(target.endpoint, connections=connections, seconds=seconds)
+    )
+    words = f"{connections} connection{'s' if connections > 1 else ''}"
+    gated = judge(gates, block.outcome.latency_s, block.outcome.wall_s)
+    return replace(block, run=replace(block.run, load=words, gates=gated))
+
+
+def warm_up(target: Target) -> None:
+    """Send every payload once. Raises `TrimaranError` with the server's words on a refusal."""
+    count = len(target.endpoint.requests)
+    try:
+        outcome = open_loop(target.endpoint, np.zeros(count), connections=_WARM_CONNECTIONS)
+    except OSError as error:
+        raise TrimaranError(
+            f"{target.name}: no server answers at {target.endpoint.address[0]}:"
+            f"{target.endpoint.address[1]}: {error.strerror or error}"
+        ) from error
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    refused = int(np.count_nonzero(~outcome.good))
+    if outcome.broken or refused:
+        words = outcome.broken or _words(target) or outcome.refusal or "no answer came in time"
+        raise TrimaranError(
+            f"{target.name}: {refused} of {count} payloads ({target.source}) were refused: {words}"
+        )
+
+
+def _measured(target: Target, load: Callable[[], Outcome]) -> Block:
+    before = _statistics(target)
+    cpu_before = cpu_s(target.pid) if target.pid else 0.0
+    start = Moment.now()
+    try:
+        outcome = load()
+    except OSError as error:
+        raise TrimaranError(
+            f"{target.name}: no server answers at {target.endpoint.address[0]}:"
+            f"{target.endpoint.address[1]}: {error.strerror or error}"
+        ) from error
+    end = Moment.now()
+    requests = len(outcome.good)
+    answered = int(np.count_nonzero(outcome.good))
+    used_s = cpu_s(target.pid) - cpu_before if target.pid else 0.0
+    after = {} if outcome.broken else _statistics(target)
+    run = Run(
+        target=target.name,
+        protocol=target.protocol,
+        loop="closed",
+        load="",
+        seconds=outcome.wall_s,
+        requests=requests,
+        answered=answered,
+        rate=answered / outcome.wall_s,
+        latency_ms={name: s * 1e3 for name, s in quantiles(outcome.latency_s).items()},
+        rows=target.rows,
+        late_sends=late_sends(outcome),
+        server_cpu_ms=used_s / answered * 1e3 if target.pid and answered and used_s > 0 else None,
+        generator_cpu_ms=outcome.cpu_s / requests * 1e3 if requests else None,
+        steps=steps_between(before, after),
+        void=void(outcome, since(start, end).suspended_s),
+    )
+    return Block(run, outcome, start.wall_s, end.wall_s)
+
+
+def _span_s(outcome: Outcome, seconds: float) -> float:
+    """How long the answers took: the schedule, and longer where the server lagged behind it."""
+    if outcome.broken or outcome.interrupted:
+        return outcome.wall_s
+    done = outcome.done_s[np.isfinite(outcome.done_s)]
+    return max(seconds, float(done.max())) if len(done) else seconds
+
+
+def _statistics(target: Target) -> Reading:
+    if target.control is None:
+        return {}
+    try:
+        return read_statistics(target.control, target.models)
+    except TrimaranError:  # a server that went away during the run is told by the run itself
+        return {}
+
+
+def _words(target: Target) -> str:
+    """What the server says of one request in words, which gRPC hides in compressed trailers."""
+    if target.protocol not in ("grpc", "shm") or target.row is None or not target.models:
+        return ""
+    host, port = target.endpoint.address
+    with Client(Ports(host, grpc=port), "grpc") as client:
+        try:
+            client.infer(target.models[0], target.row)
+        except TrimaranError as error:
+            return str(error)
+    return ""

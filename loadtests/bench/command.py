@@ -1,0 +1,216 @@
+"""`trimaran bench`: one target's profile, one load, the highest rate under a bound, or a ratio."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loadtests.bench.block import Block, warm_up
+from loadtests.bench.compare import compare, judge_ratios
+from loadtests.bench.machine import Moment, circumstances, since
+from loadtests.bench.plan import Measured, Settings, find_max, one_load, profile
+from loadtests.bench.present import compare_report, print_compared, target_report
+from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target, url_target
+from loadtests.bench.variant import variant
+from loadtests.generator.ceiling import Ceiling, generator_ceiling
+from loadtests.judging.gates import Gates
+from loadtests.reports.files import write_report
+from loadtests.reports.run import Report
+from loadtests.reports.tables import number, print_runs, print_verdict
+from loadtests.service import Service, find_service, unusable
+from trimaran.console import console
+from trimaran.errors import UsageError
+
+__all__ = ["bench"]
+
+_CARRIED_SHARE = 0.8
+"""Of the generator's ceiling: beyond it, sends would be late."""
+
+
+def bench(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="MODEL, MODEL:VERSION, MODEL@PROTOCOL, a URL, or: peers."
+        ),
+    ],
+    vs: Annotated[
+        str | None, typer.Option(metavar="TARGET", help="Measure this one in turn, for a ratio.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help=f"{', '.join(PROTOCOLS)}; a target's own goes first.")
+    ] = "http",
+    rate: Annotated[
+        float | None, typer.Option(help="Requests per second, at random times (open loop).")
+    ] = None,
+    find_max_rate: Annotated[
+        bool, typer.Option("--find-max", help="Search the highest rate that keeps --p99-ms.")
+    ] = False,
+    closed: Annotated[
+        bool, typer.Option("--closed", help="Only a closed loop of --connections.")
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option(help="Of each block: 10, or 2 with --vs.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides payloads and times.")] = 0,
+    connections: Annotated[int, typer.Option(help="Of the closed loop.")] = 16,
+    batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
+    payloads: Annotated[
+        Path | None,
+        typer.Option(help="Rows to send: .npz, .json, .jsonl, or a directory of files."),
+    ] = None,
+    pairs: Annotated[int, typer.Option(help="Turns of --vs.")] = 10,
+    vs_payloads: Annotated[Path | None, typer.Option(help="Rows for --vs, if others.")] = None,
+    vs_config: Annotated[
+        Path | None,
+        typer.Option(help="With --vs MODEL: that model with this config.pbtxt instead of its own."),
+    ] = None,
+    pid: Annotated[
+        int | None, typer.Option(help="The process whose CPU a URL's target uses.")
+    ] = None,
+    vs_pid: Annotated[int | None, typer.Option(help="The same for --vs.")] = None,
+    p99_ms: Annotated[float | None, typer.Option(help="Promise: p99 within this.")] = None,
+    min_rps: Annotated[float | None, typer.Option(help="Promise: answers per second.")] = None,
+    max_error_ratio: Annotated[
+        float | None, typer.Option(help="Promise: at most this share of requests fails.")
+    ] = None,
+    min_rate_ratio: Annotated[
+        float | None, typer.Option(help="Promise with --vs: TARGET's throughput / the other's.")
+    ] = None,
+    max_p99_ratio: Annotated[
+        float | None, typer.Option(help="Promise with --vs: TARGET's p99 / the other's.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write JSON, CSV and a page there.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
+        "model_repository"
+    ),
+    host: Annotated[
+        str | None, typer.Option(help="A server other than the one that serves the repository.")
+    ] = None,
+    http_port: Annotated[int | None, typer.Option(help="That server's HTTP port: 8000.")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="That server's gRPC port: 8001.")] = None,
+) -> None:
+    """Measure in an open loop, from the time at which each request was due.
+
+    Exit status: 0 if all promises are kept, 1 if one is broken, 2 if the run is void.
+    """
+    with unusable(), ExitStack() as stack:
+        if [rate is not None, find_max_rate, closed].count(True) > 1:
+            raise UsageError("give one of --rate, --find-max and --closed")
+        if vs is None and (vs_config or vs_payloads or vs_pid):
+            raise UsageError("--vs-config, --vs-payloads and --vs-pid go with --vs")
+        wanted = Wanted.parse(target, protocol)
+        other = Wanted.parse(vs, protocol) if vs else None
+        needs_service = not wanted.url or (other is not None and not other.url)
+        service = find_service(repository, host, http_port, grpc_port) if needs_service else None
+        screen = console(stderr=True)
+        started = Moment.now()
+        opened = _open(stack, wanted, service, Payloads(seed, 64, batch, payloads), pid)
+        ceiling = _ceiling(opened)
+        screen.print(
+            f"{opened.name}: {opened.source}; the generator carries {ceiling.rate:,.0f} requests/s "
+            f"({ceiling.cpu_s * 1e6:.0f} µs of CPU each)",
+            highlight=False,
+            soft_wrap=True,
+        )
+        settings = Settings(
+            seconds=seconds or (2.0 if other else 10.0),
+            seed=seed,
+            connections=connections,
+            gates=Gates(p99_ms, min_rps, max_error_ratio),
+            most_rate=_CARRIED_SHARE * ceiling.rate,
+            tell=_tell,
+        )
+        command = shlex.join(["trimaran", *sys.argv[1:]])
+        if other is None:
+            measured = _measure(opened, settings, rate, find_max_rate, closed)
+            about = circumstances(opened.pid, since(started, Moment.now()), seed)
+            report = target_report(command, opened, ceiling, measured, about)
+            _finish(report, measured.blocks, out, as_json)
+            return
+        config = vs_config
+        if config is not None and service is not None and not other.url:
+            name = stack.enter_context(variant(service, other.model, config))
+            other = Wanted(name, protocol=other.protocol)
+        theirs = _open(
+            stack, other, service, Payloads(seed, 64, batch, vs_payloads or payloads), vs_pid
+        )
+        compared = compare(opened, theirs, settings, pairs, rate)
+        gates = judge_ratios(compared.ratios, min_rate_ratio, max_p99_ratio)
+        about = circumstances(opened.pid, since(started, Moment.now()), seed)
+        report = compare_report(command, opened, theirs, ceiling, compared, gates, about)
+        if not as_json:
+            print_compared(console(), opened.name, theirs.name, compared, gates)
+        _write(report, compared.turns.blocks(), out, as_json)
+        raise typer.Exit(report.exit_status)
+
+
+def _open(
+    stack: ExitStack, wanted: Wanted, service: Service | None, payloads: Payloads, pid: int | None
+) -> Target:
+    """A target that answered each of its payloads once."""
+    if wanted.url or service is None:
+        opened = url_target(wanted, payloads.given, pid)
+    else:
+        opened = stack.enter_context(open_target(wanted, service, payloads))
+    warm_up(opened)
+    return opened
+
+
+def _ceiling(target: Target) -> Ceiling:
+    return generator_ceiling(
+        target.endpoint, "grpc" if target.protocol in ("grpc", "shm") else "http"
+    )
+
+
+def _measure(
+    target: Target, settings: Settings, rate: float | None, search: bool, closed: bool
+) -> Measured:
+    if search:
+        return find_max(target, settings)
+    if closed or rate is not None:
+        return one_load(target, settings, rate)
+    return profile(target, settings)
+
+
+def _finish(report: Report, blocks: list[Block], out: Path | None, as_json: bool) -> None:
+    if not as_json:
+        screen = console()
+        print_runs(screen, report.runs)
+        for name, value in report.figures.items():
+            shown = number(value) if isinstance(value, float) else value
+            screen.print(f"{name}: {shown}", highlight=False, soft_wrap=True)
+        print_verdict(screen, report.runs)
+    _write(report, blocks, out, as_json)
+    raise typer.Exit(report.exit_status)
+
+
+def _write(report: Report, blocks: list[Block], out: Path | None, as_json: bool) -> None:
+    if as_json:
+        print(report.json_text())
+    if out:
+        outcomes = {
+            f"{place + 1}. {block.run.target}, {block.run.load}": block.outcome
+            for place, block in enumerate(blocks)
+        }
+        write_report(out, report, outcomes)
+        console(stderr=True).print(f"written to {out}", highlight=False)
+
+
+def _tell(block: Block) -> None:
+    run = block.run
+    words = (
+        f"{run.target}  {run.load}: {number(run.rate)} answers/s, p50 "
+        f"{number(run.latency_ms['p50'])} ms, p99 {number(run.latency_ms['p99'])} ms"
+    )
+    if run.void:
+        words += f"  void: {run.void}"
+    print(words, file=sys.stderr)

@@ -1,0 +1,154 @@
+"""What is measured of one target: its profile, one rate, or the highest rate under a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from loadtests.bench.block import Block, closed_block, open_block
+from loadtests.bench.search import highest_rate
+from loadtests.bench.target import Target
+from loadtests.judging.gates import FAILED, Gate, Gates
+from loadtests.judging.latency import least_requests
+from trimaran.errors import TrimaranError, UsageError
+
+__all__ = ["Measured", "Settings", "find_max", "one_load", "profile"]
+
+SHARES = (0.2, 0.5, 0.7, 0.9)
+"""The open-loop rates of a profile, as shares of the closed loop's."""
+
+_AT_SHARE = 0.7
+_LATE_ALLOWED = 5
+"""A probe has so many requests that this many late ones are allowed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it is measured; `tell` is given each block when it is done."""
+
+    seconds: float
+    seed: int
+    connections: int
+    gates: Gates
+    most_rate: float
+    """What the generator carries, in requests per second."""
+    tell: Callable[[Block], None] = field(default=lambda block: None)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Blocks in order, and what follows from them by name."""
+
+    blocks: list[Block]
+    figures: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user ended it."""
+        return bool(self.blocks) and self.blocks[-1].outcome.interrupted
+
+
+def one_load(target: Target, settings: Settings, rate: float | None) -> Measured:
+    """One block: at a rate, or with the settings' connections where there is none."""
+    if rate is None:
+        block = closed_block(target, settings.connections, settings.seconds, settings.gates)
+    else:
+        require_carried(settings, rate)
+        block = open_block(target, rate, settings.seconds, settings.seed, settings.gates)
+    settings.tell(block)
+    return Measured([block])
+
+
+def profile(target: Target, settings: Settings) -> Measured:
+    """The ceiling in a closed loop, the unloaded latency, and open loops at shares of the ceiling.
+
+    Gates are judged at 70 % of the ceiling. Ends early where a block is void.
+    """
+    blocks: list[Block] = []
+
+    def add(block: Block) -> bool:
+        blocks.append(block)
+        settings.tell(block)
+        return not block.run.void
+
+    if not add(closed_block(target, settings.connections, settings.seconds)):
+        return Measured(blocks)
+    ceiling = blocks[0].run
+    if not add(closed_block(target, 1, settings.seconds)):
+        return Measured(blocks)
+    unloaded_ms = blocks[1].run.latency_ms["p50"]
+    figures: dict[str, float | str] = {
+        "highest rate in a closed loop, requests/s": ceiling.rate,
+        "unloaded median, ms": unloaded_ms,
+    }
+    for place, share in enumerate(SHARES):
+        gates = settings.gates if share == _AT_SHARE else Gates()
+        block = open_block(
+            target, share * ceiling.rate, settings.seconds, settings.seed + place, gates
+        )
+        named = replace(block, run=replace(block.run, load=f"{block.run.load} ({share:.0%})"))
+        going = add(named)
+        if share == _AT_SHARE and going:
+            ratio = named.run.latency_ms["p99"] / unloaded_ms
+            figures["p99 at 70 % load / unloaded median"] = ratio
+        if block.outcome.broken or block.outcome.interrupted:
+            break
+    return Measured(blocks, figures)
+
+
+def find_max(target: Target, settings: Settings) -> Measured:
+    """The highest open-loop rate at which 99 % of the requests keep within the promised p99."""
+    bound_ms = settings.gates.p99_ms
+    if bound_ms is None:
+        raise UsageError("--find-max needs the bound that it searches under: --p99-ms")
+    first = closed_block(target, settings.connections, settings.seconds)
+    settings.tell(first)
+    blocks = [first]
+    if first.run.void:
+        return Measured(blocks)
+    held: dict[float, Block] = {}
+
+    def holds(rate: float) -> bool:
+        if rate > settings.most_rate:
+            return False
+        seconds = max(settings.seconds, least_requests(_LATE_ALLOWED) / rate)
+        seed = settings.seed + len(blocks)
+        block = open_block(target, rate, seconds, seed, Gates(p99_ms=bound_ms))
+        settings.tell(block)
+        blocks.append(block)
+        if block.outcome.broken or block.outcome.interrupted:
+            raise _EndedError
+        kept = not block.run.void and block.run.exit_status < FAILED
+        if kept:
+            held[rate] = block
+        return kept
+
+    try:
+        found = highest_rate(holds, first.run.rate / 4)
+    except _EndedError:
+        return Measured(blocks)
+    if found is None:
+        words = f"no rate keeps 99 % of the requests within {bound_ms:g} ms"
+        failed = replace(first.run, gates=[Gate("p99", False, words)])
+        return Measured([replace(first, run=failed)], {"probes": str(len(blocks) - 1)})
+    figures: dict[str, float | str] = {
+        "highest rate in a closed loop, requests/s": first.run.rate,
+        f"highest rate with p99 within {bound_ms:g} ms, requests/s": found,
+        "probes": str(len(blocks) - 1),
+    }
+    return Measured([first, held[found]], figures)
+
+
+def require_carried(settings: Settings, rate: float) -> None:
+    """Raise `UsageError` for a rate that the generator cannot send."""
+    if rate <= 0:
+        raise UsageError(f"--rate is {rate:g}; it is above 0")
+    if rate > settings.most_rate:
+        raise UsageError(
+            f"--rate is {rate:,.0f}; the generator carries {settings.most_rate:,.0f} requests/s "
+            "with these payloads on this machine; ask for less, or run several generators"
+        )
+
+
+class _EndedError(TrimaranError):
+    """The server went away, or the user ended the run."""

@@ -1,0 +1,205 @@
+"""What is measured: a model, one of its versions, over some protocol, or any URL."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from loadtests.bench.shared_inputs import shared_inputs
+from loadtests.generator.engine import Endpoint
+from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
+from loadtests.generator.http1 import Http1, http_request
+from loadtests.payloads.choosing import Row, Rows, choose_rows
+from loadtests.payloads.encoding import (
+    GRPC_METHOD,
+    HttpCall,
+    generate_call,
+    grpc_request,
+    http_call,
+    json_call,
+)
+from loadtests.service import Service
+from serving.control import Control
+from trimaran.config import ModelConfig
+from trimaran.errors import TrimaranError, UsageError
+
+__all__ = ["PROTOCOLS", "Payloads", "Target", "Wanted", "open_target", "url_target"]
+
+PROTOCOLS = ("http", "json", "generate", "grpc", "shm")
+"""KServe v2 with binary tensors, in JSON, Triton's flat JSON, gRPC, gRPC with shared memory."""
+
+_HTTP: Mapping[str, Callable[[str, str, Row], HttpCall]] = {
+    "http": http_call,
+    "json": json_call,
+    "generate": generate_call,
+}
+_FORM = re.compile(r"(?P<model>[^:@]+)(:(?P<version>\d+))?(@(?P<protocol>[a-z]+))?")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A target as a user names it: `MODEL[:VERSION][@PROTOCOL]`, or a URL."""
+
+    model: str
+    version: str = ""
+    protocol: str = "http"
+    url: str = ""
+
+    @classmethod
+    def parse(cls, text: str, protocol: str = "http") -> Wanted:
+        """Read the name; `protocol` is for one that has none. Raises `UsageError`."""
+        if text.startswith(("http://", "https://")):
+            return cls("", protocol="http", url=text)
+        match = _FORM.fullmatch(text)
+        if not match:
+            raise UsageError(
+                f"{text!r} names no target; write MODEL, MODEL:VERSION, MODEL@PROTOCOL or a URL"
+            )
+        chosen = match["protocol"] or protocol
+        if chosen not in PROTOCOLS:
+            raise UsageError(f"there is no protocol {chosen!r}; choose {', '.join(PROTOCOLS)}")
+        return cls(match["model"], match["version"] or "", chosen)
+
+    def __str__(self) -> str:
+        if self.url:
+            return self.url
+        return self.model + (f":{self.version}" if self.version else "") + f"@{self.protocol}"
+
+
+@dataclass(frozen=True)
+class Payloads:
+    """Which rows are sent: a user's file, or drawn with a seed."""
+
+    seed: int = 0
+    count: int = 64
+    batch: int = 1
+    given: Path | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """An endpoint to load, and where its figures come from."""
+
+    name: str
+    protocol: str
+    endpoint: Endpoint
+    source: str
+    """Where its payloads are from, in words."""
+    rows: int = 1
+    pid: int | None = None
+    control: Control | None = None
+    models: Sequence[str] = ()
+    """The model and its steps, whose statistics Triton keeps."""
+    row: Row | None = None
+    """One request's arrays, to ask for the server's words with."""
+
+
+@contextmanager
+def open_target(wanted: Wanted, service: Service, payloads: Payloads) -> Iterator[Target]:
+    """A served model, ready to be loaded. Raises `TrimaranError` where it is not served."""
+    configs = service.models(wanted.model)
+    config = configs[wanted.model]
+    service.config(wanted.model, wanted.version)
+    rows = _rows(config, service, payloads)
+    ports = service.ports
+
+    def target(endpoint: Endpoint, source: str) -> Target:
+        return Target(
+            name=str(wanted),
+            protocol=wanted.protocol,
+            endpoint=endpoint,
+            source=source,
+            rows=payloads.batch,
+            pid=service.pid,
+            control=service.control,
+            models=tuple(configs),
+            row=rows.rows[0],
+        )
+
+    if wanted.protocol in _HTTP:
+        encode = _HTTP[wanted.protocol]
+        host = f"{ports.host}:{ports.http}"
+        calls = [encode(wanted.model, wanted.version, row) for row in rows.rows]
+        requests = [http_request(host, call.path, call.body, call.headers) for call in calls]
+        yield target(Endpoint((ports.host, ports.http), Http1, requests), rows.source)
+        return
+    authority = f"{ports.host}:{ports.grpc}"
+
+    def codec() -> GrpcCalls:
+        return GrpcCalls(authority, GRPC_METHOD)
+
+    if wanted.protocol == "grpc":
+        messages = [grpc_request(wanted.model, wanted.version, row) for row in rows.rows]
+        requests = [grpc_message(message.SerializeToString()) for message in messages]
+        yield target(Endpoint((ports.host, ports.grpc), codec, requests), rows.source)
+        return
+    if service.pid is None:
+        raise TrimaranError("shared memory needs a server on this machine, found by its repository")
+    with shared_inputs(ports, wanted.model, wanted.version, rows.rows) as messages:
+        requests = [grpc_message(message.SerializeToString()) for message in messages]
+        source = f"{rows.source}, inputs in shared memory"
+        yield target(Endpoint((ports.host, ports.grpc), codec, requests), source)
+
+
+def url_target(wanted: Wanted, payload: Path | None, pid: int | None = None) -> Target:
+    """Any URL: a POST of each file that `payload` is or holds, or a GET without one.
+
+    `.json` files go as JSON, a `.jsonl` file as a request for each line, others as bytes. Raises
+    `UsageError`.
+    """
+    parts = urlsplit(wanted.url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise UsageError(f"{wanted.url}: only http:// URLs can be measured")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    bodies = _bodies(payload) if payload else [(None, {})]
+    requests = [http_request(parts.netloc, path, body, headers) for body, headers in bodies]
+    try:
+        address = socket.getaddrinfo(parts.hostname, parts.port or 80, socket.AF_INET)[0][4]
+    except OSError as error:
+        raise UsageError(f"{wanted.url}: {parts.hostname} is not known: {error}") from error
+    endpoint = Endpoint((str(address[0]), int(address[1])), Http1, requests)
+    source = f"{len(requests)} bodies of {payload}" if payload else "no body"
+    return Target(wanted.url, "http", endpoint, source, pid=pid)
+
+
+def _rows(config: ModelConfig, service: Service, payloads: Payloads) -> Rows:
+    if payloads.batch < 1:
+        raise UsageError(f"--batch is {payloads.batch}; it is at least 1")
+    if payloads.batch > max(config.max_batch_size, 1):
+        raise UsageError(
+            f"--batch is {payloads.batch}; {config.name} takes at most "
+            f"{max(config.max_batch_size, 1)} rows a request"
+        )
+    return choose_rows(
+        config,
+        count=payloads.count,
+        seed=payloads.seed,
+        given=payloads.given,
+        repository=service.repository,
+    ).batches(payloads.batch)
+
+
+def _bodies(path: Path) -> list[tuple[bytes | None, Mapping[str, str]]]:
+    try:
+        files = (
+            sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+        )
+        if path.suffix == ".jsonl":
+            lines = path.read_bytes().splitlines()
+            return [(line, {"Content-Type": "application/json"}) for line in lines if line.strip()]
+        bodies = [(file.read_bytes(), {"Content-Type": _content_type(file)}) for file in files]
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    if not bodies:
+        raise UsageError(f"{path} holds no files")
+    return [*bodies]
+
+
+def _content_type(file: Path) -> str:
+    kinds = {".json": "application/json", ".jpg": "image/jpeg", ".png": "image/png"}
+    return kinds.get(file.suffix, "application/octet-stream")

@@ -1,0 +1,89 @@
+"""Contestants measured in turn, and the ratios between them with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from loadtests.bench.block import Block
+from loadtests.judging.ratio import Ratio, paired_ratio
+
+__all__ = ["Contestant", "Sample", "Turns", "take_turns"]
+
+_LEAST_KEPT = 0.8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one contestant came to in one turn."""
+
+    figures: Mapping[str, float]
+    """By name: `rate` in rows per second, `p50` and `p99` in ms, `CPU` in ms per row."""
+    blocks: Sequence[Block] = ()
+    void: str = ""
+    ended: bool = False
+    """The server went away, or the user ended it: there is no next turn."""
+
+
+Contestant = Callable[[int], Sample]
+"""Measures itself; given the number of the turn."""
+
+
+@dataclass(frozen=True)
+class Turns:
+    """A sample of each contestant from each turn that counts."""
+
+    turns: Sequence[Sequence[Sample]] = field(default_factory=list)
+    left_out: int = 0
+    """Turns in which a sample was void."""
+    void: str = ""
+    """Why nothing can be concluded, or nothing."""
+
+    def values(self, place: int, figure: str) -> list[float]:
+        """One contestant's figure over the turns; empty if a turn lacks it."""
+        found = [turn[place].figures.get(figure) for turn in self.turns]
+        return [value for value in found if value] if all(found) else []
+
+    def median(self, place: int, figure: str) -> float:
+        """The median of a contestant's figure; NaN without one."""
+        values = self.values(place, figure)
+        return float(np.median(values)) if values else float("nan")
+
+    def ratio(self, ours: int, theirs: int, figure: str) -> Ratio | None:
+        """A figure of one contestant over that of another; `None` if a turn lacks it."""
+        ours_values, theirs_values = self.values(ours, figure), self.values(theirs, figure)
+        if len(ours_values) < 2 or len(theirs_values) < 2:
+            return None
+        return paired_ratio(ours_values, theirs_values)
+
+    def blocks(self) -> list[Block]:
+        """All blocks of the turns that count, in order."""
+        return [block for turn in self.turns for sample in turn for block in sample.blocks]
+
+
+def take_turns(contestants: Sequence[Contestant], turns: int) -> Turns:
+    """Measure all of them in each turn, every second turn backwards.
+
+    A turn in which one is void is left out; the whole is void where more than a fifth are.
+    """
+    kept: list[list[Sample]] = []
+    left_out, reason = 0, ""
+    for turn in range(turns):
+        order = list(enumerate(contestants))
+        samples: dict[int, Sample] = {}
+        for place, contestant in order if turn % 2 == 0 else reversed(order):
+            samples[place] = contestant(turn)
+            if samples[place].void:
+                break
+        broken = next((sample for sample in samples.values() if sample.void), None)
+        if broken is None:
+            kept.append([samples[place] for place in range(len(contestants))])
+            continue
+        left_out, reason = left_out + 1, broken.void
+        if broken.ended:
+            return Turns(kept, left_out, reason)
+    if len(kept) < max(2, _LEAST_KEPT * turns):
+        return Turns(kept, left_out, f"{left_out} of {turns} turns are void: {reason}")
+    return Turns(kept, left_out)

@@ -1,0 +1,34 @@
+"""The generator goes before the server on a shared core, as if it ran on a machine of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+__all__ = ["first_in_line", "may_go_first"]
+
+
+@contextmanager
+def first_in_line() -> Iterator[None]:
+    """Run this thread by real-time scheduling during the block, where that is permitted.
+
+    A few microseconds for each request are all that the server loses by it.
+    """
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, *before)
+
+
+def may_go_first() -> bool:
+    """Whether this process may use real-time scheduling: root, or `CAP_SYS_NICE`."""
+    with first_in_line():
+        return os.sched_getscheduler(0) == os.SCHED_FIFO
