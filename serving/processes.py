@@ -86,9 +86,12 @@ def start_time(pid: int) -> str:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds that a process and everything below it have used, in all their threads."""
+    """CPU seconds that a process and everything below it have used, in all their threads.
+
+    Of children that ended too, once they were waited for.
+    """
     fields = _stat(pid)
-    own = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+    own = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
     return own + sum(map(cpu_s, children(pid)))
 
 

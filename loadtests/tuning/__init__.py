@@ -1,0 +1,1 @@
+"""A search for the instance counts, threads and batches that serve a model best."""

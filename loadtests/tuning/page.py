@@ -1,0 +1,71 @@
+"""What a search tried, as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from loadtests.tuning.study import Tried
+from training.tabular.pages.drawing import INK, NEGATIVE, POSITIVE, plain_axes
+from training.tabular.pages.page import Cell, Page, figure, table, text
+
+__all__ = ["tuning_page"]
+
+
+def tuning_page(title: str, verdict: str, bound_ms: float, trials: Sequence[Tried]) -> str:
+    """The whole document: the verdict, a plot of all trials, and their table."""
+    page = Page(title, f"highest rate with p99 within {bound_ms:g} ms")
+    page.section("Verdict", text(verdict))
+    page.section(
+        "Trials",
+        figure(
+            _plot(bound_ms, trials),
+            "Each point is a trial; the first one has the present settings.",
+            "rate and p99 of each trial",
+        ),
+        _table(trials),
+    )
+    return page.html()
+
+
+def _table(trials: Sequence[Tried]) -> Markup:
+    names = list(dict.fromkeys(name for tried in trials for name in tried.parameters))
+    rows: list[Sequence[Cell]] = [
+        [
+            tried.number,
+            tried.score.rate if tried.score else None,
+            tried.score.p99_ms if tried.score else None,
+            tried.score.cpu_ms if tried.score else None,
+            tried.score.connections if tried.score else None,
+            *(tried.parameters.get(name) for name in names),
+            tried.problem,
+        ]
+        for tried in sorted(trials, key=_rate, reverse=True)
+    ]
+    headers = ["trial", "rows/s", "p99 ms", "CPU ms", "connections", *names, ""]
+    return table(headers, rows)
+
+
+def _plot(bound_ms: float, trials: Sequence[Tried]) -> Figure:
+    drawn = Figure(figsize=(7.2, 3.0))
+    axes = drawn.subplots()
+    points: Mapping[bool, list[tuple[float, float]]] = {True: [], False: []}
+    for tried in trials:
+        if tried.score and tried.score.rate:
+            points[tried.number == 0].append((tried.score.rate, tried.score.p99_ms))
+    for first, colour, name in ((False, NEGATIVE, "tried"), (True, POSITIVE, "present settings")):
+        if points[first]:
+            rates, latencies = zip(*points[first], strict=True)
+            axes.scatter(rates, latencies, color=colour, s=18, label=name)
+    axes.axhline(bound_ms, color=INK, linewidth=0.8, linestyle="--")
+    axes.set_xlabel("rows/s")
+    axes.set_ylabel("p99, ms")
+    axes.legend(frameon=False, fontsize=7.5)
+    plain_axes(axes)
+    return drawn
+
+
+def _rate(tried: Tried) -> float:
+    return tried.score.rate if tried.score else -1.0
