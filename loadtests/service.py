@@ -34,23 +34,31 @@ class Service:
 
         Raises `TrimaranError` saying what is served instead, or why it is not ready.
         """
-        index = self.control.index()
-        mine = [item for item in index if item.name == model]
-        ready = {item.version for item in mine if item.state == "READY"}
-        where = f"the server at {self.ports.host}:{self.ports.http}"
-        if not mine:
-            served = sorted({item.name for item in index if item.state == "READY"})
-            raise TrimaranError(f"{where} has no model {model!r}; it serves {', '.join(served)}")
-        if not ready:
-            reason = next((item.reason for item in mine if item.reason), "it was not loaded")
-            raise TrimaranError(f"{where}: {model} is not ready: {reason}")
+        try:
+            ready = self.control.metadata(model).get("versions", [])
+        except TrimaranError as error:
+            raise TrimaranError(self._why_not(model)) from error
         if version and version not in ready:
             raise TrimaranError(
-                f"{where}: {model} has no ready version {version}; it has {', '.join(ready)}"
+                f"{self._where}: {model} has no ready version {version}; it has {', '.join(ready)}"
             )
         found = ModelConfig()
         json_format.ParseDict(self.control.config(model), found, ignore_unknown_fields=True)
         return found
+
+    @property
+    def _where(self) -> str:
+        return f"the server at {self.ports.host}:{self.ports.http}"
+
+    def _why_not(self, model: str) -> str:
+        """Why a model is not ready, by the server's index of its repository."""
+        index = self.control.index()
+        mine = [item for item in index if item.name == model]
+        if not mine:
+            served = sorted({item.name for item in index if item.state == "READY"})
+            return f"{self._where} has no model {model!r}; it serves {', '.join(served)}"
+        reason = next((item.reason for item in mine if item.reason), "it was not loaded")
+        return f"{self._where}: {model} is not ready: {reason}"
 
     def models(self, model: str) -> Mapping[str, ModelConfig]:
         """The configurations of a model and, for an ensemble, of all its steps, by name."""
@@ -97,6 +105,10 @@ def unusable() -> Iterator[None]:
     """What cannot be measured at all ends like a void run: with exit status 2."""
     try:
         yield
+    except KeyboardInterrupt:
+        stopped = TrimaranError("interrupted before anything was measured")
+        stopped.exit_status = VOID
+        raise stopped from None
     except TrimaranError as error:
         error.exit_status = VOID
         raise

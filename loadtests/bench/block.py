@@ -149,12 +149,12 @@ def _statistics(target: Target) -> Reading:
 
 def _words(target: Target) -> str:
     """What the server says of one request in words, which gRPC hides in compressed trailers."""
-    if target.protocol not in ("grpc", "shm") or target.row is None or not target.models:
+    if target.protocol not in ("grpc", "shm") or not target.sent or not target.models:
         return ""
     host, port = target.endpoint.address
     with Client(Ports(host, grpc=port), "grpc") as client:
         try:
-            client.infer(target.models[0], target.row)
+            client.infer(target.models[0], target.sent[0])
         except TrimaranError as error:
             return str(error)
     return ""

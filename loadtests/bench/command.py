@@ -12,9 +12,12 @@ import typer
 
 from loadtests.bench.block import Block, warm_up
 from loadtests.bench.compare import compare, judge_ratios
+from loadtests.bench.limit import known_job, limit
 from loadtests.bench.machine import Moment, circumstances, since
-from loadtests.bench.plan import Measured, Settings, find_max, one_load, profile
+from loadtests.bench.peers_command import bench_peers
+from loadtests.bench.plan import Measured, find_max, one_load, profile
 from loadtests.bench.present import compare_report, print_compared, target_report
+from loadtests.bench.settings import Settings
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target, url_target
 from loadtests.bench.variant import variant
 from loadtests.generator.ceiling import Ceiling, generator_ceiling
@@ -86,9 +89,19 @@ def bench(
         float | None, typer.Option(help="Promise with --vs: TARGET's p99 / the other's.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write JSON, CSV and a page there.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write JSON, CSV and a page there; of peers, a .md page."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    peer: Annotated[
+        list[str] | None, typer.Option(help="With peers: only this one; repeatable.")
+    ] = None,
+    job: Annotated[
+        list[str] | None, typer.Option(help="With peers: only photograph or record; repeatable.")
+    ] = None,
+    trials: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With peers: what is done already.")
+    ] = None,
     repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
         "model_repository"
     ),
@@ -103,6 +116,12 @@ def bench(
     Exit status: 0 if all promises are kept, 1 if one is broken, 2 if the run is void.
     """
     with unusable(), ExitStack() as stack:
+        if target == "peers":
+            settings = Settings(seconds or 2.0, seed, connections, Gates(), float("inf"), _tell)
+            bench_peers(repository, settings, pairs, peer or [], job or [], trials, out)
+            return
+        if peer or job or trials:
+            raise UsageError("--peer, --job and --trials go with 'bench peers'")
         if [rate is not None, find_max_rate, closed].count(True) > 1:
             raise UsageError("give one of --rate, --find-max and --closed")
         if vs is None and (vs_config or vs_payloads or vs_pid):
@@ -131,7 +150,7 @@ def bench(
         )
         command = shlex.join(["trimaran", *sys.argv[1:]])
         if other is None:
-            measured = _measure(opened, settings, rate, find_max_rate, closed)
+            measured = _measure(service, opened, settings, rate, find_max_rate, closed)
             about = circumstances(opened.pid, since(started, Moment.now()), seed)
             report = target_report(command, opened, ceiling, measured, about)
             _finish(report, measured.blocks, out, as_json)
@@ -172,13 +191,22 @@ def _ceiling(target: Target) -> Ceiling:
 
 
 def _measure(
-    target: Target, settings: Settings, rate: float | None, search: bool, closed: bool
+    service: Service | None,
+    target: Target,
+    settings: Settings,
+    rate: float | None,
+    search: bool,
+    closed: bool,
 ) -> Measured:
     if search:
         return find_max(target, settings)
     if closed or rate is not None:
         return one_load(target, settings, rate)
-    return profile(target, settings)
+    job = known_job(service, target) if service else None
+    if job is None:
+        return profile(target, settings)
+    with limit(*job, settings.seconds, target.rows) as bound:
+        return profile(target, settings, bound)
 
 
 def _finish(report: Report, blocks: list[Block], out: Path | None, as_json: bool) -> None:

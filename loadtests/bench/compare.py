@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from loadtests.bench.block import Block, closed_block, open_block
-from loadtests.bench.plan import Settings, require_carried
+from loadtests.bench.settings import Settings, require_carried
 from loadtests.bench.target import Target
 from loadtests.bench.turns import Contestant, Sample, Turns, take_turns
 from loadtests.judging.gates import Gate
@@ -59,15 +59,15 @@ def compare(
     return Compared(take_turns(contestants, turns), rate)
 
 
-def contestant(target: Target, settings: Settings, closed: bool, rate: float) -> Contestant:
-    """A target that is measured by an open loop at `rate`, after a closed one if it shall be."""
+def contestant(target: Target, settings: Settings, closed: bool, rate: float | None) -> Contestant:
+    """A target that is measured in a closed loop, in an open one at `rate`, or in both."""
 
     def measure(turn: int) -> Sample:
         blocks: list[Block] = []
         if closed:
             blocks.append(closed_block(target, settings.connections, settings.seconds))
             settings.tell(blocks[-1])
-        if not any(block.run.void for block in blocks):
+        if rate is not None and not any(block.run.void for block in blocks):
             blocks.append(open_block(target, rate, settings.seconds, settings.seed + turn))
             settings.tell(blocks[-1])
         return _sample(blocks, closed)

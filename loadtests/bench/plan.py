@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from loadtests.bench.block import Block, closed_block, open_block
+from loadtests.bench.compare import contestant
 from loadtests.bench.search import highest_rate
+from loadtests.bench.settings import Settings, require_carried
 from loadtests.bench.target import Target
+from loadtests.bench.turns import Contestant, take_turns
 from loadtests.judging.gates import FAILED, Gate, Gates
 from loadtests.judging.latency import least_requests
 from trimaran.errors import TrimaranError, UsageError
 
-__all__ = ["Measured", "Settings", "find_max", "one_load", "profile"]
+__all__ = ["Measured", "find_max", "one_load", "profile"]
 
 SHARES = (0.2, 0.5, 0.7, 0.9)
 """The open-loop rates of a profile, as shares of the closed loop's."""
 
 _AT_SHARE = 0.7
+_BOUND_TURNS = 6
 _LATE_ALLOWED = 5
 """A probe has so many requests that this many late ones are allowed."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How it is measured; `tell` is given each block when it is done."""
-
-    seconds: float
-    seed: int
-    connections: int
-    gates: Gates
-    most_rate: float
-    """What the generator carries, in requests per second."""
-    tell: Callable[[Block], None] = field(default=lambda block: None)
 
 
 @dataclass(frozen=True)
@@ -59,10 +50,11 @@ def one_load(target: Target, settings: Settings, rate: float | None) -> Measured
     return Measured([block])
 
 
-def profile(target: Target, settings: Settings) -> Measured:
+def profile(target: Target, settings: Settings, bound: Contestant | None = None) -> Measured:
     """The ceiling in a closed loop, the unloaded latency, and open loops at shares of the ceiling.
 
-    Gates are judged at 70 % of the ceiling. Ends early where a block is void.
+    With a `bound`, the ceiling is measured in turn with it. Gates are judged at 70 % of the
+    ceiling. Ends early where a block is void.
     """
     blocks: list[Block] = []
 
@@ -81,6 +73,8 @@ def profile(target: Target, settings: Settings) -> Measured:
         "highest rate in a closed loop, requests/s": ceiling.rate,
         "unloaded median, ms": unloaded_ms,
     }
+    if bound is not None:
+        figures |= _beside(target, settings, bound)
     for place, share in enumerate(SHARES):
         gates = settings.gates if share == _AT_SHARE else Gates()
         block = open_block(
@@ -94,6 +88,24 @@ def profile(target: Target, settings: Settings) -> Measured:
         if block.outcome.broken or block.outcome.interrupted:
             break
     return Measured(blocks, figures)
+
+
+def _beside(target: Target, settings: Settings, bound: Contestant) -> dict[str, float | str]:
+    """The achieved share of the limit, in rate and in CPU."""
+    brief = replace(settings, seconds=settings.seconds / _BOUND_TURNS)
+    turns = take_turns([contestant(target, brief, True, None), bound], _BOUND_TURNS)
+    if turns.void:
+        return {"rate / in-process limit": f"void: {turns.void}"}
+    found: dict[str, float | str] = {
+        "in-process limit, rows/s": turns.median(1, "rate"),
+        "in-process limit, CPU ms per row": turns.median(1, "CPU"),
+    }
+    names = {"rate": "rate / in-process limit", "CPU": "CPU per row / in-process limit"}
+    for figure, name in names.items():
+        ratio = turns.ratio(0, 1, figure)
+        if ratio is not None:
+            found[name] = str(ratio)
+    return found
 
 
 def find_max(target: Target, settings: Settings) -> Measured:
@@ -137,17 +149,6 @@ def find_max(target: Target, settings: Settings) -> Measured:
         "probes": str(len(blocks) - 1),
     }
     return Measured([first, held[found]], figures)
-
-
-def require_carried(settings: Settings, rate: float) -> None:
-    """Raise `UsageError` for a rate that the generator cannot send."""
-    if rate <= 0:
-        raise UsageError(f"--rate is {rate:g}; it is above 0")
-    if rate > settings.most_rate:
-        raise UsageError(
-            f"--rate is {rate:,.0f}; the generator carries {settings.most_rate:,.0f} requests/s "
-            "with these payloads on this machine; ask for less, or run several generators"
-        )
 
 
 class _EndedError(TrimaranError):

@@ -95,8 +95,8 @@ class Target:
     control: Control | None = None
     models: Sequence[str] = ()
     """The model and its steps, whose statistics Triton keeps."""
-    row: Row | None = None
-    """One request's arrays, to ask for the server's words with."""
+    sent: Sequence[Row] = ()
+    """The requests' arrays, in their order."""
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def open_target(wanted: Wanted, service: Service, payloads: Payloads) -> Iterato
             pid=service.pid,
             control=service.control,
             models=tuple(configs),
-            row=rows.rows[0],
+            sent=rows.rows,
         )
 
     if wanted.protocol in _HTTP:

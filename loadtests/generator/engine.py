@@ -71,10 +71,11 @@ def open_loop(
     Raises `ConnectionError` or `OSError` where there is no server to begin with.
     """
     loop = _Loop(endpoint)
-    loop.idle = [loop.connect() for _ in range(min(warm, connections))]
     schedule = arrivals_s.tolist()
     total, following, waiting = len(schedule), 0, deque[int]()
     with loop.running():
+        loop.idle = [loop.connect() for _ in range(min(warm, connections))]
+        loop.start_clock()
         while True:
             now = loop.clock()
             while following < total and schedule[following] <= now:
@@ -112,8 +113,9 @@ def closed_loop(
     Ends and raises as `open_loop`.
     """
     loop = _Loop(endpoint)
-    free = [loop.connect() for _ in range(connections)]
     with loop.running():
+        free = [loop.connect() for _ in range(connections)]
+        loop.start_clock()
         while True:
             for connection in free:
                 now = loop.clock()
@@ -165,21 +167,29 @@ class _Loop:
     def clock(self) -> float:
         return time.perf_counter() - self.began
 
+    def start_clock(self) -> None:
+        self.cpu_began = time.process_time()
+        self.began = time.perf_counter()
+
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The time that is measured; an interrupt or a vanished server ends it early."""
+        """What is measured; an interrupt or a vanished server ends it early.
+
+        A server that is not there to begin with is the caller's error.
+        """
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
         collects = gc.isenabled()
         gc.collect()
         gc.disable()
-        self.cpu_began = time.process_time()
-        self.began = time.perf_counter()
+        self.start_clock()
         try:
             with first_in_line():
                 yield
         except KeyboardInterrupt:
             self.interrupted = True
         except OSError as error:
+            if not self.sent:
+                raise
             self.broken = f"the server takes no more connections: {error.strerror or error}"
         finally:
             if collects:

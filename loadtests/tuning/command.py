@@ -14,21 +14,19 @@ from rich.table import Table
 
 from loadtests.bench.block import warm_up
 from loadtests.bench.compare import contestant
-from loadtests.bench.plan import Settings
+from loadtests.bench.settings import Settings
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target
 from loadtests.bench.turns import Contestant, Sample, take_turns
 from loadtests.judging.gates import Gates
 from loadtests.judging.ratio import Ratio
+from loadtests.private import private_service
 from loadtests.reports.tables import number
-from loadtests.service import Service, unusable
+from loadtests.service import unusable
 from loadtests.tuning.knobs import Knobs, with_knobs
 from loadtests.tuning.page import tuning_page
 from loadtests.tuning.space import knobs_of, parameters_of, space
 from loadtests.tuning.study import Tried, digest_of, search
 from loadtests.tuning.trial import Score, Tuned, best_load
-from serving.discovery import find_runtime
-from serving.selection import select
-from serving.server import private_server
 from trimaran.config import ModelConfig, format_config, write_config
 from trimaran.console import console
 from trimaran.errors import TrimaranError, UsageError
@@ -71,9 +69,7 @@ def tune(
         _check(p99_ms, trials, turns)
         opened = Repository.open(repository)
         wanted = Wanted.parse(model, protocol)
-        models = _loaded(opened, wanted.model)
-        server = stack.enter_context(private_server(find_runtime(), opened, models))
-        service = Service(server.ports, server.control, server.process.pid, opened)
+        service = stack.enter_context(private_service(opened, [wanted.model]))
         rows = Payloads(seed=seed, batch=batch, given=payloads)
         target = stack.enter_context(open_target(wanted, service, rows))
         live = {name: _live(opened, name) for name in target.models}
@@ -81,7 +77,7 @@ def tune(
         if not distributions:
             raise UsageError(f"{wanted.model} has no settings that could be tuned")
         present = parameters_of(live, distributions)
-        tuned = Tuned(server.control, live)
+        tuned = Tuned(service.control, live)
         screen = console(stderr=True)
         screen.print(
             f"{target.name}: {target.source}; {len(distributions)} settings, {trials} trials",
@@ -117,18 +113,6 @@ def _check(p99_ms: float, trials: int, turns: int) -> None:
     for name, value, least in (("p99-ms", p99_ms, 0), ("trials", trials, 1), ("turns", turns, 2)):
         if value < least or value <= 0:
             raise UsageError(f"--{name} is {value:g}; it is at least {max(least, 0)}")
-
-
-def _loaded(repository: Repository, model: str) -> Sequence[str]:
-    """The models to load for one. Raises `TrimaranError` where its release is not live."""
-    selection = select(repository, [model])
-    if selection.deploy:
-        raise TrimaranError(
-            f"no release of {model} is live; make one live first: 'trimaran deploy {model}'"
-        )
-    if selection.problems:
-        raise TrimaranError(f"{model}: {selection.problems[0][1]}")
-    return selection.load
 
 
 def _live(repository: Repository, model: str) -> ModelConfig:

@@ -1,0 +1,222 @@
+"""Every peer in turn with ours, on the same jobs and model files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.bench.block import warm_up
+from loadtests.bench.compare import FIGURES, compare, contestant
+from loadtests.bench.limit import limit
+from loadtests.bench.settings import Settings
+from loadtests.bench.target import Payloads, Target, Wanted, open_target
+from loadtests.bench.turns import Turns, take_turns
+from loadtests.jobs.files import PHOTOGRAPH, RECORD, JobFiles
+from loadtests.jobs.opening import open_job
+from loadtests.jobs.published import photograph_files, record_files
+from loadtests.judging.ratio import Ratio
+from loadtests.payloads.photographs import draw_photographs
+from loadtests.payloads.records import draw_records
+from loadtests.peers.catalogue import Peer
+from loadtests.peers.environments import pinned_version
+from loadtests.peers.equality import check_equal
+from loadtests.peers.service import serve_peer
+from loadtests.service import Service
+from trimaran.errors import TrimaranError
+from trimaran.live import live_versions
+from trimaran.repository import Repository
+
+__all__ = ["JOBS", "LIMIT", "Beside", "measure_peers"]
+
+LIMIT = "in process"
+
+_COUNT = 64
+_CHECKED = 20
+
+
+@dataclass(frozen=True)
+class _JobPlan:
+    """How a job is asked of ours: targets, and the one that is measured beside every peer."""
+
+    model: str
+    main: str
+    """The target beside every peer and the limit."""
+    more: Mapping[str, tuple[tuple[str, int], ...]]
+    """Further targets and their rows per request, by the peer beside which they are measured."""
+
+
+JOBS: Mapping[str, _JobPlan] = {
+    PHOTOGRAPH: _JobPlan(
+        "image_classifier",
+        "image_classifier@http",
+        {"fastapi": (("image_classifier@grpc", 1), ("image_classifier@http", 8))},
+    ),
+    RECORD: _JobPlan(
+        "churn_record",
+        "churn_record@generate",
+        {
+            "fastapi": (
+                ("churn_record@grpc", 1),
+                ("churn_record@grpc", 32),
+                ("churn_record@shm", 32),
+            )
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One of our targets in turn with a peer, or with the limit."""
+
+    job: str
+    ours: str
+    theirs: str
+    setting: str
+    """How the other was set up."""
+    medians: Mapping[str, tuple[float, float]]
+    """Ours and theirs, by figure."""
+    ratios: Mapping[str, Ratio]
+    """Ours over theirs, by figure."""
+    turns: int
+    left_out: int
+    void: str
+
+    def to_json(self) -> str:
+        """One line of text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Beside:
+        """What `to_json` wrote."""
+        given: dict[str, Any] = json.loads(text)
+        ratios = {name: Ratio(**ratio) for name, ratio in given.pop("ratios").items()}
+        return cls(**given, ratios=ratios)
+
+
+def measure_peers(
+    service: Service,
+    peers: Sequence[Peer],
+    jobs: Sequence[str],
+    settings: Settings,
+    turns: int,
+    trials: Path | None,
+    say: Callable[[str], None],
+) -> list[Beside]:
+    """Each job: ours beside the limit, then beside each peer, which alone runs at that time.
+
+    What `trials` holds already is not measured again; what is measured is added to it. Raises
+    `TrimaranError` where a peer does not start, or answers something else than ours.
+    """
+    found = _remembered(trials)
+    for job in jobs:
+        files = _files(service, job)
+        inputs = _inputs(job, settings.seed)
+        plan = JOBS[job]
+        if not _has(found, job, plan.main, LIMIT):
+            say(f"{job}: {plan.main} beside the work in plain processes")
+            with _ours(service, plan.main, 1, settings) as ours:
+                _add(found, trials, _beside_limit(job, ours, files, inputs, settings, turns))
+        for peer in peers:
+            title = f"{peer.title} {pinned_version(peer)}"
+            wanted = [(plan.main, 1), *plan.more.get(peer.name, ())]
+            missing = [
+                (target, rows)
+                for target, rows in wanted
+                if not _has(found, job, _name(target, rows), title)
+            ]
+            if not missing:
+                continue
+            say(f"{job}: {title} starts, {peer.settings[job]}")
+            with serve_peer(peer, files, inputs[0]) as running:
+                check_equal(running, open_job(files), inputs[:_CHECKED])
+                theirs = Target(title, "http", running.endpoint(inputs), job, pid=running.pid)
+                warm_up(theirs)
+                for target, rows in missing:
+                    say(f"{job}: {_name(target, rows)} beside {title}")
+                    with _ours(service, target, rows, settings) as ours:
+                        compared = compare(ours, theirs, settings, turns, None)
+                    name = _name(target, rows)
+                    setting = str(peer.settings[job])
+                    _add(found, trials, _beside(job, name, title, setting, compared.turns))
+    return found
+
+
+def _add(found: list[Beside], trials: Path | None, one: Beside) -> None:
+    """Keep a comparison, in the file too. Raises `TrimaranError` for a void one."""
+    if one.void:
+        raise TrimaranError(f"{one.ours} beside {one.theirs} is void: {one.void}")
+    found.append(one)
+    if trials:
+        trials.parent.mkdir(parents=True, exist_ok=True)
+        with trials.open("a", encoding="utf-8") as file:
+            file.write(one.to_json() + "\n")
+
+
+def _remembered(trials: Path | None) -> list[Beside]:
+    if trials is None or not trials.is_file():
+        return []
+    return [Beside.from_json(line) for line in trials.read_text(encoding="utf-8").splitlines()]
+
+
+def _has(found: Sequence[Beside], job: str, ours: str, theirs: str) -> bool:
+    return any((one.job, one.ours, one.theirs) == (job, ours, theirs) for one in found)
+
+
+def _name(target: str, rows: int) -> str:
+    return target if rows == 1 else f"{target}, {rows} rows a request"
+
+
+def _files(service: Service, job: str) -> JobFiles:
+    """The files of what is live."""
+    repository = service.repository
+    if repository is None:
+        raise TrimaranError("peers are measured beside a repository's own server; leave --host out")
+    number = _live_number(repository, JOBS[job].model)
+    read = photograph_files if job == PHOTOGRAPH else record_files
+    return read(repository, JOBS[job].model, number)
+
+
+def _live_number(repository: Repository, model: str) -> int:
+    return max(live_versions(repository.live(model)))
+
+
+def _inputs(job: str, seed: int) -> list[bytes]:
+    if job == PHOTOGRAPH:
+        return draw_photographs(_COUNT, seed)
+    return [json.dumps(record).encode() for record in draw_records(_COUNT, seed)]
+
+
+@contextmanager
+def _ours(service: Service, target: str, rows: int, settings: Settings) -> Iterator[Target]:
+    payloads = Payloads(settings.seed, _COUNT, rows)
+    with open_target(Wanted.parse(target), service, payloads) as opened:
+        warm_up(opened)
+        yield opened
+
+
+def _beside_limit(
+    job: str,
+    ours: Target,
+    files: JobFiles,
+    inputs: Sequence[bytes],
+    settings: Settings,
+    turns: int,
+) -> Beside:
+    with limit(files, inputs, settings.seconds) as bound:
+        measured = take_turns([contestant(ours, settings, True, None), bound], turns)
+    return _beside(job, ours.name, LIMIT, "a process for each core", measured)
+
+
+def _beside(job: str, ours: str, theirs: str, setting: str, measured: Turns) -> Beside:
+    ratios = {figure: measured.ratio(0, 1, figure) for figure in FIGURES}
+    kept = {figure: ratio for figure, ratio in ratios.items() if ratio is not None}
+    medians = {figure: (measured.median(0, figure), measured.median(1, figure)) for figure in kept}
+    return Beside(
+        job, ours, theirs, setting, medians, kept, len(measured.turns), measured.left_out,
+        measured.void,
+    )  # fmt: skip

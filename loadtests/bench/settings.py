@@ -1,0 +1,36 @@
+"""How a target is measured, whatever the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from loadtests.bench.block import Block
+from loadtests.judging.gates import Gates
+from trimaran.errors import UsageError
+
+__all__ = ["Settings", "require_carried"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it is measured; `tell` is given each block when it is done."""
+
+    seconds: float
+    seed: int
+    connections: int
+    gates: Gates
+    most_rate: float
+    """What the generator carries, in requests per second."""
+    tell: Callable[[Block], None] = field(default=lambda block: None)
+
+
+def require_carried(settings: Settings, rate: float) -> None:
+    """Raise `UsageError` for a rate that the generator cannot send."""
+    if rate <= 0:
+        raise UsageError(f"--rate is {rate:g}; it is above 0")
+    if rate > settings.most_rate:
+        raise UsageError(
+            f"--rate is {rate:,.0f}; the generator carries {settings.most_rate:,.0f} requests/s "
+            "with these payloads on this machine; ask for less, or run several generators"
+        )

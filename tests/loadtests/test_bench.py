@@ -1,0 +1,236 @@
+"""`trimaran bench` on real servers, and what becomes of its mistakes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.loadtests.knowing import known_server
+from tests.running import TRIMARAN, Served, wait_for
+from tests.trimaran.calling import Outcome, call_trimaran
+from trimaran.config import format_config, read_config
+
+
+def _bench(served: Served, *arguments: str | Path) -> Outcome:
+    return call_trimaran("bench", *arguments, "--repository", served.repository.root)
+
+
+def _report(outcome: Outcome) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(outcome.stdout)
+    assert report["exit_status"] == outcome.status
+    return report
+
+
+@pytest.mark.parametrize("protocol", ["http", "json", "grpc", "shm"])
+def test_an_image_ensemble_over_every_protocol(served: Served, protocol: str) -> None:
+    options = ("--protocol", protocol, "--closed", "--connections", "2", "--seconds", "0.5")
+    report = _report(_bench(served, "image_classifier", *options, "--json"))
+    run = report["runs"][0]
+    assert report["about"]["payloads"].startswith("64 JPEG photographs, seed 0")
+    assert run["requests"] == run["answered"] > 0
+    assert run["server_cpu_ms"] > 0
+    steps = {step["model"]: step for step in run["steps"]}
+    assert set(steps) == {
+        "image_classifier",
+        "image_preprocess",
+        "efficientnet_lite0_onnx",
+        "image_labels",
+    }
+    for step in steps.values():
+        assert step["requests"] == run["answered"]
+    assert steps["efficientnet_lite0_onnx"]["compute_infer_ms"] > 0
+
+
+def test_records_by_field_and_as_text(churn_served: Served) -> None:
+    for model, source in (("churn", "by field"), ("churn_record", "as JSON text")):
+        options = ("--protocol", "generate", "--rate", "50", "--seconds", "0.5", "--json")
+        report = _report(_bench(churn_served, model, *options))
+        assert source in report["about"]["payloads"]
+        assert report["runs"][0]["answered"] == report["runs"][0]["requests"] > 0
+
+
+def test_several_rows_a_request_and_a_version_by_number(churn_served: Served) -> None:
+    options = ("--batch", "8", "--closed", "--seconds", "0.3", "--json")
+    run = _report(_bench(churn_served, "churn_record:1@grpc", *options))["runs"][0]
+    assert run["rows"] == 8
+    assert run["steps"][0]["version"] == "1"
+
+
+def test_the_profile_and_its_files(served: Served, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    outcome = _bench(served, "linear_onnx", "--seconds", "0.4", "--out", out)
+    assert "random numbers" in outcome.stderr
+    report = json.loads((out / "report.json").read_text())
+    assert outcome.status == report["exit_status"]
+    loads = [run["load"] for run in report["runs"]]
+    assert loads[:2] == ["16 connections", "1 connection"]
+    assert [re.search(r"\((\d+ %|\d+%)\)", load) is not None for load in loads[2:]] == [True] * 4
+    assert "unloaded median, ms" in report["figures"]
+    with (out / "requests.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == sum(run["requests"] for run in report["runs"])
+    page = (out / "report.html").read_text()
+    assert "<svg" in page
+    assert 'src="http' not in page
+
+
+def test_promises_decide_the_exit_status(served: Served) -> None:
+    options = ("linear_onnx", "--closed", "--seconds", "0.5", "--json")
+    kept = _bench(served, *options, "--min-rps", "1", "--max-error-ratio", "0.5")
+    assert kept.status == 0, kept.stdout
+    broken = _bench(served, *options, "--p99-ms", "0.001")
+    assert broken.status == 1
+    gate = _report(broken)["runs"][0]["gates"][0]
+    assert gate["name"] == "p99"
+    assert gate["holds"] is False
+
+
+def test_the_search_needs_a_bound_and_tells_where_none_holds(served: Served) -> None:
+    assert "--p99-ms" in _bench(served, "linear_onnx", "--find-max").error
+    outcome = _bench(
+        served, "linear_onnx", "--find-max", "--p99-ms", "0.001", "--seconds", "0.2", "--json"
+    )
+    assert outcome.status == 1
+    words = _report(outcome)["runs"][0]["gates"][0]["words"]
+    assert words == "no rate keeps 99 % of the requests within 0.001 ms"
+
+
+def test_two_targets_in_turn(churn_served: Served) -> None:
+    """Eight rows in one call against one: so much apart that any machine shows it."""
+    outcome = _bench(
+        churn_served, "churn_record@generate", "--vs", "churn@generate",
+        "--pairs", "3", "--seconds", "0.5", "--closed", "--json",
+    )  # fmt: skip
+    report = _report(outcome)
+    if not report["void"]:
+        ratio = report["figures"]["CPU, churn_record@generate / churn@generate"]
+        assert ratio["low"] <= ratio["value"] <= ratio["high"] < 1.0
+    assert outcome.status == (2 if report["void"] else 0)
+
+
+def test_a_model_beside_itself_with_another_configuration(served: Served, tmp_path: Path) -> None:
+    config = read_config(served.repository.config_path("linear_onnx"))
+    config.instance_group[0].count = 2
+    path = tmp_path / "config.pbtxt"
+    path.write_text(format_config(config))
+    outcome = _bench(
+        served, "linear_onnx", "--vs", "linear_onnx", "--vs-config", path,
+        "--pairs", "2", "--seconds", "0.2", "--json",
+    )  # fmt: skip
+    names = {run["target"] for run in _report(outcome)["runs"]}
+    assert "linear_onnx_variant@http" in outcome.stderr or "linear_onnx_variant@http" in names
+    assert "linear_onnx_variant" not in {
+        item.name for item in served.control.index() if item.state == "READY"
+    }
+
+
+def test_any_url_with_a_payload(tmp_path: Path) -> None:
+    payload = tmp_path / "rows.jsonl"
+    payload.write_text('{"a": 1}\n{"a": 2}\n')
+    with known_server(0.001) as (process, port):
+        outcome = call_trimaran(
+            "bench", f"http://127.0.0.1:{port}/predict", "--payloads", payload,
+            "--pid", str(process.pid), "--rate", "100", "--seconds", "0.5", "--json",
+        )  # fmt: skip
+    run = _report(outcome)["runs"][0]
+    assert run["answered"] == run["requests"] > 20
+    assert run["latency_ms"]["p50"] >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nothing",), "has no model 'nothing'; it serves"),
+        (("linear_onnx:99",), "linear_onnx has no ready version 99"),
+        (("linear_onnx@smoke",), "there is no protocol 'smoke'; choose http, json"),
+        (("linear_onnx", "--rate", "1e7"), "the generator carries"),
+        (("linear_onnx", "--rate", "-1"), "--rate is -1; it is above 0"),
+        (("linear_onnx", "--rate", "1", "--closed"), "give one of --rate, --find-max and --closed"),
+        (("linear_onnx", "--batch", "1000"), "linear_onnx takes at most"),
+        (("linear_onnx", "--protocol", "generate"), "x has 8 values, and generate takes one"),
+        (("image_preprocess:", "--closed"), "names no target"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_status_2(
+    served: Served, arguments: tuple[str, ...], words: str
+) -> None:
+    outcome = _bench(served, *arguments)
+    assert words in outcome.error
+    assert outcome.status == 2
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_payload_of_another_shape_is_refused_in_the_servers_words(
+    served: Served, tmp_path: Path, protocol: str
+) -> None:
+    rows = tmp_path / "rows.json"
+    rows.write_text('[{"x": [1, 2, 3]}]')
+    outcome = _bench(served, "linear_onnx", "--protocol", protocol, "--payloads", rows, "--closed")
+    assert outcome.status == 2
+    assert "1 of 1 payloads" in outcome.error
+    assert "[-1,8], got [1,3]" in outcome.error
+
+
+def test_no_server_is_said_with_the_remedy(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "model_repository").mkdir()
+    outcome = call_trimaran("bench", "linear_onnx", cwd=tmp_path)
+    assert outcome.status == 2
+    assert "start one with 'trimaran serve'" in outcome.error
+    with known_server(0.001) as (process, port):
+        process.kill()
+        process.wait()
+        outcome = call_trimaran("bench", f"http://127.0.0.1:{port}/", "--closed")
+    assert outcome.status == 2
+    assert f"no server answers at 127.0.0.1:{port}" in outcome.error
+
+
+def test_a_server_that_dies_makes_the_run_void_and_keeps_what_was_measured(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with known_server(0.001, count=60) as (process, port):
+        outcome = call_trimaran(
+            "bench", f"http://127.0.0.1:{port}/", "--rate", "200", "--seconds", "5", "--out", out
+        )
+        assert process.wait(10) == 0
+    assert outcome.status == 2
+    assert "the server went away after" in outcome.stdout
+    report = json.loads((out / "report.json").read_text())
+    assert 40 < report["runs"][0]["answered"] < 70
+    assert len((out / "requests.csv").read_text().splitlines()) == report["runs"][0]["requests"] + 1
+
+
+def test_an_interrupt_reports_what_was_measured(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with known_server(0.001) as (_, port):
+        command = [*TRIMARAN, "bench", f"http://127.0.0.1:{port}/", "--rate", "200"]
+        process = subprocess.Popen(
+            [*command, "--seconds", "60", "--out", str(out)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr
+        assert "the generator carries" in process.stderr.readline()
+        stat = Path(f"/proc/{process.pid}/net/tcp")
+        # The warm-up has two connections; the measurement begins with many.
+        wait_for(lambda: _connections(stat, port) >= 32, 20, "load")
+        os.kill(process.pid, signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "interrupted after" in stdout
+    assert "Traceback" not in stderr
+    assert json.loads((out / "report.json").read_text())["runs"][0]["void"].startswith(
+        "interrupted"
+    )
+
+
+def _connections(table: Path, port: int) -> int:
+    """How many sockets are connected to a port."""
+    return sum(f":{port:04X} 01" in line for line in table.read_text().splitlines())
