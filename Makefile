@@ -14,7 +14,7 @@ BENCH_READY := $(VENV)/.bench-ready
 TEST_READY := $(VENV)/.test-ready
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) --constraint constraints.txt
 
-.PHONY: demo serve train bench proofs test lint format clean
+.PHONY: demo serve train bench bench-tools peers proofs test lint format clean
 
 demo: $(RUN_READY)
 	$(BIN)/trimaran demo $(FILES)
@@ -25,8 +25,14 @@ serve: $(RUN_READY)
 train: $(TRAIN_READY)
 	$(BIN)/trimaran train churn
 
-bench: $(BENCH_READY)
-	$(BIN)/python -m loadtests.churn
+bench-tools: $(BENCH_READY)
+
+peers: $(BENCH_READY)
+	$(BIN)/python -m loadtests.peers.environments
+	$(BIN)/python -m loadtests.peers.check
+
+bench: peers
+	$(BIN)/trimaran bench peers --out docs/benchmarks.md --trials .trimaran/peers.jsonl
 
 proofs: $(TEST_READY)
 	$(BIN)/python -m conformance.architectures --processes 2 --out docs/architectures.md
@@ -68,5 +74,5 @@ $(BENCH_READY): $(TRAIN_READY)
 	touch $@
 
 $(TEST_READY): $(TRAIN_READY)
-	$(PIP) --editable '.[export,serve,train,tracking,conformance,test,lint]'
+	$(PIP) --editable '.[export,serve,train,loadtests,tracking,conformance,test,lint]'
 	touch $@

@@ -15,6 +15,7 @@ from loadtests.bench.limit import limit
 from loadtests.bench.settings import Settings
 from loadtests.bench.target import Payloads, Target, Wanted, open_target
 from loadtests.bench.turns import Turns, take_turns
+from loadtests.do_nothing import DO_NOTHING, do_nothing
 from loadtests.jobs.files import PHOTOGRAPH, RECORD, JobFiles
 from loadtests.jobs.opening import open_job
 from loadtests.jobs.published import photograph_files, record_files
@@ -46,7 +47,10 @@ class _JobPlan:
     main: str
     """The target beside every peer and the limit."""
     more: Mapping[str, tuple[tuple[str, int], ...]]
-    """Further targets and their rows per request, by the peer beside which they are measured."""
+    """Further targets and their rows per request, by the peer beside which they are measured.
+
+    A Python model that does nothing is among them: what Triton and a stub cost by themselves.
+    """
 
 
 JOBS: Mapping[str, _JobPlan] = {
@@ -62,7 +66,7 @@ JOBS: Mapping[str, _JobPlan] = {
             "fastapi": (
                 ("churn_record@grpc", 1),
                 ("churn_record@grpc", 32),
-                ("churn_record@shm", 32),
+                (f"{DO_NOTHING}@grpc", 1),
             )
         },
     ),
@@ -117,6 +121,8 @@ def measure_peers(
         files = _files(service, job)
         inputs = _inputs(job, settings.seed)
         plan = JOBS[job]
+        if job == RECORD:
+            service.control.load_given(*do_nothing())
         if not _has(found, job, plan.main, LIMIT):
             say(f"{job}: {plan.main} beside the work in plain processes")
             with _ours(service, plan.main, 1, settings) as ours:

@@ -1,0 +1,107 @@
+"""Runs perf_analyzer: with progress, within a time, and never left behind."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.perf.binary import PerfAnalyzer
+from loadtests.perf.shared_regions import regions_of
+from trimaran.errors import TrimaranError
+
+__all__ = ["Ended", "run_perf_analyzer"]
+
+_PR_SET_PDEATHSIG = 1
+_POLL_S = 0.05
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the process left."""
+
+    status: int
+    output: str
+    errors: str
+    cpu_s: float
+    """CPU seconds of the whole process, its start included."""
+
+
+def run_perf_analyzer(
+    tool: PerfAnalyzer,
+    arguments: Sequence[str],
+    directory: Path,
+    *,
+    most_s: float,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Ended:
+    """Run it in `directory`, telling `progress` the seconds that went by.
+
+    It ends with this process, and with any exception here. Raises `TrimaranError` where it takes
+    longer than `most_s` (it can wait for ever for an answer), or cannot be started.
+    """
+    output, errors = directory / "output", directory / "errors"
+    with output.open("wb") as out, errors.open("wb") as err:
+        try:
+            process = subprocess.Popen(
+                [str(tool.executable), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=directory,
+                env={**os.environ, **tool.environment},
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+        except OSError as error:
+            raise TrimaranError(f"{tool.executable} cannot be started: {error}") from error
+    began, used_before_s = time.monotonic(), _children_s()
+    try:
+        while process.poll() is None:
+            took_s = time.monotonic() - began
+            if took_s > most_s:
+                raise TrimaranError(
+                    f"perf_analyzer did not end within {most_s:.0f} s: the server has not answered "
+                    "all requests, or perf_analyzer hangs; try a lower load, or again"
+                )
+            progress(took_s)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_POLL_S)
+    finally:
+        _end(process)
+    return Ended(
+        process.returncode,
+        output.read_text(errors="replace"),
+        errors.read_text(errors="replace"),
+        _children_s() - used_before_s,
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End it at once. Asked with SIGINT it would measure its window to the end first."""
+    if process.poll() is not None:
+        return
+    regions = regions_of(process.pid)
+    process.kill()
+    process.wait()
+    for region in regions:
+        region.unlink(missing_ok=True)
+
+
+def _children_s() -> float:
+    """CPU seconds of the processes that this one waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _end_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

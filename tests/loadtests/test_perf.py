@@ -1,0 +1,376 @@
+"""perf_analyzer itself, on a real server of small models whose answers and times are known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import urllib3
+
+from loadtests.generator.engine import closed_loop
+from loadtests.payloads.choosing import Rows
+from loadtests.perf.binary import ENVIRONMENT_VARIABLE, PerfAnalyzer, find_perf_analyzer
+from loadtests.perf.generators import endpoint
+from loadtests.perf.load import Load
+from loadtests.perf.measure import measure
+from loadtests.service import Service
+from serving.client import Client
+from serving.discovery import find_runtime
+from serving.processes import children
+from serving.server import Server, private_server
+from tests.running import PROJECT, TRIMARAN, wait_for
+from tests.trimaran.calling import call_trimaran
+from trimaran.errors import TrimaranError
+from trimaran.repository import Repository
+
+STEADY = """
+import time
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+PERIOD_S = 0.02
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.due = 0.0
+
+    def execute(self, requests):
+        answers = []
+        for request in requests:
+            # From one due time to the next, so that what the server costs is within the period,
+            # and what a busy machine takes is caught up.
+            self.due = max(self.due, time.monotonic() - 3 * PERIOD_S) + PERIOD_S
+            time.sleep(max(0.0, self.due - time.monotonic()))
+            text = pb_utils.get_input_tensor_by_name(request, "TEXT")
+            answers.append(pb_utils.InferenceResponse([pb_utils.Tensor("OUT", text.as_numpy())]))
+        return answers
+"""
+CHECKER = """
+import hashlib
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        texts = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy()
+        numbers = pb_utils.get_input_tensor_by_name(request, "NUMBERS")
+        for at, (digest, text) in enumerate(texts):
+            raw = numbers.as_numpy()[at].tobytes() if numbers is not None else b""
+            if hashlib.sha256(text + raw).hexdigest().encode() != digest:
+                error = pb_utils.TritonError("the content is not what was sent")
+                return pb_utils.InferenceResponse([], error)
+        return pb_utils.InferenceResponse([pb_utils.Tensor("OUT", texts)])
+"""
+CONFIG = """
+name: "%s"
+backend: "python"
+max_batch_size: %d
+input { name: "TEXT" data_type: TYPE_STRING dims: [%d] }
+%s
+output { name: "OUT" data_type: TYPE_STRING dims: [%d] }
+instance_group { count: 1 kind: KIND_CPU }
+"""
+NUMBERS = 'input { name: "NUMBERS" data_type: TYPE_FP32 dims: [3] optional: true }'
+ENSEMBLE = """
+name: "twice"
+platform: "ensemble"
+max_batch_size: 4
+input { name: "TEXT" data_type: TYPE_STRING dims: [2] }
+output { name: "OUT" data_type: TYPE_STRING dims: [2] }
+ensemble_scheduling {
+  step { model_name: "checker" model_version: -1
+    input_map { key: "TEXT" value: "TEXT" } output_map { key: "OUT" value: "between" } }
+  step { model_name: "checker" model_version: -1
+    input_map { key: "TEXT" value: "between" } output_map { key: "OUT" value: "OUT" } }
+}
+"""
+PERIOD_S = 0.02
+STEADY_ROW = {"TEXT": np.array([[b"any"]], dtype=object)}
+
+
+@pytest.fixture(scope="module")
+def tool() -> PerfAnalyzer:
+    return find_perf_analyzer()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with _server(tmp_path_factory.mktemp("perf"), "steady", "checker", "twice") as running:
+        with Client(running.ports) as client:  # the first request of a model is slower
+            client.infer("steady", STEADY_ROW)
+            client.infer("twice", _sealed(b"first"))
+        yield running
+
+
+def _server(directory: Path, *models: str) -> AbstractContextManager[Server]:
+    repository = Repository.create(directory / "model_repository")
+    configs = {
+        "steady": (CONFIG % ("steady", 1, 1, "", 1), STEADY),
+        "checker": (CONFIG % ("checker", 4, 2, NUMBERS, 2), CHECKER),
+        "twice": (ENSEMBLE, None),
+    }
+    for name in models:
+        config, source = configs[name]
+        version = repository.model(name) / "1"
+        version.mkdir(parents=True)
+        repository.config_path(name).write_text(config)
+        if source:
+            (version / "model.py").write_text(source)
+    return private_server(find_runtime(), repository, models)
+
+
+def _service(server: Server) -> Service:
+    return Service(server.ports, server.control, server.process.pid)
+
+
+def _elsewhere(server: Server) -> list[str]:
+    return [
+        "--host=127.0.0.1",
+        f"--http-port={server.ports.http}",
+        f"--grpc-port={server.ports.grpc}",
+    ]
+
+
+def _sealed(text: bytes, *numbers: float) -> dict[str, np.ndarray]:
+    """A row that the checker accepts."""
+    array = np.array([numbers], np.float32)
+    raw = array.tobytes() if numbers else b""
+    digest = hashlib.sha256(text + raw).hexdigest().encode()
+    row = {"TEXT": np.array([[digest, text]], dtype=object)}
+    return {**row, "NUMBERS": array} if numbers else row
+
+
+ROWS = Rows(
+    [_sealed(b"\0\1\xff\xfe" * 5, 1.5, -2.0, 1e-9), _sealed("für ".encode(), 0.0, 3.25, -0.0)],
+    "sealed",
+)
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_both_generators_find_the_same_throughput(
+    tool: PerfAnalyzer, server: Server, protocol: str
+) -> None:
+    """The model takes a fixed time, so how fast either generator is does not come into it."""
+    service = _service(server)
+    load = Load(
+        "steady", protocol="grpc" if protocol == "grpc" else "http", connections=4, seconds=3.0
+    )
+    theirs, _ = measure(tool, service, service.models("steady"), load, Rows([STEADY_ROW], "any"))
+    ours = closed_loop(
+        endpoint(server.ports, "steady", protocol, [STEADY_ROW]), connections=4, seconds=3.0
+    )
+    assert ours.good.all()
+    rate = len(ours.good) / ours.wall_s
+    assert theirs.rate == pytest.approx(rate, rel=0.1)
+    assert theirs.rate == pytest.approx(1 / PERIOD_S, rel=0.1)
+    assert theirs.latency_ms["p50"] == pytest.approx(4 * PERIOD_S * 1e3, rel=0.2)
+    assert (theirs.loop, theirs.load) == ("closed", "4 connections")
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_texts_and_numbers_arrive_as_they_were(
+    tool: PerfAnalyzer, server: Server, protocol: str, batch: int
+) -> None:
+    service = _service(server)
+    load = Load(
+        "checker",
+        "1",
+        protocol="grpc" if protocol == "grpc" else "http",
+        batch=batch,
+        seconds=1.2,
+    )
+    run, _ = measure(tool, service, service.models("checker"), load, ROWS)
+    assert run.requests == run.answered > 0
+    assert run.rows == batch
+    assert run.server_cpu_ms is not None
+    assert run.generator_cpu_ms is not None
+
+
+def test_shared_memory_carries_them_too(tool: PerfAnalyzer, server: Server) -> None:
+    service, load = _service(server), Load("twice", seconds=1.2, shared_memory=True)
+    run, _ = measure(
+        tool, service, service.models("twice"), load, Rows([_sealed(b"\0text")], "sealed")
+    )
+    assert run.answered > 0
+    assert run.protocol == "http, shared memory"
+    assert not _regions()
+
+
+def test_rows_with_and_without_an_optional_input_take_turns(
+    tool: PerfAnalyzer, server: Server
+) -> None:
+    service, load = _service(server), Load("checker", protocol="grpc", rate=50.0, seconds=1.2)
+    rows = Rows([*ROWS.rows, _sealed(b"alone")], "sealed")
+    run, _ = measure(tool, service, service.models("checker"), load, rows)
+    assert run.answered > 0
+    assert (run.loop, run.load) == ("open", "50 requests/s")
+
+
+def test_a_refused_request_ends_the_run_with_the_model_s_words(
+    tool: PerfAnalyzer, server: Server
+) -> None:
+    service, load = _service(server), Load("checker", seconds=0.5)
+    broken = {"TEXT": np.array([[b"no digest", b"text"]], dtype=object)}
+    with pytest.raises(TrimaranError, match=r"gave up.*the content is not what was sent"):
+        measure(tool, service, service.models("checker"), load, Rows([broken], "broken"))
+
+
+def test_the_command_tells_steps_and_promises(server: Server, tmp_path: Path) -> None:
+    given, out = tmp_path / "rows.json", tmp_path / "out"
+    row = {name: array[0].tolist() for name, array in _sealed(b"some text").items()}
+    given.write_text(json.dumps({"TEXT": [text.decode() for text in row["TEXT"]]}))
+    options = ["--payloads", str(given), "--seconds", "1.2", "--min-rps", "1e9", "--out", str(out)]
+    outcome = call_trimaran("perf", "twice:1", *options, *_elsewhere(server))
+    assert outcome.status == 1, outcome.stderr
+    assert "FAILS rate (twice:1, 1 connection)" in outcome.stdout
+    report = json.loads((out / "report.json").read_text())
+    assert report["exit_status"] == 1
+    (run,) = report["runs"]
+    assert [step["model"] for step in run["steps"]] == ["twice", "checker"]
+    assert run["steps"][1]["requests"] == 2 * run["steps"][0]["requests"]
+    assert "perf_analyzer" in report["about"]["generator"]
+    assert (out / "report.html").is_file()
+    assert (out / "runs.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing_here"], "has no model 'nothing_here'"),
+        (["checker:7"], "has no ready version 7"),
+        (["steady", "--protocol", "tcp"], "choose http or grpc"),
+        (["steady", "--rate", "5", "--concurrency", "2"], "one of --concurrency and --rate"),
+        (["steady", "--seconds", "0"], "--seconds is 0; give a number above 0"),
+        (["steady"], "give rows with --payloads"),
+        (["steady", "--perf-analyzer", "/nowhere/pa", "--payloads", "ROWS"], "/nowhere/pa"),
+        (["steady", "--batch", "2", "--payloads", "ROWS"], "takes up to 1 rows a request"),
+        (["steady", "--host", "127.0.0.2", "--http-port", "1"], "no server answers"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_in_a_sentence(
+    server: Server, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    given = tmp_path / "rows.json"
+    given.write_text(json.dumps({"TEXT": "any"}))
+    arguments = [str(given) if argument == "ROWS" else argument for argument in arguments]
+    outcome = call_trimaran("perf", arguments[0], *_elsewhere(server), *arguments[1:])
+    assert outcome.status == 2
+    assert words in outcome.error
+
+
+def test_a_server_that_dies_is_told_and_nothing_is_left(tool: PerfAnalyzer, tmp_path: Path) -> None:
+    with _server(tmp_path, "steady") as running:
+        service = _service(running)
+        models = service.models("steady")
+        load = Load("steady", seconds=10.0)
+
+        def kill(took_s: float) -> None:
+            if _answered(running) and running.is_running():
+                running.process.kill()
+                running.process.wait()
+
+        with pytest.raises(TrimaranError, match="went away during the run"):
+            measure(tool, service, models, load, Rows([STEADY_ROW], "any"), progress=kill)
+        assert not running.is_running()
+    assert not _perf_analyzers(os.getpid())
+
+
+def _answered(server: Server) -> bool:
+    if not server.is_running():
+        return False
+    (entry,) = server.control.statistics("steady")
+    return int(entry["inference_count"]) > 5
+
+
+def test_an_interrupt_ends_perf_analyzer_too(server: Server, tmp_path: Path) -> None:
+    given = tmp_path / "rows.json"
+    given.write_text(json.dumps({"TEXT": "any"}))
+    options = ["--seconds=60", "--shm", f"--payloads={given}"]
+    process = subprocess.Popen(
+        [*TRIMARAN, "perf", "steady", *options, *_elsewhere(server)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        found = wait_for(lambda: _perf_analyzers(process.pid), 60, "perf_analyzer's start")
+        wait_for(lambda: _registered(server), 30, "its shared memory")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 2
+    assert "interrupted after" in errors
+    assert "Traceback" not in errors
+    assert not any(Path(f"/proc/{pid}").exists() for pid in found)
+    assert not _regions()
+    assert not _registered(server)
+
+
+def test_a_missing_library_is_told_before_anything_runs(tool: PerfAnalyzer, tmp_path: Path) -> None:
+    """The program itself, linked with a library that no machine has."""
+    program = tmp_path / "perf_analyzer"
+    content = tool.executable.read_bytes()
+    assert b"libz.so.1\0" in content
+    program.write_bytes(content.replace(b"libz.so.1\0", b"libz.so.0\0"))
+    program.chmod(0o755)
+    with pytest.raises(TrimaranError, match=r"cannot run here: it needs libz\.so\.0, which"):
+        find_perf_analyzer(str(program))
+
+
+def test_a_named_program_must_be_perf_analyzer(
+    tool: PerfAnalyzer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "perf_analyzer"
+    other.write_text("#!/bin/sh\necho hello\n")
+    other.chmod(stat.S_IRWXU)
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(other))
+    with pytest.raises(
+        TrimaranError, match="is no perf_analyzer: asked for --version, it says hello"
+    ):
+        find_perf_analyzer()
+    # What is named on the command line goes first; what is only found may be passed over.
+    assert find_perf_analyzer(str(tool.executable)).executable == tool.executable
+    monkeypatch.delenv(ENVIRONMENT_VARIABLE)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert find_perf_analyzer().executable == tool.executable
+    other.write_text(f'#!/bin/sh\nexec "{tool.executable}" "$@"\n')
+    for name, value in tool.environment.items():
+        monkeypatch.setenv(name, value)
+    assert find_perf_analyzer().executable == other
+
+
+def _perf_analyzers(parent: int) -> set[int]:
+    return {
+        pid
+        for pid in children(parent)
+        if Path(f"/proc/{pid}/comm").read_text().startswith("perf_analyzer")
+    }
+
+
+def _registered(server: Server) -> list[dict[str, Any]]:
+    url = f"http://{server.ports.host}:{server.ports.http}/v2/systemsharedmemory/status"
+    headers = {"Connection": "close"}
+    regions: list[dict[str, Any]] = urllib3.request("GET", url, headers=headers).json()
+    return regions
+
+
+def _regions() -> list[Path]:
+    shared = Path("/dev/shm")  # noqa: S108 - where perf_analyzer keeps its tensors
+    return [path for path in shared.iterdir() if path.name in ("OUT", "TEXT_0_0")]
