@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("trimaran.check_command:check", "Judge a repository before a server sees it."),
     "status": ("serving.status_command:status", "Show models, versions, and what is live."),
     "bench": ("loadtests.bench.command:bench", "Measure a served model, or two side by side."),
+    "load": ("loadtests.locusts.load_command:load", "Put Locust's users on a served model."),
     "perf": ("loadtests.perf.command:perf", "Measure with NVIDIA's perf_analyzer."),
     "tune": ("loadtests.tuning.command:tune", "Search the settings that serve a model fastest."),
     "predict": ("serving.predict_command:predict", "Send files or JSON to a served model."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr
 
 __all__ = ["QUANTILES", "allowed_late", "bound_holds", "least_requests", "quantiles"]
 
@@ -35,15 +35,19 @@ def bound_holds(latency_s: np.ndarray, bound_s: float, share: float = 0.99) -> b
     most one run of a hundred if more than `1 - share` were late in truth. No answer is late.
     """
     late = int(np.count_nonzero(~(latency_s <= bound_s)))
-    return bool(binom.cdf(late, len(latency_s), 1 - share) <= 1 - _CONFIDENCE)
+    return late <= allowed_late(len(latency_s), share)
 
 
 def allowed_late(requests: int, share: float = 0.99) -> int:
     """How many of `requests` may be late; -1 if there are too few to tell even without any."""
-    late = int(binom.ppf(1 - _CONFIDENCE, requests, 1 - share))
-    while late >= 0 and binom.cdf(late, requests, 1 - share) > 1 - _CONFIDENCE:
-        late -= 1
-    return late
+    low, high = -1, requests
+    while low < high:
+        middle = (low + high + 1) // 2
+        if bdtr(middle, requests, 1 - share) <= 1 - _CONFIDENCE:  # the binomial distribution
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def least_requests(late: int, share: float = 0.99) -> int:

@@ -1,0 +1,1 @@
+"""Locust's users for Triton's protocols, and runs that keep exact latencies beside Locust's."""

@@ -1,0 +1,151 @@
+"""What a Locust run is asked for beyond Locust's own options."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from loadtests.locusts.calls import PROTOCOLS
+from serving.ports import Ports
+from trimaran.errors import UsageError
+
+__all__ = ["DEFAULT_TIMEOUT_S", "Choice", "add_arguments"]
+
+DEFAULT_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The server, the models (all served ensembles if there are none), and what is sent."""
+
+    ports: Ports
+    models: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = PROTOCOLS
+    seed: int = 0
+    payloads: Path | None = None
+    rate: float | None = None
+    """Requests per second, of all users together."""
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    patience_s: float | None = None
+    """For how long nothing may come but failures; `None` for ever."""
+    directory: Path | None = None
+    """Where `trimaran load` left the requests, and where exact times go."""
+
+    @classmethod
+    def of(cls, options: Namespace | None, host: str | None) -> Choice:
+        """From Locust's options, which may come from its web page. Raises `UsageError`."""
+        given = {} if options is None else vars(options)
+
+        def number(name: str) -> float | None:
+            return _positive(name, given.get(name))
+
+        names = str(given.get("model") or "").split(",")
+        protocol = str(given.get("protocol") or "all")
+        payloads, directory = given.get("payloads"), given.get("run_directory")
+        return cls(
+            ports=_ports(host, given.get("grpc_port")),
+            models=tuple(name.strip() for name in names if name.strip()),
+            protocols=PROTOCOLS if protocol == "all" else (protocol,),
+            seed=_seed(given.get("payload_seed")),
+            payloads=Path(payloads) if payloads else None,
+            rate=number("target_rate"),
+            timeout_s=number("request_timeout") or DEFAULT_TIMEOUT_S,
+            patience_s=number("give_up_after"),
+            directory=Path(directory) if directory else None,
+        )
+
+
+def add_arguments(parser: Any) -> None:
+    """Add this project's options to Locust's parser; its web page shows them too."""
+    group = parser.add_argument_group("Triton options")
+    group.add_argument(
+        "--model",
+        metavar="<names>",
+        default="",
+        help="Models to ask, separated by commas. Default: every ensemble that the server serves.",
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=["all", *PROTOCOLS],
+        default="all",
+        include_in_web_ui=False,
+        help="http (binary tensors), json or grpc. Default: users of all three.",
+    )
+    group.add_argument(
+        "--grpc-port", type=int, metavar="<port>", default=8001, help="Default: 8001."
+    )
+    group.add_argument(
+        "--payload-seed",
+        type=int,
+        metavar="<int>",
+        default=0,
+        help="Decides which photographs and records are sent. Default: 0.",
+    )
+    group.add_argument(
+        "--payloads",
+        metavar="<path>",
+        default="",
+        help="Rows to send instead: an .npz, .json or .jsonl file, or a directory of files.",
+    )
+    group.add_argument(
+        "--target-rate",
+        type=float,
+        metavar="<float>",
+        default=0.0,
+        help="Requests per second of all users together; 0 for as many as they get answered.",
+    )
+    group.add_argument(
+        "--request-timeout",
+        type=float,
+        metavar="<seconds>",
+        default=DEFAULT_TIMEOUT_S,
+        help=f"When a request has failed. Default: {DEFAULT_TIMEOUT_S:g}.",
+    )
+    group.add_argument(
+        "--give-up-after",
+        type=float,
+        metavar="<seconds>",
+        default=0.0,
+        help="End the test when there were only failures for so long; 0 for never.",
+    )
+    parser.add_argument(
+        "--run-directory",
+        metavar="<path>",
+        default="",
+        include_in_web_ui=False,
+        help="Where 'trimaran load' leaves the requests and finds their times.",
+    )
+
+
+def _ports(host: str | None, grpc_port: Any) -> Ports:
+    parts = urlsplit(host or "")
+    try:
+        port = parts.port or 8000
+        if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+            raise ValueError
+    except ValueError:
+        raise UsageError(
+            f"--host is {host!r}; give the server's address as http://HOST:PORT"
+        ) from None
+    return Ports(parts.hostname, port, int(grpc_port or 8001))
+
+
+def _positive(name: str, value: Any) -> float | None:
+    """A number of an option, `None` where it is left out or 0."""
+    try:
+        number = float(value or 0)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise UsageError(f"--{name.replace('_', '-')} is {value}; give a number above 0")
+    return number or None
+
+
+def _seed(value: Any) -> int:
+    seed = int(value or 0)
+    if seed < 0:
+        raise UsageError(f"--payload-seed is {seed}; a seed is 0 or more")
+    return seed

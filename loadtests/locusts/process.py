@@ -1,0 +1,142 @@
+"""Locust as a process: started, listened to, interrupted, and ended with all its workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trimaran.errors import TrimaranError
+
+__all__ = ["LOG_NAME", "Ended", "last_error", "run_locust"]
+
+LOG_NAME = "locust.log"
+
+_START_S = 60.0
+_READ_BYTES = 1 << 16
+_PROJECT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How Locust ended, of itself or at an interrupt."""
+
+    status: int
+    interrupted: bool
+
+
+def run_locust(
+    command: Sequence[str],
+    directory: Path,
+    *,
+    longest_s: float,
+    tell: Callable[[Mapping[str, Any]], None],
+) -> Ended:
+    """Run Locust, and give `tell` each line of JSON that it prints.
+
+    Its log goes into `directory`. The first interrupt ends the users, and Locust reports; a second
+    one ends it at once. It is ended too when it takes more than a minute to start its users, or
+    more than `longest_s` from then on. Raises `TrimaranError` where it cannot start.
+    """
+    with (directory / LOG_NAME).open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+    interrupts = 0
+    lines = _lines(process, longest_s)
+    try:
+        with _sigterm_as_interrupt():
+            while True:
+                try:
+                    for line in lines:
+                        tell(line)
+                    _wait_without_reaping(process)
+                    break
+                except KeyboardInterrupt:
+                    interrupts += 1
+                    lines = _lines(process, longest_s, started=True)
+                    if interrupts > 1:
+                        break
+                    process.send_signal(signal.SIGINT)
+    finally:
+        _end_group(process)
+    return Ended(process.returncode, interrupts > 0)
+
+
+def last_error(directory: Path) -> str:
+    """The last error in Locust's log, or its last line."""
+    lines = (directory / LOG_NAME).read_text(errors="replace").strip().splitlines()
+    errors = [line for line in lines if "/ERROR/" in line or "rror: " in line]
+    return (errors or lines or ["it logged nothing"])[-1]
+
+
+def _lines(
+    process: subprocess.Popen[bytes], longest_s: float, started: bool = False
+) -> Iterator[Mapping[str, Any]]:
+    """What the process prints, until it and its workers have closed their output."""
+    deadline = time.monotonic() + (longest_s if started else _START_S)
+    rest, output = b"", process.stdout.fileno() if process.stdout else -1
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TrimaranError(
+                f"Locust did not {'end' if started else 'start its users'} in time and was ended"
+            )
+        if not select.select([output], [], [], left)[0]:
+            continue
+        data = os.read(output, _READ_BYTES)
+        if not data:
+            return
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            with suppress(ValueError):
+                found = json.loads(line)
+                if "started" in found and not started:
+                    started, deadline = True, time.monotonic() + longest_s
+                yield found
+
+
+def _wait_without_reaping(process: subprocess.Popen[bytes]) -> None:
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of it. Its number is its own until it is waited for."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _environment() -> Mapping[str, str]:
+    """The user's, without settings of Locust's for other runs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    paths = [str(_PROJECT), *filter(None, [kept.get("PYTHONPATH")])]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,155 @@
+"""Locust's users, one class for each protocol, which send prepared requests in turn."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import gevent  # type: ignore[import-untyped]
+import grpc  # type: ignore[import-untyped]
+from locust import FastHttpUser, User, constant, constant_throughput, task
+from locust.exception import CatchResponseError, StopUser
+
+from loadtests.locusts.calls import Call
+from loadtests.locusts.trial import grpc_words, http_words, open_channel
+from serving.ports import Ports
+
+__all__ = ["BinaryHttpUser", "GrpcUser", "JsonHttpUser", "Load", "TritonUser"]
+
+_NO_ANSWER_PAUSE_S = 0.1
+"""Before a user tries a server again that did not take its request at all."""
+_GOLDEN = 0.6180339887498949
+
+
+@dataclass
+class Load:
+    """What this process's users send, and how often."""
+
+    ports: Ports
+    calls: Mapping[str, Iterator[Call]]
+    """By protocol, without an end; all users of a process share them."""
+    user_rate: float | None
+    """Requests per second of one user; `None` for as many as are answered."""
+    timeout_s: float
+    users: Iterator[int] = field(default_factory=itertools.count)
+    """Their numbers, as they come."""
+
+
+class TritonUser(User):
+    """Sends the next prepared request, waits for its answer, and then for its own next turn."""
+
+    abstract = True
+    protocol: ClassVar[str]
+    load: ClassVar[Load | None] = None
+    _pace: Callable[[Any], float]
+
+    def on_start(self) -> None:
+        """Take a place of its own in the rhythm, so that users do not all send at once."""
+        if self.load is None or self.protocol not in self.load.calls:
+            raise StopUser
+        self._pace = constant(0)
+        rate = self.load.user_rate
+        if rate is not None:
+            gevent.sleep(next(self.load.users) * _GOLDEN % 1 / rate)
+            self._pace = constant_throughput(rate)
+            self._cp_last_run = time.perf_counter()
+
+    def wait_time(self) -> float:
+        """Seconds until this user's next request is due."""
+        return self._pace(self)
+
+    @task
+    def infer(self) -> None:
+        """One request. A failure carries the server's words."""
+        if self.load is not None:
+            self.send(next(self.load.calls[self.protocol]), self.load)
+
+    def send(self, call: Call, load: Load) -> None:
+        """Send it, and fire Locust's request event."""
+        raise NotImplementedError
+
+
+class _HttpUser(TritonUser, FastHttpUser):
+    abstract = True
+    concurrency = 1
+
+    def __init__(self, environment: Any) -> None:
+        if self.load is not None:
+            self.connection_timeout = self.network_timeout = self.load.timeout_s
+        super().__init__(environment)
+
+    def send(self, call: Call, load: Load) -> None:
+        url = f"http://{load.ports.host}:{load.ports.http}{call.path}"
+        with self.client.post(
+            url,
+            data=call.body,  # type: ignore[arg-type]
+            headers=dict(call.headers),
+            name=call.name,
+            catch_response=True,
+        ) as response:
+            status = response.status_code
+            if status and status != 200:
+                response.failure(http_words(status, response.content or b""))
+        if not status:
+            gevent.sleep(_NO_ANSWER_PAUSE_S)
+
+
+class BinaryHttpUser(_HttpUser):
+    """KServe v2 over HTTP with binary tensors."""
+
+    protocol = "http"
+
+
+class JsonHttpUser(_HttpUser):
+    """KServe v2 over HTTP in JSON."""
+
+    protocol = "json"
+
+
+class GrpcUser(TritonUser):
+    """KServe v2 over gRPC, each user with a connection of its own."""
+
+    protocol = "grpc"
+    _channel: grpc.Channel | None = None
+    _method: Callable[[str], grpc.UnaryUnaryMultiCallable]
+
+    def on_start(self) -> None:
+        """Open the connection."""
+        super().on_start()
+        if self.load is not None:
+            self._channel = open_channel(self.load.ports)
+            self._method = functools.cache(self._channel.unary_unary)
+
+    def on_stop(self) -> None:
+        """Close it."""
+        if self._channel is not None:
+            self._channel.close()
+
+    def send(self, call: Call, load: Load) -> None:
+        """A unary call on bytes."""
+        failure: Exception | None = None
+        answer, reached = b"", True
+        start_time, began_s = time.time(), time.perf_counter()
+        try:
+            answer = self._method(call.path)(call.body, timeout=load.timeout_s)
+        except grpc.RpcError as error:
+            failure = CatchResponseError(grpc_words(error))
+            reached = error.code() is not grpc.StatusCode.UNAVAILABLE
+        taken_s = time.perf_counter() - began_s
+        self.environment.events.request.fire(
+            request_type="gRPC",
+            name=call.name,
+            response_time=taken_s * 1e3,
+            response_length=len(answer),
+            response=None,
+            context=self.context(),
+            exception=failure,
+            start_time=start_time,
+            url=call.path,
+        )
+        if not reached:
+            gevent.sleep(_NO_ANSWER_PAUSE_S)

@@ -1,0 +1,1 @@
+"""How many users there are over time: curves, and a Locust file for each, to name after `-f`."""
