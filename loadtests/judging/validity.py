@@ -12,6 +12,8 @@ LATE_S = 1e-3
 """A send that begins this much after its time was held up by the generator."""
 
 _MOST_LATE = 0.01
+_LATE_ONCE = 1.5
+"""A single late send is an accident, however few the requests are."""
 _MOST_FAILED = 0.01
 
 
@@ -40,7 +42,7 @@ def void(outcome: Outcome, suspended_s: float = 0.0) -> str:
     if failed > _MOST_FAILED * requests:
         reason = f": {outcome.refusal}" if outcome.refusal else ": no answer came in time"
         return f"{failed} of {requests} requests failed{reason}"
-    if late > _MOST_LATE:
+    if late > _MOST_LATE and late * requests > _LATE_ONCE:
         return (
             f"the generator was late for {late:.1%} of the requests; ask for a lower rate, or give "
             "it a core of its own"

@@ -82,6 +82,8 @@ def test_a_run_counts_when_sends_are_in_time_and_requests_answered() -> None:
     assert void(_outcome(100, late=1, failed=1)) == ""
     assert "late for 2.0% of the requests" in void(_outcome(100, late=2))
     assert late_sends(_outcome(100, late=2)) == 0.02
+    assert void(_outcome(20, late=1)) == ""
+    assert "late for 10.0% of the requests" in void(_outcome(20, late=2))
     assert void(_outcome(100, failed=2)) == "2 of 100 requests failed: no answer came in time"
     assert void(_outcome(100, failed=2, refusal="shape")) == "2 of 100 requests failed: shape"
     assert "suspended for 3.0 s" in void(_outcome(100), suspended_s=3.0)
