@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,9 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.running import MODELS, PROJECT, Served, run_trimaran, start_serving
+from tests.running import MODELS, PROJECT, Served, start_serving
+from tests.trimaran.calling import call_trimaran
 from trimaran.files import exclusive_lock
 from trimaran.repository import Repository
+
+# Threads of OpenMP that wait sleep, since other test processes want the processor meanwhile. Read
+# when torch is loaded, here and in every process that a test starts.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -98,8 +104,8 @@ def _committed_configs(shared: Path) -> Path:
 
 def _run_all(cwd: Path, *commands: tuple[str | Path, ...]) -> None:
     for command in commands:
-        result = run_trimaran(*command, cwd=cwd)
-        assert result.returncode == 0, result.stderr
+        outcome = call_trimaran(*command, cwd=cwd)
+        assert outcome.status == 0, outcome.stderr
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from conformance.onnx_suite.suite import difference, run_suite
 
 
 def test_a_slice_is_served_with_the_answers_of_onnx_runtime(tmp_path: Path) -> None:
-    cases = spread(find_cases(), 25)
+    cases = spread(find_cases(), 16)
     assert {case.name.partition(".")[0] for case in cases} == {
         "light", "simple", "pytorch-converted", "pytorch-operator",
     }  # fmt: skip
@@ -22,8 +22,8 @@ def test_a_slice_is_served_with_the_answers_of_onnx_runtime(tmp_path: Path) -> N
     results = run_suite(cases, tmp_path, told.append)
     assert sorted(told) == sorted(result.name for result in results)
     reached = counts(results)
-    assert reached[Reached.FOUND] == 25
-    assert reached[Reached.COMPUTED] >= 15
+    assert reached[Reached.FOUND] == 16
+    assert reached[Reached.COMPUTED] >= 10
     assert reached[Reached.EQUAL] == reached[Reached.COMPUTED], page(results, "")
     assert sum(result.answers for result in results) >= reached[Reached.EQUAL]
 

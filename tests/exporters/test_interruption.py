@@ -56,10 +56,11 @@ def check_whole(repository: Repository, loaded: set[Path]) -> None:
 
 
 def spin(condition: Callable[[], object]) -> None:
-    """Wait for a moment too short to be found by polling now and then."""
+    """Wait for a moment of a few milliseconds, too short for `wait_for`."""
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
+        time.sleep(0.0002)
 
 
 class Exports:
@@ -142,8 +143,8 @@ def once_published(exports: Exports) -> None:
     spin(exports.has_published)
 
 
-@pytest.mark.parametrize(("seed", "torchscript", "onnx"), [(20_240_229, 42, 8)])
-def test_fifty_killed_exports_leave_only_whole_versions(
+@pytest.mark.parametrize(("seed", "torchscript", "onnx"), [(20_240_229, 20, 4)])
+def test_killed_exports_leave_only_whole_versions(
     empty_repository: Repository, seed: int, torchscript: int, onnx: int
 ) -> None:
     chance = random.Random(seed)

@@ -15,6 +15,7 @@ from serving.deployment import deploy, roll_back
 from serving.presence import find_server
 from tests.running import PROJECT, Served, run_trimaran, start_serving
 from tests.serving.load import Answers, under_load
+from tests.trimaran.calling import call_trimaran
 from training.efficientnet_lite0 import onnx_ensemble
 from trimaran.errors import TrimaranError
 from trimaran.live import live_release
@@ -48,6 +49,16 @@ def running(own_repository: Repository) -> Iterator[Served]:
         served.stop()
 
 
+@pytest.fixture(scope="module")
+def standing(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose release 1 stays live, whatever is refused."""
+    root = tmp_path_factory.mktemp("standing") / "model_repository"
+    shutil.copytree(exported.root, root, ignore=shutil.ignore_patterns("configs"))
+    served = start_serving(Repository.open(root), "--model", ENSEMBLE)
+    yield served
+    served.stop()
+
+
 def served_release(served: Served) -> int:
     (version,) = served.control.ready_versions(ENSEMBLE)
     return version
@@ -78,19 +89,19 @@ def test_twenty_deployments_and_rollbacks_without_a_failed_request(running: Serv
     assert best_labels(answers) == {b"Egyptian cat", b"Egyptian cat (second)"}
 
 
-def test_failed_golden_request_leaves_the_live_release_serving(running: Served) -> None:
-    first = served_release(running)
-    wrong = release_with_labels(running.repository, "reverse")
-    before = running.repository.live_path("image_labels").read_text()
-    with under_load(running, ENSEMBLE, PHOTOGRAPH) as answers, running.client() as client:
+def test_failed_golden_request_leaves_the_live_release_serving(standing: Served) -> None:
+    first = served_release(standing)
+    wrong = release_with_labels(standing.repository, "reverse")
+    before = standing.repository.live_path("image_labels").read_text()
+    with under_load(standing, ENSEMBLE, PHOTOGRAPH) as answers, standing.client() as client:
         with pytest.raises(TrimaranError, match=r"was not deployed: golden request 'cat': LABEL"):
-            deploy(running.repository, running.control, client, ENSEMBLE, wrong, quiet)
-        assert served_release(running) == first
+            deploy(standing.repository, standing.control, client, ENSEMBLE, wrong, quiet)
+        assert served_release(standing) == first
     assert answers.failures == []
     assert answers.versions == {str(first)}
-    assert running.repository.live_path("image_labels").read_text() == before
-    assert {state.name for state in running.control.index() if state.state == "READY"} == {
-        *read_release(running.repository, ENSEMBLE, first).pins,
+    assert standing.repository.live_path("image_labels").read_text() == before
+    assert {state.name for state in standing.control.index() if state.state == "READY"} == {
+        *read_release(standing.repository, ENSEMBLE, first).pins,
         ENSEMBLE,
     }
 
@@ -99,10 +110,10 @@ def test_restart_serves_the_same_release(running: Served) -> None:
     second = release_with_labels(running.repository, "second")
     third = release_with_labels(running.repository, "third")
     for release in (third, second):
-        result = run_trimaran(
+        result = call_trimaran(
             "deploy", ENSEMBLE, "--release", str(release), "--repository", running.repository.root
         )
-        assert result.returncode == 0, result.stderr
+        assert result.status == 0, result.stderr
         assert f"release {release} is live, golden requests answered: 1" in result.stdout
     running.stop()
     again = start_serving(running.repository, "--model", ENSEMBLE)
@@ -142,17 +153,17 @@ def test_stopped_repository_is_deployed_through_a_private_server(
     assert find_server(own_repository) is None
 
 
-def test_damaged_release_is_refused(running: Served) -> None:
-    second = release_with_labels(running.repository, "second")
-    version = read_release(running.repository, ENSEMBLE, second).pins["image_labels"]
-    path = running.repository.model("image_labels") / str(version) / "labels.txt"
+def test_damaged_release_is_refused(standing: Served) -> None:
+    damaged = release_with_labels(standing.repository, "damaged")
+    version = read_release(standing.repository, ENSEMBLE, damaged).pins["image_labels"]
+    path = standing.repository.model("image_labels") / str(version) / "labels.txt"
     path.write_text(path.read_text().replace("cat", "dog"))
     with (
-        running.client() as client,
+        standing.client() as client,
         pytest.raises(TrimaranError, match=r"labels\.txt was altered after it was published"),
     ):
-        deploy(running.repository, running.control, client, ENSEMBLE, second, quiet)
-    assert served_release(running) == 1
+        deploy(standing.repository, standing.control, client, ENSEMBLE, damaged, quiet)
+    assert served_release(standing) == 1
 
 
 def test_serving_a_step_alone_keeps_what_the_live_release_pins(running: Served) -> None:
@@ -166,7 +177,7 @@ def test_serving_a_step_alone_keeps_what_the_live_release_pins(running: Served) 
     alone = start_serving(repository, "--model", "image_labels")
     assert alone.control.ready_versions("image_labels") == {1, 2}
     alone.stop()
-    again = start_serving(repository)
+    again = start_serving(repository, "--model", ENSEMBLE)
     try:
         assert served_release(again) == 1
     finally:
@@ -186,14 +197,14 @@ def test_missing_pinned_version_is_told_and_the_rest_served(running: Served) -> 
         again.stop()
 
 
-def test_model_of_the_candidate_name_is_not_touched(running: Served) -> None:
-    second = release_with_labels(running.repository, "second")
-    own = running.repository.model(f"{ENSEMBLE}_canary")
+def test_model_of_the_candidate_name_is_not_touched(standing: Served) -> None:
+    untried = release_with_labels(standing.repository, "untried")
+    own = standing.repository.model(f"{ENSEMBLE}_canary")
     own.mkdir()
     (own / "config.pbtxt").write_text(f'name: "{ENSEMBLE}_canary"\n')
-    with running.client() as client, pytest.raises(TrimaranError, match="rename that model"):
-        deploy(running.repository, running.control, client, ENSEMBLE, second, quiet)
-    assert served_release(running) == 1
+    with standing.client() as client, pytest.raises(TrimaranError, match="rename that model"):
+        deploy(standing.repository, standing.control, client, ENSEMBLE, untried, quiet)
+    assert served_release(standing) == 1
 
 
 @pytest.mark.parametrize(
@@ -214,7 +225,7 @@ def test_model_of_the_candidate_name_is_not_touched(running: Served) -> None:
 def test_mistakes_are_one_sentence(
     exported: Repository, arguments: list[str], status: int, message: str, tmp_path: object
 ) -> None:
-    result = run_trimaran(*arguments, "--repository", exported.root)
-    assert result.returncode == status, result.stderr
+    result = call_trimaran(*arguments, "--repository", exported.root)
+    assert result.status == status, result.stderr
     assert message in result.stderr
     assert "Traceback" not in result.stderr

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.running import PROJECT, Served, run_trimaran
+from tests.trimaran.calling import Outcome, call_trimaran
 
 CAT = PROJECT / "model_repository/image_classifier/golden/chelsea.jpg"
 ROW = [0.5, -1, 2, 0, 0, 1, 3, -2]
@@ -17,7 +18,7 @@ ROW = [0.5, -1, 2, 0, 0, 1, 3, -2]
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_photograph_as_a_table(served: Served, protocol: str) -> None:
     result = predict(served, "image_classifier", CAT, "--protocol", protocol)
-    assert result.returncode == 0, result.stderr
+    assert result.status == 0, result.stderr
     assert "Egyptian cat" in result.stdout
     assert "PROBABILITY" in result.stdout
 
@@ -25,7 +26,8 @@ def test_photograph_as_a_table(served: Served, protocol: str) -> None:
 def test_several_files_as_json(served: Served, tmp_path: Path) -> None:
     text = tmp_path / "note.txt"
     text.write_text("not a photograph")
-    result = predict(served, "image_classifier", CAT, text, "--json-output")
+    options = ("--json-output", "--repository", served.repository.root)
+    result = run_trimaran("predict", "image_classifier", CAT, text, *options)
     assert result.returncode == 1
     cat, note = json.loads(result.stdout)
     assert "cat" in cat["outputs"]["LABEL"][0][0]
@@ -40,9 +42,8 @@ def test_json_row_and_npz_agree(served: Served, tmp_path: Path) -> None:
     arrays = tmp_path / "rows.npz"
     np.savez(arrays, x=np.array([ROW, ROW], np.float32))
     by_json = predict(served, "linear_onnx", "--json", rows, "--json-output")
-    by_stdin = predict(
-        served, "linear_onnx", "--json", "-", "--json-output", stdin=json.dumps({"x": ROW})
-    )
+    options = ("--json", "-", "--json-output", "--repository", served.repository.root)
+    by_stdin = run_trimaran("predict", "linear_onnx", *options, stdin=json.dumps({"x": ROW}))
     by_npz = predict(served, "linear_onnx", arrays, "--json-output")
     first, second = (item["outputs"]["y"][0] for item in json.loads(by_json.stdout))
     both = json.loads(by_npz.stdout)[0]["outputs"]["y"]
@@ -62,7 +63,7 @@ def test_json_row_and_npz_agree(served: Served, tmp_path: Path) -> None:
 )
 def test_mistakes(served: Served, arguments: list[str], status: int, message: str) -> None:
     result = predict(served, *arguments)
-    assert result.returncode == status, result.stderr
+    assert result.status == status, result.stderr
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -79,7 +80,7 @@ def test_mistakes(served: Served, arguments: list[str], status: int, message: st
 )
 def test_rows_that_do_not_fit(served: Served, row: object, message: str) -> None:
     result = predict(served, "linear_onnx", "--json", "-", stdin=json.dumps(row))
-    assert result.returncode != 0
+    assert result.status != 0
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -88,7 +89,8 @@ def test_rows_that_do_not_fit(served: Served, row: object, message: str) -> None
 def test_file_that_is_no_npz(served: Served, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rows.npz"
     path.write_bytes(content)
-    result = predict(served, "linear_onnx", path)
+    options = ("--repository", served.repository.root)
+    result = run_trimaran("predict", "linear_onnx", path, *options)
     assert result.returncode == 2
     assert "is no .npz file of plain arrays" in result.stderr
 
@@ -97,25 +99,24 @@ def test_array_that_no_tensor_can_hold(served: Served, tmp_path: Path) -> None:
     path = tmp_path / "rows.npz"
     np.savez(path, x=np.array(["2026-01-01"], "datetime64[D]"))
     result = predict(served, "linear_onnx", path)
-    assert result.returncode == 1
+    assert result.status == 1
     assert "input 'x' is datetime64[D], which Triton cannot carry" in result.stdout
 
 
 def test_wrong_shape_is_refused_with_expected_and_found(served: Served) -> None:
     result = predict(served, "linear_onnx", "--json", "-", stdin=json.dumps({"x": [1.0, 2.0]}))
-    assert result.returncode == 1
+    assert result.status == 1
     assert "xpected [-1,8], got [1,2]" in result.stdout
 
 
 def test_no_server(exported: object, tmp_path: Path) -> None:
     (tmp_path / "model_repository").mkdir()
-    result = run_trimaran(
+    result = call_trimaran(
         "predict", "image_classifier", CAT, "--repository", tmp_path / "model_repository"
     )
-    assert result.returncode == 1
+    assert result.status == 1
     assert "has no model" in result.stderr
 
 
-def predict(served: Served, *arguments: str | Path, stdin: str | None = None):  # type: ignore[no-untyped-def]
-    options = ("--repository", served.repository.root)
-    return run_trimaran("predict", *arguments, *options, stdin=stdin)
+def predict(served: Served, *arguments: str | Path, stdin: str = "") -> Outcome:
+    return call_trimaran("predict", *arguments, "--repository", served.repository.root, stdin=stdin)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.running import Served, run_trimaran
+from tests.running import Served
+from tests.trimaran.calling import Outcome, call_trimaran
 from training.tabular.data.sources import load
 
 DATA = load("mlc_churn")
 FRAME = DATA.frame.drop(columns=DATA.schema.target)
 
 
-def predict(
-    served: Served, source: Path, *options: str | Path, model: str = "churn"
-) -> subprocess.CompletedProcess[str]:
-    return run_trimaran(
+def predict(served: Served, source: Path, *options: str | Path, model: str = "churn") -> Outcome:
+    return call_trimaran(
         "predict", model, "--csv", source, *options, "--repository", served.repository.root
     )
 
@@ -43,7 +41,7 @@ def test_every_row_in_order(
 ) -> None:
     source, out = write(tmp_path / "customers.csv", FRAME), tmp_path / "scored.csv"
     result = predict(churn_served, source, "--out", out, "--protocol", protocol)
-    assert result.returncode == 0, result.stderr
+    assert result.status == 0, result.stderr
     assert "5000 rows scored" in result.stdout
     rows = read(out)
     assert list(rows[0]) == [*FRAME.columns, "churn_probability", "churn_prediction"]
@@ -77,7 +75,7 @@ def test_unusable_rows_go_to_a_file_of_their_own(churn_served: Served, tmp_path:
     source.write_text("\n".join(lines))
     out, refused = tmp_path / "scored.csv", tmp_path / "bad.csv"
     result = predict(churn_served, source, "--out", out, "--refused", refused)
-    assert result.returncode == 1
+    assert result.status == 1
     assert f"6 rows were refused; {refused} says why" in result.stderr
     rows = read(refused)
     assert [int(row["line"]) for row in rows] == [*(place + 2 for place in BAD_CELLS), 901]
@@ -92,11 +90,11 @@ def test_unusable_rows_go_to_a_file_of_their_own(churn_served: Served, tmp_path:
 def test_columns_that_are_no_inputs(churn_served: Served, tmp_path: Path) -> None:
     source, out = write(tmp_path / "customers.csv", DATA.frame.iloc[:20]), tmp_path / "scored.csv"
     result = predict(churn_served, source, "--out", out)
-    assert result.returncode == 2
+    assert result.status == 2
     assert "churn has no input 'churn'" in result.stderr
     assert not out.exists()
     result = predict(churn_served, source, "--out", out, "--ignore", "churn")
-    assert result.returncode == 0, result.stderr
+    assert result.status == 0, result.stderr
     assert [row["churn"] for row in read(out)] == DATA.frame["churn"].iloc[:20].tolist()
 
 
@@ -118,7 +116,7 @@ def test_a_file_that_does_not_fit_leaves_nothing(
     source, out = tmp_path / "customers.csv", tmp_path / "out" / "scored.csv"
     source.write_bytes(text.encode(errors="surrogateescape"))
     result = predict(churn_served, source, "--out", out)
-    assert result.returncode == 2
+    assert result.status == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not out.parent.exists() or list(out.parent.iterdir()) == []
@@ -138,14 +136,14 @@ def test_wrong_usage(
     source = write(tmp_path / "customers.csv", FRAME.iloc[:5])
     paths = [tmp_path / option if option.endswith(".csv") else option for option in options]
     result = predict(churn_served, source, *paths)
-    assert result.returncode == 2
+    assert result.status == 2
     assert message in result.stderr
 
 
 def test_a_model_of_tensors_takes_no_csv(churn_served: Served, tmp_path: Path) -> None:
     source = write(tmp_path / "customers.csv", FRAME.iloc[:5])
     result = predict(churn_served, source, "--out", tmp_path / "o.csv", model="churn_onnx")
-    assert result.returncode == 2
+    assert result.status == 2
     assert "is not one number or text for each row" in result.stderr
 
 
@@ -156,6 +154,6 @@ def test_a_server_that_is_gone_leaves_nothing(churn_served: Served, tmp_path: Pa
             churn_served, source, "--out", out, "--protocol", protocol,
             "--http-port", "1", "--grpc-port", "1",
         )  # fmt: skip
-        assert result.returncode == 1
+        assert result.status == 1
         assert "no server answers there" in result.stderr
         assert [path.name for path in tmp_path.iterdir()] == ["customers.csv"]

@@ -18,6 +18,7 @@ from serving.presence import find_server
 from serving.processes import children, identify_stub, shared_memory, start_time
 from tests import models
 from tests.running import PROJECT, Served, run_trimaran, start_serving, wait_for
+from tests.trimaran.calling import call_trimaran
 from trimaran.config import read_config, write_config
 from trimaran.repository import Repository
 
@@ -55,8 +56,14 @@ def gone(processes: set[tuple[int, str]]) -> bool:
     return all(start_time(pid) != started for pid, started in processes)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stops_cleanly_on_a_signal(linear: Repository, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "place"), [(signal.SIGINT, "models"), (signal.SIGTERM, "my models/of today")]
+)
+def test_answers_from_any_path_and_stops_cleanly_on_a_signal(
+    linear_repository: Repository, tmp_path: Path, number: signal.Signals, place: str
+) -> None:
+    shutil.copytree(linear_repository.root, tmp_path / place)
+    linear = Repository.open(tmp_path / place)
     served = start_serving(linear)
     assert answers(served)
     processes = process_tree(served)
@@ -164,63 +171,62 @@ def test_fresh_clone_without_versions_says_what_to_do(tmp_path: Path) -> None:
     result = run_trimaran("serve", "--repository", root)
     assert result.returncode == 1
     assert "nothing can be served; publish a model with 'trimaran export'" in result.stderr
-    status = run_trimaran("status", "--repository", root)
-    assert status.returncode == 0
+    status = call_trimaran("status", "--repository", root)
+    assert status.status == 0
     assert "no version yet" in status.stdout
-    release = run_trimaran("release", "image_classifier", "--repository", root)
-    assert release.returncode == 1
+    release = call_trimaran("release", "image_classifier", "--repository", root)
+    assert release.status == 1
     assert "has no complete version to release" in release.stderr
 
 
-def damage_truncated(repository: Repository) -> str:
-    shutil.copytree(repository.model("linear_onnx"), repository.model("broken"))
-    config = read_config(repository.config_path("broken"))
-    config.name = "broken"
-    write_config(repository.config_path("broken"), config)
-    path = repository.model("broken") / "1" / "model.onnx"
+def damage_truncated(repository: Repository, name: str) -> str:
+    shutil.copytree(repository.model("linear_onnx"), repository.model(name))
+    config = read_config(repository.config_path(name))
+    config.name = name
+    write_config(repository.config_path(name), config)
+    path = repository.model(name) / "1" / "model.onnx"
     path.write_bytes(path.read_bytes()[:100])
     return "model.onnx has 100 bytes"
 
 
-def damage_no_file(repository: Repository) -> str:
-    damage_truncated(repository)
-    shutil.rmtree(repository.model("broken") / "1")
-    (repository.model("broken") / "1").mkdir()
+def damage_no_file(repository: Repository, name: str) -> str:
+    damage_truncated(repository, name)
+    shutil.rmtree(repository.model(name) / "1")
+    (repository.model(name) / "1").mkdir()
     return "unable to find"
 
 
-def damage_config(repository: Repository) -> str:
-    repository.model("broken").mkdir()
-    repository.config_path("broken").write_text('name: "broken"\nmax_batch_size: many\n')
+def damage_config(repository: Repository, name: str) -> str:
+    repository.model(name).mkdir()
+    repository.config_path(name).write_text(f'name: "{name}"\nmax_batch_size: many\n')
     return "line 2, column 17"
 
 
-def damage_name(repository: Repository) -> str:
-    repository.model("broken").mkdir()
-    repository.config_path("broken").write_text('name: "other"\nbackend: "python"\n')
-    return "name is 'other' but the directory is 'broken'"
+def damage_name(repository: Repository, name: str) -> str:
+    repository.model(name).mkdir()
+    repository.config_path(name).write_text('name: "other"\nbackend: "python"\n')
+    return f"name is 'other' but the directory is '{name}'"
 
 
-def damage_foreign_garbage(repository: Repository) -> str:
+def damage_foreign_garbage(repository: Repository, name: str) -> str:
     """A hand-made model without a manifest, which Triton itself refuses."""
-    damage_truncated(repository)
-    (repository.model("broken") / "1" / "manifest.json").unlink()
+    damage_truncated(repository, name)
+    (repository.model(name) / "1" / "manifest.json").unlink()
     return "ModelProto does not have a graph|Protobuf parsing failed|INVALID_PROTOBUF"
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [damage_truncated, damage_no_file, damage_config, damage_name, damage_foreign_garbage],
-)
-def test_broken_model_is_told_and_the_rest_served(linear: Repository, damage: object) -> None:
-    reason = damage(linear)  # type: ignore[operator]
+DAMAGES = (damage_truncated, damage_no_file, damage_config, damage_name, damage_foreign_garbage)
+
+
+def test_broken_models_are_told_and_the_rest_served(linear: Repository) -> None:
+    reasons = {damage.__name__: damage(linear, damage.__name__) for damage in DAMAGES}
     served = start_serving(linear)
     try:
-        told = "".join(line for line in served.lines)
-        assert "broken" in told
-        flat = told.replace("│", "").replace(" ", "")
-        wanted = [part.replace(" ", "") for part in reason.split("|")]
-        assert any(part in flat for part in wanted), told
+        flat = "".join(served.lines).replace("│", "").replace(" ", "")
+        for name, reason in reasons.items():
+            assert name in flat
+            wanted = [part.replace(" ", "") for part in reason.split("|")]
+            assert any(part in flat for part in wanted), flat
         assert answers(served)
     finally:
         served.stop()
@@ -232,7 +238,7 @@ def test_half_written_version_is_passed_over(linear: Repository) -> None:
     half.mkdir()
     whole = linear.model("linear_onnx") / "1" / "model.onnx"
     (half / "model.onnx").write_bytes(whole.read_bytes()[:50])
-    status = run_trimaran("status", "--repository", linear.root)
+    status = call_trimaran("status", "--repository", linear.root)
     assert "unusable: has no manifest.json" in status.stdout
     served = start_serving(linear)
     try:
@@ -241,15 +247,6 @@ def test_half_written_version_is_passed_over(linear: Repository) -> None:
         assert answers(served)
     finally:
         served.stop()
-
-
-def test_path_with_spaces(linear: Repository) -> None:
-    root = linear.root.parent / "my models" / "the repository"
-    root.parent.mkdir()
-    shutil.copytree(linear.root, root)
-    served = start_serving(Repository.open(root))
-    assert answers(served)
-    served.stop()
 
 
 def test_model_without_a_configuration_is_left_to_triton(linear: Repository) -> None:
@@ -310,7 +307,7 @@ def test_everything_is_served_by_default(served: Served) -> None:
 def test_status_tells_what_is_live(served: Served) -> None:
     result = run_trimaran("status", "--json", "--repository", served.repository.root)
     assert f'"pid": {served.process.pid}' in result.stdout
-    table = run_trimaran("status", "--repository", served.repository.root)
+    table = call_trimaran("status", "--repository", served.repository.root)
     assert f"served by process {served.process.pid}" in table.stdout
     for name in served.repository.names():
         assert name in table.stdout

@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.running import TRIMARAN, run_trimaran, wait_for
+from tests.running import TRIMARAN, wait_for
 from tests.training.tabular.customers import write_files
+from tests.trimaran.calling import call_trimaran
 from training.tabular.learning.checkpoints import load_tensors
 from training.tabular.learning.run import CHECKPOINT
 from trimaran.errors import TrimaranError
@@ -21,7 +22,7 @@ COMPARED = ("weights.pt", "metrics.json", "predictions.csv", "transform.json", "
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("training")
-    write_files(made)
+    write_files(made, rows=300)
     return made
 
 
@@ -37,8 +38,8 @@ def only_run(out: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(directory: Path) -> Path:
-    result = run_trimaran(*command("whole"), cwd=directory)
-    assert result.returncode == 0, result.stderr
+    result = call_trimaran(*command("whole"), cwd=directory)
+    assert result.status == 0, result.stderr
     assert "was finished in" in result.stdout
     assert "F1 0." in result.stdout
     return only_run(directory / "whole")
@@ -65,8 +66,8 @@ def test_a_killed_training_ends_in_the_same_bytes(directory: Path, whole: Path) 
     assert process.wait(30) == -signal.SIGKILL
     assert not (checkpoint.parent / "metrics.json").exists()
     assert not (out / "churn" / "latest.json").exists()
-    result = run_trimaran(*command("killed"), cwd=directory)
-    assert result.returncode == 0, result.stderr
+    result = call_trimaran(*command("killed"), cwd=directory)
+    assert result.status == 0, result.stderr
     for name in COMPARED:
         one, other = (path / name for path in (whole, only_run(out)))
         assert one.read_bytes() == other.read_bytes(), name
@@ -75,7 +76,7 @@ def test_a_killed_training_ends_in_the_same_bytes(directory: Path, whole: Path) 
 
 def test_the_same_command_uses_the_run_again(directory: Path, whole: Path) -> None:
     before = (whole / "weights.pt").stat().st_mtime_ns
-    result = run_trimaran(*command("whole"), cwd=directory)
+    result = call_trimaran(*command("whole"), cwd=directory)
     assert f"{whole.relative_to(directory)} stands; it is used again" in result.stdout
     assert (whole / "weights.pt").stat().st_mtime_ns == before
     latest = json.loads((directory / "whole" / "churn" / "latest.json").read_text())
@@ -83,8 +84,8 @@ def test_the_same_command_uses_the_run_again(directory: Path, whole: Path) -> No
 
 
 def test_several_seeds_have_a_mean_and_a_spread(directory: Path, whole: Path) -> None:
-    result = run_trimaran(*command("whole", "--seeds", "2"), cwd=directory)
-    assert result.returncode == 0, result.stderr
+    result = call_trimaran(*command("whole", "--seeds", "2"), cwd=directory)
+    assert result.status == 0, result.stderr
     assert "±" in result.stdout
     document = json.loads((directory / "whole" / "churn" / "seeds-mlp.json").read_text())
     assert document["seeds"] == [0, 1]
@@ -98,8 +99,8 @@ def test_several_seeds_have_a_mean_and_a_spread(directory: Path, whole: Path) ->
 
 @pytest.fixture(scope="module")
 def whole_folds(directory: Path) -> Path:
-    result = run_trimaran(*command("folds", "--folds", "2"), cwd=directory)
-    assert result.returncode == 0, result.stderr
+    result = call_trimaran(*command("folds", "--folds", "2"), cwd=directory)
+    assert result.status == 0, result.stderr
     return directory / "folds" / "churn" / "folds-mlp.json"
 
 
@@ -107,7 +108,7 @@ def test_folds_are_written_and_used_again(directory: Path, whole_folds: Path) ->
     written = whole_folds.read_bytes()
     assert len(json.loads(written)["scores"]) == 2
     whole_folds.unlink()
-    result = run_trimaran(*command("folds", "--folds", "2"), cwd=directory)
+    result = call_trimaran(*command("folds", "--folds", "2"), cwd=directory)
     assert "2 of 2 folds stand in folds/churn/folds/mlp-seed0-" in result.stdout
     assert whole_folds.read_bytes() == written
 
@@ -125,8 +126,8 @@ def test_killed_folds_end_in_the_same_bytes(directory: Path, whole_folds: Path) 
     assert process.wait(30) == -signal.SIGKILL
     assert len(list(out.glob("folds/*/fold-*.json"))) == 1
     assert not (out / whole_folds.name).exists()
-    result = run_trimaran(*command("killed_folds", "--folds", "2"), cwd=directory)
-    assert result.returncode == 0, result.stderr
+    result = call_trimaran(*command("killed_folds", "--folds", "2"), cwd=directory)
+    assert result.status == 0, result.stderr
     assert "1 of 2 folds stand in" in result.stdout
     assert (out / whole_folds.name).read_bytes() == whole_folds.read_bytes()
     assert not list(out.rglob("*.pt*"))
@@ -141,8 +142,8 @@ def test_a_table_with_ignored_columns_is_trained_on_as_without(
     table.assign(comment="überflüssig").to_csv(other / "customers.csv", index=False)
     schema = (directory / "customers.toml").read_text()
     (other / "customers.toml").write_text('ignored = ["comment"]\n' + schema)
-    result = run_trimaran(*command("runs"), cwd=other)
-    assert result.returncode == 0, result.stderr
+    result = call_trimaran(*command("runs"), cwd=other)
+    assert result.status == 0, result.stderr
     run = only_run(other / "runs")
     assert run.name == whole.name
     for name in COMPARED:
@@ -158,15 +159,15 @@ def test_what_is_wrong_with_a_table_is_told_by_both_commands(
     lines[3] = "c2,,,,,no"
     (directory / "empty.csv").write_text("\n".join(lines))
     data = ["empty.csv"] if command_name == "explore" else ["churn", "--data", "empty.csv"]
-    result = run_trimaran(command_name, *data, "--schema", "customers.toml", cwd=directory)
+    result = call_trimaran(command_name, *data, "--schema", "customers.toml", cwd=directory)
     said = "1 row is without a value in any field, the first is row 3; remove them"
     assert said in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
 
 
 def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
-    result = run_trimaran(*command("searched", "--trials", "2"), cwd=directory)
-    assert result.returncode == 0, result.stderr
+    result = call_trimaran(*command("searched", "--trials", "2"), cwd=directory)
+    assert result.status == 0, result.stderr
     run = only_run(directory / "searched")
     assert run.name.startswith("mlp-seed0-")
     assert (directory / "searched/churn/searches.db").is_file()
@@ -190,8 +191,8 @@ def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
 def test_wrong_usage_is_one_sentence(
     directory: Path, options: list[str], status: int, message: str
 ) -> None:
-    result = run_trimaran(*options, cwd=directory)
-    assert result.returncode == status
+    result = call_trimaran(*options, cwd=directory)
+    assert result.status == status
     assert message in result.stderr
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1

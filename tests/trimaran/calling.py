@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.running import PROJECT
 from trimaran.cli import main
 
 
@@ -28,18 +29,18 @@ class Outcome:
         return errors[0].removeprefix("error: ")
 
 
-def call_trimaran(*arguments: str | Path) -> Outcome:
-    """`trimaran` with `arguments`, with `sys.argv` and `sys.path` put back afterwards."""
-    argv, path = sys.argv, list(sys.path)
+def call_trimaran(*arguments: str | Path, cwd: Path = PROJECT, stdin: str = "") -> Outcome:
+    """`trimaran` with `arguments` in `cwd`, and this process put back as it was afterwards."""
+    before = sys.argv, sys.stdin, list(sys.path)
     out, err = io.StringIO(), io.StringIO()
     status: object = 0
-    sys.argv = ["trimaran", *map(str, arguments)]
+    sys.argv, sys.stdin = ["trimaran", *map(str, arguments)], io.StringIO(stdin)
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
             main()
     except SystemExit as exit:
         status = exit.code or 0
     finally:
-        sys.argv, sys.path[:] = argv, path
+        sys.argv, sys.stdin, sys.path[:] = before
     assert isinstance(status, int)
     return Outcome(status, out.getvalue(), err.getvalue())

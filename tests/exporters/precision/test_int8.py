@@ -99,32 +99,31 @@ def test_tensorrt_gets_symmetric_scales(reference: Reference, tmp_path: Path) ->
 
 
 def test_dynamic_is_refused_where_rows_are_batched(
-    empty_repository: Repository, original: Original
+    empty_repository: Repository, reference: Reference
 ) -> None:
-    options = Options("int8", "dynamic")
     with pytest.raises(ExportError) as refused:
-        export_model(original, "onnx", empty_repository, "tests", options=options)
+        export_model(
+            reference.original, "onnx", empty_repository, "tests",
+            options=Options("int8", "dynamic"), reference=reference,
+        )  # fmt: skip
     assert str(refused.value) == (
         "model quadrants: dynamic int8 measures one range over a whole batch, so that rows change "
         "one another's answers; take --int8 static, or --max-batch-size 1"
     )
     assert empty_repository.names() == []
+
+
+def test_dynamic_is_for_rows_alone_which_really_influence_one_another(
+    empty_repository: Repository,
+) -> None:
     alone = run_original(quadrants(), 1)
+    options = Options("int8", "dynamic")
     result = export_model(alone, "onnx", empty_repository, "tests", options=options)
     assert result.capture == "int8 dynamic"
     assert result.publication is not None
     path = empty_repository.model("quadrants_onnx_int8") / "1" / "model.onnx"
     assert measures_whole_batches(onnx.load(path))
-
-
-def test_dynamic_rows_really_do_influence_one_another(
-    empty_repository: Repository, original: Original
-) -> None:
-    """Why it is refused: the artifact that is served alone, given a batch."""
-    alone = run_original(quadrants(), 1)
-    export_model(alone, "onnx", empty_repository, "tests", options=Options("int8", "dynamic"))
-    path = empty_repository.model("quadrants_onnx_int8") / "1" / "model.onnx"
-    run = OnnxExporter().load(path, original.interface)
+    run = OnnxExporter().load(path, alone.interface)
     row = samples(1, 5)["image"].numpy()
     beside = np.concatenate([row, row * 16])
     one, other = run({"image": row})["logits"][0], run({"image": beside})["logits"][0]
@@ -147,8 +146,10 @@ def test_a_stack_of_matrices_gets_one_scale(empty_repository: Repository) -> Non
     original = run_original(ModelSpec("stack", Stack(), {"x": torch.randn(64, 8)}, ["y"]), 4)
     with reference_for(original) as reference:
         assert not takes_scales_per_channel(onnx.load(reference.fp32_artifact(OnnxExporter())))
-    options = Options("int8", required=0.9)
-    result = export_model(original, "onnx", empty_repository, "tests", options=options)
+        options = Options("int8", required=0.9)
+        result = export_model(
+            original, "onnx", empty_repository, "tests", options=options, reference=reference
+        )
     assert result.publication is not None, result.parity.problem
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx
 import pytest
 import torch
@@ -13,6 +15,7 @@ from exporters.options import Options
 from exporters.original import Original, run_original
 from exporters.precision.agreement import OutputAgreement
 from exporters.precision.precision import PRECISIONS, InPrecision, model_name, spec_in
+from exporters.precision.reference import Reference, reference_for
 from exporters.spec import ModelSpec
 from tests import models
 from tests.exporters.quadrants import quadrants
@@ -25,8 +28,21 @@ def original() -> Original:
     return run_original(quadrants(), 4)
 
 
-def export(repository: Repository, original: Original, format: str, precision: str) -> ExportResult:
-    return export_model(original, format, repository, "tests", options=Options(precision))
+@pytest.fixture(scope="module")
+def reference(original: Original) -> Iterator[Reference]:
+    with reference_for(original) as shared:
+        yield shared
+
+
+def export(
+    repository: Repository,
+    original: Original,
+    format: str,
+    precision: str,
+    reference: Reference | None = None,
+) -> ExportResult:
+    options = Options(precision)
+    return export_model(original, format, repository, "tests", options=options, reference=reference)
 
 
 def test_names() -> None:
@@ -48,22 +64,27 @@ def test_only_what_floats_is_converted_and_the_original_stays(precision: str) ->
 
 
 @pytest.mark.parametrize(
-    ("format", "precision"),
-    [("onnx", "fp16"), ("torchscript", "fp16"), ("torchscript", "bf16"), ("onnx", "int8")],
+    ("format", "precisions"), [("onnx", ("fp16", "int8")), ("torchscript", ("fp16", "bf16"))]
 )
 def test_clients_see_the_same_interface_and_the_same_input_is_unchanged(
-    empty_repository: Repository, original: Original, format: str, precision: str
+    empty_repository: Repository,
+    original: Original,
+    reference: Reference,
+    format: str,
+    precisions: tuple[str, ...],
 ) -> None:
-    export(empty_repository, original, format, "fp32")
-    result = export(empty_repository, original, format, precision)
-    assert result.model == f"quadrants_{format}_{precision}"
-    assert result.parity.passed, result.parity.problem
-    plain, lower = (empty_repository.config(name) for name in (f"quadrants_{format}", result.model))
-    assert interface_difference(plain, lower) is None
-    assert lower.backend == plain.backend
-    again = export(empty_repository, original, format, precision)
-    assert again.publication is not None
-    assert (again.publication.version, again.publication.unchanged) == (1, True)
+    export(empty_repository, original, format, "fp32", reference)
+    plain = empty_repository.config(f"quadrants_{format}")
+    for precision in precisions:
+        result = export(empty_repository, original, format, precision, reference)
+        assert result.model == f"quadrants_{format}_{precision}"
+        assert result.parity.passed, result.parity.problem
+        lower = empty_repository.config(result.model)
+        assert interface_difference(plain, lower) is None
+        assert lower.backend == plain.backend
+        again = export(empty_repository, original, format, precision, reference)
+        assert again.publication is not None
+        assert (again.publication.version, again.publication.unchanged) == (1, True)
 
 
 def test_the_manifest_tells_agreement_size_and_speed(
