@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
+from serving.allocator import ALLOCATOR
 from serving.control import Control
 from serving.ports import Ports, free_ports, require_free
 from serving.presence import sole_server
@@ -72,7 +73,7 @@ class Server:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **runtime.environment},
+                    env={**ALLOCATOR, **os.environ, **runtime.environment},
                     cwd=repository.root,
                     start_new_session=True,
                     preexec_fn=_end_with_parent,

@@ -58,4 +58,6 @@ def _respond(outcomes: list[np.ndarray | ImageError]) -> Any:
             which = "the image" if len(outcomes) == 1 else f"image {index} of {len(outcomes)}"
             error = pb_utils.TritonError(f"{which} {outcome}", pb_utils.TritonError.INVALID_ARG)
             return pb_utils.InferenceResponse(error=error)
-    return pb_utils.InferenceResponse([pb_utils.Tensor("PIXELS", np.stack(outcomes))])
+    # A single image needs no copy to become a batch.
+    batch = outcomes[0][np.newaxis] if len(outcomes) == 1 else np.stack(outcomes)
+    return pb_utils.InferenceResponse([pb_utils.Tensor("PIXELS", batch)])

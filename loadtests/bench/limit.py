@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 
@@ -15,6 +15,7 @@ from loadtests.jobs.files import JobFiles
 from loadtests.jobs.opening import open_job
 from loadtests.jobs.published import photograph_files, record_files
 from loadtests.service import Service
+from serving.allocator import ALLOCATOR
 from trimaran.errors import TrimaranError
 from trimaran.live import live_versions
 
@@ -56,6 +57,7 @@ def limit(
     context = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
         pipes = []
+        stack.enter_context(_environment({**ALLOCATOR, **os.environ}))
         for _ in range(len(os.sched_getaffinity(0))):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs, files, inputs), daemon=True)
@@ -105,6 +107,18 @@ def _work(pipe: Connection, files: JobFiles, inputs: Sequence[bytes]) -> None:
             place += batch
             count += batch
         pipe.send((count, time.perf_counter() - began, time.process_time() - cpu_began))
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """What processes that are started meanwhile inherit."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _end(process: multiprocessing.process.BaseProcess, pipe: Connection) -> None:

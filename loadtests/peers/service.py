@@ -22,6 +22,7 @@ from loadtests.jobs.files import JOB_VARIABLE, JobFiles
 from loadtests.peers.catalogue import Form, Peer, Start
 from loadtests.peers.environments import python_of
 from loadtests.peers.setting import READY_VARIABLE, SETTING_VARIABLE, Setting
+from serving.allocator import ALLOCATOR
 from serving.ports import free_ports
 from serving.processes import children
 from trimaran.errors import TrimaranError
@@ -145,6 +146,7 @@ def serve_peer(
 def _environment(peer: Peer, files: JobFiles, start: Start) -> dict[str, str]:
     ours = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     return {
+        **ALLOCATOR,
         **ours,
         **peer.variables(start),
         "PATH": f"{start.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
