@@ -44,7 +44,7 @@ def row_of(config: ModelConfig, given: Any, where: str) -> dict[str, np.ndarray]
 def read_arrays(path: Path) -> Mapping[str, np.ndarray]:
     """The arrays of an `.npz` file by name, without unpickling. Raises `UsageError`."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise UsageError(f"{path} is no .npz file of plain arrays: {error}") from error
