@@ -8,8 +8,10 @@ from loadtests.generator.outcome import Outcome
 
 __all__ = ["late_sends", "void"]
 
-LATE_S = 1e-3
-"""A send that begins this much after its time was held up by the generator."""
+_LATE_S = 1e-3
+_LATE_SHARE = 0.1
+"""A send is late that begins a millisecond after its time, and where latencies are longer than ten
+milliseconds, a tenth of their median: so much of a latency may be the generator's own."""
 
 _MOST_LATE = 0.01
 _LATE_ONCE = 1.5
@@ -21,7 +23,9 @@ def late_sends(outcome: Outcome) -> float:
     """The share of requests to which the generator came late, 0 to 1."""
     if not len(outcome.tried_s):
         return 0.0
-    return float(np.mean(outcome.tried_s - outcome.scheduled_s > LATE_S))
+    answered = outcome.latency_s[outcome.good]
+    bound_s = max(_LATE_S, _LATE_SHARE * float(np.median(answered)) if len(answered) else 0.0)
+    return float(np.mean(outcome.tried_s - outcome.scheduled_s > bound_s))
 
 
 def void(outcome: Outcome, suspended_s: float = 0.0) -> str:
@@ -47,6 +51,6 @@ def void(outcome: Outcome, suspended_s: float = 0.0) -> str:
             f"the generator was late for {late:.1%} of the requests; ask for a lower rate, or give "
             "it a core of its own"
         )
-    if suspended_s > LATE_S:
+    if suspended_s > _LATE_S:
         return f"the machine was suspended for {suspended_s:.1f} s"
     return ""

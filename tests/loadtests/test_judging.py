@@ -20,12 +20,14 @@ from loadtests.judging.latency import allowed_late, bound_holds, least_requests,
 from loadtests.judging.validity import late_sends, void
 
 
-def _outcome(requests: int, late: int = 0, failed: int = 0, **fields: object) -> Outcome:
+def _outcome(
+    requests: int, late: int = 0, failed: int = 0, latency_s: float = 0.005, **fields: object
+) -> Outcome:
     times = np.arange(requests) * 0.01
     good = np.ones(requests, bool)
     good[:failed] = False
     tried = times + np.where(np.arange(requests) < late, 2e-3, 0.0)
-    done = np.where(good, times + 0.005, np.nan)
+    done = np.where(good, times + latency_s, np.nan)
     given_fields = {"wall_s": 1.0, "cpu_s": 0.0, **fields}
     return Outcome(times, tried, tried, done, good, **given_fields)  # type: ignore[arg-type]
 
@@ -84,6 +86,8 @@ def test_a_run_counts_when_sends_are_in_time_and_requests_answered() -> None:
     assert late_sends(_outcome(100, late=2)) == 0.02
     assert void(_outcome(20, late=1)) == ""
     assert "late for 10.0% of the requests" in void(_outcome(20, late=2))
+    assert void(_outcome(100, late=2, latency_s=0.021)) == ""  # two milliseconds are little there
+    assert "late" in void(_outcome(100, late=2, latency_s=0.019))
     assert void(_outcome(100, failed=2)) == "2 of 100 requests failed: no answer came in time"
     assert void(_outcome(100, failed=2, refusal="shape")) == "2 of 100 requests failed: shape"
     assert "suspended for 3.0 s" in void(_outcome(100), suspended_s=3.0)
