@@ -1,7 +1,8 @@
 """Triton's side of image preprocessing: `IMAGE` BYTES `[1]` to `PIXELS` FP32 `[3, size, size]`.
 
-Every image of every waiting request is decoded in one pool of threads, one for each core: the
-decoder and the resizer let go of Python's lock.
+The machine's cores are shared among the model's instances: where one has several, it decodes all
+images of all waiting requests in a pool of threads, since the decoder and the resizer let go of
+Python's lock.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ class TritonPythonModel:
         """Read `preprocess.json` and the parameter `max_megapixels`."""
         directory = Path(args["model_repository"]) / args["model_version"]
         self.settings = ImageSettings(**json.loads((directory / "preprocess.json").read_text()))
-        parameter = json.loads(args["model_config"])["parameters"].get("max_megapixels")
+        config = json.loads(args["model_config"])
+        parameter = config["parameters"].get("max_megapixels")
         self.max_pixels = (
             round(float(parameter["string_value"]) * 1e6) if parameter else DEFAULT_MAX_PIXELS
         )
-        self.pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        instances = sum(group["count"] for group in config["instance_group"]) or 1
+        threads = len(os.sched_getaffinity(0)) // instances
+        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One response per request; a bad image fails its own request and no other."""
@@ -36,12 +40,15 @@ class TritonPythonModel:
             pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1)
             for request in requests
         ]
-        outcomes = self.pool.map(self._prepare, [data for group in images for data in group])
+        files = [data for group in images for data in group]
+        together = self.pool.map if self.pool and len(files) > 1 else map
+        outcomes = iter(together(self._prepare, files))
         return [_respond([next(outcomes) for _ in group]) for group in images]
 
     def finalize(self) -> None:
         """End the threads."""
-        self.pool.shutdown()
+        if self.pool:
+            self.pool.shutdown()
 
     def _prepare(self, data: bytes) -> np.ndarray | ImageError:
         try:
