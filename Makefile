@@ -73,6 +73,10 @@ $(BENCH_READY): $(TRAIN_READY)
 	$(PIP) --editable '.[export,serve,train,loadtests]'
 	touch $@
 
+# The perf_analyzer that the tests run needs a library which no wheel carries.
 $(TEST_READY): $(TRAIN_READY)
+	@ldconfig -p | grep -q 'libb64\.so\.0d' || \
+	    { apt-get update && apt-get install --yes libb64-0d; } || \
+	    { echo "error: install libb64.so.0d, on Debian with: apt-get install libb64-0d"; exit 1; }
 	$(PIP) --editable '.[export,serve,train,loadtests,tracking,conformance,test,lint]'
 	touch $@

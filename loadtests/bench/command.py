@@ -88,6 +88,10 @@ def bench(
     max_p99_ratio: Annotated[
         float | None, typer.Option(help="Promise with --vs: TARGET's p99 / the other's.")
     ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(help="Of the machine for an hour: tells what a million rows cost."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write JSON, CSV and a page there; of peers, a .md page."),
@@ -150,7 +154,7 @@ def bench(
         )
         command = shlex.join(["trimaran", *sys.argv[1:]])
         if other is None:
-            measured = _measure(service, opened, settings, rate, find_max_rate, closed)
+            measured = _measure(service, opened, settings, rate, find_max_rate, closed, price)
             about = circumstances(opened.pid, since(started, Moment.now()), seed)
             report = target_report(command, opened, ceiling, measured, about)
             _finish(report, measured.blocks, out, as_json)
@@ -197,6 +201,7 @@ def _measure(
     rate: float | None,
     search: bool,
     closed: bool,
+    price: float | None,
 ) -> Measured:
     if search:
         return find_max(target, settings)
@@ -204,9 +209,9 @@ def _measure(
         return one_load(target, settings, rate)
     job = known_job(service, target) if service else None
     if job is None:
-        return profile(target, settings)
+        return profile(target, settings, price=price)
     with limit(*job, settings.seconds, target.rows) as bound:
-        return profile(target, settings, bound)
+        return profile(target, settings, bound, price)
 
 
 def _finish(report: Report, blocks: list[Block], out: Path | None, as_json: bool) -> None:

@@ -51,8 +51,8 @@ def limit(
 ) -> Iterator[Contestant]:
     """A contestant that does the job as fast as this machine allows, `seconds` in each turn.
 
-    One process for each core, a thread each; inputs one at a time, or `rows` and 8 together,
-    whichever is faster here.
+    One process for each core, a thread each; one input at a time, or 2, 4, 8 or `rows` together,
+    whichever is fastest here.
     """
     context = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
@@ -68,7 +68,7 @@ def limit(
         for pipe in pipes:
             if not pipe.poll(_START_S) or pipe.recv() != "ready":
                 raise TrimaranError("the in-process limit could not be set up")
-        batches = sorted({1, 8, rows})
+        batches = sorted({1, 2, 4, 8, rows})
         batch = max(batches, key=lambda size: _rate(pipes, _TRY_S, size)[0])
 
         def measure(turn: int) -> Sample:

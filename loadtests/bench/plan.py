@@ -50,11 +50,17 @@ def one_load(target: Target, settings: Settings, rate: float | None) -> Measured
     return Measured([block])
 
 
-def profile(target: Target, settings: Settings, bound: Contestant | None = None) -> Measured:
+def profile(
+    target: Target,
+    settings: Settings,
+    bound: Contestant | None = None,
+    price: float | None = None,
+) -> Measured:
     """The ceiling in a closed loop, the unloaded latency, and open loops at shares of the ceiling.
 
-    With a `bound`, the ceiling is measured in turn with it. Gates are judged at 70 % of the
-    ceiling. Ends early where a block is void.
+    With a `bound`, the ceiling is measured in turn with it. With a `price` of the machine for an
+    hour, the figures have what a million rows cost at 70 % of the ceiling, where gates are judged
+    too. Ends early where a block is void.
     """
     blocks: list[Block] = []
 
@@ -73,6 +79,9 @@ def profile(target: Target, settings: Settings, bound: Contestant | None = None)
         "highest rate in a closed loop, requests/s": ceiling.rate,
         "unloaded median, ms": unloaded_ms,
     }
+    if price is not None:
+        rows_an_hour = _AT_SHARE * ceiling.rate * ceiling.rows * 3600
+        figures["cost of a million rows at 70 % load"] = price / rows_an_hour * 1e6
     if bound is not None:
         figures |= _beside(target, settings, bound)
     for place, share in enumerate(SHARES):
