@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loadtests.bench.machine import Moment, since
-from loadtests.bench.steps import Reading, read_statistics, steps_between
 from loadtests.bench.target import Target
 from loadtests.generator.engine import closed_loop, open_loop
 from loadtests.generator.outcome import Outcome
@@ -17,6 +15,8 @@ from loadtests.judging.gates import Gates, judge
 from loadtests.judging.latency import quantiles
 from loadtests.judging.validity import late_sends, void
 from loadtests.reports.run import Run
+from loadtests.subject.machine import Moment, since
+from loadtests.subject.steps import Reading, read_statistics, steps_between
 from serving.client import Client
 from serving.ports import Ports
 from serving.processes import cpu_s

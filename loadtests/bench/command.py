@@ -13,7 +13,6 @@ import typer
 from loadtests.bench.block import Block, warm_up
 from loadtests.bench.compare import compare, judge_ratios
 from loadtests.bench.limit import known_job, limit
-from loadtests.bench.machine import Moment, circumstances, since
 from loadtests.bench.peers_command import bench_peers
 from loadtests.bench.plan import Measured, find_max, one_load, profile
 from loadtests.bench.present import compare_report, print_compared, target_report
@@ -25,7 +24,8 @@ from loadtests.judging.gates import Gates
 from loadtests.reports.files import write_report
 from loadtests.reports.run import Report
 from loadtests.reports.tables import number, print_runs, print_verdict
-from loadtests.service import Service, find_service, unusable
+from loadtests.subject.machine import Moment, circumstances, since
+from loadtests.subject.service import Service, find_service, unusable
 from trimaran.console import console
 from trimaran.errors import UsageError
 

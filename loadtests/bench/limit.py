@@ -14,7 +14,7 @@ from loadtests.bench.turns import Contestant, Sample
 from loadtests.jobs.files import JobFiles
 from loadtests.jobs.opening import open_job
 from loadtests.jobs.published import photograph_files, record_files
-from loadtests.service import Service
+from loadtests.subject.service import Service
 from serving.allocator import ALLOCATOR
 from trimaran.errors import TrimaranError
 from trimaran.live import live_versions

@@ -26,7 +26,7 @@ from loadtests.peers.catalogue import Peer
 from loadtests.peers.environments import pinned_version
 from loadtests.peers.equality import check_equal
 from loadtests.peers.service import serve_peer
-from loadtests.service import Service
+from loadtests.subject.service import Service
 from trimaran.errors import TrimaranError
 from trimaran.live import live_versions
 from trimaran.repository import Repository

@@ -13,8 +13,8 @@ from loadtests.bench.peers import JOBS, Beside, measure_peers
 from loadtests.bench.peers_page import write_peers_page
 from loadtests.bench.settings import Settings
 from loadtests.peers.catalogue import PEERS, peer_named
-from loadtests.private import private_service
 from loadtests.reports.tables import number
+from loadtests.subject.private import private_service
 from trimaran.console import console
 from trimaran.errors import UsageError
 from trimaran.repository import Repository

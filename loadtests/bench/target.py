@@ -23,7 +23,7 @@ from loadtests.payloads.encoding import (
     http_call,
     json_call,
 )
-from loadtests.service import Service
+from loadtests.subject.service import Service
 from serving.control import Control
 from trimaran.config import ModelConfig
 from trimaran.errors import TrimaranError, UsageError

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from loadtests.service import Service
+from loadtests.subject.service import Service
 from trimaran.config import read_config
 from trimaran.errors import TrimaranError, UsageError
 from trimaran.live import live_versions, pinned_versions

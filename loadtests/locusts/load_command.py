@@ -27,7 +27,7 @@ from loadtests.locusts.snapshot import Snapshot
 from loadtests.locusts.trial import try_call
 from loadtests.payloads.choosing import choose_rows
 from loadtests.reports.files import write_report
-from loadtests.service import Service, find_service, unusable
+from loadtests.subject.service import Service, find_service, unusable
 from serving.ports import free_ports
 from serving.processes import cpu_s
 from trimaran.console import console

@@ -11,8 +11,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.bench.machine import circumstances, since
-from loadtests.bench.steps import steps_between
 from loadtests.generator.outcome import Outcome
 from loadtests.judging.gates import Gates, judge
 from loadtests.judging.latency import quantiles
@@ -22,6 +20,8 @@ from loadtests.locusts.snapshot import Snapshot
 from loadtests.locusts.verdict import Pace, pace_of, why_void
 from loadtests.reports.run import Report, Run
 from loadtests.reports.tables import number, print_runs, print_verdict
+from loadtests.subject.machine import circumstances, since
+from loadtests.subject.steps import steps_between
 
 __all__ = ["Measured", "print_load", "report_of", "run_of"]
 

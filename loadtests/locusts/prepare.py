@@ -8,7 +8,7 @@ from pathlib import Path
 from loadtests.locusts.calls import Call, encode, in_turn, read_calls
 from loadtests.locusts.choice import Choice
 from loadtests.locusts.trial import try_call
-from loadtests.service import Service, find_service
+from loadtests.subject.service import Service, find_service
 from trimaran.config import ModelConfig, is_ensemble
 from trimaran.errors import TrimaranError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from loadtests.bench.machine import Moment
-from loadtests.bench.steps import Reading, read_statistics
-from loadtests.service import Service
+from loadtests.subject.machine import Moment
+from loadtests.subject.service import Service
+from loadtests.subject.steps import Reading, read_statistics
 from serving.processes import cpu_s
 from trimaran.errors import TrimaranError
 

@@ -12,7 +12,6 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from loadtests.bench.machine import Moment, circumstances, since
 from loadtests.judging.gates import Gates
 from loadtests.payloads.choosing import Rows, choose_rows
 from loadtests.perf.binary import PerfAnalyzer, find_perf_analyzer
@@ -22,7 +21,8 @@ from loadtests.perf.results import Results
 from loadtests.reports.files import write_report
 from loadtests.reports.run import Report, Run
 from loadtests.reports.tables import number, print_runs, print_verdict
-from loadtests.service import Service, find_service, unusable
+from loadtests.subject.machine import Moment, circumstances, since
+from loadtests.subject.service import Service, find_service, unusable
 from serving.client import Client
 from trimaran.console import console
 from trimaran.errors import TrimaranError, UsageError

@@ -28,7 +28,7 @@ from loadtests.payloads.encoding import GRPC_METHOD, grpc_request, http_call
 from loadtests.perf.binary import PerfAnalyzer, find_perf_analyzer
 from loadtests.perf.load import Load
 from loadtests.perf.measure import measure
-from loadtests.service import Service, find_service
+from loadtests.subject.service import Service, find_service
 from serving.discovery import find_runtime
 from serving.ports import Ports
 from serving.server import private_server

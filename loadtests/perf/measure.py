@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from loadtests.bench.steps import Reading, read_statistics, steps_between
 from loadtests.judging.gates import Gates
 from loadtests.payloads.choosing import Rows
 from loadtests.perf.binary import PerfAnalyzer
@@ -17,7 +16,8 @@ from loadtests.perf.process import Ended, run_perf_analyzer
 from loadtests.perf.results import Results, parse_results, reason
 from loadtests.perf.shared_regions import unregister_lost
 from loadtests.reports.run import Run
-from loadtests.service import Service
+from loadtests.subject.service import Service
+from loadtests.subject.steps import Reading, read_statistics, steps_between
 from serving.processes import cpu_s
 from trimaran.config import ModelConfig
 from trimaran.errors import TrimaranError

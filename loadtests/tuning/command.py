@@ -19,9 +19,9 @@ from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_tar
 from loadtests.bench.turns import Contestant, Sample, take_turns
 from loadtests.judging.gates import Gates
 from loadtests.judging.ratio import Ratio
-from loadtests.private import private_service
 from loadtests.reports.tables import number
-from loadtests.service import unusable
+from loadtests.subject.private import private_service
+from loadtests.subject.service import unusable
 from loadtests.tuning.knobs import Knobs, with_knobs
 from loadtests.tuning.page import tuning_page
 from loadtests.tuning.space import knobs_of, parameters_of, space

@@ -23,7 +23,7 @@ from loadtests.perf.binary import ENVIRONMENT_VARIABLE, PerfAnalyzer, find_perf_
 from loadtests.perf.generators import endpoint
 from loadtests.perf.load import Load
 from loadtests.perf.measure import measure
-from loadtests.service import Service
+from loadtests.subject.service import Service
 from serving.client import Client
 from serving.discovery import find_runtime
 from serving.processes import children

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from loadtests.service import Service
+from loadtests.subject.service import Service
 from serving.discovery import find_runtime
 from serving.selection import select
 from serving.server import private_server
