@@ -23,7 +23,9 @@ SHARES = (0.2, 0.5, 0.7, 0.9)
 _AT_SHARE = 0.7
 _BOUND_TURNS = 6
 _LATE_ALLOWED = 5
-"""A probe has so many requests that this many late ones are allowed."""
+"""A probe has so many requests that this many late ones are allowed, if it need not last longer
+than `_LONGEST_S`."""
+_LONGEST_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,18 @@ def find_max(target: Target, settings: Settings) -> Measured:
     blocks = [first]
     if first.run.void:
         return Measured(blocks)
+    alone = closed_block(target, 1, settings.seconds)
+    settings.tell(alone)
+    if alone.run.void:
+        return Measured([*blocks, alone])
+    if alone.run.latency_ms["p50"] > bound_ms:
+        return _none_holds(first, bound_ms, 0)
     held: dict[float, Block] = {}
 
     def holds(rate: float) -> bool:
         if rate > settings.most_rate:
             return False
-        seconds = max(settings.seconds, least_requests(_LATE_ALLOWED) / rate)
+        seconds = max(settings.seconds, min(least_requests(_LATE_ALLOWED) / rate, _LONGEST_S))
         seed = settings.seed + len(blocks)
         block = open_block(target, rate, seconds, seed, Gates(p99_ms=bound_ms))
         settings.tell(block)
@@ -149,15 +157,19 @@ def find_max(target: Target, settings: Settings) -> Measured:
     except _EndedError:
         return Measured(blocks)
     if found is None:
-        words = f"no rate keeps 99 % of the requests within {bound_ms:g} ms"
-        failed = replace(first.run, gates=[Gate("p99", False, words)])
-        return Measured([replace(first, run=failed)], {"probes": str(len(blocks) - 1)})
+        return _none_holds(first, bound_ms, len(blocks) - 1)
     figures: dict[str, float | str] = {
         "highest rate in a closed loop, requests/s": first.run.rate,
         f"highest rate with p99 within {bound_ms:g} ms, requests/s": found,
         "probes": str(len(blocks) - 1),
     }
     return Measured([first, held[found]], figures)
+
+
+def _none_holds(first: Block, bound_ms: float, probes: int) -> Measured:
+    words = f"no rate keeps 99 % of the requests within {bound_ms:g} ms"
+    failed = replace(first.run, gates=[Gate("p99", False, words)])
+    return Measured([replace(first, run=failed)], {"probes": str(probes)})
 
 
 class _EndedError(TrimaranError):

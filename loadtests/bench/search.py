@@ -7,7 +7,7 @@ from collections.abc import Callable
 __all__ = ["highest_rate"]
 
 _RESOLUTION = 1.04
-_HALVINGS = 8
+_HALVINGS = 5
 _CONFIRMATIONS = 2
 _STEP_DOWN = 0.95
 
@@ -15,7 +15,7 @@ _STEP_DOWN = 0.95
 def highest_rate(holds: Callable[[float], bool], start: float) -> float | None:
     """The highest rate, to 4 %, that holds, and holds again when it is tried twice more.
 
-    `holds` measures at a rate per second. `None` if it does not hold at 1/256 of `start` either.
+    `holds` measures at a rate per second. `None` if it does not hold at 1/32 of `start` either.
     """
     low = start
     for _ in range(_HALVINGS + 1):

@@ -136,14 +136,18 @@ class _Connection:
     __slots__ = ("codec", "index", "pending", "socket", "writing")
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.socket = socket.create_connection(endpoint.address, timeout=_CONNECT_S)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.codec = endpoint.codec()
         self.index = -1
         self.pending = b""
         self.writing = False
-        if self.codec.greeting:
-            self.socket.sendall(self.codec.greeting)
+        self.socket = socket.create_connection(endpoint.address, timeout=_CONNECT_S)
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.codec.greeting:
+                self.socket.sendall(self.codec.greeting)
+        except OSError:
+            self.socket.close()
+            raise
         self.socket.setblocking(False)
 
 
@@ -189,6 +193,7 @@ class _Loop:
             self.interrupted = True
         except OSError as error:
             if not self.sent:
+                self.close()
                 raise
             self.broken = f"the server takes no more connections: {error.strerror or error}"
         finally:
@@ -294,11 +299,14 @@ class _Loop:
             self.outstanding -= 1
             connection.index = -1
 
-    def outcome(self) -> Outcome:
-        wall_s, cpu_s = self.clock(), time.process_time() - self.cpu_began
+    def close(self) -> None:
         for connection in self.by_fd.values():
             connection.socket.close()
         self.epoll.close()
+
+    def outcome(self) -> Outcome:
+        wall_s, cpu_s = self.clock(), time.process_time() - self.cpu_began
+        self.close()
         return Outcome(
             np.array(self.scheduled),
             np.array(self.tried),

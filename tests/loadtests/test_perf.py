@@ -180,8 +180,7 @@ def test_both_generators_find_the_same_throughput(
     assert (theirs.loop, theirs.load) == ("closed", "4 connections")
 
 
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize(("protocol", "batch"), [("http", 1), ("grpc", 2)])
 def test_texts_and_numbers_arrive_as_they_were(
     tool: PerfAnalyzer, server: Server, protocol: str, batch: int
 ) -> None:
