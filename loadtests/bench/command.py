@@ -14,7 +14,7 @@ from loadtests.bench.block import Block, warm_up
 from loadtests.bench.compare import compare, judge_ratios
 from loadtests.bench.limit import known_job, limit
 from loadtests.bench.peers_command import bench_peers
-from loadtests.bench.plan import Measured, find_max, one_load, profile
+from loadtests.bench.plan import BOUND_TURNS, Measured, find_max, one_load, profile
 from loadtests.bench.present import compare_report, print_compared, target_report
 from loadtests.bench.settings import Settings
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target, url_target
@@ -120,8 +120,12 @@ def bench(
     Exit status: 0 if all promises are kept, 1 if one is broken, 2 if the run is void.
     """
     with unusable(), ExitStack() as stack:
+        if pairs < 2:
+            raise UsageError(f"--pairs is {pairs}; an interval needs at least 2")
         if target == "peers":
-            settings = Settings(seconds or 2.0, seed, connections, Gates(), float("inf"), _tell)
+            settings = Settings(
+                2.0 if seconds is None else seconds, seed, connections, Gates(), float("inf"), _tell
+            )
             bench_peers(repository, settings, pairs, peer or [], job or [], trials, out)
             return
         if peer or job or trials:
@@ -145,7 +149,7 @@ def bench(
             soft_wrap=True,
         )
         settings = Settings(
-            seconds=seconds or (2.0 if other else 10.0),
+            seconds=(2.0 if other else 10.0) if seconds is None else seconds,
             seed=seed,
             connections=connections,
             gates=Gates(p99_ms, min_rps, max_error_ratio),
@@ -210,7 +214,7 @@ def _measure(
     job = known_job(service, target) if service else None
     if job is None:
         return profile(target, settings, price=price)
-    with limit(*job, settings.seconds, target.rows) as bound:
+    with limit(*job, settings.seconds / BOUND_TURNS, target.rows) as bound:
         return profile(target, settings, bound, price)
 
 

@@ -15,13 +15,14 @@ from loadtests.judging.gates import FAILED, Gate, Gates
 from loadtests.judging.latency import least_requests
 from trimaran.errors import TrimaranError, UsageError
 
-__all__ = ["Measured", "find_max", "one_load", "profile"]
+__all__ = ["BOUND_TURNS", "Measured", "find_max", "one_load", "profile"]
 
-SHARES = (0.2, 0.5, 0.7, 0.9)
+_SHARES = (0.2, 0.5, 0.7, 0.9)
 """The open-loop rates of a profile, as shares of the closed loop's."""
 
 _AT_SHARE = 0.7
-_BOUND_TURNS = 6
+BOUND_TURNS = 6
+"""Of the closed loop beside the limit, which share the time of a block."""
 _LATE_ALLOWED = 5
 """A probe has so many requests that this many late ones are allowed, if it need not last longer
 than `_LONGEST_S`."""
@@ -34,11 +35,6 @@ class Measured:
 
     blocks: list[Block]
     figures: Mapping[str, float | str] = field(default_factory=dict)
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the user ended it."""
-        return bool(self.blocks) and self.blocks[-1].outcome.interrupted
 
 
 def one_load(target: Target, settings: Settings, rate: float | None) -> Measured:
@@ -86,7 +82,7 @@ def profile(
         figures["cost of a million rows at 70 % load"] = price / rows_an_hour * 1e6
     if bound is not None:
         figures |= _beside(target, settings, bound)
-    for place, share in enumerate(SHARES):
+    for place, share in enumerate(_SHARES):
         gates = settings.gates if share == _AT_SHARE else Gates()
         block = open_block(
             target, share * ceiling.rate, settings.seconds, settings.seed + place, gates
@@ -103,8 +99,8 @@ def profile(
 
 def _beside(target: Target, settings: Settings, bound: Contestant) -> dict[str, float | str]:
     """The achieved share of the limit, in rate and in CPU."""
-    brief = replace(settings, seconds=settings.seconds / _BOUND_TURNS)
-    turns = take_turns([contestant(target, brief, True, None), bound], _BOUND_TURNS)
+    brief = replace(settings, seconds=settings.seconds / BOUND_TURNS)
+    turns = take_turns([contestant(target, brief, True, None), bound], BOUND_TURNS)
     if turns.void:
         return {"rate / in-process limit": f"void: {turns.void}"}
     found: dict[str, float | str] = {

@@ -24,6 +24,13 @@ class Settings:
     """What the generator carries, in requests per second."""
     tell: Callable[[Block], None] = field(default=lambda block: None)
 
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for what cannot be."""
+        if not 0 < self.seconds < float("inf"):
+            raise UsageError(f"--seconds is {self.seconds:g}; it is above 0")
+        if self.connections < 1:
+            raise UsageError(f"--connections is {self.connections}; it is at least 1")
+
 
 def require_carried(settings: Settings, rate: float) -> None:
     """Raise `UsageError` for a rate that the generator cannot send."""
