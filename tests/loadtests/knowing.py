@@ -11,7 +11,7 @@ from pathlib import Path
 from loadtests.generator.engine import Endpoint
 from loadtests.generator.http1 import Http1, http_request
 
-__all__ = ["known_server", "one_request"]
+__all__ = ["connections", "known_server", "one_request"]
 
 _PROGRAM = Path(__file__).with_name("known_server.py")
 
@@ -36,3 +36,9 @@ def known_server(
 def one_request(port: int) -> Endpoint:
     """An endpoint with a single request."""
     return Endpoint(("127.0.0.1", port), Http1, [http_request("localhost", "/", b"{}")])
+
+
+def connections(port: int, pid: int | str = "self") -> int:
+    """How many sockets that a process sees are connected to a port of this machine."""
+    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()
+    return sum(f":{port:04X} 01" in line for line in lines)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.loadtests.knowing import known_server
+from tests.loadtests.knowing import connections, known_server
 from tests.running import TRIMARAN, Served, wait_for
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.config import format_config, read_config
@@ -221,9 +221,8 @@ def test_an_interrupt_reports_what_was_measured(tmp_path: Path) -> None:
         )
         assert process.stderr
         assert "the generator carries" in process.stderr.readline()
-        stat = Path(f"/proc/{process.pid}/net/tcp")
         # The warm-up has two connections; the measurement begins with many.
-        wait_for(lambda: _connections(stat, port) >= 32, 20, "load")
+        wait_for(lambda: connections(port, process.pid) >= 32, 20, "load")
         os.kill(process.pid, signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 2
@@ -232,8 +231,3 @@ def test_an_interrupt_reports_what_was_measured(tmp_path: Path) -> None:
     assert json.loads((out / "report.json").read_text())["runs"][0]["void"].startswith(
         "interrupted"
     )
-
-
-def _connections(table: Path, port: int) -> int:
-    """How many sockets are connected to a port."""
-    return sum(f":{port:04X} 01" in line for line in table.read_text().splitlines())

@@ -15,7 +15,8 @@ from loadtests.generator.http1 import Http1, http_request
 from loadtests.generator.schedule import poisson_arrivals
 from loadtests.judging.latency import quantiles
 from loadtests.judging.validity import void
-from tests.loadtests.knowing import known_server, one_request
+from tests.loadtests.knowing import connections, known_server, one_request
+from tests.running import wait_for
 
 _STALL_S = 0.2
 
@@ -71,13 +72,19 @@ def test_a_closed_loop_ends_with_its_server() -> None:
 
 def test_an_interrupt_ends_the_run_and_keeps_its_requests() -> None:
     with known_server(0.001) as (_, port):
-        interrupt = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        interrupt = threading.Thread(target=_interrupt_under_load, args=(port,))
         interrupt.start()
         outcome = open_loop(one_request(port), poisson_arrivals(200, 30.0, seed=4))
         interrupt.join()
     assert outcome.interrupted
     assert 10 < outcome.good.sum() < 6000
     assert void(outcome).startswith("interrupted after")
+
+
+def _interrupt_under_load(port: int) -> None:
+    wait_for(lambda: connections(port) >= 32, 20, "the connections")
+    threading.Event().wait(0.5)  # of requests
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_no_server_to_begin_with_is_an_error() -> None:
