@@ -12,7 +12,8 @@ from loadtests.judging.ratio import Ratio, paired_ratio
 
 __all__ = ["Contestant", "Sample", "Turns", "take_turns"]
 
-_LEAST_KEPT = 0.8
+_MOST_TRIES = 2
+"""For each turn that is wanted, on average."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,14 @@ class Turns:
 def take_turns(contestants: Sequence[Contestant], turns: int) -> Turns:
     """Measure all of them in each turn, every second turn backwards.
 
-    A turn in which one is void is left out; the whole is void where more than a fifth are.
+    A turn in which one is void is left out and taken again; the whole is void where more turns are
+    void than count.
     """
     kept: list[list[Sample]] = []
     left_out, reason = 0, ""
-    for turn in range(turns):
+    for turn in range(_MOST_TRIES * turns):
+        if len(kept) == turns:
+            break
         order = list(enumerate(contestants))
         samples: dict[int, Sample] = {}
         for place, contestant in order if turn % 2 == 0 else reversed(order):
@@ -84,6 +88,7 @@ def take_turns(contestants: Sequence[Contestant], turns: int) -> Turns:
         left_out, reason = left_out + 1, broken.void
         if broken.ended:
             return Turns(kept, left_out, reason)
-    if len(kept) < max(2, _LEAST_KEPT * turns):
-        return Turns(kept, left_out, f"{left_out} of {turns} turns are void: {reason}")
+    if len(kept) < turns:
+        tried = len(kept) + left_out
+        return Turns(kept, left_out, f"{left_out} of {tried} turns are void: {reason}")
     return Turns(kept, left_out)
