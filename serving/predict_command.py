@@ -16,6 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from serving.client import Answer, Client
+from serving.options import GrpcPort, Host, HttpPort, RepositoryPath
 from serving.ports import Ports
 from serving.presence import find_server
 from serving.rows import read_arrays, row_of
@@ -68,14 +69,10 @@ def predict(
     ] = None,
     protocol: Annotated[str, typer.Option(help="http or grpc.")] = "http",
     json_output: Annotated[bool, typer.Option("--json-output", help="Print JSON.")] = False,
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
-        "model_repository"
-    ),
-    host: Annotated[
-        str | None, typer.Option(help="A server other than the one that serves the repository.")
-    ] = None,
-    http_port: Annotated[int | None, typer.Option(help="That server's HTTP port: 8000.")] = None,
-    grpc_port: Annotated[int | None, typer.Option(help="That server's gRPC port: 8001.")] = None,
+    repository: RepositoryPath = Path("model_repository"),
+    host: Host = None,
+    http_port: HttpPort = None,
+    grpc_port: GrpcPort = None,
 ) -> None:
     """Send files or JSON to a served model and print what it answers."""
     if protocol not in ("http", "grpc"):

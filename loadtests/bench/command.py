@@ -21,11 +21,13 @@ from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_tar
 from loadtests.bench.variant import variant
 from loadtests.generator.ceiling import Ceiling, generator_ceiling
 from loadtests.judging.gates import Gates
+from loadtests.options import MaxErrorRatio, MinRps, P99Ms, PayloadsPath
 from loadtests.reports.files import write_report
 from loadtests.reports.run import Report
 from loadtests.reports.tables import number, print_runs, print_verdict
 from loadtests.subject.machine import Moment, circumstances, since
 from loadtests.subject.service import Service, find_service, unusable
+from serving.options import GrpcPort, Host, HttpPort, RepositoryPath
 from trimaran.console import console
 from trimaran.errors import UsageError
 
@@ -63,10 +65,7 @@ def bench(
     seed: Annotated[int, typer.Option(help="Decides payloads and times.")] = 0,
     connections: Annotated[int, typer.Option(help="Of the closed loop.")] = 16,
     batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
-    payloads: Annotated[
-        Path | None,
-        typer.Option(help="Rows to send: .npz, .json, .jsonl, or a directory of files."),
-    ] = None,
+    payloads: PayloadsPath = None,
     pairs: Annotated[int, typer.Option(help="Turns of --vs.")] = 10,
     vs_payloads: Annotated[Path | None, typer.Option(help="Rows for --vs, if others.")] = None,
     vs_config: Annotated[
@@ -77,11 +76,9 @@ def bench(
         int | None, typer.Option(help="The process whose CPU a URL's target uses.")
     ] = None,
     vs_pid: Annotated[int | None, typer.Option(help="The same for --vs.")] = None,
-    p99_ms: Annotated[float | None, typer.Option(help="Promise: p99 within this.")] = None,
-    min_rps: Annotated[float | None, typer.Option(help="Promise: answers per second.")] = None,
-    max_error_ratio: Annotated[
-        float | None, typer.Option(help="Promise: at most this share of requests fails.")
-    ] = None,
+    p99_ms: P99Ms = None,
+    min_rps: MinRps = None,
+    max_error_ratio: MaxErrorRatio = None,
     min_rate_ratio: Annotated[
         float | None, typer.Option(help="Promise with --vs: TARGET's throughput / the other's.")
     ] = None,
@@ -106,14 +103,10 @@ def bench(
     trials: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With peers: what is done already.")
     ] = None,
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
-        "model_repository"
-    ),
-    host: Annotated[
-        str | None, typer.Option(help="A server other than the one that serves the repository.")
-    ] = None,
-    http_port: Annotated[int | None, typer.Option(help="That server's HTTP port: 8000.")] = None,
-    grpc_port: Annotated[int | None, typer.Option(help="That server's gRPC port: 8001.")] = None,
+    repository: RepositoryPath = Path("model_repository"),
+    host: Host = None,
+    http_port: HttpPort = None,
+    grpc_port: GrpcPort = None,
 ) -> None:
     """Measure in an open loop, from the time at which each request was due.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadtests.judging.latency import allowed_late, bound_holds, least_requests, quantiles
+from trimaran.errors import UsageError
 
 __all__ = ["FAILED", "KEPT", "VOID", "Gate", "Gates", "exit_status", "judge"]
 
@@ -22,6 +23,16 @@ class Gates:
     p99_ms: float | None = None
     min_rps: float | None = None
     max_error_ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for what nobody can promise."""
+        for name, value in (("--p99-ms", self.p99_ms), ("--min-rps", self.min_rps)):
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError(f"{name} is {value}; give a number above 0")
+        if self.max_error_ratio is not None and not 0 <= self.max_error_ratio <= 1:
+            raise UsageError(
+                f"--max-error-ratio is {self.max_error_ratio}; give a share from 0 to 1"
+            )
 
 
 @dataclass(frozen=True)

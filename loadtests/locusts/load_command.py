@@ -25,9 +25,11 @@ from loadtests.locusts.process import Ended, last_error, run_locust
 from loadtests.locusts.settings import STOP_TIMEOUT_S, Settings
 from loadtests.locusts.snapshot import Snapshot
 from loadtests.locusts.trial import try_call
+from loadtests.options import MaxErrorRatio, MinRps, P99Ms, PayloadsPath
 from loadtests.payloads.choosing import choose_rows
 from loadtests.reports.files import write_report
 from loadtests.subject.service import Service, find_service, unusable
+from serving.options import GrpcPort, Host, HttpPort, RepositoryPath
 from serving.ports import free_ports
 from serving.processes import cpu_s
 from trimaran.console import console
@@ -55,27 +57,18 @@ def load(
     ] = None,
     processes: Annotated[int, typer.Option(help="Locust's own, for more than one core.")] = 1,
     seed: Annotated[int, typer.Option(help="Decides photographs and records.")] = 0,
-    payloads: Annotated[
-        Path | None,
-        typer.Option(help="Rows to send: .npz, .json, .jsonl, or a directory of files."),
-    ] = None,
-    p99_ms: Annotated[float | None, typer.Option(help="Promise: p99 within this.")] = None,
-    min_rps: Annotated[float | None, typer.Option(help="Promise: answers per second.")] = None,
-    max_error_ratio: Annotated[
-        float | None, typer.Option(help="Promise: at most this share of requests fails.")
-    ] = None,
+    payloads: PayloadsPath = None,
+    p99_ms: P99Ms = None,
+    min_rps: MinRps = None,
+    max_error_ratio: MaxErrorRatio = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write the report, all requests and Locust's own files."),
     ] = None,
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
-        "model_repository"
-    ),
-    host: Annotated[
-        str | None, typer.Option(help="A server other than the one that serves the repository.")
-    ] = None,
-    http_port: Annotated[int | None, typer.Option(help="That server's HTTP port: 8000.")] = None,
-    grpc_port: Annotated[int | None, typer.Option(help="That server's gRPC port: 8001.")] = None,
+    repository: RepositoryPath = Path("model_repository"),
+    host: Host = None,
+    http_port: HttpPort = None,
+    grpc_port: GrpcPort = None,
 ) -> None:
     """Put users on a served model, each sending when its last request was answered.
 
@@ -89,22 +82,19 @@ def load(
         settings = Settings(
             model, protocol, users, seconds_of(duration), rate, shape, spawn_rate, seed, processes
         )
-        gates = _gates(p99_ms, min_rps, max_error_ratio)
+        gates = Gates(p99_ms, min_rps, max_error_ratio)
         if importlib.util.find_spec("locust") is None:
             raise TrimaranError("Locust is not installed; pip install 'trimaran[loadtests]'")
         if out is not None:
             _make(out)
-        try:
-            service = find_service(repository, host, http_port, grpc_port)
-            with tempfile.TemporaryDirectory(prefix="trimaran-load-") as name:
-                source = _prepare(settings, service, payloads, Path(name))
-                _say(f"{model}: {source}; {settings.load} for {settings.seconds} s over {protocol}")
-                measured = _measure(settings, service, gates, Path(name))
-                report = report_of(measured, source, shlex.join(["trimaran", *sys.argv[1:]]))
-                if out is not None:
-                    keep_locust_files(Path(name), out)
-        except KeyboardInterrupt:
-            raise TrimaranError("interrupted before anything was measured") from None
+        service = find_service(repository, host, http_port, grpc_port)
+        with tempfile.TemporaryDirectory(prefix="trimaran-load-") as name:
+            source = _prepare(settings, service, payloads, Path(name))
+            _say(f"{model}: {source}; {settings.load} for {settings.seconds} s over {protocol}")
+            measured = _measure(settings, service, gates, Path(name))
+            report = report_of(measured, source, shlex.join(["trimaran", *sys.argv[1:]]))
+            if out is not None:
+                keep_locust_files(Path(name), out)
         if out is not None:
             write_report(out, report, {f"{model}, {settings.load}": measured.outcome})
     print_load(console(), report, measured)
@@ -177,15 +167,6 @@ def _progress(line: Mapping[str, Any]) -> str:
         f"{line['failures']:>6,} failed  {line['rate']:>8,.0f}/s  "
         f"p99 so far {line['p99_ms']:,.0f} ms"
     )
-
-
-def _gates(p99_ms: float | None, min_rps: float | None, max_error_ratio: float | None) -> Gates:
-    for name, value in (("--p99-ms", p99_ms), ("--min-rps", min_rps)):
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{name} is {value}; give a number above 0")
-    if max_error_ratio is not None and not 0 <= max_error_ratio <= 1:
-        raise UsageError(f"--max-error-ratio is {max_error_ratio}; give a share from 0 to 1")
-    return Gates(p99_ms, min_rps, max_error_ratio)
 
 
 def _make(out: Path) -> None:

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from loadtests.judging.gates import Gates
+from loadtests.options import MaxErrorRatio, MinRps, P99Ms, PayloadsPath
 from loadtests.payloads.choosing import Rows, choose_rows
 from loadtests.perf.binary import PerfAnalyzer, find_perf_analyzer
 from loadtests.perf.load import Load
@@ -24,6 +25,7 @@ from loadtests.reports.tables import number, print_runs, print_verdict
 from loadtests.subject.machine import Moment, circumstances, since
 from loadtests.subject.service import Service, find_service, unusable
 from serving.client import Client
+from serving.options import GrpcPort, Host, HttpPort, RepositoryPath
 from trimaran.console import console
 from trimaran.errors import TrimaranError, UsageError
 
@@ -52,29 +54,20 @@ def perf(
         bool, typer.Option("--shm", help="Tensors through shared memory; on this machine only.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Decides the payloads.")] = 0,
-    payloads: Annotated[
-        Path | None,
-        typer.Option(help="Rows to send: .npz, .json, .jsonl, or a directory of files."),
-    ] = None,
-    p99_ms: Annotated[float | None, typer.Option(help="Promise: p99 within this.")] = None,
-    min_rps: Annotated[float | None, typer.Option(help="Promise: answers per second.")] = None,
-    max_error_ratio: Annotated[
-        float | None, typer.Option(help="Promise: at most this share of requests fails.")
-    ] = None,
+    payloads: PayloadsPath = None,
+    p99_ms: P99Ms = None,
+    min_rps: MinRps = None,
+    max_error_ratio: MaxErrorRatio = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write JSON, CSV and a page there.")
     ] = None,
     perf_analyzer: Annotated[
         str | None, typer.Option(metavar="PROGRAM", help="A perf_analyzer other than the found.")
     ] = None,
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
-        "model_repository"
-    ),
-    host: Annotated[
-        str | None, typer.Option(help="A server other than the one that serves the repository.")
-    ] = None,
-    http_port: Annotated[int | None, typer.Option(help="That server's HTTP port: 8000.")] = None,
-    grpc_port: Annotated[int | None, typer.Option(help="That server's gRPC port: 8001.")] = None,
+    repository: RepositoryPath = Path("model_repository"),
+    host: Host = None,
+    http_port: HttpPort = None,
+    grpc_port: GrpcPort = None,
 ) -> None:
     """Measure with NVIDIA's perf_analyzer.
 

@@ -19,6 +19,7 @@ from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_tar
 from loadtests.bench.turns import Contestant, Sample, take_turns
 from loadtests.judging.gates import Gates
 from loadtests.judging.ratio import Ratio
+from loadtests.options import PayloadsPath
 from loadtests.reports.tables import number
 from loadtests.subject.private import private_service
 from loadtests.subject.service import unusable
@@ -27,6 +28,7 @@ from loadtests.tuning.page import tuning_page
 from loadtests.tuning.space import knobs_of, parameters_of, space
 from loadtests.tuning.study import Tried, digest_of, search
 from loadtests.tuning.trial import Score, Tuned, best_load
+from serving.options import RepositoryPath
 from trimaran.config import ModelConfig, format_config, write_config
 from trimaran.console import console
 from trimaran.errors import TrimaranError, UsageError
@@ -47,18 +49,13 @@ def tune(
     turns: Annotated[int, typer.Option(help="Of the winner beside the present settings.")] = 10,
     protocol: Annotated[str, typer.Option(help=", ".join(PROTOCOLS))] = "http",
     batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
-    payloads: Annotated[
-        Path | None,
-        typer.Option(help="Rows to send: .npz, .json, .jsonl, or a directory of files."),
-    ] = None,
+    payloads: PayloadsPath = None,
     seed: Annotated[int, typer.Option(help="Decides proposals, payloads and times.")] = 0,
     write: Annotated[
         bool, typer.Option("--write", help="Write the winner into config.pbtxt, if it is better.")
     ] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page of it.")] = None,
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
-        "model_repository"
-    ),
+    repository: RepositoryPath = Path("model_repository"),
 ) -> None:
     """Search instance counts, threads, batch sizes and queue delays for the highest rate.
 
