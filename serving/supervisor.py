@@ -2,19 +2,23 @@
 
 Triton goes on calling such a model ready for ever, and skips a `load` of it because nothing has
 changed. So it is loaded with a configuration that differs in a parameter of no meaning; the files
-in the repository stay as they are.
+in the repository stay as they are. The dead stub's siblings, of which Triton lets go, are ended.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from serving.control import Control
-from serving.processes import Stub, children, identify_stub, is_zombie
+from serving.leftovers import Leftovers
+from serving.processes import Stub, children, cpu_s, identify_stub, is_zombie
 from trimaran.errors import TrimaranError
 from trimaran.live import with_generation
 from trimaran.repository import Repository
@@ -97,6 +101,8 @@ class Supervisor(threading.Thread):
         self._children: set[int] = set()
         self._looks = 0
         self._broken: dict[str, float] = {}
+        self._leftovers = Leftovers()
+        self._ended: set[int] = set()
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -107,6 +113,7 @@ class Supervisor(threading.Thread):
                 for model, not_before in list(self._broken.items()):
                     if time.monotonic() >= not_before and not self._stopping.is_set():
                         self._heal(model)
+                self._end_leftovers()
             except (TrimaranError, OSError) as error:
                 if not self._stopping.is_set():
                     self._say(f"the supervisor could not look after the models: {error}")
@@ -118,7 +125,10 @@ class Supervisor(threading.Thread):
     def _look(self) -> None:
         living, zombies = self._processes()
         deaths = self._watch.observe(living, zombies)
+        self._ended &= self._children
         for stub in deaths.stubs:
+            if stub.pid in self._ended:
+                continue
             # A stub of a model that failed to load is Triton's to tell of.
             if stub.version in self._control.ready_versions(stub.model):
                 self._say(
@@ -156,6 +166,7 @@ class Supervisor(threading.Thread):
 
     def _heal(self, model: str) -> None:
         began = time.monotonic()
+        before = [stub for stub in self._processes()[0].values() if stub.model == model]
         try:
             reload_model(self._repository, self._control, model)
         except (TrimaranError, OSError) as error:
@@ -165,6 +176,20 @@ class Supervisor(threading.Thread):
             return
         del self._broken[model]
         self._say(f"{model}: healed in {time.monotonic() - began:.1f} s")
+        self._leftovers.add(before, time.monotonic(), cpu_s)
+
+    def _end_leftovers(self) -> None:
+        idle = self._leftovers.due(time.monotonic(), identify_stub, cpu_s)
+        if not idle:
+            return
+        others = set(self._processes()[0].values()) - set(idle)
+        needed = self._short_of_stubs(others)
+        for stub in idle:
+            if stub.model in needed:
+                continue
+            self._ended.add(stub.pid)
+            with suppress(ProcessLookupError):
+                os.kill(stub.pid, signal.SIGKILL)
 
 
 def reload_model(repository: Repository, control: Control, model: str) -> None:

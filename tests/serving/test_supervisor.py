@@ -7,10 +7,12 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from serving.leftovers import Leftovers
 from serving.presence import find_server
 from serving.processes import Stub, children, identify_stub, start_time
 from serving.supervisor import Deaths, StubWatch, short_of_stubs
@@ -71,6 +73,33 @@ def test_models_short_of_stubs(
     living: list[Stub], ready: list[tuple[str, int]], instances: dict[str, int], short: list[str]
 ) -> None:
     assert short_of_stubs(living, ready, instances) == short
+
+
+class TestLeftovers:
+    CPU: ClassVar[dict[int, float]] = {7: 1.0, 8: 1.0}
+
+    def due(self, leftovers: Leftovers, now: float, cpu: dict[int, float] | None = None) -> list:
+        return leftovers.due(now, stub, {**self.CPU, **(cpu or {})}.__getitem__)
+
+    def test_an_idle_one_is_due_once_after_its_grace(self) -> None:
+        leftovers = Leftovers()
+        leftovers.add([stub(7)], 0.0, self.CPU.__getitem__)
+        assert self.due(leftovers, 4.0) == []
+        assert self.due(leftovers, 6.0) == [stub(7)]
+        assert self.due(leftovers, 30.0) == []
+
+    def test_one_that_works_is_left_until_it_is_done(self) -> None:
+        leftovers = Leftovers()
+        leftovers.add([stub(7)], 0.0, self.CPU.__getitem__)
+        assert self.due(leftovers, 6.0, {7: 5.0}) == []
+        assert self.due(leftovers, 10.0, {7: 5.0}) == []
+        assert self.due(leftovers, 12.0, {7: 5.0}) == [stub(7)]
+
+    def test_one_that_is_gone_is_forgotten(self) -> None:
+        leftovers = Leftovers()
+        leftovers.add([stub(7)], 0.0, self.CPU.__getitem__)
+        assert leftovers.due(6.0, lambda pid: None, self.CPU.__getitem__) == []
+        assert not leftovers.waiting
 
 
 @dataclass
@@ -149,6 +178,9 @@ def test_killed_stub_is_healed_under_load(served: Served, victim: str) -> None:
     after = stubs_of(served, victim)
     assert pid not in after
     assert len(after.keys() - before.keys()) == len(before)
+    wait_for(lambda: not stubs_of(served, victim).keys() & before.keys(), 25, "the siblings' end")
+    assert len(served.said("died", printed)) == 1
+    assert stubs_of(served, victim).keys() == after.keys() - before.keys()
     failed = [o for o in load.outcomes if o[2] and o[1] == target]
     assert failed, "no request met the dead stub, so nothing was proven"
     assert all(sent < healed for sent, _, _ in failed), failed
