@@ -181,7 +181,7 @@ def test_every_second_turn_goes_backwards() -> None:
 
 
 @pytest.mark.parametrize(
-    ("voids", "counts"), [({3}, True), (set(range(10)), True), (set(range(11)), False)]
+    ("voids", "counts"), [({3}, True), (set(range(20)), True), (set(range(21)), False)]
 )
 def test_void_turns_are_taken_again_until_there_are_too_many(voids: set[int], counts: bool) -> None:
     def measure(turn: int) -> Sample:
@@ -190,7 +190,7 @@ def test_void_turns_are_taken_again_until_there_are_too_many(voids: set[int], co
     turns = take_turns([measure, measure], 10)
     assert len(turns.turns) == (10 if counts else 9)
     assert turns.left_out == len(voids)
-    assert turns.void == ("" if counts else "11 of 20 turns are void: late")
+    assert turns.void == ("" if counts else "21 of 30 turns are void: late")
 
 
 def test_a_server_that_went_away_ends_the_turns() -> None:
