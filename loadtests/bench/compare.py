@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from loadtests.bench.block import Block, closed_block, open_block
@@ -37,25 +38,34 @@ class Compared:
 
 
 def compare(
-    ours: Target, theirs: Target, settings: Settings, turns: int, rate: float | None
+    ours: Target,
+    theirs: Target,
+    settings: Settings,
+    turns: int,
+    rate: float | None,
+    theirs_resting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Compared:
     """Measure both in turn: A B, B A, A B and so on.
 
     With `rate` in an open loop at that rate. Without it, each turn has a closed loop, which gives
     throughput and CPU, and an open loop at 70 % of what the slower one reached, which gives the
-    latencies.
+    latencies. `theirs_resting` is around everything that measures the first.
     """
+    both = ((ours, theirs_resting), (theirs, nullcontext))
     closed = rate is None
     if rate is None:
         ceilings = []
-        for target in (ours, theirs):
-            block = closed_block(target, settings.connections, _WARM_S)
+        for target, around in both:
+            with around():
+                block = closed_block(target, settings.connections, _WARM_S)
             if block.run.void:
                 return Compared(Turns(void=block.run.void), 0.0)
             ceilings.append(block.run.rate)
         rate = min(_COMMON_SHARE * min(ceilings), settings.most_rate)
     require_carried(settings, rate)
-    contestants = [contestant(target, settings, closed, rate) for target in (ours, theirs)]
+    contestants = [
+        _within(around, contestant(target, settings, closed, rate)) for target, around in both
+    ]
     return Compared(take_turns(contestants, turns), rate)
 
 
@@ -71,6 +81,16 @@ def contestant(target: Target, settings: Settings, closed: bool, rate: float | N
             blocks.append(open_block(target, rate, settings.seconds, settings.seed + turn))
             settings.tell(blocks[-1])
         return _sample(blocks, closed)
+
+    return measure
+
+
+def _within(
+    around: Callable[[], AbstractContextManager[None]], contestant: Contestant
+) -> Contestant:
+    def measure(turn: int) -> Sample:
+        with around():
+            return contestant(turn)
 
     return measure
 

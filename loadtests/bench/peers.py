@@ -111,7 +111,7 @@ def measure_peers(
     trials: Path | None,
     say: Callable[[str], None],
 ) -> list[Beside]:
-    """Each job: ours beside the limit, then beside each peer, which alone runs at that time.
+    """Each job: ours beside the limit, then beside each peer, which rests while ours is measured.
 
     What `trials` holds already is not measured again; what is measured is added to it. Raises
     `TrimaranError` where a peer does not start, or answers something else than ours.
@@ -145,7 +145,7 @@ def measure_peers(
                 for target, rows in missing:
                     say(f"{job}: {_name(target, rows)} beside {title}")
                     with _ours(service, target, rows, settings) as ours:
-                        compared = compare(ours, theirs, settings, turns, None)
+                        compared = compare(ours, theirs, settings, turns, None, running.resting)
                     name = _name(target, rows)
                     setting = str(peer.settings[job])
                     _add(found, trials, _beside(job, name, title, setting, compared.turns))

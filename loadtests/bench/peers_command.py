@@ -50,7 +50,9 @@ def bench_peers(
             f"{settings.seconds:g} s each, every second turn backwards. Rate and CPU are the "
             "closed loop's, p99 is the open loop's, from the time at which a request was due. "
             "Medians, and ratios with 95 % bootstrap intervals over the turns. Only the two that "
-            "are compared run at a time. Before anything is measured, each peer must give the "
+            "are compared run at a time, and all processes of the other are stopped while ours is "
+            "measured, since LitServe and Ray Serve keep half and a quarter of a core busy when "
+            "nobody asks. Before anything is measured, each peer must give the "
             "answers of the work in one process."
         )
         write_peers_page(page, found, shlex.join(["trimaran", *sys.argv[1:]]), method)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ class PeerService:
             wanted |= children(pid) - found
         return found
 
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Nothing of the peer runs during the block: some take half a core while nobody asks.
+
+        Its keeper goes on, and so ends everything whatever happens to this process.
+        """
+        stopped = self.processes() - {self.pid}
+        try:
+            for pid in sorted(stopped):
+                _signal(pid, signal.SIGSTOP)
+            yield
+        finally:
+            # The youngest first, so that no parent misses its child's sign of life.
+            for pid in sorted(stopped, reverse=True):
+                _signal(pid, signal.SIGCONT)
+
     def ask(self, data: bytes) -> Any:
         """The job's answer to one input. Raises `TrimaranError` with what was said instead."""
         try:
@@ -141,6 +158,11 @@ def serve_peer(
         finally:
             process.terminate()
             process.wait(_STOP_S)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _environment(peer: Peer, files: JobFiles, start: Start) -> dict[str, str]:

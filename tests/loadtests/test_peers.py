@@ -37,6 +37,11 @@ def test_records_by_fastapi_are_equal_and_leave_nothing_behind(churn_served: Ser
         assert outcome.good.all()
         assert outcome.good.size > 0
         assert cpu_s(service.pid) > before
+        with service.resting():
+            below = service.processes() - {service.pid}
+            assert {state(pid) for pid in below} == {"T"}
+            assert state(service.pid) != "T"
+        check_equal(service, open_job(files), records)
         refuse(service, b'{"tenur": 1}', "422")
         refuse(service, b'{"total_day_minutes": "many"}', "422")
         began = {pid: start_time(pid) for pid in service.processes()}
@@ -50,6 +55,11 @@ def test_photographs_by_fastapi_are_equal(served: Served) -> None:
     with serve_peer(peer, files, photographs[0], python=HERE) as service:
         check_equal(service, open_job(files), photographs)
         refuse(service, b"no photograph", "400")
+
+
+def state(pid: int) -> str:
+    """As in `/proc`: T for a process that is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def refuse(service: PeerService, data: bytes, status: str) -> None:
