@@ -41,7 +41,7 @@ proofs: $(TEST_READY)
 	$(BIN)/python -m conformance.mutations --out docs/checker.md
 
 test: $(TEST_READY)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .

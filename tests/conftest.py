@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.running import MODELS, PROJECT, Served, start_serving
 from tests.trimaran.calling import call_trimaran
@@ -26,6 +30,27 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+_TESTS_OF_A_SERVER = re.compile(r"def test_\w+\([^)]*\b(served|churn_served): Served")
+
+
+class ByServer(LoadScopeScheduling):
+    """Gives all files with tests of one server to one test process, and other files as they are."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid.partition("::")[0])
+
+
+@functools.cache
+def scope_of(file: str) -> str:
+    """The fixture of the server that most tests of a file ask, or the file itself."""
+    asked = _TESTS_OF_A_SERVER.findall((PROJECT / file).read_text())
+    return max(asked, key=asked.count) if asked else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
+    return ByServer(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +75,7 @@ def churn_trained(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
 
 @pytest.fixture(scope="session")
 def churn_served(churn_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server of the trained churn ensembles, one for a test process."""
+    """A server of the trained churn ensembles."""
     root = tmp_path_factory.mktemp("churn_served") / "model_repository"
     shutil.copytree(churn_trained / "model_repository", root)
     running = start_serving(Repository.open(root))
@@ -115,7 +140,7 @@ def _run_all(cwd: Path, *commands: tuple[str | Path, ...]) -> None:
 
 @pytest.fixture(scope="session")
 def served(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The one server of a test process, on everything that `exported` holds."""
+    """A server of everything that `exported` holds."""
     root = tmp_path_factory.mktemp("served") / "model_repository"
     shutil.copytree(exported.root, root)
     running = start_serving(Repository.open(root))

@@ -18,6 +18,7 @@ from loadtests.bench.plan import BOUND_TURNS, Measured, find_max, one_load, prof
 from loadtests.bench.present import compare_report, print_compared, target_report
 from loadtests.bench.settings import Settings
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target, url_target
+from loadtests.bench.usage import PEERS, refuse_mixtures
 from loadtests.bench.variant import variant
 from loadtests.generator.ceiling import Ceiling, generator_ceiling
 from loadtests.judging.gates import Gates
@@ -115,18 +116,33 @@ def bench(
     with unusable(), ExitStack() as stack:
         if pairs < 2:
             raise UsageError(f"--pairs is {pairs}; an interval needs at least 2")
-        if target == "peers":
+        refuse_mixtures(
+            target,
+            {
+                "--vs": vs,
+                "--rate": rate,
+                "--find-max": find_max_rate,
+                "--closed": closed,
+                "--vs-config": vs_config,
+                "--vs-payloads": vs_payloads,
+                "--vs-pid": vs_pid,
+                "--p99-ms": p99_ms,
+                "--min-rps": min_rps,
+                "--max-error-ratio": max_error_ratio,
+                "--min-rate-ratio": min_rate_ratio,
+                "--max-p99-ratio": max_p99_ratio,
+                "--price": price,
+                "--peer": peer,
+                "--job": job,
+                "--trials": trials,
+            },
+        )
+        if target == PEERS:
             settings = Settings(
                 2.0 if seconds is None else seconds, seed, connections, Gates(), float("inf"), _tell
             )
             bench_peers(repository, settings, pairs, peer or [], job or [], trials, out)
             return
-        if peer or job or trials:
-            raise UsageError("--peer, --job and --trials go with 'bench peers'")
-        if [rate is not None, find_max_rate, closed].count(True) > 1:
-            raise UsageError("give one of --rate, --find-max and --closed")
-        if vs is None and (vs_config or vs_payloads or vs_pid):
-            raise UsageError("--vs-config, --vs-payloads and --vs-pid go with --vs")
         wanted = Wanted.parse(target, protocol)
         other = Wanted.parse(vs, protocol) if vs else None
         needs_service = not wanted.url or (other is not None and not other.url)

@@ -31,7 +31,7 @@ def _report(outcome: Outcome) -> dict[str, Any]:
 
 @pytest.mark.parametrize("protocol", ["http", "json", "grpc", "shm"])
 def test_an_image_ensemble_over_every_protocol(served: Served, protocol: str) -> None:
-    options = ("--protocol", protocol, "--closed", "--connections", "2", "--seconds", "0.5")
+    options = ("--protocol", protocol, "--closed", "--connections", "2", "--seconds", "0.2")
     report = _report(_bench(served, "image_classifier", *options, "--json"))
     run = report["runs"][0]
     assert report["about"]["payloads"].startswith("64 JPEG photographs, seed 0")
@@ -107,7 +107,7 @@ def test_two_targets_in_turn(churn_served: Served) -> None:
     """Eight rows in one call against one: so much apart that any machine shows it."""
     outcome = _bench(
         churn_served, "churn_record@generate", "--vs", "churn@generate",
-        "--pairs", "3", "--seconds", "0.5", "--closed", "--json",
+        "--pairs", "2", "--seconds", "0.3", "--json",
     )  # fmt: skip
     report = _report(outcome)
     if not report["void"]:
@@ -159,6 +159,13 @@ def test_any_url_with_a_payload(tmp_path: Path) -> None:
         (("linear_onnx", "--connections", "0"), "--connections is 0; it is at least 1"),
         (("linear_onnx", "--pairs", "1"), "--pairs is 1; an interval needs at least 2"),
         (("linear_onnx", "--protocol", "generate"), "x has 8 values, and generate takes one"),
+        (("linear_onnx", "--vs", "linear_onnx", "--closed"), "--vs takes turns"),
+        (("linear_onnx", "--vs", "linear_onnx", "--p99-ms", "5"), "--max-p99-ratio"),
+        (("peers", "--vs", "linear_onnx"), "leave --vs out"),
+        (("peers", "--job", "lunch"), "there is no job 'lunch'; choose from photograph, record"),
+        (("peers", "--peer", "flask"), "flask"),
+        (("linear_onnx", "--peer", "fastapi"), "--peer goes with 'bench peers'"),
+        (("linear_onnx", "--min-rate-ratio", "1"), "--min-rate-ratio goes with --vs"),
         (("image_preprocess:", "--closed"), "names no target"),
     ],
 )

@@ -39,7 +39,7 @@ def test_records_by_fastapi_are_equal_and_leave_nothing_behind(churn_served: Ser
         assert cpu_s(service.pid) > before
         with service.resting():
             below = service.processes() - {service.pid}
-            assert {state(pid) for pid in below} == {"T"}
+            wait_for(lambda: {state(pid) for pid in below} == {"T"}, 5, "their stop")
             assert state(service.pid) != "T"
         check_equal(service, open_job(files), records)
         refuse(service, b'{"tenur": 1}', "422")

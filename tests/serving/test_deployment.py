@@ -187,7 +187,7 @@ def test_serving_a_step_alone_keeps_what_the_live_release_pins(running: Served) 
 def test_missing_pinned_version_is_told_and_the_rest_served(running: Served) -> None:
     running.stop()
     shutil.rmtree(running.repository.model("image_labels") / "1")
-    again = start_serving(running.repository)
+    again = start_serving(running.repository, "--model", ENSEMBLE, "--model", "linear_onnx")
     try:
         told = " ".join("".join(again.lines).replace("│", " ").split())
         assert "image_labels has no version 1" in told

@@ -288,26 +288,8 @@ def test_own_version_policy_is_respected(linear: Repository) -> None:
     served.stop()
 
 
-def test_only_named_models_are_served(served: Served, own_repository: Repository) -> None:
+def test_only_named_models_are_served(own_repository: Repository) -> None:
     alone = start_serving(own_repository, "--model", "linear_onnx", "--model", "tokens_onnx")
     ready = {state.name for state in alone.control.index() if state.state == "READY"}
     alone.stop()
     assert ready == {"linear_onnx", "tokens_onnx"}
-
-
-def test_everything_is_served_by_default(served: Served) -> None:
-    ready = {state.name for state in served.control.index() if state.state == "READY"}
-    repository = served.repository
-    assert ready == {name for name in repository.names() if repository.newest(name)}
-    assert {"image_classifier", "linear_onnx"} <= ready
-    assert served.said("curl -s --json")
-    assert served.said("import tritonclient.grpc as triton")
-
-
-def test_status_tells_what_is_live(served: Served) -> None:
-    result = run_trimaran("status", "--json", "--repository", served.repository.root)
-    assert f'"pid": {served.process.pid}' in result.stdout
-    table = call_trimaran("status", "--repository", served.repository.root)
-    assert f"served by process {served.process.pid}" in table.stdout
-    for name in served.repository.names():
-        assert name in table.stdout

@@ -1,0 +1,24 @@
+"""A server that was told nothing serves everything, and says so."""
+
+from __future__ import annotations
+
+from tests.running import Served, run_trimaran
+from tests.trimaran.calling import call_trimaran
+
+
+def test_everything_is_served_by_default(served: Served) -> None:
+    ready = {state.name for state in served.control.index() if state.state == "READY"}
+    repository = served.repository
+    assert ready == {name for name in repository.names() if repository.newest(name)}
+    assert {"image_classifier", "linear_onnx"} <= ready
+    assert served.said("curl -s --json")
+    assert served.said("import tritonclient.grpc as triton")
+
+
+def test_status_tells_what_is_live(served: Served) -> None:
+    result = run_trimaran("status", "--json", "--repository", served.repository.root)
+    assert f'"pid": {served.process.pid}' in result.stdout
+    table = call_trimaran("status", "--repository", served.repository.root)
+    assert f"served by process {served.process.pid}" in table.stdout
+    for name in served.repository.names():
+        assert name in table.stdout
