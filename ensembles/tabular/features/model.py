@@ -38,6 +38,10 @@ class TritonPythonModel:
         """Transform all rows of all requests at once."""
         return answer_each(requests, self.take, self.read, self.score)
 
+    def finalize(self) -> None:
+        """Let go of the counters while Triton can still be told; later, the stub would crash."""
+        del self.counters
+
     def take(self, request: Any) -> Rows:
         """A request's tensors. Raises `RecordError`."""
         refuse_parameters(self.reader, request)

@@ -43,6 +43,10 @@ class TritonPythonModel:
         """Score all rows of all requests at once."""
         return answer_each(requests, self.take, self.read, self.score, echo=self.identifier)
 
+    def finalize(self) -> None:
+        """Let go of the counters while Triton can still be told; later, the stub would crash."""
+        del self.counters
+
     def take(self, request: Any) -> list[bytes]:
         """A request's JSON texts. Raises `RecordError`."""
         refuse_parameters(self.reader, request)
