@@ -30,11 +30,9 @@ def refuse_mixtures(target: str, options: Mapping[str, object]) -> None:
     if len(loads) > 1:
         raise UsageError("give one of --rate, --find-max and --closed")
     if target == PEERS:
-        others = [name for name in given if name == "--vs" or name in (*_LOADS, *_OF_PAIRS)]
-        if others or of_one:
-            raise UsageError(
-                f"peers take turns with ours already; leave {(others + of_one)[0]} out"
-            )
+        others = [name for name in given if name not in _OF_PEERS]
+        if others:
+            raise UsageError(f"peers take turns with ours already; leave {others[0]} out")
     elif of_peers:
         raise UsageError(f"{of_peers[0]} goes with 'bench peers'")
     elif "--vs" in given:
