@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from loadtests.bench.block import Block, warm_up
-from loadtests.bench.compare import compare, judge_ratios
+from loadtests.bench.compare import compare, judge_ratios, require_latencies
 from loadtests.bench.limit import known_job, limit
 from loadtests.bench.peers_command import bench_peers
 from loadtests.bench.plan import BOUND_TURNS, Measured, find_max, one_load, profile
@@ -180,6 +180,8 @@ def bench(
             stack, other, service, Payloads(seed, 64, batch, vs_payloads or payloads), vs_pid
         )
         compared = compare(opened, theirs, settings, pairs, rate)
+        if rate is not None or max_p99_ratio is not None:
+            compared = require_latencies(compared)
         gates = judge_ratios(compared.ratios, min_rate_ratio, max_p99_ratio)
         about = circumstances(opened.pid, since(started, Moment.now()), seed)
         report = compare_report(command, opened, theirs, ceiling, compared, gates, about)

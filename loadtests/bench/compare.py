@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadtests.bench.block import Block, closed_block, open_block
 from loadtests.bench.settings import Settings, require_carried
@@ -12,8 +12,16 @@ from loadtests.bench.target import Target
 from loadtests.bench.turns import Contestant, Sample, Turns, take_turns
 from loadtests.judging.gates import Gate
 from loadtests.judging.ratio import Ratio
+from loadtests.judging.validity import lateness
 
-__all__ = ["FIGURES", "Compared", "compare", "contestant", "judge_ratios"]
+__all__ = [
+    "FIGURES",
+    "Compared",
+    "compare",
+    "contestant",
+    "judge_ratios",
+    "require_latencies",
+]
 
 FIGURES = {"rate": "rows/s", "p50": "ms", "p99": "ms", "CPU": "ms per row"}
 """What is compared, and in which unit."""
@@ -49,7 +57,8 @@ def compare(
 
     With `rate` in an open loop at that rate. Without it, each turn has a closed loop, which gives
     throughput and CPU, and an open loop at 70 % of what the slower one reached, which gives the
-    latencies. `theirs_resting` is around everything that measures the first.
+    latencies; those of a turn in which the generator came late do not count. `theirs_resting` is
+    around everything that measures the first.
     """
     both = ((ours, theirs_resting), (theirs, nullcontext))
     closed = rate is None
@@ -95,6 +104,16 @@ def _within(
     return measure
 
 
+def require_latencies(compared: Compared) -> Compared:
+    """The same, but void where too many turns lack their latencies."""
+    turns = compared.turns
+    if turns.void or "p99" in compared.ratios:
+        return compared
+    late = next((sample.late for turn in turns.turns for sample in turn if sample.late), "")
+    words = f"{turns.late} of {len(turns.turns)} turns have no latencies: {late}"
+    return replace(compared, turns=replace(turns, void=words))
+
+
 def judge_ratios(
     ratios: Mapping[str, Ratio], least_rate: float | None, most_p99: float | None
 ) -> list[Gate]:
@@ -112,10 +131,13 @@ def judge_ratios(
 
 def _sample(blocks: Sequence[Block], closed: bool) -> Sample:
     first, last = blocks[0].run, blocks[-1].run
-    figures = {"p50": last.latency_ms["p50"], "p99": last.latency_ms["p99"]}
+    late = lateness(blocks[-1].outcome)
+    if last.void != late:
+        late = ""
+    figures = {} if late else {"p50": last.latency_ms["p50"], "p99": last.latency_ms["p99"]}
     if closed:
         figures["rate"] = first.rate * first.rows
     if first.server_cpu_ms:
         figures["CPU"] = first.server_cpu_ms / first.rows
     ended = any(block.outcome.broken or block.outcome.interrupted for block in blocks)
-    return Sample(figures, blocks, last.void, ended)
+    return Sample(figures, blocks, "" if late else last.void, late, ended)

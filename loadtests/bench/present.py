@@ -86,6 +86,8 @@ def print_compared(
     left_out = compared.turns.left_out
     words = f"{len(compared.turns.turns)} turns count"
     words += f", {left_out} void ones were left out" if left_out else ""
+    late = compared.turns.late
+    words += f", {late} without latencies, since the generator was late" if late else ""
     screen.print(
         f"{words}; medians; open loop at {compared.rate:,.0f} requests/s",
         highlight=False,

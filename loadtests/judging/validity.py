@@ -6,7 +6,7 @@ import numpy as np
 
 from loadtests.generator.outcome import Outcome
 
-__all__ = ["late_sends", "void"]
+__all__ = ["late_sends", "lateness", "void"]
 
 _LATE_S = 1e-3
 _LATE_SHARE = 0.1
@@ -28,6 +28,17 @@ def late_sends(outcome: Outcome) -> float:
     return float(np.mean(outcome.tried_s - outcome.scheduled_s > bound_s))
 
 
+def lateness(outcome: Outcome) -> str:
+    """That the generator came late too often for latencies to be believed, or nothing."""
+    late = late_sends(outcome)
+    if late <= _MOST_LATE or late * len(outcome.good) <= _LATE_ONCE:
+        return ""
+    return (
+        f"the generator was late for {late:.1%} of the requests; ask for a lower rate, or give "
+        "it a core of its own"
+    )
+
+
 def void(outcome: Outcome, suspended_s: float = 0.0) -> str:
     """Why a run is void, or nothing if it counts.
 
@@ -36,7 +47,6 @@ def void(outcome: Outcome, suspended_s: float = 0.0) -> str:
     """
     requests = len(outcome.good)
     failed = int(np.count_nonzero(~outcome.good))
-    late = late_sends(outcome)
     if outcome.broken:
         return f"the server went away after {outcome.wall_s:.1f} s: {outcome.broken}"
     if outcome.interrupted:
@@ -46,11 +56,8 @@ def void(outcome: Outcome, suspended_s: float = 0.0) -> str:
     if failed > _MOST_FAILED * requests:
         reason = f": {outcome.refusal}" if outcome.refusal else ": no answer came in time"
         return f"{failed} of {requests} requests failed{reason}"
-    if late > _MOST_LATE and late * requests > _LATE_ONCE:
-        return (
-            f"the generator was late for {late:.1%} of the requests; ask for a lower rate, or give "
-            "it a core of its own"
-        )
+    if late := lateness(outcome):
+        return late
     if suspended_s > _LATE_S:
         return f"the machine was suspended for {suspended_s:.1f} s"
     return ""

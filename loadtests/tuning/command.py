@@ -95,15 +95,17 @@ def tune(
             tell=lambda trial: print(_line(trial, live), flush=True),
         )
         verdict, better = _decide(tuned, target, tried, live, turns, seconds, seed, p99_ms)
-    show = console()
-    show.print(_table(tried, live))
-    show.print(verdict, highlight=False, soft_wrap=True)
-    if out:
-        write_text(out, tuning_page(f"Tuning of {wanted}", verdict, p99_ms, tried))
-    if write and better:
-        _write(opened, better)
-    elif write:
-        print("nothing was written")
+        show = console()
+        show.print(_table(tried, live))
+        if out:
+            write_text(out, tuning_page(f"Tuning of {wanted}", verdict, p99_ms, tried))
+        if better is None:
+            raise TrimaranError(verdict)
+        show.print(verdict, highlight=False, soft_wrap=True)
+        if write and better:
+            _write(opened, better)
+        elif write:
+            print("nothing was written")
 
 
 def _check(p99_ms: float, trials: int, turns: int) -> None:
@@ -134,8 +136,11 @@ def _decide(
     seconds: float,
     seed: int,
     p99_ms: float,
-) -> tuple[str, Mapping[str, Knobs]]:
-    """What the search came to in words, and the better settings, if there are any for certain."""
+) -> tuple[str, Mapping[str, Knobs] | None]:
+    """What the search came to in words, and the better settings, if there are any for certain.
+
+    `None` where the winner could not be compared with the present.
+    """
     first = tried[0]
     best = max(tried, key=lambda trial: trial.score.rate if trial.score else 0.0)
     if best.score is None or not best.score.rate:
@@ -150,11 +155,14 @@ def _decide(
     ]
     measured = take_turns(contestants, turns)
     if measured.void:
-        raise TrimaranError(f"the comparison of the winner is void: {measured.void}")
+        return f"the comparison of the winner is void: {measured.void}", None
     ratios = {figure: measured.ratio(0, 1, figure) for figure in ("rate", "p99", "CPU")}
     settings = _changed(live, first, best)
     words = "; ".join(f"{name}: {knobs}" for name, knobs in settings.items())
     told = ", ".join(f"{name} {ratio}" for name, ratio in ratios.items() if ratio)
+    if ratios["p99"] is None:
+        words = f"{measured.late} of {len(measured.turns)} turns have no latencies, since the "
+        return f"the comparison of the winner is void: {words}generator was late", None
     if measured.median(0, "p99") > p99_ms:
         found = number(measured.median(0, "p99"))
         return f"the best settings break the bound in an open loop: p99 {found} ms ({words})", {}
@@ -182,7 +190,7 @@ def _contestant(
         warm_up(target)
         sample = measured(turn)
         if not sample.void:
-            rates = [number(sample.figures[name]) for name in ("rate", "p99")]
+            rates = [number(sample.figures.get(name)) for name in ("rate", "p99")]
             print(f"turn {turn + 1}, trial {trial.number}: {rates[0]} rows/s, p99 {rates[1]} ms")
         return sample
 

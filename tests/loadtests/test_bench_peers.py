@@ -80,8 +80,9 @@ def test_only_what_is_missing_is_measured(
         assert (outcome.status, len(written)) == (2, len(lines))
         return
     one = Beside.from_json(written[-1])
-    assert (one.ours, one.theirs, one.turns) == (plan.main, FASTAPI, 2)
-    assert set(one.ratios) == {"rate", "p50", "p99", "CPU"}
+    assert (one.ours, one.theirs) == (plan.main, FASTAPI)
+    assert 2 <= one.turns <= 6  # those without latencies are taken again
+    assert {"rate", "CPU"} <= set(one.ratios)
     assert page.read_text().count(f"| {FASTAPI} |") == len(known)
 
 

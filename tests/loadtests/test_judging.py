@@ -193,6 +193,24 @@ def test_void_turns_are_taken_again_until_there_are_too_many(voids: set[int], co
     assert turns.void == ("" if counts else "21 of 30 turns are void: late")
 
 
+@pytest.mark.parametrize(("lates", "turns_taken", "told"), [(3, 13, True), (26, 30, False)])
+def test_turns_without_latencies_are_taken_again_and_keep_their_other_figures(
+    lates: int, turns_taken: int, told: bool
+) -> None:
+    def measure(turn: int) -> Sample:
+        if turn < lates:
+            return Sample({"rate": 2.0}, late="late")
+        return Sample({"rate": 2.0, "p99": 1.0})
+
+    turns = take_turns([measure, measure], 10)
+    assert turns.void == ""
+    assert len(turns.turns) == turns_taken
+    assert turns.late == lates
+    assert turns.values(0, "rate") == [2.0] * turns_taken
+    assert (turns.ratio(0, 1, "p99") is not None) is told
+    assert turns.ratio(0, 1, "rate") is not None
+
+
 def test_a_server_that_went_away_ends_the_turns() -> None:
     def measure(turn: int) -> Sample:
         figures: Mapping[str, float] = {"rate": 1.0}
