@@ -10,7 +10,7 @@ from loadtests.bench.compare import contestant
 from loadtests.bench.search import highest_rate
 from loadtests.bench.settings import Settings, require_carried
 from loadtests.bench.target import Target
-from loadtests.bench.turns import Contestant, take_turns
+from loadtests.bench.turns import Contestant, Sample, take_turns
 from loadtests.judging.gates import FAILED, Gate, Gates
 from loadtests.judging.latency import least_requests
 from trimaran.errors import TrimaranError, UsageError
@@ -22,7 +22,7 @@ _SHARES = (0.2, 0.5, 0.7, 0.9)
 
 _AT_SHARE = 0.7
 BOUND_TURNS = 6
-"""Of the closed loop beside the limit, which share the time of a block."""
+"""Of the ratios in a profile."""
 _LATE_ALLOWED = 5
 """A probe has so many requests that this many late ones are allowed, if it need not last longer
 than `_LONGEST_S`."""
@@ -90,11 +90,38 @@ def profile(
         named = replace(block, run=replace(block.run, load=f"{block.run.load} ({share:.0%})"))
         going = add(named)
         if share == _AT_SHARE and going:
-            ratio = named.run.latency_ms["p99"] / unloaded_ms
-            figures["p99 at 70 % load / unloaded median"] = ratio
+            figures["p99 at 70 % load / unloaded median"] = _tail(target, settings, ceiling.rate)
         if block.outcome.broken or block.outcome.interrupted:
             break
     return Measured(blocks, figures)
+
+
+def _tail(target: Target, settings: Settings, ceiling: float) -> str:
+    """The p99 under load over the median of a single connection, in turns."""
+    loaded = replace(settings, seconds=settings.seconds / 2)
+    alone = replace(settings, seconds=settings.seconds / BOUND_TURNS, connections=1)
+    turns = take_turns(
+        [
+            _only("p99", contestant(target, loaded, False, _AT_SHARE * ceiling)),
+            _only("p50", contestant(target, alone, True, None)),
+        ],
+        BOUND_TURNS,
+    )
+    ratio = turns.ratio(0, 1, "latency")
+    if turns.void or ratio is None:
+        return f"void: {turns.void or 'the generator was late'}"
+    return str(ratio)
+
+
+def _only(figure: str, contestant: Contestant) -> Contestant:
+    """The contestant with one of its figures, as its latency."""
+
+    def measure(turn: int) -> Sample:
+        sample = contestant(turn)
+        found = sample.figures.get(figure)
+        return replace(sample, figures={} if found is None else {"latency": found})
+
+    return measure
 
 
 def _beside(target: Target, settings: Settings, bound: Contestant) -> dict[str, float | str]:
