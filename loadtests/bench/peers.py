@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from loadtests.bench.block import warm_up
+from loadtests.bench.block import closed_block, warm_up
 from loadtests.bench.compare import FIGURES, compare, contestant
 from loadtests.bench.limit import limit
+from loadtests.bench.plan import tail
 from loadtests.bench.settings import Settings
 from loadtests.bench.target import Payloads, Target, Wanted, open_target
 from loadtests.bench.turns import Turns, take_turns
@@ -31,11 +32,14 @@ from trimaran.errors import TrimaranError
 from trimaran.live import live_versions
 from trimaran.repository import Repository
 
-__all__ = ["JOBS", "LIMIT", "Beside", "measure_peers"]
+__all__ = ["JOBS", "LIMIT", "UNLOADED", "Beside", "measure_peers"]
 
 LIMIT = "in process"
+UNLOADED = "itself, unloaded"
 
 _COUNT = 64
+_TAIL_FACTOR = 4.0
+"""So much longer is the load whose p99 is compared: a photograph's needs hundreds of requests."""
 _CHECKED = 20
 
 
@@ -127,6 +131,14 @@ def measure_peers(
             say(f"{job}: {plan.main} beside the work in plain processes")
             with _ours(service, plan.main, 1, settings) as ours:
                 _add(found, trials, _beside_limit(job, ours, files, inputs, settings, turns))
+        if not _has(found, job, plan.main, UNLOADED):
+            say(f"{job}: the p99 of {plan.main} at 70 % load beside its unloaded median")
+            with _ours(service, plan.main, 1, settings) as ours:
+                one = _beside_unloaded(job, ours, settings, turns)
+            if one.ratios or one.void:
+                _add(found, trials, one)
+            else:
+                say(f"{job}: the generator was too late to tell; try again in a quieter hour")
         for peer in peers:
             title = f"{peer.title} {pinned_version(peer)}"
             wanted = [(plan.main, 1), *plan.more.get(peer.name, ())]
@@ -216,6 +228,13 @@ def _beside_limit(
     with limit(files, inputs, settings.seconds) as bound:
         measured = take_turns([contestant(ours, settings, True, None), bound], turns)
     return _beside(job, ours.name, LIMIT, "a process for each core", measured)
+
+
+def _beside_unloaded(job: str, ours: Target, settings: Settings, turns: int) -> Beside:
+    longer = replace(settings, seconds=_TAIL_FACTOR * settings.seconds)
+    ceiling = closed_block(ours, settings.connections, settings.seconds)
+    measured = tail(ours, longer, ceiling.run.rate, turns)
+    return _beside(job, ours.name, UNLOADED, "p99 at 70 % load; median of one connection", measured)
 
 
 def _beside(job: str, ours: str, theirs: str, setting: str, measured: Turns) -> Beside:

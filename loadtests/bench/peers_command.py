@@ -69,7 +69,7 @@ def _table(found: Sequence[Beside]) -> Table:
         table.add_row(
             one.ours,
             one.theirs,
-            *(number(value) for value in one.medians["rate"]),
+            *(number(value) for value in one.medians.get("rate", (None, None))),
             *(str(ratio) if ratio else "" for ratio in ratios),
         )
     return table

@@ -10,12 +10,12 @@ from loadtests.bench.compare import contestant
 from loadtests.bench.search import highest_rate
 from loadtests.bench.settings import Settings, require_carried
 from loadtests.bench.target import Target
-from loadtests.bench.turns import Contestant, Sample, take_turns
+from loadtests.bench.turns import Contestant, Sample, Turns, take_turns
 from loadtests.judging.gates import FAILED, Gate, Gates
 from loadtests.judging.latency import least_requests
 from trimaran.errors import TrimaranError, UsageError
 
-__all__ = ["BOUND_TURNS", "Measured", "find_max", "one_load", "profile"]
+__all__ = ["BOUND_TURNS", "Measured", "find_max", "one_load", "profile", "tail"]
 
 _SHARES = (0.2, 0.5, 0.7, 0.9)
 """The open-loop rates of a profile, as shares of the closed loop's."""
@@ -90,36 +90,38 @@ def profile(
         named = replace(block, run=replace(block.run, load=f"{block.run.load} ({share:.0%})"))
         going = add(named)
         if share == _AT_SHARE and going:
-            figures["p99 at 70 % load / unloaded median"] = _tail(target, settings, ceiling.rate)
+            turns = tail(target, settings, ceiling.rate, BOUND_TURNS)
+            void = turns.void or "the generator was late"
+            ratio = turns.ratio(0, 1, "p99")
+            figures["p99 at 70 % load / unloaded median"] = str(ratio) if ratio else f"void: {void}"
         if block.outcome.broken or block.outcome.interrupted:
             break
     return Measured(blocks, figures)
 
 
-def _tail(target: Target, settings: Settings, ceiling: float) -> str:
-    """The p99 under load over the median of a single connection, in turns."""
+def tail(target: Target, settings: Settings, ceiling: float, turns: int) -> Turns:
+    """The p99 at 70 % of the ceiling, and the median of a single connection, in turns.
+
+    Both are the figure `p99`, so that its ratio is the one over the other.
+    """
     loaded = replace(settings, seconds=settings.seconds / 2)
     alone = replace(settings, seconds=settings.seconds / BOUND_TURNS, connections=1)
-    turns = take_turns(
+    return take_turns(
         [
             _only("p99", contestant(target, loaded, False, _AT_SHARE * ceiling)),
             _only("p50", contestant(target, alone, True, None)),
         ],
-        BOUND_TURNS,
+        turns,
     )
-    ratio = turns.ratio(0, 1, "latency")
-    if turns.void or ratio is None:
-        return f"void: {turns.void or 'the generator was late'}"
-    return str(ratio)
 
 
 def _only(figure: str, contestant: Contestant) -> Contestant:
-    """The contestant with one of its figures, as its latency."""
+    """The contestant with one of its figures, as its p99."""
 
     def measure(turn: int) -> Sample:
         sample = contestant(turn)
         found = sample.figures.get(figure)
-        return replace(sample, figures={} if found is None else {"latency": found})
+        return replace(sample, figures={} if found is None else {"p99": found})
 
     return measure
 

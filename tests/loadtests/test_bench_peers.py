@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.bench.peers import JOBS, LIMIT, Beside
+from loadtests.bench.peers import JOBS, LIMIT, UNLOADED, Beside
 from loadtests.bench.peers_page import write_peers_page
 from loadtests.jobs.files import PHOTOGRAPH, RECORD
 from loadtests.judging.ratio import Ratio
@@ -61,7 +61,7 @@ def test_only_what_is_missing_is_measured(
     root, trials, page = (tmp_path / name for name in ("models", "trials.jsonl", "page.md"))
     shutil.copytree(churn_trained / "model_repository", root)
     plan = JOBS[RECORD]
-    known = [beside(RECORD, plan.main, LIMIT, 0.1)]
+    known = [beside(RECORD, plan.main, other, 0.1) for other in (LIMIT, UNLOADED)]
     for target, rows in plan.more["fastapi"]:
         name = target if rows == 1 else f"{target}, {rows} rows a request"
         known.append(beside(RECORD, name, FASTAPI, 2.0))
@@ -83,7 +83,7 @@ def test_only_what_is_missing_is_measured(
     assert (one.ours, one.theirs) == (plan.main, FASTAPI)
     assert 2 <= one.turns <= 6  # those without latencies are taken again
     assert {"rate", "CPU"} <= set(one.ratios)
-    assert page.read_text().count(f"| {FASTAPI} |") == len(known)
+    assert page.read_text().count(f"| {FASTAPI} |") == len(known) - 1
 
 
 def test_a_peer_without_its_environment_is_told_with_the_remedy(
@@ -92,7 +92,8 @@ def test_a_peer_without_its_environment_is_told_with_the_remedy(
     monkeypatch.setattr("loadtests.peers.environments._is_complete", lambda peer, place: False)
     root, trials = tmp_path / "models", tmp_path / "trials.jsonl"
     shutil.copytree(churn_trained / "model_repository", root)
-    trials.write_text(beside(RECORD, JOBS[RECORD].main, LIMIT, 0.1).to_json() + "\n")
+    known = [beside(RECORD, JOBS[RECORD].main, other, 0.1) for other in (LIMIT, UNLOADED)]
+    trials.write_text("".join(one.to_json() + "\n" for one in known))
     outcome = call_trimaran(
         "bench", "peers", "--job", RECORD, "--peer", "ray", "--trials", trials,
         "--repository", root,
