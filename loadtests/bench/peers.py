@@ -233,7 +233,8 @@ def _beside_limit(
 def _beside_unloaded(job: str, ours: Target, settings: Settings, turns: int) -> Beside:
     longer = replace(settings, seconds=_TAIL_FACTOR * settings.seconds)
     ceiling = closed_block(ours, settings.connections, settings.seconds)
-    measured = tail(ours, longer, ceiling.run.rate, turns)
+    void = ceiling.run.void
+    measured = Turns(void=void) if void else tail(ours, longer, ceiling.run.rate, turns)
     return _beside(job, ours.name, UNLOADED, "p99 at 70 % load; median of one connection", measured)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -112,11 +112,13 @@ def score(rate: float) -> Score:
 
 
 def run(
-    storage: Path, measure: object, trials: int, tell: object = lambda tried: None
+    storage: Path,
+    measure: Callable[[Mapping[str, int]], Score],
+    trials: int,
+    tell: Callable[[Tried], None] = lambda tried: None,
 ) -> list[Tried]:
-    return search(
-        SPACE, {"m.instances": 5}, measure, trials=trials, seed=1, storage=storage, tell=tell  # type: ignore[arg-type]
-    )  # fmt: skip
+    present = {"m.instances": 5}
+    return search(SPACE, present, measure, trials=trials, seed=1, storage=storage, tell=tell)
 
 
 def test_a_search_begins_with_the_present_and_finds_the_better(tmp_path: Path) -> None:
