@@ -182,8 +182,12 @@ class Supervisor(threading.Thread):
         idle = self._leftovers.due(time.monotonic(), identify_stub, cpu_s)
         if not idle:
             return
-        others = set(self._processes()[0].values()) - set(idle)
-        needed = self._short_of_stubs(others)
+        try:
+            others = set(self._processes()[0].values()) - set(idle)
+            needed = self._short_of_stubs(others)
+        except (TrimaranError, OSError):
+            self._leftovers.add(idle, time.monotonic(), cpu_s)
+            raise
         for stub in idle:
             if stub.model in needed:
                 continue

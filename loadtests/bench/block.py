@@ -13,7 +13,7 @@ from loadtests.generator.outcome import Outcome
 from loadtests.generator.schedule import poisson_arrivals
 from loadtests.judging.gates import Gates, judge
 from loadtests.judging.latency import quantiles
-from loadtests.judging.validity import late_sends, void
+from loadtests.judging.validity import late_sends, lateness, unfit
 from loadtests.reports.run import Run
 from loadtests.subject.machine import Moment, since
 from loadtests.subject.steps import Reading, read_statistics, steps_between
@@ -36,6 +36,8 @@ class Block:
     began: float
     """Unix time."""
     ended: float
+    late: str = ""
+    """Why only its latencies do not count, and the rest does; or nothing."""
 
 
 def open_block(
@@ -110,6 +112,8 @@ def _measured(target: Target, load: Callable[[], Outcome]) -> Block:
     answered = int(np.count_nonzero(outcome.good))
     used_s = cpu_s(target.pid) - cpu_before if target.pid else 0.0
     after = {} if outcome.broken else _statistics(target)
+    spoilt = unfit(outcome, since(start, end).suspended_s)
+    late = "" if spoilt else lateness(outcome)
     run = Run(
         target=target.name,
         protocol=target.protocol,
@@ -125,9 +129,9 @@ def _measured(target: Target, load: Callable[[], Outcome]) -> Block:
         server_cpu_ms=used_s / answered * 1e3 if target.pid and answered and used_s > 0 else None,
         generator_cpu_ms=outcome.cpu_s / requests * 1e3 if requests else None,
         steps=steps_between(before, after),
-        void=void(outcome, since(start, end).suspended_s),
+        void=spoilt or late,
     )
-    return Block(run, outcome, start.wall_s, end.wall_s)
+    return Block(run, outcome, start.wall_s, end.wall_s, late)
 
 
 def _span_s(outcome: Outcome, seconds: float) -> float:

@@ -186,7 +186,8 @@ def bench(
         about = circumstances(opened.pid, since(started, Moment.now()), seed)
         report = compare_report(command, opened, theirs, ceiling, compared, gates, about)
         if not as_json:
-            print_compared(console(), opened.name, theirs.name, compared, gates)
+            print_compared(console(), opened.name, theirs.name, compared)
+            print_verdict(console(), report)
         _write(report, compared.turns.blocks(), out, as_json)
         raise typer.Exit(report.exit_status)
 
@@ -236,7 +237,7 @@ def _finish(report: Report, blocks: list[Block], out: Path | None, as_json: bool
         for name, value in report.figures.items():
             shown = number(value) if isinstance(value, float) else value
             screen.print(f"{name}: {shown}", highlight=False, soft_wrap=True)
-        print_verdict(screen, report.runs)
+        print_verdict(screen, report)
     _write(report, blocks, out, as_json)
     raise typer.Exit(report.exit_status)
 

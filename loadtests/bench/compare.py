@@ -12,7 +12,6 @@ from loadtests.bench.target import Target
 from loadtests.bench.turns import Contestant, Sample, Turns, take_turns
 from loadtests.judging.gates import Gate
 from loadtests.judging.ratio import Ratio
-from loadtests.judging.validity import lateness
 
 __all__ = [
     "FIGURES",
@@ -131,9 +130,7 @@ def judge_ratios(
 
 def _sample(blocks: Sequence[Block], closed: bool) -> Sample:
     first, last = blocks[0].run, blocks[-1].run
-    late = lateness(blocks[-1].outcome)
-    if last.void != late:
-        late = ""
+    late = blocks[-1].late
     figures = {} if late else {"p50": last.latency_ms["p50"], "p99": last.latency_ms["p99"]}
     if closed:
         figures["rate"] = first.rate * first.rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -57,11 +58,11 @@ def limit(
     context = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
         pipes = []
-        stack.enter_context(_environment({**ALLOCATOR, **os.environ}))
         for _ in range(len(os.sched_getaffinity(0))):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs, files, inputs), daemon=True)
-            process.start()
+            with _inherited({**ALLOCATOR, **os.environ}):
+                process.start()
             stack.callback(_end, process, ours)
             theirs.close()
             pipes.append(ours)
@@ -96,7 +97,7 @@ def _work(pipe: Connection, files: JobFiles, inputs: Sequence[bytes]) -> None:
     while True:
         try:
             seconds, batch = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         began, cpu_began, count = time.perf_counter(), time.process_time(), 0
         while time.perf_counter() - began < seconds:
@@ -110,19 +111,23 @@ def _work(pipe: Connection, files: JobFiles, inputs: Sequence[bytes]) -> None:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """What processes that are started meanwhile inherit."""
+def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
+    """What a process that is started meanwhile has: variables, and a deaf ear for Ctrl-C.
+
+    A terminal gives Ctrl-C to every process; the one that started the others ends them.
+    """
     before = dict(os.environ)
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(variables)
     try:
         yield
     finally:
+        signal.signal(signal.SIGINT, heard)
         os.environ.clear()
         os.environ.update(before)
 
 
 def _end(process: multiprocessing.process.BaseProcess, pipe: Connection) -> None:
     pipe.close()
-    process.join(5)
     process.kill()
     process.join()

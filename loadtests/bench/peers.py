@@ -122,19 +122,16 @@ def measure_peers(
     """
     found = _remembered(trials)
     for job in jobs:
-        files = _files(service, job)
-        inputs = _inputs(job, settings.seed)
+        work = _Work(job, _files(service, job), _inputs(job, settings.seed))
         plan = JOBS[job]
         if job == RECORD:
             service.control.load_given(*do_nothing())
-        if not _has(found, job, plan.main, LIMIT):
-            say(f"{job}: {plan.main} beside the work in plain processes")
+        for theirs, (words, measure) in _BOUNDS.items():
+            if _has(found, job, plan.main, theirs):
+                continue
+            say(f"{job}: {plan.main} {words}")
             with _ours(service, plan.main, 1, settings) as ours:
-                _add(found, trials, _beside_limit(job, ours, files, inputs, settings, turns))
-        if not _has(found, job, plan.main, UNLOADED):
-            say(f"{job}: the p99 of {plan.main} at 70 % load beside its unloaded median")
-            with _ours(service, plan.main, 1, settings) as ours:
-                one = _beside_unloaded(job, ours, settings, turns)
+                one = measure(work, ours, settings, turns)
             if one.ratios or one.void:
                 _add(found, trials, one)
             else:
@@ -150,14 +147,15 @@ def measure_peers(
             if not missing:
                 continue
             say(f"{job}: {title} starts, {peer.settings[job]}")
-            with serve_peer(peer, files, inputs[0]) as running:
-                check_equal(running, open_job(files), inputs[:_CHECKED])
-                theirs = Target(title, "http", running.endpoint(inputs), job, pid=running.pid)
-                warm_up(theirs)
+            with serve_peer(peer, work.files, work.inputs[0]) as running:
+                check_equal(running, open_job(work.files), work.inputs[:_CHECKED])
+                endpoint = running.endpoint(work.inputs)
+                rival = Target(title, "http", endpoint, job, pid=running.pid)
+                warm_up(rival)
                 for target, rows in missing:
                     say(f"{job}: {_name(target, rows)} beside {title}")
                     with _ours(service, target, rows, settings) as ours:
-                        compared = compare(ours, theirs, settings, turns, None, running.resting)
+                        compared = compare(ours, rival, settings, turns, None, running.resting)
                     name = _name(target, rows)
                     setting = str(peer.settings[job])
                     _add(found, trials, _beside(job, name, title, setting, compared.turns))
@@ -217,25 +215,35 @@ def _ours(service: Service, target: str, rows: int, settings: Settings) -> Itera
         yield opened
 
 
-def _beside_limit(
-    job: str,
-    ours: Target,
-    files: JobFiles,
-    inputs: Sequence[bytes],
-    settings: Settings,
-    turns: int,
-) -> Beside:
-    with limit(files, inputs, settings.seconds) as bound:
+@dataclass(frozen=True)
+class _Work:
+    """A job with what it is done with."""
+
+    job: str
+    files: JobFiles
+    inputs: Sequence[bytes]
+
+
+def _beside_limit(work: _Work, ours: Target, settings: Settings, turns: int) -> Beside:
+    with limit(work.files, work.inputs, settings.seconds) as bound:
         measured = take_turns([contestant(ours, settings, True, None), bound], turns)
-    return _beside(job, ours.name, LIMIT, "a process for each core", measured)
+    return _beside(work.job, ours.name, LIMIT, "a process for each core", measured)
 
 
-def _beside_unloaded(job: str, ours: Target, settings: Settings, turns: int) -> Beside:
+def _beside_unloaded(work: _Work, ours: Target, settings: Settings, turns: int) -> Beside:
     longer = replace(settings, seconds=_TAIL_FACTOR * settings.seconds)
     ceiling = closed_block(ours, settings.connections, settings.seconds)
     void = ceiling.run.void
     measured = Turns(void=void) if void else tail(ours, longer, ceiling.run.rate, turns)
-    return _beside(job, ours.name, UNLOADED, "p99 at 70 % load; median of one connection", measured)
+    setting = "p99 at 70 % load; median of one connection"
+    return _beside(work.job, ours.name, UNLOADED, setting, measured)
+
+
+_BOUNDS = {
+    LIMIT: ("beside the work in plain processes", _beside_limit),
+    UNLOADED: ("at 70 % load beside itself, unloaded", _beside_unloaded),
+}
+"""What our main target is measured against before the peers."""
 
 
 def _beside(job: str, ours: str, theirs: str, setting: str, measured: Turns) -> Beside:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from loadtests.bench.block import Block, closed_block, open_block
@@ -34,7 +33,9 @@ class Measured:
     """Blocks in order, and what follows from them by name."""
 
     blocks: list[Block]
-    figures: Mapping[str, float | str] = field(default_factory=dict)
+    figures: dict[str, float | str] = field(default_factory=dict)
+    void: str = ""
+    """Why it ended early, where none of the blocks tells it."""
 
 
 def one_load(target: Target, settings: Settings, rate: float | None) -> Measured:
@@ -60,7 +61,24 @@ def profile(
     hour, the figures have what a million rows cost at 70 % of the ceiling, where gates are judged
     too. Ends early where a block is void.
     """
-    blocks: list[Block] = []
+    measured = Measured([], {})
+    try:
+        return _profile(measured, target, settings, bound, price)
+    except KeyboardInterrupt:
+        if not measured.blocks:
+            raise
+        return replace(measured, void="interrupted")
+
+
+def _profile(
+    measured: Measured,
+    target: Target,
+    settings: Settings,
+    bound: Contestant | None,
+    price: float | None,
+) -> Measured:
+    """Add to what is measured, block by block."""
+    blocks, figures = measured.blocks, measured.figures
 
     def add(block: Block) -> bool:
         blocks.append(block)
@@ -68,20 +86,20 @@ def profile(
         return not block.run.void
 
     if not add(closed_block(target, settings.connections, settings.seconds)):
-        return Measured(blocks)
+        return measured
     ceiling = blocks[0].run
     if not add(closed_block(target, 1, settings.seconds)):
-        return Measured(blocks)
-    unloaded_ms = blocks[1].run.latency_ms["p50"]
-    figures: dict[str, float | str] = {
-        "highest rate in a closed loop, requests/s": ceiling.rate,
-        "unloaded median, ms": unloaded_ms,
-    }
+        return measured
+    figures["highest rate in a closed loop, requests/s"] = ceiling.rate
+    figures["unloaded median, ms"] = blocks[1].run.latency_ms["p50"]
     if price is not None:
         rows_an_hour = _AT_SHARE * ceiling.rate * ceiling.rows * 3600
         figures["cost of a million rows at 70 % load"] = price / rows_an_hour * 1e6
     if bound is not None:
-        figures |= _beside(target, settings, bound)
+        turns = _beside(target, settings, bound)
+        figures.update(_shares_of_limit(turns))
+        if turns.ended:
+            return _cut_short(measured, turns.ended)
     for place, share in enumerate(_SHARES):
         gates = settings.gates if share == _AT_SHARE else Gates()
         block = open_block(
@@ -94,9 +112,11 @@ def profile(
             void = turns.void or "the generator was late"
             ratio = turns.ratio(0, 1, "p99")
             figures["p99 at 70 % load / unloaded median"] = str(ratio) if ratio else f"void: {void}"
+            if turns.ended:
+                return _cut_short(measured, turns.ended)
         if block.outcome.broken or block.outcome.interrupted:
             break
-    return Measured(blocks, figures)
+    return measured
 
 
 def tail(target: Target, settings: Settings, ceiling: float, turns: int) -> Turns:
@@ -126,10 +146,19 @@ def _only(figure: str, contestant: Contestant) -> Contestant:
     return measure
 
 
-def _beside(target: Target, settings: Settings, bound: Contestant) -> dict[str, float | str]:
-    """The achieved share of the limit, in rate and in CPU."""
+def _cut_short(measured: Measured, last: Sample) -> Measured:
+    """What there is when the server goes away, or the user ends it, in one of the turns."""
+    blocks = [*measured.blocks, *last.blocks]
+    return replace(measured, blocks=blocks, void="" if last.blocks else last.void)
+
+
+def _beside(target: Target, settings: Settings, bound: Contestant) -> Turns:
     brief = replace(settings, seconds=settings.seconds / BOUND_TURNS)
-    turns = take_turns([contestant(target, brief, True, None), bound], BOUND_TURNS)
+    return take_turns([contestant(target, brief, True, None), bound], BOUND_TURNS)
+
+
+def _shares_of_limit(turns: Turns) -> dict[str, float | str]:
+    """The achieved share of the limit, in rate and in CPU."""
     if turns.void:
         return {"rate / in-process limit": f"void: {turns.void}"}
     found: dict[str, float | str] = {
@@ -181,6 +210,8 @@ def find_max(target: Target, settings: Settings) -> Measured:
         found = highest_rate(holds, first.run.rate / 4)
     except _EndedError:
         return Measured(blocks)
+    except KeyboardInterrupt:
+        return Measured(blocks, void="interrupted")
     if found is None:
         return _none_holds(first, bound_ms, len(blocks) - 1)
     figures: dict[str, float | str] = {

@@ -39,6 +39,7 @@ def target_report(
         },
         runs=[block.run for block in measured.blocks],
         figures=measured.figures,
+        void=measured.void,
     )
 
 
@@ -72,9 +73,7 @@ def compare_report(
     )
 
 
-def print_compared(
-    screen: Console, ours: str, theirs: str, compared: Compared, gates: Sequence[Gate]
-) -> None:
+def print_compared(screen: Console, ours: str, theirs: str, compared: Compared) -> None:
     """The medians of both, and the ratios between them."""
     table = Table()
     for heading in ("", ours, theirs, f"{ours} / {theirs} (95 % interval)"):
@@ -93,11 +92,6 @@ def print_compared(
         highlight=False,
         soft_wrap=True,
     )
-    for gate in gates:
-        word = "[green]holds[/green]" if gate.holds else "[red]FAILS[/red]"
-        screen.print(f"{word} {gate.words}", highlight=False, soft_wrap=True)
-    if compared.turns.void:
-        screen.print(f"[red]void[/red] {compared.turns.void}", highlight=False, soft_wrap=True)
 
 
 def _generator(ceiling: Ceiling) -> dict[str, str]:

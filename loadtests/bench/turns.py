@@ -45,6 +45,8 @@ class Turns:
     """Turns in which a sample was void."""
     void: str = ""
     """Why nothing can be concluded, or nothing."""
+    ended: Sample | None = None
+    """The one in which the server went away, or which the user ended."""
 
     @property
     def late(self) -> int:
@@ -94,7 +96,7 @@ def take_turns(contestants: Sequence[Contestant], turns: int) -> Turns:
         order = list(enumerate(contestants))
         samples: dict[int, Sample] = {}
         for place, contestant in order if turn % 2 == 0 else reversed(order):
-            samples[place] = contestant(turn)
+            samples[place] = _sample(contestant, turn)
             if samples[place].void:
                 break
         broken = next((sample for sample in samples.values() if sample.void), None)
@@ -104,8 +106,15 @@ def take_turns(contestants: Sequence[Contestant], turns: int) -> Turns:
             continue
         left_out, reason = left_out + 1, broken.void
         if broken.ended:
-            return Turns(kept, turns, left_out, reason)
+            return Turns(kept, turns, left_out, reason, broken)
     if len(kept) < turns:
         tried = len(kept) + left_out
         return Turns(kept, turns, left_out, f"{left_out} of {tried} turns are void: {reason}")
     return Turns(kept, turns, left_out)
+
+
+def _sample(contestant: Contestant, turn: int) -> Sample:
+    try:
+        return contestant(turn)
+    except KeyboardInterrupt:
+        return Sample({}, void="interrupted", ended=True)

@@ -37,6 +37,8 @@ def generator_ceiling(
         outcome = closed_loop(
             replace(endpoint, address=address), connections=_CONNECTIONS, seconds=seconds
         )
+    if outcome.interrupted:
+        raise KeyboardInterrupt
     if not outcome.good.all() or outcome.broken:
         raise TrimaranError(f"the empty endpoint failed: {outcome.broken or outcome.refusal}")
     answered = int(np.count_nonzero(outcome.good))
@@ -51,6 +53,7 @@ def empty_endpoint(protocol: Literal["http", "grpc"]) -> Iterator[tuple[str, int
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        process_group=0,  # a terminal's Ctrl-C is for the generator
     )
     try:
         line = process.stdout.readline() if process.stdout else ""

@@ -6,7 +6,7 @@ import numpy as np
 
 from loadtests.generator.outcome import Outcome
 
-__all__ = ["late_sends", "lateness", "void"]
+__all__ = ["late_sends", "lateness", "unfit", "void"]
 
 _LATE_S = 1e-3
 _LATE_SHARE = 0.1
@@ -40,7 +40,12 @@ def lateness(outcome: Outcome) -> str:
 
 
 def void(outcome: Outcome, suspended_s: float = 0.0) -> str:
-    """Why a run is void, or nothing if it counts.
+    """Why a run is void, or nothing if it counts; `suspended_s` as in `unfit`."""
+    return unfit(outcome, suspended_s) or lateness(outcome)
+
+
+def unfit(outcome: Outcome, suspended_s: float = 0.0) -> str:
+    """Why nothing that a run measured counts, or nothing; lateness spoils only its latencies.
 
     `suspended_s` is for how long the machine slept meanwhile. An interrupted run is void too; what
     it measured is told, and not concluded from.
@@ -56,8 +61,6 @@ def void(outcome: Outcome, suspended_s: float = 0.0) -> str:
     if failed > _MOST_FAILED * requests:
         reason = f": {outcome.refusal}" if outcome.refusal else ": no answer came in time"
         return f"{failed} of {requests} requests failed{reason}"
-    if late := lateness(outcome):
-        return late
     if suspended_s > _LATE_S:
         return f"the machine was suspended for {suspended_s:.1f} s"
     return ""

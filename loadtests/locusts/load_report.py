@@ -140,7 +140,7 @@ def print_load(screen: Console, report: Report, measured: Measured) -> None:
         )
     for note in notes:
         screen.print(note, highlight=False, markup=False, soft_wrap=True)
-    print_verdict(screen, report.runs)
+    print_verdict(screen, report)
 
 
 def _side_by_side(exact: Mapping[str, float], locust: Mapping[str, float]) -> Table:

@@ -97,7 +97,7 @@ def perf(
         print_runs(screen, report.runs)
         for name, text in told.items():
             screen.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True)
-        print_verdict(screen, report.runs)
+        print_verdict(screen, report)
         if out is not None:
             write_report(out, report)
             screen.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)

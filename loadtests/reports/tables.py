@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from loadtests.reports.run import Run, StepTimes
+from loadtests.judging.gates import Gate
+from loadtests.reports.run import Report, Run, StepTimes
 
 __all__ = ["number", "print_runs", "print_verdict"]
 
@@ -36,20 +37,23 @@ def print_runs(screen: Console, runs: Sequence[Run]) -> None:
         screen.print(_steps(f"{steps[-1].target}, {steps[-1].load}", steps[-1].steps))
 
 
-def print_verdict(screen: Console, runs: Sequence[Run]) -> None:
-    """Which promises were kept, and why a run is void."""
-    for run in runs:
-        where = f"{run.target}, {run.load}"
+def print_verdict(screen: Console, report: Report) -> None:
+    """Which promises were kept, and why a run, or what all should come to, is void."""
+
+    def say(words: str) -> None:
+        screen.print(words, highlight=False, soft_wrap=True)
+
+    for run in report.runs:
+        where = escape(f"{run.target}, {run.load}")
         if run.void:
-            screen.print(f"[red]void[/red] {escape(where)}: {escape(run.void)}", soft_wrap=True)
+            say(f"[red]void[/red] {where}: {escape(run.void)}")
             continue
         for gate in run.gates:
-            word = "[green]holds[/green]" if gate.holds else "[red]FAILS[/red]"
-            screen.print(
-                f"{word} {gate.name} ({escape(where)}): {escape(gate.words)}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            say(f"{_word(gate)} {gate.name} ({where}): {escape(gate.words)}")
+    for gate in report.gates:
+        say(f"{_word(gate)} {escape(gate.words)}")
+    if report.void:
+        say(f"[red]void[/red] {escape(report.void)}")
 
 
 def number(value: float | None) -> str:
@@ -61,6 +65,10 @@ def number(value: float | None) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def _word(gate: Gate) -> str:
+    return "[green]holds[/green]" if gate.holds else "[red]FAILS[/red]"
 
 
 def _steps(title: str, steps: Sequence[StepTimes]) -> Table:
