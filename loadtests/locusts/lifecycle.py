@@ -83,6 +83,9 @@ class Lifecycle:
         if options.run_directory:
             end_with_parent()
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            if not self._is_worker:
+                # As an exception it would be raised wherever the process is, and can get lost there.
+                gevent.signal_handler(signal.SIGINT, self._runner.quit)
             runners.WORKER_REPORT_INTERVAL = _SECOND
             self.directory = Path(options.run_directory)
             self.recorder = Recorder(self.directory)
