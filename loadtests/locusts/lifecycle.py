@@ -84,7 +84,7 @@ class Lifecycle:
             end_with_parent()
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if not self._is_worker:
-                # As an exception it would be raised wherever the process is, and can get lost there.
+                # As an exception it would be raised wherever this process is, and can get lost.
                 gevent.signal_handler(signal.SIGINT, self._runner.quit)
             runners.WORKER_REPORT_INTERVAL = _SECOND
             self.directory = Path(options.run_directory)
