@@ -31,10 +31,14 @@ class ModelState:
 
 
 class Control:
-    """One server's control plane. Every method raises `TrimaranError` with Triton's own words."""
+    """One server's control plane. Every method raises `TrimaranError` with Triton's own words.
 
-    def __init__(self, host: str, port: int) -> None:
+    A call may take `timeout_s`, but for one that loads a model.
+    """
+
+    def __init__(self, host: str, port: int, timeout_s: float = _CALL_TIMEOUT_S) -> None:
         self._url = f"http://{host}:{port}/v2"
+        self._timeout_s = timeout_s
         # An idle connection would hold up the server's end until its exit timeout.
         self._pool = urllib3.PoolManager(retries=False, headers={"Connection": "close"})
 
@@ -65,7 +69,7 @@ class Control:
 
     def load(self, model: str) -> None:
         """Load a model, or reload it by what now stands in the repository; waits until done."""
-        self._call("POST", f"/repository/models/{model}/load", {}, timeout=_LOAD_TIMEOUT_S)
+        self._call("POST", f"/repository/models/{model}/load", {}, timeout_s=_LOAD_TIMEOUT_S)
 
     def load_given(self, config: ModelConfig, files: Mapping[str, bytes] | None = None) -> None:
         """Load a model with another configuration than the repository has.
@@ -78,7 +82,9 @@ class Control:
             for path, content in (files or {}).items()
         }
         body = {"parameters": parameters}
-        self._call("POST", f"/repository/models/{config.name}/load", body, timeout=_LOAD_TIMEOUT_S)
+        self._call(
+            "POST", f"/repository/models/{config.name}/load", body, timeout_s=_LOAD_TIMEOUT_S
+        )
 
     def unload(self, model: str) -> None:
         """Take a model away, leaving the models it is made of."""
@@ -101,11 +107,13 @@ class Control:
         return config
 
     def _call(
-        self, method: str, path: str, body: Any = None, timeout: float = _CALL_TIMEOUT_S
+        self, method: str, path: str, body: Any = None, timeout_s: float | None = None
     ) -> Any:
         payload = None if body is None else json.dumps(body).encode()
         try:
-            response = self._pool.request(method, self._url + path, body=payload, timeout=timeout)
+            response = self._pool.request(
+                method, self._url + path, body=payload, timeout=timeout_s or self._timeout_s
+            )
         except urllib3.exceptions.HTTPError as error:
             raise TrimaranError(
                 f"the server at {self._url} does not answer {path}: {type(error).__name__}"

@@ -78,7 +78,10 @@ def install() -> Runtime:
         stub_backends=("python", *_OWN_BACKENDS),
         version=TRITON_VERSION,
         embedded=True,
-        arguments=(f"--backend-directory={backend_directory}",),
+        arguments=(
+            f"--backend-directory={backend_directory}",
+            f"--cache-directory={server / 'caches'}",
+        ),
         environment={
             "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "TRIMARAN_STUB_PYTHON": _python_version(),

@@ -14,6 +14,8 @@ __all__ = [
     "cpu_s",
     "identify_stub",
     "is_zombie",
+    "own_cpu_s",
+    "resident_bytes",
     "shared_memory",
     "start_time",
 ]
@@ -93,6 +95,18 @@ def cpu_s(pid: int) -> float:
     fields = _stat(pid)
     own = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
     return own + sum(map(cpu_s, children(pid)))
+
+
+def own_cpu_s(pid: int) -> float:
+    """CPU seconds that a process itself has used, in all its threads."""
+    fields = _stat(pid)
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory that a process has in RAM, shared pages included."""
+    fields = _stat(pid)
+    return int(fields[21]) * os.sysconf("SC_PAGE_SIZE") if fields else 0
 
 
 def age_s() -> float:

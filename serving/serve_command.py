@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +10,10 @@ from typing import Annotated
 
 import typer
 
+from serving.control import Control
 from serving.discovery import find_runtime
+from serving.interrupts import interrupt_once
+from serving.metrics import Metrics, serve_metrics
 from serving.ports import Ports, require_free
 from serving.presence import announce, sole_server
 from serving.processes import age_s
@@ -26,6 +28,7 @@ from trimaran.repository import Repository
 __all__ = ["serve"]
 
 _LOOK_S = 0.2
+_SCRAPE_TIMEOUT_S = 1.0
 
 
 def serve(
@@ -40,6 +43,9 @@ def serve(
     http_port: Annotated[int, typer.Option(help="Port for HTTP.")] = 8000,
     grpc_port: Annotated[int, typer.Option(help="Port for gRPC.")] = 8001,
     metrics_port: Annotated[int, typer.Option(help="Port for Prometheus.")] = 8002,
+    supervisor_port: Annotated[
+        int, typer.Option(help="Port for Prometheus: what Triton itself does not tell.")
+    ] = 8003,
     tritonserver: Annotated[
         Path | None, typer.Option(help="The tritonserver to run, instead of the one found.")
     ] = None,
@@ -47,12 +53,17 @@ def serve(
     quantiles: Annotated[
         bool, typer.Option(help="Latency quantiles in the metrics; costs some throughput.")
     ] = False,
+    cache_mb: Annotated[
+        int, typer.Option(help="A response cache of so many MB, for models that enable it.")
+    ] = 0,
     verbose: Annotated[bool, typer.Option(help="Let Triton log verbosely.")] = False,
 ) -> None:
     """Run tritonserver on a repository until interrupted, healing stubs that die."""
-    _interrupt_on_signals()
+    interrupt_once()
+    if cache_mb < 0:
+        raise UsageError(f"--cache-mb is {cache_mb}; it is 0 for none, or more")
     opened = Repository.open(repository)
-    ports = Ports(host, http_port, grpc_port, metrics_port)
+    ports = Ports(host, http_port, grpc_port, metrics_port, supervisor_port)
     with ExitStack() as stack:
         stack.enter_context(sole_server(opened))
         loopback = _is_loopback(host)
@@ -64,6 +75,7 @@ def serve(
         _require_something(opened, selection)
         options = ["--metrics-config=summary_latencies=true"] if quantiles else []
         options += ["--log-verbose=1"] if verbose else []
+        options += [f"--cache-config=local,size={cache_mb * 2**20}"] if cache_mb else []
         for note in selection.notes:
             say(note)
         try:
@@ -87,8 +99,12 @@ def _serve(
         stack.callback(server.stop)
         server.wait_until_started()
         stack.enter_context(announce(repository, server.process.pid, ports))
+        # A scrape waits for less than Prometheus does.
+        quick = Control(ports.host, ports.http, timeout_s=_SCRAPE_TIMEOUT_S)
+        metrics = Metrics(selection.promised, quick, server.process.pid, log)
+        stack.enter_context(serve_metrics(metrics, ports))
         supervisor = Supervisor(
-            server.process.pid, repository, server.control, runtime.stub_backends, say
+            server.process.pid, repository, server.control, runtime.stub_backends, say, metrics
         )
         supervisor.start()
         stack.callback(supervisor.finish)
@@ -101,18 +117,6 @@ def _serve(
             f"tritonserver ended by itself with status {server.process.returncode}: "
             f"{server.last_error()}; its log is {server.log}"
         )
-
-
-def _interrupt_on_signals() -> None:
-    """Turn the first SIGINT or SIGTERM into `KeyboardInterrupt`, and let none disturb the stop."""
-
-    def interrupt(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
 
 
 def _is_loopback(host: str) -> bool:

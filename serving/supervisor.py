@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from serving.control import Control
 from serving.leftovers import Leftovers
+from serving.metrics import Metrics
 from serving.processes import Stub, children, cpu_s, identify_stub, is_zombie
 from trimaran.errors import TrimaranError
 from trimaran.live import with_generation
@@ -80,7 +81,7 @@ def short_of_stubs(
 class Supervisor(threading.Thread):
     """Watches a server's stubs and reloads a model whose stub died.
 
-    `say` is told what happened, from this thread.
+    `say` is told what happened, and `metrics` counts it, from this thread.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Supervisor(threading.Thread):
         control: Control,
         stub_backends: Collection[str],
         say: Say,
+        metrics: Metrics,
     ) -> None:
         super().__init__(name="supervisor", daemon=True)
         self._server_pid = server_pid
@@ -97,6 +99,7 @@ class Supervisor(threading.Thread):
         self._control = control
         self._stub_backends = stub_backends
         self._say = say
+        self._metrics = metrics
         self._watch = StubWatch()
         self._children: set[int] = set()
         self._looks = 0
@@ -135,10 +138,12 @@ class Supervisor(threading.Thread):
                     f"{stub.model} version {stub.version}: stub {stub.instance} (process "
                     f"{stub.pid}) died"
                 )
+                self._metrics.stub_died(stub.model)
                 self._broken.setdefault(stub.model, 0.0)
         if deaths.strangers:
             for model in set(self._short_of_stubs(living.values())) - self._broken.keys():
                 self._say(f"{model}: a stub died as soon as it was started")
+                self._metrics.stub_died(model)
                 self._broken[model] = 0.0
 
     def _processes(self) -> tuple[dict[int, Stub], list[int]]:
@@ -172,10 +177,12 @@ class Supervisor(threading.Thread):
         except (TrimaranError, OSError) as error:
             if not self._stopping.is_set():
                 self._say(f"{model}: could not be healed, trying again: {error}")
+                self._metrics.heal_failed(model)
             self._broken[model] = time.monotonic() + _RETRY_S
             return
         del self._broken[model]
         self._say(f"{model}: healed in {time.monotonic() - began:.1f} s")
+        self._metrics.healed(model)
         self._leftovers.add(before, time.monotonic(), cpu_s)
 
     def _end_leftovers(self) -> None:

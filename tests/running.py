@@ -94,7 +94,8 @@ class Served:
 def start_serving(repository: Repository, *arguments: str) -> Served:
     """Start `trimaran serve` on free ports and wait until it says that it is ready."""
     ports = free_ports()
-    options = [f"--{name}-port={getattr(ports, name)}" for name in ("http", "grpc", "metrics")]
+    names = ("http", "grpc", "metrics", "supervisor")
+    options = [f"--{name}-port={getattr(ports, name)}" for name in names]
     process = subprocess.Popen(
         [*TRIMARAN, "serve", "--repository", str(repository.root), *options, *arguments],
         cwd=PROJECT,

@@ -121,7 +121,7 @@ def test_second_server_on_a_repository_is_refused(linear: Repository) -> None:
     served.stop()
 
 
-@pytest.mark.parametrize("option", ["http", "grpc", "metrics"])
+@pytest.mark.parametrize("option", ["http", "grpc", "metrics", "supervisor"])
 def test_port_in_use(linear: Repository, option: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
