@@ -11,10 +11,11 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 TRAIN_READY := $(VENV)/.train-ready
 BENCH_READY := $(VENV)/.bench-ready
+MONITOR_READY := $(VENV)/.monitor-ready
 TEST_READY := $(VENV)/.test-ready
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) --constraint constraints.txt
 
-.PHONY: demo serve train bench bench-tools peers proofs test lint format clean
+.PHONY: demo serve train monitor monitor-tools bench bench-tools peers proofs test lint format clean
 
 demo: $(RUN_READY)
 	$(BIN)/trimaran demo $(FILES)
@@ -24,6 +25,11 @@ serve: $(RUN_READY)
 
 train: $(TRAIN_READY)
 	$(BIN)/trimaran train churn
+
+monitor: $(MONITOR_READY)
+	$(BIN)/trimaran monitor up
+
+monitor-tools: $(MONITOR_READY)
 
 bench-tools: $(BENCH_READY)
 
@@ -69,14 +75,21 @@ $(TRAIN_READY): $(RUN_READY)
 	$(PIP) --editable '.[export,serve,train]'
 	touch $@
 
+$(MONITOR_READY): $(RUN_READY)
+	@command -v prometheus >/dev/null && command -v prometheus-alertmanager >/dev/null || \
+	    { apt-get update && apt-get install --yes --no-install-recommends prometheus prometheus-alertmanager; } || \
+	    { echo "error: install Prometheus and Alertmanager, on Debian with: apt-get install prometheus prometheus-alertmanager"; exit 1; }
+	$(PIP) --editable '.[export,serve,monitoring]'
+	touch $@
+
 $(BENCH_READY): $(TRAIN_READY)
 	$(PIP) --editable '.[export,serve,train,loadtests]'
 	touch $@
 
 # The perf_analyzer that the tests run needs a library which no wheel carries.
-$(TEST_READY): $(TRAIN_READY)
+$(TEST_READY): $(TRAIN_READY) $(MONITOR_READY)
 	@ldconfig -p | grep -q 'libb64\.so\.0d' || \
 	    { apt-get update && apt-get install --yes libb64-0d; } || \
 	    { echo "error: install libb64.so.0d, on Debian with: apt-get install libb64-0d"; exit 1; }
-	$(PIP) --editable '.[export,serve,train,loadtests,tracking,conformance,test,lint]'
+	$(PIP) --editable '.[export,serve,train,monitoring,loadtests,tracking,conformance,test,lint]'
 	touch $@

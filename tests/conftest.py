@@ -32,7 +32,8 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
-_TESTS_OF_A_SERVER = re.compile(r"def test_\w+\([^)]*\b(served|churn_served): Served")
+_TESTS_OF_A_SERVER = re.compile(r"def test_\w+\([^)]*\b(served|churn_served|churn_watched): ")
+_SERVER_OF = {"churn_watched": "churn_served"}
 
 
 class ByServer(LoadScopeScheduling):
@@ -46,7 +47,8 @@ class ByServer(LoadScopeScheduling):
 def scope_of(file: str) -> str:
     """The fixture of the server that most tests of a file ask, or the file itself."""
     asked = _TESTS_OF_A_SERVER.findall((PROJECT / file).read_text())
-    return max(asked, key=asked.count) if asked else file
+    most = max(asked, key=asked.count) if asked else file
+    return _SERVER_OF.get(most, most)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:

@@ -35,51 +35,64 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "perf": ("loadtests.perf.command:perf", "Measure with NVIDIA's perf_analyzer."),
     "tune": ("loadtests.tuning.command:tune", "Search the settings that serve a model fastest."),
     "predict": ("serving.predict_command:predict", "Send files or JSON to a served model."),
+    "monitor up": ("monitoring.stack.up_command:up", "Run Prometheus, and print alerts."),
+    "monitor report": ("monitoring.report.command:report", "Tell what a window of time came to."),
+    "monitor watch": ("monitoring.watch.command:watch", "Show how the server is, live."),
 }
 """Each command's function, as `module:function`, and its line in the overview."""
+
+GROUPS: dict[str, str] = {"monitor": "Watch the server with Prometheus: up, report, watch."}
+"""Commands of two words, by the first of them."""
 
 
 class _LazyGroup(TyperGroup):
     """Lists commands from the table, and imports only the one that is called."""
 
+    prefix = ""
+    """The words before the commands of this group."""
+
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+        mine = (name.removeprefix(self.prefix) for name in COMMANDS if name.startswith(self.prefix))
+        return list(dict.fromkeys(name.split()[0] for name in mine))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.list_commands(ctx):
             return None
-        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+        name = self.prefix + cmd_name
+        return TyperCommand(cmd_name, help=GROUPS[name] if name in GROUPS else COMMANDS[name][1])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
-        return name, _load(name) if name in COMMANDS else command, rest
+        return name, _load(self.prefix + name) if name else command, rest
 
 
 def _load(name: str) -> Any:
+    if name in GROUPS:
+        return _group(GROUPS[name], f"{name} ")
     module_name, function = COMMANDS[name][0].split(":")
     module = importlib.import_module(module_name)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name)(getattr(module, function))
+    single.command(name.split()[-1])(getattr(module, function))
     return typer.main.get_command(single)
 
 
-app = typer.Typer(
-    cls=_LazyGroup,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback()
-def _overview() -> None:
-    """A trained PyTorch model, verified, versioned and served by NVIDIA Triton."""
+def _group(words: str, prefix: str = "") -> Any:
+    app = typer.Typer(
+        cls=type("_Group", (_LazyGroup,), {"prefix": prefix}),
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=not prefix,
+    )
+    app.callback(help=words)(lambda: None)
+    return typer.main.get_command(app)
 
 
 def main() -> None:
     """Run the command; a user's mistake ends in one sentence and the error's exit status."""
     try:
-        app(prog_name="trimaran")
+        overview = "A trained PyTorch model, verified, versioned and served by NVIDIA Triton."
+        _group(overview)(prog_name="trimaran")
     except TrimaranError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)

@@ -1,0 +1,1 @@
+"""Prometheus watches the server: configuration, rules, queries, reports and a live view."""

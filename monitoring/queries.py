@@ -1,0 +1,287 @@
+"""The catalogue: every PromQL query of the reports, the live view and the dashboards.
+
+`$window` stands for a duration such as `5m`. Each query gives one value for each set of its
+labels. Ratios lie between 0 and 1, times are in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Template
+
+__all__ = ["CATALOGUE", "Query", "query"]
+
+MODEL = ("model", "version")
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question to Prometheus."""
+
+    name: str
+    title: str
+    promql: str
+    unit: str
+    """`requests/s`, `rows/s`, `s`, `ratio`, `rows`, `requests`, `cores`, `bytes` or `1`."""
+    meaning: str
+    labels: tuple[str, ...] = MODEL
+    section: str = "Requests"
+    """Where it stands in docs/monitoring.md."""
+
+    def over(self, window: str) -> str:
+        """The PromQL for a window such as `5m`."""
+        return Template(self.promql).substitute(window=window)
+
+
+def _rate(metric: str, by: str = "model, version") -> str:
+    return f"sum by ({by}) (rate({metric}[$window]))"
+
+
+def _per_request(metric: str) -> str:
+    """A counter of microseconds, as seconds for each answered request."""
+    return f"{_rate(metric)} / 1e6 / ({_ANSWERED} > 0)"
+
+
+_ANSWERED = _rate("nv_inference_request_success")
+_FAILED = _rate("nv_inference_request_failure")
+
+
+def _quantile(share: str) -> str:
+    return f'max by (model, version) (nv_inference_request_summary_us{{quantile="{share}"}}) / 1e6'
+
+
+_QUERIES = (
+    Query(
+        "request_rate",
+        "requests/s",
+        f"{_ANSWERED} + {_FAILED}",
+        "requests/s",
+        "Requests that ended, answered or refused, a second.",
+    ),
+    Query(
+        "error_ratio",
+        "errors",
+        f"{_FAILED} / ({_ANSWERED} + {_FAILED} > 0)",
+        "ratio",
+        "The share of the requests that ended with an error. An ensemble counts those of its steps "
+        "too.",
+    ),
+    Query(
+        "errors_by_reason",
+        "errors by reason",
+        f"{_rate('nv_inference_request_failure', 'model, version, reason')} > 0",
+        "requests/s",
+        "Triton's reasons: REJECTED by a full queue or an invalid request, CANCELED by the client, "
+        "BACKEND by the model, OTHER.",
+        (*MODEL, "reason"),
+    ),
+    Query(
+        "mean_latency",
+        "mean",
+        _per_request("nv_inference_request_duration_us"),
+        "s",
+        "The mean time of an answered request in the server, without the network.",
+        section="Latency",
+    ),
+    *(
+        Query(
+            f"p{share[2:].ljust(2, '0')}_latency",
+            f"p{share[2:].ljust(2, '0')}",
+            _quantile(share),
+            "s",
+            f"The {share} quantile of Triton's last minute, where 'trimaran serve --quantiles' "
+            "asks for it. Quantiles of several servers do not add up.",
+            section="Latency",
+        )
+        for share in ("0.5", "0.95", "0.99")
+    ),
+    Query(
+        "queue_share",
+        "queue",
+        f"{_rate('nv_inference_queue_duration_us')} / "
+        f"({_rate('nv_inference_request_duration_us')} > 0)",
+        "ratio",
+        "How much of a request's time it waits for an instance or for its batch.",
+        section="Latency",
+    ),
+    *(
+        Query(
+            f"compute_{part}",
+            part,
+            _per_request(f"nv_inference_compute_{part}_duration_us"),
+            "s",
+            f"The mean time for {words}, a request.",
+            section="Latency",
+        )
+        for part, words in (
+            ("input", "making the inputs ready"),
+            ("infer", "the model itself"),
+            ("output", "making the outputs ready"),
+        )
+    ),
+    Query(
+        "batch_size",
+        "batch",
+        f"{_rate('nv_inference_count')} / ({_rate('nv_inference_exec_count')} > 0)",
+        "rows",
+        "The mean batch that was executed. For an ensemble it is the rows of a request.",
+        section="Batching",
+    ),
+    Query(
+        "pending_requests",
+        "pending",
+        "sum by (model, version) (max_over_time(nv_inference_pending_request_count[$window]))",
+        "requests",
+        "The most requests that waited to be executed at a scrape.",
+        section="Batching",
+    ),
+    Query(
+        "cache_hit_ratio",
+        "cache hits",
+        f"{_rate('nv_cache_num_hits_per_model')} / ({_rate('nv_cache_num_hits_per_model')} + "
+        f"{_rate('nv_cache_num_misses_per_model')} > 0)",
+        "ratio",
+        "The share of the lookups that the response cache answered, where a model has one.",
+        section="Batching",
+    ),
+    Query(
+        "stub_cpu",
+        "CPU",
+        _rate('trimaran_cpu_seconds_total{model!=""}'),
+        "cores",
+        "Cores that a model's stubs use. What tritonserver itself uses cannot be told by model.",
+        section="Machine",
+    ),
+    Query(
+        "stub_memory",
+        "memory",
+        'sum by (model, version) (trimaran_resident_bytes{model!=""})',
+        "bytes",
+        "Resident memory of a model's stubs.",
+        section="Machine",
+    ),
+    Query(
+        "server_cpu",
+        "CPU of the server",
+        "sum (rate(trimaran_cpu_seconds_total[$window]))",
+        "cores",
+        "Cores that tritonserver and all its stubs use.",
+        (),
+        section="Machine",
+    ),
+    Query(
+        "machine_cpu",
+        "CPU of the machine",
+        "avg_over_time(nv_cpu_utilization[$window])",
+        "ratio",
+        "How busy all cores of the machine are, by Triton.",
+        (),
+        section="Machine",
+    ),
+    Query(
+        "gpu",
+        "GPU",
+        "avg by (gpu_uuid) (avg_over_time(nv_gpu_utilization[$window]))",
+        "ratio",
+        "How busy a GPU is.",
+        ("gpu_uuid",),
+        section="Machine",
+    ),
+    Query(
+        "gpu_memory",
+        "GPU memory",
+        "max by (gpu_uuid) (nv_gpu_memory_used_bytes)",
+        "bytes",
+        "The memory that is used on a GPU.",
+        ("gpu_uuid",),
+        section="Machine",
+    ),
+    Query(
+        "load_time",
+        "load",
+        "max by (model, version) (trimaran_model_load_seconds)",
+        "s",
+        "How long the last load of a version took.",
+        section="Machine",
+    ),
+    Query(
+        "model_ready",
+        "ready",
+        "max by (model) (trimaran_model_ready)",
+        "1",
+        "1 while some version of a model is ready, 0 for a promised model without one.",
+        ("model",),
+        section="Models",
+    ),
+    Query(
+        "stub_deaths",
+        "stub deaths",
+        "sum by (model) (increase(trimaran_stub_deaths_total[$window]))",
+        "1",
+        "Stubs that died without being asked to.",
+        ("model",),
+        section="Models",
+    ),
+    Query(
+        "heals",
+        "heals",
+        "sum by (model) (increase(trimaran_model_heals_total[$window]))",
+        "1",
+        "Reloads after which a model answered again.",
+        ("model",),
+        section="Models",
+    ),
+    Query(
+        "reloads",
+        "reloads",
+        "max by (model, version) (resets(nv_inference_request_success[$window]))",
+        "1",
+        "How often a version's counters began anew: it was reloaded, or the server restarted.",
+        section="Models",
+    ),
+    Query(
+        "scrapes",
+        "scrapes that succeeded",
+        'avg by (job) (avg_over_time(up{job=~"triton|supervisor"}[$window]))',
+        "ratio",
+        "The share of the scrapes that were answered.",
+        ("job",),
+        section="Models",
+    ),
+    Query(
+        "availability_objective",
+        "availability promised",
+        "model:slo_availability:ratio",
+        "ratio",
+        "The share of requests that is to be answered.",
+        ("model",),
+        section="Objectives",
+    ),
+    Query(
+        "mean_objective",
+        "mean promised",
+        "model:slo_request_mean:seconds",
+        "s",
+        "The mean time of a request that is promised.",
+        ("model",),
+        section="Objectives",
+    ),
+    Query(
+        "p99_objective",
+        "p99 promised",
+        "model:slo_request_p99:seconds",
+        "s",
+        "The 99th percentile that is promised, where Triton tells it.",
+        ("model",),
+        section="Objectives",
+    ),
+)
+
+CATALOGUE: Mapping[str, Query] = {query.name: query for query in _QUERIES}
+"""By name."""
+
+
+def query(name: str, window: str) -> str:
+    """The PromQL of a query of the catalogue over a window."""
+    return CATALOGUE[name].over(window)

@@ -1,0 +1,1 @@
+"""Prometheus and Alertmanager, run on this machine."""

@@ -1,0 +1,68 @@
+"""Which Prometheus watches a repository's server now, so that other commands find it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from serving.processes import start_time
+from trimaran.errors import TrimaranError
+from trimaran.files import write_text
+from trimaran.repository import Repository
+
+__all__ = ["Watching", "announce_watch", "find_watch", "sole_watch"]
+
+_NAME = "monitor.json"
+
+
+@dataclass(frozen=True)
+class Watching:
+    """A running `trimaran monitor up`."""
+
+    pid: int
+    started: str
+    prometheus: str
+    """Its URL."""
+    alertmanager: str | None
+
+
+@contextmanager
+def sole_watch(repository: Repository) -> Iterator[None]:
+    """Held while a repository is watched. Raises `TrimaranError` if it already is."""
+    path = repository.state / "monitor.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            found = find_watch(repository)
+            where = f" at {found.prometheus} by process {found.pid}" if found else ""
+            raise TrimaranError(f"{repository.root} is already watched{where}") from error
+        yield
+
+
+@contextmanager
+def announce_watch(
+    repository: Repository, prometheus: str, alertmanager: str | None
+) -> Iterator[None]:
+    """Let other commands find this process's Prometheus during the block."""
+    path = repository.state / _NAME
+    watching = Watching(os.getpid(), start_time(os.getpid()), prometheus, alertmanager)
+    write_text(path, json.dumps(asdict(watching), indent=2) + "\n")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def find_watch(repository: Repository) -> Watching | None:
+    """What watches a repository, or `None`; a killed one's announcement does not count."""
+    try:
+        found = Watching(**json.loads((repository.state / _NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if found.started and start_time(found.pid) == found.started else None
