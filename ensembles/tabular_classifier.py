@@ -11,13 +11,17 @@ from trimaran.tensors import TensorSpec
 __all__ = ["fields_ensemble", "record_model"]
 
 _HERE = Path(__file__).parent / "tabular"
-_SHARED = [_HERE / file for file in ("answering.py", "records.py", "transform.py")]
+_SHARED = [
+    _HERE / file
+    for file in ("answering.py", "counting.py", "distribution.py", "records.py", "transform.py")
+]
 _DTYPES = {"number": "FP32", "category": "BYTES"}
 
 
 def fields_ensemble(
     name: str,
     transform: str,
+    reference: str,
     classifier: str,
     *,
     input_name: str = "features",
@@ -26,11 +30,12 @@ def fields_ensemble(
 ) -> Pipeline:
     """The ensemble `name`: a record's own fields in, by name, each optional.
 
-    `transform` is the text of a fitted transform; `classifier` takes its columns as float32
-    `[batch, width]` and gives the probability, float32 `[batch, 1]`, and the prediction, bool
-    `[batch, 1]`. A number is FP32 `[1]`, a category BYTES `[1]`. The ensemble answers
-    `<name>_probability`, `<name>_prediction`, and the identifier, if the transform names one: that
-    one goes from the ensemble's input to its output as it is.
+    `transform` is the text of a fitted transform; `reference` is that of what training saw, by
+    whose bins rows are counted (see `ensembles/tabular/distribution.py`). `classifier` takes the
+    transform's columns as float32 `[batch, width]` and gives the probability, float32 `[batch, 1]`,
+    and the prediction, bool `[batch, 1]`. A number is FP32 `[1]`, a category BYTES `[1]`. The
+    ensemble answers `<name>_probability`, `<name>_prediction`, and the identifier, if the transform
+    names one: that one goes from the ensemble's input to its output as it is.
     """
     data = json.loads(transform)
     fields = [
@@ -44,7 +49,7 @@ def fields_ensemble(
         inputs=inputs,
         outputs=[tensor("FEATURES", "FP32", len(data["outputs"]))],
         sources=[_HERE / "features" / "model.py", *_SHARED],
-        files={"transform.json": transform.encode()},
+        files={"transform.json": transform.encode(), "reference.json": reference.encode()},
         max_batch_size=max_batch_size,
     )
     probability, prediction = output_names
@@ -65,7 +70,7 @@ def fields_ensemble(
 
 
 def record_model(
-    name: str, transform: str, classifier: str, *, max_batch_size: int = 1024
+    name: str, transform: str, reference: str, classifier: str, *, max_batch_size: int = 1024
 ) -> PythonModel:
     """The model `<name>_record`: `RECORD`, a flat JSON object as BYTES `[1]`.
 
@@ -83,7 +88,7 @@ def record_model(
         inputs=inputs,
         outputs=[*(tensor(each, "BYTES", 1) for each in identifiers), *_answers(name)],
         sources=[_HERE / "record" / "model.py", *_SHARED],
-        files={"transform.json": transform.encode()},
+        files={"transform.json": transform.encode(), "reference.json": reference.encode()},
         artifacts={"model.onnx": classifier},
         max_batch_size=max_batch_size,
     )

@@ -28,6 +28,8 @@ class Query:
     labels: tuple[str, ...] = MODEL
     section: str = "Requests"
     """Where it stands in docs/monitoring.md."""
+    reported: bool = True
+    """Whether `trimaran monitor report` asks it."""
 
     def over(self, window: str) -> str:
         """The PromQL for a window such as `5m`."""
@@ -248,6 +250,34 @@ _QUERIES = (
         "The share of the scrapes that were answered.",
         ("job",),
         section="Models",
+    ),
+    Query(
+        "refused_requests",
+        "refused",
+        "sum by (model, version) (rate(trimaran_refused_requests_total[$window]))",
+        "requests/s",
+        "Requests that a Python model could not read; Triton counts them among the answered.",
+        section="Inputs",
+    ),
+    Query(
+        "feature_rows",
+        "rows",
+        "sum by (model, version, feature, bin) (increase(trimaran_feature_rows_total[$window]))",
+        "rows",
+        "Rows that were served, by feature and bin.",
+        (*MODEL, "feature", "bin"),
+        section="Inputs",
+        reported=False,
+    ),
+    Query(
+        "feature_reference",
+        "reference",
+        "max by (model, version, feature, bin) (trimaran_feature_reference_rows)",
+        "rows",
+        "Rows of the training part, by the same bins.",
+        (*MODEL, "feature", "bin"),
+        section="Inputs",
+        reported=False,
     ),
     Query(
         "availability_objective",

@@ -78,9 +78,11 @@ def model() -> ModelSpec:
 
 def ensemble() -> Pipeline:
     """The ensemble `churn`, by named fields, for `trimaran publish training.churn:ensemble`."""
-    return fields_ensemble(NAME, trained().transform_text(), _CLASSIFIER)
+    run = trained()
+    return fields_ensemble(NAME, run.transform_text(), run.reference_text(), _CLASSIFIER)
 
 
 def record() -> PythonModel:
     """The model `churn_record`, by JSON text, for `trimaran publish training.churn:record`."""
-    return record_model(NAME, trained().transform_text(), _CLASSIFIER)
+    run = trained()
+    return record_model(NAME, run.transform_text(), run.reference_text(), _CLASSIFIER)

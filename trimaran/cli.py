@@ -37,11 +37,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("serving.predict_command:predict", "Send files or JSON to a served model."),
     "monitor up": ("monitoring.stack.up_command:up", "Run Prometheus, and print alerts."),
     "monitor report": ("monitoring.report.command:report", "Tell what a window of time came to."),
+    "monitor drift": ("monitoring.drift.command:drift", "Hold what is served against training."),
     "monitor watch": ("monitoring.watch.command:watch", "Show how the server is, live."),
 }
 """Each command's function, as `module:function`, and its line in the overview."""
 
-GROUPS: dict[str, str] = {"monitor": "Watch the server with Prometheus: up, report, watch."}
+GROUPS: dict[str, str] = {"monitor": "Watch the server with Prometheus: up, report, drift."}
 """Commands of two words, by the first of them."""
 
 

@@ -15,7 +15,7 @@ import triton_python_backend_utils as pb_utils
 from records import Field, RecordError, RecordReader, Table
 from transform import Transform
 
-__all__ = ["Counters", "answer_each", "load", "refuse_parameters"]
+__all__ = ["answer_each", "load", "refuse_parameters"]
 
 Rows = TypeVar("Rows")
 
@@ -40,14 +40,15 @@ def answer_each(
     take: Callable[[Any], Rows],
     read: Callable[[Sequence[Rows]], Table],
     score: Callable[[Table], Sequence[tuple[str, np.ndarray]]],
+    refused: Callable[[], None],
     echo: str | None = None,
 ) -> list[Any]:
     """Responses to requests, scored together; one that cannot be read fails alone.
 
     `take` gets the rows out of a request, `read` makes one table of several requests' rows, and
     `score` gives the output tensors of a table by name, a row for each of its rows. `take` and
-    `read` raise `RecordError`. The input named `echo`, where a request has it, goes back as it
-    came.
+    `read` raise `RecordError`; `refused` is called for each request that fails. The input named
+    `echo`, where a request has it, goes back as it came.
     """
     taken = [_or_error(take, request) for request in requests]
     usable = [rows for rows in taken if not isinstance(rows, RecordError)]
@@ -57,7 +58,7 @@ def answer_each(
             rows if isinstance(rows, RecordError) else _or_error(read, [rows]) for rows in taken
         ]
         return [
-            _refusal(table)
+            _refusal(table, refused)
             if isinstance(table, RecordError)
             else _response(request, score(table), echo)
             for request, table in zip(requests, tables, strict=True)
@@ -67,50 +68,13 @@ def answer_each(
     start = 0
     for request, rows in zip(requests, taken, strict=True):
         if isinstance(rows, RecordError):
-            responses.append(_refusal(rows))
+            responses.append(_refusal(rows, refused))
             continue
         end = start + len(rows)  # type: ignore[arg-type]
         mine = [(name, values[start:end]) for name, values in outputs]
         responses.append(_response(request, mine, echo))
         start = end
     return responses
-
-
-class Counters:
-    """`trimaran_records_missing_total` and `trimaran_records_unknown_total`, by model and field."""
-
-    def __init__(self, args: Mapping[str, str], transform: Transform) -> None:
-        self.transform = transform
-        self._labels = {"model": args["model_name"], "version": args["model_version"]}
-        self._families = {
-            kind: pb_utils.MetricFamily(
-                name=f"trimaran_records_{kind}_total",
-                description=f"Records in which a field was {kind}.",
-                kind=pb_utils.MetricFamily.COUNTER,
-            )
-            for kind in ("missing", "unknown")
-        }
-        self._metrics: dict[tuple[str, str], Any] = {}
-        self._known = np.array(
-            [len(category.vocabulary) for category in transform.data.categories]
-        ).reshape(-1, 1)
-
-    def count(self, numbers: np.ndarray, codes: np.ndarray) -> None:
-        """Add what a table lacks, and which of its categories are new."""
-        if not np.isnan(numbers).any() and (codes < self._known).all():
-            return
-        for kind, counts in (
-            ("missing", self.transform.missing(numbers, codes)),
-            ("unknown", self.transform.unknown(codes)),
-        ):
-            for field, rows in counts.items():
-                self._metric(kind, field).increment(rows)
-
-    def _metric(self, kind: str, field: str) -> Any:
-        if (kind, field) not in self._metrics:
-            labels = {**self._labels, "field": field}
-            self._metrics[kind, field] = self._families[kind].Metric(labels=labels)
-        return self._metrics[kind, field]
 
 
 def _or_error(function: Callable[[Any], Any], argument: Any) -> Any:
@@ -120,7 +84,8 @@ def _or_error(function: Callable[[Any], Any], argument: Any) -> Any:
         return error
 
 
-def _refusal(error: RecordError) -> Any:
+def _refusal(error: RecordError, refused: Callable[[], None]) -> Any:
+    refused()
     return pb_utils.InferenceResponse([], pb_utils.TritonError(str(error)))
 
 

@@ -19,7 +19,9 @@ def gather(prometheus: Prometheus, window: str, end_s: float | None = None) -> S
     now_s, local_s = prometheus.now_s(), time.time()
     at_s = now_s if end_s is None else end_s
     answers = {
-        name: prometheus.instant(query.over(window), at_s) for name, query in CATALOGUE.items()
+        name: prometheus.instant(query.over(window), at_s)
+        for name, query in CATALOGUE.items()
+        if query.reported
     }
     skew_s = now_s - local_s
     firing = [

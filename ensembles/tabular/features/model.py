@@ -11,7 +11,8 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from answering import Counters, answer_each, load, refuse_parameters
+from answering import answer_each, load, refuse_parameters
+from counting import Counters
 from records import RecordError, Table
 
 
@@ -31,16 +32,16 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the transform."""
-        _, self.transform, self.reader = load(args)
-        self.counters = Counters(args, self.transform)
+        directory, self.transform, self.reader = load(args)
+        self.counters = Counters(args, directory)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Transform all rows of all requests at once."""
-        return answer_each(requests, self.take, self.read, self.score)
+        return answer_each(requests, self.take, self.read, self.score, self.counters.refuse)
 
     def finalize(self) -> None:
         """Let go of the counters while Triton can still be told; later, the stub would crash."""
-        del self.counters
+        self.counters.close()
 
     def take(self, request: Any) -> Rows:
         """A request's tensors. Raises `RecordError`."""
@@ -84,5 +85,5 @@ class TritonPythonModel:
     def score(self, table: Table) -> list[tuple[str, np.ndarray]]:
         """The outputs of a table's rows, by name."""
         codes = self.transform.encode(table.categories)
-        self.counters.count(table.numbers, codes)
+        self.counters.add(table.numbers, codes)
         return [("FEATURES", self.transform.apply(table.numbers, codes))]

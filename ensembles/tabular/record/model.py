@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
-from answering import Counters, answer_each, load, refuse_parameters
+from answering import answer_each, load, refuse_parameters
+from counting import Counters
 from records import Table
 
 _OUTPUTS = ["probability", "prediction"]
@@ -28,7 +29,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Read the transform and load the classifier on one thread."""
         directory, self.transform, self.reader = load(args)
-        self.counters = Counters(args, self.transform)
+        self.counters = Counters(args, directory)
         self.identifier = self.transform.data.identifier
         names = [output["name"] for output in json.loads(args["model_config"])["output"]]
         self.probability, self.prediction = (n for n in names if n != self.identifier)
@@ -41,11 +42,13 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Score all rows of all requests at once."""
-        return answer_each(requests, self.take, self.read, self.score, echo=self.identifier)
+        return answer_each(
+            requests, self.take, self.read, self.score, self.counters.refuse, echo=self.identifier
+        )
 
     def finalize(self) -> None:
         """Let go of the counters while Triton can still be told; later, the stub would crash."""
-        del self.counters
+        self.counters.close()
 
     def take(self, request: Any) -> list[bytes]:
         """A request's JSON texts. Raises `RecordError`."""
@@ -59,7 +62,7 @@ class TritonPythonModel:
     def score(self, table: Table) -> list[tuple[str, np.ndarray]]:
         """The outputs of a table's rows, by name."""
         codes = self.transform.encode(table.categories)
-        self.counters.count(table.numbers, codes)
         features = self.transform.apply(table.numbers, codes)
         probability, prediction = self.session.run(_OUTPUTS, {"features": features})
+        self.counters.add(table.numbers, codes, [probability, prediction])
         return [(self.probability, probability), (self.prediction, prediction)]

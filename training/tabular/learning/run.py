@@ -18,6 +18,7 @@ import numpy as np
 
 from training.tabular.data.split import Split, stratified_split
 from training.tabular.judging.judge import Judgement, judge
+from training.tabular.judging.reference import reference_of
 from training.tabular.learning.checkpoints import remove_torn, save_tensors
 from training.tabular.learning.config import Config, Recipe
 from training.tabular.learning.learn import Learned, Problem, Watch, learn
@@ -74,6 +75,8 @@ def _train(
     stage("scoring")
     judgement = judge(problem, split, learned, seed, recipe.cuts)
     write_text(directory / "predictions.csv", _predictions(problem, split, judgement))
+    reference = reference_of(recipe.family, problem, split, learned, judgement)
+    write_text(directory / "reference.json", reference.to_json())
     stage("drawing the report")
     html = report(problem, split, config, learned, judgement)
     write_text(directory / "report.html", html)

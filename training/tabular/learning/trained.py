@@ -4,6 +4,7 @@
 |---|---|
 | `config.json` | everything that decided the run |
 | `transform.json` | the fitted transform, as it is served |
+| `reference.json` | how the training part is distributed, which what is served is held against |
 | `weights.pt` | the network's state |
 | `samples.npy` | features of training rows, float32 `[rows, columns]`, to verify exports with |
 | `predictions.csv` | identifier, part, target and probability of each row |
@@ -54,6 +55,10 @@ class TrainedRun:
     def transform_text(self) -> str:
         """The fitted transform, as JSON text."""
         return self._text("transform.json")
+
+    def reference_text(self) -> str:
+        """How the training part is distributed, as JSON text: see `Reference`."""
+        return self._text("reference.json")
 
     def samples(self) -> npt.NDArray[np.float32]:
         """Features of training rows, float32 `[rows, columns]`."""

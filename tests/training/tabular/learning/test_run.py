@@ -23,6 +23,7 @@ FILES = [
     "config.json",
     "metrics.json",
     "predictions.csv",
+    "reference.json",
     "report.html",
     "samples.npy",
     "transform.json",

@@ -1,0 +1,99 @@
+"""What a model counts for Prometheus: rows by bin of each feature, and requests that it refuses.
+
+| metric | labels | what |
+|---|---|---|
+| `trimaran_feature_rows_total` | model, version, feature, bin | rows that were served |
+| `trimaran_feature_reference_rows` | the same | rows of the training part |
+| `trimaran_refused_requests_total` | model, version | requests that could not be read |
+
+Triton counts a request that a Python model refuses among those that were answered.
+
+Self-contained beside `distribution.py`, which is copied with it into a version.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import triton_python_backend_utils as pb_utils
+from distribution import Reference, Tally
+
+__all__ = ["Counters"]
+
+_INTERVAL_S = 2.0
+"""Between two reports to Triton. Each counter that changed costs a message to it."""
+
+
+class Counters:
+    """Counts in this process, and tells Triton now and then, from a thread of its own."""
+
+    def __init__(self, args: Mapping[str, str], directory: Path) -> None:
+        reference = Reference.read(directory / "reference.json")
+        self._labels = {"model": args["model_name"], "version": args["model_version"]}
+        self._tally = Tally(reference)
+        self._refused = 0
+        self._families = [
+            _family("trimaran_feature_rows_total", "Rows that were served, by bin.", "COUNTER"),
+            _family("trimaran_feature_reference_rows", "Rows of the training part.", "GAUGE"),
+            _family("trimaran_refused_requests_total", "Requests that were refused.", "COUNTER"),
+        ]
+        rows, expected, refused = self._families
+        self._rows = []
+        self._expected = []
+        for feature in reference.features:
+            labels = [
+                {**self._labels, "feature": feature.name, "bin": name} for name in feature.bins
+            ]
+            self._rows.append([rows.Metric(labels=each) for each in labels])
+            for each, count in zip(labels, feature.counts, strict=True):
+                gauge = expected.Metric(labels=each)
+                gauge.set(count)
+                self._expected.append(gauge)
+        self._refusals = refused.Metric(labels=self._labels)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._report_regularly, daemon=True)
+        self._thread.start()
+
+    def add(
+        self,
+        numbers: npt.NDArray[np.float64],
+        codes: npt.NDArray[np.int64],
+        answers: Sequence[npt.NDArray[Any]] = (),
+    ) -> None:
+        """Count a table's rows, and what was answered to them: see `Tally.add`."""
+        self._tally.add(numbers, codes, answers)
+
+    def refuse(self) -> None:
+        """Count a request that could not be read."""
+        self._refused += 1
+
+    def close(self) -> None:
+        """Tell the rest, and let go of the metrics while Triton can still be told of that."""
+        self._ended.set()
+        self._thread.join()
+        self._report()
+        del self._rows, self._expected, self._refusals, self._families
+
+    def _report_regularly(self) -> None:
+        while not self._ended.wait(_INTERVAL_S):
+            self._report()
+
+    def _report(self) -> None:
+        for metrics, counts in zip(self._rows, self._tally.counted(), strict=True):
+            if counts is not None:
+                for place in np.flatnonzero(counts).tolist():
+                    metrics[place].increment(int(counts[place]))
+        refused, self._refused = self._refused, 0
+        if refused:
+            self._refusals.increment(refused)
+
+
+def _family(name: str, words: str, kind: str) -> Any:
+    return pb_utils.MetricFamily(
+        name=name, description=words, kind=getattr(pb_utils.MetricFamily, kind)
+    )

@@ -1,0 +1,1 @@
+"""How far what is served is from what training saw."""
