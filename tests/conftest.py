@@ -24,6 +24,10 @@ from trimaran.repository import Repository
 # when torch is loaded, here and in every process that a test starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# A test process forks only to start another program. gRPC's handlers of a fork would close the
+# connections of its clients, when they find no thread of it at work.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 # A shell that starts the tests in the background has them ignore it, and so would every process
 # that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -24,8 +25,9 @@ from loadtests.generator.ceiling import Ceiling, generator_ceiling
 from loadtests.judging.gates import Gates
 from loadtests.options import MaxErrorRatio, MinRps, P99Ms, PayloadsPath
 from loadtests.reports.files import write_report
+from loadtests.reports.observed import with_observed
 from loadtests.reports.run import Report
-from loadtests.reports.tables import number, print_runs, print_verdict
+from loadtests.reports.tables import number, print_figures, print_runs, print_verdict
 from loadtests.subject.machine import Moment, circumstances, since
 from loadtests.subject.service import Service, find_service, unusable
 from serving.options import GrpcPort, Host, HttpPort, RepositoryPath
@@ -170,7 +172,7 @@ def bench(
             measured = _measure(service, opened, settings, rate, find_max_rate, closed, price)
             about = circumstances(opened.pid, since(started, Moment.now()), seed)
             report = target_report(command, opened, ceiling, measured, about)
-            _finish(report, measured.blocks, out, as_json)
+            _finish(_observed(report, service, measured.blocks), measured.blocks, out, as_json)
             return
         config = vs_config
         if config is not None and service is not None and not other.url:
@@ -185,6 +187,7 @@ def bench(
         gates = judge_ratios(compared.ratios, min_rate_ratio, max_p99_ratio)
         about = circumstances(opened.pid, since(started, Moment.now()), seed)
         report = compare_report(command, opened, theirs, ceiling, compared, gates, about)
+        report = _observed(report, service, compared.turns.blocks())
         if not as_json:
             print_compared(console(), opened.name, theirs.name, compared)
             print_verdict(console(), report)
@@ -230,13 +233,17 @@ def _measure(
         return profile(target, settings, bound, price)
 
 
+def _observed(report: Report, service: Service | None, blocks: Sequence[Block]) -> Report:
+    if service is None or not blocks:
+        return report
+    return with_observed(report, service.repository, blocks[0].began, blocks[-1].ended)
+
+
 def _finish(report: Report, blocks: list[Block], out: Path | None, as_json: bool) -> None:
     if not as_json:
         screen = console()
         print_runs(screen, report.runs)
-        for name, value in report.figures.items():
-            shown = number(value) if isinstance(value, float) else value
-            screen.print(f"{name}: {shown}", highlight=False, soft_wrap=True)
+        print_figures(screen, report.figures)
         print_verdict(screen, report)
     _write(report, blocks, out, as_json)
     raise typer.Exit(report.exit_status)

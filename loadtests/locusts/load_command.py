@@ -28,6 +28,7 @@ from loadtests.locusts.trial import try_call
 from loadtests.options import MaxErrorRatio, MinRps, P99Ms, PayloadsPath
 from loadtests.payloads.choosing import choose_rows
 from loadtests.reports.files import write_report
+from loadtests.reports.observed import with_observed
 from loadtests.subject.service import Service, find_service, unusable
 from serving.options import GrpcPort, Host, HttpPort, RepositoryPath
 from serving.ports import free_ports
@@ -92,7 +93,12 @@ def load(
             source = _prepare(settings, service, payloads, Path(name))
             _say(f"{model}: {source}; {settings.load} for {settings.seconds} s over {protocol}")
             measured = _measure(settings, service, gates, Path(name))
-            report = report_of(measured, source, shlex.join(["trimaran", *sys.argv[1:]]))
+            report = with_observed(
+                report_of(measured, source, shlex.join(["trimaran", *sys.argv[1:]])),
+                service.repository,
+                measured.before.moment.wall_s,
+                measured.after.moment.wall_s,
+            )
             if out is not None:
                 keep_locust_files(Path(name), out)
         if out is not None:

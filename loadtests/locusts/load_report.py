@@ -18,8 +18,9 @@ from loadtests.locusts.found import Found
 from loadtests.locusts.settings import Settings
 from loadtests.locusts.snapshot import Snapshot
 from loadtests.locusts.verdict import Pace, pace_of, why_void
+from loadtests.reports.observed import OBSERVED
 from loadtests.reports.run import Report, Run
-from loadtests.reports.tables import number, print_runs, print_verdict
+from loadtests.reports.tables import number, print_figures, print_runs, print_verdict
 from loadtests.subject.machine import circumstances, since
 from loadtests.subject.steps import steps_between
 
@@ -138,6 +139,8 @@ def print_load(screen: Console, report: Report, measured: Measured) -> None:
             f"Locust used {measured.busy:.0%} of a core per process: latencies hold its own "
             "delays; give it more --processes, or less to do."
         )
+    if OBSERVED in report.figures:
+        print_figures(screen, {OBSERVED: report.figures[OBSERVED]})
     for note in notes:
         screen.print(note, highlight=False, markup=False, soft_wrap=True)
     print_verdict(screen, report)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,7 +12,7 @@ from rich.table import Table
 from loadtests.judging.gates import Gate
 from loadtests.reports.run import Report, Run, StepTimes
 
-__all__ = ["number", "print_runs", "print_verdict"]
+__all__ = ["number", "print_figures", "print_runs", "print_verdict"]
 
 _RIGHT = ("answers/s", "p50 ms", "p99 ms", "max ms", "CPU ms", "failed", "late sends")
 
@@ -35,6 +36,15 @@ def print_runs(screen: Console, runs: Sequence[Run]) -> None:
     steps = [run for run in runs if run.steps]
     if steps:
         screen.print(_steps(f"{steps[-1].target}, {steps[-1].load}", steps[-1].steps))
+
+
+def print_figures(screen: Console, figures: Mapping[str, Any]) -> None:
+    """A line for each figure; of figures with parts, a line for each part."""
+    for name, value in figures.items():
+        parts = value.items() if isinstance(value, Mapping) else [("", value)]
+        for part, found in parts:
+            title = f"{name}, {part}" if part else name
+            screen.print(f"{title}: {_told(found)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_verdict(screen: Console, report: Report) -> None:
@@ -65,6 +75,12 @@ def number(value: float | None) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_told(part)}" for name, part in value.items())
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _word(gate: Gate) -> str:

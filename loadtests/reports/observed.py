@@ -1,0 +1,103 @@
+"""What Prometheus saw of a server during a run, beside what the generator saw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from loadtests.reports.run import Report
+from monitoring.stack.presence import find_watch
+from trimaran.errors import TrimaranError
+from trimaran.repository import Repository
+
+if TYPE_CHECKING:  # load tests need no Prometheus
+    from monitoring.asking import Prometheus
+
+__all__ = ["OBSERVED", "between", "with_observed"]
+
+OBSERVED = "by Prometheus"
+
+_METRICS = {
+    name: f"sum by (model, version) (nv_inference_{name})"
+    for name in (
+        "request_success",
+        "request_failure",
+        "request_duration_us",
+        "queue_duration_us",
+        "count",
+        "exec_count",
+    )
+}
+_SCRAPE_S = 15.0
+_POLL_S = 0.2
+
+_Totals = Mapping[str, Mapping[tuple[str, str], float]]
+
+
+def with_observed(
+    report: Report, repository: Repository | None, began_s: float, ended_s: float
+) -> Report:
+    """The report with what Prometheus counted from one Unix time to another.
+
+    That is from the last scrape before to the first after. As it is where nothing watches the
+    repository; where Prometheus cannot tell, the circumstances say so.
+    """
+    watching = find_watch(repository) if repository is not None else None
+    if watching is None:
+        return report
+    from monitoring.asking import Prometheus
+
+    try:
+        seen = _observed(Prometheus(watching.prometheus), began_s, ended_s)
+    except TrimaranError as error:
+        return replace(report, about={**report.about, "Prometheus": str(error)})
+    about = {**report.about, "Prometheus": f"{watching.prometheus}, {began_s:.0f} to {ended_s:.0f}"}
+    return replace(report, about=about, figures={**report.figures, OBSERVED: seen})
+
+
+def _observed(prometheus: Prometheus, began_s: float, ended_s: float) -> dict[str, Any]:
+    deadline = time.monotonic() + _SCRAPE_S
+    while not prometheus.instant(f'timestamp(up{{job="triton"}}) > {ended_s:.3f}'):
+        if time.monotonic() > deadline:
+            raise TrimaranError(
+                f"Prometheus at {prometheus.url} did not read Triton within {_SCRAPE_S:.0f} s "
+                "after the run"
+            )
+        time.sleep(_POLL_S)
+    return between(_totals(prometheus, began_s), _totals(prometheus, None))
+
+
+def between(before: _Totals, after: _Totals) -> dict[str, dict[str, float]]:
+    """Figures of each model and version that was asked between two readings of its counters.
+
+    Where one is lower than before, all of them began anew, and are counted from there.
+    """
+    figures = {}
+    for key in sorted(after.get("request_success", {})):
+        now = {name: after.get(name, {}).get(key, 0.0) for name in _METRICS}
+        then = {name: before.get(name, {}).get(key, 0.0) for name in _METRICS}
+        anew = any(now[name] < then[name] for name in _METRICS)
+        grown = now if anew else {name: now[name] - then[name] for name in _METRICS}
+        answered, failed = grown["request_success"], grown["request_failure"]
+        if not answered + failed:
+            continue
+        found = {"requests": answered + failed, "failed": failed}
+        if answered:
+            found["mean ms"] = grown["request_duration_us"] / answered / 1e3
+            found["queue ms"] = grown["queue_duration_us"] / answered / 1e3
+        if grown["exec_count"]:
+            found["batch"] = grown["count"] / grown["exec_count"]
+        figures[" ".join(key)] = found
+    return figures
+
+
+def _totals(prometheus: Prometheus, at_s: float | None) -> _Totals:
+    return {
+        name: {
+            (sample.labels.get("model", ""), sample.labels.get("version", "")): sample.value
+            for sample in prometheus.instant(promql, at_s)
+        }
+        for name, promql in _METRICS.items()
+    }
