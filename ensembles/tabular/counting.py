@@ -49,7 +49,7 @@ class Counters:
             labels = [
                 {**self._labels, "feature": feature.name, "bin": name} for name in feature.bins
             ]
-            self._rows.append([rows.Metric(labels=each) for each in labels])
+            self._rows += [rows.Metric(labels=each) for each in labels]
             for each, count in zip(labels, feature.counts, strict=True):
                 gauge = expected.Metric(labels=each)
                 gauge.set(count)
@@ -84,10 +84,9 @@ class Counters:
             self._report()
 
     def _report(self) -> None:
-        for metrics, counts in zip(self._rows, self._tally.counted(), strict=True):
-            if counts is not None:
-                for place in np.flatnonzero(counts).tolist():
-                    metrics[place].increment(int(counts[place]))
+        counts = self._tally.counted()
+        for place in np.flatnonzero(counts).tolist():
+            self._rows[place].increment(int(counts[place]))
         refused, self._refused = self._refused, 0
         if refused:
             self._refusals.increment(refused)

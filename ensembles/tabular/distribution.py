@@ -15,7 +15,7 @@ Self-contained: this file is copied into the versions of the models that count.
 from __future__ import annotations
 
 import json
-from collections import deque
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -28,6 +28,7 @@ import numpy.typing as npt
 __all__ = ["Feature", "Reference", "Tally", "count_category", "count_number"]
 
 FORMAT = 1
+_MOST_ROWS = 512
 Counts = npt.NDArray[np.int64]
 _Kept = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], Sequence[npt.NDArray[Any]]]
 
@@ -113,17 +114,27 @@ def count_category(codes: npt.NDArray[np.int64], vocabulary: int) -> Counts:
 
 
 class Tally:
-    """Counts rows by the bins of a reference, many at once.
+    """Counts rows by the bins of a reference, many at once; threads may share it.
 
-    Rows are kept as they came until `counted` is asked, since counting them one by one would cost
-    more than answering them.
+    Rows are kept as they came until there are many, since counting each by itself would cost a
+    good part of what answering it costs; and not longer, since memory that is kept is memory that
+    the next rows cannot use while it is still in the processor's cache.
     """
 
     def __init__(self, reference: Reference) -> None:
-        self._numbers = [np.array(f.edges) for f in reference.of_kind("number")]
-        self._vocabularies = [len(f.values) for f in reference.of_kind("category")]
-        self._answers = [np.array(f.edges) for f in reference.of_kind("answer")]
-        self._kept: deque[_Kept] = deque()
+        sizes = [len(feature.bins) for feature in reference.features]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        numbers, categories = reference.of_kind("number"), reference.of_kind("category")
+        self._edges = [np.array(feature.edges, np.float64) for feature in numbers]
+        self._answers = [np.array(f.edges, np.float64) for f in reference.of_kind("answer")]
+        self._starts = starts[: len(numbers), np.newaxis]
+        self._missing = starts[1 : len(numbers) + 1, np.newaxis] - 1
+        self._code_starts = starts[len(numbers) : len(numbers) + len(categories), np.newaxis]
+        self._answer_starts = starts[len(numbers) + len(categories) :]
+        self._counts = np.zeros(starts[-1], np.int64)
+        self._kept: list[_Kept] = []
+        self._rows = 0
+        self._lock = threading.Lock()
 
     def add(
         self,
@@ -131,31 +142,41 @@ class Tally:
         codes: npt.NDArray[np.int64],
         answers: Sequence[npt.NDArray[Any]] = (),
     ) -> None:
-        """Keep a table's numbers `[rows, fields]`, codes `[fields, rows]`, and its answers.
+        """Count a table's numbers `[rows, fields]`, codes `[fields, rows]`, and its answers.
 
         Those are an array of `rows` values for each answer of the reference, or none at all.
         """
-        self._kept.append((numbers, codes, answers))
+        with self._lock:
+            self._kept.append((numbers, codes, answers))
+            self._rows += len(numbers)
+            if self._rows >= _MOST_ROWS:
+                self._count()
 
-    def counted(self) -> list[Counts | None]:
-        """The counts of what was kept, by the reference's order of features; nothing is kept on.
+    def counted(self) -> Counts:
+        """The counts of all bins of all features, in the reference's order; then all are 0."""
+        with self._lock:
+            self._count()
+            counts, self._counts = self._counts, np.zeros_like(self._counts)
+        return counts
 
-        None for an answer that the rows did not have.
-        """
-        # Another thread may add meanwhile: what it adds stays for the next time.
-        kept = [self._kept.popleft() for _ in range(len(self._kept))]
-        if not kept:
-            return [None] * (len(self._numbers) + len(self._vocabularies) + len(self._answers))
-        numbers = np.concatenate([each[0] for each in kept])
-        codes = np.concatenate([each[1] for each in kept], axis=1)
-        found: list[Counts | None] = [
-            count_number(numbers[:, place], edges) for place, edges in enumerate(self._numbers)
-        ]
-        found += [
-            count_category(codes[place], size) for place, size in enumerate(self._vocabularies)
-        ]
-        for place, edges in enumerate(self._answers):
-            answers = [each[2][place].reshape(-1) for each in kept if each[2]]
-            values = np.concatenate(answers).astype(np.float64) if answers else None
-            found.append(None if values is None else count_number(values, edges, missing=False))
-        return found
+    def _count(self) -> None:
+        if not self._kept:
+            return
+        numbers = np.ascontiguousarray(np.concatenate([each[0] for each in self._kept]).T)
+        codes = np.concatenate([each[1] for each in self._kept], axis=1)
+        places = np.empty(numbers.shape, np.int64)
+        for field, edges in enumerate(self._edges):
+            places[field] = edges.searchsorted(numbers[field], side="right")
+        places += self._starts
+        np.copyto(places, self._missing, where=np.isnan(numbers))
+        found = [places.ravel(), (codes + self._code_starts).ravel()]
+        for answer, edges in enumerate(self._answers):
+            given = [each[2][answer].ravel() for each in self._kept if each[2]]
+            if given:
+                values = np.concatenate(given)
+                found.append(
+                    np.searchsorted(edges, values, side="right") + self._answer_starts[answer]
+                )
+        self._counts += np.bincount(np.concatenate(found), minlength=len(self._counts))
+        self._kept.clear()
+        self._rows = 0

@@ -44,20 +44,32 @@ def test_codes_are_counted_as_the_transform_gives_them() -> None:
 
 def test_a_tally_counts_what_came_in_pieces_and_then_begins_anew() -> None:
     tally = Tally(REFERENCE)
-    assert tally.counted() == [None, None, None]
+    nothing = [0] * 10
+    assert tally.counted().tolist() == nothing
     probability = np.array([[0.2], [0.9]], np.float32)
     tally.add(np.array([[5.0], [NAN]]), np.array([[0, 3]]), [probability])
     tally.add(np.array([[15.0]]), np.array([[1]]), [np.array([[True]])])
-    minutes, plan, answers = tally.counted()
-    assert minutes is not None
-    assert minutes.tolist() == [1, 1, 0, 1]
-    assert plan is not None
-    assert plan.tolist() == [1, 1, 0, 1]
-    assert answers is not None
-    assert answers.tolist() == [1, 2]
-    assert tally.counted() == [None, None, None]
+    assert tally.counted().tolist() == [1, 1, 0, 1, 1, 1, 0, 1, 1, 2]
+    assert tally.counted().tolist() == nothing
     tally.add(np.array([[5.0]]), np.array([[0]]))
-    assert tally.counted()[2] is None
+    assert tally.counted().tolist() == [1, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+
+
+def test_a_tally_of_many_rows_is_that_of_the_bins_one_by_one() -> None:
+    generator = np.random.default_rng(0)
+    numbers = generator.normal(15, 8, (3000, 1))
+    numbers[generator.random(3000) < 0.1] = NAN
+    codes = generator.integers(0, 4, (1, 3000))
+    answers = generator.random((3000, 1)).astype(np.float32)
+    tally = Tally(REFERENCE)
+    for rows in np.split(np.arange(3000), np.sort(generator.integers(0, 3000, 40))):
+        tally.add(numbers[rows], codes[:, rows], [answers[rows]])
+    expected = [
+        *count_number(numbers[:, 0], np.array([10.0, 20.5])),
+        *count_category(codes[0], 2),
+        *count_number(answers[:, 0], np.array([0.5]), missing=False),
+    ]
+    assert tally.counted().tolist() == expected
 
 
 def test_a_reference_survives_its_file() -> None:
