@@ -88,6 +88,9 @@ $(BENCH_READY): $(TRAIN_READY)
 
 # The perf_analyzer that the tests run needs a library which no wheel carries.
 $(TEST_READY): $(TRAIN_READY) $(MONITOR_READY)
+	@command -v chromium >/dev/null || \
+	    { apt-get update && apt-get install --yes --no-install-recommends chromium; } || \
+	    { echo "error: install Chromium, on Debian with: apt-get install chromium"; exit 1; }
 	@ldconfig -p | grep -q 'libb64\.so\.0d' || \
 	    { apt-get update && apt-get install --yes libb64-0d; } || \
 	    { echo "error: install libb64.so.0d, on Debian with: apt-get install libb64-0d"; exit 1; }

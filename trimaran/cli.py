@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("serving.predict_command:predict", "Send files or JSON to a served model."),
     "monitor up": ("monitoring.stack.up_command:up", "Run Prometheus, and print alerts."),
     "monitor report": ("monitoring.report.command:report", "Tell what a window of time came to."),
+    "monitor dashboard": ("monitoring.dashboard.command:dashboard", "Serve the report as a page."),
     "monitor drift": ("monitoring.drift.command:drift", "Hold what is served against training."),
     "monitor watch": ("monitoring.watch.command:watch", "Show how the server is, live."),
 }

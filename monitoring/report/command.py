@@ -9,7 +9,7 @@ import typer
 
 from monitoring.asking import Prometheus
 from monitoring.durations import seconds_of
-from monitoring.report.gather import gather
+from monitoring.report.gather import courses_of, gather
 from monitoring.report.present import print_summary, summary_json
 from monitoring.source import PrometheusUrl, find_prometheus
 from serving.options import RepositoryPath
@@ -17,9 +17,6 @@ from trimaran.console import console
 from trimaran.files import write_text
 
 __all__ = ["report"]
-
-_POINTS = 120
-_LEAST_STEP_S = 1.0
 
 
 def report(
@@ -43,17 +40,9 @@ def report(
     else:
         print_summary(console(), summary)
     if html:
-        from monitoring.queries import query
-        from monitoring.report.page import PLOTTED, summary_page
+        from monitoring.report.page import summary_page
 
-        step_s = max(seconds / _POINTS, _LEAST_STEP_S)
-        rate_window = f"{max(round(4 * step_s), 30)}s"
-        courses = {
-            name: source.range(
-                query(name, rate_window), summary.at_s - seconds, summary.at_s, step_s
-            )
-            for name in PLOTTED
-        }
+        courses = courses_of(source, summary, seconds)
         write_text(html, summary_page(summary, courses, source.url))
         console(stderr=True).print(f"written to {html}", markup=False, highlight=False)
     raise typer.Exit(0 if summary.kept else 1)

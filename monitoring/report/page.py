@@ -16,19 +16,7 @@ from monitoring.report.summary import Line, Summary
 from training.tabular.pages.drawing import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
 from training.tabular.pages.page import Cell, Page, badge, facts, figure, table, text
 
-__all__ = ["PLOTTED", "summary_page"]
-
-PLOTTED = (
-    "request_rate",
-    "error_ratio",
-    "mean_latency",
-    "p99_latency",
-    "queue_share",
-    "batch_size",
-    "pending_requests",
-    "stub_cpu",
-)
-"""The queries whose course is drawn."""
+__all__ = ["summary_page"]
 
 _COLUMNS = (
     "request_rate",
@@ -51,12 +39,18 @@ _COLOURS = (NEGATIVE, POSITIVE, ACCENT, INK)
 _STYLES = ("-", "--", ":", "-.")
 
 
-def summary_page(summary: Summary, courses: Mapping[str, Sequence[Series]], source: str) -> str:
-    """The whole document; `courses` has the series of each query of `PLOTTED` by its name."""
+def summary_page(
+    summary: Summary,
+    courses: Mapping[str, Sequence[Series]],
+    source: str,
+    refresh_s: int | None = None,
+) -> str:
+    """The whole document; `courses` has the series of each query that is drawn, by its name."""
     end = datetime.fromtimestamp(summary.at_s, UTC)
     page = Page(
         f"The last {summary.window}",
         f"to {end:%Y-%m-%d %H:%M:%S} UTC, by Prometheus at {source}",
+        refresh_s,
     )
     page.section("Verdict", *_verdict(summary))
     asked = [line for line in summary.lines if line.was_asked]

@@ -12,6 +12,7 @@ import pytest
 import urllib3
 import yaml
 
+from monitoring.grafana.build import dashboards
 from monitoring.queries import CATALOGUE
 from monitoring.stack.configuration import CONFIGURATION
 from tests.monitoring.conftest import Watched
@@ -26,7 +27,12 @@ _RECORDED = re.compile(r"\b[a-z_]+(?::[a-z0-9_]+)+\b")
 
 def expressions() -> list[str]:
     rules = [rule for path in (CONFIGURATION / "rules").glob("*.yml") for rule in rules_of(path)]
-    return [query.promql for query in CATALOGUE.values()] + [rule["expr"] for rule in rules]
+    shown = [text for board in dashboards().values() for text in re.findall(r'"expr": (.*)', board)]
+    return [
+        *(query.promql for query in CATALOGUE.values()),
+        *(rule["expr"] for rule in rules),
+        *shown,
+    ]
 
 
 def rules_of(path: Path) -> list[dict[str, str]]:
@@ -54,12 +60,12 @@ def everything(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -
     served.stop()
 
 
-def test_every_metric_is_there_in_a_live_scrape(everything: Served) -> None:
-    ports = everything.ports
+def test_every_metric_is_there_in_a_live_scrape(everything: Served, churn_watched: Watched) -> None:
     found: set[str] = set()
-    for port in (ports.metrics, ports.supervisor):
-        text = urllib3.request("GET", f"http://{ports.host}:{port}/metrics").data.decode()
-        found |= set(re.findall(r"^([a-z_]\w*)", text, re.MULTILINE))
+    for ports in (everything.ports, churn_watched.served.ports):
+        for port in (ports.metrics, ports.supervisor):
+            text = urllib3.request("GET", f"http://{ports.host}:{port}/metrics").data.decode()
+            found |= set(re.findall(r"^([a-z_]\w*)", text, re.MULTILINE))
     named = {name for expression in expressions() for name in _NAME.findall(expression)}
     assert len(named) > 15
     assert named - found <= ONLY_WITH_A_GPU

@@ -198,7 +198,7 @@ def test_every_killed_stub_of_a_model_is_healed_again(served: Served) -> None:
         os.kill(pid, signal.SIGKILL)
         wait_for(
             lambda since=printed: served.said("linear_torchscript: healed", since),
-            10,
+            30,
             "the heal",
         )
         with served.client() as client:
@@ -220,7 +220,7 @@ def test_stub_that_dies_before_it_was_seen_is_healed(own_repository: Repository)
         os.kill(second, signal.SIGKILL)
         wait_for(lambda: not start_time(second), 10, "the kill")
         served.process.send_signal(signal.SIGCONT)
-        wait_for(lambda: served.said("linear_onnx: healed"), 10, "the heal")
+        wait_for(lambda: served.said("linear_onnx: healed"), 30, "the heal")
         assert served.said("linear_onnx: a stub died as soon as it was started")
         with served.client() as client:
             client.infer("linear_onnx", {"x": np.zeros((1, 8), np.float32)})
@@ -235,7 +235,7 @@ def test_heal_writes_nothing_into_the_repository(own_repository: Repository) -> 
         before = own_repository.live_path("linear_onnx").read_text()
         (pid,) = stubs_of(served, "linear_onnx")
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: served.said("linear_onnx: healed"), 10, "the heal")
+        wait_for(lambda: served.said("linear_onnx: healed"), 30, "the heal")
         assert own_repository.live_path("linear_onnx").read_text() == before
     finally:
         served.stop()

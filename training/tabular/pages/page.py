@@ -32,11 +32,15 @@ _DASH = "\N{EN DASH}"
 
 
 class Page:
-    """A page with a table of contents, filled from top to bottom."""
+    """A page with a table of contents, filled from top to bottom.
 
-    def __init__(self, title: str, subtitle: str = "") -> None:
+    With `refresh_s`, a browser asks for it again after so many seconds.
+    """
+
+    def __init__(self, title: str, subtitle: str = "", refresh_s: int | None = None) -> None:
         self.title = title
         self.subtitle = subtitle
+        self.refresh_s = refresh_s
         self._sections: list[tuple[str, Markup]] = []
 
     def section(self, title: str, *blocks: Markup) -> None:
@@ -45,7 +49,12 @@ class Page:
 
     def html(self) -> str:
         """The whole document."""
-        return _template().render(title=self.title, subtitle=self.subtitle, sections=self._sections)
+        return _template().render(
+            title=self.title,
+            subtitle=self.subtitle,
+            refresh_s=self.refresh_s,
+            sections=self._sections,
+        )
 
 
 def text(content: str, kind: Kind = "plain") -> Markup:

@@ -1,0 +1,103 @@
+"""`trimaran monitor dashboard` in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import urllib3
+from PIL import Image
+
+from monitoring.dashboard.command import Pages
+from serving.ports import free_ports
+from tests.monitoring.conftest import Watched
+from tests.monitoring.test_report import GOOD, ask
+from tests.running import PROJECT, TRIMARAN, wait_for
+from trimaran.errors import TrimaranError
+
+
+@contextmanager
+def page(*arguments: str | Path) -> Iterator[str]:
+    """The URL of a served page."""
+    port = free_ports().http
+    process = subprocess.Popen(
+        [*TRIMARAN, "monitor", "dashboard", f"--dashboard-port={port}", *map(str, arguments)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    try:
+        assert "the page is at" in process.stdout.readline()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "stopped" in out
+
+
+def browse(url: str, *options: str, home: Path) -> str:
+    return subprocess.run(
+        [
+            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+            *(f"--user-data-dir={home}", "--window-size=1300,2400", *options, url),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+
+
+def test_a_browser_shows_the_models_and_their_plots(churn_watched: Watched, tmp_path: Path) -> None:
+    ask(churn_watched, [GOOD] * 20)
+    churn_watched.scraped()
+    with page("--window", "5m", "--repository", churn_watched.root) as url:
+        seen = browse(url, "--dump-dom", home=tmp_path / "home")
+        picture = tmp_path / "page.png"
+        browse(url, f"--screenshot={picture}", home=tmp_path / "home")
+        assert urllib3.request("GET", f"{url}/etc/passwd").status == 404
+    assert "churn_record" in seen
+    assert seen.count("<svg") >= 6
+    assert 'http-equiv="refresh"' in seen
+    assert not re.search(r"(?:src|href)=\"https?://", seen)
+    with Image.open(picture) as shown:
+        assert shown.size == (1300, 2400)
+        colours = shown.convert("RGB").getcolors(1 << 24)
+        assert colours is not None
+        assert len(colours) > 50
+
+
+def test_a_prometheus_that_went_away_is_told_on_the_page() -> None:
+    gone = f"http://127.0.0.1:{free_ports().http}"
+    with page("--prometheus", gone) as url:
+        answer = urllib3.request("GET", url, retries=False)
+    assert answer.status == 503
+    assert f"no Prometheus answers at {gone}" in answer.data.decode()
+
+
+def test_a_page_is_made_once_for_many_and_anew_when_it_is_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[int] = []
+
+    def make() -> str:
+        made.append(0)
+        if len(made) == 2:
+            raise TrimaranError("gone")
+        return f"page {len(made)}"
+
+    pages = Pages(make)
+    assert [pages.newest(), pages.newest()] == ["page 1", "page 1"]
+    monkeypatch.setattr("monitoring.dashboard.command._FRESH_S", 0.0)
+    with pytest.raises(TrimaranError):
+        pages.newest()
+    assert wait_for(pages.newest, 1, "a page") == "page 3"
