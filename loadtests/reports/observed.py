@@ -83,7 +83,7 @@ def between(before: _Totals, after: _Totals) -> dict[str, dict[str, float]]:
         answered, failed = grown["request_success"], grown["request_failure"]
         if not answered + failed:
             continue
-        found = {"requests": answered + failed, "failed": failed}
+        found: dict[str, float] = {"requests": round(answered + failed), "failed": round(failed)}
         if answered:
             found["mean ms"] = grown["request_duration_us"] / answered / 1e3
             found["queue ms"] = grown["queue_duration_us"] / answered / 1e3

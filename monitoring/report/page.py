@@ -113,7 +113,7 @@ def _models(lines: Sequence[Line]) -> Markup:
 
 
 def _idle(summary: Summary) -> list[Markup]:
-    idle = [f"{line.model} {line.version}" for line in summary.lines if not line.was_asked]
+    idle = [f"{line.model} {line.version}" for line in summary.lines if line.is_idle]
     return [text(f"Not asked in the window: {', '.join(idle)}.")] if idle else []
 
 

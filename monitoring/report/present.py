@@ -53,7 +53,7 @@ def print_summary(screen: Console, summary: Summary) -> None:
             _verdict(line),
         )
     screen.print(table)
-    idle = [f"{line.model} {line.version}" for line in summary.lines if not line.was_asked]
+    idle = [f"{line.model} {line.version}" for line in summary.lines if line.is_idle]
     if idle:
         _say(screen, f"not asked in the window: {', '.join(idle)}")
     for line in lines:

@@ -46,6 +46,11 @@ class Line:
         """Whether a request came in the window."""
         return self.figures.get("request_rate", 0.0) > 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is served and nobody asked it; a release that was only tried is not."""
+        return self.figures.get("request_rate") == 0
+
 
 @dataclass(frozen=True)
 class Summary:

@@ -45,6 +45,9 @@ def test_versions_have_a_line_each_in_the_order_of_their_numbers() -> None:
     assert found.lines[1].figures == {"request_rate": 2.0, "mean_latency": 0.5}
     assert found.lines[1].errors == {"BACKEND": 0.1}
     assert found.notes == []
+    assert [line.is_idle for line in found.lines] == [True, False, False]
+    (tried,) = summary({"load_time": [of("a_canary", 0.1)]}).lines
+    assert not tried.is_idle
 
 
 def test_a_promise_is_judged_by_the_model() -> None:
