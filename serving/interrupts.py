@@ -1,10 +1,20 @@
-"""Ctrl-C and SIGTERM end a command that runs others, once."""
+"""How a command that runs others ends, and they with it."""
 
 from __future__ import annotations
 
+import ctypes
 import signal
 
-__all__ = ["interrupt_once"]
+__all__ = ["end_with_parent", "interrupt_once"]
+
+_PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def end_with_parent() -> None:
+    """In a process that is started: be told to end when the one that started it is gone."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def interrupt_once() -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 
 from serving.ports import Ports
 from serving.processes import start_time
 from trimaran.errors import TrimaranError
-from trimaran.files import write_text
+from trimaran.files import exclusive_lock, write_text
 from trimaran.repository import Repository
 
 __all__ = ["Presence", "announce", "find_server", "sole_server"]
@@ -33,11 +32,9 @@ class Presence:
 @contextmanager
 def sole_server(repository: Repository) -> Iterator[None]:
     """Held while a repository is served. Raises `TrimaranError` if it already is."""
-    path = repository.state / "server.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(exclusive_lock(repository.state / "server.lock", wait=False))
         except BlockingIOError as error:
             found = find_server(repository)
             problem = (

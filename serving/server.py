@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from serving.allocator import ALLOCATOR
 from serving.control import Control
+from serving.interrupts import end_with_parent
 from serving.ports import Ports, free_ports, require_free
 from serving.presence import sole_server
 from serving.processes import children, shared_memory, start_time
@@ -31,9 +31,6 @@ _POLL_S = 0.02
 _SHARED_MEMORY_BYTES = 4 * 2**20
 """What each stub's shared memory begins with; an image tensor would grow it in steps of 1 MB."""
 _SHARED_MEMORY_GROWTH_BYTES = 16 * 2**20
-_PR_SET_PDEATHSIG = 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Server:
@@ -76,7 +73,7 @@ class Server:
                     env={**ALLOCATOR, **os.environ, **runtime.environment},
                     cwd=repository.root,
                     start_new_session=True,
-                    preexec_fn=_end_with_parent,
+                    preexec_fn=end_with_parent,
                 )
         except OSError as error:
             raise TrimaranError(f"{runtime.executable} cannot be started: {error}") from error
@@ -184,10 +181,6 @@ def all_complete(repository: Repository) -> bool:
         if not (config.input and config.output and (config.backend or is_ensemble(config))):
             return False
     return True
-
-
-def _end_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait_until_gone(pid: int) -> None:

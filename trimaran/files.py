@@ -81,11 +81,14 @@ def flush_tree(root: Path) -> None:
 
 
 @contextmanager
-def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold an advisory lock on `path`; waits for another process, and ends with this one."""
+def exclusive_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an advisory lock on `path`; waits for another process, and ends with this one.
+
+    Without `wait` it raises `BlockingIOError` where another process holds it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 

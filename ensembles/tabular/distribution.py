@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Feature", "Reference", "Tally", "count_category", "count_number"]
+__all__ = ["Feature", "Reference", "Tally"]
 
 FORMAT = 1
 _MOST_ROWS = 512
@@ -95,22 +95,6 @@ class Reference:
     def read(cls, path: Path) -> Reference:
         """Read a reference from its file."""
         return cls.from_json(path.read_text(encoding="utf-8"))
-
-
-def count_number(
-    values: npt.NDArray[np.floating[Any]], edges: npt.NDArray[np.float64], missing: bool = True
-) -> Counts:
-    """How many of `values` `[rows]` are in each bin; NaN is missing, in the last one."""
-    present = values[~np.isnan(values)]
-    counts = np.bincount(
-        np.searchsorted(edges, present, side="right"), minlength=len(edges) + 1
-    ).astype(np.int64)
-    return np.append(counts, len(values) - len(present)) if missing else counts
-
-
-def count_category(codes: npt.NDArray[np.int64], vocabulary: int) -> Counts:
-    """How many of `codes` `[rows]` are each value, missing, or unknown: see `Transform.encode`."""
-    return np.bincount(codes, minlength=vocabulary + 2).astype(np.int64)
 
 
 class Tally:

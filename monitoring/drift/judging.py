@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,13 +72,14 @@ def _judge(
     bins = sorted({*counts, *reference})
     found = np.array([counts.get(name, 0.0) for name in bins])
     trained = np.array([reference.get(name, 0.0) for name in bins])
-    absent = {
+    absent: dict[str, tuple[float, float]] = {
         name: (counts.get(name, 0.0) / total, reference[name] / trained.sum())
         for name in ("missing", "unknown")
         if name in reference and total
     }
     if total < LEAST_ROWS:
-        return Finding(*key, total, **absent)  # type: ignore[arg-type]
+        missing, unknown = absent.get("missing"), absent.get("unknown")
+        return Finding(*key, total, missing=missing, unknown=unknown)
     interval = bootstrap(found, trained, population_stability)
     served_shares, trained_shares = shares(found), shares(trained)
     return Finding(
@@ -94,11 +95,11 @@ def _judge(
     )
 
 
-def _verdict(interval: tuple[float, float], absent: object) -> Verdict:
+def _verdict(interval: tuple[float, float], absent: Iterable[tuple[float, float]]) -> Verdict:
     low, high = interval
     if low > DRIFT:
         return "drift"
-    if any(served - trained > MORE_ABSENT for served, trained in absent):  # type: ignore[attr-defined]
+    if any(served - trained > MORE_ABSENT for served, trained in absent):
         return "absent"
     return "unsure" if high > DRIFT else "stable"
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 
 from serving.processes import start_time
 from trimaran.errors import TrimaranError
-from trimaran.files import write_text
+from trimaran.files import exclusive_lock, write_text
 from trimaran.repository import Repository
 
 __all__ = ["Watching", "announce_watch", "find_watch", "sole_watch"]
@@ -33,11 +32,9 @@ class Watching:
 @contextmanager
 def sole_watch(repository: Repository) -> Iterator[None]:
     """Held while a repository is watched. Raises `TrimaranError` if it already is."""
-    path = repository.state / "monitor.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(exclusive_lock(repository.state / "monitor.lock", wait=False))
         except BlockingIOError as error:
             found = find_watch(repository)
             where = f" at {found.prometheus} by process {found.pid}" if found else ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import urllib3
 
+from serving.interrupts import end_with_parent
 from trimaran.errors import TrimaranError
 
 __all__ = ["Program", "running"]
@@ -19,9 +18,6 @@ __all__ = ["Program", "running"]
 _START_S = 30.0
 _STOP_S = 10.0
 _POLL_S = 0.05
-_PR_SET_PDEATHSIG = 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Program:
@@ -61,7 +57,7 @@ def running(name: str, command: Sequence[str], url: str, log: Path) -> Iterator[
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # a terminal's Ctrl-C is for this process
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
     program = Program(name, process, url, log)
     try:
@@ -93,7 +89,3 @@ def _is_ready(url: str) -> bool:
     except urllib3.exceptions.HTTPError:
         return False
     return response.status == 200
-
-
-def _end_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -7,8 +7,6 @@ from ensembles.tabular.distribution import (
     Feature,
     Reference,
     Tally,
-    count_category,
-    count_number,
 )
 
 NAN = float("nan")
@@ -31,15 +29,32 @@ def test_bins_are_named_by_what_is_in_them() -> None:
     assert [feature.rows for feature in REFERENCE.features] == [6, 6, 6]
 
 
+def alone(
+    feature: Feature, numbers: object = (), codes: object = (), answers: object = ()
+) -> list[int]:
+    """The counts of a reference with one feature."""
+    tally = Tally(Reference([feature], {}))
+    rows = max(np.size(numbers), np.size(codes), np.size(answers))
+    tally.add(
+        np.array(numbers, np.float64).reshape(rows, -1)
+        if np.size(numbers)
+        else np.empty((rows, 0)),
+        np.array(codes, np.int64).reshape(-1, rows) if np.size(codes) else np.empty((0, rows), int),
+        [np.array(answers)] if np.size(answers) else (),
+    )
+    counts: list[int] = tally.counted().tolist()
+    return counts
+
+
 def test_a_bin_holds_its_lower_edge_and_not_its_upper() -> None:
-    values = np.array([9.9, 10.0, 20.4, 20.5, 1e9, NAN])
-    assert count_number(values, np.array([10.0, 20.5])).tolist() == [1, 2, 2, 1]
-    assert count_number(np.array([0.5]), np.array([0.5]), missing=False).tolist() == [0, 1]
-    assert count_number(np.array([]), np.array([])).tolist() == [0, 0]
+    minutes = REFERENCE.features[0]
+    assert alone(minutes, [9.9, 10.0, 20.4, 20.5, 1e9, NAN]) == [1, 2, 2, 1]
+    assert alone(REFERENCE.features[2], answers=[0.5]) == [0, 1]
+    assert Tally(Reference([Feature("constant", "number", ())], {})).counted().tolist() == [0, 0]
 
 
 def test_codes_are_counted_as_the_transform_gives_them() -> None:
-    assert count_category(np.array([0, 0, 2, 3]), 2).tolist() == [2, 0, 1, 1]
+    assert alone(REFERENCE.features[1], codes=[0, 0, 2, 3]) == [2, 0, 1, 1]
 
 
 def test_a_tally_counts_what_came_in_pieces_and_then_begins_anew() -> None:
@@ -65,9 +80,10 @@ def test_a_tally_of_many_rows_is_that_of_the_bins_one_by_one() -> None:
     for rows in np.split(np.arange(3000), np.sort(generator.integers(0, 3000, 40))):
         tally.add(numbers[rows], codes[:, rows], [answers[rows]])
     expected = [
-        *count_number(numbers[:, 0], np.array([10.0, 20.5])),
-        *count_category(codes[0], 2),
-        *count_number(answers[:, 0], np.array([0.5]), missing=False),
+        *np.histogram(numbers, [-np.inf, 10.0, 20.5, np.inf])[0],
+        np.isnan(numbers).sum(),
+        *np.bincount(codes[0], minlength=4),
+        *np.histogram(answers, [-np.inf, 0.5, np.inf])[0],
     ]
     assert tally.counted().tolist() == expected
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.tabular.distribution import Feature, Reference, count_category, count_number
+from ensembles.tabular.distribution import Feature, Reference, Tally
 from ensembles.tabular.transform import Transform
 from training.tabular.data.split import Split
 from training.tabular.features.frames import table_of
@@ -31,24 +33,29 @@ def reference_of(
     transform = Transform(learned.data)
     table = table_of(problem.rows(split.train), problem.schema)
     codes = transform.encode(table.categories)
-    features = []
-    for place, number in enumerate(transform.number_names):
-        edges = number_edges(table.numbers[:, place])
-        counts = count_number(table.numbers[:, place], edges)
-        features.append(Feature(number, "number", counts.tolist(), edges.tolist()))
-    for place, category in enumerate(learned.data.categories):
-        counts = count_category(codes[place], len(category.vocabulary))
-        features.append(
-            Feature(category.name, "category", counts.tolist(), values=category.vocabulary)
-        )
+    features = [
+        Feature(number, "number", (), number_edges(table.numbers[:, place]).tolist())
+        for place, number in enumerate(transform.number_names)
+    ]
+    features += [
+        Feature(category.name, "category", (), values=category.vocabulary)
+        for category in learned.data.categories
+    ]
+    features.append(Feature(f"{name}_probability", "answer", (), _PROBABILITY_EDGES))
+    features.append(Feature(f"{name}_prediction", "answer", (), _DECISION_EDGES))
+    judged = judgement.model.test.as_dict()["confusion"]
+    tally = Tally(Reference(features, judged))
     probability = judgement.probability[split.train]
-    for answer, values, given in (
-        ("probability", probability, _PROBABILITY_EDGES),
-        ("prediction", decide(probability, learned.threshold), _DECISION_EDGES),
-    ):
-        counts = count_number(values.astype(np.float64), np.array(given), missing=False)
-        features.append(Feature(f"{name}_{answer}", "answer", counts.tolist(), given))
-    return Reference(features, judgement.model.test.as_dict()["confusion"])
+    tally.add(table.numbers, codes, [probability, decide(probability, learned.threshold)])
+    ends = np.cumsum([len(feature.bins) for feature in features])[:-1]
+    counts = np.split(tally.counted(), ends)
+    return Reference(
+        [
+            replace(feature, counts=each.tolist())
+            for feature, each in zip(features, counts, strict=True)
+        ],
+        judged,
+    )
 
 
 def number_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
