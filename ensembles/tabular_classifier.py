@@ -8,14 +8,25 @@ from pathlib import Path
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
 from trimaran.tensors import TensorSpec
 
-__all__ = ["fields_ensemble", "record_model"]
+__all__ = ["feedback_model", "fields_ensemble", "record_model"]
 
 _HERE = Path(__file__).parent / "tabular"
+_PREDICTIONS = Path(__file__).parent / "predictions"
+_LOGGING = [
+    _PREDICTIONS / file
+    for file in (
+        "logging_model.py",
+        "prediction_files.py",
+        "prediction_line.py",
+        "prediction_log.py",
+    )
+]
 _SHARED = [
     _HERE / file
     for file in ("answering.py", "counting.py", "distribution.py", "records.py", "transform.py")
 ]
 _DTYPES = {"number": "FP32", "category": "BYTES"}
+_LOG_MEGABYTES = "1024"
 
 
 def fields_ensemble(
@@ -77,6 +88,9 @@ def record_model(
     It holds a copy of the newest ONNX file of the model `classifier` and runs it itself, which
     spares a way through shared memory and the ensemble. The answers are those of
     `fields_ensemble`; the identifier is an optional input beside `RECORD` and comes back as it is.
+
+    Where predictions are logged (see `ensembles/predictions`), the parameters decide what of a
+    record is written: at first a digest of it and of its identifier.
     """
     identifiers = _identifiers(transform)
     inputs = [
@@ -87,9 +101,42 @@ def record_model(
         name=f"{name}_record",
         inputs=inputs,
         outputs=[*(tensor(each, "BYTES", 1) for each in identifiers), *_answers(name)],
-        sources=[_HERE / "record" / "model.py", *_SHARED],
+        sources=[_HERE / "record" / "model.py", *_SHARED, *_LOGGING],
         files={"transform.json": transform.encode(), "reference.json": reference.encode()},
         artifacts={"model.onnx": classifier},
+        parameters={
+            "log_fields": "none",
+            "log_masked": ",".join(identifiers) or "none",
+            "log_megabytes": _LOG_MEGABYTES,
+        },
+        max_batch_size=max_batch_size,
+    )
+
+
+def feedback_model(name: str, *, max_batch_size: int = 1024) -> PythonModel:
+    """The model `<name>_feedback`: outcomes of what `<name>_record` predicted and logged.
+
+    Takes `id`, BYTES `[1]`, `outcome`, BOOL `[1]`, and `time`, BYTES `[1]`, optional; answers
+    `status`, BYTES `[1]`: what became of the outcome (see `ensembles/predictions/feedback`).
+    """
+    probability, decision = _answers(name)
+    return PythonModel(
+        name=f"{name}_feedback",
+        inputs=[
+            tensor("id", "BYTES", 1),
+            tensor("outcome", "BOOL", 1),
+            tensor("time", "BYTES", 1, optional=True),
+        ],
+        outputs=[tensor("status", "BYTES", 1)],
+        sources=[
+            _PREDICTIONS / "feedback" / "model.py",
+            *(_PREDICTIONS / file for file in ("feedback.py", "outcomes.py", "prediction_line.py")),
+        ],
+        parameters={
+            "predictions_of": f"{name}_record",
+            "probability": probability.name,
+            "decision": decision.name,
+        },
         max_batch_size=max_batch_size,
     )
 

@@ -17,8 +17,7 @@ from rich.table import Table
 
 from serving.client import Answer, Client
 from serving.options import GrpcPort, Host, HttpPort, RepositoryPath
-from serving.ports import Ports
-from serving.presence import find_server
+from serving.presence import ports_of
 from serving.rows import read_arrays, row_of
 from serving.scoring import score_csv
 from serving.snippets import takes_one_file
@@ -83,12 +82,7 @@ def predict(
         raise UsageError("--csv FILE and --out FILE go together; --refused and --ignore need them")
     opened = Repository.open(repository)
     config = opened.config(model)
-    elsewhere = host or http_port or grpc_port
-    ports = (
-        Ports(host or "127.0.0.1", http_port or 8000, grpc_port or 8001)
-        if elsewhere
-        else _running(opened)
-    )
+    ports = ports_of(opened, host, http_port, grpc_port)
     if csv_file and out:
         with Client(ports, "grpc" if protocol == "grpc" else "http") as client:
             refused = refused or out.with_name(f"{out.stem}.refused.csv")
@@ -167,16 +161,6 @@ def answer_table(title: str, answer: Answer) -> Table:
     if longest > _SHOWN:
         table.add_row(*(f"… {len(values)} values" for values in columns.values()))
     return table
-
-
-def _running(repository: Repository) -> Ports:
-    found = find_server(repository)
-    if found is None:
-        raise TrimaranError(
-            f"no server runs on {repository.root}; start one with 'trimaran serve', or name it "
-            "with --host"
-        )
-    return found.ports
 
 
 def _from_files(config: ModelConfig, files: list[Path]) -> Iterator[_Request]:

@@ -14,7 +14,7 @@ from trimaran.errors import TrimaranError
 from trimaran.files import exclusive_lock, write_text
 from trimaran.repository import Repository
 
-__all__ = ["Presence", "announce", "find_server", "sole_server"]
+__all__ = ["Presence", "announce", "find_server", "ports_of", "sole_server"]
 
 _NAME = "server.json"
 
@@ -27,6 +27,24 @@ class Presence:
     started: str
     server_pid: int
     ports: Ports
+
+
+def ports_of(
+    repository: Repository, host: str | None, http_port: int | None, grpc_port: int | None
+) -> Ports:
+    """Those given, where any is, and otherwise those of the repository's server.
+
+    Raises `TrimaranError` where no server runs on it.
+    """
+    if host or http_port or grpc_port:
+        return Ports(host or "127.0.0.1", http_port or 8000, grpc_port or 8001)
+    found = find_server(repository)
+    if found is None:
+        raise TrimaranError(
+            f"no server runs on {repository.root}; start one with 'trimaran serve', or name it "
+            "with --host"
+        )
+    return found.ports
 
 
 @contextmanager

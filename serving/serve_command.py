@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,9 @@ from trimaran.errors import TrimaranError, UsageError
 from trimaran.repository import Repository
 
 __all__ = ["serve"]
+
+PREDICTIONS = "TRIMARAN_PREDICTIONS"
+"""The environment variable that tells models where to log; without it they do not."""
 
 _LOOK_S = 0.2
 _SCRAPE_TIMEOUT_S = 1.0
@@ -56,6 +60,9 @@ def serve(
     cache_mb: Annotated[
         int, typer.Option(help="A response cache of so many MB, for models that enable it.")
     ] = 0,
+    log_predictions: Annotated[
+        bool, typer.Option(help="Log predictions beside the repository, for live accuracy.")
+    ] = False,
     verbose: Annotated[bool, typer.Option(help="Let Triton log verbosely.")] = False,
 ) -> None:
     """Run tritonserver on a repository until interrupted, healing stubs that die."""
@@ -76,10 +83,13 @@ def serve(
         options = ["--metrics-config=summary_latencies=true"] if quantiles else []
         options += ["--log-verbose=1"] if verbose else []
         options += [f"--cache-config=local,size={cache_mb * 2**20}"] if cache_mb else []
+        environment = (
+            {PREDICTIONS: str(opened.state.resolve() / "predictions")} if log_predictions else {}
+        )
         for note in selection.notes:
             say(note)
         try:
-            _serve(opened, runtime, selection, ports, snippets, options)
+            _serve(opened, runtime, selection, ports, snippets, options, environment)
         except KeyboardInterrupt:
             say("stopped")
 
@@ -91,11 +101,12 @@ def _serve(
     ports: Ports,
     snippets: bool,
     options: list[str],
+    environment: Mapping[str, str],
 ) -> None:
     """Start, report, and supervise until interrupted; then leave no process."""
     log = repository.state / "server.log"
     with ExitStack() as stack:
-        server = Server.start(runtime, repository, selection.load, ports, log, options)
+        server = Server.start(runtime, repository, selection.load, ports, log, options, environment)
         stack.callback(server.stop)
         server.wait_until_started()
         stack.enter_context(announce(repository, server.process.pid, ports))

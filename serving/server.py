@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -51,10 +51,11 @@ class Server:
         ports: Ports,
         log: Path,
         options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> Server:
         """Start a server that loads `models`; it is not ready yet. Raises `TrimaranError`.
 
-        `options` are more of tritonserver's own.
+        `options` are more of tritonserver's own, `environment` what it gets beside this process'.
 
         The server ends with this process, even if this process is killed.
         """
@@ -70,7 +71,7 @@ class Server:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**ALLOCATOR, **os.environ, **runtime.environment},
+                    env={**ALLOCATOR, **os.environ, **runtime.environment, **(environment or {})},
                     cwd=repository.root,
                     start_new_session=True,
                     preexec_fn=end_with_parent,

@@ -84,7 +84,7 @@ def churn_served(churn_trained: Path, tmp_path_factory: pytest.TempPathFactory) 
     """A server of the trained churn ensembles."""
     root = tmp_path_factory.mktemp("churn_served") / "model_repository"
     shutil.copytree(churn_trained / "model_repository", root)
-    running = start_serving(Repository.open(root))
+    running = start_serving(Repository.open(root), "--log-predictions")
     yield running
     running.stop()
 
@@ -121,7 +121,7 @@ def _train_churn(shared: Path) -> None:
         shared,
         ("train", "churn"),
         ("export", "training.churn:model", "--format", "onnx", "--max-batch-size", "1024"),
-        *(("publish", f"training.churn:{factory}") for factory in ("ensemble", "record")),
+        *(("publish", f"training.churn:{made}") for made in ("ensemble", "record", "feedback")),
         ("release", "churn"),
         ("deploy", "churn_record"),
     )

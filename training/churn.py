@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ensembles.pipeline import Pipeline, PythonModel
-from ensembles.tabular_classifier import fields_ensemble, record_model
+from ensembles.tabular_classifier import feedback_model, fields_ensemble, record_model
 from training.tabular.learning.trained import TrainedRun, latest_run
 from trimaran.errors import TrimaranError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and an ensemble needs none o
 
     from exporters.spec import ModelSpec
 
-__all__ = ["NAME", "RUN_VARIABLE", "ensemble", "model", "record", "trained"]
+__all__ = ["NAME", "RUN_VARIABLE", "ensemble", "feedback", "model", "record", "trained"]
 
 NAME = "churn"
 RUN_VARIABLE = "TRIMARAN_RUN"
@@ -86,3 +86,8 @@ def record() -> PythonModel:
     """The model `churn_record`, by JSON text, for `trimaran publish training.churn:record`."""
     run = trained()
     return record_model(NAME, run.transform_text(), run.reference_text(), _CLASSIFIER)
+
+
+def feedback() -> PythonModel:
+    """The model `churn_feedback`, which takes outcomes, for `trimaran publish`."""
+    return feedback_model(NAME)

@@ -15,9 +15,10 @@ import triton_python_backend_utils as pb_utils
 from records import Field, RecordError, RecordReader, Table
 from transform import Transform
 
-__all__ = ["answer_each", "load", "refuse_parameters"]
+__all__ = ["Outputs", "answer_each", "load", "refuse_parameters"]
 
 Rows = TypeVar("Rows")
+Outputs = Sequence[tuple[str, np.ndarray]]
 
 
 def load(args: Mapping[str, str]) -> tuple[Path, Transform, RecordReader]:
@@ -39,17 +40,25 @@ def answer_each(
     requests: Sequence[Any],
     take: Callable[[Any], Rows],
     read: Callable[[Sequence[Rows]], Table],
-    score: Callable[[Table], Sequence[tuple[str, np.ndarray]]],
+    score: Callable[[Table], Outputs],
     refused: Callable[[], None],
     echo: str | None = None,
+    answered: Callable[[Any, Rows, Outputs], None] | None = None,
 ) -> list[Any]:
     """Responses to requests, scored together; one that cannot be read fails alone.
 
     `take` gets the rows out of a request, `read` makes one table of several requests' rows, and
     `score` gives the output tensors of a table by name, a row for each of its rows. `take` and
-    `read` raise `RecordError`; `refused` is called for each request that fails. The input named
-    `echo`, where a request has it, goes back as it came.
+    `read` raise `RecordError`; `refused` is called for each request that fails, `answered` with
+    each other one, its rows and its outputs. The input named `echo`, where a request has it, goes
+    back as it came.
     """
+
+    def respond(request: Any, rows: Rows, outputs: Outputs) -> Any:
+        if answered:
+            answered(request, rows, outputs)
+        return _response(request, outputs, echo)
+
     taken = [_or_error(take, request) for request in requests]
     usable = [rows for rows in taken if not isinstance(rows, RecordError)]
     together = _or_error(read, usable)
@@ -60,8 +69,8 @@ def answer_each(
         return [
             _refusal(table, refused)
             if isinstance(table, RecordError)
-            else _response(request, score(table), echo)
-            for request, table in zip(requests, tables, strict=True)
+            else respond(request, rows, score(table))
+            for request, rows, table in zip(requests, taken, tables, strict=True)
         ]
     outputs = score(together) if usable else []
     responses = []
@@ -72,7 +81,7 @@ def answer_each(
             continue
         end = start + len(rows)  # type: ignore[arg-type]
         mine = [(name, values[start:end]) for name, values in outputs]
-        responses.append(_response(request, mine, echo))
+        responses.append(respond(request, rows, mine))
         start = end
     return responses
 
@@ -89,7 +98,7 @@ def _refusal(error: RecordError, refused: Callable[[], None]) -> Any:
     return pb_utils.InferenceResponse([], pb_utils.TritonError(str(error)))
 
 
-def _response(request: Any, outputs: Sequence[tuple[str, np.ndarray]], echo: str | None) -> Any:
+def _response(request: Any, outputs: Outputs, echo: str | None) -> Any:
     tensors = [pb_utils.Tensor(name, values) for name, values in outputs]
     echoed = echo and pb_utils.get_input_tensor_by_name(request, echo)
     if echoed:

@@ -5,6 +5,7 @@
 | `trimaran_feature_rows_total` | model, version, feature, bin | rows that were served |
 | `trimaran_feature_reference_rows` | the same | rows of the training part |
 | `trimaran_refused_requests_total` | model, version | requests that could not be read |
+| `trimaran_reference_outcomes` | model, version, cell | rows of the test part |
 
 Triton counts a request that a Python model refuses among those that were answered.
 
@@ -55,6 +56,14 @@ class Counters:
                 gauge.set(count)
                 self._expected.append(gauge)
         self._refusals = refused.Metric(labels=self._labels)
+        judged = _family(
+            "trimaran_reference_outcomes", "Rows of the test part, by what was decided.", "GAUGE"
+        )
+        self._families.append(judged)
+        for cell, count in reference.judged.items():
+            gauge = judged.Metric(labels={**self._labels, "cell": cell})
+            gauge.set(count)
+            self._expected.append(gauge)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._report_regularly, daemon=True)
         self._thread.start()

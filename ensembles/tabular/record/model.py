@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -16,8 +17,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
-from answering import answer_each, load, refuse_parameters
+from answering import Outputs, answer_each, load, refuse_parameters
 from counting import Counters
+from logging_model import open_log
+from prediction_line import Answered
 from records import Table
 
 _OUTPUTS = ["probability", "prediction"]
@@ -29,8 +32,9 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Read the transform and load the classifier on one thread."""
         directory, self.transform, self.reader = load(args)
-        self.counters = Counters(args, directory)
         self.identifier = self.transform.data.identifier
+        self.log = open_log(args, self.reader.names, self.identifier)
+        self.counters = Counters(args, directory)
         names = [output["name"] for output in json.loads(args["model_config"])["output"]]
         self.probability, self.prediction = (n for n in names if n != self.identifier)
         options = onnxruntime.SessionOptions()
@@ -42,13 +46,22 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Score all rows of all requests at once."""
+        self.began_s = time.perf_counter()
         return answer_each(
-            requests, self.take, self.read, self.score, self.counters.refuse, echo=self.identifier
+            requests,
+            self.take,
+            self.read,
+            self.score,
+            self.counters.refuse,
+            self.identifier,
+            self.keep if self.log else None,
         )
 
     def finalize(self) -> None:
         """Let go of the counters while Triton can still be told; later, the stub would crash."""
         self.counters.close()
+        if self.log:
+            self.log.close()
 
     def take(self, request: Any) -> list[bytes]:
         """A request's JSON texts. Raises `RecordError`."""
@@ -66,3 +79,17 @@ class TritonPythonModel:
         probability, prediction = self.session.run(_OUTPUTS, {"features": features})
         self.counters.add(table.numbers, codes, [probability, prediction])
         return [(self.probability, probability), (self.prediction, prediction)]
+
+    def keep(self, request: Any, texts: list[bytes], outputs: Outputs) -> None:
+        """Have a request's rows and their outputs written to the log."""
+        given = self.identifier and pb_utils.get_input_tensor_by_name(request, self.identifier)
+        self.log.add(
+            Answered(
+                time.time(),
+                time.perf_counter() - self.began_s,
+                request.request_id(),
+                given.as_numpy().ravel().tolist() if given else None,
+                texts,
+                {name: values.ravel().tolist() for name, values in outputs},
+            )
+        )

@@ -1,0 +1,1 @@
+"""What a served model predicted is kept, until somebody tells what was true."""

@@ -1,0 +1,97 @@
+"""Triton's side of the prediction log: where it lies, what it may hold, and what is counted.
+
+| metric | labels | what |
+|---|---|---|
+| `trimaran_logged_predictions_total` | model, version | rows that were written |
+| `trimaran_dropped_predictions_total` | model, version, reason | rows that were not |
+
+Nothing is logged unless the environment variable `TRIMARAN_PREDICTIONS` names a directory.
+
+Self-contained: this file is copied into the versions of the models that log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+from prediction_files import PredictionFiles
+from prediction_line import Keyed, Policy, lines
+from prediction_log import PredictionLog, Written
+
+__all__ = ["open_log"]
+
+_VARIABLE = "TRIMARAN_PREDICTIONS"
+_MEGABYTES = "1024"
+
+
+def open_log(
+    args: Mapping[str, str], names: Sequence[str], identifier: str | None
+) -> PredictionLog | None:
+    """The log of the version that Triton loads, or None where predictions are not logged.
+
+    `names` are the record's fields. Raises `ValueError` for parameters that are not understood,
+    and `OSError` where the directory cannot be made.
+    """
+    given = json.loads(args["model_config"])["parameters"]
+    parameters = {key: value["string_value"] for key, value in given.items()}
+    policy = Policy.of(parameters, names, identifier)
+    megabytes = parameters.get("log_megabytes", _MEGABYTES)
+    if not megabytes.isdecimal() or not int(megabytes):
+        raise ValueError(
+            f"the parameter log_megabytes in config.pbtxt is {megabytes!r}; it is a whole number "
+            "from 1"
+        )
+    root = os.environ.get(_VARIABLE)
+    if not root:
+        return None
+    model, version = args["model_name"], args["model_version"]
+    directory = Path(root) / model
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return PredictionLog(
+        PredictionFiles(directory, int(megabytes) * 2**20),
+        partial(lines, model=model, version=version, policy=policy, keyed=Keyed.of(directory)),
+        _Told(model, version),
+    )
+
+
+class _Told:
+    """Counts for Prometheus, and says in the server's log when a disk fails, and works again."""
+
+    def __init__(self, model: str, version: str) -> None:
+        self._model = model
+        self._failing = False
+        labels = {"model": model, "version": version}
+        logged = _counter("trimaran_logged_predictions_total", "Predictions that were logged.")
+        dropped = _counter("trimaran_dropped_predictions_total", "Predictions that were not.")
+        self._logged = logged.Metric(labels=labels)
+        self._queue, self._disk = (
+            dropped.Metric(labels={**labels, "reason": reason}) for reason in ("queue", "disk")
+        )
+        self._families = logged, dropped
+
+    def __call__(self, written: Written) -> None:
+        for metric, rows in (
+            (self._logged, written.logged),
+            (self._queue, written.dropped_queue),
+            (self._disk, written.dropped_disk),
+        ):
+            if rows:
+                metric.increment(rows)
+        failing = written.error is not None
+        if failing and not self._failing:
+            pb_utils.Logger.log_error(
+                f"{self._model}: predictions cannot be logged, and are dropped: {written.error}"
+            )
+        if self._failing and not failing and written.logged:
+            pb_utils.Logger.log_info(f"{self._model}: predictions are logged again")
+        self._failing = failing or (self._failing and not written.logged)
+
+
+def _counter(name: str, words: str) -> Any:
+    return pb_utils.MetricFamily(name=name, description=words, kind=pb_utils.MetricFamily.COUNTER)

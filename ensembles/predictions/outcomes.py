@@ -1,0 +1,262 @@
+"""Outcomes joined to logged predictions, and what they come to, kept in one SQLite file.
+
+The file is an index over the log: it reads lines as they are written, and forgets those whose file
+is gone. What was counted stays.
+
+| an outcome | becomes |
+|---|---|
+| of an id that was predicted | `counted`, for the newest prediction of each version |
+| that is told again | `known`, and is not counted again |
+| that differs from the one told before | `contradicts`, and the first one stays |
+| of an id that is not in the log, or was predicted only later | `unknown` |
+
+With a time, an outcome is of the newest prediction before it, and an id may have several. Without,
+an id has one outcome, whatever is predicted for it later.
+
+Self-contained: this file is copied into the versions of the model that takes outcomes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+__all__ = ["CELLS", "STATUSES", "Outcome", "Outcomes", "probability_bin"]
+
+CELLS = ("true_positive", "false_positive", "true_negative", "false_negative")
+STATUSES = ("counted", "known", "contradicts", "unknown")
+BINS = 10
+"""Of the probability, for calibration: of equal width."""
+
+_FILE = "outcomes.sqlite"
+_LINES = 5_000
+"""Are read in one transaction."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, read_bytes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS predictions (
+    file TEXT NOT NULL, id TEXT, request TEXT, version TEXT NOT NULL, time REAL NOT NULL,
+    probability REAL NOT NULL, decided INTEGER NOT NULL, outcome INTEGER, told TEXT
+);
+CREATE INDEX IF NOT EXISTS by_id ON predictions (id) WHERE id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_request ON predictions (request) WHERE request IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_file ON predictions (file);
+CREATE TABLE IF NOT EXISTS totals (
+    version TEXT, name TEXT, place TEXT, value REAL NOT NULL, PRIMARY KEY (version, name, place)
+);
+"""
+_ADD = """
+INSERT INTO totals VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET value = value + excluded.value
+"""
+_FIND = """
+SELECT rowid, version, time, probability, decided, outcome, told FROM predictions WHERE id IN (?, ?)
+UNION
+SELECT rowid, version, time, probability, decided, outcome, told FROM predictions WHERE request = ?
+ORDER BY time DESC, rowid DESC
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was true of an id."""
+
+    name: str
+    masked: str
+    """The id as it stands in a log that masks it."""
+    outcome: bool
+    time_s: float | None = None
+    """When it was known, since the epoch."""
+
+    @property
+    def told(self) -> str:
+        """What tells this outcome of an id from another one."""
+        return "" if self.time_s is None else repr(self.time_s)
+
+
+@dataclass(frozen=True)
+class _Prediction:
+    row: int
+    version: str
+    time_s: float
+    probability: float
+    decided: bool
+    outcome: bool | None
+    told: str | None
+
+
+Key = tuple[str, str, str]
+"""Version, name and place of a total."""
+
+
+class Outcomes:
+    """The outcomes of one model, whose answers are named `probability` and `decision`.
+
+    Threads may share it. Raises `OSError` where the directory is not there, and `sqlite3.Error`
+    where the file cannot be written; nothing is counted then.
+    """
+
+    def __init__(self, directory: Path, probability: str, decision: str) -> None:
+        self._directory = directory
+        self._probability, self._decision = probability, decision
+        self._lock = threading.Lock()
+        path = directory / _FILE
+        path.touch(mode=0o600)
+        self._database = sqlite3.connect(path, timeout=10, check_same_thread=False)
+        self._database.executescript(f"PRAGMA journal_mode = WAL; {_SCHEMA}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def read_log(self) -> None:
+        """Take in what was logged since, and forget what is no longer there."""
+        with self._lock:
+            files = {path.name: path for path in sorted(self._directory.glob("*.jsonl"))}
+            read = dict(self._database.execute("SELECT name, read_bytes FROM files"))
+            for name in read.keys() - files.keys():
+                with self._database as database:
+                    database.execute("DELETE FROM predictions WHERE file = ?", (name,))
+                    database.execute("DELETE FROM files WHERE name = ?", (name,))
+            for name, path in files.items():
+                self._read_file(path, read.get(name, 0))
+
+    def tell(self, outcomes: Iterable[Outcome]) -> list[str]:
+        """Join outcomes to predictions, in order; one of `STATUSES` for each. All or none."""
+        with self._lock, self._database:
+            return [self._tell(outcome) for outcome in outcomes]
+
+    def totals(self) -> dict[Key, float]:
+        """Everything that was counted, also by those that ran before.
+
+        | name | place | what |
+        |---|---|---|
+        | `outcomes` | one of `CELLS` | outcomes by what was decided |
+        | `positives`, `probability` | a bin | of those in the bin: the positive ones, the sum |
+        | `squared_error` | | of the probability, the sum |
+        """
+        with self._lock:
+            rows = self._database.execute("SELECT version, name, place, value FROM totals")
+            return {(version, name, place): value for version, name, place, value in rows}
+
+    def _read_file(self, path: Path, start: int) -> None:
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            return
+        with closing(file):
+            file.seek(start)
+            while lines := _whole_lines(file):
+                start += sum(map(len, lines))
+                rows = [row for line in lines for row in self._row(path.name, line)]
+                with self._database as database:
+                    database.executemany(
+                        "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", rows
+                    )
+                    database.execute(
+                        "INSERT OR REPLACE INTO files VALUES (?, ?)", (path.name, start)
+                    )
+                    for version in {row[3] for row in rows}:
+                        database.executemany(_ADD, [(*key, 0.0) for key in _keys(version)])
+
+    def _row(self, file: str, line: bytes) -> Iterator[tuple[Any, ...]]:
+        """A line of the log as a row, unless it can never be asked for, or was cut short."""
+        try:
+            found = orjson.loads(line)
+            request = found.get("request_id")
+            if request and "row" in found:
+                request = f"{request}/{found['row']}"
+            if not (found["id"] or request):
+                return
+            output = found["output"]
+            yield (
+                file,
+                found["id"] or None,
+                request,
+                found["version"],
+                datetime.fromisoformat(found["time"]).timestamp(),
+                float(output[self._probability]),
+                bool(output[self._decision]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return
+
+    def _tell(self, outcome: Outcome) -> str:
+        found = self._predictions(outcome)
+        for prediction in found:
+            if prediction.told == outcome.told:
+                return "known" if prediction.outcome == outcome.outcome else "contradicts"
+        newest: dict[str, _Prediction] = {}
+        for prediction in found:
+            if outcome.time_s is None or prediction.time_s <= outcome.time_s:
+                newest.setdefault(prediction.version, prediction)
+        if not newest:
+            return "unknown"
+        fresh = [prediction for prediction in newest.values() if prediction.outcome is None]
+        if not fresh:
+            same = all(each.outcome == outcome.outcome for each in newest.values())
+            return "known" if same else "contradicts"
+        for prediction in fresh:
+            self._database.execute(
+                "UPDATE predictions SET outcome = ?, told = ? WHERE rowid = ?",
+                (outcome.outcome, outcome.told, prediction.row),
+            )
+            self._database.executemany(
+                _ADD, [(*key, value) for key, value in _counts(prediction, outcome.outcome)]
+            )
+        return "counted"
+
+    def _predictions(self, outcome: Outcome) -> list[_Prediction]:
+        """Of all rows that are known by the outcome's id; the newest comes first."""
+        rows = self._database.execute(_FIND, (outcome.name, outcome.masked, outcome.name))
+        return [
+            _Prediction(row, version, time_s, probability, bool(decided), true, told)
+            for row, version, time_s, probability, decided, true, told in rows
+        ]
+
+
+def probability_bin(probability: float) -> str:
+    """The bin's name: from its least probability to the next bin's."""
+    place = min(int(probability * BINS), BINS - 1)
+    return f"{place / BINS:g} to {(place + 1) / BINS:g}"
+
+
+def _counts(prediction: _Prediction, outcome: bool) -> Iterator[tuple[Key, float]]:
+    version, probability = prediction.version, prediction.probability
+    cell = f"{'true' if prediction.decided == outcome else 'false'}_" + (
+        "positive" if prediction.decided else "negative"
+    )
+    place = probability_bin(probability)
+    yield (version, "outcomes", cell), 1.0
+    yield (version, "positives", place), float(outcome)
+    yield (version, "probability", place), probability
+    yield (version, "squared_error", ""), (probability - outcome) ** 2
+
+
+def _keys(version: str) -> Iterator[Key]:
+    """All totals of a version: each is known as 0 before it is first counted."""
+    for cell in CELLS:
+        yield version, "outcomes", cell
+    for place in range(BINS):
+        for name in ("positives", "probability"):
+            yield version, name, probability_bin(place / BINS)
+    yield version, "squared_error", ""
+
+
+def _whole_lines(file: Any) -> list[bytes]:
+    """The next lines, without one that is still being written."""
+    lines = []
+    for line in file:
+        if not line.endswith(b"\n"):
+            break
+        lines.append(line)
+        if len(lines) == _LINES:
+            break
+    return lines
