@@ -45,6 +45,16 @@ def _per_request(metric: str) -> str:
     return f"{_rate(metric)} / 1e6 / ({_ANSWERED} > 0)"
 
 
+def _told(metric: str, by: str) -> str:
+    """What a counter that never begins anew, unlike those of `_rate`, became more by: exactly."""
+    within = f"{metric}[$window]"
+    return f"sum by ({by}) (max_over_time({within}) - min_over_time({within}))"
+
+
+_POSITIVES = _told("trimaran_outcome_positives_total", "model, version, bin")
+_PROBABILITY = _told("trimaran_outcome_probability_total", "model, version, bin")
+_SQUARED_ERROR = _told("trimaran_outcome_squared_error_total", "model, version")
+_OUTCOMES = _told("trimaran_outcomes_total", "model, version")
 _ANSWERED = _rate("nv_inference_request_success")
 _FAILED = _rate("nv_inference_request_failure")
 
@@ -277,6 +287,70 @@ _QUERIES = (
         "Rows of the training part, by the same bins.",
         (*MODEL, "feature", "bin"),
         section="Inputs",
+        reported=False,
+    ),
+    Query(
+        "logged_predictions",
+        "logged",
+        _rate("trimaran_logged_predictions_total"),
+        "rows/s",
+        "Predictions that were written to the log, a second.",
+        section="Live accuracy",
+    ),
+    Query(
+        "dropped_predictions",
+        "dropped",
+        _rate("trimaran_dropped_predictions_total", "model, version, reason"),
+        "rows/s",
+        "Predictions that were not: the log's thread did not keep up (queue), or the disk failed.",
+        (*MODEL, "reason"),
+        section="Live accuracy",
+    ),
+    Query(
+        "feedback",
+        "outcomes told",
+        "sum by (model, status) (rate(trimaran_feedback_total[$window]))",
+        "rows/s",
+        "Outcomes that were told a second, by what became of them.",
+        ("model", "status"),
+        section="Live accuracy",
+    ),
+    Query(
+        "outcomes",
+        "outcomes",
+        _told("trimaran_outcomes_total", "model, version, cell"),
+        "rows",
+        "Predictions whose outcome was told, by what was decided and whether that was true.",
+        (*MODEL, "cell"),
+        section="Live accuracy",
+        reported=False,
+    ),
+    Query(
+        "reference_outcomes",
+        "test part",
+        "max by (model, version, cell) (trimaran_reference_outcomes)",
+        "rows",
+        "The same of the test part, when the model was trained.",
+        (*MODEL, "cell"),
+        section="Live accuracy",
+        reported=False,
+    ),
+    Query(
+        "calibration_error",
+        "calibration error",
+        f"sum by (model, version) (abs({_POSITIVES} - {_PROBABILITY})) / ({_OUTCOMES} > 0)",
+        "ratio",
+        "How far probabilities are from the shares that were true, over ten bins, by their rows.",
+        section="Live accuracy",
+        reported=False,
+    ),
+    Query(
+        "brier",
+        "Brier score",
+        f"{_SQUARED_ERROR} / ({_OUTCOMES} > 0)",
+        "1",
+        "The mean squared error of the probability.",
+        section="Live accuracy",
         reported=False,
     ),
     Query(

@@ -35,15 +35,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "perf": ("loadtests.perf.command:perf", "Measure with NVIDIA's perf_analyzer."),
     "tune": ("loadtests.tuning.command:tune", "Search the settings that serve a model fastest."),
     "predict": ("serving.predict_command:predict", "Send files or JSON to a served model."),
+    "feedback": ("monitoring.accuracy.feedback_command:feedback", "Tell what was true."),
     "monitor up": ("monitoring.stack.up_command:up", "Run Prometheus, and print alerts."),
     "monitor report": ("monitoring.report.command:report", "Tell what a window of time came to."),
     "monitor dashboard": ("monitoring.dashboard.command:dashboard", "Serve the report as a page."),
     "monitor drift": ("monitoring.drift.command:drift", "Hold what is served against training."),
+    "monitor accuracy": ("monitoring.accuracy.command:accuracy", "Tell how right it still is."),
     "monitor watch": ("monitoring.watch.command:watch", "Show how the server is, live."),
 }
 """Each command's function, as `module:function`, and its line in the overview."""
 
-GROUPS: dict[str, str] = {"monitor": "Watch the server with Prometheus: up, report, drift."}
+GROUPS: dict[str, str] = {
+    "monitor": "Watch the server with Prometheus: up, report, drift, accuracy."
+}
 """Commands of two words, by the first of them."""
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from markupsafe import escape
 
+from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
 from monitoring.asking import Prometheus
 from monitoring.durations import seconds_of
 from monitoring.report.gather import courses_of, gather
@@ -60,7 +61,9 @@ def dashboard(
 def page_of(source: Prometheus, window: str, seconds: float) -> str:
     """The page of this moment. Raises `TrimaranError` where Prometheus does not answer."""
     summary = gather(source, window)
-    return summary_page(summary, courses_of(source, summary, seconds), source.url, _REFRESH_S)
+    courses = courses_of(source, summary, seconds)
+    told = releases(source, ACCURACY_WINDOW)
+    return summary_page(summary, courses, source.url, told, _REFRESH_S)
 
 
 class Pages:

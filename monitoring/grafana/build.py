@@ -26,6 +26,7 @@ _SECTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "requests": ("Triton: requests and latency", ("Requests", "Latency", "Batching")),
     "machine": ("Triton: models and machine", ("Models", "Machine", "Objectives")),
     "inputs": ("Triton: inputs and drift", ("Inputs",)),
+    "accuracy": ("Triton: live accuracy", ("Live accuracy",)),
 }
 _RECORDED = (
     Query(
@@ -47,8 +48,31 @@ _RECORDED = (
         ("model", "version", "feature"),
         "Inputs",
     ),
+    *(
+        Query(
+            series,
+            title,
+            series,
+            unit,
+            f"{meaning} Of the outcomes that were told within a day.",
+            section="Live accuracy",
+        )
+        for series, title, unit, meaning in (
+            ("model_accuracy", "accuracy", "ratio", "The share of right decisions."),
+            ("model_precision", "precision", "ratio", "The share of decided positives that are."),
+            ("model_recall", "recall", "ratio", "The share of positives that were found."),
+            ("model_f1", "F1", "ratio", "The harmonic mean of precision and recall."),
+            (
+                "model_calibration_error",
+                "calibration error",
+                "ratio",
+                "How far probabilities are from the shares that were true, over ten bins.",
+            ),
+            ("model_brier", "Brier score", "1", "The mean squared error of the probability."),
+        )
+    ),
 )
-"""Series of the drift rules, which are no queries over a window."""
+"""Recorded series, which are no queries over a window."""
 
 _UNITS = {
     "requests/s": "reqps",
@@ -56,6 +80,7 @@ _UNITS = {
     "ratio": "percentunit",
     "bytes": "bytes",
     "rows": "short",
+    "rows/s": "short",
     "requests": "short",
     "cores": "short",
     "1": "short",

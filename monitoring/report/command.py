@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
 from monitoring.asking import Prometheus
 from monitoring.durations import seconds_of
 from monitoring.report.gather import courses_of, gather
@@ -43,6 +44,7 @@ def report(
         from monitoring.report.page import summary_page
 
         courses = courses_of(source, summary, seconds)
-        write_text(html, summary_page(summary, courses, source.url))
+        told = releases(source, ACCURACY_WINDOW)
+        write_text(html, summary_page(summary, courses, source.url, told))
         console(stderr=True).print(f"written to {html}", markup=False, highlight=False)
     raise typer.Exit(0 if summary.kept else 1)

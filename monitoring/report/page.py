@@ -9,12 +9,14 @@ from markupsafe import Markup
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from monitoring.accuracy.judging import Judged
+from monitoring.accuracy.present import COLUMNS, MEANING, lines_of
 from monitoring.asking import Series
 from monitoring.queries import CATALOGUE
 from monitoring.report.present import broken_words, shown
 from monitoring.report.summary import Line, Summary
 from training.tabular.pages.drawing import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
-from training.tabular.pages.page import Cell, Page, badge, facts, figure, table, text
+from training.tabular.pages.page import Cell, Kind, Page, badge, facts, figure, table, text
 
 __all__ = ["summary_page"]
 
@@ -36,6 +38,7 @@ _COLUMNS = (
     "load_time",
 )
 _COLOURS = (NEGATIVE, POSITIVE, ACCENT, INK)
+_KINDS: Mapping[str, Kind] = {"fell": "error", "holds": "good"}
 _STYLES = ("-", "--", ":", "-.")
 
 
@@ -43,9 +46,13 @@ def summary_page(
     summary: Summary,
     courses: Mapping[str, Sequence[Series]],
     source: str,
+    releases: Sequence[Judged] = (),
     refresh_s: int | None = None,
 ) -> str:
-    """The whole document; `courses` has the series of each query that is drawn, by its name."""
+    """The whole document; `courses` has the series of each query that is drawn, by its name.
+
+    `releases` are those whose outcomes were told, of the last day whatever the window is.
+    """
     end = datetime.fromtimestamp(summary.at_s, UTC)
     page = Page(
         f"The last {summary.window}",
@@ -64,6 +71,8 @@ def summary_page(
         page.section("Course", *drawn)
     if any(line.errors for line in asked):
         page.section("Errors", _errors(asked))
+    if releases:
+        page.section("Live accuracy", *_accuracy(releases))
     page.section(
         "What the columns mean",
         table(
@@ -126,6 +135,21 @@ def _errors(lines: Sequence[Line]) -> Markup:
             for reason, rate in sorted(line.errors.items())
         ],
     )
+
+
+def _accuracy(releases: Sequence[Judged]) -> list[Markup]:
+    found = []
+    for each in releases:
+        kind = _KINDS.get(each.verdict, "warning")
+        found += [
+            text(
+                f"{each.model} version {each.version}, {each.outcomes:,.0f} outcomes told in the "
+                f"last day: {each.verdict}",
+                kind,
+            ),
+            table(COLUMNS, lines_of(each)),
+        ]
+    return [*found, text(MEANING)]
 
 
 def _plot(
