@@ -247,9 +247,10 @@ _QUERIES = (
     Query(
         "reloads",
         "reloads",
-        "max by (model, version) (resets(nv_inference_request_success[$window]))",
+        "max by (model, version) (changes(trimaran_model_load_seconds[$window]))"
+        " or max by (model, version) (resets(nv_inference_request_success[$window]))",
         "1",
-        "How often a version's counters began anew: it was reloaded, or the server restarted.",
+        "How often a version was loaded anew, alone or with the server.",
         section="Models",
     ),
     Query(

@@ -146,7 +146,7 @@ def _notes(
         if found.get("reloads", 0) > 0:
             notes.append(
                 f"{model} version {version} was loaded anew {found['reloads']:.0f} times in the "
-                "window; requests between its last scrape and that are not counted"
+                "window; a server that began anew takes with it what came after its last scrape"
             )
     if abs(at_s - local_s) > _SKEW_S:
         notes.append(
