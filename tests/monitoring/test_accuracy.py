@@ -147,10 +147,12 @@ def judged(churn_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     shutil.copytree(churn_trained / "model_repository", root)
     models = ("--model", "churn_record", "--model", "churn_feedback")
     served = start_serving(Repository.open(root), *models, "--log-predictions")
-    with watching(served) as watched:
-        watched.scraped()
-        yield watched
-    served.stop()
+    try:
+        with watching(served) as watched:
+            watched.scraped()
+            yield watched
+    finally:
+        served.stop()
 
 
 @pytest.fixture(scope="module")

@@ -34,9 +34,11 @@ def restless(exported: Repository, tmp_path: Path) -> Iterator[Watched]:
         write_config(repository.config_path(name), config)
     served = start_serving(repository, "--model", "linear_onnx")
     with watching(served) as watched:
-        watched.scraped()
-        yield watched
-    watched.served.stop()
+        try:
+            watched.scraped()
+            yield watched
+        finally:
+            watched.served.stop()
 
 
 def ask(served: Served, model: str, requests: int) -> None:
