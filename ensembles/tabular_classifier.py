@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ensembles import counting
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
 from trimaran.tensors import TensorSpec
 
@@ -22,8 +23,8 @@ _LOGGING = [
     )
 ]
 _SHARED = [
-    _HERE / file
-    for file in ("answering.py", "counting.py", "distribution.py", "records.py", "transform.py")
+    *(_HERE / file for file in ("answering.py", "records.py", "transform.py")),
+    *counting.SOURCES,
 ]
 _DTYPES = {"number": "FP32", "category": "BYTES"}
 _LOG_MEGABYTES = "1024"
@@ -42,7 +43,7 @@ def fields_ensemble(
     """The ensemble `name`: a record's own fields in, by name, each optional.
 
     `transform` is the text of a fitted transform; `reference` is that of what training saw, by
-    whose bins rows are counted (see `ensembles/tabular/distribution.py`). `classifier` takes the
+    whose bins rows are counted (see `ensembles/counting/distribution.py`). `classifier` takes the
     transform's columns as float32 `[batch, width]` and gives the probability, float32 `[batch, 1]`,
     and the prediction, bool `[batch, 1]`. A number is FP32 `[1]`, a category BYTES `[1]`. The
     ensemble answers `<name>_probability`, `<name>_prediction`, and the identifier, if the transform

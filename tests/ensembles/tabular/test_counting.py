@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import urllib3
 
-from ensembles.tabular.distribution import Reference
+from ensembles.counting.distribution import Reference
 from tests.running import Served, start_serving, wait_for
 from trimaran.errors import TrimaranError
 from trimaran.repository import Repository

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
-import numpy.typing as npt
-
-from ensembles.tabular.distribution import Feature, Reference, Tally
+from ensembles.counting.describing import described, number_edges
+from ensembles.counting.distribution import Feature, Reference
 from ensembles.tabular.transform import Transform
 from training.tabular.data.split import Split
 from training.tabular.features.frames import table_of
@@ -15,11 +11,9 @@ from training.tabular.judging.judge import Judgement
 from training.tabular.learning.learn import Learned, Problem
 from training.tabular.learning.threshold import decide
 
-__all__ = ["number_edges", "reference_of"]
+__all__ = ["reference_of"]
 
-_BINS = 10
-_DIGITS = 4
-_PROBABILITY_EDGES = tuple(place / _BINS for place in range(1, _BINS))
+_PROBABILITY_EDGES = tuple(tenth / 10 for tenth in range(1, 10))
 _DECISION_EDGES = (0.5,)
 
 
@@ -43,29 +37,7 @@ def reference_of(
     ]
     features.append(Feature(f"{name}_probability", "answer", (), _PROBABILITY_EDGES))
     features.append(Feature(f"{name}_prediction", "answer", (), _DECISION_EDGES))
-    judged = judgement.model.test.as_dict()["confusion"]
-    tally = Tally(Reference(features, judged))
+    bins = Reference(features, judgement.model.test.as_dict()["confusion"])
     probability = judgement.probability[split.train]
-    tally.add(table.numbers, codes, [probability, decide(probability, learned.threshold)])
-    ends = np.cumsum([len(feature.bins) for feature in features])[:-1]
-    counts = np.split(tally.counted(), ends)
-    return Reference(
-        [
-            replace(feature, counts=each.tolist())
-            for feature, each in zip(features, counts, strict=True)
-        ],
-        judged,
-    )
-
-
-def number_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Between tenths of `values` `[rows]`, NaN left out; fewer where values are few.
-
-    Rounded, so that every bin has a name of its own, and none is below the least value.
-    """
-    present = values[~np.isnan(values)]
-    if not len(present):
-        return np.array([])
-    tenths = np.quantile(present, np.arange(1, _BINS) / _BINS)
-    rounded = np.unique([float(f"{edge:.{_DIGITS}g}") for edge in tenths])
-    return rounded[rounded > present.min()]
+    answers = [probability, decide(probability, learned.threshold)]
+    return described(bins, table.numbers, codes, answers)

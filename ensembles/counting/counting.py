@@ -3,7 +3,7 @@
 | metric | labels | what |
 |---|---|---|
 | `trimaran_feature_rows_total` | model, version, feature, bin | rows that were served |
-| `trimaran_feature_reference_rows` | the same | rows of the training part |
+| `trimaran_feature_reference_rows` | the same | rows of the reference, if it has any |
 | `trimaran_refused_requests_total` | model, version | requests that could not be read |
 | `trimaran_reference_outcomes` | model, version, cell | rows of the test part |
 
@@ -40,7 +40,7 @@ class Counters:
         self._refused = 0
         self._families = [
             _family("trimaran_feature_rows_total", "Rows that were served, by bin.", "COUNTER"),
-            _family("trimaran_feature_reference_rows", "Rows of the training part.", "GAUGE"),
+            _family("trimaran_feature_reference_rows", "Rows of the reference.", "GAUGE"),
             _family("trimaran_refused_requests_total", "Requests that were refused.", "COUNTER"),
         ]
         rows, expected, refused = self._families
@@ -51,6 +51,8 @@ class Counters:
                 {**self._labels, "feature": feature.name, "bin": name} for name in feature.bins
             ]
             self._rows += [rows.Metric(labels=each) for each in labels]
+            if not feature.counts:
+                continue
             for each, count in zip(labels, feature.counts, strict=True):
                 gauge = expected.Metric(labels=each)
                 gauge.set(count)

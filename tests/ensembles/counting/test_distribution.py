@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ensembles.tabular.distribution import (
+from ensembles.counting.distribution import (
     Feature,
     Reference,
     Tally,
@@ -55,6 +55,22 @@ def test_a_bin_holds_its_lower_edge_and_not_its_upper() -> None:
 
 def test_codes_are_counted_as_the_transform_gives_them() -> None:
     assert alone(REFERENCE.features[1], codes=[0, 0, 2, 3]) == [2, 0, 1, 1]
+
+
+def test_a_measure_is_always_there_and_a_label_is_one_of_those_named_or_other() -> None:
+    brightness = Feature("brightness", "measure", (), edges=[64.0, 128.0])
+    assert brightness.bins == ["below 64", "64 to 128", "from 128"]
+    assert alone(brightness, [0, 64, 200, 255]) == [1, 1, 2]
+
+    label = Feature("label", "label", (), values=["dog", "cat"])
+    classes = ["cat", "horse", "dog", "crane", "crane"]
+    assert label.bins == ["dog", "cat", "other"]
+    assert label.codes(classes).tolist() == [1, 2, 0, 2, 2]
+    assert alone(label, codes=label.codes(classes)[[2, 2, 0, 4]]) == [2, 1, 1]
+
+    blocks = Feature("label", "label", (), edges=[2, 4])
+    assert blocks.bins == ["below 2", "2 to 4", "from 4"]
+    assert blocks.codes(classes).tolist() == [0, 0, 1, 1, 2]
 
 
 def test_a_tally_counts_what_came_in_pieces_and_then_begins_anew() -> None:

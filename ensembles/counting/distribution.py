@@ -1,12 +1,15 @@
-"""How values are distributed over bins: what training saw is the reference for what is served.
+"""How values are distributed over bins: what a model is expected to see, and what it sees.
 
-A reference is one JSON file. Each of its features has bins, with the rows of the training part
-that fell into each; rows that are served are counted by the same bins.
+A reference is one JSON file. Each of its features has bins, with the rows that fell into each: of
+the training part, or of images that are expected. Rows that are served are counted by the same
+bins. A reference without rows has the bins alone.
 
 | feature | bins |
 |---|---|
 | number | between the edges, bin i holding `edges[i - 1] <= x < edges[i]`; `missing` |
 | category | each value of the vocabulary; `missing`; `unknown` |
+| measure | between the edges: a number that there always is, such as an image's brightness |
+| label | a class: each of `values`, and `other`; without values its number, between the edges |
 | answer | a probability, or a decision as 0 or 1, between the edges |
 
 Self-contained: this file is copied into the versions of the models that count.
@@ -17,7 +20,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,21 +28,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Feature", "Reference", "Tally"]
+__all__ = ["OTHER", "Feature", "Reference", "Tally"]
 
 FORMAT = 1
 _MOST_ROWS = 512
+OTHER = "other"
+"""The bin of the classes that have none of their own."""
+
 Counts = npt.NDArray[np.int64]
-_Kept = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], Sequence[npt.NDArray[Any]]]
+Codes = npt.NDArray[np.int64]
+_Kept = tuple[npt.NDArray[np.float64], Codes, Sequence[npt.NDArray[Any]]]
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature's bins, and how many training rows fell into each."""
+    """A feature's bins, and how many rows of the reference fell into each; none if it has none."""
 
     name: str
     kind: str
-    """`number`, `category` or `answer`."""
+    """`number`, `category`, `measure`, `label` or `answer`."""
     counts: Sequence[int]
     edges: Sequence[float] = ()
     values: Sequence[str] = ()
@@ -49,34 +56,44 @@ class Feature:
         """The bins' names, in the order of `counts`."""
         if self.kind == "category":
             return [*self.values, "missing", "unknown"]
+        if self.kind == "label" and self.values:
+            return [*self.values, OTHER]
         shown = [f"{edge:g}" for edge in self.edges]
         if not shown:
             between = ["any"]
         else:
             inner = [f"{low} to {high}" for low, high in pairwise(shown)]
             between = [f"below {shown[0]}", *inner, f"from {shown[-1]}"]
-        return between if self.kind == "answer" else [*between, "missing"]
+        return [*between, "missing"] if self.kind == "number" else between
 
     @property
     def rows(self) -> int:
-        """How many training rows there were."""
+        """How many rows of the reference there were."""
         return sum(self.counts)
+
+    def codes(self, labels: Sequence[str]) -> Codes:
+        """The bin of each class of a `label`, by the classes' names in order: int64 `[classes]`."""
+        if not self.values:
+            return np.searchsorted(self.edges, np.arange(len(labels)), side="right")
+        places = {value: place for place, value in enumerate(self.values)}
+        return np.array([places.get(label, len(places)) for label in labels], np.int64)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What training saw: the numbers, then the categories, in the transform's order, then answers.
+    """What is expected: numbers or measures, then categories or labels, then answers.
 
-    `judged` is how the model's decisions compare with the truth on rows it never saw:
-    `true_positive`, `false_positive`, `true_negative`, `false_negative`.
+    Numbers and categories are in the transform's order. `judged` is how the model's decisions
+    compare with the truth on rows it never saw: `true_positive`, `false_positive`,
+    `true_negative`, `false_negative`; or nothing.
     """
 
     features: Sequence[Feature]
-    judged: dict[str, int]
+    judged: dict[str, int] = field(default_factory=dict)
 
-    def of_kind(self, kind: str) -> list[Feature]:
-        """The features of a kind, in order."""
-        return [feature for feature in self.features if feature.kind == kind]
+    def of_kind(self, *kinds: str) -> list[Feature]:
+        """The features of some kinds, in order."""
+        return [feature for feature in self.features if feature.kind in kinds]
 
     def to_json(self) -> str:
         """The file's text."""
@@ -108,7 +125,8 @@ class Tally:
     def __init__(self, reference: Reference) -> None:
         sizes = [len(feature.bins) for feature in reference.features]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        numbers, categories = reference.of_kind("number"), reference.of_kind("category")
+        numbers = reference.of_kind("number", "measure")
+        categories = reference.of_kind("category", "label")
         self._edges = [np.array(feature.edges, np.float64) for feature in numbers]
         self._answers = [np.array(f.edges, np.float64) for f in reference.of_kind("answer")]
         self._starts = starts[: len(numbers), np.newaxis]
@@ -123,12 +141,13 @@ class Tally:
     def add(
         self,
         numbers: npt.NDArray[np.float64],
-        codes: npt.NDArray[np.int64],
+        codes: Codes,
         answers: Sequence[npt.NDArray[Any]] = (),
     ) -> None:
         """Count a table's numbers `[rows, fields]`, codes `[fields, rows]`, and its answers.
 
-        Those are an array of `rows` values for each answer of the reference, or none at all.
+        A code is the place of a value's bin: see `Transform.encode` and `Feature.codes`. Answers
+        are an array of `rows` values for each answer of the reference, or none at all.
         """
         with self._lock:
             self._kept.append((numbers, codes, answers))
@@ -149,8 +168,8 @@ class Tally:
         numbers = np.ascontiguousarray(np.concatenate([each[0] for each in self._kept]).T)
         codes = np.concatenate([each[1] for each in self._kept], axis=1)
         places = np.empty(numbers.shape, np.int64)
-        for field, edges in enumerate(self._edges):
-            places[field] = edges.searchsorted(numbers[field], side="right")
+        for place, edges in enumerate(self._edges):
+            places[place] = edges.searchsorted(numbers[place], side="right")
         places += self._starts
         np.copyto(places, self._missing, where=np.isnan(numbers))
         found = [places.ravel(), (codes + self._code_starts).ravel()]
