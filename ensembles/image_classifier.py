@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from ensembles import counting
 from ensembles.image_preprocess.decoding import ImageSettings
+from ensembles.image_reference import ImageReference, fixed_bins
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
 from trimaran.errors import TrimaranError
 
@@ -27,6 +29,7 @@ def image_classifier(
     output_name: str = "logits",
     top: int = 5,
     max_batch_size: int = 32,
+    reference: ImageReference | None = None,
 ) -> Pipeline:
     """Preprocessing, `classifier`, and labels, tied into one ensemble.
 
@@ -34,17 +37,26 @@ def image_classifier(
     `[batch, classes]` under `output_name`; `labels` names the classes in order. The ensemble takes
     `IMAGE`, BYTES `[1]`: a JPEG, PNG or WebP file, as it is or in base64. It answers `LABEL`, BYTES
     `[top]`, and `PROBABILITY`, FP32 `[top]`, best first.
+
+    Images and answers are counted by the bins of `reference`; without one, by `fixed_bins`.
     """
     if not 0 < top <= len(labels):
         raise TrimaranError(f"top is {top}; with {len(labels)} labels it lies between 1 and that")
+    bins = reference or fixed_bins(labels)
     image = tensor("IMAGE", "BYTES", 1)
     answers = [tensor("LABEL", "BYTES", top), tensor("PROBABILITY", "FP32", top)]
     preprocess = PythonModel(
         name="image_preprocess",
         inputs=[image],
         outputs=[tensor("PIXELS", "FP32", 3, settings.size, settings.size)],
-        sources=[_HERE / "image_preprocess" / file for file in ("model.py", "decoding.py")],
-        files={"preprocess.json": json.dumps(asdict(settings), indent=2).encode()},
+        sources=[
+            *(_HERE / "image_preprocess" / f for f in ("model.py", "decoding.py", "measuring.py")),
+            *counting.SOURCES,
+        ],
+        files={
+            "preprocess.json": json.dumps(asdict(settings), indent=2).encode(),
+            "reference.json": bins.images.to_json().encode(),
+        },
         parameters={"max_megapixels": _MAX_MEGAPIXELS},
         max_batch_size=max_batch_size,
     )
@@ -52,8 +64,14 @@ def image_classifier(
         name="image_labels",
         inputs=[tensor("LOGITS", "FP32", len(labels))],
         outputs=answers,
-        sources=[_HERE / "image_labels" / file for file in ("model.py", "ranking.py")],
-        files={"labels.txt": "".join(f"{label}\n" for label in labels).encode()},
+        sources=[
+            *(_HERE / "image_labels" / file for file in ("model.py", "ranking.py")),
+            *counting.SOURCES,
+        ],
+        files={
+            "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
+            "reference.json": bins.answers.to_json().encode(),
+        },
         max_batch_size=max_batch_size,
     )
     ensemble = Ensemble(

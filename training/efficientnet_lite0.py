@@ -10,6 +10,7 @@ models).
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -22,6 +23,7 @@ from ensembles.image_classifier import image_classifier
 from ensembles.image_preprocess.decoding import ImageSettings, decode, prepare
 from exporters import ModelSpec
 from training.efficientnet import IMAGE_SIZE, EfficientNetLite0, rename_checkpoint
+from training.expected_images import describe_images, expected_images
 from training.imagenet import class_names
 from training.photographs import photographs
 from trimaran.wheels import Wheel, read_member
@@ -65,8 +67,25 @@ def model() -> ModelSpec:
 
 
 def onnx_ensemble() -> Pipeline:
-    """The ensemble `image_classifier` on the ONNX export, for `trimaran publish`."""
-    return image_classifier(f"{NAME}_onnx", class_names(), SETTINGS)
+    """The ensemble `image_classifier` on the ONNX export, for `trimaran publish`.
+
+    The images that the environment variable `TRIMARAN_IMAGES` names are its reference, if it is
+    set: see `training/expected_images.py`.
+    """
+    labels, files = class_names(), expected_images()
+    reference = describe_images(files, SETTINGS, _classifier(), labels) if files else None
+    return image_classifier(f"{NAME}_onnx", labels, SETTINGS, reference=reference)
+
+
+def _classifier() -> Callable[[np.ndarray], np.ndarray]:
+    """Logits `[batch, 1000]` of float32 `[batch, 3, 224, 224]`."""
+    module = network()
+
+    def classify(pixels: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return module(torch.from_numpy(pixels)).numpy()
+
+    return classify
 
 
 @cache

@@ -1,4 +1,7 @@
-"""Triton's side of labelling: `LOGITS` FP32 `[classes]` to `LABEL` and `PROBABILITY`."""
+"""Triton's side of labelling: `LOGITS` FP32 `[classes]` to `LABEL` and `PROBABILITY`.
+
+The best class of each row, and its probability, are counted by the bins of `reference.json`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from counting import Counters
+from distribution import Reference
 from ranking import rank
 
 
@@ -15,7 +20,10 @@ class TritonPythonModel:
     """One instance of one version; the class names lie in that version's `labels.txt`."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read the labels. Raises `TritonModelException` if there is not one for each class."""
+        """Read the labels and what to count.
+
+        Raises `TritonModelException` if there is not one label for each class.
+        """
         config = json.loads(args["model_config"])
         directory = Path(args["model_repository"]) / args["model_version"]
         lines = (
@@ -28,6 +36,9 @@ class TritonPythonModel:
             )
         self.labels = np.array([line.encode() for line in lines], dtype=np.object_)
         self.top = int(config["output"][0]["dims"][0])
+        (label,) = Reference.read(directory / "reference.json").of_kind("label")
+        self.codes = label.codes(lines)
+        self.counters = Counters(args, directory)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Rank all rows of all requests at once."""
@@ -35,6 +46,11 @@ class TritonPythonModel:
             pb_utils.get_input_tensor_by_name(request, "LOGITS").as_numpy() for request in requests
         ]
         classes, probabilities = rank(np.concatenate(logits), self.top)
+        self.counters.add(
+            np.empty((len(classes), 0)),
+            self.codes[classes[np.newaxis, :, 0]],
+            [probabilities[:, 0]],
+        )
         ends = np.cumsum([len(rows) for rows in logits])[:-1]
         parts = zip(np.split(classes, ends), np.split(probabilities, ends), strict=True)
         return [
@@ -46,3 +62,7 @@ class TritonPythonModel:
             )
             for best, probability in parts
         ]
+
+    def finalize(self) -> None:
+        """Tell Triton the last counts while it can still be told."""
+        self.counters.close()

@@ -18,8 +18,10 @@ __all__ = [
     "DEFAULT_MAX_PIXELS",
     "ImageError",
     "ImageSettings",
+    "Photograph",
     "decode",
     "prepare",
+    "read",
     "to_tensor",
 ]
 
@@ -64,30 +66,40 @@ class ImageSettings:
     std: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class Photograph:
+    """What a network takes of a photograph, and what is worth counting of it.
+
+    `pixels` are float32 `[3, size, size]`, and `crop` the same before they were normalised, uint8
+    `[size, size, 3]` in RGB. `shorter_side`: of the file, in pixels. `aspect`: the upright
+    photograph's width by its height.
+    """
+
+    pixels: np.ndarray
+    crop: np.ndarray
+    shorter_side: int
+    aspect: float
+
+
+def read(data: bytes, settings: ImageSettings, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photograph:
+    """A JPEG, PNG or WebP file, ready for a network. Raises `ImageError`."""
+    file = _open(data, max_pixels)
+    shorter_side = min(file.size)  # before it is loaded, perhaps at a smaller scale
+    image = _load(file, detail=round(_DETAIL * settings.size / settings.crop))
+    crop = _crop(image, settings)
+    return Photograph(_normalise(crop, settings), crop, shorter_side, image.width / image.height)
+
+
 def to_tensor(
     data: bytes, settings: ImageSettings, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> np.ndarray:
     """A JPEG, PNG or WebP file as float32 `[3, size, size]`. Raises `ImageError`."""
-    return prepare(
-        decode(data, max_pixels, detail=round(_DETAIL * settings.size / settings.crop)), settings
-    )
+    return read(data, settings, max_pixels).pixels
 
 
 def prepare(image: Image.Image, settings: ImageSettings) -> np.ndarray:
     """An RGB image cropped, resized and normalised: float32 `[3, size, size]`."""
-    side = settings.crop * min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    resized = image.resize(
-        (settings.size, settings.size),
-        Image.Resampling.BICUBIC,
-        box=(left, top, left + side, top + side),
-    )
-    channels = np.asarray(resized).transpose(2, 0, 1)
-    mean, std = np.array([settings.mean, settings.std], dtype=np.float32)[:, :, None, None]
-    tensor = np.empty(channels.shape, dtype=np.float32)
-    np.subtract(channels, mean, out=tensor)
-    tensor /= std
-    return tensor
+    return _normalise(_crop(image, settings), settings)
 
 
 def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, detail: int = 0) -> Image.Image:
@@ -96,6 +108,31 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, detail: int = 0) -
     `data` is the file itself, or the file in base64. With `detail`, a JPEG may come out smaller
     than it is, with no side below that. Raises `ImageError` naming the fault.
     """
+    return _load(_open(data, max_pixels), detail)
+
+
+def _crop(image: Image.Image, settings: ImageSettings) -> np.ndarray:
+    side = settings.crop * min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    resized = image.resize(
+        (settings.size, settings.size),
+        Image.Resampling.BICUBIC,
+        box=(left, top, left + side, top + side),
+    )
+    return np.asarray(resized)
+
+
+def _normalise(crop: np.ndarray, settings: ImageSettings) -> np.ndarray:
+    channels = crop.transpose(2, 0, 1)
+    mean, std = np.array([settings.mean, settings.std], dtype=np.float32)[:, :, None, None]
+    tensor = np.empty(channels.shape, dtype=np.float32)
+    np.subtract(channels, mean, out=tensor)
+    tensor /= std
+    return tensor
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """The file with its header read and judged, and nothing decoded."""
     file = _file_bytes(data)
     try:
         image = Image.open(io.BytesIO(file), formats=_FORMATS)
@@ -112,6 +149,11 @@ def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, detail: int = 0) -
             f"has {image.width} x {image.height} pixels, more than the limit of "
             f"{max_pixels / 1e6:g} megapixels"
         )
+    return image
+
+
+def _load(image: Image.Image, detail: int) -> Image.Image:
+    """Decoded, upright, in RGB."""
     try:
         if detail:
             image.draft(None, (detail, detail))

@@ -2,7 +2,7 @@
 
 The machine's cores are shared among the model's instances: where one has several, it decodes all
 images of all waiting requests in a pool of threads, since the decoder and the resizer let go of
-Python's lock.
+Python's lock. The images of answered requests are counted by the bins of `reference.json`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from decoding import DEFAULT_MAX_PIXELS, ImageError, ImageSettings, to_tensor
+from counting import Counters
+from decoding import DEFAULT_MAX_PIXELS, ImageError, ImageSettings, Photograph, read
+from measuring import measure
 
 
 class TritonPythonModel:
     """One instance of one version; how images are prepared lies in that version's directory."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read `preprocess.json` and the parameter `max_megapixels`."""
+        """Read `preprocess.json`, `reference.json` and the parameter `max_megapixels`."""
         directory = Path(args["model_repository"]) / args["model_version"]
         self.settings = ImageSettings(**json.loads((directory / "preprocess.json").read_text()))
         config = json.loads(args["model_config"])
@@ -33,6 +35,7 @@ class TritonPythonModel:
         instances = sum(group["count"] for group in config["instance_group"]) or 1
         threads = len(os.sched_getaffinity(0)) // instances
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self.counters = Counters(args, directory)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One response per request; a bad image fails its own request and no other."""
@@ -42,29 +45,33 @@ class TritonPythonModel:
         ]
         files = [data for group in images for data in group]
         together = self.pool.map if self.pool and len(files) > 1 else map
-        outcomes = iter(together(self._prepare, files))
-        return [_respond([next(outcomes) for _ in group]) for group in images]
+        outcomes = iter(together(self._read, files))
+        return [self._respond([next(outcomes) for _ in group]) for group in images]
 
     def finalize(self) -> None:
-        """End the threads."""
+        """End the threads, and tell Triton the last counts while it can still be told."""
         if self.pool:
             self.pool.shutdown()
+        self.counters.close()
 
-    def _prepare(self, data: bytes) -> np.ndarray | ImageError:
+    def _read(self, data: bytes) -> Photograph | ImageError:
         try:
-            return to_tensor(data, self.settings, self.max_pixels)
+            return read(data, self.settings, self.max_pixels)
         except ImageError as error:
             return error
         except Exception as error:  # whatever a file does to the decoder, its batch mates live on
             return ImageError(f"cannot be decoded: {type(error).__name__}: {error}")
 
-
-def _respond(outcomes: list[np.ndarray | ImageError]) -> Any:
-    for index, outcome in enumerate(outcomes):
-        if isinstance(outcome, ImageError):
-            which = "the image" if len(outcomes) == 1 else f"image {index} of {len(outcomes)}"
-            error = pb_utils.TritonError(f"{which} {outcome}", pb_utils.TritonError.INVALID_ARG)
-            return pb_utils.InferenceResponse(error=error)
-    # A single image needs no copy to become a batch.
-    batch = outcomes[0][np.newaxis] if len(outcomes) == 1 else np.stack(outcomes)
-    return pb_utils.InferenceResponse([pb_utils.Tensor("PIXELS", batch)])
+    def _respond(self, outcomes: list[Photograph | ImageError]) -> Any:
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, ImageError):
+                self.counters.refuse()
+                which = "the image" if len(outcomes) == 1 else f"image {index} of {len(outcomes)}"
+                error = pb_utils.TritonError(f"{which} {outcome}", pb_utils.TritonError.INVALID_ARG)
+                return pb_utils.InferenceResponse(error=error)
+        measures = [measure(each) for each in outcomes]
+        self.counters.add(np.array(measures), np.empty((0, len(measures)), np.int64))
+        # A single image needs no copy to become a batch.
+        pixels = [each.pixels for each in outcomes]
+        batch = pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)
+        return pb_utils.InferenceResponse([pb_utils.Tensor("PIXELS", batch)])

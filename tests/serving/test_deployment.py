@@ -36,7 +36,7 @@ def release_with_labels(repository: Repository, change: str) -> int:
     model = labels_model(onnx_ensemble())
     lines = model.files["labels.txt"].decode().splitlines()
     changed = lines[::-1] if change == "reverse" else [f"{line} ({change})" for line in lines]
-    files = {"labels.txt": "".join(f"{line}\n" for line in changed).encode()}
+    files = {**model.files, "labels.txt": "".join(f"{line}\n" for line in changed).encode()}
     publish_python_model(repository, replace(model, files=files), "test")
     return make_release(repository, ENSEMBLE).version
 

@@ -1,0 +1,40 @@
+"""What is counted of a photograph: how light it is, how much contrast, its size and its shape.
+
+Self-contained: this file is copied into the versions of `image_preprocess`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ensembles.image_preprocess.decoding import Photograph
+
+__all__ = ["MEASURES", "measure"]
+
+MEASURES = ("brightness", "contrast", "shorter_side", "aspect")
+"""What `measure` gives, by name."""
+
+_SIDE = 56
+"""Pixels of a side that are looked at, evenly spread: enough for a mean and a deviation."""
+_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
+"""Of red, green and blue in luminance: ITU-R BT.601."""
+
+
+def measure(photograph: Photograph) -> tuple[float, float, float, float]:
+    """The brightness, contrast, shorter side and aspect of a photograph.
+
+    Brightness is the mean of the crop's luminance, from 0 to 255, and contrast its standard
+    deviation. The shorter side is that of the file, in pixels.
+    """
+    crop = photograph.crop
+    step = max(1, len(crop) // _SIDE)
+    channels = crop[::step, ::step].transpose(2, 0, 1).astype(np.float32, order="C")
+    luminance = _WEIGHTS @ channels.reshape(3, -1)
+    brightness = float(luminance.mean())
+    luminance -= brightness
+    contrast = math.sqrt(float(luminance @ luminance) / len(luminance))
+    return brightness, contrast, photograph.shorter_side, photograph.aspect
