@@ -285,7 +285,7 @@ _QUERIES = (
         "reference",
         "max by (model, version, feature, bin) (trimaran_feature_reference_rows)",
         "rows",
-        "Rows of the training part, by the same bins.",
+        "Rows of the reference, by the same bins: of the training part, or of expected images.",
         (*MODEL, "feature", "bin"),
         section="Inputs",
         reported=False,

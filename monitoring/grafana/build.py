@@ -35,7 +35,8 @@ _RECORDED = (
         "model_version_feature:population_stability:increase1h"
         " - model_version_feature:population_stability_chance:increase1h",
         "1",
-        "How far a feature of the last hour is from training, less what chance comes to.",
+        "How far a feature of the last hour is from its reference, or where it has none from the "
+        "day before, less what chance comes to.",
         ("model", "version", "feature"),
         "Inputs",
     ),

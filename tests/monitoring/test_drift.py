@@ -20,7 +20,7 @@ from monitoring.drift.distances import (
     population_stability,
     shares,
 )
-from monitoring.drift.judging import Finding, judge_features
+from monitoring.drift.judging import Expectation, Finding, judge_features
 from tests.monitoring.conftest import Watched, watching
 from tests.running import start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
@@ -71,6 +71,7 @@ def of(feature: str, counts: dict[str, float], model: str = "m") -> list[Sample]
         ({"a": 500, "b": 500}, {"a": 480, "b": 520}, "stable"),
         ({"a": 900, "b": 100}, {"a": 500, "b": 500}, "drift"),
         ({"a": 90, "b": 10}, {"a": 500, "b": 500}, "too few"),
+        ({"a": 900, "b": 100}, {"a": 50, "b": 50}, "too few"),
         ({"a": 150, "b": 65}, {"a": 500, "b": 500}, "unsure"),
         ({"a": 500}, {}, "no reference"),
         ({"a": 900, "missing": 90}, {"a": 990, "missing": 10}, "absent"),
@@ -81,8 +82,9 @@ def of(feature: str, counts: dict[str, float], model: str = "m") -> list[Sample]
 def test_a_feature_is_judged_by_the_size_of_the_effect(
     served: dict[str, float], trained: dict[str, float], verdict: str
 ) -> None:
-    (found,) = judge_features(of("x", served), of("x", trained))
+    (found,) = judge_features(of("x", served), [Expectation("training", of("x", trained))])
     assert found.verdict == verdict
+    assert found.against == ("training" if trained else "")
     assert found.rows == sum(served.values())
     if verdict == "drift":
         assert found.moved == "a"
@@ -90,11 +92,26 @@ def test_a_feature_is_judged_by_the_size_of_the_effect(
 
 def test_the_farthest_feature_comes_first() -> None:
     same, moved = {"a": 500.0, "b": 500.0}, {"a": 900.0, "b": 100.0}
-    found = judge_features(
-        [*of("stays", same), *of("moves", moved)], [*of("stays", same), *of("moves", same)]
-    )
+    expected = Expectation("training", [*of("stays", same), *of("moves", same)])
+    found = judge_features([*of("stays", same), *of("moves", moved)], [expected])
     assert [each.feature for each in found] == ["moves", "stays"]
     assert found[0].missing is None
+
+
+def test_a_feature_is_held_against_the_first_expectation_that_has_rows_of_it() -> None:
+    half, most = {"a": 500.0, "b": 500.0}, {"a": 900.0, "b": 100.0}
+    found = judge_features(
+        [*of("both", most), *of("past only", most), *of("neither", most)],
+        [
+            Expectation("the reference", [*of("both", half), *of("past only", {"a": 0, "b": 0})]),
+            Expectation("the day before", [*of("both", most), *of("past only", most)]),
+        ],
+    )
+    assert {each.feature: (each.against, each.verdict) for each in found} == {
+        "both": ("the reference", "drift"),
+        "past only": ("the day before", "stable"),
+        "neither": ("", "no reference"),
+    }
 
 
 @pytest.fixture(scope="module")
