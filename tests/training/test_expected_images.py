@@ -1,31 +1,23 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
 
 from ensembles.counting.distribution import Reference
+from tests.photographs import parts_of_photographs
 from training.efficientnet_lite0 import SETTINGS, onnx_ensemble
 from training.expected_images import LEAST_IMAGES, VARIABLE, describe_images, expected_images
-from training.photographs import photographs
 from trimaran.errors import TrimaranError
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Parts of photographs, some of them darker, and a file that is none."""
-    images = [Image.open(io.BytesIO(data)).convert("RGB") for data in photographs().values()]
-    generator = np.random.default_rng(0)
+    """Parts of photographs, half of them in a folder within, and files that are no images."""
     (tmp_path / "more").mkdir()
-    for number in range(LEAST_IMAGES):
-        image = images[number % len(images)]
-        left, top = generator.integers(0, 100, 2)
-        part = image.crop((left, top, left + 200, top + 150))
-        darker = ImageEnhance.Brightness(part).enhance(generator.uniform(0.5, 1))
-        darker.save(tmp_path / ("more" if number % 2 else "") / f"{number}.jpg")
+    for number, data in enumerate(parts_of_photographs(LEAST_IMAGES, 0)):
+        (tmp_path / ("more" if number % 2 else "") / f"{number}.jpg").write_bytes(data)
     (tmp_path / "broken.JPG").write_bytes(b"no image")
     (tmp_path / "notes.txt").write_text("no image either")
     monkeypatch.setenv(VARIABLE, str(tmp_path))
