@@ -171,7 +171,8 @@ def test_serving_a_step_alone_keeps_what_the_live_release_pins(running: Served) 
     repository = running.repository
     running.stop()
     model = labels_model(onnx_ensemble())
-    files = {"labels.txt": model.files["labels.txt"].replace(b"cat", b"CAT")}
+    changed = model.files["labels.txt"].replace(b"cat", b"CAT")
+    files = {**model.files, "labels.txt": changed}
     published = publish_python_model(repository, replace(model, files=files), "test")
     assert published.version == 2
     alone = start_serving(repository, "--model", "image_labels")
