@@ -158,7 +158,8 @@ class Outcomes:
                 rows = [row for line in lines for row in self._row(path.name, line)]
                 with self._database as database:
                     database.executemany(
-                        "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", rows
+                        "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+                        [row for row in rows if row[1] or row[2]],  # no other is ever asked for
                     )
                     database.execute(
                         "INSERT OR REPLACE INTO files VALUES (?, ?)", (path.name, start)
@@ -167,14 +168,12 @@ class Outcomes:
                         database.executemany(_ADD, [(*key, 0.0) for key in _keys(version)])
 
     def _row(self, file: str, line: bytes) -> Iterator[tuple[Any, ...]]:
-        """A line of the log as a row, unless it can never be asked for, or was cut short."""
+        """A line of the log as a row, unless it is damaged."""
         try:
             found = orjson.loads(line)
             request = found.get("request_id")
             if request and "row" in found:
                 request = f"{request}/{found['row']}"
-            if not (found["id"] or request):
-                return
             output = found["output"]
             yield (
                 file,

@@ -15,6 +15,7 @@ from markupsafe import escape
 
 from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
 from monitoring.asking import Prometheus
+from monitoring.drift.asked import DRIFT_WINDOW, features
 from monitoring.durations import seconds_of
 from monitoring.report.gather import courses_of, gather
 from monitoring.report.page import summary_page
@@ -62,8 +63,8 @@ def page_of(source: Prometheus, window: str, seconds: float) -> str:
     """The page of this moment. Raises `TrimaranError` where Prometheus does not answer."""
     summary = gather(source, window)
     courses = courses_of(source, summary, seconds)
-    told = releases(source, ACCURACY_WINDOW)
-    return summary_page(summary, courses, source.url, told, _REFRESH_S)
+    moved, told = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
+    return summary_page(summary, courses, source.url, moved, told, _REFRESH_S)
 
 
 class Pages:

@@ -9,6 +9,7 @@ import typer
 
 from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
 from monitoring.asking import Prometheus
+from monitoring.drift.asked import DRIFT_WINDOW, features
 from monitoring.durations import seconds_of
 from monitoring.report.gather import courses_of, gather
 from monitoring.report.present import print_summary, summary_json
@@ -44,7 +45,7 @@ def report(
         from monitoring.report.page import summary_page
 
         courses = courses_of(source, summary, seconds)
-        told = releases(source, ACCURACY_WINDOW)
-        write_text(html, summary_page(summary, courses, source.url, told))
+        moved, told = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
+        write_text(html, summary_page(summary, courses, source.url, moved, told))
         console(stderr=True).print(f"written to {html}", markup=False, highlight=False)
     raise typer.Exit(0 if summary.kept else 1)

@@ -9,9 +9,13 @@ from markupsafe import Markup
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from monitoring.accuracy import present as accuracy
+from monitoring.accuracy.asked import ACCURACY_WINDOW
 from monitoring.accuracy.judging import Judged
-from monitoring.accuracy.present import COLUMNS, MEANING, lines_of
 from monitoring.asking import Series
+from monitoring.drift import present as drift
+from monitoring.drift.asked import DRIFT_WINDOW
+from monitoring.drift.judging import Finding
 from monitoring.queries import CATALOGUE
 from monitoring.report.present import broken_words, shown
 from monitoring.report.summary import Line, Summary
@@ -38,7 +42,13 @@ _COLUMNS = (
     "load_time",
 )
 _COLOURS = (NEGATIVE, POSITIVE, ACCENT, INK)
-_KINDS: Mapping[str, Kind] = {"fell": "error", "holds": "good"}
+_KINDS: Mapping[str, Kind] = {
+    "fell": "error",
+    "drift": "error",
+    "absent": "error",
+    "holds": "good",
+    "stable": "good",
+}
 _STYLES = ("-", "--", ":", "-.")
 
 
@@ -46,12 +56,14 @@ def summary_page(
     summary: Summary,
     courses: Mapping[str, Sequence[Series]],
     source: str,
+    features: Sequence[Finding] = (),
     releases: Sequence[Judged] = (),
     refresh_s: int | None = None,
 ) -> str:
     """The whole document; `courses` has the series of each query that is drawn, by its name.
 
-    `releases` are those whose outcomes were told, of the last day whatever the window is.
+    Whatever the window is, `features` are of the last hour, and `releases` are those whose outcomes
+    were told in the last day.
     """
     end = datetime.fromtimestamp(summary.at_s, UTC)
     page = Page(
@@ -71,6 +83,8 @@ def summary_page(
         page.section("Course", *drawn)
     if any(line.errors for line in asked):
         page.section("Errors", _errors(asked))
+    if features:
+        page.section("Drift", *_drift(features))
     if releases:
         page.section("Live accuracy", *_accuracy(releases))
     page.section(
@@ -137,6 +151,17 @@ def _errors(lines: Sequence[Line]) -> Markup:
     )
 
 
+def _drift(features: Sequence[Finding]) -> list[Markup]:
+    found = []
+    for title, mine in drift.tables_of(features, DRIFT_WINDOW):
+        rows = [
+            [*cells, badge(verdict, _KINDS.get(verdict, "warning"))]
+            for *cells, verdict in map(drift.cells_of, mine)
+        ]
+        found += [text(title), table(drift.COLUMNS, rows)]
+    return [*found, text(drift.MEANING)]
+
+
 def _accuracy(releases: Sequence[Judged]) -> list[Markup]:
     found = []
     for each in releases:
@@ -144,12 +169,12 @@ def _accuracy(releases: Sequence[Judged]) -> list[Markup]:
         found += [
             text(
                 f"{each.model} version {each.version}, {each.outcomes:,.0f} outcomes told in the "
-                f"last day: {each.verdict}",
+                f"last {ACCURACY_WINDOW}: {each.verdict}",
                 kind,
             ),
-            table(COLUMNS, lines_of(each)),
+            table(accuracy.COLUMNS, accuracy.lines_of(each)),
         ]
-    return [*found, text(MEANING)]
+    return [*found, text(accuracy.MEANING)]
 
 
 def _plot(

@@ -262,7 +262,8 @@ def test_live_accuracy_falls_with_wrong_outcomes_and_an_alert_fires(
 
     page = tmp_path / "report.html"
     call_trimaran("monitor", "report", "--html", page, "--repository", judged.root)
-    assert "churn_record version 1, 800 outcomes told in the last day: fell" in page.read_text()
+    assert "churn_record version 1, last 1h, against the reference" in page.read_text()
+    assert "churn_record version 1, 800 outcomes told in the last 1d: fell" in page.read_text()
 
 
 def logged(watched: Watched) -> list[dict[str, Any]]:

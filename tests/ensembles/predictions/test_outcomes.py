@@ -165,6 +165,11 @@ def test_a_request_is_counted_whole_or_not_at_all(store: Store) -> None:
     assert store.outcomes.tell(both) == ["counted", "counted"]
 
 
+def test_a_release_that_nobody_can_ask_for_is_known_with_zeros(store: Store) -> None:
+    store.log(line(None, version="7"))
+    assert store.cells("7") == dict.fromkeys(CELLS, 0)
+
+
 def test_bins_hold_every_probability() -> None:
     assert probability_bin(0.0) == probability_bin(0.0999) == "0 to 0.1"
     assert probability_bin(0.1) == "0.1 to 0.2"
