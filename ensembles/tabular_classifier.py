@@ -132,6 +132,7 @@ def feedback_model(name: str, *, max_batch_size: int = 1024) -> PythonModel:
         sources=[
             _PREDICTIONS / "feedback" / "model.py",
             *(_PREDICTIONS / file for file in ("feedback.py", "outcomes.py", "prediction_line.py")),
+            counting.METRICS,
         ],
         parameters={
             "predictions_of": f"{name}_record",

@@ -9,7 +9,7 @@
 
 Triton counts a request that a Python model refuses among those that were answered.
 
-Self-contained beside `distribution.py`, which is copied with it into a version.
+Self-contained beside `custom_metrics.py` and `distribution.py`, which are copied with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import triton_python_backend_utils as pb_utils
+from custom_metrics import Family
 from distribution import Reference, Tally
 
 __all__ = ["Counters"]
@@ -38,34 +38,23 @@ class Counters:
         self._labels = {"model": args["model_name"], "version": args["model_version"]}
         self._tally = Tally(reference)
         self._refused = 0
-        self._families = [
-            _family("trimaran_feature_rows_total", "Rows that were served, by bin.", "COUNTER"),
-            _family("trimaran_feature_reference_rows", "Rows of the reference.", "GAUGE"),
-            _family("trimaran_refused_requests_total", "Requests that were refused.", "COUNTER"),
-        ]
-        rows, expected, refused = self._families
+        rows = Family("trimaran_feature_rows_total", "Rows that were served, by bin.")
+        expected = Family("trimaran_feature_reference_rows", "Rows of the reference.", "GAUGE")
+        refused = Family("trimaran_refused_requests_total", "Requests that were refused.")
+        judged = Family(
+            "trimaran_reference_outcomes", "Rows of the test part, by what was decided.", "GAUGE"
+        )
         self._rows = []
-        self._expected = []
         for feature in reference.features:
             labels = [
                 {**self._labels, "feature": feature.name, "bin": name} for name in feature.bins
             ]
-            self._rows += [rows.Metric(labels=each) for each in labels]
-            if not feature.counts:
-                continue
-            for each, count in zip(labels, feature.counts, strict=True):
-                gauge = expected.Metric(labels=each)
-                gauge.set(count)
-                self._expected.append(gauge)
-        self._refusals = refused.Metric(labels=self._labels)
-        judged = _family(
-            "trimaran_reference_outcomes", "Rows of the test part, by what was decided.", "GAUGE"
-        )
-        self._families.append(judged)
+            self._rows += [rows.metric(each) for each in labels]
+            for each, count in zip(labels, feature.counts, strict=bool(feature.counts)):
+                expected.metric(each).set(count)
+        self._refusals = refused.metric(self._labels)
         for cell, count in reference.judged.items():
-            gauge = judged.Metric(labels={**self._labels, "cell": cell})
-            gauge.set(count)
-            self._expected.append(gauge)
+            judged.metric({**self._labels, "cell": cell}).set(count)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._report_regularly, daemon=True)
         self._thread.start()
@@ -84,11 +73,10 @@ class Counters:
         self._refused += 1
 
     def close(self) -> None:
-        """Tell the rest, and let go of the metrics while Triton can still be told of that."""
+        """Tell the rest, while Triton can still be told."""
         self._ended.set()
         self._thread.join()
         self._report()
-        del self._rows, self._expected, self._refusals, self._families
 
     def _report_regularly(self) -> None:
         while not self._ended.wait(_INTERVAL_S):
@@ -101,9 +89,3 @@ class Counters:
         refused, self._refused = self._refused, 0
         if refused:
             self._refusals.increment(refused)
-
-
-def _family(name: str, words: str, kind: str) -> Any:
-    return pb_utils.MetricFamily(
-        name=name, description=words, kind=getattr(pb_utils.MetricFamily, kind)
-    )

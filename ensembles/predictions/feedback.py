@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
+from custom_metrics import Family
 from outcomes import STATUSES, Outcome, Outcomes
 from prediction_line import Keyed
 
@@ -47,13 +48,11 @@ class Feedback:
         self._keyed = Keyed.of(directory)
         self._outcomes = Outcomes(directory, parameters["probability"], parameters["decision"])
         self._families = {
-            name: _family(metric, words) for name, (metric, words, _) in _METRICS.items()
+            name: Family(metric, words) for name, (metric, words, _) in _METRICS.items()
         }
-        told = _family("trimaran_feedback_total", "Outcomes that were told.")
-        self._families["told"] = told
+        told = Family("trimaran_feedback_total", "Outcomes that were told.")
         self._told = {
-            status: told.Metric(labels={"model": self._model, "status": status})
-            for status in STATUSES
+            status: told.metric({"model": self._model, "status": status}) for status in STATUSES
         }
         self._metrics: dict[tuple[str, str, str], Any] = {}
         self._lock = threading.Lock()
@@ -78,11 +77,10 @@ class Feedback:
         return statuses
 
     def close(self) -> None:
-        """Stop looking, and let go of the metrics, then of their families."""
+        """Stop looking, and close the file."""
         self._ended.set()
         self._thread.join()
         self._outcomes.close()
-        del self._metrics, self._told, self._families
 
     def _outcome(self, row: int, name: str, outcome: bool, time: bytes | None) -> Outcome:
         if not name:
@@ -122,10 +120,6 @@ class Feedback:
     def _metric(self, version: str, name: str, place: str) -> Any:
         _, _, label = _METRICS[name]
         labels = {"model": self._model, "version": version, **({label: place} if label else {})}
-        metric = self._families[name].Metric(labels=labels)
+        metric = self._families[name].metric(labels)
         self._metrics[version, name, place] = metric
         return metric
-
-
-def _family(name: str, words: str) -> Any:
-    return pb_utils.MetricFamily(name=name, description=words, kind=pb_utils.MetricFamily.COUNTER)

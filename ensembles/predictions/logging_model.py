@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import triton_python_backend_utils as pb_utils
+from custom_metrics import Family
 from prediction_files import PredictionFiles
-from prediction_line import Keyed, Policy, lines
+from prediction_line import Answered, Keyed, Policy, lines
 from prediction_log import PredictionLog, Written
 
 __all__ = ["open_log"]
@@ -35,8 +34,8 @@ def open_log(
 ) -> PredictionLog | None:
     """The log of the version that Triton loads, or None where predictions are not logged.
 
-    `names` are the record's fields. Raises `ValueError` for parameters that are not understood,
-    and `OSError` where the directory cannot be made.
+    `names` are the record's fields. Raises `ValueError` for parameters that are not understood. A
+    directory that cannot be written is no reason not to serve: see `PredictionLog`.
     """
     given = json.loads(args["model_config"])["parameters"]
     parameters = {key: value["string_value"] for key, value in given.items()}
@@ -52,12 +51,27 @@ def open_log(
         return None
     model, version = args["model_name"], args["model_version"]
     directory = Path(root) / model
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return PredictionLog(
         PredictionFiles(directory, int(megabytes) * 2**20),
-        partial(lines, model=model, version=version, policy=policy, keyed=Keyed.of(directory)),
+        _Lines(directory, model, version, policy),
         _Told(model, version),
     )
+
+
+class _Lines:
+    """The lines of a request; the directory and its key are made with the first."""
+
+    def __init__(self, directory: Path, model: str, version: str, policy: Policy) -> None:
+        self._directory = directory
+        self._names = model, version
+        self._policy = policy
+        self._keyed: Keyed | None = None
+
+    def __call__(self, answered: Answered) -> Iterable[bytes]:
+        if self._keyed is None:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._keyed = Keyed.of(self._directory)
+        return lines(answered, *self._names, self._policy, self._keyed)
 
 
 class _Told:
@@ -67,13 +81,12 @@ class _Told:
         self._model = model
         self._failing = False
         labels = {"model": model, "version": version}
-        logged = _counter("trimaran_logged_predictions_total", "Predictions that were logged.")
-        dropped = _counter("trimaran_dropped_predictions_total", "Predictions that were not.")
-        self._logged = logged.Metric(labels=labels)
+        logged = Family("trimaran_logged_predictions_total", "Predictions that were logged.")
+        dropped = Family("trimaran_dropped_predictions_total", "Predictions that were not.")
+        self._logged = logged.metric(labels)
         self._queue, self._disk = (
-            dropped.Metric(labels={**labels, "reason": reason}) for reason in ("queue", "disk")
+            dropped.metric({**labels, "reason": reason}) for reason in ("queue", "disk")
         )
-        self._families = logged, dropped
 
     def __call__(self, written: Written) -> None:
         for metric, rows in (
@@ -91,7 +104,3 @@ class _Told:
         if self._failing and not failing and written.logged:
             pb_utils.Logger.log_info(f"{self._model}: predictions are logged again")
         self._failing = failing or (self._failing and not written.logged)
-
-
-def _counter(name: str, words: str) -> Any:
-    return pb_utils.MetricFamily(name=name, description=words, kind=pb_utils.MetricFamily.COUNTER)

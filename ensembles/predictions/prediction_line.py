@@ -106,11 +106,13 @@ class Keyed:
         if not path.exists():
             # Complete before it has its name: two processes may begin at once.
             made = directory / f"{_KEY_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
-            made.touch(mode=0o600)
-            made.write_bytes(secrets.token_bytes(_KEY_BYTES))
-            with suppress(FileExistsError):
-                os.link(made, path)
-            made.unlink()
+            try:
+                made.touch(mode=0o600)
+                made.write_bytes(secrets.token_bytes(_KEY_BYTES))
+                with suppress(FileExistsError):
+                    os.link(made, path)
+            finally:
+                made.unlink(missing_ok=True)
         return cls(path.read_bytes())
 
     def digest(self, data: bytes) -> str:

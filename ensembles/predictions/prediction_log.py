@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,10 +73,9 @@ class PredictionLog:
         self._queue.append(answered)
 
     def close(self) -> None:
-        """Write what waits, for at most five seconds, and let go of who was told."""
+        """Write what waits, for at most five seconds."""
         self._ended.set()
         self._thread.join(_CLOSE_S)
-        del self._tell
 
     def _write_regularly(self) -> None:
         while not self._ended.wait(_INTERVAL_S):
@@ -86,9 +86,10 @@ class PredictionLog:
     def _write(self) -> None:
         logged = failed = 0
         error = None
-        for piece, rows in self._pieces():
+        for piece in self._pieces():
+            rows = sum(len(answered.texts) for answered in piece)
             try:
-                self._files.write(piece)
+                self._files.write(b"".join(chain.from_iterable(map(self._lines, piece))))
                 logged += rows
             except OSError as found:
                 error = found
@@ -98,15 +99,17 @@ class PredictionLog:
         if logged or failed or lost:
             self._tell(Written(logged, lost, failed, error))
 
-    def _pieces(self) -> Iterator[tuple[bytes, int]]:
-        """What waits now, as lines, with how many rows they are."""
-        piece: list[bytes] = []
+    def _pieces(self) -> Iterator[list[Answered]]:
+        """The requests that wait now."""
+        piece: list[Answered] = []
+        rows = 0
         for _ in range(len(self._queue)):
-            answered = self._queue.popleft()
-            piece += self._lines(answered)
-            self._taken += len(answered.texts)
-            if len(piece) >= _PIECE:
-                yield b"".join(piece), len(piece)
-                piece = []
+            piece.append(self._queue.popleft())
+            rows += len(piece[-1].texts)
+            if rows >= _PIECE:
+                self._taken += rows
+                yield piece
+                piece, rows = [], 0
+        self._taken += rows
         if piece:
-            yield b"".join(piece), len(piece)
+            yield piece

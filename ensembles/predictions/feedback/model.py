@@ -40,7 +40,7 @@ class TritonPythonModel:
         return [self.answer(request) for request in requests]
 
     def finalize(self) -> None:
-        """Let go of the counters while Triton can still be told."""
+        """Stop looking at the log."""
         if self.feedback:
             self.feedback.close()
 

@@ -40,7 +40,7 @@ class TritonPythonModel:
         return answer_each(requests, self.take, self.read, self.score, self.counters.refuse)
 
     def finalize(self) -> None:
-        """Let go of the counters while Triton can still be told; later, the stub would crash."""
+        """Tell Triton the last counts while it can still be told."""
         self.counters.close()
 
     def take(self, request: Any) -> Rows:

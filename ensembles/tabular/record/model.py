@@ -58,7 +58,7 @@ class TritonPythonModel:
         )
 
     def finalize(self) -> None:
-        """Let go of the counters while Triton can still be told; later, the stub would crash."""
+        """Tell Triton the last counts while it can still be told."""
         self.counters.close()
         if self.log:
             self.log.close()

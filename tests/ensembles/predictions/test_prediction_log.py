@@ -70,6 +70,25 @@ def test_nobody_waits_for_a_disk_that_hangs() -> None:
     assert not any(each.dropped_disk for each in told)
 
 
+def test_a_key_that_cannot_be_made_costs_the_lines_and_not_the_thread() -> None:
+    files = Files()
+    told: list[Written] = []
+    calls = iter([OSError(28, "No space left on device"), None])
+
+    def lines(answered: Answered) -> Iterator[bytes]:
+        if error := next(calls):
+            raise error
+        return texts(answered)
+
+    log = PredictionLog(files, lines, told.append)  # type: ignore[arg-type]
+    log.add(THREE)
+    wait_for(lambda: told, 5, "the count")
+    log.add(THREE)
+    log.close()
+    assert [each.dropped_disk for each in told] == [3, 0]
+    assert files.lines == [b"a", b"b", b"c"]
+
+
 def test_what_finds_no_room_is_counted_with_its_error() -> None:
     files = Files()
     files.fails = True

@@ -124,3 +124,28 @@ def test_the_reference_is_told_beside_the_rows(asked: Served) -> None:
             assert told.get((feature.name, name), 0) == count
         assert feature.rows == reference.features[0].rows
     assert sum(reference.judged.values()) > 500
+
+
+def test_counters_go_on_where_a_model_is_reloaded(asked: Served) -> None:
+    """Triton begins the new instances before it ends the old ones, so both have the metrics."""
+
+    def ask() -> None:
+        with asked.client() as client:
+            client.infer("churn_record", {"RECORD": np.array([[b'{"state": "OH"}']], dtype=object)})
+
+    def rows() -> float:
+        found = scraped(asked, "trimaran_feature_rows_total", "churn_record")
+        return sum(count for (feature, _), count in found.items() if feature == "state")
+
+    before = rows()
+    ask()
+    wait_for(lambda: rows() == before + 1, 20, "the count")
+    config = asked.repository.config("churn_record")
+    for turn in (1, 2):
+        config.parameters["log_megabytes"].string_value = str(turn)
+        asked.control.load_given(config)
+        ask()
+        wait_for(lambda turn=turn: rows() == before + 1 + turn, 20, "the count")  # type: ignore[misc]
+    reference = reference_of(asked, "churn_record")
+    told = scraped(asked, "trimaran_feature_reference_rows", "churn_record")
+    assert sum(told.values()) == sum(feature.rows for feature in reference.features)
