@@ -15,6 +15,7 @@ Self-contained: this file is copied into the versions of the model that takes ou
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections import Counter
@@ -25,13 +26,14 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 from custom_metrics import Family
-from outcomes import STATUSES, Outcome, Outcomes
+from outcomes import STATUSES, Key, Outcome, Outcomes
 from prediction_line import Keyed
 
 __all__ = ["Feedback"]
 
 _INTERVAL_S = 1.0
 """Between two looks at the log. A release's counters begin when its first prediction is seen."""
+_NICENESS = 19
 _METRICS = {
     "outcomes": ("trimaran_outcomes_total", "Predictions whose outcome is known.", "cell"),
     "positives": ("trimaran_outcome_positives_total", "True ones, by probability.", "bin"),
@@ -54,7 +56,8 @@ class Feedback:
         self._told = {
             status: told.metric({"model": self._model, "status": status}) for status in STATUSES
         }
-        self._metrics: dict[tuple[str, str, str], Any] = {}
+        self._metrics: dict[Key, Any] = {}
+        self._shown: dict[Key, float] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_regularly, daemon=True)
@@ -98,6 +101,8 @@ class Feedback:
         )
 
     def _look_regularly(self) -> None:
+        # Of this thread alone: outcomes come late, and need none of the time that answers need.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while not self._ended.wait(_INTERVAL_S):
             try:
                 self._look()
@@ -112,10 +117,13 @@ class Feedback:
         """Bring the counters to the totals, from wherever the process before left them."""
         with self._lock:
             for key, total in self._outcomes.totals().items():
+                if self._shown.get(key) == total:
+                    continue
                 metric = self._metrics.get(key) or self._metric(*key)
                 missing = total - metric.value()
                 if missing > 0:
                     metric.increment(missing)
+                self._shown[key] = total
 
     def _metric(self, version: str, name: str, place: str) -> Any:
         _, _, label = _METRICS[name]

@@ -29,7 +29,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["CELLS", "STATUSES", "Outcome", "Outcomes", "probability_bin"]
+__all__ = ["CELLS", "STATUSES", "Key", "Outcome", "Outcomes", "probability_bin"]
 
 CELLS = ("true_positive", "false_positive", "true_negative", "false_negative")
 STATUSES = ("counted", "known", "contradicts", "unknown")

@@ -24,7 +24,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,7 +97,7 @@ class Keyed:
     """Digests with a key."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._empty = hashlib.blake2b(digest_size=_DIGEST_BYTES, key=key)
 
     @classmethod
     def of(cls, directory: Path) -> Keyed:
@@ -117,73 +117,90 @@ class Keyed:
 
     def digest(self, data: bytes) -> str:
         """32 hexadecimal digits."""
-        return hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=self._key).hexdigest()
+        found = self._empty.copy()
+        found.update(data)
+        return found.hexdigest()
 
     def masked(self, value: str) -> str:
         """What stands in the log for a value that is masked."""
-        return f"masked:{self.digest(value.encode())}"
+        return f"masked:{self.digest(value.encode(errors='replace'))}"
 
 
 def lines(
     answered: Answered, model: str, version: str, policy: Policy, keyed: Keyed
 ) -> Iterator[bytes]:
-    """A line for each row of a request, each with its end."""
+    """A line for each row of a request, each with its end.
+
+    Put together from pieces, since a dictionary for each row would cost several times as much, and
+    the thread that writes has to leave the interpreter to the one that answers.
+    """
     time = datetime.fromtimestamp(answered.time_s, UTC).isoformat(timespec="microseconds")
-    shared = {"time": time, "model": model, "version": version}
-    request = {"request_id": answered.request_id} if answered.request_id else {}
-    latency = {"latency_ms": round(answered.latency_s * 1e3, 3)}
+    head = orjson.dumps({"time": time, "model": model, "version": version})[:-1] + b',"id":'
+    request = b',"request_id":' + orjson.dumps(answered.request_id) if answered.request_id else b""
     several = len(answered.texts) > 1
+    names = [b'"%b":' % name.encode() for name in answered.outputs]
+    columns = [map(orjson.dumps, values) for values in answered.outputs.values()]
+    tail = b'},"latency_ms":%b}\n' % orjson.dumps(round(answered.latency_s * 1e3, 3))
     ids: Sequence[bytes | None] = answered.ids or [None] * len(answered.texts)
-    for row, text in enumerate(answered.texts):
-        record = _once(text)
-        line: dict[str, Any] = {
-            **shared,
-            "id": _identifier(ids[row], text, record, policy, keyed),
-            **request,
-            **({"row": row} if several else {}),
-            "input_digest": keyed.digest(text),
-        }
-        if policy.fields:
-            line["input"] = {
-                name: _shown(name, record().get(name), policy, keyed) for name in policy.fields
-            }
-        line["output"] = {name: values[row] for name, values in answered.outputs.items()}
-        yield orjson.dumps({**line, **latency}, option=orjson.OPT_APPEND_NEWLINE)
+    rows = zip(ids, answered.texts, zip(*columns, strict=True), strict=True)
+    for row, (name, text, values) in enumerate(rows):
+        record = _parsed(text) if policy.fields or _is_inside(name, text, policy) else {}
+        yield b"".join(
+            (
+                head,
+                _identifier(name, record, policy, keyed),
+                request,
+                b',"row":%d' % row if several else b"",
+                b',"input_digest":"',
+                keyed.digest(text).encode(),
+                b'","input":' + _fields(record, policy, keyed) if policy.fields else b'"',
+                b',"output":{',
+                b",".join(map(bytes.__add__, names, values)),
+                tail,
+            )
+        )
 
 
-def _once(text: bytes) -> Callable[[], dict[str, Any]]:
-    """The record of a text that was answered, parsed when it is first asked for."""
-    parsed: list[dict[str, Any]] = []
+def _parsed(text: bytes) -> dict[str, Any]:
+    """The record of a text that was answered."""
+    try:
+        found: dict[str, Any] = orjson.loads(text)
+    except orjson.JSONDecodeError:  # NaN, which Python writes
+        found = json.loads(text)
+    return found
 
-    def record() -> dict[str, Any]:
-        if not parsed:
-            try:
-                parsed.append(orjson.loads(text))
-            except orjson.JSONDecodeError:  # NaN, which Python writes
-                parsed.append(json.loads(text))
-        return parsed[0]
 
-    return record
+def _is_inside(given: bytes | None, text: bytes, policy: Policy) -> bool:
+    """Whether the identifier may be in the record, and nowhere else."""
+    return given is None and policy.identifier is not None and policy.identifier.encode() in text
+
+
+def _fields(record: Mapping[str, Any], policy: Policy, keyed: Keyed) -> bytes:
+    """The fields that the policy names, those that it masks hidden."""
+    shown = {}
+    for name in policy.fields:
+        value = record.get(name)
+        hidden = value is not None and name in policy.masked
+        shown[name] = keyed.masked(str(value)) if hidden else value
+    return _json(shown)
 
 
 def _identifier(
-    given: bytes | None,
-    text: bytes,
-    record: Callable[[], dict[str, Any]],
-    policy: Policy,
-    keyed: Keyed,
-) -> str | None:
+    given: bytes | None, record: Mapping[str, Any], policy: Policy, keyed: Keyed
+) -> bytes:
+    """The identifier as JSON."""
     if policy.identifier is None:
-        return None
-    if given is not None:
-        return _shown(policy.identifier, given.decode(errors="replace"), policy, keyed)
-    if policy.identifier.encode() not in text:
-        return None
-    found = record().get(policy.identifier)
-    return None if found is None else _shown(policy.identifier, str(found), policy, keyed)
+        return b"null"
+    found = record.get(policy.identifier) if given is None else given.decode(errors="replace")
+    if found is None:
+        return b"null"
+    name = str(found)
+    masked = policy.identifier in policy.masked
+    return b'"%b"' % keyed.masked(name).encode() if masked else _json(name)
 
 
-def _shown(name: str, value: Any, policy: Policy, keyed: Keyed) -> Any:
-    if value is None or name not in policy.masked:
-        return value
-    return keyed.masked(str(value))
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a number of more than 64 bits, or half of a surrogate pair
+        return json.dumps(value).encode()

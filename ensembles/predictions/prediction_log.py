@@ -8,10 +8,11 @@ Self-contained: this file is copied into the versions of the models that log.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["PredictionLog", "Written"]
 
-_INTERVAL_S = 0.2
+_INTERVAL_S = 0.05
+"""Often, and little at a time, so that nobody who is answered waits long for the interpreter."""
+
+_TELL_INTERVAL_S = 2.0
+"""Between two reports to Triton, which each stop the interpreter for a while."""
 _MOST_WAITING = 50_000
 """Rows. Beyond that the thread does not keep up."""
-_PIECE = 256
-"""Rows that are written at once; between two pieces other threads have their turn."""
+_PIECE = 16
+"""Rows that are written at once. Writing lets go of the interpreter, for the thread that answers;
+until then that one waits, a few microseconds for each row."""
 _CLOSE_S = 5.0
 
 
@@ -58,7 +64,8 @@ class PredictionLog:
         self._queue: deque[Answered] = deque()
         # Without a lock: those are written by the thread that answers alone, these by the other.
         self._added = self._dropped = 0
-        self._taken = self._told_dropped = 0
+        self._taken = self._told_dropped = self._logged = self._failed = 0
+        self._error: OSError | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._write_regularly, daemon=True)
         self._thread.start()
@@ -78,38 +85,39 @@ class PredictionLog:
         self._thread.join(_CLOSE_S)
 
     def _write_regularly(self) -> None:
+        told_s = time.monotonic()
         while not self._ended.wait(_INTERVAL_S):
             self._write()
+            if time.monotonic() - told_s >= _TELL_INTERVAL_S:
+                self._tell_of_all()
+                told_s = time.monotonic()
         self._write()
+        self._tell_of_all()
         self._files.close()
 
     def _write(self) -> None:
-        logged = failed = 0
-        error = None
-        for piece in self._pieces():
-            rows = sum(len(answered.texts) for answered in piece)
+        lines = self._waiting()
+        while piece := list(islice(lines, _PIECE)):
             try:
-                self._files.write(b"".join(chain.from_iterable(map(self._lines, piece))))
-                logged += rows
-            except OSError as found:
-                error = found
-                failed += rows
-        dropped = self._dropped
-        lost, self._told_dropped = dropped - self._told_dropped, dropped
-        if logged or failed or lost:
-            self._tell(Written(logged, lost, failed, error))
+                self._files.write(b"".join(piece))
+                self._logged += len(piece)
+            except OSError as error:
+                self._failed, self._error = self._failed + len(piece), error
 
-    def _pieces(self) -> Iterator[list[Answered]]:
-        """The requests that wait now."""
-        piece: list[Answered] = []
-        rows = 0
+    def _tell_of_all(self) -> None:
+        dropped = self._dropped
+        found = Written(self._logged, dropped - self._told_dropped, self._failed, self._error)
+        self._told_dropped = dropped
+        self._logged, self._failed, self._error = 0, 0, None
+        if found != Written(0, 0, 0):
+            self._tell(found)
+
+    def _waiting(self) -> Iterator[bytes]:
+        """The lines of the requests that wait now."""
         for _ in range(len(self._queue)):
-            piece.append(self._queue.popleft())
-            rows += len(piece[-1].texts)
-            if rows >= _PIECE:
-                self._taken += rows
-                yield piece
-                piece, rows = [], 0
-        self._taken += rows
-        if piece:
-            yield piece
+            answered = self._queue.popleft()
+            self._taken += len(answered.texts)
+            try:
+                yield from self._lines(answered)
+            except OSError as error:
+                self._failed, self._error = self._failed + len(answered.texts), error

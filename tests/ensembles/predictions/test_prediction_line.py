@@ -107,6 +107,15 @@ def test_a_record_that_only_python_reads_as_json_is_logged() -> None:
     assert line["input"] == {"plan": "yes", "minutes": None}
 
 
+@pytest.mark.parametrize("masked", ["none", "plan,customer"])
+def test_what_only_python_can_write_as_json_is_logged(masked: str) -> None:
+    strange = b'{"plan": "\\ud800", "minutes": 1%s, "customer": "\\udfff"}' % (b"0" * 30)
+    policy = Policy.of({"log_fields": "all", "log_masked": masked}, FIELDS, "customer")
+    (line,) = written(replace(ONE, ids=None, texts=[strange]), policy)
+    assert line["input"]["minutes"] == 10**30
+    assert bool(line["id"].startswith("masked:")) == (masked != "none")
+
+
 @pytest.mark.parametrize("parameter", ["log_fields", "log_masked"])
 def test_a_name_that_is_no_field_is_refused(parameter: str) -> None:
     with pytest.raises(ValueError, match=f"{parameter}.*'minuts', which is no field"):
