@@ -61,7 +61,7 @@ class Feedback:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_regularly, daemon=True)
-        self._look()
+        self._count()
         self._thread.start()
 
     def tell(
@@ -103,11 +103,13 @@ class Feedback:
     def _look_regularly(self) -> None:
         # Of this thread alone: outcomes come late, and need none of the time that answers need.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-        while not self._ended.wait(_INTERVAL_S):
+        while True:
             try:
                 self._look()
             except (sqlite3.Error, OSError) as error:
                 pb_utils.Logger.log_warn(f"{self._model}: the log cannot be read: {error}")
+            if self._ended.wait(_INTERVAL_S):
+                return
 
     def _look(self) -> None:
         self._outcomes.read_log()
