@@ -82,7 +82,7 @@ def _table(title: str, findings: Sequence[Finding]) -> Table:
         left = heading in _LEFT
         table.add_column(heading, justify="left" if left else "right", no_wrap=left)
     for found in findings:
-        *cells, verdict = map(escape, cells_of(found))
+        feature, verdict, *cells = map(escape, cells_of(found))
         colour = _COLOURS.get(verdict)
-        table.add_row(*cells, f"[{colour}]{verdict}[/{colour}]" if colour else verdict)
+        table.add_row(feature, f"[{colour}]{verdict}[/{colour}]" if colour else verdict, *cells)
     return table

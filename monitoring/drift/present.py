@@ -10,8 +10,8 @@ from monitoring.report.present import shown
 __all__ = ["COLUMNS", "MEANING", "cells_of", "tables_of"]
 
 COLUMNS = (
-    *("feature", "rows", "PSI", "95 %", "JS distance", "missing", "expected", "unknown"),
-    *("expected", "moved most", "verdict"),
+    *("feature", "verdict", "rows", "PSI", "95 %", "JS distance", "missing", "expected"),
+    *("unknown", "expected", "moved most"),
 )
 MEANING = (
     f"drift: the whole 95 % interval of the population stability index is above {DRIFT:g}; at "
@@ -32,6 +32,7 @@ def cells_of(found: Finding) -> list[str]:
     low, high = found.interval
     return [
         found.feature,
+        found.verdict,
         f"{found.rows:,.0f}",
         "" if found.index is None else f"{found.index:.3f}",
         "" if found.index is None else f"{low:.3f} to {high:.3f}",
@@ -39,7 +40,6 @@ def cells_of(found: Finding) -> list[str]:
         *_pair(found.missing),
         *_pair(found.unknown),
         found.moved,
-        found.verdict,
     ]
 
 

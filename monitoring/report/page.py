@@ -155,8 +155,8 @@ def _drift(features: Sequence[Finding]) -> list[Markup]:
     found = []
     for title, mine in drift.tables_of(features, DRIFT_WINDOW):
         rows = [
-            [*cells, badge(verdict, _KINDS.get(verdict, "warning"))]
-            for *cells, verdict in map(drift.cells_of, mine)
+            [feature, badge(verdict, _KINDS.get(verdict, "warning")), *cells]
+            for feature, verdict, *cells in map(drift.cells_of, mine)
         ]
         found += [text(title), table(drift.COLUMNS, rows)]
     return [*found, text(drift.MEANING)]
