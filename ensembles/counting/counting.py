@@ -34,7 +34,7 @@ class Counters:
     """Counts in this process, and tells Triton now and then, from a thread of its own."""
 
     def __init__(self, args: Mapping[str, str], directory: Path) -> None:
-        reference = Reference.read(directory / "reference.json")
+        self.reference = reference = Reference.read(directory / "reference.json")
         self._labels = {"model": args["model_name"], "version": args["model_version"]}
         self._tally = Tally(reference)
         self._refused = 0

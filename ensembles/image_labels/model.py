@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from counting import Counters
-from distribution import Reference
 from ranking import rank
 
 
@@ -36,9 +35,9 @@ class TritonPythonModel:
             )
         self.labels = np.array([line.encode() for line in lines], dtype=np.object_)
         self.top = int(config["output"][0]["dims"][0])
-        (label,) = Reference.read(directory / "reference.json").of_kind("label")
-        self.codes = label.codes(lines)
         self.counters = Counters(args, directory)
+        (label,) = self.counters.reference.of_kind("label")
+        self.codes = label.codes(lines)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Rank all rows of all requests at once."""

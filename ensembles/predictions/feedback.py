@@ -72,7 +72,7 @@ class Feedback:
             self._outcome(row, each.decode(errors="replace"), outcomes[row], time)
             for row, (each, time) in enumerate(zip(ids, times or [None] * len(ids), strict=True))
         ]
-        self._look()
+        self._outcomes.read_log()
         statuses = self._outcomes.tell(rows)
         for status, count in Counter(statuses).items():
             self._told[status].increment(count)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ensembles.predictions.outcomes import CELLS
 from monitoring.accuracy.intervals import Estimate, f1_score, fall, share
 from monitoring.asking import Sample
 
@@ -18,7 +19,7 @@ LEAST_OUTCOMES = 50
 
 Verdict = Literal["fell", "holds", "unsure", "too few", "no reference"]
 Cells = Mapping[str, float]
-"""Rows by `true_positive`, `false_positive`, `true_negative` and `false_negative`."""
+"""Rows by each of `CELLS`."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,7 @@ def _verdict(outcomes: float, figures: Mapping[str, Figure]) -> Verdict:
 def _cells(samples: Sequence[Sample]) -> dict[tuple[str, str], dict[str, float]]:
     found: dict[tuple[str, str], dict[str, float]] = {}
     for sample in samples:
-        empty = dict.fromkeys(
-            ("true_positive", "false_positive", "true_negative", "false_negative"), 0.0
-        )
+        empty = dict.fromkeys(CELLS, 0.0)
         found.setdefault(_release(sample), empty)[sample.labels["cell"]] = sample.value
     return found
 

@@ -137,15 +137,18 @@ def test_counters_go_on_where_a_model_is_reloaded(asked: Served) -> None:
         found = scraped(asked, "trimaran_feature_rows_total", "churn_record")
         return sum(count for (feature, _), count in found.items() if feature == "state")
 
+    def counted_up_to(count: float) -> None:
+        wait_for(lambda: rows() == count, 20, "the count")
+
     before = rows()
     ask()
-    wait_for(lambda: rows() == before + 1, 20, "the count")
+    counted_up_to(before + 1)
     config = asked.repository.config("churn_record")
     for turn in (1, 2):
         config.parameters["log_megabytes"].string_value = str(turn)
         asked.control.load_given(config)
         ask()
-        wait_for(lambda turn=turn: rows() == before + 1 + turn, 20, "the count")  # type: ignore[misc]
+        counted_up_to(before + 1 + turn)
     reference = reference_of(asked, "churn_record")
     told = scraped(asked, "trimaran_feature_reference_rows", "churn_record")
     assert sum(told.values()) == sum(feature.rows for feature in reference.features)
