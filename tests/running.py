@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +16,7 @@ import pytest
 
 from serving.client import Client, Protocol
 from serving.control import Control
-from serving.ports import Ports, free_ports
+from serving.ports import free_ports
 from trimaran.repository import Repository
 
 T = TypeVar("T")
@@ -25,6 +24,8 @@ T = TypeVar("T")
 PROJECT = Path(__file__).parent.parent
 MODELS = Path(__file__).parent / "models.py"
 TRIMARAN = (sys.executable, "-m", "trimaran.cli")
+
+_END_TIMEOUT_S = 30.0
 
 
 def wait_for(condition: Callable[[], T], timeout_s: float, what: str) -> T:
@@ -54,15 +55,63 @@ def run_trimaran(
     )
 
 
-@dataclass
-class Served:
-    """A `trimaran serve` process, and what it printed."""
+class Running:
+    """A command in a process of its own that runs until it is interrupted, and what it printed."""
 
-    repository: Repository
-    ports: Ports
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-    reader: threading.Thread | None = None
+    def __init__(self, *arguments: str | Path) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [*TRIMARAN, *map(str, arguments)],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"},
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def said(self, text: str, since: int = 0) -> list[str]:
+        """The lines after the first `since` that hold `text`."""
+        return [line for line in self.lines[since:] if text in line]
+
+    def until_said(self, text: str, timeout_s: float) -> None:
+        """Wait until it has printed `text`; fails the test if it ends before."""
+        wait_for(lambda: self.said(text) or self.process.poll() is not None, timeout_s, text)
+        assert self.process.poll() is None, "\n".join(self.lines)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> float:
+        """End it by a signal; the seconds that took. One that ended already is only read out."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        try:
+            self.process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            # Makes Python print what each thread does.
+            self.process.send_signal(signal.SIGABRT)
+            self._reader.join(_END_TIMEOUT_S)
+            pytest.fail(f"no end within {_END_TIMEOUT_S} s:\n" + "\n".join(self.lines))
+        took_s = time.monotonic() - began
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return took_s
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+
+class Served(Running):
+    """A `trimaran serve` process on free ports."""
+
+    def __init__(self, repository: Repository, *arguments: str) -> None:
+        self.repository = repository
+        self.ports = free_ports()
+        names = ("http", "grpc", "metrics", "supervisor")
+        ports = [f"--{name}-port={getattr(self.ports, name)}" for name in names]
+        super().__init__("serve", "--repository", repository.root, *ports, *arguments)
 
     @property
     def control(self) -> Control:
@@ -74,47 +123,9 @@ class Served:
     def url(self, path: str) -> str:
         return f"http://{self.ports.host}:{self.ports.http}{path}"
 
-    def said(self, text: str, since: int = 0) -> list[str]:
-        """The lines after the first `since` that hold `text`."""
-        return [line for line in self.lines[since:] if text in line]
-
-    def stop(self, number: signal.Signals = signal.SIGINT) -> float:
-        """End it by a signal; the seconds that took."""
-        began = time.monotonic()
-        self.process.send_signal(number)
-        self.process.wait(30)
-        took_s = time.monotonic() - began
-        if self.reader is not None:
-            self.reader.join()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        return took_s
-
 
 def start_serving(repository: Repository, *arguments: str) -> Served:
     """Start `trimaran serve` on free ports and wait until it says that it is ready."""
-    ports = free_ports()
-    names = ("http", "grpc", "metrics", "supervisor")
-    options = [f"--{name}-port={getattr(ports, name)}" for name in names]
-    process = subprocess.Popen(
-        [*TRIMARAN, "serve", "--repository", str(repository.root), *options, *arguments],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    served = Served(repository, ports, process)
-
-    def read() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            served.lines.append(line.rstrip("\n"))
-
-    served.reader = threading.Thread(target=read, daemon=True)
-    served.reader.start()
-    wait_for(
-        lambda: served.said("ready in") or process.poll() is not None, 120, "trimaran serve's start"
-    )
-    assert process.poll() is None, "\n".join(served.lines)
+    served = Served(repository, *arguments)
+    served.until_said("ready in", 120)
     return served

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from monitoring.asking import Prometheus
 from serving.ports import free_ports
-from tests.running import PROJECT, TRIMARAN, Served, wait_for
+from tests.running import Running, Served, wait_for
 
 INTERVAL_S = 0.5
 
 
-@dataclass
-class Watched:
-    """A `trimaran monitor up` process on a served repository, and what it printed."""
+class Watched(Running):
+    """A `trimaran monitor up` process on a served repository."""
 
-    served: Served
-    process: subprocess.Popen[str]
-    prometheus: Prometheus
-    lines: list[str] = field(default_factory=list)
+    def __init__(self, served: Served, *options: str) -> None:
+        self.served = served
+        ports = free_ports()
+        numbers = {"prometheus": ports.http, "alertmanager": ports.grpc, "webhook": ports.metrics}
+        given = [f"--{name}-port={number}" for name, number in numbers.items()]
+        super().__init__(
+            *("monitor", "up", "--repository", self.root, *given),
+            *(f"--interval={INTERVAL_S}", *options),
+        )
+        self.prometheus = Prometheus(f"http://127.0.0.1:{ports.http}")
 
     @property
     def root(self) -> Path:
         return self.served.repository.root
-
-    def said(self, text: str) -> list[str]:
-        return [line for line in self.lines if text in line]
 
     def value(self, promql: str) -> float:
         """The only sample of a query."""
@@ -61,39 +58,12 @@ class Watched:
 
 @contextmanager
 def watching(served: Served, *options: str) -> Iterator[Watched]:
-    ports = free_ports()
-    numbers = {"prometheus": ports.http, "alertmanager": ports.grpc, "webhook": ports.metrics}
-    given = [f"--{name}-port={number}" for name, number in numbers.items()]
-    process = subprocess.Popen(
-        [
-            *(*TRIMARAN, "monitor", "up", "--repository", str(served.repository.root), *given),
-            *(f"--interval={INTERVAL_S}", *options),
-        ],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    watched = Watched(served, process, Prometheus(f"http://127.0.0.1:{ports.http}"))
-
-    def read() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            watched.lines.append(line.rstrip("\n"))
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
+    watched = Watched(served, *options)
     try:
-        wait_for(lambda: watched.said("Prometheus is at") or process.poll() is not None, 40, "up")
-        assert process.poll() is None, "\n".join(watched.lines)
+        watched.until_said("Prometheus is at", 40)
         yield watched
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-        reader.join()
-        if process.stdout is not None:
-            process.stdout.close()
+        watched.stop()
 
 
 @pytest.fixture(scope="package")

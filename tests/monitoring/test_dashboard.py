@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from monitoring.dashboard.command import Pages
 from serving.ports import free_ports
 from tests.monitoring.conftest import Watched
 from tests.monitoring.test_report import GOOD, ask
-from tests.running import PROJECT, TRIMARAN, wait_for
+from tests.running import Running, wait_for
 from trimaran.errors import TrimaranError
 
 
@@ -26,22 +24,14 @@ from trimaran.errors import TrimaranError
 def page(*arguments: str | Path) -> Iterator[str]:
     """The URL of a served page."""
     port = free_ports().http
-    process = subprocess.Popen(
-        [*TRIMARAN, "monitor", "dashboard", f"--dashboard-port={port}", *map(str, arguments)],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
+    running = Running("monitor", "dashboard", f"--dashboard-port={port}", *arguments)
     try:
-        assert "the page is at" in process.stdout.readline()
+        running.until_said("the page is at", 40)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
-    assert process.returncode == 0
-    assert "stopped" in out
+        running.stop()
+    assert running.process.returncode == 0
+    assert running.said("stopped")
 
 
 def browse(url: str, *options: str, home: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ from tests.running import Served, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.errors import TrimaranError
 from trimaran.repository import Repository
+
+
+@dataclass
+class Unserved:
+    """A repository that no server runs on."""
+
+    repository: Repository
 
 
 def stub_of(served: Served, model: str) -> int:
@@ -61,9 +69,7 @@ def test_without_a_server_it_waits_and_a_report_says_so(tmp_path: Path) -> None:
     root = tmp_path / "model_repository"
     root.mkdir()
     repository = Repository.open(root)
-    ports = free_ports()
-    nobody = Served(repository, ports, None)  # type: ignore[arg-type]
-    with watching(nobody) as watched:
+    with watching(Unserved(repository)) as watched:  # type: ignore[arg-type]
         assert watched.said("no server runs on")
         below = children(watched.process.pid)
         started = {pid: start_time(pid) for pid in below}
@@ -79,7 +85,7 @@ def test_without_a_server_it_waits_and_a_report_says_so(tmp_path: Path) -> None:
 def test_nothing_outlives_a_killed_one(tmp_path: Path) -> None:
     root = tmp_path / "model_repository"
     root.mkdir()
-    with watching(Served(Repository.open(root), free_ports(), None)) as watched:  # type: ignore[arg-type]
+    with watching(Unserved(Repository.open(root))) as watched:  # type: ignore[arg-type]
         started = {pid: start_time(pid) for pid in children(watched.process.pid)}
         watched.process.kill()
         watched.process.wait(10)
