@@ -12,7 +12,7 @@ from pathlib import Path
 
 from serving.allocator import ALLOCATOR
 from serving.control import Control
-from serving.interrupts import end_with_parent
+from serving.interrupts import end_with_parent, ended_within
 from serving.ports import Ports, free_ports, require_free
 from serving.presence import sole_server
 from serving.processes import children, shared_memory, start_time
@@ -84,9 +84,9 @@ class Server:
         """Wait until every model was tried. Raises `TrimaranError` if the server ends or hangs."""
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self.control.is_live():
-            if self.process.poll() is not None:
+            if not self.is_running():
                 raise TrimaranError(
-                    f"tritonserver ended with status {self.process.returncode}: "
+                    f"tritonserver ended with status {self.process.wait()}: "
                     f"{self.last_error()}; its log is {self.log}"
                 )
             if time.monotonic() > deadline:
@@ -102,9 +102,9 @@ class Server:
         errors = [line for line in lines if line.startswith(("E", "error", "Error"))]
         return (errors or lines or ["it logged nothing"])[-1]
 
-    def is_running(self) -> bool:
-        """Whether the process lives."""
-        return self.process.poll() is None
+    def is_running(self, for_s: float = 0.0) -> bool:
+        """Whether the process lives, and goes on to for so many seconds."""
+        return not ended_within(self.process, for_s)
 
     def stop(self) -> None:
         """End the server and every process it started, within five seconds.

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.perf.binary import PerfAnalyzer
 from loadtests.perf.shared_regions import regions_of
+from serving.interrupts import end_with_parent, ended_within
 from trimaran.errors import TrimaranError
 
 __all__ = ["Ended", "run_perf_analyzer"]
 
-_PR_SET_PDEATHSIG = 1
 _POLL_S = 0.05
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -60,13 +55,13 @@ def run_perf_analyzer(
                 cwd=directory,
                 env={**os.environ, **tool.environment},
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
         except OSError as error:
             raise TrimaranError(f"{tool.executable} cannot be started: {error}") from error
     began, used_before_s = time.monotonic(), _children_s()
     try:
-        while process.poll() is None:
+        while not ended_within(process, _POLL_S):
             took_s = time.monotonic() - began
             if took_s > most_s:
                 raise TrimaranError(
@@ -74,8 +69,6 @@ def run_perf_analyzer(
                     "all requests, or perf_analyzer hangs; try a lower load, or again"
                 )
             progress(took_s)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_POLL_S)
     finally:
         _end(process)
     return Ended(
@@ -88,9 +81,7 @@ def run_perf_analyzer(
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End it at once. Asked with SIGINT it would measure its window to the end first."""
-    if process.poll() is not None:
-        return
-    regions = regions_of(process.pid)
+    regions = set() if ended_within(process, 0) else regions_of(process.pid)
     process.kill()
     process.wait()
     for region in regions:
@@ -101,7 +92,3 @@ def _children_s() -> float:
     """CPU seconds of the processes that this one waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _end_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import urllib3
 
-from serving.interrupts import end_with_parent
+from serving.interrupts import end_with_parent, ended_within
 from trimaran.errors import TrimaranError
 
 __all__ = ["Program", "running"]
@@ -31,14 +31,13 @@ class Program:
 
     def require_running(self) -> None:
         """Raise `TrimaranError` with its last line if it has ended."""
-        if self.process.poll() is None:
+        if not ended_within(self.process, 0):
             return
         lines = self.log.read_text(errors="replace").strip().splitlines()
         errors = [line for line in lines if "level=error" in line or "error: " in line]
         words = (errors or lines or ["it logged nothing"])[-1]
         raise TrimaranError(
-            f"{self.name} ended with status {self.process.returncode}: {words}; its log is "
-            f"{self.log}"
+            f"{self.name} ended with status {self.process.wait()}: {words}; its log is {self.log}"
         )
 
 
