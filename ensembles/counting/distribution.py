@@ -127,8 +127,8 @@ class Tally:
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         numbers = reference.of_kind("number", "measure")
         categories = reference.of_kind("category", "label")
-        self._edges = [np.array(feature.edges, np.float64) for feature in numbers]
-        self._answers = [np.array(f.edges, np.float64) for f in reference.of_kind("answer")]
+        self._edges = _edges(numbers)
+        self._answers = [_edges([feature]) for feature in reference.of_kind("answer")]
         self._starts = starts[: len(numbers), np.newaxis]
         self._missing = starts[1 : len(numbers) + 1, np.newaxis] - 1
         self._code_starts = starts[len(numbers) : len(numbers) + len(categories), np.newaxis]
@@ -166,20 +166,33 @@ class Tally:
         if not self._kept:
             return
         numbers = np.ascontiguousarray(np.concatenate([each[0] for each in self._kept]).T)
-        codes = np.concatenate([each[1] for each in self._kept], axis=1)
-        places = np.empty(numbers.shape, np.int64)
-        for place, edges in enumerate(self._edges):
-            places[place] = edges.searchsorted(numbers[place], side="right")
-        places += self._starts
+        places = _bins(numbers, self._edges) + self._starts
         np.copyto(places, self._missing, where=np.isnan(numbers))
+        codes = np.concatenate([each[1] for each in self._kept], axis=1)
         found = [places.ravel(), (codes + self._code_starts).ravel()]
         for answer, edges in enumerate(self._answers):
-            given = [each[2][answer].ravel() for each in self._kept if each[2]]
+            given = [each[2][answer] for each in self._kept if each[2]]
             if given:
-                values = np.concatenate(given)
-                found.append(
-                    np.searchsorted(edges, values, side="right") + self._answer_starts[answer]
-                )
+                values = np.concatenate(given).reshape(1, -1)
+                found.append(_bins(values, edges)[0] + self._answer_starts[answer])
         self._counts += np.bincount(np.concatenate(found), minlength=len(self._counts))
         self._kept.clear()
         self._rows = 0
+
+
+def _edges(features: Sequence[Feature]) -> npt.NDArray[np.float64]:
+    """The features' edges `[edges, features, 1]`, those that one has fewer of being NaN."""
+    most = max((len(feature.edges) for feature in features), default=0)
+    filled = [[*feature.edges, *[np.nan] * (most - len(feature.edges))] for feature in features]
+    return np.array(filled, np.float64).reshape(len(features), most).T[:, :, np.newaxis]
+
+
+def _bins(values: npt.NDArray[Any], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """How many of its feature's edges each of the values `[features, rows]` has reached.
+
+    For the ten edges that a feature has, faster by far than looking for each value's place.
+    """
+    reached = np.zeros(values.shape, np.uint16)
+    for edge in edges:
+        reached += values >= edge
+    return reached.astype(np.int64)
