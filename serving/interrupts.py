@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import select
 import signal
 import subprocess
 from typing import Any
 
-__all__ = ["end_with_parent", "ended_within", "interrupt_once"]
+__all__ = ["end_with_parent", "has_ended", "interrupt_once"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -21,8 +20,8 @@ def end_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def ended_within(process: subprocess.Popen[Any], timeout_s: float) -> bool:
-    """Whether a child has ended, or does so in time; its status is left to `process.wait`.
+def has_ended(process: subprocess.Popen[Any]) -> bool:
+    """Whether a child has ended; its status is left to `process.wait`.
 
     An interrupt in the middle of `Popen.poll` or `Popen.wait` can leave their lock taken, and then
     every later `wait` is for ever. This takes no lock.
@@ -30,15 +29,9 @@ def ended_within(process: subprocess.Popen[Any], timeout_s: float) -> bool:
     if process.returncode is not None:
         return True
     try:
-        descriptor = os.pidfd_open(process.pid)
-    except ProcessLookupError:
+        return bool(os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+    except ChildProcessError:
         return True
-    try:
-        watched = select.poll()
-        watched.register(descriptor, select.POLLIN)
-        return bool(watched.poll(timeout_s * 1000))
-    finally:
-        os.close(descriptor)
 
 
 def interrupt_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -121,8 +122,8 @@ def _serve(
         problems = {**dict(selection.problems), **_deploy_pending(repository, server, selection)}
         print_ready(repository, server, selection.promised, problems, age_s(), snippets)
         # Not one long wait: a signal that another thread receives would not end it.
-        while server.is_running(for_s=_LOOK_S):
-            pass
+        while server.is_running():
+            time.sleep(_LOOK_S)
         raise TrimaranError(
             f"tritonserver ended by itself with status {server.process.wait()}: "
             f"{server.last_error()}; its log is {server.log}"

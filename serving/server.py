@@ -12,7 +12,7 @@ from pathlib import Path
 
 from serving.allocator import ALLOCATOR
 from serving.control import Control
-from serving.interrupts import end_with_parent, ended_within
+from serving.interrupts import end_with_parent, has_ended
 from serving.ports import Ports, free_ports, require_free
 from serving.presence import sole_server
 from serving.processes import children, shared_memory, start_time
@@ -102,9 +102,9 @@ class Server:
         errors = [line for line in lines if line.startswith(("E", "error", "Error"))]
         return (errors or lines or ["it logged nothing"])[-1]
 
-    def is_running(self, for_s: float = 0.0) -> bool:
-        """Whether the process lives, and goes on to for so many seconds."""
-        return not ended_within(self.process, for_s)
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return not has_ended(self.process)
 
     def stop(self) -> None:
         """End the server and every process it started, within five seconds.
@@ -125,6 +125,7 @@ class Server:
         # The server leads a process group of its own, so nothing else can be in it.
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.poll()
         for pid in stubs:
             _wait_until_gone(pid)
         for region in regions:

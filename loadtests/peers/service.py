@@ -24,7 +24,7 @@ from loadtests.peers.catalogue import Form, Peer, Start
 from loadtests.peers.environments import python_of
 from loadtests.peers.setting import READY_VARIABLE, SETTING_VARIABLE, Setting
 from serving.allocator import ALLOCATOR
-from serving.interrupts import ended_within
+from serving.interrupts import has_ended
 from serving.ports import free_ports
 from serving.processes import children
 from trimaran.errors import TrimaranError
@@ -195,7 +195,7 @@ def _wait_until_ready(
                 return
             except TrimaranError as error:
                 why = str(error)
-        if ended_within(process, 0):
+        if has_ended(process):
             raise TrimaranError(f"{service.peer.title} did not start: {_last_words(log)}")
         if time.monotonic() > deadline:
             raise TrimaranError(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from loadtests.perf.binary import PerfAnalyzer
 from loadtests.perf.shared_regions import regions_of
-from serving.interrupts import end_with_parent, ended_within
+from serving.interrupts import end_with_parent, has_ended
 from trimaran.errors import TrimaranError
 
 __all__ = ["Ended", "run_perf_analyzer"]
@@ -61,7 +61,7 @@ def run_perf_analyzer(
             raise TrimaranError(f"{tool.executable} cannot be started: {error}") from error
     began, used_before_s = time.monotonic(), _children_s()
     try:
-        while not ended_within(process, _POLL_S):
+        while not has_ended(process):
             took_s = time.monotonic() - began
             if took_s > most_s:
                 raise TrimaranError(
@@ -69,6 +69,7 @@ def run_perf_analyzer(
                     "all requests, or perf_analyzer hangs; try a lower load, or again"
                 )
             progress(took_s)
+            time.sleep(_POLL_S)
     finally:
         _end(process)
     return Ended(
@@ -81,7 +82,7 @@ def run_perf_analyzer(
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End it at once. Asked with SIGINT it would measure its window to the end first."""
-    regions = set() if ended_within(process, 0) else regions_of(process.pid)
+    regions = set() if has_ended(process) else regions_of(process.pid)
     process.kill()
     process.wait()
     for region in regions:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import urllib3
 
-from serving.interrupts import end_with_parent, ended_within
+from serving.interrupts import end_with_parent, has_ended
 from trimaran.errors import TrimaranError
 
 __all__ = ["Program", "running"]
@@ -31,7 +31,7 @@ class Program:
 
     def require_running(self) -> None:
         """Raise `TrimaranError` with its last line if it has ended."""
-        if not ended_within(self.process, 0):
+        if not has_ended(self.process):
             return
         lines = self.log.read_text(errors="replace").strip().splitlines()
         errors = [line for line in lines if "level=error" in line or "error: " in line]
