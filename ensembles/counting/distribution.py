@@ -190,7 +190,7 @@ def _edges(features: Sequence[Feature]) -> npt.NDArray[np.float64]:
 def _bins(values: npt.NDArray[Any], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """How many of its feature's edges each of the values `[features, rows]` has reached.
 
-    For the ten edges that a feature has, faster by far than looking for each value's place.
+    For the ten edges that a feature has, comparing all is faster than a search for each value.
     """
     reached = np.zeros(values.shape, np.uint16)
     for edge in edges:

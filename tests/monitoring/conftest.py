@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 import pytest
 
 from monitoring.asking import Prometheus
 from serving.ports import free_ports
 from tests.running import Running, Served, wait_for
+from trimaran.repository import Repository
 
 INTERVAL_S = 0.5
 
+AnyWatch = TypeVar("AnyWatch", bound="Watch")
 
-class Watched(Running):
-    """A `trimaran monitor up` process on a served repository."""
 
-    def __init__(self, served: Served, *options: str) -> None:
-        self.served = served
+class Watch(Running):
+    """A `trimaran monitor up` process on a repository."""
+
+    def __init__(self, repository: Repository, *options: str) -> None:
+        self.root = repository.root
         ports = free_ports()
         numbers = {"prometheus": ports.http, "alertmanager": ports.grpc, "webhook": ports.metrics}
         given = [f"--{name}-port={number}" for name, number in numbers.items()]
@@ -28,10 +31,6 @@ class Watched(Running):
             *(f"--interval={INTERVAL_S}", *options),
         )
         self.prometheus = Prometheus(f"http://127.0.0.1:{ports.http}")
-
-    @property
-    def root(self) -> Path:
-        return self.served.repository.root
 
     def value(self, promql: str) -> float:
         """The only sample of a query."""
@@ -56,14 +55,26 @@ class Watched(Running):
                 self.eventually(newest, lambda at_s, now_s=now_s: at_s > now_s, 20)  # type: ignore[misc]
 
 
+class Watched(Watch):
+    """The same on a repository that is served."""
+
+    def __init__(self, served: Served, *options: str) -> None:
+        super().__init__(served.repository, *options)
+        self.served = served
+
+
 @contextmanager
-def watching(served: Served, *options: str) -> Iterator[Watched]:
-    watched = Watched(served, *options)
+def until_stopped(watch: AnyWatch) -> Iterator[AnyWatch]:
+    """The process from when Prometheus answers to the end of the block."""
     try:
-        watched.until_said("Prometheus is at", 40)
-        yield watched
+        watch.until_said("Prometheus is at", 40)
+        yield watch
     finally:
-        watched.stop()
+        watch.stop()
+
+
+def watching(served: Served, *options: str) -> AbstractContextManager[Watched]:
+    return until_stopped(Watched(served, *options))
 
 
 @pytest.fixture(scope="package")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,11 @@ from monitoring.stack.receiver import alert_line
 from serving.ports import free_ports
 from serving.presence import find_server
 from serving.processes import children, identify_stub, start_time
-from tests.monitoring.conftest import Watched, watching
+from tests.monitoring.conftest import Watch, Watched, until_stopped
 from tests.running import Served, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.errors import TrimaranError
 from trimaran.repository import Repository
-
-
-@dataclass
-class Unserved:
-    """A repository that no server runs on."""
-
-    repository: Repository
 
 
 def stub_of(served: Served, model: str) -> int:
@@ -69,7 +61,7 @@ def test_without_a_server_it_waits_and_a_report_says_so(tmp_path: Path) -> None:
     root = tmp_path / "model_repository"
     root.mkdir()
     repository = Repository.open(root)
-    with watching(Unserved(repository)) as watched:  # type: ignore[arg-type]
+    with until_stopped(Watch(repository)) as watched:
         assert watched.said("no server runs on")
         below = children(watched.process.pid)
         started = {pid: start_time(pid) for pid in below}
@@ -85,7 +77,7 @@ def test_without_a_server_it_waits_and_a_report_says_so(tmp_path: Path) -> None:
 def test_nothing_outlives_a_killed_one(tmp_path: Path) -> None:
     root = tmp_path / "model_repository"
     root.mkdir()
-    with watching(Unserved(Repository.open(root))) as watched:  # type: ignore[arg-type]
+    with until_stopped(Watch(Repository.open(root))) as watched:
         started = {pid: start_time(pid) for pid in children(watched.process.pid)}
         watched.process.kill()
         watched.process.wait(10)
