@@ -96,8 +96,9 @@ def _made_once(
     base = factory.getbasetemp()
     shared = (base if worker_id == "master" else base.parent) / name
     complete = shared / "complete"
-    with exclusive_lock(shared / "lock"):
+    with exclusive_lock(shared.with_suffix(".lock")):
         if not complete.exists():
+            shutil.rmtree(shared, ignore_errors=True)  # of a try that failed
             make(shared)
             complete.touch()
     return shared

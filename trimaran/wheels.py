@@ -6,8 +6,6 @@ download, so that the user's index, proxy and certificates apply.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +13,9 @@ from pathlib import Path
 from trimaran.cache import cache_directory
 from trimaran.errors import TrimaranError
 from trimaran.files import exclusive_lock, scratch_directory, sha256_of
+from trimaran.pip import call_pip
 
 __all__ = ["Wheel", "fetch", "read_member"]
-
-_RESUME_RETRIES = "20"
 
 
 @dataclass(frozen=True)
@@ -65,20 +62,19 @@ def read_member(wheel: Wheel, member: str) -> bytes:
 def _download(wheel: Wheel, directory: Path) -> None:
     requirement = directory / "requirement.txt"
     requirement.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--disable-pip-version-check", "--resume-retries", _RESUME_RETRIES]
-    command += [*wheel.platform, "--require-hashes", "--dest", str(directory)]
-    result = subprocess.run(
-        [*command, "--requirement", str(requirement)],
-        stdout=sys.stderr,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if result.returncode != 0:
-        reasons = [line for line in result.stderr.splitlines() if line.startswith("ERROR:")]
-        raise TrimaranError(
-            f"{wheel.project} {wheel.version} could not be downloaded: "
-            f"{(reasons or [result.stderr.strip()])[-1].removeprefix('ERROR: ')}; check the "
-            f"network and pip's index, or put {wheel.filename} into {cache_directory() / 'wheels'}"
+    try:
+        call_pip(
+            "download",
+            "--no-deps",
+            *wheel.platform,
+            "--require-hashes",
+            "--dest",
+            str(directory),
+            "--requirement",
+            str(requirement),
         )
+    except TrimaranError as error:
+        raise TrimaranError(
+            f"{wheel.project} {wheel.version} could not be downloaded: {error}; check the network "
+            f"and pip's index, or put {wheel.filename} into {cache_directory() / 'wheels'}"
+        ) from error

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shutil
-import subprocess
 import sys
 import venv
 from pathlib import Path
@@ -19,6 +18,7 @@ from loadtests.peers.catalogue import PEERS, Peer, peer_named
 from trimaran.console import console
 from trimaran.errors import TrimaranError
 from trimaran.files import exclusive_lock, write_text
+from trimaran.pip import call_pip
 
 __all__ = [
     "digest",
@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 _ROOT = Path(__file__).parents[2]
-_RESUME_RETRIES = "20"
 
 
 def requirements_of(peer: Peer) -> Path:
@@ -99,19 +98,14 @@ def make(peer: Peer, root: Path = _ROOT) -> Path:
 
 
 def _install(peer: Peer, environment: Path) -> None:
-    command = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
-    command += ["--disable-pip-version-check", "install", "--no-deps", "--only-binary=:all:"]
-    command += ["--resume-retries", _RESUME_RETRIES, "--requirement", str(requirements_of(peer))]
-    result = subprocess.run(
-        command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False
-    )
-    if result.returncode != 0:
-        reasons = [line for line in result.stderr.splitlines() if line.startswith("ERROR:")]
-        reason = (reasons or [result.stderr.strip()])[-1].removeprefix("ERROR: ")
+    python, requirements = str(environment / "bin" / "python"), str(requirements_of(peer))
+    try:
+        call_pip("install", "--no-deps", "--requirement", requirements, python=python)
+    except TrimaranError as error:
         raise TrimaranError(
-            f"{peer.title}'s packages could not be installed into {environment}: {reason}; check "
+            f"{peer.title}'s packages could not be installed into {environment}: {error}; check "
             "the network and pip's index, and run the same command again"
-        )
+        ) from error
 
 
 def _is_complete(peer: Peer, environment: Path) -> bool:

