@@ -59,22 +59,27 @@ class _Columns:
     def __init__(self, config: ModelConfig, header: Sequence[str], ignored: Sequence[str]) -> None:
         specs = {spec.name: spec for spec in inputs_of(config)}
         _check_inputs(config, specs.values())
+        missing = [name for name, spec in specs.items() if not (name in header or spec.optional)]
         for name in header:
             if header.count(name) > 1:
                 raise UsageError(f"column {name!r} is there twice; remove one")
             if name not in specs and name not in ignored:
                 near = difflib.get_close_matches(name, specs, n=1)
+                if missing and not near:
+                    break
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise UsageError(
                     f"{config.name} has no input {name!r}; {hint}leave the column out with "
                     f"--ignore {name}, or rename it"
                 )
+        if missing:
+            raise UsageError(
+                f"column {missing[0]!r} is missing, which {config.name} needs; its inputs are "
+                f"{', '.join(specs)}"
+            )
         for name in ignored:
             if name not in header:
                 raise UsageError(f"--ignore {name}: there is no such column")
-        for name, spec in specs.items():
-            if name not in header and not spec.optional:
-                raise UsageError(f"column {name!r} is missing, which {config.name} needs")
         self.header = list(header)
         self.specs = [specs[name] for name in header if name in specs and name not in ignored]
         self.places = [header.index(spec.name) for spec in self.specs]

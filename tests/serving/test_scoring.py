@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,26 @@ def test_columns_that_are_no_inputs(churn_served: Served, tmp_path: Path) -> Non
     result = predict(churn_served, source, "--out", out, "--ignore", "churn")
     assert result.status == 0, result.stderr
     assert [row["churn"] for row in read(out)] == DATA.frame["churn"].iloc[:20].tolist()
+
+
+def test_a_model_of_json_text_is_scored_by_a_column_of_texts(
+    churn_served: Served, tmp_path: Path
+) -> None:
+    fields, out = write(tmp_path / "fields.csv", FRAME.iloc[:20]), tmp_path / "scored.csv"
+    result = predict(churn_served, fields, "--out", out, model="churn_record")
+    assert result.error.startswith("column 'RECORD' is missing, which churn_record needs")
+    assert not out.exists()
+    records = FRAME.iloc[:20].drop(columns="customer_id").to_dict("records")
+    texts = pd.DataFrame(
+        {"customer_id": FRAME["customer_id"].iloc[:20], "RECORD": list(map(json.dumps, records))}
+    )
+    source = write(tmp_path / "texts.csv", texts)
+    result = predict(churn_served, source, "--out", out, model="churn_record")
+    assert result.status == 0, result.stderr
+    found = read(out)
+    assert predict(churn_served, fields, "--out", out).status == 0
+    for names in ("customer_id", "churn_prediction"):
+        assert [row[names] for row in found] == [row[names] for row in read(out)]
 
 
 HEADERS: dict[str, tuple[str, str]] = {
