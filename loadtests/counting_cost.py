@@ -33,7 +33,7 @@ from loadtests.subject.service import Service, find_service
 from trimaran.errors import TrimaranError
 from trimaran.live import live_versions
 
-__all__ = ["Switch", "compare_counting", "switched"]
+__all__ = ["Switch", "compare_counting", "switched", "table"]
 
 _COUNTING = "counting.py"
 _PARAMETER = "switch"
@@ -159,8 +159,8 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=1, help="rows per request")
     parser.add_argument("--repository", type=Path, default=Path("model_repository"))
     given = parser.parse_args()
-    wanted = Wanted.parse(given.target)
     try:
+        wanted = Wanted.parse(given.target)
         service = find_service(given.repository)
         with tempfile.TemporaryDirectory(prefix="trimaran-") as directory, ExitStack() as stack:
             switch = Switch(Path(directory) / "switch")
@@ -168,18 +168,28 @@ def main() -> int:
             target = stack.enter_context(open_target(wanted, service, Payloads(batch=given.batch)))
             warm_up(target)
             measured = compare_counting(target, switch, given.turns, given.seconds, _tell)
+        print(table(measured))
     except TrimaranError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
-    print(table(measured))
     return 0
 
 
 def table(measured: Turns) -> str:
-    """The ratios as a table of Markdown, and those between the blocks that do the same."""
+    """The ratios as a table of Markdown, and those between the blocks that do the same.
+
+    Raises `TrimaranError` where no two turns count.
+    """
+    if len(measured.turns) < 2:
+        raise TrimaranError(
+            f"an interval needs at least 2 turns that count; there are {len(measured.turns)}"
+            + (f": {measured.void}" if measured.void else "")
+        )
     lines = ["| closed loop | counting / not counting | counting / counting |", "|---|---|---|"]
     for figure in FIGURES:
         first, without, second = (measured.values(place, figure) for place in range(3))
+        if not first:
+            continue
         counting = np.sqrt(np.multiply(first, second)).tolist()
         ratios = paired_ratio(counting, without), paired_ratio(first, second)
         lines.append(f"| {figure} | " + " | ".join(map(_words, ratios)) + " |")

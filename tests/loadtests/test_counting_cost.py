@@ -10,6 +10,7 @@ import pytest
 import urllib3
 
 from loadtests.bench.target import Payloads, Wanted, open_target
+from loadtests.bench.turns import Turns
 from loadtests.counting_cost import Switch, compare_counting, switched, table
 from loadtests.subject.service import find_service
 from tests.running import Served, wait_for
@@ -56,6 +57,11 @@ def test_blocks_with_and_without_are_compared(churn_served: Served, tmp_path: Pa
     if not measured.void:
         assert len(measured.turns) == 2
         assert len(re.findall(r"^\| (?:rate|p50|p99|CPU) \| \d", table(measured), re.M)) == 4
+
+
+def test_no_conclusion_from_a_single_turn() -> None:
+    with pytest.raises(TrimaranError, match="at least 2 turns that count; there are 0: the reason"):
+        table(Turns(void="the reason"))
 
 
 def test_a_model_that_counts_nothing_is_told(churn_served: Served, tmp_path: Path) -> None:
