@@ -63,10 +63,10 @@ class _Columns:
         for name in header:
             if header.count(name) > 1:
                 raise UsageError(f"column {name!r} is there twice; remove one")
-            if name not in specs and name not in ignored:
-                near = difflib.get_close_matches(name, specs, n=1)
-                if missing and not near:
-                    break
+            if name in specs or name in ignored:
+                continue
+            near = difflib.get_close_matches(name, specs, n=1)
+            if near or not missing:
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise UsageError(
                     f"{config.name} has no input {name!r}; {hint}leave the column out with "

@@ -125,7 +125,7 @@ class Server:
         # The server leads a process group of its own, so nothing else can be in it.
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.poll()
+        self.process.poll()  # takes its status, which `is_running` leaves
         for pid in stubs:
             _wait_until_gone(pid)
         for region in regions:
