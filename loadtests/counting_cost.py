@@ -16,20 +16,21 @@ import argparse
 import mmap
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from loadtests.bench.block import Block, closed_block, warm_up
-from loadtests.bench.compare import FIGURES, contestant
+from loadtests.bench.compare import FIGURES, contestant, within
 from loadtests.bench.settings import Settings
 from loadtests.bench.target import Payloads, Target, Wanted, open_target
-from loadtests.bench.turns import Contestant, Sample, Turns, take_turns
+from loadtests.bench.turns import Turns, take_turns
 from loadtests.judging.gates import Gates
 from loadtests.judging.ratio import Ratio, paired_ratio
 from loadtests.subject.service import Service, find_service
+from loadtests.subject.version_files import version_files
 from trimaran.errors import TrimaranError
 from trimaran.live import live_versions
 
@@ -101,7 +102,10 @@ def switched(service: Service, model: str, switch: Switch) -> Iterator[None]:
         counting = 0
         for name in service.models(model):
             config = service.repository.live(name)
-            files = _files(service.repository.model(name), live_versions(config))
+            files: dict[str, bytes] = {}
+            for version in live_versions(config):
+                directory = service.repository.model(name) / str(version)
+                files |= version_files(directory, version)
             found = [path for path in files if PurePath(path).name == _COUNTING]
             for path in found:
                 files[path] += _SWITCHED.format(path=str(switch.path)).encode()
@@ -124,25 +128,7 @@ def compare_counting(
     settings = Settings(seconds, 0, _CONNECTIONS, Gates(), float("inf"), tell)
     measure = contestant(target, settings, closed=True, rate=None)
     closed_block(target, _CONNECTIONS, _WARM_S)
-    return take_turns([measure, _without(switch, measure), measure], turns)
-
-
-def _without(switch: Switch, measure: Contestant) -> Contestant:
-    def measure_without(turn: int) -> Sample:
-        with switch.off():
-            return measure(turn)
-
-    return measure_without
-
-
-def _files(model: Path, versions: Sequence[int]) -> dict[str, bytes]:
-    """The files of some versions by their paths below the model."""
-    return {
-        str(path.relative_to(model)): path.read_bytes()
-        for version in versions
-        for path in sorted((model / str(version)).rglob("*"))
-        if path.is_file()
-    }
+    return take_turns([measure, within(switch.off, measure), measure], turns)
 
 
 def _load(service: Service, model: str) -> None:

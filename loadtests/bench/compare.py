@@ -20,6 +20,7 @@ __all__ = [
     "contestant",
     "judge_ratios",
     "require_latencies",
+    "within",
 ]
 
 FIGURES = {"rate": "rows/s", "p50": "ms", "p99": "ms", "CPU": "ms per row"}
@@ -72,7 +73,7 @@ def compare(
         rate = min(_COMMON_SHARE * min(ceilings), settings.most_rate)
     require_carried(settings, rate)
     contestants = [
-        _within(around, contestant(target, settings, closed, rate)) for target, around in both
+        within(around, contestant(target, settings, closed, rate)) for target, around in both
     ]
     return Compared(take_turns(contestants, turns), rate)
 
@@ -93,9 +94,11 @@ def contestant(target: Target, settings: Settings, closed: bool, rate: float | N
     return measure
 
 
-def _within(
+def within(
     around: Callable[[], AbstractContextManager[None]], contestant: Contestant
 ) -> Contestant:
+    """A contestant with `around` around everything that measures it."""
+
     def measure(turn: int) -> Sample:
         with around():
             return contestant(turn)

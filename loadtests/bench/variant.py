@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from loadtests.subject.service import Service
+from loadtests.subject.version_files import version_files
 from trimaran.config import read_config
 from trimaran.errors import TrimaranError, UsageError
 from trimaran.live import live_versions, pinned_versions
@@ -34,16 +35,11 @@ def variant(service: Service, model: str, config_file: Path) -> Iterator[str]:
     if not live:
         raise TrimaranError(f"no version of {model} is live")
     directory = service.repository.model(model) / str(max(live))
-    files = {
-        f"1/{path.relative_to(directory)}": path.read_bytes()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
     pins = pinned_versions(service.repository.live(model) or config)
     for step in config.ensemble_scheduling.step:
         if step.model_version < 0:
             step.model_version = pins.get(step.model_name, -1)
-    service.control.load_given(config, files)
+    service.control.load_given(config, version_files(directory, 1))
     try:
         yield name
     finally:
