@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 
-from loadtests.perf.linking import lacking, remedy
 from trimaran.cache import cache_directory
 from trimaran.errors import TrimaranError
 from trimaran.files import exclusive_lock, scratch_directory
+from trimaran.linking import joined_path, lacking, provided, remedy
 from trimaran.wheels import Wheel, fetch
 
 __all__ = ["ENVIRONMENT_VARIABLE", "PerfAnalyzer", "find_perf_analyzer"]
@@ -107,15 +107,18 @@ def _usable(program: Path) -> PerfAnalyzer:
     """The program with the environment that it needs, after it told its version."""
     environment: dict[str, str] = {}
     missing = lacking(program, environment)
-    if _CUDA_LIBRARY in missing.libraries:
-        directory = str(_unpacked(_CUDA, _CUDA_MEMBER).parent)
+    if missing.libraries:
+        cuda = _CUDA_LIBRARY in missing.libraries
+        directory = str(_unpacked(_CUDA, _CUDA_MEMBER).parent) if cuda else ""
         given = os.environ.get("LD_LIBRARY_PATH")
-        environment["LD_LIBRARY_PATH"] = f"{given}{os.pathsep}{directory}" if given else directory
+        brought, reason = provided(missing)
+        environment["LD_LIBRARY_PATH"] = joined_path(given, directory, brought)
         missing = lacking(program, environment)
+    else:
+        reason = ""
     if missing:
-        raise TrimaranError(
-            f"{program} cannot run here: {remedy(missing, platform.libc_ver()[1] or 'missing')}"
-        )
+        words = remedy(missing, platform.libc_ver()[1] or "missing")
+        raise TrimaranError(f"{program} cannot run here: {words}{f' ({reason})' if reason else ''}")
     try:
         result = subprocess.run(
             [str(program), "--version"],

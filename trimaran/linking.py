@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Lacking", "lacking", "read_lacking", "remedy"]
+from trimaran.debian import can_unpack, library_path, unpacked
+from trimaran.errors import TrimaranError
+
+__all__ = ["Lacking", "joined_path", "lacking", "package_of", "provided", "read_lacking", "remedy"]
 
 _LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
 _VERSION = re.compile(r"^\S+: (\S+): version `(\S+)' not found", re.MULTILINE)
@@ -22,8 +25,9 @@ _PACKAGES = {
     "libstdc++.so.6": "libstdc++6",
     "libgcc_s.so.1": "libgcc-s1",
     "libz.so.1": "zlib1g",
+    "libexpat.so.1": "libexpat1",
 }
-"""Debian's package of a library."""
+_PYTHON = re.compile(r"(libpython3\.\d+)\.so\.1\.0")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,12 @@ class Lacking:
 
     def __bool__(self) -> bool:
         return bool(self.libraries or self.versions or self.foreign)
+
+
+def package_of(library: str) -> str:
+    """Debian's package of a library, or an empty string where none is known."""
+    python = _PYTHON.fullmatch(library)
+    return python[1] if python else _PACKAGES.get(library, "")
 
 
 def read_lacking(output: str) -> Lacking:
@@ -66,14 +76,33 @@ def lacking(program: Path, environment: Mapping[str, str]) -> Lacking:
     return read_lacking(result.stdout + result.stderr)
 
 
+def provided(found: Lacking) -> tuple[str, str]:
+    """What can be brought of the missing libraries, and why others could not be.
+
+    The first is a value for `LD_LIBRARY_PATH`; either is empty where there is nothing to say.
+    """
+    packages = [package for name in found.libraries if (package := package_of(name))]
+    if not packages or not can_unpack():
+        return "", ""
+    try:
+        return library_path(unpacked(*packages)), ""
+    except TrimaranError as error:
+        return "", str(error)
+
+
+def joined_path(*values: str | None) -> str:
+    """One value for a variable that lists directories; empty ones are left out."""
+    return os.pathsep.join(value for value in values if value)
+
+
 def remedy(found: Lacking, glibc: str) -> str:
     """All that is missing in words, and how to get it; `glibc` is this machine's version."""
     if found.foreign:
         return "it is no program for this machine, which must be x86-64 Linux with glibc"
     wants = [*found.libraries, *found.versions]
     words = f"it needs {', '.join(wants)}, which this machine (glibc {glibc}) does not have"
-    packages = dict.fromkeys(_PACKAGES[name] for name in found.libraries if name in _PACKAGES)
-    unknown = [name for name in found.libraries if name not in _PACKAGES]
+    packages = dict.fromkeys(filter(None, map(package_of, found.libraries)))
+    unknown = [name for name in found.libraries if not package_of(name)]
     remedies = []
     if packages:
         remedies.append(f"'apt-get install {' '.join(packages)}'")

@@ -1,0 +1,137 @@
+"""Debian's packages without root: apt downloads and checks them, and the cache is where they lie.
+
+    root = unpacked("prometheus")
+    root / "usr/bin/prometheus"
+
+The machine itself stays as it is: nothing is installed, no service is started, and apt's lists and
+archives of this use are the user's own. What the machine already has is not brought again, so a
+program from such a package runs with `library_path(root)` in front of what the machine has.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from trimaran.cache import cache_directory
+from trimaran.errors import TrimaranError
+from trimaran.files import exclusive_lock, scratch_directory
+
+__all__ = ["can_unpack", "library_path", "unpacked"]
+
+_STATUS = Path("/var/lib/dpkg/status")
+_LISTS_FRESH_S = 3600.0
+_NEVER = ("libc6_", "libc-bin_")
+"""Another C library than the machine's loader belongs to would break every program."""
+_STDERR = 2
+"""Where apt shows its progress; `sys.stderr` may be an object without a file."""
+
+
+def can_unpack() -> bool:
+    """Whether this machine has apt, with sources to take packages from."""
+    return bool(shutil.which("apt-get") and shutil.which("dpkg-deb")) and _STATUS.is_file()
+
+
+def unpacked(*packages: str) -> Path:
+    """A directory that holds the files of some packages, and of those they need, as below `/`.
+
+    They are brought when they are asked for the first time. Raises `TrimaranError` with apt's
+    reason.
+    """
+    home = cache_directory() / "debian" / _release()
+    target = home / "+".join(sorted(packages))
+    with exclusive_lock(home / ".lock"):
+        if not target.is_dir():
+            print(f"bringing {', '.join(packages)} from Debian's packages", file=sys.stderr)
+            with scratch_directory(home / "unpacking") as scratch:
+                _download(packages, home / "apt", scratch)
+                root = scratch / "root"
+                for archive in sorted((scratch / "archives").glob("*.deb")):
+                    if not archive.name.startswith(_NEVER):
+                        _run("dpkg-deb", "--extract", str(archive), str(root))
+                root.rename(target)
+    return target
+
+
+def library_path(root: Path) -> str:
+    """A value for `LD_LIBRARY_PATH` that has the libraries of an unpacked directory."""
+    folders = [
+        folder
+        for pattern in ("usr/lib/*-linux-gnu", "lib/*-linux-gnu", "usr/lib/*-linux-gnu/pulseaudio")
+        for folder in root.glob(pattern)
+    ]
+    return os.pathsep.join(map(str, folders))
+
+
+def _release() -> str:
+    """The distribution's name and version, since an upgrade brings other libraries."""
+    try:
+        found = platform.freedesktop_os_release()
+    except OSError:
+        return "unknown"
+    return f"{found.get('ID', 'unknown')}-{found.get('VERSION_ID', 'rolling')}"
+
+
+def _download(packages: tuple[str, ...], state: Path, scratch: Path) -> None:
+    """Download the packages and what they need beside what is installed, into `archives`."""
+    for folder in (state / "lists" / "partial", scratch / "archives" / "partial"):
+        folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "Dir::State": state,
+        "Dir::State::Lists": state / "lists",
+        "Dir::State::status": _STATUS,
+        "Dir::Cache": scratch,
+        "Dir::Cache::archives": scratch / "archives",
+        "Dir::Log": scratch,
+        "Debug::NoLocking": 1,
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": 3,
+        "Acquire::http::Timeout": 30,
+        "Acquire::https::Timeout": 30,
+    }
+    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    # A source of the machine that does not answer matters only if a package is missing then.
+    failure = _update(options, state / "updated")
+    try:
+        _run(
+            *("apt-get", *options, "--quiet=1", "--yes", "--no-install-recommends"),
+            *("--download-only", "--reinstall", "install", *packages),
+        )
+    except TrimaranError as error:
+        raise TrimaranError(f"{error}{f' ({failure})' if failure else ''}") from error
+
+
+def _update(options: list[str], stamp: Path) -> str:
+    """Read the sources' lists, unless that was done lately; the reason where it failed."""
+    if stamp.is_file() and time.time() - stamp.stat().st_mtime < _LISTS_FRESH_S:
+        return ""
+    try:
+        _run("apt-get", *options, "--quiet=1", "update")
+    except TrimaranError as error:
+        return str(error)
+    stamp.touch()
+    return ""
+
+
+def _run(*command: str) -> None:
+    result = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=_STDERR,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+        check=False,
+    )
+    if result.returncode != 0:
+        lines = result.stderr.strip().splitlines()
+        reasons = [line.removeprefix("E: ") for line in lines if line.startswith("E:")]
+        reason = (reasons or lines or [f"it ended with status {result.returncode}"])[0]
+        raise TrimaranError(f"{command[0]} failed: {reason}")
