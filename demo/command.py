@@ -133,6 +133,8 @@ def _server(repository: Repository) -> Iterator[tuple[Control, Ports]]:
             f"tritonserver {runtime.version} runs after {time.monotonic() - began:.2f} s "
             f"(process {server.process.pid}, HTTP port {server.ports.http})"
         )
+        if server.note:
+            _say(server.note)
         yield server.control, server.ports
     _say("the server is stopped")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +14,33 @@ import urllib3
 from google.protobuf import json_format
 
 from trimaran.config import ModelConfig
-from trimaran.errors import TrimaranError
+from trimaran.errors import TrimaranError, UsageError
 
-__all__ = ["Control", "ModelState"]
+__all__ = ["LOAD_TIMEOUT", "Control", "LoadTimeoutError", "ModelState", "load_timeout_s"]
 
-_LOAD_TIMEOUT_S = 600.0
+LOAD_TIMEOUT = "TRIMARAN_LOAD_TIMEOUT"
+"""The environment variable that says how many seconds a model may take to load."""
+
+_LOAD_TIMEOUT_S = 300.0
 _CALL_TIMEOUT_S = 10.0
+
+
+class LoadTimeoutError(TrimaranError):
+    """A model did not load in time. Triton goes on trying, and cannot be told to stop."""
+
+
+def load_timeout_s() -> float:
+    """How long a model may take to load, and a server to start. Raises `UsageError`."""
+    given = os.environ.get(LOAD_TIMEOUT)
+    if not given:
+        return _LOAD_TIMEOUT_S
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{LOAD_TIMEOUT} is {given!r}; it is a number of seconds above 0")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -33,7 +56,8 @@ class ModelState:
 class Control:
     """One server's control plane. Every method raises `TrimaranError` with Triton's own words.
 
-    A call may take `timeout_s`, but for one that loads a model.
+    A call may take `timeout_s`, but for one that loads a model, which may take `load_timeout_s()`
+    and raises `LoadTimeoutError` then.
     """
 
     def __init__(self, host: str, port: int, timeout_s: float = _CALL_TIMEOUT_S) -> None:
@@ -69,7 +93,7 @@ class Control:
 
     def load(self, model: str) -> None:
         """Load a model, or reload it by what now stands in the repository; waits until done."""
-        self._call("POST", f"/repository/models/{model}/load", {}, timeout_s=_LOAD_TIMEOUT_S)
+        self._load(model, {})
 
     def load_given(self, config: ModelConfig, files: Mapping[str, bytes] | None = None) -> None:
         """Load a model with another configuration than the repository has.
@@ -81,10 +105,7 @@ class Control:
             f"file:{path}": base64.b64encode(content).decode()
             for path, content in (files or {}).items()
         }
-        body = {"parameters": parameters}
-        self._call(
-            "POST", f"/repository/models/{config.name}/load", body, timeout_s=_LOAD_TIMEOUT_S
-        )
+        self._load(config.name, {"parameters": parameters})
 
     def unload(self, model: str) -> None:
         """Take a model away, leaving the models it is made of."""
@@ -106,6 +127,16 @@ class Control:
         config: dict[str, Any] = self._call("GET", f"/models/{model}/config")
         return config
 
+    def _load(self, model: str, body: Any) -> None:
+        timeout_s = load_timeout_s()
+        try:
+            self._call("POST", f"/repository/models/{model}/load", body, timeout_s=timeout_s)
+        except _SilenceError as error:
+            raise LoadTimeoutError(
+                f"{model} did not load within {timeout_s:g} s; set {LOAD_TIMEOUT} where it needs "
+                "longer"
+            ) from error
+
     def _call(
         self, method: str, path: str, body: Any = None, timeout_s: float | None = None
     ) -> Any:
@@ -115,13 +146,18 @@ class Control:
                 method, self._url + path, body=payload, timeout=timeout_s or self._timeout_s
             )
         except urllib3.exceptions.HTTPError as error:
-            raise TrimaranError(
+            kind = _SilenceError if isinstance(error, urllib3.exceptions.ReadTimeoutError) else None
+            raise (kind or TrimaranError)(
                 f"the server at {self._url} does not answer {path}: {type(error).__name__}"
             ) from error
         text = response.data.decode(errors="replace")
         if response.status != 200:
             raise TrimaranError(_reason(text) or f"{path} answered {response.status}")
         return json.loads(text) if text.strip() else {}
+
+
+class _SilenceError(TrimaranError):
+    """A call was taken and not answered in time."""
 
 
 def _reason(text: str) -> str:

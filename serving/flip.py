@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.control import Control
+from serving.control import Control, LoadTimeoutError
 from trimaran.config import ModelConfig, write_config
 from trimaran.errors import TrimaranError
 from trimaran.repository import Repository
@@ -21,10 +21,12 @@ def flip(repository: Repository, control: Control, live: ModelConfig) -> None:
     write_config(path, live)
     try:
         control.load(live.name)
-    except TrimaranError:
+    except TrimaranError as error:
         if before is None:
             path.unlink()
         else:
             write_config(path, before)
-            control.load(live.name)
+            # A server with a model that hangs would not come to the end of another load.
+            if not isinstance(error, LoadTimeoutError):
+                control.load(live.name)
         raise

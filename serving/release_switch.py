@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from serving.client import Client
-from serving.control import Control
+from serving.control import Control, LoadTimeoutError
 from serving.flip import flip
 from serving.golden import check_golden, read_golden
 from trimaran.config import ModelConfig, format_config, write_config
@@ -62,8 +62,9 @@ class ReleaseSwitch:
             self.say("asking the candidate the golden requests")
             golden = self._try_candidate(release)
         except TrimaranError as error:
-            self._restore_steps(before, served)
-            raise TrimaranError(
+            # A server with a model that hangs would not come to the end of another load.
+            self._restore_steps(before, served, load=not isinstance(error, LoadTimeoutError))
+            raise type(error)(
                 f"{self.ensemble} release {target.number} was not deployed: {error}"
             ) from error
         self.say(f"switching to release {target.number}")
@@ -90,7 +91,9 @@ class ReleaseSwitch:
         if missing:
             raise TrimaranError(f"{model} version {min(missing)} did not become ready")
 
-    def _restore_steps(self, before: Mapping[str, ModelConfig | None], served: set[str]) -> None:
+    def _restore_steps(
+        self, before: Mapping[str, ModelConfig | None], served: set[str], *, load: bool
+    ) -> None:
         for model, config in before.items():
             live = self.repository.live(model)
             if (live and format_config(live)) == (config and format_config(config)):
@@ -99,6 +102,8 @@ class ReleaseSwitch:
                 self.repository.live_path(model).unlink()
             else:
                 write_config(self.repository.live_path(model), config)
+            if not load:
+                continue
             # One step that cannot be restored must not keep the others from it.
             with suppress(TrimaranError):
                 if model in served:

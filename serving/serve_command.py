@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from serving.control import Control
+from serving.control import Control, LoadTimeoutError
 from serving.discovery import find_runtime
 from serving.interrupts import interrupt_once
 from serving.metrics import Metrics, serve_metrics
@@ -21,7 +21,7 @@ from serving.processes import age_s
 from serving.report import print_ready, say
 from serving.runtime import Runtime
 from serving.selection import Selection, select
-from serving.server import Server
+from serving.server import LOG, Server, last_words
 from serving.supervisor import Supervisor
 from trimaran.errors import TrimaranError, UsageError
 from trimaran.repository import Repository
@@ -104,10 +104,12 @@ def _serve(
     environment: Mapping[str, str],
 ) -> None:
     """Start, report, and supervise until interrupted; then leave no process."""
-    log = repository.state / "server.log"
+    log = repository.state / LOG
     with ExitStack() as stack:
         server = Server.start(runtime, repository, selection.load, ports, log, options, environment)
         stack.callback(server.stop)
+        if server.note:
+            say(server.note)
         server.wait_until_started()
         stack.enter_context(announce(repository, server.process.pid, ports))
         # A scrape waits for less than Prometheus does.
@@ -167,6 +169,8 @@ def _deploy_pending(repository: Repository, server: Server, selection: Selection
             try:
                 deploy(repository, server.control, client, ensemble, release, lambda step: None)
                 say(f"{ensemble}: no release was live; release {release} is now")
+            except LoadTimeoutError as error:
+                raise LoadTimeoutError(f"{error}{last_words(server.log)}") from error
             except TrimaranError as error:
                 problems[ensemble] = str(error)
     return problems

@@ -11,33 +11,38 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from serving.allocator import ALLOCATOR
-from serving.control import Control
+from serving.control import LOAD_TIMEOUT, Control, LoadTimeoutError, load_timeout_s
 from serving.interrupts import end_with_parent, has_ended
 from serving.ports import Ports, free_ports, require_free
 from serving.presence import sole_server
 from serving.processes import children, shared_memory, start_time
 from serving.runtime import Runtime
+from serving.shared_memory import Regions, free_bytes, plan_regions, stubs_of
 from trimaran.config import is_ensemble
 from trimaran.errors import TrimaranError
 from trimaran.repository import LIVE_CONFIG_NAME, Repository
 
-__all__ = ["Server", "all_complete", "private_server"]
+__all__ = ["LOG", "Server", "all_complete", "last_words", "private_server"]
+
+LOG = "server.log"
+"""The log of the server that serves a repository, in the repository's state."""
+
 
 _EXIT_TIMEOUT_S = 3
 """How long Triton waits for models to unload; a dead stub never does."""
 _STOP_TIMEOUT_S = 4.2
-_START_TIMEOUT_S = 120.0
 _POLL_S = 0.02
-_SHARED_MEMORY_BYTES = 4 * 2**20
-"""What each stub's shared memory begins with; an image tensor would grow it in steps of 1 MB."""
-_SHARED_MEMORY_GROWTH_BYTES = 16 * 2**20
+_LAST_LINES = 5
 
 
 class Server:
-    """A running `tritonserver` on one repository."""
+    """A running `tritonserver` on one repository; `note` is what its user should know."""
 
-    def __init__(self, process: subprocess.Popen[bytes], ports: Ports, log: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], ports: Ports, log: Path, note: str = ""
+    ) -> None:
         self.process = process
+        self.note = note
         self.ports = ports
         self.log = log
         self.control = Control(ports.host, ports.http)
@@ -61,7 +66,8 @@ class Server:
         """
         require_free(ports)
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [str(runtime.executable), *_arguments(runtime, repository, ports)]
+        regions = _regions(runtime, repository, models)
+        command = [str(runtime.executable), *_arguments(runtime, repository, ports, regions)]
         command += [f"--load-model={model}" for model in models]
         command += options
         try:
@@ -78,11 +84,12 @@ class Server:
                 )
         except OSError as error:
             raise TrimaranError(f"{runtime.executable} cannot be started: {error}") from error
-        return cls(process, ports, log)
+        return cls(process, ports, log, regions.note)
 
     def wait_until_started(self) -> None:
         """Wait until every model was tried. Raises `TrimaranError` if the server ends or hangs."""
-        deadline = time.monotonic() + _START_TIMEOUT_S
+        timeout_s = load_timeout_s()
+        deadline = time.monotonic() + timeout_s
         while not self.control.is_live():
             if not self.is_running():
                 raise TrimaranError(
@@ -90,15 +97,15 @@ class Server:
                     f"{self.last_error()}; its log is {self.log}"
                 )
             if time.monotonic() > deadline:
-                raise TrimaranError(
-                    f"tritonserver was not ready after {_START_TIMEOUT_S:.0f} s; its log is "
-                    f"{self.log}"
+                raise LoadTimeoutError(
+                    f"tritonserver did not load its models within {timeout_s:g} s; set "
+                    f"{LOAD_TIMEOUT} where they need longer{last_words(self.log)}"
                 )
             time.sleep(_POLL_S)
 
     def last_error(self) -> str:
         """The last line that the server logged as an error, or its last line."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
+        lines = _lines(self.log)
         errors = [line for line in lines if line.startswith(("E", "error", "Error"))]
         return (errors or lines or ["it logged nothing"])[-1]
 
@@ -139,19 +146,44 @@ def private_server(
     """A server on free loopback ports, stopped at the end of the block.
 
     Raises `TrimaranError` if the repository is served already, unless this one shall run `beside`
-    the other.
+    the other. A model that does not load in time ends the block, with what the server logged last.
     """
     sole = nullcontext() if beside else sole_server(repository)
-    with sole, repository.staging() as scratch:
-        server = Server.start(runtime, repository, models, free_ports(), scratch / "server.log")
+    log = repository.state / f"private{'-beside' * beside}.log"
+    with sole:
+        server = Server.start(runtime, repository, models, free_ports(), log)
         try:
             server.wait_until_started()
-            yield server
+            try:
+                yield server
+            except LoadTimeoutError as error:
+                raise LoadTimeoutError(f"{error}{last_words(log)}") from error
         finally:
             server.stop()
 
 
-def _arguments(runtime: Runtime, repository: Repository, ports: Ports) -> list[str]:
+def last_words(log: Path) -> str:
+    """The last lines of a server's log, and where it is, to follow a sentence."""
+    return f"; the log {log} ends:\n" + "\n".join(_lines(log)[-_LAST_LINES:])
+
+
+def _lines(log: Path) -> list[str]:
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+def _regions(runtime: Runtime, repository: Repository, models: Sequence[str]) -> Regions:
+    """The stubs' shared memory, for the models to load, or all that may be loaded later."""
+    configs = []
+    for name in models or filter(repository.versions, repository.names()):
+        with suppress(TrimaranError):  # an unreadable one is told where it is loaded
+            configs.append(repository.live(name) or repository.config(name))
+    return plan_regions(free_bytes(), stubs_of(configs, runtime.stub_backends))
+
+
+def _arguments(
+    runtime: Runtime, repository: Repository, ports: Ports, regions: Regions
+) -> list[str]:
     arguments = [
         "--model-repository=.",
         "--model-control-mode=explicit",
@@ -167,8 +199,8 @@ def _arguments(runtime: Runtime, repository: Repository, ports: Ports) -> list[s
         arguments += [f"--{name}-address={ports.host}", f"--{name}-port={getattr(ports, name)}"]
     for backend in runtime.stub_backends:
         arguments += [
-            f"--backend-config={backend},shm-default-byte-size={_SHARED_MEMORY_BYTES}",
-            f"--backend-config={backend},shm-growth-byte-size={_SHARED_MEMORY_GROWTH_BYTES}",
+            f"--backend-config={backend},shm-default-byte-size={regions.initial}",
+            f"--backend-config={backend},shm-growth-byte-size={regions.growth}",
         ]
     return arguments
 

@@ -60,7 +60,7 @@ class VersionSwitch:
             self.say(f"switching to version {target.number}")
             flip(self.repository, self.control, live)
         except TrimaranError as error:
-            raise TrimaranError(
+            raise type(error)(
                 f"{self.model} version {target.number} was not deployed: {error}"
             ) from error
         return golden

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from serving.interrupts import ending_in_order
 from trimaran.errors import TrimaranError
 
 __all__ = ["COMMANDS", "main"]
@@ -98,7 +99,8 @@ def main() -> None:
     """Run the command; a user's mistake ends in one sentence and the error's exit status."""
     try:
         overview = "A trained PyTorch model, verified, versioned and served by NVIDIA Triton."
-        _group(overview)(prog_name="trimaran")
+        with ending_in_order():
+            _group(overview)(prog_name="trimaran")
     except TrimaranError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
