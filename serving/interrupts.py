@@ -6,11 +6,9 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["end_with_parent", "ending_in_order", "has_ended", "interrupt_once"]
+__all__ = ["end_with_parent", "has_ended", "interrupt_once"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -36,29 +34,13 @@ def has_ended(process: subprocess.Popen[Any]) -> bool:
         return True
 
 
-@contextmanager
-def ending_in_order() -> Iterator[None]:
-    """Turn SIGTERM into `KeyboardInterrupt` during the block, so that what it started is ended."""
-    before = signal.getsignal(signal.SIGTERM)
-    _interrupt_at(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def interrupt_once() -> None:
     """Turn the first SIGINT or SIGTERM into `KeyboardInterrupt`, and let none disturb the stop."""
-    _interrupt_at(signal.SIGINT, signal.SIGTERM)
-
-
-def _interrupt_at(*numbers: signal.Signals) -> None:
-    """Make the first of these signals a `KeyboardInterrupt`, and pass over all later ones."""
 
     def interrupt(*_: object) -> None:
-        for number in numbers:
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for number in numbers:
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)

@@ -65,6 +65,7 @@ class Server:
         The server ends with this process, even if this process is killed.
         """
         require_free(ports)
+        load_timeout_s()  # a wrong setting is told before anything is started
         log.parent.mkdir(parents=True, exist_ok=True)
         regions = _regions(runtime, repository, models)
         command = [str(runtime.executable), *_arguments(runtime, repository, ports, regions)]

@@ -22,14 +22,13 @@ import sysconfig
 import venv
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from serving import backends
 from trimaran.cache import cache_directory
 from trimaran.errors import TrimaranError
-from trimaran.files import exclusive_lock, write_text
+from trimaran.files import exclusive_lock, short_path, write_text
 from trimaran.linking import joined_path, lacking, provided, remedy
 from trimaran.wheels import Wheel, fetch
 
@@ -240,19 +239,5 @@ def _require_start(stub: Path, environment: Mapping[str, str]) -> None:
 
 def _one_word(directory: Path) -> Path:
     """A path to a directory that a shell takes as one word: Triton gives it to one unquoted."""
-    if shlex.quote(str(directory)) == str(directory):
-        return directory
-    digest = hashlib.sha256(str(directory).encode()).hexdigest()[:12]
-    alias = Path(f"/tmp/trimaran-{os.getuid()}-{digest}")  # noqa: S108 - owner and target are checked
-    with suppress(FileExistsError):
-        alias.symlink_to(directory)
-    if (
-        alias.lstat().st_uid != os.getuid()
-        or not alias.is_symlink()
-        or alias.readlink() != directory
-    ):
-        raise TrimaranError(
-            f"{alias} is not this user's link to {directory}, which Triton needs because that path "
-            "has a character that shells read; remove it, or set TRIMARAN_CACHE to a plain path"
-        )
-    return alias
+    plain = shlex.quote(str(directory)) == str(directory)
+    return directory if plain else short_path(directory)

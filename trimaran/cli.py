@@ -6,17 +6,24 @@ only when that command runs, so that `trimaran --help` loads neither torch nor p
 
 from __future__ import annotations
 
+import codecs
+import errno
 import importlib
+import io
+import locale
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from serving.interrupts import ending_in_order
 from trimaran.errors import TrimaranError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "run"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo.command:demo", "Classify photographs with a real Triton, from start to end."),
@@ -50,6 +57,14 @@ GROUPS: dict[str, str] = {
     "monitor": "Watch the server with Prometheus: up, report, drift, accuracy."
 }
 """Commands of two words, by the first of them."""
+
+
+_REMEDIES: dict[int, str] = {
+    errno.ENOSPC: "; free some of that disk, and run the same command again",
+    errno.EACCES: "; give it back to this user, or choose another place",
+    errno.EROFS: "; choose a place that can be written",
+}
+"""What to do about an error of the operating system, by its number."""
 
 
 class _LazyGroup(TyperGroup):
@@ -99,7 +114,7 @@ def main() -> None:
     """Run the command; a user's mistake ends in one sentence and the error's exit status."""
     try:
         overview = "A trained PyTorch model, verified, versioned and served by NVIDIA Triton."
-        with ending_in_order():
+        with _ending_in_order():
             _group(overview)(prog_name="trimaran")
     except TrimaranError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -112,9 +127,37 @@ def main() -> None:
         )
         sys.exit(TrimaranError.exit_status)
     except OSError as error:  # a full disk, a missing permission, a port that is taken
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{_REMEDIES.get(error.errno or 0, '')}", file=sys.stderr)
         sys.exit(TrimaranError.exit_status)
 
 
-if __name__ == "__main__":
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Turn SIGTERM into `KeyboardInterrupt` during the block, so that what it started is ended."""
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run() -> None:
+    """The command as a process: files are UTF-8 whatever the locale says, and so are children's."""
+    spoken = locale.getencoding()
+    if codecs.lookup(spoken) != codecs.lookup("utf-8"):
+        os.environ["PYTHONUTF8"] = "1"
+        if not sys.flags.utf8_mode:
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding=spoken, errors="replace")
     main()
+
+
+if __name__ == "__main__":
+    run()

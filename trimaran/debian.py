@@ -15,6 +15,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -28,8 +29,8 @@ _STATUS = Path("/var/lib/dpkg/status")
 _LISTS_FRESH_S = 3600.0
 _NEVER = ("libc6_", "libc-bin_")
 """Another C library than the machine's loader belongs to would break every program."""
-_STDERR = 2
-"""Where apt shows its progress; `sys.stderr` may be an object without a file."""
+_SHOWN = ("Need to get", "Get:", "Fetched")
+"""How the lines of apt begin that tell what is downloaded."""
 
 
 def can_unpack() -> bool:
@@ -48,13 +49,16 @@ def unpacked(*packages: str) -> Path:
     with exclusive_lock(home / ".lock"):
         if not target.is_dir():
             print(f"bringing {', '.join(packages)} from Debian's packages", file=sys.stderr)
+            # Kept until all is unpacked, so that a broken download goes on where it stopped.
+            archives = home / "archives" / target.name
+            _download(packages, home / "apt", archives)
             with scratch_directory(home / "unpacking") as scratch:
-                _download(packages, home / "apt", scratch)
                 root = scratch / "root"
-                for archive in sorted((scratch / "archives").glob("*.deb")):
+                for archive in sorted(archives.glob("*.deb")):
                     if not archive.name.startswith(_NEVER):
                         _run("dpkg-deb", "--extract", str(archive), str(root))
                 root.rename(target)
+            shutil.rmtree(archives)
     return target
 
 
@@ -77,17 +81,17 @@ def _release() -> str:
     return f"{found.get('ID', 'unknown')}-{found.get('VERSION_ID', 'rolling')}"
 
 
-def _download(packages: tuple[str, ...], state: Path, scratch: Path) -> None:
-    """Download the packages and what they need beside what is installed, into `archives`."""
-    for folder in (state / "lists" / "partial", scratch / "archives" / "partial"):
+def _download(packages: tuple[str, ...], state: Path, archives: Path) -> None:
+    """Download the packages and what they need beside what is installed."""
+    for folder in (state / "lists" / "partial", archives / "partial"):
         folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "Dir::State": state,
         "Dir::State::Lists": state / "lists",
         "Dir::State::status": _STATUS,
-        "Dir::Cache": scratch,
-        "Dir::Cache::archives": scratch / "archives",
-        "Dir::Log": scratch,
+        "Dir::Cache": state,
+        "Dir::Cache::archives": archives,
+        "Dir::Log": state,
         "Debug::NoLocking": 1,
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
@@ -120,18 +124,26 @@ def _update(options: list[str], stamp: Path) -> str:
 
 
 def _run(*command: str) -> None:
-    result = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=_STDERR,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
-        check=False,
-    )
-    if result.returncode != 0:
-        lines = result.stderr.strip().splitlines()
-        reasons = [line.removeprefix("E: ") for line in lines if line.startswith("E:")]
-        reason = (reasons or lines or [f"it ended with status {result.returncode}"])[0]
-        raise TrimaranError(f"{command[0]} failed: {reason}")
+    """Run a command and show what it fetches. Raises `TrimaranError` with its reason."""
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            errors="replace",
+            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            if line.startswith(_SHOWN):
+                print(f"  {line.rstrip()}", file=sys.stderr)
+        if process.wait() == 0:
+            return
+        errors.seek(0)
+        lines = errors.read().strip().splitlines()
+    reasons = [line.removeprefix("E: ") for line in lines if line.startswith("E:")]
+    reason = (reasons or lines or [f"it ended with status {process.returncode}"])[0]
+    raise TrimaranError(f"{command[0]} failed: {reason}")

@@ -13,12 +13,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from trimaran.errors import TrimaranError
+
 __all__ = [
     "exclusive_lock",
     "flush_tree",
     "replacing",
     "scratch_directory",
     "sha256_of",
+    "short_path",
     "write_bytes",
     "write_text",
 ]
@@ -68,6 +71,21 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def short_path(directory: Path) -> Path:
+    """Another path to a directory: 21 plain characters, for programs that take no other.
+
+    It is a link in `/tmp`, which has to be this user's own. Raises `TrimaranError` otherwise.
+    """
+    digest = hashlib.sha256(f"{os.getuid()} {directory}".encode()).hexdigest()[:12]
+    link = Path(f"/tmp/tri-{digest}")  # noqa: S108 - its owner and target are checked
+    with suppress(FileExistsError):
+        link.symlink_to(directory)
+    owner = link.lstat().st_uid
+    if owner != os.getuid() or not link.is_symlink() or link.readlink() != directory:
+        raise TrimaranError(f"{link} is not this user's link to {directory}; remove it")
+    return link
 
 
 def flush_tree(root: Path) -> None:

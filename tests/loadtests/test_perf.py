@@ -28,6 +28,7 @@ from serving.client import Client
 from serving.discovery import find_runtime
 from serving.processes import children
 from serving.server import Server, private_server
+from tests.programs import require
 from tests.running import PROJECT, TRIMARAN, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.errors import TrimaranError
@@ -103,6 +104,7 @@ STEADY_ROW = {"TEXT": np.array([[b"any"]], dtype=object)}
 
 @pytest.fixture(scope="module")
 def tool() -> PerfAnalyzer:
+    require("perf_analyzer")
     return find_perf_analyzer()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from monitoring.asking import Prometheus
 from serving.ports import free_ports
+from tests.programs import require
 from tests.running import Running, Served, wait_for
 from trimaran.repository import Repository
 
@@ -22,6 +23,8 @@ class Watch(Running):
     """A `trimaran monitor up` process on a repository."""
 
     def __init__(self, repository: Repository, *options: str) -> None:
+        require("prometheus")
+        require("prometheus-alertmanager")
         self.root = repository.root
         ports = free_ports()
         numbers = {"prometheus": ports.http, "alertmanager": ports.grpc, "webhook": ports.metrics}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from monitoring.dashboard.command import Pages
 from serving.ports import free_ports
 from tests.monitoring.conftest import Watched
 from tests.monitoring.test_report import GOOD, ask
+from tests.programs import require
 from tests.running import Running, wait_for
 from trimaran.errors import TrimaranError
 
@@ -35,14 +37,22 @@ def page(*arguments: str | Path) -> Iterator[str]:
 
 
 def browse(url: str, *options: str, home: Path) -> str:
+    chromium = require("chromium")
     return subprocess.run(
         [
-            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-            *(f"--user-data-dir={home}", "--window-size=1300,2400", *options, url),
+            *(chromium.path, "--headless", "--no-sandbox", "--disable-gpu"),
+            *(
+                "--disable-dev-shm-usage",
+                f"--user-data-dir={home}",
+                "--window-size=1300,2400",
+                *options,
+                url,
+            ),
         ],
         capture_output=True,
         text=True,
         timeout=120,
+        env={**os.environ, **chromium.environment},
         check=True,
     ).stdout
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from monitoring.stack.configuration import CONFIGURATION, alertmanager_config, prometheus_config
-from monitoring.stack.programs import find_program
+from tests.programs import require
 
 RULES = sorted((CONFIGURATION / "rules").glob("*.yml"))
 TESTS = sorted((CONFIGURATION / "tests").glob("*.yml"))
@@ -19,7 +19,7 @@ TESTS = sorted((CONFIGURATION / "tests").glob("*.yml"))
 
 def promtool(*arguments: str | Path, cwd: Path = CONFIGURATION) -> str:
     outcome = subprocess.run(
-        [find_program("promtool"), *arguments], cwd=cwd, capture_output=True, text=True, check=False
+        [require("promtool").path, *arguments], cwd=cwd, capture_output=True, text=True, check=False
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     return outcome.stdout + outcome.stderr
@@ -38,7 +38,7 @@ def alerts() -> dict[str, dict[str, Any]]:
 def test_the_committed_configuration_is_right() -> None:
     assert "SUCCESS" in promtool("check", "config", "prometheus.yml")
     assert "SUCCESS" in promtool("check", "rules", *RULES)
-    amtool = find_program("amtool")
+    amtool = require("amtool").path
     subprocess.run(
         [amtool, "check-config", CONFIGURATION / "alertmanager.yml"],
         check=True,

@@ -16,6 +16,7 @@ from serving.ports import free_ports
 from serving.presence import find_server
 from serving.processes import children, identify_stub, start_time
 from tests.monitoring.conftest import Watch, Watched, until_stopped
+from tests.programs import require
 from tests.running import Served, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.errors import TrimaranError
@@ -98,6 +99,7 @@ def test_a_program_that_ends_by_itself_is_told_with_its_words(tmp_path: Path) ->
     folder = Repository.open(root).state / "prometheus"
     folder.mkdir(parents=True)
     (folder / "data").write_text("no folder")
+    require("prometheus")
     outcome = call_trimaran("monitor", "up", "--repository", root, *options)
     assert outcome.status == 1
     assert "prometheus ended with status" in outcome.error

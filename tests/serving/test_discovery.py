@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from serving.discovery import VARIABLE, find_runtime
-from serving.embedded import _require_own_numpy, install
+from serving.embedded import install
 from serving.runtime import Runtime
 from serving.server import private_server
+from serving.stubs import _require_own_numpy
 from tests.running import PROJECT, wait_for
 from trimaran.cache import cache_directory
 from trimaran.errors import TrimaranError, UsageError

@@ -1,0 +1,197 @@
+"""Makes `.venv` for the Makefile's targets: checks the machine first, then calls venv and pip.
+
+    python3 install.py run        what `make demo` and `make serve` need
+
+It runs before anything is installed, so it imports the standard library and modules of trimaran
+that need no more. What was finished is not done again; what was begun and not finished is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from trimaran.cache import cache_directory
+from trimaran.errors import TrimaranError, UsageError
+from trimaran.files import exclusive_lock
+from trimaran.machine import require_supported_machine
+
+PROJECT = Path(__file__).resolve().parent
+ENVIRONMENT = PROJECT / ".venv"
+
+EXTRAS = {
+    "run": ("export", "serve"),
+    "train": ("export", "serve", "train"),
+    "monitor": ("export", "serve", "monitoring"),
+    "bench": ("export", "serve", "train", "loadtests"),
+    "test": (
+        *("export", "serve", "train", "monitoring", "loadtests", "tracking", "conformance"),
+        *("test", "lint"),
+    ),
+}
+EXTRAS["lint"] = EXTRAS["test"]
+"""What each target installs; `lint` installs the same as `test`, and needs no Triton."""
+
+_MB = 2**20
+_ROOM_MB = {"run": 2500, "train": 3000, "monitor": 2500, "bench": 3500, "test": 4500, "lint": 3500}
+"""What has to be free for the environment and for what the target makes, with torch for the CPU."""
+_TEMPORARY_MB = 500
+_FULL_MB = 200
+_MADE_OF = ("pyproject.toml", "constraints.txt")
+
+
+def main(arguments: list[str]) -> int:
+    """Install what a target needs; the exit status."""
+    target, *options = arguments
+    try:
+        require_named_interpreter(named="--named" in options)
+        if target != "lint":
+            require_server(target)
+        with exclusive_lock(PROJECT / ".trimaran" / "install.lock"):
+            install(target)
+    except TrimaranError as error:
+        return fail(error, error.exit_status)
+    except OSError as error:
+        return fail(f"{error}; {room_words(PROJECT)}", TrimaranError.exit_status)
+    return 0
+
+
+def fail(error: object, status: int) -> int:
+    """Print one sentence; the exit status."""
+    print(f"error: {error}", file=sys.stderr)
+    return status
+
+
+def require_named_interpreter(*, named: bool) -> None:
+    """Raise `UsageError` where `PYTHON=…` was given and `.venv` belongs to another interpreter."""
+    if not named or not made():
+        return
+    theirs = settings_of(ENVIRONMENT).get("executable", "")
+    if theirs and Path(theirs).resolve() != Path(sys.executable).resolve():
+        raise UsageError(
+            f"PYTHON names {sys.executable}, but .venv was made with {theirs}; remove the folder "
+            ".venv, and the same command makes it anew, or leave PYTHON out"
+        )
+
+
+def settings_of(environment: Path) -> dict[str, str]:
+    """What a virtual environment's `pyvenv.cfg` says."""
+    lines = (environment / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition("=") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def require_server(target: str) -> None:
+    """Raise `TrimaranError` where neither the embedded Triton nor another one can run."""
+    if not (os.environ.get("TRIMARAN_TRITONSERVER") or shutil.which("tritonserver")):
+        require_supported_machine()
+    require_room(cache_directory(), _TEMPORARY_MB if done(target) else 1000)
+
+
+def install(target: str) -> None:
+    """Make the environment where there is none that works, and install the target's extras."""
+    if done(target):
+        return
+    require_room(PROJECT, _ROOM_MB[target] if not made() else _TEMPORARY_MB)
+    require_room(Path(tempfile.gettempdir()), _TEMPORARY_MB)
+    if not made():
+        make_environment()
+    call_pip("--editable", f".[{','.join(EXTRAS[target])}]")
+    stamp_of(target).write_text(digest_of(target), encoding="utf-8")
+
+
+def made() -> bool:
+    """Whether `.venv` was finished, and its interpreter is still there."""
+    return (ENVIRONMENT / ".made").is_file() and (ENVIRONMENT / "bin" / "python").exists()
+
+
+def done(target: str) -> bool:
+    """Whether the extras of a target were installed, as the project's files have them now."""
+    stamp = stamp_of(target)
+    return made() and stamp.is_file() and stamp.read_text(encoding="utf-8") == digest_of(target)
+
+
+def stamp_of(target: str) -> Path:
+    """A file that stands for what was installed."""
+    return ENVIRONMENT / f".{target}-ready"
+
+
+def digest_of(target: str) -> str:
+    """Changes with anything that decides what is installed for a target."""
+    content = b"\0".join((PROJECT / name).read_bytes() for name in _MADE_OF)
+    return hashlib.sha256(content + repr(EXTRAS[target]).encode()).hexdigest()
+
+
+def make_environment() -> None:
+    """Make `.venv` anew; a begun one, or one whose interpreter went away, is replaced."""
+    if find_spec("ensurepip") is None or find_spec("venv") is None:
+        raise TrimaranError(
+            f"{sys.executable} cannot make virtual environments; on Debian or Ubuntu install "
+            f"python3-venv, as root: apt-get install python3.{sys.version_info.minor}-venv"
+        )
+    print(f"making .venv with {sys.executable}", file=sys.stderr)
+    made_by = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if made_by.returncode != 0:
+        lines = made_by.stdout.strip().splitlines() or ["venv said nothing"]
+        raise TrimaranError(
+            f"{sys.executable} could not make {ENVIRONMENT}: {lines[-1]}; {room_words(PROJECT)}"
+        )
+    call_pip("--upgrade", "pip")
+    (ENVIRONMENT / ".made").touch()
+
+
+def call_pip(*arguments: str) -> None:
+    """Install into `.venv` under the constraints. Raises `TrimaranError` with what may help."""
+    command = [
+        *(str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install"),
+        *("--disable-pip-version-check", "--retries", "3"),
+        *shlex.split(os.environ.get("PIP_ARGS", "")),
+        *("--constraint", "constraints.txt", *arguments),
+    ]
+    if subprocess.run(command, cwd=PROJECT, check=False).returncode != 0:
+        raise TrimaranError(
+            "pip could not install what trimaran needs, and says why above; " + room_words(PROJECT)
+        )
+
+
+def room_words(place: Path) -> str:
+    """The likeliest reason for a failure, and what to do."""
+    for folder in (place, Path(tempfile.gettempdir())):
+        if shutil.disk_usage(folder).free < _FULL_MB * _MB:
+            return f"the disk of {folder} is full: free some of it, and run the same command again"
+    return (
+        "check the network and pip's index, and run the same command again: it goes on where it "
+        "stopped"
+    )
+
+
+def require_room(place: Path, needed_mb: int) -> None:
+    """Raise `TrimaranError` where a place has not so much room, or cannot be written."""
+    standing = next(path for path in (place, *place.parents) if path.exists())
+    if not os.access(standing, os.W_OK):
+        raise TrimaranError(
+            f"{standing} cannot be written by this user; clone the project to a folder of your own"
+        )
+    free_mb = shutil.disk_usage(standing).free // _MB
+    if free_mb < needed_mb:
+        raise TrimaranError(
+            f"{standing} has {free_mb} MB free and {needed_mb} MB are needed; free some, or use "
+            "another disk: TRIMARAN_CACHE names the cache's place, TMPDIR the temporary files'"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""The programs that tests run beside trimaran's own: each found, or brought, or told as missing.
+
+    python -m tests.programs     all of them, and one command for those that only root can install
+
+With SKIP_MISSING=1 a missing one is no failure: tests that need it are left out and named.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from loadtests.perf.binary import find_perf_analyzer
+from monitoring.stack.programs import find_program
+from trimaran.debian import can_unpack, library_path, unpacked
+from trimaran.errors import TrimaranError
+from trimaran.files import write_text
+
+SKIP_MISSING = "SKIP_MISSING"
+
+_FONTS = """\
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>{root}/usr/share/fonts</dir><cachedir>{root}/var/cache/fontconfig</cachedir>
+</fontconfig>
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """An executable, and what its process needs beside this process' environment."""
+
+    path: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_chromium() -> Program:
+    """The browser of this machine, or Debian's, brought into the cache with its fonts."""
+    found = shutil.which("chromium")
+    if found:
+        return Program(Path(found))
+    if not can_unpack():
+        raise TrimaranError("chromium is not on PATH")
+    root = unpacked("chromium")
+    fonts = root / "fonts.conf"
+    if not fonts.is_file():
+        write_text(fonts, _FONTS.format(root=root))
+    environment = {"LD_LIBRARY_PATH": library_path(root), "FONTCONFIG_FILE": str(fonts)}
+    return Program(root / "usr/lib/chromium/chromium", environment)
+
+
+def _prometheus(name: str) -> Callable[[], Program]:
+    return lambda: Program(find_program(name))
+
+
+def _perf_analyzer() -> Program:
+    found = find_perf_analyzer()
+    return Program(found.executable, found.environment)
+
+
+_FINDERS: Mapping[str, Callable[[], Program]] = {
+    "prometheus": _prometheus("prometheus"),
+    "promtool": _prometheus("promtool"),
+    "prometheus-alertmanager": _prometheus("prometheus-alertmanager"),
+    "amtool": _prometheus("amtool"),
+    "chromium": find_chromium,
+    "perf_analyzer": _perf_analyzer,
+}
+_PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
+_LIBRARY_PACKAGES = {"perf_analyzer": "libb64-0d"}
+
+
+@functools.cache
+def _found(name: str) -> Program | TrimaranError:
+    try:
+        return _FINDERS[name]()
+    except TrimaranError as error:
+        return error
+
+
+def require(name: str) -> Program:
+    """A program that the test at hand runs; without it the test fails, or is left out by wish."""
+    found = _found(name)
+    if isinstance(found, Program):
+        return found
+    if os.environ.get(SKIP_MISSING):
+        pytest.skip(f"needs {name}, which is not here: {found}")
+    pytest.fail(f"{name} is not here: {found}; 'python -m tests.programs' says how to get it")
+
+
+def main() -> int:
+    """Find or bring every program; the exit status is 1 where one is missing."""
+    missing = {}
+    for name in _FINDERS:
+        found = _found(name)
+        if isinstance(found, Program):
+            print(f"{name}: {found.path}")
+        else:
+            missing[name] = str(found)
+    if not missing:
+        return 0
+    packages = dict.fromkeys(
+        _LIBRARY_PACKAGES.get(name) or _PACKAGES.get(name, name) for name in missing
+    )
+    print("\nThe tests need programs that are not on this machine:", file=sys.stderr)
+    for name, reason in missing.items():
+        print(f"  {name}: {reason}", file=sys.stderr)
+    print(
+        f"Install them as root, on Debian or Ubuntu with: apt-get install {' '.join(packages)}\n"
+        f"or leave out the tests that need them: make test {SKIP_MISSING}=1",
+        file=sys.stderr,
+    )
+    return 0 if os.environ.get(SKIP_MISSING) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
