@@ -75,7 +75,7 @@ test-long:
 
 # As root: the README's commands on a bare Debian, as an ordinary user.
 fresh:
-	"$$PYTHON" -m proofs.fresh $(FRESH)
+	@"$$PYTHON" -m proofs.fresh $(FRESH)
 
 lint:
 	$(call ready,lint)

@@ -60,6 +60,8 @@ def main(arguments: list[str]) -> int:
         return fail(error, error.exit_status)
     except OSError as error:
         return fail(f"{error}; {room_words(PROJECT)}", TrimaranError.exit_status)
+    except KeyboardInterrupt:
+        return fail("interrupted; the same command goes on where this one stopped", 130)
     return 0
 
 

@@ -323,7 +323,7 @@ def _trials(python: Path | None, only: str) -> list[Trial]:
         no_venv = _without(Path("/usr/lib/python3.11/ensurepip"), demo)
         before.append(Trial("no python3-venv", no_venv, "apt-get install python3.11-venv"))
     way = [
-        Trial("a first try, interrupted", _interrupted(words), "Interrupt", status=None),
+        Trial("a first try, interrupted", _interrupted(words), "goes on where", None, 300.0),
         Trial("make demo", demo, "Egyptian cat", status=0, longest_s=1800.0),
         Trial("make demo, again", demo, "Egyptian cat", status=0, longest_s=60.0),
     ]
@@ -455,3 +455,7 @@ def _problem(trial: Trial, ended: Ended) -> str:
     if ended.seconds > trial.longest_s:
         return f"it took longer than {trial.longest_s:.0f} s"
     return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
