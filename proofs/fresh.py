@@ -62,6 +62,7 @@ _ENTER = """
 root=$1 memory=$2 shown=$3; shift 3
 mount --make-rprivate /
 mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"; mount -o remount,bind,ro "$root/sys"
 mount -t tmpfs -o mode=755 dev "$root/dev"
 mkdir "$root/dev/shm"
 for name in null zero full random urandom tty; do

@@ -81,7 +81,7 @@ def stub_environment(wheel: Path) -> Stubs:
     backend_directory = root / _BACKENDS
     _link_own_backends(backend_directory)
     stub = backend_directory / "python" / _STUB
-    libraries = _python_libraries(root, stub)
+    libraries, reason = _python_libraries(root, stub)
     stubs = Stubs(
         _one_word(backend_directory),
         {
@@ -89,7 +89,7 @@ def stub_environment(wheel: Path) -> Stubs:
             "LD_LIBRARY_PATH": joined_path(libraries, os.environ.get("LD_LIBRARY_PATH")),
         },
     )
-    _require_start(stub, stubs.environment)
+    _require_start(stub, stubs.environment, reason)
     return stubs
 
 
@@ -176,8 +176,8 @@ def _link(link: Path, target: Path) -> None:
         link.symlink_to(target)
 
 
-def _python_libraries(environment: Path, stub: Path) -> str:
-    """Directories for the loader in which the stub finds Python's library; empty if it needs none.
+def _python_libraries(environment: Path, stub: Path) -> tuple[str, str]:
+    """Directories in which the loader finds what the stub needs, and why something was not brought.
 
     It is looked for where the interpreter says, beside the interpreter, where the loader looks,
     and last among Debian's packages. One that is beside the interpreter is linked into a directory
@@ -191,8 +191,8 @@ def _python_libraries(environment: Path, stub: Path) -> str:
     else:
         (own / _LIBRARY).unlink(missing_ok=True)
     missing = lacking(stub, {"LD_LIBRARY_PATH": str(own)})
-    brought, _ = provided(missing)
-    return joined_path(str(own), brought)
+    brought, reason = provided(missing)
+    return joined_path(str(own), brought), reason
 
 
 def _python_places() -> Iterator[Path]:
@@ -203,8 +203,11 @@ def _python_places() -> Iterator[Path]:
     yield Path(sys.executable).resolve().parent.parent / "lib" / _LIBRARY
 
 
-def _require_start(stub: Path, environment: Mapping[str, str]) -> None:
-    """Start a stub without telling it what to serve. Raises `TrimaranError` if it does not run."""
+def _require_start(stub: Path, environment: Mapping[str, str], reason: str = "") -> None:
+    """Start a stub without telling it what to serve. Raises `TrimaranError` if it does not run.
+
+    `reason` is why something that it needs could not be brought.
+    """
     try:
         result = subprocess.run(
             [stub],
@@ -225,12 +228,11 @@ def _require_start(stub: Path, environment: Mapping[str, str]) -> None:
         raise TrimaranError(
             f"Triton's Python stub {stub} ends with status {result.returncode}: {words}"
         )
-    _, reason = provided(missing)
     words = remedy(missing, platform.libc_ver()[1])
-    if _LIBRARY in missing.libraries:
+    if _LIBRARY in missing.libraries and not sysconfig.get_config_var("Py_ENABLE_SHARED"):
         words += (
-            f"; or use an interpreter that has it: {sys.executable} was built without, which pyenv "
-            "does not do with PYTHON_CONFIGURE_OPTS=--enable-shared"
+            f"; or use another interpreter than {sys.base_prefix}, which was built without it: "
+            "pyenv builds it with PYTHON_CONFIGURE_OPTS=--enable-shared"
         )
     raise TrimaranError(
         f"Triton's Python stub cannot start: {words}{f' ({reason})' if reason else ''}"

@@ -95,7 +95,7 @@ def _download(packages: tuple[str, ...], state: Path, archives: Path) -> None:
         "Debug::NoLocking": 1,
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
-        "Acquire::Retries": 3,
+        "Acquire::Retries": 1,
         "Acquire::http::Timeout": 30,
         "Acquire::https::Timeout": 30,
     }

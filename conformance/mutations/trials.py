@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\ninterrupted after {len(outcomes)}; nothing is written", file=sys.stderr)
         return 130
-    command = f"python -m conformance.mutations --count {given.count} --seed {given.seed}"
+    command = f".venv/bin/python -m conformance.mutations --count {given.count} --seed {given.seed}"
     text = page(outcomes, command, find_runtime().version)
     if given.out is None:
         print(text)

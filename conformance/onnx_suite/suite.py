@@ -197,7 +197,7 @@ def main() -> int:
             Path(scratch),
             lambda name: progress.update(task, description=name, advance=1),
         )
-    text = page(results, " ".join(["python -m conformance.onnx_suite", *sys.argv[1:]]))
+    text = page(results, " ".join([".venv/bin/python -m conformance.onnx_suite", *sys.argv[1:]]))
     print(text)
     if options.out:
         write_text(options.out, text)

@@ -55,7 +55,7 @@ def bench_peers(
             "nobody asks. Before anything is measured, each peer must give the "
             "answers of the work in one process."
         )
-        write_peers_page(page, found, shlex.join(["trimaran", *sys.argv[1:]]), method)
+        write_peers_page(page, found, shlex.join([".venv/bin/trimaran", *sys.argv[1:]]), method)
 
 
 def _table(found: Sequence[Beside]) -> Table:

@@ -79,7 +79,7 @@ def test_the_interpreters_own_library_is_taken_and_nothing_beside_it(
         (prefix / "lib" / name).touch()
     monkeypatch.setattr("sysconfig.get_config_var", lambda name: str(prefix / "lib" / "gone"))
     monkeypatch.setattr(sys, "base_prefix", str(prefix))
-    found = _python_libraries(tmp_path, stub).split(os.pathsep)[0]
+    found = _python_libraries(tmp_path, stub)[0].split(os.pathsep)[0]
     assert [path.name for path in Path(found).iterdir()] == [_LIBRARY]
     assert (Path(found) / _LIBRARY).readlink() == prefix / "lib" / _LIBRARY
 

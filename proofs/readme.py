@@ -1,0 +1,263 @@
+"""Runs every command of a page as it is printed, in order, in the folder of a clone.
+
+    .venv/bin/python -m proofs.readme [README.md …]
+
+What a reader brings (photographs, files, a table) is made first. What runs until Ctrl-C, runs
+beside the commands after it, and is ended by Ctrl-C where another takes its place, and at the end.
+The clone's repository changes as a reader's would. The exit status is 1 where a command ended
+otherwise than it should, or printed a traceback.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from proofs.pages import Block, blocks, commands
+from training.photographs import photographs
+
+PYTHON = ".venv/bin/python"
+_RECORD = re.compile(r"curl -s --json '(\{\"customer_id\".*?\})'")
+_PATIENCE_S = 900.0
+_READY_S = 180.0
+_END_S = 60.0
+
+LEFT_OUT: Mapping[str, str] = {
+    "make test": "it has a trial of its own, and would run this one",
+}
+"""Commands that are not run, and why."""
+
+BESIDE: Mapping[str, str] = {
+    r"^(make serve|\S*trimaran serve)\b": "Press Ctrl-C to stop",
+    r"^\S*trimaran monitor up\b": "Prometheus is at",
+}
+"""What runs until Ctrl-C, and what it prints once it is ready."""
+
+FOR_A_WHILE: Mapping[str, float] = {
+    r"^\S*trimaran monitor watch\b": 6.0,
+    r"^\S*trimaran tune\b": 90.0,
+}
+"""What a reader would end by Ctrl-C, after how many seconds."""
+
+ALONE = r"^\S*trimaran tune\b"
+"""What needs the server stopped."""
+
+STATUSES: Mapping[str, tuple[int, ...]] = {
+    r"^\S*trimaran monitor watch\b": (0, 130),
+    r"^\S*trimaran tune\b": (0, 2),
+    # Whether a machine keeps these promises is not what is proved.
+    r"^\S*trimaran (load|perf|bench)\b": (0, 1),
+    r"^\S*trimaran monitor (report|drift)\b": (0, 1),
+}
+"""How commands may end besides with 0."""
+
+
+@dataclass
+class Running:
+    """A command in a shell of its own, and what it has printed."""
+
+    command: str
+    process: subprocess.Popen[str]
+    output: io.StringIO = field(default_factory=io.StringIO)
+
+    @classmethod
+    def start(cls, command: str) -> Running:
+        """Start a command as a shell would with it pasted."""
+        process = subprocess.Popen(
+            ["bash", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        running = cls(command, process)
+        threading.Thread(target=running._read, daemon=True).start()
+        return running
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until a condition holds; whether it did before the time was over."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def ended(self) -> bool:
+        """Whether the command is over."""
+        return self.process.poll() is not None
+
+    def says(self, text: str) -> bool:
+        """Whether it has printed a text."""
+        return text in self.output.getvalue()
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does in a terminal."""
+        if not self.ended():
+            os.killpg(self.process.pid, signal.SIGINT)
+        if not self.wait(self.ended, _END_S):
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.output.write("\nno end after Ctrl-C\n")
+
+    def problem(self, statuses: tuple[int, ...]) -> str:
+        """Why it did not go as it should, or an empty string."""
+        self.process.wait(_END_S)
+        if self.says("Traceback (most recent call last)"):
+            return "it printed a traceback"
+        if self.process.returncode not in statuses:
+            return f"it ended with status {self.process.returncode}"
+        return ""
+
+    def _read(self) -> None:
+        for line in self.process.stdout or ():
+            self.output.write(line)
+
+
+class Walk:
+    """A reader's way through a page."""
+
+    def __init__(self) -> None:
+        self.beside: dict[str, Running] = {}
+        self.failures = 0
+        self.count = 0
+
+    def follow(self, page: Path) -> None:
+        """Every block of a page, in order."""
+        for block in blocks(page):
+            if block.language == "python":
+                self._python(block, f"{page}:{block.line}")
+            for number, command in commands(block):
+                self._shell(command, f"{page}:{number}")
+
+    def end(self) -> None:
+        """End what still runs beside."""
+        for kind in list(self.beside):
+            self._stop(kind)
+
+    def _python(self, block: Block, where: str) -> None:
+        text = "\n".join(block.lines)
+        name = re.match(r"# (\S+\.py)$", block.lines[0])
+        if name:
+            Path(name[1]).write_text(text, encoding="utf-8")
+            self._tell("written", 0.0, f"{where} {name[1]}")
+            return
+        Path("pasted.py").write_text(text, encoding="utf-8")
+        self._run(f"{PYTHON} pasted.py", where)
+
+    def _shell(self, command: str, where: str) -> None:
+        kind = next((kind for kind in BESIDE if re.match(kind, command)), None)
+        if command.strip() in LEFT_OUT:
+            self._tell("left out", 0.0, f"{where} {command}: {LEFT_OUT[command.strip()]}")
+        elif kind is None:
+            if re.match(ALONE, command):
+                self._stop(next(iter(BESIDE)))
+            self._run(command, where)
+        else:
+            self._stop(kind)
+            self._start(kind, command, where)
+
+    def _run(self, command: str, where: str) -> None:
+        began = time.monotonic()
+        running = Running.start(command)
+        while_s = next((s for kind, s in FOR_A_WHILE.items() if re.match(kind, command)), None)
+        if not running.wait(running.ended, while_s or _PATIENCE_S):
+            running.interrupt()
+        statuses = next((s for kind, s in STATUSES.items() if re.match(kind, command)), (0,))
+        self._judge(running, running.problem(statuses), time.monotonic() - began, where)
+
+    def _start(self, kind: str, command: str, where: str) -> None:
+        began = time.monotonic()
+        running = Running.start(command)
+        ready = BESIDE[kind]
+        running.wait(lambda: running.ended() or running.says(ready), _READY_S)
+        problem = "" if running.says(ready) else f"it did not say {ready!r}"
+        if problem:
+            running.interrupt()
+        else:
+            self.beside[kind] = running
+        self._judge(running, problem, time.monotonic() - began, where)
+
+    def _stop(self, kind: str) -> None:
+        running = self.beside.pop(kind, None)
+        if running is not None:
+            began = time.monotonic()
+            running.interrupt()
+            # Make ends with 130 and 2 where what it runs was interrupted.
+            problem = running.problem((0, 2, 130))
+            self._judge(running, problem, time.monotonic() - began, "Ctrl-C to")
+
+    def _judge(self, running: Running, problem: str, took_s: float, where: str) -> None:
+        self.count += 1
+        self._tell("FAILED" if problem else "ran", took_s, f"{where} {running.command}")
+        if problem:
+            self.failures += 1
+            print(f"        {problem}; its last lines:")
+            for line in running.output.getvalue().splitlines()[-25:]:
+                print(f"        {line}")
+
+    @staticmethod
+    def _tell(what: str, took_s: float, text: str) -> None:
+        shown = text if len(text) < 150 else f"{text[:147]}..."
+        print(f"{what:8} {took_s:7.1f} s  {shown}", flush=True)
+
+
+def bring() -> None:
+    """Make the files that the page takes for the reader's own."""
+    photo = Image.open(io.BytesIO(photographs()["chelsea.png"])).convert("RGB")
+    photo.save("photo.jpg")
+    torch.manual_seed(0)
+    layers = (torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    module = torch.nn.Sequential(*layers).eval()
+    torch.jit.script(module).save("scripted.pt")
+    torch.onnx.export(
+        module,
+        (torch.randn(2, 3, 224, 224),),
+        "resnet.onnx",
+        input_names=["image"],
+        output_names=["features"],
+        dynamic_shapes=({0: torch.export.Dim("batch", max=64)},),
+        external_data=False,
+    )
+    record = json.loads(_RECORD.findall(Path("README.md").read_text(encoding="utf-8"))[0])
+    with Path("customers.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, record)
+        writer.writeheader()
+        writer.writerows([record, {**record, "customer_id": "c-2", "total_day_minutes": 150}])
+    row = {"customer_id": record["customer_id"], "RECORD": json.dumps(record)}
+    Path("record.json").write_text(json.dumps(row), encoding="utf-8")
+    outcomes = f"customer_id,outcome\n{record['customer_id']},yes\n"
+    Path("outcomes.csv").write_text(outcomes, encoding="utf-8")
+
+
+def main() -> int:
+    """Follow the pages; the exit status."""
+    pages = [Path(name) for name in sys.argv[1:]] or [Path("README.md")]
+    bring()
+    walk = Walk()
+    try:
+        for page in pages:
+            walk.follow(page)
+    finally:
+        walk.end()
+    print(f"\n{walk.count - walk.failures} passed, {walk.failures} failed")
+    return 1 if walk.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
