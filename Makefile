@@ -25,7 +25,7 @@ define ready
 endef
 
 .PHONY: demo serve train monitor monitor-tools bench bench-tools peers proofs \
-    test test-long fresh lint format clean
+    test fresh lint format clean
 
 demo:
 	$(call ready,run)
@@ -67,11 +67,6 @@ test:
 	$(call ready,test)
 	$(BIN)/python -m tests.programs
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder $(TESTS)
-
-test-long:
-	$(call ready,test)
-	$(BIN)/python -m tests.programs
-	$(BIN)/python -m pytest -m long
 
 # As root: the README's commands on a bare Debian, as an ordinary user.
 fresh:

@@ -127,7 +127,7 @@ def test_wrong_requests_name_expected_and_found(
 def batching(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server whose preprocessing waits until images come together, and takes small ones only."""
     root = tmp_path_factory.mktemp("batching") / "model_repository"
-    copied = subprocess.run(["cp", "-r", exported.root, root], check=True)  # noqa: S607
+    copied = subprocess.run(["cp", "-r", exported.root, root], check=True)
     assert copied.returncode == 0
     repository = Repository.open(root)
     for name in repository.names():
@@ -206,7 +206,7 @@ def curl(served: Served, tmp_path: Path, call: str, body: object) -> dict[str, o
     path.write_text(json.dumps(body))
     url = served.url(f"/v2/models/image_classifier/{call}")
     result = subprocess.run(
-        ["curl", "-s", "--json", f"@{path}", url],  # noqa: S607
+        ["curl", "-s", "--json", f"@{path}", url],
         capture_output=True,
         text=True,
         check=True,

@@ -158,7 +158,7 @@ def test_fresh_clone_without_versions_says_what_to_do(tmp_path: Path) -> None:
     """As after `git clone`: configurations, and no version of anything."""
     clone = tmp_path / "clone"
     tracked = subprocess.run(
-        ["git", "ls-files", "model_repository"],  # noqa: S607
+        ["git", "ls-files", "model_repository"],
         cwd=PROJECT,
         capture_output=True,
         text=True,

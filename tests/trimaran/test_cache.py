@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from trimaran.cache import cache_directory
+from trimaran.errors import TrimaranError
 
 
 def test_the_environment_names_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -18,3 +19,24 @@ def test_the_environment_names_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert cache_directory() == tmp_path / "xdg" / "trimaran"
     monkeypatch.setenv("TRIMARAN_CACHE", "~/mine")
     assert cache_directory() == tmp_path / "home" / "mine"
+
+
+def test_a_cache_that_cannot_be_written_is_told_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Root may write into every folder; `make fresh` tries those of others as an ordinary user."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRIMARAN_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(TrimaranError, match="file is no directory"):
+        cache_directory()
+
+
+def test_a_user_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("TRIMARAN_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(TrimaranError, match="no home directory"):
+        cache_directory()

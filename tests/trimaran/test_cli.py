@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.running import PROJECT, run_trimaran
+from tests.running import PROJECT, TRIMARAN, run_trimaran
 from tests.trimaran.calling import call_trimaran
 from trimaran.cli import COMMANDS
 
@@ -98,3 +99,32 @@ def test_an_interruption_is_no_failure_of_ours(tmp_path: Path) -> None:
     outcome = call_trimaran("export", f"{factory}:f", "--format", "torchscript")
     assert outcome.status == 130
     assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize("settings", [{}, {"PYTHONUTF8": "1"}])
+def test_a_locale_without_utf8_changes_no_file_and_breaks_no_output(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    factory = tmp_path / "spoken.py"
+    factory.write_text(
+        "import sys\n"
+        "def f():\n"
+        "    print('→', open(__file__).read().count('→'), sys.stdout.encoding)\n"
+        "    raise ValueError('→')\n",
+        encoding="utf-8",
+    )
+    ended = subprocess.run(
+        [*TRIMARAN, "export", f"{factory}:f", "--format", "onnx"],
+        env={
+            **os.environ,
+            "LC_ALL": "C",
+            "PYTHONCOERCECLOCALE": "0",
+            "PYTHONUTF8": "0",
+            **settings,
+        },
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout.split()[:2] == [b"?", b"3"]
+    assert ended.stderr.endswith(b"ValueError: ?\n"), ended.stderr

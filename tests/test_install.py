@@ -1,0 +1,79 @@
+"""How `.venv` is made: what is refused at once, and what counts as finished."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import install
+from tests.running import PROJECT
+from trimaran.errors import TrimaranError, UsageError
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished `.venv` of this interpreter, in which the extras of `run` were installed."""
+    path = tmp_path / ".venv"
+    monkeypatch.setattr(install, "ENVIRONMENT", path)
+    (path / "bin").mkdir(parents=True)
+    (path / "bin" / "python").symlink_to(sys.executable)
+    (path / "pyvenv.cfg").write_text(f"home = /x\nexecutable = {Path(sys.executable).resolve()}\n")
+    (path / ".made").touch()
+    install.stamp_of("run").write_text(install.digest_of("run"))
+    return path
+
+
+def test_what_was_begun_is_not_taken_for_finished(environment: Path) -> None:
+    assert install.done("run")
+    assert not install.done("test")
+    (environment / ".made").unlink()
+    assert not install.done("run")
+
+
+def test_an_environment_whose_interpreter_went_away_is_not_finished(environment: Path) -> None:
+    (environment / "bin" / "python").unlink()
+    (environment / "bin" / "python").symlink_to("/usr/bin/python3.99")
+    assert not install.made()
+
+
+def test_changed_requirements_are_installed_again(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = install.digest_of("run")
+    monkeypatch.setitem(install.EXTRAS, "run", ("export",))
+    assert install.digest_of("run") != before
+    assert not install.done("run")
+
+
+def test_another_interpreter_is_refused_where_it_is_named(environment: Path) -> None:
+    install.require_named_interpreter(named=True)
+    (environment / "pyvenv.cfg").write_text("executable = /usr/bin/python3.99\n")
+    install.require_named_interpreter(named=False)
+    with pytest.raises(UsageError, match=r"but \.venv was made with /usr/bin/python3\.99; remove"):
+        install.require_named_interpreter(named=True)
+
+
+def test_a_place_without_room_is_told_with_what_is_needed(tmp_path: Path) -> None:
+    install.require_room(tmp_path / "not" / "there", 1)
+    with pytest.raises(TrimaranError, match=r"MB free and 999999999 MB are needed"):
+        install.require_room(tmp_path / "not" / "there", 999_999_999)
+
+
+def test_every_target_of_the_makefile_is_known_with_its_room() -> None:
+    text = (PROJECT / "Makefile").read_text()
+    assert set(re.findall(r"^\t\$\(call ready,(\w+)\)", text, re.M)) == install.EXTRAS.keys()
+    assert install.EXTRAS.keys() == install._ROOM_MB.keys()
+
+
+@pytest.mark.parametrize("target", ["demo", "lint"])
+def test_a_missing_interpreter_is_said_to_be_missing(target: str) -> None:
+    made = subprocess.run(
+        ["make", target, "PYTHON=python3.99"],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 2
+    assert made.stderr.startswith("error: there is no python3.99 here; install Python 3.11 or 3.12")
