@@ -338,6 +338,8 @@ def _trials(python: Path | None, only: str) -> list[Trial]:
     if python is None:
         no_library = _without(_libpython(), _run(*serve, offline=True))
         after.append(Trial("no libpython", no_library, r"needs libpython3\.11\.so\.1\.0", 1))
+        readme = _run(f"{CLONE}/.venv/bin/python", "-m", "proofs.readme")
+        after.append(Trial("every command of the README", readme, r"\b0 failed", 0, 1800.0))
     else:
         other = _make("demo", "PYTHON=/usr/bin/python3")
         after.append(Trial("another interpreter", other, "but .venv was made with"))

@@ -198,8 +198,8 @@ class Walk:
         if running is not None:
             began = time.monotonic()
             running.interrupt()
-            # Make ends with 130 and 2 where what it runs was interrupted.
-            problem = running.problem((0, 2, 130))
+            # Make ends with 2, or by the signal itself, where what it runs was interrupted.
+            problem = running.problem((0, 2, 130, -signal.SIGINT))
             self._judge(running, problem, time.monotonic() - began, "Ctrl-C to")
 
     def _judge(self, running: Running, problem: str, took_s: float, where: str) -> None:
@@ -233,6 +233,7 @@ def bring() -> None:
         output_names=["features"],
         dynamic_shapes=({0: torch.export.Dim("batch", max=64)},),
         external_data=False,
+        opset_version=18,
     )
     record = json.loads(_RECORD.findall(Path("README.md").read_text(encoding="utf-8"))[0])
     with Path("customers.csv").open("w", encoding="utf-8", newline="") as file:
