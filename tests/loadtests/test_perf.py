@@ -358,11 +358,15 @@ def test_a_named_program_must_be_perf_analyzer(
 
 
 def _perf_analyzers(parent: int) -> set[int]:
-    return {
-        pid
-        for pid in children(parent)
-        if Path(f"/proc/{pid}/comm").read_text().startswith("perf_analyzer")
-    }
+    return {pid for pid in children(parent) if _name(pid).startswith("perf_analyzer")}
+
+
+def _name(pid: int) -> str:
+    """What a process runs; empty where it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _registered(server: Server) -> list[dict[str, Any]]:
