@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         return fail(f"{error}; {room_words(PROJECT)}", TrimaranError.exit_status)
     except KeyboardInterrupt:
-        return fail("interrupted; the same command goes on where this one stopped", 130)
+        return fail("interrupted; the same command goes on with what was finished", 130)
     return 0
 
 
@@ -102,6 +102,7 @@ def install(target: str) -> None:
     if done(target):
         return
     require_room(PROJECT, _ROOM_MB[target] if not made() else _TEMPORARY_MB)
+    require_room(ENVIRONMENT, _TEMPORARY_MB)
     require_room(Path(tempfile.gettempdir()), _TEMPORARY_MB)
     if not made():
         make_environment()
@@ -175,8 +176,8 @@ def room_words(place: Path) -> str:
         if shutil.disk_usage(folder).free < _FULL_MB * _MB:
             return f"the disk of {folder} is full: free some of it, and run the same command again"
     return (
-        "check the network and pip's index, and run the same command again: it goes on where it "
-        "stopped"
+        "check the network and pip's index, and run the same command again: what was finished is "
+        "kept"
     )
 
 
@@ -185,7 +186,8 @@ def require_room(place: Path, needed_mb: int) -> None:
     standing = next(path for path in (place, *place.parents) if path.exists())
     if not os.access(standing, os.W_OK):
         raise TrimaranError(
-            f"{standing} cannot be written by this user; clone the project to a folder of your own"
+            f"{standing} cannot be written by this user; give it back to this user, or clone the "
+            "project to a folder of your own"
         )
     free_mb = shutil.disk_usage(standing).free // _MB
     if free_mb < needed_mb:

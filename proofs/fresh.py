@@ -46,6 +46,9 @@ SLICE = (
     "tests/monitoring/test_rules.py tests/monitoring/test_dashboard.py tests/loadtests/test_perf.py"
 )
 
+MONITORING = "tests/monitoring/test_rules.py"
+_DEBIAN = HOME / ".cache/trimaran/debian"
+
 _SECRETS = re.compile(r"^(PIP_|SSL_CERT|REQUESTS_CA|https?_proxy|no_proxy)", re.IGNORECASE)
 _PIP_FILES = (
     *("/etc/pip.conf", "/etc/xdg/pip", "/etc/ssl/certs/ca-certificates.crt"),
@@ -324,7 +327,9 @@ def _trials(python: Path | None, only: str) -> list[Trial]:
         no_venv = _without(Path("/usr/lib/python3.11/ensurepip"), demo)
         before.append(Trial("no python3-venv", no_venv, "apt-get install python3.11-venv"))
     way = [
-        Trial("a first try, interrupted", _interrupted(words), "goes on where", None, 300.0),
+        Trial(
+            "a first try, interrupted", _interrupted(words), "the same command goes on", None, 300.0
+        ),
         Trial("make demo", demo, "Egyptian cat", status=0, longest_s=1800.0),
         Trial("make demo, again", demo, "Egyptian cat", status=0, longest_s=60.0),
     ]
@@ -336,7 +341,7 @@ def _trials(python: Path | None, only: str) -> list[Trial]:
         Trial("almost no shared memory", _run(*serve, shared_memory_mb=2), "--shm-size", 1),
     ]
     if python is None:
-        no_library = _without(_libpython(), _run(*serve, offline=True))
+        no_library = _without(_DEBIAN / "debian-12/libpython3.11", _run(*serve, offline=True))
         after.append(Trial("no libpython", no_library, r"needs libpython3\.11\.so\.1\.0", 1))
         readme = _run(f"{CLONE}/.venv/bin/python", "-m", "proofs.readme")
         after.append(Trial("every command of the README", readme, r"\b0 failed", 0, 1800.0))
@@ -345,6 +350,13 @@ def _trials(python: Path | None, only: str) -> list[Trial]:
         after.append(Trial("another interpreter", other, "but .venv was made with"))
     tests = _make("test", f"TESTS={SLICE}", *words)
     after.append(Trial("a slice of make test", tests, r"\d+ passed", 0, 1800.0))
+    listed = r"(?s)promtool: .*chromium: .*perf_analyzer: .*apt-get install prometheus "
+    some = _without_apt(_make("test", f"TESTS={MONITORING}", "SKIP_MISSING=1", *words))
+    left_out = r"(?s)SKIPPED.*needs promtool, which is not here.*\d passed"
+    after += [
+        Trial("a distribution without apt", _without_apt(_make("test", *words)), listed, 2, 30.0),
+        Trial("the tests that can run there", some, left_out, 0, 60.0),
+    ]
     return [*before, *way, *(trial for trial in after if only in trial.name)]
 
 
@@ -378,6 +390,10 @@ def _without(path: Path, act: Act) -> Act:
     return changed
 
 
+def _without_apt(act: Act) -> Act:
+    return _without(_DEBIAN, _without(Path("/usr/bin/apt-get"), act))
+
+
 def _with_roots_cache(act: Act) -> Act:
     def changed(machine: Machine) -> Ended:
         cache = machine.path(HOME / ".cache" / "trimaran")
@@ -402,10 +418,6 @@ def _with_closed_stub(act: Act) -> Act:
         return act(machine)
 
     return changed
-
-
-def _libpython() -> Path:
-    return HOME / ".cache/trimaran/debian/debian-12/libpython3.11"
 
 
 def _interrupted(words: Sequence[str]) -> Act:
