@@ -54,12 +54,13 @@ def main(arguments: list[str]) -> int:
         require_named_interpreter(named="--named" in options)
         if target != "lint":
             require_server(target)
+        require_room(PROJECT, 0)
         with exclusive_lock(PROJECT / ".trimaran" / "install.lock"):
             install(target)
     except TrimaranError as error:
         return fail(error, error.exit_status)
     except OSError as error:
-        return fail(f"{error}; {room_words(PROJECT)}", TrimaranError.exit_status)
+        return fail(f"{error}; change that, and run the same command again", 1)
     except KeyboardInterrupt:
         return fail("interrupted; the same command goes on with what was finished", 130)
     return 0

@@ -49,7 +49,7 @@ SLICE = (
 MONITORING = "tests/monitoring/test_rules.py"
 _DEBIAN = HOME / ".cache/trimaran/debian"
 
-_SECRETS = re.compile(r"^(PIP_|SSL_CERT|REQUESTS_CA|https?_proxy|no_proxy)", re.IGNORECASE)
+_PASSED_ON = re.compile(r"^(PIP_|SSL_CERT|REQUESTS_CA|https?_proxy|no_proxy)", re.IGNORECASE)
 _PIP_FILES = (
     *("/etc/pip.conf", "/etc/xdg/pip", "/etc/ssl/certs/ca-certificates.crt"),
     *("/etc/resolv.conf", "/etc/hosts"),
@@ -57,7 +57,7 @@ _PIP_FILES = (
 _LOCAL = re.compile(r"(?:file://)?(/[^\s,:'\"]+)")
 _STATUS_NOT_PROVED = 3
 _PATIENCE_S = 1800.0
-_INTERRUPT_WITHIN_S = 300.0
+_INTERRUPT_WITHIN_S = 900.0
 
 # Entered in a mount namespace of its own, so nothing stays mounted. Arguments: the root, MB of
 # shared memory, folders to show read-only joined by newlines, then the command.
@@ -141,6 +141,9 @@ class Machine:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             output = f"{process.communicate()[0]}\nno end within {_PATIENCE_S:.0f} s\n"
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         return Ended(process.returncode, output, time.monotonic() - began)
 
 
@@ -173,6 +176,9 @@ def main() -> int:
             return _prove(machine, _trials(options.python, options.only or ""), home / "logs")
     except TrimaranError as error:
         print(f"\nNOT PROVED: {error}", file=sys.stderr)
+        return _STATUS_NOT_PROVED
+    except KeyboardInterrupt:
+        print("\nNOT PROVED: interrupted", file=sys.stderr)
         return _STATUS_NOT_PROVED
 
 
@@ -207,7 +213,7 @@ def _machine(home: Path, python: Path | None) -> Iterator[Machine]:
         downloads.rename(kept)
         try:
             _give(kept.parent)
-            passed = {name: value for name, value in os.environ.items() if _SECRETS.match(name)}
+            passed = {name: value for name, value in os.environ.items() if _PASSED_ON.match(name)}
             yield Machine(root, shown, passed)
         finally:
             kept.rename(downloads)
@@ -328,7 +334,11 @@ def _trials(python: Path | None, only: str) -> list[Trial]:
         before.append(Trial("no python3-venv", no_venv, "apt-get install python3.11-venv"))
     way = [
         Trial(
-            "a first try, interrupted", _interrupted(words), "the same command goes on", None, 300.0
+            "a first try, interrupted",
+            _interrupted(words),
+            "the same command goes on",
+            None,
+            1000.0,
         ),
         Trial("make demo", demo, "Egyptian cat", status=0, longest_s=1800.0),
         Trial("make demo, again", demo, "Egyptian cat", status=0, longest_s=60.0),
@@ -473,4 +483,5 @@ def _problem(trial: Trial, ended: Ended) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

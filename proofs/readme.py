@@ -176,8 +176,12 @@ class Walk:
         began = time.monotonic()
         running = Running.start(command)
         while_s = next((s for kind, s in FOR_A_WHILE.items() if re.match(kind, command)), None)
-        if not running.wait(running.ended, while_s or _PATIENCE_S):
+        try:
+            if not running.wait(running.ended, while_s or _PATIENCE_S):
+                running.interrupt()
+        except KeyboardInterrupt:
             running.interrupt()
+            raise
         statuses = next((s for kind, s in STATUSES.items() if re.match(kind, command)), (0,))
         self._judge(running, running.problem(statuses), time.monotonic() - began, where)
 
