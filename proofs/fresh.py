@@ -20,12 +20,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from trimaran.cache import cache_directory
 from trimaran.debian import can_unpack, library_path, unpacked
@@ -77,7 +78,9 @@ mount -t tmpfs -o "mode=1777,size=${memory}m" memory "$root/dev/shm"
 echo "$shown" | while read -r folder; do
     [ -z "$folder" ] || { mkdir -p "$root$folder"; mount --bind -o ro "$folder" "$root$folder"; }
 done
-exec chroot --userspec=%d:%d --groups= "$root" "$@"
+# Not exec: the first process of a namespace is deaf to signals that it does not handle.
+chroot --userspec=%d:%d --groups= "$root" "$@" || exit $?
+exit 0
 """ % (NUMBER, NUMBER)  # noqa: UP031 - a shell's braces
 
 
@@ -88,6 +91,31 @@ class Ended:
     status: int
     output: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class Started:
+    """A command that runs in the bare machine; what it prints goes into a file."""
+
+    process: subprocess.Popen[bytes]
+    output: IO[str]
+    began_s: float
+
+    def end(self, patience_s: float) -> Ended:
+        """Wait for the end; one that does not come is made."""
+        more = ""
+        try:
+            self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            more = f"\nno end within {patience_s:.0f} s\n"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        with self.output:
+            self.output.seek(0)
+            printed = self.output.read()
+        return Ended(self.process.returncode, printed + more, time.monotonic() - self.began_s)
 
 
 @dataclass(frozen=True)
@@ -111,12 +139,13 @@ class Machine:
         offline: bool = False,
         shared_memory_mb: int = SHARED_MEMORY_MB,
         **more: str,
-    ) -> subprocess.Popen[str]:
+    ) -> Started:
         """Start a command in the clone, as the user, with environment variables `more`."""
         settings = {**self.environment, "HOME": str(HOME), "USER": USER, "PATH": PATH, **more}
         words = [f"{name}={value}" for name, value in settings.items()]
         shown = "\n".join(map(str, self.shown))
-        return subprocess.Popen(
+        output = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - Started closes it
+        process = subprocess.Popen(
             [
                 *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
                 *(["--net"] if offline else ()),
@@ -125,26 +154,15 @@ class Machine:
                 *(*self.before, *command),
             ],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
             start_new_session=True,
         )
+        return Started(process, output, time.monotonic())
 
     def run(self, *command: str, **more: Any) -> Ended:
         """Run a command as `start` does, to its end, or to the end of patience."""
-        began = time.monotonic()
-        process = self.start(*command, **more)
-        try:
-            output, _ = process.communicate(timeout=_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output = f"{process.communicate()[0]}\nno end within {_PATIENCE_S:.0f} s\n"
-        except KeyboardInterrupt:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-        return Ended(process.returncode, output, time.monotonic() - began)
+        return self.start(*command, **more).end(_PATIENCE_S)
 
 
 Act = Callable[[Machine], Ended]
@@ -434,17 +452,16 @@ def _interrupted(words: Sequence[str]) -> Act:
     """`make demo`, and Ctrl-C once pip has begun to fill the environment."""
 
     def act(machine: Machine) -> Ended:
-        began = time.monotonic()
-        process = machine.start("make", "demo", *words)
+        started = machine.start("make", "demo", *words)
         site = machine.path(CLONE / ".venv" / "lib")
-        while process.poll() is None and not list(site.glob("python3*/site-packages/numpy")):
-            if time.monotonic() - began > _INTERRUPT_WITHIN_S:
+        deadline = time.monotonic() + _INTERRUPT_WITHIN_S
+        while not list(site.glob("python3*/site-packages/numpy")):
+            if time.monotonic() > deadline or started.process.poll() is not None:
                 break
             time.sleep(0.05)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
-        return Ended(process.returncode, output, time.monotonic() - began)
+        if started.process.poll() is None:
+            os.killpg(started.process.pid, signal.SIGINT)
+        return started.end(60.0)
 
     return act
 
