@@ -127,7 +127,8 @@ def compare_counting(
     """Closed loops of `seconds` in turn: counting, not counting, and counting once more."""
     settings = Settings(seconds, 0, _CONNECTIONS, Gates(), float("inf"), tell)
     measure = contestant(target, settings, closed=True, rate=None)
-    closed_block(target, _CONNECTIONS, _WARM_S)
+    if closed_block(target, _CONNECTIONS, _WARM_S).outcome.interrupted:
+        raise KeyboardInterrupt
     return take_turns([measure, within(switch.off, measure), measure], turns)
 
 

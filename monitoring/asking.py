@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from trimaran.errors import TrimaranError
 __all__ = ["Prometheus", "Sample", "Series"]
 
 _TIMEOUT_S = 10
+_SCRAPE_S = 15.0
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,17 @@ class Prometheus:
         """Its own clock, in Unix time."""
         found = self._ask(lambda: self._connection.custom_query("time()"), "time()")
         return float(found[1])
+
+    def wait_for_scrape(self, after_s: float) -> None:
+        """Wait until it has read Triton after a Unix time. Raises `TrimaranError` in 15 s."""
+        deadline = time.monotonic() + _SCRAPE_S
+        while not self.instant(f'timestamp(up{{job="triton"}}) > {after_s:.3f}'):
+            if time.monotonic() > deadline:
+                raise TrimaranError(
+                    f"Prometheus at {self.url} did not read Triton within {_SCRAPE_S:.0f} s; look "
+                    "at its targets, and whether 'trimaran serve' runs"
+                )
+            time.sleep(_POLL_S)
 
     def alerts(self) -> list[dict[str, Any]]:
         """The alerts that fire or are about to, as its API gives them."""

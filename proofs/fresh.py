@@ -366,7 +366,12 @@ def _trials(python: Path | None, only: str) -> list[Trial]:
     after = [
         Trial("a locale without UTF-8", _make("demo", *words, **locale), "Egyptian cat", 0, 60.0),
         Trial("a stub that Triton closed", _with_closed_stub(demo), "Egyptian cat", 0, 60.0),
-        Trial("almost no shared memory", _run(*serve, shared_memory_mb=2), "--shm-size", 1),
+        Trial(
+            "almost no shared memory",
+            _run(*serve, shared_memory_mb=2, offline=True),
+            "--shm-size",
+            1,
+        ),
     ]
     if python is None:
         no_library = _without(_DEBIAN / "debian-12/libpython3.11", _run(*serve, offline=True))

@@ -233,6 +233,8 @@ def _beside_limit(work: _Work, ours: Target, settings: Settings, turns: int) -> 
 def _beside_unloaded(work: _Work, ours: Target, settings: Settings, turns: int) -> Beside:
     longer = replace(settings, seconds=_TAIL_FACTOR * settings.seconds)
     ceiling = closed_block(ours, settings.connections, settings.seconds)
+    if ceiling.outcome.interrupted:
+        raise KeyboardInterrupt
     void = ceiling.run.void
     measured = Turns(void=void) if void else tail(ours, longer, ceiling.run.rate, turns)
     setting = "p99 at 70 % load; median of one connection"

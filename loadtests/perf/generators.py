@@ -216,6 +216,8 @@ def _rounds(
 
 def _ours(target: Endpoint, how: Settings) -> Cost:
     outcome = closed_loop(target, connections=how.connections, seconds=how.seconds)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
     answered = int(np.count_nonzero(outcome.good))
     if not answered or not outcome.good.all():
         raise TrimaranError(f"requests failed: {outcome.refusal or outcome.broken}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -30,8 +29,6 @@ _METRICS = {
         "exec_count",
     )
 }
-_SCRAPE_S = 15.0
-_POLL_S = 0.2
 
 _Totals = Mapping[str, Mapping[tuple[str, str], float]]
 
@@ -58,14 +55,7 @@ def with_observed(
 
 
 def _observed(prometheus: Prometheus, began_s: float, ended_s: float) -> dict[str, Any]:
-    deadline = time.monotonic() + _SCRAPE_S
-    while not prometheus.instant(f'timestamp(up{{job="triton"}}) > {ended_s:.3f}'):
-        if time.monotonic() > deadline:
-            raise TrimaranError(
-                f"Prometheus at {prometheus.url} did not read Triton within {_SCRAPE_S:.0f} s "
-                "after the run"
-            )
-        time.sleep(_POLL_S)
+    prometheus.wait_for_scrape(ended_s)
     return between(_totals(prometheus, began_s), _totals(prometheus, None))
 
 

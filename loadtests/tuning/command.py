@@ -60,7 +60,7 @@ def tune(
     """Search instance counts, threads, batch sizes and queue delays for the highest rate.
 
     The winner then takes turns with the present settings. Goes on where it was interrupted.
-    Exit status: 0 with a verdict, 2 where nothing could be measured.
+    Exit status: 0 with a verdict, 2 where there is none.
     """
     with unusable(), ExitStack() as stack:
         _check(p99_ms, trials, turns)
@@ -94,8 +94,14 @@ def tune(
             storage=_storage(opened, str(wanted), live, p99_ms, seconds, batch, seed, payloads),
             tell=lambda trial: print(_line(trial, live), flush=True),
         )
-        verdict, better = _decide(tuned, target, tried, live, turns, seconds, seed, p99_ms)
         show = console()
+        if len(tried) < trials:
+            show.print(_table(tried, live))
+            raise TrimaranError(
+                f"interrupted after {len(tried)} of {trials} trials; the same command goes on with "
+                "the others"
+            )
+        verdict, better = _decide(tuned, target, tried, live, turns, seconds, seed, p99_ms)
         show.print(_table(tried, live))
         if out:
             write_text(out, tuning_page(f"Tuning of {wanted}", verdict, p99_ms, tried))

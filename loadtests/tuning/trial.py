@@ -54,7 +54,10 @@ def best_load(target: Target, p99_ms: float, seconds: float) -> Score:
     best = Score(0.0, float("inf"), 0, float("nan"))
     worse = 0
     for connections in _CONNECTIONS:
-        run = closed_block(target, connections, seconds).run
+        block = closed_block(target, connections, seconds)
+        run = block.run
+        if block.outcome.interrupted:
+            raise KeyboardInterrupt
         if run.void:
             raise TrimaranError(run.void)
         rate = run.rate * run.rows

@@ -44,7 +44,11 @@ def accuracy(
     """
     seconds_of(window, "--window")
     source = Prometheus(find_prometheus(repository, prometheus))
-    found = [each for each in releases(source, window) if not model or each.model in model]
+    told = releases(source, window)
+    if not told and source.instant('up{job="triton"} == 1'):
+        source.wait_for_scrape(source.now_s())  # the first outcomes may just have been told
+        told = releases(source, window)
+    found = [each for each in told if not model or each.model in model]
     if not found:
         named = f" of {', '.join(model)}" if model else ""
         raise TrimaranError(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from optuna.distributions import IntDistribution
 
+from loadtests.bench.target import Target
 from loadtests.tuning.knobs import Knobs, read_knobs, with_knobs
 from loadtests.tuning.page import tuning_page
 from loadtests.tuning.space import knobs_of, parameters_of, space
 from loadtests.tuning.study import Tried, search
-from loadtests.tuning.trial import Score
+from loadtests.tuning.trial import Score, best_load
+from tests.loadtests.knowing import known_server, one_request
 from tests.trimaran.calling import call_trimaran
 from trimaran.config import ModelConfig, parse_config
 from trimaran.errors import TrimaranError
@@ -153,6 +156,25 @@ def test_an_interrupted_search_keeps_its_trials_and_goes_on(tmp_path: Path) -> N
     assert len(again) == 5
     assert [trial.parameters["m.instances"] for trial in tried] == [*measured, *again]
     assert told == tried
+
+
+def test_an_interrupt_while_a_trial_sends_ends_the_search_and_is_no_trial(tmp_path: Path) -> None:
+    with known_server(0.01) as (_, port):
+        target = Target("known", "http", one_request(port), "an empty object")
+        interrupts = [False, True, False]
+
+        def measure(parameters: Mapping[str, int]) -> Score:
+            if interrupts.pop(0):
+                signal.setitimer(signal.ITIMER_REAL, 0.5)
+            return best_load(target, 1000.0, 0.2)
+
+        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            tried = run(tmp_path / "study.sqlite3", measure, 3)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    assert interrupts == [False]
+    assert [bool(trial.score) for trial in tried] == [True]
 
 
 def test_an_interrupt_before_any_trial_is_the_users(tmp_path: Path) -> None:
