@@ -224,17 +224,8 @@ def _machine(home: Path, python: Path | None) -> Iterator[Machine]:
             shown.append(_prefix_of(python))
         for name in _PIP_FILES:
             _copy(Path(name), root / name[1:])
-        downloads = home / "pip"
-        downloads.mkdir(exist_ok=True)
-        kept = root / HOME.relative_to("/") / ".cache" / "pip"
-        kept.parent.mkdir(parents=True)
-        downloads.rename(kept)
-        try:
-            _give(kept.parent)
-            passed = {name: value for name, value in os.environ.items() if _PASSED_ON.match(name)}
-            yield Machine(root, shown, passed)
-        finally:
-            kept.rename(downloads)
+        passed = {name: value for name, value in os.environ.items() if _PASSED_ON.match(name)}
+        yield Machine(root, shown, passed)
 
 
 def _bare_root(home: Path) -> Path:
@@ -294,7 +285,9 @@ def _clone(root: Path) -> None:
     target = root / CLONE.relative_to("/")
     target.parent.mkdir(parents=True)
     subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(target)], check=True)
-    _give(root / HOME.relative_to("/"))
+    home = root / HOME.relative_to("/")
+    (home / ".cache").mkdir()
+    subprocess.run(["chown", "--recursive", f"{NUMBER}:{NUMBER}", home], check=True)
     changed = subprocess.run(
         ["git", "-C", PROJECT, "status", "--porcelain"],
         capture_output=True,
@@ -303,10 +296,6 @@ def _clone(root: Path) -> None:
     ).stdout
     if changed:
         print("note: changes that are not committed are not proved", flush=True)
-
-
-def _give(path: Path) -> None:
-    subprocess.run(["chown", "--recursive", f"{NUMBER}:{NUMBER}", path], check=True)
 
 
 def _copy(source: Path, target: Path) -> None:
