@@ -56,14 +56,25 @@ FOR_A_WHILE: Mapping[str, float] = {
 ALONE = r"^\S*trimaran tune\b"
 """What needs the server stopped."""
 
-STATUSES: Mapping[str, tuple[int, ...]] = {
-    r"^\S*trimaran monitor watch\b": (0, 130),
-    r"^\S*trimaran tune\b": (0, 2),
-    # Whether a machine keeps these promises is not what is proved.
-    r"^\S*trimaran (load|perf|bench)\b": (0, 1),
-    r"^\S*trimaran monitor (report|drift)\b": (0, 1),
+
+@dataclass(frozen=True)
+class Expected:
+    """How a command ends and what it prints, where that is not just status 0."""
+
+    statuses: tuple[int, ...]
+    says: str
+
+
+EXPECTED: Mapping[str, Expected] = {
+    r"^\S*trimaran monitor watch\b": Expected((0, 130), "churn_record"),
+    r"^\S*trimaran tune\b": Expected((2,), "trial 0: "),
+    # Whether this machine is quiet, and keeps what is promised, is not what is proved.
+    r"^\S*trimaran bench\b": Expected((0, 1, 2), "requests/s"),
+    r"^\S*trimaran (load|perf)\b": Expected((0, 1), "p99"),
+    r"^\S*trimaran monitor report\b": Expected((0, 1), "churn_record"),
+    r"^\S*trimaran monitor drift\b": Expected((0, 1), "churn_record"),
+    r"^\S*trimaran monitor accuracy\b": Expected((0,), "1 outcomes told"),
 }
-"""How commands may end besides with 0."""
 
 
 @dataclass
@@ -115,13 +126,15 @@ class Running:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.output.write("\nno end after Ctrl-C\n")
 
-    def problem(self, statuses: tuple[int, ...]) -> str:
+    def problem(self, expected: Expected) -> str:
         """Why it did not go as it should, or an empty string."""
         self.process.wait(_END_S)
         if self.says("Traceback (most recent call last)"):
             return "it printed a traceback"
-        if self.process.returncode not in statuses:
+        if self.process.returncode not in expected.statuses:
             return f"it ended with status {self.process.returncode}"
+        if not self.says(expected.says):
+            return f"it did not say {expected.says!r}"
         return ""
 
     def _read(self) -> None:
@@ -182,8 +195,9 @@ class Walk:
         except KeyboardInterrupt:
             running.interrupt()
             raise
-        statuses = next((s for kind, s in STATUSES.items() if re.match(kind, command)), (0,))
-        self._judge(running, running.problem(statuses), time.monotonic() - began, where)
+        found = (each for kind, each in EXPECTED.items() if re.match(kind, command))
+        problem = running.problem(next(found, Expected((0,), "")))
+        self._judge(running, problem, time.monotonic() - began, where)
 
     def _start(self, kind: str, command: str, where: str) -> None:
         began = time.monotonic()
@@ -203,7 +217,7 @@ class Walk:
             began = time.monotonic()
             running.interrupt()
             # Make ends with 2, or by the signal itself, where what it runs was interrupted.
-            problem = running.problem((0, 2, 130, -signal.SIGINT))
+            problem = running.problem(Expected((0, 2, 130, -signal.SIGINT), "stopped"))
             self._judge(running, problem, time.monotonic() - began, "Ctrl-C to")
 
     def _judge(self, running: Running, problem: str, took_s: float, where: str) -> None:
