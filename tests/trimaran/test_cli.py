@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import PROJECT, TRIMARAN, run_trimaran
+from tests.running import PROJECT, run_trimaran
 from tests.trimaran.calling import call_trimaran
 from trimaran.cli import COMMANDS
 
@@ -105,26 +105,19 @@ def test_an_interruption_is_no_failure_of_ours(tmp_path: Path) -> None:
 def test_a_locale_without_utf8_changes_no_file_and_breaks_no_output(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    factory = tmp_path / "spoken.py"
-    factory.write_text(
-        "import sys\n"
-        "def f():\n"
-        "    print('→', open(__file__).read().count('→'), sys.stdout.encoding)\n"
-        "    raise ValueError('→')\n",
-        encoding="utf-8",
+    spoken = tmp_path / "spoken.txt"
+    spoken.write_text("→", encoding="utf-8")
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom trimaran import cli\n"
+        f"cli.main = lambda: sys.exit(Path({str(spoken)!r}).read_text() + ' is there')\n"
+        "cli.run()"
     )
+    without = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     ended = subprocess.run(
-        [*TRIMARAN, "export", f"{factory}:f", "--format", "onnx"],
-        env={
-            **os.environ,
-            "LC_ALL": "C",
-            "PYTHONCOERCECLOCALE": "0",
-            "PYTHONUTF8": "0",
-            **settings,
-        },
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env={**os.environ, **without, **settings},
         capture_output=True,
         check=False,
     )
-    assert ended.returncode == 1
-    assert ended.stdout.split()[:2] == [b"?", b"3"]
-    assert ended.stderr.endswith(b"ValueError: ?\n"), ended.stderr
+    assert ended.stderr == b"? is there\n"
