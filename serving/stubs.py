@@ -76,12 +76,14 @@ def stub_environment(wheel: Path) -> Stubs:
 
     `wheel` is the unpacked server. Raises `TrimaranError` with what is missing by name.
     """
-    root = _environment(wheel)
+    home = cache_directory() / "stubs"
+    with exclusive_lock(home / ".lock"):
+        root = _environment(home, wheel)
+        backend_directory = root / _BACKENDS
+        _link_own_backends(backend_directory)
+        stub = backend_directory / "python" / _STUB
+        libraries, reason = _python_libraries(root, stub)
     _require_own_numpy(root)
-    backend_directory = root / _BACKENDS
-    _link_own_backends(backend_directory)
-    stub = backend_directory / "python" / _STUB
-    libraries, reason = _python_libraries(root, stub)
     stubs = Stubs(
         _one_word(backend_directory),
         {
@@ -93,30 +95,26 @@ def stub_environment(wheel: Path) -> Stubs:
     return stubs
 
 
-def _environment(wheel: Path) -> Path:
+def _environment(home: Path, wheel: Path) -> Path:
     """A directory with the interpreter and NumPy, and with the Python backend as in the wheel."""
     packages = sysconfig.get_path("purelib")
     made_of = f"{packages} {_NUMPY_VERSION} {_STUB_PATH} {wheel} {_BACKENDS}"
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:12]
-    root = cache_directory() / "stubs"
-    target = root / f"python{_PYTHON}-{digest}"
+    target = home / f"python{_PYTHON}-{digest}"
     complete = target / "complete"
-    with exclusive_lock(root / ".lock"):
-        if not _stands(target, complete):
-            shutil.rmtree(target, ignore_errors=True)
-            venv.EnvBuilder(with_pip=False, symlinks=True).create(target)
-            site = target / "lib" / f"python{_PYTHON}" / "site-packages"
-            with zipfile.ZipFile(fetch(_numpy_wheel())) as archive:
-                archive.extractall(site)
-            # The stubs themselves may not write bytecode; without it each would compile NumPy anew.
-            compileall.compile_dir(site, quiet=2, workers=0, rx=re.compile(r"/tests/"))
-            (site / "trimaran.pth").write_text(
-                _STUB_PATH.format(packages=packages), encoding="utf-8"
-            )
-            _copy_python_backend(wheel, target)
-            write_text(complete, f"{packages}\n")
-        # Triton takes the right to read from a stub that did not start.
-        (target / _BACKENDS / "python" / _STUB).chmod(0o755)
+    if not _stands(target, complete):
+        shutil.rmtree(target, ignore_errors=True)
+        venv.EnvBuilder(with_pip=False, symlinks=True).create(target)
+        site = target / "lib" / f"python{_PYTHON}" / "site-packages"
+        with zipfile.ZipFile(fetch(_numpy_wheel())) as archive:
+            archive.extractall(site)
+        # The stubs themselves may not write bytecode; without it each would compile NumPy anew.
+        compileall.compile_dir(site, quiet=2, workers=0, rx=re.compile(r"/tests/"))
+        (site / "trimaran.pth").write_text(_STUB_PATH.format(packages=packages), encoding="utf-8")
+        _copy_python_backend(wheel, target)
+        write_text(complete, f"{packages}\n")
+    # Triton takes the right to read from a stub that did not start.
+    (target / _BACKENDS / "python" / _STUB).chmod(0o755)
     return target
 
 
