@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ensembles import PythonModel
+from ensembles.pipeline import tensor
+from ensembles.publish import publish_python_model
 from serving.discovery import VARIABLE, find_runtime
 from serving.embedded import install
 from serving.runtime import Runtime
@@ -86,9 +89,12 @@ def test_stub_environment_with_another_numpy_is_refused(tmp_path: Path) -> None:
 def test_killed_installation_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_repository: Repository
 ) -> None:
-    """Killed while it unpacks; what was downloaded is kept, and nothing half-made is used."""
+    """Killed while it unpacks; what was downloaded is kept, and nothing half-made is used.
+
+    The cache's path has a space, at which Triton's shell would cut the stub's path in two.
+    """
     install()
-    cache = tmp_path / "cache"
+    cache = tmp_path / "my cache"
     (cache / "wheels").mkdir(parents=True)
     for wheel in (cache_directory() / "wheels").glob("*.whl"):
         (cache / "wheels" / wheel.name).symlink_to(wheel)
@@ -103,5 +109,10 @@ def test_killed_installation_goes_on_where_it_stopped(
     assert not list((cache / "runtime").glob("nvidia-pytriton-*"))
     runtime = install()
     assert not list(unpacking.glob("*/content"))
+    source = tmp_path / "model.py"
+    source.write_text("class TritonPythonModel:\n    def execute(self, requests): ...\n")
+    x, y = (tensor(name, "FP32", 1) for name in "XY")
+    publish_python_model(empty_repository, PythonModel("m", [x], [y], sources=[source]), "test")
     with private_server(runtime, empty_repository) as server:
-        assert server.control.index() == []
+        server.control.load("m")
+        assert server.control.ready_versions("m") == {1}
