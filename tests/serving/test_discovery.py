@@ -116,3 +116,5 @@ def test_killed_installation_goes_on_where_it_stopped(
     with private_server(runtime, empty_repository) as server:
         server.control.load("m")
         assert server.control.ready_versions("m") == {1}
+    (directory,) = (word for word in runtime.arguments if "--backend-directory=" in word)
+    Path(directory.partition("=")[2]).unlink()  # the path's other name
