@@ -207,6 +207,8 @@ def _require_possible(python: Path | None) -> None:
         raise TrimaranError("a bare Debian is built from Debian's packages, and here is no apt")
     if python is not None and not os.access(python, os.X_OK):
         raise TrimaranError(f"there is no interpreter {python}")
+    if python is not None and _prefix_of(python) in (Path("/"), Path("/usr")):
+        raise TrimaranError(f"{python} has no folder of its own that could be shown to the machine")
 
 
 @contextmanager
