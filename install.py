@@ -117,9 +117,14 @@ def made() -> bool:
 
 
 def done(target: str) -> bool:
-    """Whether the extras of a target were installed, as the project's files have them now."""
-    stamp = stamp_of(target)
-    return made() and stamp.is_file() and stamp.read_text(encoding="utf-8") == digest_of(target)
+    """Whether a target's extras were installed, for it or another, as the files have them now."""
+    wanted = set(EXTRAS[target])
+    return made() and any(
+        stamp_of(other).is_file()
+        and stamp_of(other).read_text(encoding="utf-8") == digest_of(other)
+        for other, extras in EXTRAS.items()
+        if wanted <= set(extras)
+    )
 
 
 def stamp_of(target: str) -> Path:

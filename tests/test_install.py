@@ -34,6 +34,14 @@ def test_what_was_begun_is_not_taken_for_finished(environment: Path) -> None:
     assert not install.done("run")
 
 
+def test_what_another_target_installed_is_not_installed_again(environment: Path) -> None:
+    install.stamp_of("run").unlink()
+    install.stamp_of("bench").write_text(install.digest_of("bench"))
+    assert install.done("run")
+    assert install.done("train")
+    assert not install.done("monitor")
+
+
 def test_an_environment_whose_interpreter_went_away_is_not_finished(environment: Path) -> None:
     (environment / "bin" / "python").unlink()
     (environment / "bin" / "python").symlink_to("/usr/bin/python3.99")
@@ -44,7 +52,7 @@ def test_changed_requirements_are_installed_again(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = install.digest_of("run")
-    monkeypatch.setitem(install.EXTRAS, "run", ("export",))
+    monkeypatch.setitem(install.EXTRAS, "run", ("export", "serve", "train"))
     assert install.digest_of("run") != before
     assert not install.done("run")
 
