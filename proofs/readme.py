@@ -48,7 +48,7 @@ BESIDE: Mapping[str, str] = {
 """What runs until Ctrl-C, and what it prints once it is ready."""
 
 FOR_A_WHILE: Mapping[str, float] = {
-    r"^\S*trimaran monitor watch\b": 15.0,
+    r"^\S*trimaran monitor watch\b": 8.0,
     r"^\S*trimaran tune\b": 90.0,
 }
 """What a reader would end by Ctrl-C, after how many seconds."""
