@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from optuna.distributions import IntDistribution
 
+from loadtests.bench.block import Block, closed_block
 from loadtests.bench.target import Target
 from loadtests.tuning.knobs import Knobs, read_knobs, with_knobs
 from loadtests.tuning.page import tuning_page
 from loadtests.tuning.space import knobs_of, parameters_of, space
 from loadtests.tuning.study import Tried, search
 from loadtests.tuning.trial import Score, best_load
-from tests.loadtests.knowing import connections, known_server, one_request
-from tests.running import wait_for
+from tests.loadtests.knowing import known_server, one_request
 from tests.trimaran.calling import call_trimaran
 from trimaran.config import ModelConfig, parse_config
 from trimaran.errors import TrimaranError
@@ -161,32 +159,29 @@ def test_an_interrupted_search_keeps_its_trials_and_goes_on(tmp_path: Path) -> N
     assert told == tried
 
 
-def test_an_interrupt_while_a_trial_sends_ends_the_search_and_is_no_trial(tmp_path: Path) -> None:
+def test_an_interrupt_while_a_trial_sends_ends_the_search_and_is_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The generator ends its loop at an interrupt and tells of it, instead of raising it."""
     asked = []
+
+    def interrupted(target: Target, connections: int, seconds: float) -> Block:
+        block = closed_block(target, connections, seconds)
+        return replace(block, outcome=replace(block.outcome, interrupted=True))
+
     with known_server(0.01) as (_, port):
         target = Target("known", "http", one_request(port), "an empty object")
 
         def measure(parameters: Mapping[str, int]) -> Score:
             asked.append(parameters)
-            if len(asked) == 1:
-                return score(1.0)
-            interrupt = threading.Thread(target=interrupt_under_load, args=(port,))
-            interrupt.start()
-            try:
-                return best_load(target, 1000.0, 2.0)
-            finally:
-                interrupt.join()
+            if len(asked) == 2:
+                monkeypatch.setattr("loadtests.tuning.trial.closed_block", interrupted)
+                return best_load(target, 1000.0, 0.1)
+            return score(1.0)
 
         tried = run(tmp_path / "study.sqlite3", measure, 3)
     assert len(asked) == 2
     assert [bool(trial.score) for trial in tried] == [True]
-
-
-def interrupt_under_load(port: int) -> None:
-    """Ctrl-C within a closed loop of several connections."""
-    wait_for(lambda: connections(port) >= 4, 20, "the loop")
-    threading.Event().wait(0.3)  # of requests
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_an_interrupt_before_any_trial_is_the_users(tmp_path: Path) -> None:
