@@ -12,6 +12,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -112,8 +113,16 @@ def install(target: str) -> None:
 
 
 def made() -> bool:
-    """Whether `.venv` was finished, and its interpreter is still there."""
-    return (ENVIRONMENT / ".made").is_file() and (ENVIRONMENT / "bin" / "python").exists()
+    """Whether `.venv` was finished, in this folder, and its interpreter is still there."""
+    finished = ENVIRONMENT / ".made"
+    if not finished.is_file() or not (ENVIRONMENT / "bin" / "python").exists():
+        return False
+    return finished.read_text(encoding="utf-8") == place_of(ENVIRONMENT)
+
+
+def place_of(environment: Path) -> str:
+    """What an environment is bound to: its own path, and the file that its interpreter is."""
+    return f"{environment} {(environment / 'bin' / 'python').resolve()}\n"
 
 
 def done(target: str) -> bool:
@@ -159,7 +168,7 @@ def make_environment() -> None:
             f"{sys.executable} could not make {ENVIRONMENT}: {lines[-1]}; {room_words(PROJECT)}"
         )
     call_pip("--upgrade", "pip")
-    (ENVIRONMENT / ".made").touch()
+    (ENVIRONMENT / ".made").write_text(place_of(ENVIRONMENT), encoding="utf-8")
 
 
 def call_pip(*arguments: str) -> None:
@@ -182,8 +191,8 @@ def room_words(place: Path) -> str:
         if shutil.disk_usage(folder).free < _FULL_MB * _MB:
             return f"the disk of {folder} is full: free some of it, and run the same command again"
     return (
-        "check the network and pip's index, and run the same command again: what was finished is "
-        "kept"
+        "check the network and pip's index, and the room in the folder of temporary files "
+        f"({tempfile.gettempdir()}), and run the same command again: what was finished is kept"
     )
 
 
@@ -204,4 +213,5 @@ def require_room(place: Path, needed_mb: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # pip is ended with it
     sys.exit(main(sys.argv[1:]))

@@ -85,6 +85,9 @@ class Running:
     process: subprocess.Popen[str]
     output: io.StringIO = field(default_factory=io.StringIO)
 
+    def __post_init__(self) -> None:
+        self.reader = threading.Thread(target=self._read, daemon=True)
+
     @classmethod
     def start(cls, command: str) -> Running:
         """Start a command as a shell would with it pasted."""
@@ -98,7 +101,7 @@ class Running:
             start_new_session=True,
         )
         running = cls(command, process)
-        threading.Thread(target=running._read, daemon=True).start()
+        running.reader.start()
         return running
 
     def wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
@@ -129,6 +132,7 @@ class Running:
     def problem(self, expected: Expected) -> str:
         """Why it did not go as it should, or an empty string."""
         self.process.wait(_END_S)
+        self.reader.join(_END_S)
         if self.says("Traceback (most recent call last)"):
             return "it printed a traceback"
         if self.process.returncode not in expected.statuses:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ LOAD_TIMEOUT = "TRIMARAN_LOAD_TIMEOUT"
 """The environment variable that says how many seconds a model may take to load."""
 
 _LOAD_TIMEOUT_S = 300.0
+_LONGEST_TIMEOUT_S = 1_000_000
 _CALL_TIMEOUT_S = 10.0
 
 
@@ -38,8 +38,11 @@ def load_timeout_s() -> float:
         seconds = float(given)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise UsageError(f"{LOAD_TIMEOUT} is {given!r}; it is a number of seconds above 0")
+    if not 0 < seconds <= _LONGEST_TIMEOUT_S:
+        raise UsageError(
+            f"{LOAD_TIMEOUT} is {given!r}; it is a number of seconds, above 0 and at most "
+            f"{_LONGEST_TIMEOUT_S}"
+        )
     return seconds
 
 

@@ -179,7 +179,8 @@ def _regions(runtime: Runtime, repository: Repository, models: Sequence[str]) ->
     for name in models or filter(repository.versions, repository.names()):
         with suppress(TrimaranError):  # an unreadable one is told where it is loaded
             configs.append(repository.live(name) or repository.config(name))
-    return plan_regions(free_bytes(), stubs_of(configs, runtime.stub_backends))
+    stubs = stubs_of(configs, runtime.stub_backends)
+    return plan_regions(free_bytes(), stubs, certain=bool(models))
 
 
 def _arguments(

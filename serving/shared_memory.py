@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trimaran.config import ModelConfig, is_ensemble
 from trimaran.errors import TrimaranError
+from trimaran.live import live_versions
 
 __all__ = ["SHARED_MEMORY", "Regions", "free_bytes", "plan_regions", "stubs_of"]
 
@@ -40,14 +41,15 @@ _ROOMY = Regions(4 * _MB, 16 * _MB)
 _TIGHT = Regions(1 * _MB, 1 * _MB)
 
 
-def plan_regions(free: int, stubs: int) -> Regions:
+def plan_regions(free: int, stubs: int, *, certain: bool = True) -> Regions:
     """Large steps where every stub can take one, and small ones elsewhere.
 
-    `free` is in bytes. Raises `TrimaranError` where the stubs could not even start.
+    `free` is in bytes. Raises `TrimaranError` where the stubs could not even start, if it is
+    `certain` that so many are started.
     """
     if stubs * (_ROOMY.initial + _ROOMY.growth) <= free:
         return _ROOMY
-    if stubs * _TIGHT.initial > free:
+    if certain and stubs * _TIGHT.initial > free:
         raise TrimaranError(
             f"{SHARED_MEMORY} has {free // _MB} MB free, too little for {stubs} Python stubs with "
             f"1 MB each; {_MORE}"
@@ -60,11 +62,14 @@ def plan_regions(free: int, stubs: int) -> Regions:
 
 
 def stubs_of(configs: Iterable[ModelConfig], stub_backends: Iterable[str]) -> int:
-    """How many stubs models start, one for each instance of one version."""
+    """How many stubs models start, one for each instance of each version that is live."""
     backends = set(stub_backends)
     return sum(
-        sum(max(1, group.count) for group in config.instance_group)
-        or _DEFAULT_INSTANCES.get(config.backend, 1)
+        max(1, len(live_versions(config)))
+        * (
+            sum(max(1, group.count) for group in config.instance_group)
+            or _DEFAULT_INSTANCES.get(config.backend, 1)
+        )
         for config in configs
         if config.backend in backends and not is_ensemble(config)
     )

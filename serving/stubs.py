@@ -45,8 +45,9 @@ _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _LIBRARY = f"libpython{_PYTHON}.so.1.0"
 
 _STUB = "triton_python_backend_stub"
-_STUB_STARTS = 1
-"""The exit status of a stub that was started and not told what to serve."""
+_STUB_STARTS = "Expected 9 arguments"
+"""What a stub says that was started and not told what to serve. It ends with status 1 then, and so
+does a program whose libraries are too old."""
 _TRIAL_TIMEOUT_S = 30.0
 
 _BACKENDS = Path("pytriton/tritonserver/backends")
@@ -109,7 +110,7 @@ def _environment(home: Path, wheel: Path) -> Path:
         with zipfile.ZipFile(fetch(_numpy_wheel())) as archive:
             archive.extractall(site)
         # The stubs themselves may not write bytecode; without it each would compile NumPy anew.
-        compileall.compile_dir(site, quiet=2, workers=0, rx=re.compile(r"/tests/"))
+        compileall.compile_dir(site, quiet=2, rx=re.compile(r"/tests/"))
         (site / "trimaran.pth").write_text(_STUB_PATH.format(packages=packages), encoding="utf-8")
         _copy_python_backend(wheel, target)
         write_text(complete, f"{packages}\n")
@@ -218,7 +219,7 @@ def _require_start(stub: Path, environment: Mapping[str, str], reason: str = "")
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise TrimaranError(f"Triton's Python stub {stub} cannot be started: {error}") from error
-    if result.returncode == _STUB_STARTS:
+    if _STUB_STARTS in result.stdout + result.stderr:
         return
     missing = lacking(stub, environment)
     if not missing:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.perf.binary import find_perf_analyzer
-from monitoring.stack.programs import find_program
+from monitoring.stack.programs import ALERTMANAGER, find_program
 from trimaran.debian import can_unpack, library_path, unpacked
 from trimaran.errors import TrimaranError
 from trimaran.files import write_text
@@ -56,8 +56,8 @@ def find_chromium() -> Program:
     return Program(root / "usr/lib/chromium/chromium", environment)
 
 
-def _prometheus(name: str) -> Callable[[], Program]:
-    return lambda: Program(find_program(name))
+def _prometheus(*names: str) -> Callable[[], Program]:
+    return lambda: Program(find_program(*names))
 
 
 def _perf_analyzer() -> Program:
@@ -68,7 +68,7 @@ def _perf_analyzer() -> Program:
 _FINDERS: Mapping[str, Callable[[], Program]] = {
     "prometheus": _prometheus("prometheus"),
     "promtool": _prometheus("promtool"),
-    "prometheus-alertmanager": _prometheus("prometheus-alertmanager"),
+    "prometheus-alertmanager": _prometheus(*ALERTMANAGER),
     "amtool": _prometheus("amtool"),
     "chromium": find_chromium,
     "perf_analyzer": _perf_analyzer,
@@ -83,6 +83,8 @@ def _found(name: str) -> Program | TrimaranError:
         return _FINDERS[name]()
     except TrimaranError as error:
         return error
+    except OSError as error:  # a full disk, a cache of another user's
+        return TrimaranError(str(error))
 
 
 def require(name: str) -> Program:
@@ -121,4 +123,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted; the same command goes on")

@@ -22,7 +22,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (path / "bin").mkdir(parents=True)
     (path / "bin" / "python").symlink_to(sys.executable)
     (path / "pyvenv.cfg").write_text(f"home = /x\nexecutable = {Path(sys.executable).resolve()}\n")
-    (path / ".made").touch()
+    (path / ".made").write_text(install.place_of(path))
     install.stamp_of("run").write_text(install.digest_of("run"))
     return path
 
@@ -45,6 +45,16 @@ def test_what_another_target_installed_is_not_installed_again(environment: Path)
 def test_an_environment_whose_interpreter_went_away_is_not_finished(environment: Path) -> None:
     (environment / "bin" / "python").unlink()
     (environment / "bin" / "python").symlink_to("/usr/bin/python3.99")
+    assert not install.made()
+
+
+def test_a_folder_that_was_moved_has_no_finished_environment(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commands name the interpreter by the old path."""
+    moved = environment.rename(environment.with_name("moved"))
+    monkeypatch.setattr(install, "ENVIRONMENT", moved)
+    assert (moved / "bin" / "python").exists()
     assert not install.made()
 
 

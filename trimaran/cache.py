@@ -18,7 +18,10 @@ def cache_directory() -> Path:
 
     Raises `TrimaranError` where this user cannot write there.
     """
-    found = _named() or _of_the_user()
+    try:
+        found = _named() or _of_the_user()
+    except RuntimeError as error:  # no home directory, or links in a circle
+        raise TrimaranError(f"there is no place for the cache: {error}; {_REMEDY}") from error
     _require_writable(found)
     return found
 
@@ -30,10 +33,7 @@ def _named() -> Path | None:
 
 def _of_the_user() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return Path(base).expanduser() / "trimaran" if base else Path.home() / ".cache" / "trimaran"
-    except RuntimeError as error:
-        raise TrimaranError(f"this user has no home directory for the cache; {_REMEDY}") from error
+    return Path(base).expanduser() / "trimaran" if base else Path.home() / ".cache" / "trimaran"
 
 
 def _require_writable(directory: Path) -> None:

@@ -152,7 +152,8 @@ def run() -> None:
     if codecs.lookup(spoken) != codecs.lookup("utf-8"):
         os.environ["PYTHONUTF8"] = "1"
         if not sys.flags.utf8_mode:
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
+            again = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+            os.execv(sys.executable, again)  # noqa: S606 - itself
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(encoding=spoken, errors="replace")

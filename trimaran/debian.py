@@ -116,7 +116,7 @@ def _update(options: list[str], stamp: Path) -> str:
     if stamp.is_file() and time.time() - stamp.stat().st_mtime < _LISTS_FRESH_S:
         return ""
     try:
-        _run("apt-get", *options, "--quiet=1", "update")
+        _run("apt-get", *options, "-o", "APT::Update::Error-Mode=any", "--quiet=1", "update")
     except TrimaranError as error:
         return str(error)
     stamp.touch()
@@ -137,11 +137,16 @@ def _run(*command: str) -> None:
             env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
         ) as process,
     ):
-        for line in process.stdout or ():
-            if line.startswith(_SHOWN):
-                print(f"  {line.rstrip()}", file=sys.stderr)
-        if process.wait() == 0:
-            return
+        try:
+            for line in process.stdout or ():
+                if line.startswith(_SHOWN):
+                    print(f"  {line.rstrip()}", file=sys.stderr)
+            if process.wait() == 0:
+                return
+        except BaseException:  # whoever comes next must not find it at work
+            process.kill()
+            process.wait()
+            raise
         errors.seek(0)
         lines = errors.read().strip().splitlines()
     reasons = [line.removeprefix("E: ") for line in lines if line.startswith("E:")]

@@ -15,7 +15,7 @@ from trimaran.errors import TrimaranError
 __all__ = ["Lacking", "joined_path", "lacking", "package_of", "provided", "read_lacking", "remedy"]
 
 _LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
-_VERSION = re.compile(r"^\S+: (\S+): version `(\S+)' not found", re.MULTILINE)
+_VERSION = re.compile(r"^.+?: (\S+): version `(\S+)' not found", re.MULTILINE)
 _FOREIGN = "not a dynamic executable"
 
 _PACKAGES = {

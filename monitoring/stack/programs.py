@@ -14,7 +14,7 @@ from trimaran.debian import can_unpack, unpacked
 from trimaran.errors import TrimaranError
 from trimaran.files import short_path
 
-__all__ = ["PACKAGES", "find_program"]
+__all__ = ["ALERTMANAGER", "PACKAGES", "find_program"]
 
 PACKAGES = {
     "prometheus": "prometheus",
@@ -24,6 +24,9 @@ PACKAGES = {
     "amtool": "prometheus-alertmanager",
 }
 """Debian's package of each program."""
+
+ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
+"""Its names, Debian's first."""
 
 _BUILT_IN = Path("/usr/share/prometheus")
 _MORE_PLACES = ("/usr/local/bin", "/usr/bin", "/opt/prometheus")
@@ -71,11 +74,14 @@ def _placed(root: Path, name: str) -> Path:
 
 def _main() -> int:
     try:
-        for name in ("prometheus", "promtool", "prometheus-alertmanager"):
-            print(f"{name}: {find_program(name)}")
-    except TrimaranError as error:
+        print(f"Prometheus: {find_program('prometheus')}")
+        print(f"Alertmanager: {find_program(*ALERTMANAGER)}")
+    except (TrimaranError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; the same command goes on", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -13,7 +13,7 @@ import typer
 from monitoring.durations import seconds_of
 from monitoring.stack.configuration import alertmanager_config, prometheus_config, target_files
 from monitoring.stack.presence import announce_watch, sole_watch
-from monitoring.stack.programs import find_program
+from monitoring.stack.programs import ALERTMANAGER, find_program
 from monitoring.stack.receiver import receiving
 from monitoring.stack.service import Program, running
 from serving.interrupts import interrupt_once
@@ -104,7 +104,7 @@ def _start(
 
 def _start_alertmanager(stack: ExitStack, folder: Path, ports: Mapping[str, int]) -> Program | None:
     try:
-        alertmanager = find_program("prometheus-alertmanager", "alertmanager")
+        alertmanager = find_program(*ALERTMANAGER)
     except TrimaranError as error:
         say(f"alerts are only shown by Prometheus, and not told: {error}")
         return None

@@ -50,7 +50,9 @@ def test_every_page_calls_the_command_in_the_one_way_that_works_when_pasted() ->
     found = all_commands()
     assert len(found) > 60
     other = [
-        (where, text) for where, text in found if re.match(r"(\$ )?(trimaran|python3?) ", text)
+        (where, text)
+        for where, text in found
+        if re.match(r"(\$ )?(\w+=\S+ )*(trimaran|python3?) ", text)
     ]
     assert not other
 

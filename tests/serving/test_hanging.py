@@ -105,7 +105,7 @@ def test_a_load_that_takes_too_long_is_ended_and_told_with_the_log(
     assert not left(*made)
 
 
-@pytest.mark.parametrize("value", ["soon", "0", "-1", "inf", "nan"])
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "inf", "nan", "1e10"])
 def test_a_limit_that_is_no_number_of_seconds_is_refused(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

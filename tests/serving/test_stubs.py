@@ -13,7 +13,7 @@ import pytest
 from serving.embedded import install
 from serving.stubs import _LIBRARY, _STUB, _one_word, _python_libraries, _require_start
 from trimaran.errors import TrimaranError
-from trimaran.linking import Lacking, package_of, remedy
+from trimaran.linking import read_lacking
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,31 @@ def test_a_library_that_is_missing_is_told_by_name_and_not_after_a_timeout(
         _require_start(lost, environment)
 
 
-def test_a_missing_libpython_names_debians_package_and_an_interpreter_that_has_it() -> None:
-    assert package_of("libpython3.12.so.1.0") == "libpython3.12"
-    words = remedy(Lacking(("libpython3.12.so.1.0",)), "2.39")
-    assert "'apt-get install libpython3.12'" in words
+def test_a_missing_libpython_names_debians_package_and_an_interpreter_that_has_it(
+    stub: Path, environment: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = _LIBRARY.replace("libpython3.1", "libpython3.8")
+    lost = changed_stub(stub, tmp_path, missing)
+    monkeypatch.setattr("serving.stubs._LIBRARY", missing)
+    for shared in (1, 0):
+        monkeypatch.setattr("sysconfig.get_config_var", lambda name, value=shared: value)
+        with pytest.raises(TrimaranError, match=r"'apt-get install libpython3\.8") as told:
+            _require_start(lost, environment, "no network")
+        assert ("--enable-shared" in str(told.value)) == (not shared)
+        assert str(told.value).endswith("(no network)")
+
+
+def test_a_library_that_is_too_old_is_told_though_a_stub_that_starts_has_the_same_status(
+    tmp_path: Path,
+) -> None:
+    """The loader ends a program with 1, as the stub itself ends."""
+    words = f"{tmp_path}/my stub: libc.so.6: version `GLIBC_2.99' not found (required by my stub)"
+    assert read_lacking(words).versions == ("GLIBC_2.99",)
+    stub = tmp_path / _STUB
+    stub.write_text("#!/bin/sh\necho 'version GLIBC_2.99 not found' >&2\nexit 1\n")
+    stub.chmod(0o755)
+    with pytest.raises(TrimaranError, match=r"ends with status 1: version GLIBC_2\.99"):
+        _require_start(stub, {})
 
 
 def test_a_stub_that_ends_otherwise_is_told_with_its_words(tmp_path: Path) -> None:

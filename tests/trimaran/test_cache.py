@@ -38,5 +38,8 @@ def test_a_user_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRIMARAN_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", no_home)
-    with pytest.raises(TrimaranError, match="no home directory"):
+    with pytest.raises(TrimaranError, match="no place for the cache: Could not determine home"):
+        cache_directory()
+    monkeypatch.setenv("TRIMARAN_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(TrimaranError, match="no place for the cache"):
         cache_directory()
