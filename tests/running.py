@@ -16,7 +16,7 @@ import pytest
 
 from serving.client import Client, Protocol
 from serving.control import Control
-from serving.ports import free_ports
+from serving.ports import Ports, free_ports
 from trimaran.repository import Repository
 
 T = TypeVar("T")
@@ -103,15 +103,26 @@ class Running:
             self.lines.append(line.rstrip("\n"))
 
 
+def port_options(ports: Ports) -> list[str]:
+    """What has `trimaran serve` listen there."""
+    names = ("http", "grpc", "metrics", "supervisor")
+    return [f"--{name}-port={getattr(ports, name)}" for name in names]
+
+
+def serve_to_the_end(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`trimaran serve` on free ports, where it is refused; ports that are named come last."""
+    ports = port_options(free_ports())
+    return run_trimaran("serve", "--repository", root, *ports, *arguments)
+
+
 class Served(Running):
     """A `trimaran serve` process on free ports."""
 
     def __init__(self, repository: Repository, *arguments: str) -> None:
         self.repository = repository
         self.ports = free_ports()
-        names = ("http", "grpc", "metrics", "supervisor")
-        ports = [f"--{name}-port={getattr(self.ports, name)}" for name in names]
-        super().__init__("serve", "--repository", repository.root, *ports, *arguments)
+        options = port_options(self.ports)
+        super().__init__("serve", "--repository", repository.root, *options, *arguments)
 
     @property
     def control(self) -> Control:

@@ -13,7 +13,7 @@ from ensembles.publish import publish_python_model
 from serving.control import LOAD_TIMEOUT, load_timeout_s
 from serving.processes import children, shared_memory, start_time
 from serving.server import LOG
-from tests.running import Running, Served, run_trimaran, wait_for
+from tests.running import Running, Served, serve_to_the_end, wait_for
 from trimaran.errors import UsageError
 from trimaran.repository import Repository
 
@@ -118,6 +118,6 @@ def test_a_limit_that_is_no_number_is_told_before_anything_starts(
     sleeper: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(LOAD_TIMEOUT, "soon")
-    result = run_trimaran("serve", "--repository", sleeper.root)
+    result = serve_to_the_end(sleeper.root)
     assert result.returncode == 2
     assert not log_of("serve", sleeper).exists()

@@ -17,7 +17,7 @@ from exporters.original import run_original
 from serving.presence import find_server
 from serving.processes import children, identify_stub, shared_memory, start_time
 from tests import models
-from tests.running import PROJECT, Served, run_trimaran, start_serving, wait_for
+from tests.running import PROJECT, Served, serve_to_the_end, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.config import read_config, write_config
 from trimaran.repository import Repository
@@ -115,7 +115,7 @@ def test_ended_server_is_told(linear: Repository) -> None:
 
 def test_second_server_on_a_repository_is_refused(linear: Repository) -> None:
     served = start_serving(linear)
-    result = run_trimaran("serve", "--repository", linear.root)
+    result = serve_to_the_end(linear.root)
     assert result.returncode == 1
     assert f"is already served by process {served.process.pid}" in result.stderr
     served.stop()
@@ -127,7 +127,7 @@ def test_port_in_use(linear: Repository, option: str) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        result = run_trimaran("serve", "--repository", linear.root, f"--{option}-port", str(port))
+        result = serve_to_the_end(linear.root, f"--{option}-port", str(port))
     assert result.returncode == 1
     assert f"{option} port {port} on 127.0.0.1 cannot be used" in result.stderr
     assert f"--{option}-port" in result.stderr
@@ -142,13 +142,13 @@ def test_port_in_use(linear: Repository, option: str) -> None:
         (["--host", "example"], 2, "is not an address"),
         (["--tritonserver", "/nowhere"], 2, "/nowhere is no executable tritonserver"),
         (["--http-port", "0"], 1, "a port lies between 1 and 65535"),
-        (["--http-port", "8001"], 1, "is given twice"),
+        (["--http-port", "4711", "--grpc-port", "4711"], 1, "is given twice"),
     ],
 )
 def test_mistakes_are_one_sentence(
     linear: Repository, arguments: list[str], status: int, message: str
 ) -> None:
-    result = run_trimaran("serve", "--repository", linear.root, *arguments)
+    result = serve_to_the_end(linear.root, *arguments)
     assert result.returncode == status, result.stderr
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -168,7 +168,7 @@ def test_fresh_clone_without_versions_says_what_to_do(tmp_path: Path) -> None:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PROJECT / name, clone / name)
     root = clone / "model_repository"
-    result = run_trimaran("serve", "--repository", root)
+    result = serve_to_the_end(root)
     assert result.returncode == 1
     assert "nothing can be served; publish a model with 'trimaran export'" in result.stderr
     status = call_trimaran("status", "--repository", root)
