@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -15,7 +16,15 @@ from google.protobuf import json_format
 from trimaran.config import ModelConfig
 from trimaran.errors import TrimaranError, UsageError
 
-__all__ = ["LOAD_TIMEOUT", "Control", "LoadTimeoutError", "ModelState", "load_timeout_s"]
+__all__ = [
+    "LOAD_TIMEOUT",
+    "Control",
+    "LoadTimeoutError",
+    "ModelState",
+    "last_words",
+    "lines_of",
+    "load_timeout_s",
+]
 
 LOAD_TIMEOUT = "TRIMARAN_LOAD_TIMEOUT"
 """The environment variable that says how many seconds a model may take to load."""
@@ -23,6 +32,7 @@ LOAD_TIMEOUT = "TRIMARAN_LOAD_TIMEOUT"
 _LOAD_TIMEOUT_S = 300.0
 _LONGEST_TIMEOUT_S = 1_000_000
 _CALL_TIMEOUT_S = 10.0
+_LAST_LINES = 5
 
 
 class LoadTimeoutError(TrimaranError):
@@ -56,14 +66,28 @@ class ModelState:
     reason: str
 
 
+def last_words(log: Path) -> str:
+    """The last lines of a server's log, and where it is, to follow a sentence."""
+    return f"; the log {log} ends:\n" + "\n".join(lines_of(log)[-_LAST_LINES:])
+
+
+def lines_of(log: Path) -> list[str]:
+    """What a server has logged, without empty lines."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
 class Control:
     """One server's control plane. Every method raises `TrimaranError` with Triton's own words.
 
     A call may take `timeout_s`, but for one that loads a model, which may take `load_timeout_s()`
-    and raises `LoadTimeoutError` then.
+    and raises `LoadTimeoutError` then, with the end of the server's `log` where that is known.
     """
 
-    def __init__(self, host: str, port: int, timeout_s: float = _CALL_TIMEOUT_S) -> None:
+    def __init__(
+        self, host: str, port: int, timeout_s: float = _CALL_TIMEOUT_S, log: Path | None = None
+    ) -> None:
+        self._log = log
         self._url = f"http://{host}:{port}/v2"
         self._timeout_s = timeout_s
         # An idle connection would hold up the server's end until its exit timeout.
@@ -137,7 +161,7 @@ class Control:
         except _SilenceError as error:
             raise LoadTimeoutError(
                 f"{model} did not load within {timeout_s:g} s; set {LOAD_TIMEOUT} where it needs "
-                "longer"
+                f"longer{last_words(self._log) if self._log else ''}"
             ) from error
 
     def _call(

@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 
 from serving.client import Client
-from serving.control import Control, LoadTimeoutError
+from serving.control import Control
 from serving.deployment import deploy as deploy_release
 from serving.deployment import roll_back
 from serving.discovery import find_runtime
 from serving.presence import find_server
 from serving.report import say
 from serving.runtime import Runtime
-from serving.server import LOG, last_words, private_server
+from serving.server import LOG, private_server
 from serving.version_switch import require_no_step
 from trimaran.config import is_ensemble
 from trimaran.errors import TrimaranError, UsageError
@@ -104,12 +104,8 @@ def running_or_private(
     found = find_server(repository)
     if found is not None:
         with Client(found.ports) as client:
-            control = Control(found.ports.host, found.ports.http)
-            try:
-                yield control, client, find_runtime(tritonserver)
-            except LoadTimeoutError as error:
-                log = repository.state / LOG
-                raise LoadTimeoutError(f"{error}{last_words(log)}") from error
+            control = Control(found.ports.host, found.ports.http, log=repository.state / LOG)
+            yield control, client, find_runtime(tritonserver)
         return
     say("no server runs on this repository; trying the release in a private one")
     with (

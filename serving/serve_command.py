@@ -21,7 +21,7 @@ from serving.processes import age_s
 from serving.report import print_ready, say
 from serving.runtime import Runtime
 from serving.selection import Selection, select
-from serving.server import LOG, Server, last_words
+from serving.server import LOG, Server
 from serving.supervisor import Supervisor
 from trimaran.errors import TrimaranError, UsageError
 from trimaran.repository import Repository
@@ -169,8 +169,8 @@ def _deploy_pending(repository: Repository, server: Server, selection: Selection
             try:
                 deploy(repository, server.control, client, ensemble, release, lambda step: None)
                 say(f"{ensemble}: no release was live; release {release} is now")
-            except LoadTimeoutError as error:
-                raise LoadTimeoutError(f"{error}{last_words(server.log)}") from error
+            except LoadTimeoutError:
+                raise  # a server that hangs is ended
             except TrimaranError as error:
                 problems[ensemble] = str(error)
     return problems

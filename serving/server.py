@@ -11,7 +11,14 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from serving.allocator import ALLOCATOR
-from serving.control import LOAD_TIMEOUT, Control, LoadTimeoutError, load_timeout_s
+from serving.control import (
+    LOAD_TIMEOUT,
+    Control,
+    LoadTimeoutError,
+    last_words,
+    lines_of,
+    load_timeout_s,
+)
 from serving.interrupts import end_with_parent, has_ended
 from serving.ports import Ports, free_ports, require_free
 from serving.presence import sole_server
@@ -22,7 +29,7 @@ from trimaran.config import is_ensemble
 from trimaran.errors import TrimaranError
 from trimaran.repository import LIVE_CONFIG_NAME, Repository
 
-__all__ = ["LOG", "Server", "all_complete", "last_words", "private_server"]
+__all__ = ["LOG", "Server", "all_complete", "private_server"]
 
 LOG = "server.log"
 """The log of the server that serves a repository, in the repository's state."""
@@ -32,7 +39,6 @@ _EXIT_TIMEOUT_S = 3
 """How long Triton waits for models to unload; a dead stub never does."""
 _STOP_TIMEOUT_S = 4.2
 _POLL_S = 0.02
-_LAST_LINES = 5
 
 
 class Server:
@@ -45,7 +51,7 @@ class Server:
         self.note = note
         self.ports = ports
         self.log = log
-        self.control = Control(ports.host, ports.http)
+        self.control = Control(ports.host, ports.http, log=log)
 
     @classmethod
     def start(
@@ -106,7 +112,7 @@ class Server:
 
     def last_error(self) -> str:
         """The last line that the server logged as an error, or its last line."""
-        lines = _lines(self.log)
+        lines = lines_of(self.log)
         errors = [line for line in lines if line.startswith(("E", "error", "Error"))]
         return (errors or lines or ["it logged nothing"])[-1]
 
@@ -155,22 +161,9 @@ def private_server(
         server = Server.start(runtime, repository, models, free_ports(), log)
         try:
             server.wait_until_started()
-            try:
-                yield server
-            except LoadTimeoutError as error:
-                raise LoadTimeoutError(f"{error}{last_words(log)}") from error
+            yield server
         finally:
             server.stop()
-
-
-def last_words(log: Path) -> str:
-    """The last lines of a server's log, and where it is, to follow a sentence."""
-    return f"; the log {log} ends:\n" + "\n".join(_lines(log)[-_LAST_LINES:])
-
-
-def _lines(log: Path) -> list[str]:
-    text = log.read_text(encoding="utf-8", errors="replace")
-    return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
 def _regions(runtime: Runtime, repository: Repository, models: Sequence[str]) -> Regions:
