@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from exporters.artifacts.artifact import Artifact, ArtifactError, FileTensor
+from exporters.artifacts.artifact import Artifact, FileTensor
 from exporters.artifacts.declared import Declared, narrowed, require_equal
 from exporters.artifacts.inputs import read_sample
-from exporters.artifacts.recognition import Kind, recognise
 from exporters.artifacts.trial import Verdict, judge
 from trimaran.checks.backends import BACKENDS, backend_of
 from trimaran.config import ModelConfig, add_tensors
-from trimaran.errors import ConfigError, UsageError
+from trimaran.errors import ArtifactError, ConfigError, UsageError
 from trimaran.manifest import describe_version
+from trimaran.model_files.recognition import Kind, recognise
 from trimaran.names import check_model_name
 from trimaran.publish import Publication, check_publishable, publish
 from trimaran.repository import Repository

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from exporters.formats.exporter import one_sentence, quiet
-from exporters.parity import Arrays, batch_sizes, compare, compare_rows, tolerance_for
+from exporters.parity import Arrays, batch_sizes, compare, compare_rows, scale_of, tolerance_for
 from exporters.samples import draw_samples, length_choices
 from exporters.spec import Interface, ModelSpec, interface_of
 from trimaran.errors import ParityError, TrimaranError
@@ -63,7 +63,12 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
         raise TrimaranError(
             f"model {spec.name} fails in PyTorch on its own inputs: {one_sentence(error)}"
         ) from error
-    limits = {o.name: tolerance_for(o, spec.tolerances.get(o.name)) for o in interface.outputs}
+    limits = {
+        o.name: tolerance_for(
+            o.dtype, scale_of(e[o.name] for e in expected), spec.tolerances.get(o.name)
+        )
+        for o in interface.outputs
+    }
     again = run_arrays(batches[0])
     for output, limit in limits.items():
         if not compare(expected[0][output], again[output], *limit).passed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "ParityError", "TrimaranError", "UsageError"]
+__all__ = ["ArtifactError", "ConfigError", "ParityError", "TrimaranError", "UsageError"]
 
 
 class TrimaranError(Exception):
@@ -23,3 +23,7 @@ class ConfigError(TrimaranError):
 
 class ParityError(TrimaranError):
     """An exported artifact does not compute what the trained module computes."""
+
+
+class ArtifactError(TrimaranError):
+    """A file that cannot be served as a model."""

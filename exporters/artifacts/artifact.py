@@ -9,17 +9,12 @@ from typing import Literal
 
 from exporters.parity import Run
 from trimaran.dtypes import DType
-from trimaran.errors import TrimaranError
 from trimaran.tensors import describe_shape
 
-__all__ = ["Artifact", "ArtifactError", "Axis", "FileTensor", "first_repeated", "reason"]
+__all__ = ["Artifact", "Axis", "FileTensor", "first_repeated", "reason"]
 
 Axis = int | str | None
 """A length; the name of a length that is the same wherever the name stands; or any length."""
-
-
-class ArtifactError(TrimaranError):
-    """A file that cannot be served as a model."""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporters.artifacts.artifact import ArtifactError, FileTensor, first_repeated
+from exporters.artifacts.artifact import FileTensor, first_repeated
 from trimaran import dtypes
-from trimaran.errors import UsageError
+from trimaran.errors import ArtifactError, UsageError
 from trimaran.tensors import describe_shape
 
 __all__ = ["Declared", "narrowed", "parse_declared", "require_equal"]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from exporters.artifacts.artifact import ArtifactError, FileTensor
+from exporters.artifacts.artifact import FileTensor
 from exporters.parity import Arrays
 from trimaran import dtypes
+from trimaran.errors import ArtifactError
 from trimaran.tensors import describe_shape, shapes_agree
 
 __all__ = ["made_up", "read_sample", "with_rows"]

@@ -11,17 +11,11 @@ import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError
 
-from exporters.artifacts.artifact import (
-    Artifact,
-    ArtifactError,
-    Axis,
-    FileTensor,
-    first_repeated,
-    reason,
-)
-from exporters.artifacts.onnx_external import PROTOBUF_LIMIT_BYTES, externals, place
+from exporters.artifacts.artifact import Artifact, Axis, FileTensor, first_repeated, reason
 from exporters.parity import Arrays
 from trimaran import dtypes, target
+from trimaran.errors import ArtifactError
+from trimaran.model_files.onnx_external import PROTOBUF_LIMIT_BYTES, externals, place
 
 __all__ = ["FILE_NAME", "take"]
 

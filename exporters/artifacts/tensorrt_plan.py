@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from exporters.artifacts.artifact import Artifact, ArtifactError, FileTensor, reason
+from exporters.artifacts.artifact import Artifact, FileTensor, reason
 from trimaran import dtypes
-from trimaran.errors import TrimaranError
+from trimaran.errors import ArtifactError, TrimaranError
 from trimaran.files import sha256_of
 from trimaran.tensors import TensorSpec
 

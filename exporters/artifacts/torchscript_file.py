@@ -15,19 +15,14 @@ from typing import Any
 
 import torch
 
-from exporters.artifacts.artifact import (
-    Artifact,
-    ArtifactError,
-    Axis,
-    FileTensor,
-    reason,
-)
+from exporters.artifacts.artifact import Artifact, Axis, FileTensor, reason
 from exporters.artifacts.declared import Declared
-from exporters.artifacts.torchscript_archive import require_torchscript
 from exporters.artifacts.torchscript_call import caller, quiet, takes_dictionary
 from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
 from trimaran import target
+from trimaran.errors import ArtifactError
 from trimaran.files import sha256_of
+from trimaran.model_files.torchscript_archive import require_torchscript
 
 __all__ = ["FILE_NAME", "take"]
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from exporters.artifacts.artifact import ArtifactError, Axis, FileTensor, first_repeated
+from exporters.artifacts.artifact import Axis, FileTensor, first_repeated
 from exporters.artifacts.declared import Declared
 from exporters.artifacts.inputs import read_sample
 from exporters.artifacts.trial import first_answer
 from exporters.parity import Arrays, Run
 from trimaran import dtypes
+from trimaran.errors import ArtifactError
 
 __all__ = ["BATCH", "SERVED", "find_outputs"]
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exporters.artifacts.artifact import Artifact, ArtifactError, Axis, FileTensor, reason
+from exporters.artifacts.artifact import Artifact, Axis, FileTensor, reason
 from exporters.artifacts.inputs import made_up, with_rows
-from exporters.parity import DEFAULT_TOLERANCES, Arrays, Run, compare
+from exporters.parity import Arrays, Run, compare, scale_of, tolerance_for
+from trimaran.errors import ArtifactError
 from trimaran.tensors import describe_shape
 
 __all__ = ["Verdict", "batch_obstacle", "first_answer", "judge"]
@@ -142,8 +143,7 @@ def _row_obstacle(artifact: Artifact, where: str, rows: int, sample: Arrays | No
 def _agree(tensor: FileTensor, left: np.ndarray, right: np.ndarray) -> bool:
     if tensor.dtype.triton == "BYTES":
         return left.shape == right.shape and bool((left == right).all())
-    rtol, atol = DEFAULT_TOLERANCES.get(tensor.dtype.triton, (0.0, 0.0))
-    return compare(left, right, rtol, atol).passed
+    return compare(left, right, *tolerance_for(tensor.dtype, scale_of([left, right]))).passed
 
 
 def _require_promised(outputs: Sequence[FileTensor], found: Arrays, where: str) -> None:

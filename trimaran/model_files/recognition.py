@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 
-from exporters.artifacts.artifact import ArtifactError
+from trimaran.errors import ArtifactError
 
 __all__ = ["Kind", "recognise"]
 

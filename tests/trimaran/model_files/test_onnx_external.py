@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from exporters.artifacts import onnx_file
-from exporters.artifacts.artifact import ArtifactError
-from exporters.artifacts.onnx_external import externals
 from tests.exporters import model_files as files
+from trimaran.errors import ArtifactError
+from trimaran.model_files.onnx_external import externals
 
 X = np.ones((2, 3), dtype=np.float32)
 Y = X @ np.arange(12, dtype=np.float32).reshape(3, 4)

@@ -15,7 +15,7 @@ from typing import Any
 
 import onnx
 
-from exporters.artifacts.artifact import ArtifactError
+from trimaran.errors import ArtifactError
 
 __all__ = ["PROTOBUF_LIMIT_BYTES", "External", "externals", "place"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from exporters.artifacts.artifact import ArtifactError
-from exporters.artifacts.recognition import Kind, recognise
 from tests.exporters import model_files as files
+from trimaran.errors import ArtifactError
+from trimaran.model_files.recognition import Kind, recognise
 
 
 def test_kinds_are_told_by_content(tmp_path: Path) -> None:

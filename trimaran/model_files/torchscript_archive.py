@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from exporters.artifacts.artifact import ArtifactError
 from trimaran import target
+from trimaran.errors import ArtifactError
 
 __all__ = ["require_torchscript"]
 
