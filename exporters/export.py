@@ -184,6 +184,7 @@ def _judged(original: Original, run: Run, options: Options, reference: Reference
             original.expected,
             run,
             labels=original.labels,
+            ties=original.ties,
             with_nan=original.with_nan,
         )
     return measure_agreement(
