@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULT_TOLERANCES",
     "LEAST_FINITE",
     "Arrays",
+    "ArtifactRuntimeError",
     "Comparison",
     "OutputParity",
     "ParityReport",
@@ -118,6 +119,11 @@ class ParityReport(Report):
 
     outputs: tuple[OutputParity, ...]
     notes: tuple[str, ...] = ()
+
+    def because(self, cause: str) -> ParityReport:
+        """The same with a likely cause behind each problem."""
+        rows = (replace(r, problem=r.problem + cause) if r.problem else r for r in self.outputs)
+        return ParityReport(tuple(rows), self.notes)
 
 
 def scale_of(arrays: Iterable[np.ndarray]) -> float:
@@ -341,6 +347,10 @@ _NOISE = re.compile(
     r"|Status Message: (?:/\S+\.(?:cc|h):\d+ )?(?:onnxruntime::\S+\([^)]*\) )?"
 )
 """ONNX Runtime's error codes, and places in its own sources."""
+
+
+class ArtifactRuntimeError(Exception):
+    """What an artifact's own runtime said, in its words."""
 
 
 def failure(error: Exception) -> str:
