@@ -164,7 +164,7 @@ def _example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Bat
         except TrimaranError:
             raise
         except Exception as error:
-            raise TrimaranError(_example_failure(spec, error, len(pick), place == 0)) from error
+            raise TrimaranError(_example_failure(spec, error, len(pick))) from error
         empty = _not_finite(answers)
         if empty:
             raise TrimaranError(
@@ -175,7 +175,7 @@ def _example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Bat
         yield Batch(label, inputs, answers, tuple(f"example {row}" for row in pick))
 
 
-def _example_failure(spec: ModelSpec, error: Exception, rows: int, is_first: bool) -> str:
+def _example_failure(spec: ModelSpec, error: Exception, rows: int) -> str:
     collection = takes_one_collection(spec.module, spec.example_inputs)
     if collection:
         return (
@@ -183,7 +183,7 @@ def _example_failure(spec: ModelSpec, error: Exception, rows: int, is_first: boo
             "it in a module that takes the tensors"
         )
     reason = one_sentence(error)
-    if is_first:
+    if rows == _count(spec.example_inputs):
         return f"model {spec.name} fails in PyTorch on its own inputs: {reason}"
     return (
         f"model {spec.name} fails in PyTorch on its own inputs in a batch of {rows}: {reason}; let "

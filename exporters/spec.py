@@ -271,10 +271,12 @@ def require_served(spec: ModelSpec, name: str, answer: Tensor, rows: int) -> Non
             "forward"
         )
     if answer.ndim == 0 or answer.shape[0] != rows:
+        remedy = "give it one value per row in forward, or leave it out in a module that wraps this"
+        if rows == 1:
+            remedy = "keep it in a batch of one too, where squeeze() without an axis drops it"
         raise TrimaranError(
             f"{what} has shape {list(answer.shape)} for a batch of {rows}; its first axis must be "
-            "the batch, so give it one value per row in forward, or leave it out in a module that "
-            "wraps this one"
+            f"the batch, so {remedy}"
         )
     if answer.layout != torch.strided:
         raise TrimaranError(

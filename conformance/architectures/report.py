@@ -27,8 +27,8 @@ def _lines(architectures: Sequence[Architecture], trials: Sequence[Trial]) -> It
     yield (
         "Written by `python -m conformance.architectures --out docs/architectures.md`. Each "
         "network is small and has random weights. It is exported as `trimaran export` does, with "
-        f"batches of 1, 3 and {MAX_BATCH_SIZE} rows and with every axis that varies at its least "
-        "and most. An entry is the largest error of any output, and how the module was captured; "
+        f"batches of {MAX_BATCH_SIZE} rows at most, and tried on all that [`parity.md`](parity.md) "
+        "says. An entry is the largest error of any output, and how the module was captured; "
         "tolerances are the defaults."
     )
     yield ""

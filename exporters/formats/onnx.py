@@ -124,5 +124,6 @@ def _require_dynamic_axes(spec: ModelSpec, model: onnx.ModelProto) -> None:
                 raise ExportError(
                     f"model {spec.name} cannot be exported to ONNX: the {label} axis of "
                     f"{value.name!r} came out as {fixed}; do not compute with a fixed {label} "
-                    "size in forward"
+                    f"size in forward: len(x) and int(x.shape[{axis}]) are fixed, x.shape[{axis}] "
+                    "is not"
                 )
