@@ -1,0 +1,166 @@
+"""One subject before the gate: as it is, with several seeds of weights, and made wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from conformance.gate.artifact import Artifact, captured
+from conformance.gate.fresh import PROMISE, Answered, answered, excess, fresh_inputs
+from conformance.gate.insertions import Sizes
+from conformance.gate.judgement import judgement
+from conformance.gate.kinds import Change
+from conformance.gate.subject import Subject
+from exporters.original import Original, run_original
+from trimaran.errors import TrimaranError
+
+__all__ = ["MAX_BATCH_SIZE", "Outcome", "hold_subject"]
+
+MAX_BATCH_SIZE = 8
+_WEIGHTS = "weights of seed {}"
+UNCHANGED = "none"
+"""The kind of an artifact as it was exported."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One artifact, and what came of it.
+
+    `problem` is what the gate says, empty where it passes. `fresh` and `seen` are the largest
+    errors on fresh inputs and on the gate's, as multiples of the gate's own tolerance.
+    """
+
+    subject: str
+    format: str
+    kind: str
+    what: str
+    problem: str
+    fresh: float
+    seen: float
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether this is an artifact as it was exported."""
+        return self.kind == UNCHANGED
+
+    @property
+    def matters(self) -> bool:
+        """Whether it breaks what is promised of inputs that the gate has not seen."""
+        return self.fresh > PROMISE
+
+    @property
+    def missed(self) -> bool:
+        """Whether the gate passes it although it matters."""
+        return self.matters and not self.problem
+
+
+def hold_subject(
+    subject: Subject, format: str, weights: int = 0, mutants: int = 0, seed: int = 0
+) -> list[Outcome]:
+    """A subject in one format, with the weights of a seed: unchanged, and `mutants` made wrong.
+
+    Where the gate does not pass it unchanged, there are none: it must be mended first.
+    """
+    try:
+        spec = subject.spec(weights)
+        original = run_original(spec, MAX_BATCH_SIZE)
+        known = fresh_inputs(subject, spec, MAX_BATCH_SIZE)
+        with TemporaryDirectory(prefix="trimaran-gate-") as scratch:
+            artifact, outcome = _unchanged(original, known, format, weights, Path(scratch))
+            if outcome.problem:
+                return [outcome]
+            return [outcome, *_mutants(subject, original, known, artifact, mutants, seed)]
+    except TrimaranError as refusal:
+        what = _WEIGHTS.format(weights)
+        return [Outcome(subject.name, format, UNCHANGED, what, str(refusal), 0.0, 0.0)]
+
+
+def _unchanged(
+    original: Original, known: Answered, format: str, weights: int, directory: Path
+) -> tuple[Artifact, Outcome]:
+    for artifact in captured(original.spec, format, directory):
+        run = artifact.exporter.load(artifact.path, original.interface)
+        problem = judgement(original, run)
+        if not problem:
+            break
+    return artifact, Outcome(
+        original.spec.name,
+        format,
+        UNCHANGED,
+        _WEIGHTS.format(weights),
+        problem,
+        excess(known, run),
+        _seen(original, run),
+    )
+
+
+def _mutants(
+    subject: Subject,
+    original: Original,
+    known: Answered,
+    artifact: Artifact,
+    count: int,
+    seed: int,
+) -> Iterator[Outcome]:
+    spec, name = original.spec, f"{subject.name} {artifact.exporter.format}"
+    rng = np.random.default_rng([seed, *name.encode()])
+    example = {key: tensor.numpy() for key, tensor in spec.example_inputs.items()}
+    changes = artifact.changes(_feeds(subject, example), Sizes.of(spec, MAX_BATCH_SIZE), rng)
+    wanted = answered(spec, [example])
+    path = artifact.path.with_stem("changed")
+    done = 0
+    for change in _by_kinds(changes, rng):
+        if done == count:
+            return
+        torch.manual_seed(seed)
+        try:
+            artifact.write_changed(change, path)
+            run = artifact.exporter.load(path, original.interface)
+            found = run(example)
+        except Exception:  # noqa: S112 - no file of the format, so nothing for the gate
+            continue
+        if any(found[n].shape != e.shape for n, e in wanted.expected[0].items()):
+            continue
+        done += 1
+        problem, fresh = judgement(original, run), excess(known, run)
+        seen = 0.0 if problem else _seen(original, run)
+        yield Outcome(
+            subject.name, artifact.exporter.format, change.kind, change.what, problem, fresh, seen
+        )
+
+
+def _seen(original: Original, run: Any) -> float:
+    """The largest error on the gate's own inputs."""
+    return excess(answered(original.spec, original.batches), run)
+
+
+def _feeds(subject: Subject, example: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """The example, data like it, and another number of rows at another length."""
+    rng = np.random.default_rng(4321)
+    rows = len(next(iter(example.values())))
+    longer = {name: length + 4 for name, length in subject.lengths.items()}
+    drawn = [
+        subject.draw(rng, rows, subject.lengths),
+        subject.draw(rng, rows - 1, longer),
+    ]
+    return [example, *({name: batch[name] for name in example} for batch in drawn)]
+
+
+def _by_kinds(changes: Sequence[Change[Any]], rng: np.random.Generator) -> Iterator[Change[Any]]:
+    """Changes in random order, but each kind in turn."""
+    kinds: dict[str, list[Change[Any]]] = {}
+    for place in rng.permutation(len(changes)):
+        kinds.setdefault(changes[place].kind, []).append(changes[place])
+    order = [list(kinds)[i] for i in rng.permutation(len(kinds))]
+    while kinds:
+        for kind in order:
+            if kind in kinds:
+                yield kinds[kind].pop()
+                if not kinds[kind]:
+                    del kinds[kind]
