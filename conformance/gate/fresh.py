@@ -92,9 +92,9 @@ def excess(known: Answered, run: Run) -> float:
 
 
 def _excess(a: np.ndarray, e: np.ndarray, scale: float) -> float:
-    rtol, share = DEFAULT_TOLERANCES[dtypes.by_numpy(e.dtype).triton]
+    rtol, share = DEFAULT_TOLERANCES.get(dtypes.by_numpy(e.dtype).triton, (0.0, 0.0))
     wanted = e.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         off = np.abs(a.astype(np.float64) - wanted) / (rtol * np.abs(wanted) + share * scale)
     off = np.where(a == e, 0.0, np.where(np.isnan(off), np.inf, off))
     return float(off.max(initial=0.0))

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
-from onnx import helper
 
-from conformance.gate.insertions import Insertion, Sizes, insertions
+from conformance.gate.insertions import Sizes, insertions
 from conformance.gate.kinds import Change
 from conformance.gate.observation import Observation
-from conformance.gate.onnx_functions import onnx_function
+from conformance.gate.onnx_edits import (
+    attribute_set,
+    first_row,
+    frozen,
+    inserted,
+    passed_through,
+    replaced,
+    replaced_node,
+    retyped,
+)
 from conformance.gate.onnx_graph import OnnxGraph
 from conformance.gate.weights import changed_indices, changed_weights
-from trimaran import target
 
 __all__ = ["onnx_changes"]
 
 OnnxChange = Change[OnnxGraph]
-Edit = Callable[[OnnxGraph], None]
 
 _BIAS = {"Gemm": 2, "Conv": 2, "ConvTranspose": 2, "BatchNormalization": 2, "LSTM": 3, "GRU": 3,
          "LayerNormalization": 2, "InstanceNormalization": 2, "GroupNormalization": 2}  # fmt: skip
@@ -71,12 +77,12 @@ def onnx_changes(
     for name in seen.sizes():
         value = seen.example[name]
         what = f"{name} is always {value.tolist()}"
-        yield Change("a size baked in", what, _freeze(name, value))
+        yield Change("a size baked in", what, frozen(name, value))
     for name in graph.inputs:
         if len(graph.inputs) > 1 or seen.example[name].dtype.kind == "i":
-            yield Change("an input taken as constant", f"{name}: its first row", _first_row(name))
+            yield Change("an input taken as constant", f"{name}: its first row", first_row(name))
     for item in insertions(seen, sizes, rng):
-        yield Change(item.kind, item.what, _insert(item))
+        yield Change(item.kind, item.what, inserted(item))
 
 
 def _weights(
@@ -91,13 +97,13 @@ def _weights(
         )
         for kind, words, value in changed_weights(weight, is_bias, rng):
             what = f"{_named(node)}, {node.input[position]}: {words}"
-            yield Change(kind, what, _replace(index, position, value))
+            yield Change(kind, what, replaced(index, position, value))
     if node.op_type in _LAYERS:
         for bits in ("float16", "bfloat16"):
             yield Change(
                 "half precision in one layer",
                 f"{_named(node)}: its input passes through {bits}",
-                _before(index, 0, bits),
+                passed_through(index, 0, bits),
             )
 
 
@@ -106,28 +112,30 @@ def _operators(index: int, node: onnx.NodeProto) -> Iterator[OnnxChange]:
         yield Change(
             "an activation for its neighbour",
             f"{_named(node)} becomes {other}",
-            _function(index, other),
+            replaced_node(index, other),
         )
     for other in _APPROXIMATIONS.get(node.op_type, ()):
         what = f"{_named(node)}: {other}"
-        yield Change("an activation's approximation", what, _function(index, other))
+        yield Change("an activation's approximation", what, replaced_node(index, other))
     if node.op_type in _OPERATORS:
         other = _OPERATORS[node.op_type]
         what = f"{_named(node)} becomes {other}"
-        yield Change("an operator for its neighbour", what, _retype(index, other))
+        yield Change("an operator for its neighbour", what, retyped(index, other))
     for other in _POOLS.get(node.op_type, ()):
         what = f"{_named(node)} becomes {other}"
-        yield Change("a pooling or reduction for its neighbour", what, _retype(index, other))
+        yield Change("a pooling or reduction for its neighbour", what, retyped(index, other))
 
 
 def _numbers(graph: OnnxGraph, index: int, node: onnx.NodeProto) -> Iterator[OnnxChange]:
     for attribute in node.attribute:
         if attribute.name == "epsilon":
             what = f"{_named(node)}: {attribute.f:.0e} becomes {attribute.f * 100:.0e}"
-            yield Change("eps of a norm by 100", what, _set(index, "epsilon", attribute.f * 100))
+            yield Change(
+                "eps of a norm by 100", what, attribute_set(index, "epsilon", attribute.f * 100)
+            )
         if attribute.name == "alpha" and attribute.type == onnx.AttributeProto.FLOAT:
             what = f"{_named(node)}: alpha times 1.01"
-            yield Change("a factor by 1 %", what, _set(index, "alpha", attribute.f * 1.01))
+            yield Change("a factor by 1 %", what, attribute_set(index, "alpha", attribute.f * 1.01))
     for position in range(len(node.input)):
         value = graph.constant(index, position)
         if value is None or value.dtype.kind != "f" or value.size != 1:
@@ -136,10 +144,10 @@ def _numbers(graph: OnnxGraph, index: int, node: onnx.NodeProto) -> Iterator[Onn
         words = f"{_named(node)}: {factor:g}"
         if node.op_type == "Add" and small:
             more = (value * 100).astype(value.dtype)
-            yield Change("eps of a norm by 100", words, _replace(index, position, more))
+            yield Change("eps of a norm by 100", words, replaced(index, position, more))
         elif np.isfinite(factor) and factor and abs(factor) < 1e6:
             more = (value * 1.01).astype(value.dtype)
-            yield Change("a factor by 1 %", f"{words} by 1.01", _replace(index, position, more))
+            yield Change("a factor by 1 %", f"{words} by 1.01", replaced(index, position, more))
 
 
 def _axes(
@@ -151,11 +159,11 @@ def _axes(
             for other in {a % rank for a in (attribute.i + 1, attribute.i - 1)} if rank else ():
                 if other != attribute.i % rank:
                     what = f"{_named(node)}: axis {attribute.i} becomes {other}"
-                    yield Change("another axis", what, _set(index, "axis", other))
+                    yield Change("another axis", what, attribute_set(index, "axis", other))
         if attribute.name == "perm" and len(attribute.ints) > 2:
             perm = [*attribute.ints[:-2], attribute.ints[-1], attribute.ints[-2]]
             what = f"{_named(node)}: {list(attribute.ints)} becomes {perm}"
-            yield Change("another axis", what, _set(index, "perm", perm))
+            yield Change("another axis", what, attribute_set(index, "perm", perm))
         if attribute.name == "pads" and any(attribute.ints):
             half = len(attribute.ints) // 2
             shifted = [p + 1 for p in attribute.ints[:half]] + [
@@ -163,20 +171,24 @@ def _axes(
             ]
             if min(shifted) >= 0:
                 what = f"{_named(node)}: pads {list(attribute.ints)} becomes {shifted}"
-                yield Change("a slice or index off by one", what, _set(index, "pads", shifted))
+                yield Change(
+                    "a slice or index off by one", what, attribute_set(index, "pads", shifted)
+                )
     positions = {"Slice": (1, 2), "Gather": (1,), "Range": (0, 1), "Trilu": (1,)}
     for position in positions.get(node.op_type, ()):
         value = graph.constant(index, position)
-        for moved in changed_indices(value) if value is not None else ():
-            what = f"{_named(node)}: {value.tolist()} becomes {moved.tolist()}"  # type: ignore[union-attr]
-            change = _replace(index, position, moved)
+        if value is None:
+            continue
+        for moved in changed_indices(value):
+            what = f"{_named(node)}: {value.tolist()} becomes {moved.tolist()}"
+            change = replaced(index, position, moved)
             yield Change("a slice or index off by one", what, change)
     if node.op_type in _REDUCTIONS and rank > 1:
         axes = graph.constant(index, 1)
         if axes is not None and axes.size == 1:
             other = (int(axes.reshape(-1)[0]) - 1) % rank
             what = f"{_named(node)}: axes {axes.tolist()} becomes [{other}]"
-            change = _replace(index, 1, np.array([other]))
+            change = replaced(index, 1, np.array([other]))
             yield Change("another axis", what, change)
 
 
@@ -186,73 +198,24 @@ def _attributes(index: int, node: onnx.NodeProto) -> Iterator[OnnxChange]:
         if was in _FLIPS.get(attribute.name, {}):
             becomes = _FLIPS[attribute.name][was]
             what = f"{_named(node)}: {attribute.name} {was} becomes {becomes}"
-            yield Change("an attribute flipped", what, _set(index, attribute.name, becomes))
+            yield Change(
+                "an attribute flipped", what, attribute_set(index, attribute.name, becomes)
+            )
     if node.op_type == "AveragePool":
         what = f"{_named(node)}: count_include_pad flipped"
         included = any(a.name == "count_include_pad" and a.i for a in node.attribute)
-        flipped = _set(index, "count_include_pad", int(not included))
+        flipped = attribute_set(index, "count_include_pad", int(not included))
         yield Change("an attribute flipped", what, flipped)
     if node.op_type in ("LSTM", "GRU"):
         yield Change(
             "an attribute flipped",
             f"{_named(node)}: the direction reversed",
-            _set(index, "direction", "reverse"),
+            attribute_set(index, "direction", "reverse"),
         )
         if node.op_type == "GRU":
-            reset = _set(index, "linear_before_reset", 0)
+            reset = attribute_set(index, "linear_before_reset", 0)
             yield Change("an attribute flipped", f"{_named(node)}: linear_before_reset 0", reset)
 
 
 def _named(node: onnx.NodeProto) -> str:
     return f"{node.op_type} {node.output[0]}"
-
-
-def _replace(index: int, position: int, value: np.ndarray) -> Edit:
-    return lambda graph: graph.replace_input(index, position, value)
-
-
-def _before(index: int, position: int, function: str) -> Edit:
-    return lambda graph: graph.before(index, position, onnx_function(function))
-
-
-def _function(index: int, function: str) -> Edit:
-    return lambda graph: graph.replace_node(index, onnx_function(function))
-
-
-def _freeze(name: str, value: np.ndarray) -> Edit:
-    return lambda graph: graph.freeze(name, value)
-
-
-def _first_row(name: str) -> Edit:
-    return lambda graph: graph.after(name, onnx_function("the first row"), [])
-
-
-def _insert(item: Insertion) -> Edit:
-    def apply(graph: OnnxGraph) -> None:
-        source = graph.inputs[0]
-        length = [] if item.axis is None else [graph.length(source, item.axis)]
-        graph.after(item.value, onnx_function(item.function), [*length, *item.arguments])
-
-    return apply
-
-
-def _retype(index: int, operator: str) -> Edit:
-    def apply(graph: OnnxGraph) -> None:
-        node = graph.graph.node[index]
-        known = onnx.defs.get_schema(operator, target.ONNX_OPSET).attributes
-        kept = [attribute for attribute in node.attribute if attribute.name in known]
-        node.op_type = operator
-        del node.attribute[:]
-        node.attribute.extend(kept)
-
-    return apply
-
-
-def _set(index: int, name: str, value: object) -> Edit:
-    def apply(graph: OnnxGraph) -> None:
-        node = graph.graph.node[index]
-        kept = [attribute for attribute in node.attribute if attribute.name != name]
-        del node.attribute[:]
-        node.attribute.extend([*kept, helper.make_attribute(name, value)])
-
-    return apply

@@ -26,7 +26,8 @@ class Subject:
 
     `draw` makes both the example rows of its description and, with other random numbers, the fresh
     inputs that decide whether a wrong artifact matters. `lengths` are those of the example;
-    `samples` says that the description gives the gate rows to try, as its examples do not do.
+    `samples` says that the description gives the gate rows to try, as its examples do not do;
+    `plain` that its example is what people write down in a hurry: ones, and flags all alike.
     """
 
     name: str
@@ -36,11 +37,14 @@ class Subject:
     axes: Mapping[str, Mapping[int, Axis]]
     lengths: Mapping[str, int]
     samples: bool = False
+    plain: bool = False
 
     def spec(self, seed: int) -> ModelSpec:
         """Its description, with the weights and the example of a seed."""
         torch.manual_seed(seed)
         examples = self._tensors(_EXAMPLE_ROWS, 1000 + seed)
+        if self.plain:
+            examples = {name: _plain(tensor) for name, tensor in examples.items()}
         return ModelSpec(
             self.name,
             randomise(self.build(), seed),
@@ -55,3 +59,9 @@ class Subject:
     ) -> dict[str, Tensor]:
         drawn = self.draw(np.random.default_rng(seed), rows, lengths or self.lengths)
         return {name: torch.from_numpy(array) for name, array in drawn.items()}
+
+
+def _plain(example: Tensor) -> Tensor:
+    if example.dtype == torch.bool:
+        return torch.zeros_like(example)
+    return torch.ones_like(example) if example.is_floating_point() else example

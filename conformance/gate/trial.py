@@ -20,7 +20,7 @@ from conformance.gate.subject import Subject
 from exporters.original import Original, run_original
 from trimaran.errors import TrimaranError
 
-__all__ = ["MAX_BATCH_SIZE", "Outcome", "hold_subject"]
+__all__ = ["MAX_BATCH_SIZE", "Outcome", "feeds", "hold_subject"]
 
 MAX_BATCH_SIZE = 8
 _WEIGHTS = "weights of seed {}"
@@ -111,7 +111,7 @@ def _mutants(
     spec, name = original.spec, f"{subject.name} {artifact.exporter.format}"
     rng = np.random.default_rng([seed, *name.encode()])
     example = {key: tensor.numpy() for key, tensor in spec.example_inputs.items()}
-    changes = artifact.changes(_feeds(subject, example), Sizes.of(spec, MAX_BATCH_SIZE), rng)
+    changes = artifact.changes(feeds(subject, example), Sizes.of(spec, MAX_BATCH_SIZE), rng)
     wanted = answered(spec, [example])
     path = artifact.path.with_stem("changed")
     done = 0
@@ -140,7 +140,7 @@ def _seen(original: Original, run: Any) -> float:
     return excess(answered(original.spec, original.batches), run)
 
 
-def _feeds(subject: Subject, example: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+def feeds(subject: Subject, example: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     """The example, data like it, and another number of rows at another length."""
     rng = np.random.default_rng(4321)
     rows = len(next(iter(example.values())))

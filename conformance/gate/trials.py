@@ -25,7 +25,7 @@ from conformance.gate.trial import Outcome, hold_subject
 
 __all__ = ["Task", "hold_all", "main", "tasks"]
 
-_COUNT = 832
+_COUNT = 1200
 _WEIGHTS = 5
 """Seeds of weights with which every artifact is also judged unchanged."""
 _WARM = "conformance.architectures.warm"
