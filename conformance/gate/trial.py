@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,24 +61,31 @@ class Outcome:
 
 
 def hold_subject(
-    subject: Subject, format: str, weights: int = 0, mutants: int = 0, seed: int = 0
-) -> list[Outcome]:
+    subject: Subject,
+    format: str,
+    weights: int = 0,
+    mutants: int = 0,
+    seed: int = 0,
+    trying: Callable[[str, str], None] = lambda kind, what: None,
+) -> Iterator[Outcome]:
     """A subject in one format, with the weights of a seed: unchanged, and `mutants` made wrong.
 
-    Where the gate does not pass it unchanged, there are none: it must be mended first.
+    Where the gate does not pass it unchanged, there are none: it must be mended first. `trying` is
+    told the kind and the words of each before it is run, since it may end the process.
     """
+    trying(UNCHANGED, _WEIGHTS.format(weights))
     try:
         spec = subject.spec(weights)
         original = run_original(spec, MAX_BATCH_SIZE)
         known = fresh_inputs(subject, spec, MAX_BATCH_SIZE)
         with TemporaryDirectory(prefix="trimaran-gate-") as scratch:
             artifact, outcome = _unchanged(original, known, format, weights, Path(scratch))
-            if outcome.problem:
-                return [outcome]
-            return [outcome, *_mutants(subject, original, known, artifact, mutants, seed)]
+            yield outcome
+            if not outcome.problem:
+                yield from _mutants(subject, original, known, artifact, mutants, seed, trying)
     except TrimaranError as refusal:
         what = _WEIGHTS.format(weights)
-        return [Outcome(subject.name, format, UNCHANGED, what, str(refusal), 0.0, 0.0)]
+        yield Outcome(subject.name, format, UNCHANGED, what, str(refusal), 0.0, 0.0)
 
 
 def _unchanged(
@@ -107,6 +114,7 @@ def _mutants(
     artifact: Artifact,
     count: int,
     seed: int,
+    trying: Callable[[str, str], None],
 ) -> Iterator[Outcome]:
     spec, name = original.spec, f"{subject.name} {artifact.exporter.format}"
     rng = np.random.default_rng([seed, *name.encode()])
@@ -119,6 +127,7 @@ def _mutants(
         if done == count:
             return
         torch.manual_seed(seed)
+        trying(change.kind, change.what)
         try:
             artifact.write_changed(change, path)
             run = artifact.exporter.load(path, original.interface)
