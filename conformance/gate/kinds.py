@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["KINDS", "Change"]
+__all__ = ["INSERTED", "KINDS", "Change"]
 
 Graph = TypeVar("Graph")
 
@@ -36,6 +36,9 @@ KINDS = (
     "wrong at some batch sizes",
 )
 """In the order of the report."""
+
+INSERTED = frozenset(KINDS[KINDS.index("rows mixed") :])
+"""Those that put a function after a value, and so apply to every graph."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,7 @@ from conformance.gate.artifact import Artifact, captured
 from conformance.gate.fresh import PROMISE, Answered, answered, excess, fresh_inputs
 from conformance.gate.insertions import Sizes
 from conformance.gate.judgement import judgement
-from conformance.gate.kinds import Change
+from conformance.gate.kinds import INSERTED, KINDS, Change
 from conformance.gate.subject import Subject
 from exporters.original import Original, run_original
 from trimaran.errors import TrimaranError
@@ -122,26 +123,46 @@ def _mutants(
     changes = artifact.changes(feeds(subject, example), Sizes.of(spec, MAX_BATCH_SIZE), rng)
     wanted = answered(spec, [example])
     path = artifact.path.with_stem("changed")
-    done = 0
-    for change in _by_kinds(changes, rng):
-        if done == count:
-            return
+
+    def outcome(change: Change[Any]) -> Outcome | None:
         torch.manual_seed(seed)
         trying(change.kind, change.what)
         try:
             artifact.write_changed(change, path)
             run = artifact.exporter.load(path, original.interface)
             found = run(example)
-        except Exception:  # noqa: S112 - no file of the format, so nothing for the gate
-            continue
+        except Exception:  # no file of the format, so nothing for the gate
+            return None
         if any(found[n].shape != e.shape for n, e in wanted.expected[0].items()):
-            continue
-        done += 1
+            return None
         problem, fresh = judgement(original, run), excess(known, run)
         seen = 0.0 if problem else _seen(original, run)
-        yield Outcome(
-            subject.name, artifact.exporter.format, change.kind, change.what, problem, fresh, seen
-        )
+        names = subject.name, artifact.exporter.format, change.kind, change.what
+        return Outcome(*names, problem, fresh, seen)
+
+    yield from islice(_in_turn(changes, outcome, rng), count)
+
+
+def _in_turn(
+    changes: Sequence[Change[Any]],
+    outcome: Callable[[Change[Any]], Outcome | None],
+    rng: np.random.Generator,
+) -> Iterator[Outcome]:
+    """Outcomes of changes in random order, but one of each kind in turn.
+
+    First come changes of what is there, and then those that put something in.
+    """
+    kinds: dict[str, list[Change[Any]]] = {kind: [] for kind in rng.permutation(KINDS)}
+    for place in rng.permutation(len(changes)):
+        kinds[changes[place].kind].append(changes[place])
+    order = sorted(kinds, key=lambda kind: kind in INSERTED)
+    while any(kinds.values()):
+        for kind in order:
+            found = None
+            while kinds[kind] and found is None:
+                found = outcome(kinds[kind].pop())
+            if found is not None:
+                yield found
 
 
 def _seen(original: Original, run: Any) -> float:
@@ -159,17 +180,3 @@ def feeds(subject: Subject, example: dict[str, np.ndarray]) -> list[dict[str, np
         subject.draw(rng, rows - 1, longer),
     ]
     return [example, *({name: batch[name] for name in example} for batch in drawn)]
-
-
-def _by_kinds(changes: Sequence[Change[Any]], rng: np.random.Generator) -> Iterator[Change[Any]]:
-    """Changes in random order, but each kind in turn."""
-    kinds: dict[str, list[Change[Any]]] = {}
-    for place in rng.permutation(len(changes)):
-        kinds.setdefault(changes[place].kind, []).append(changes[place])
-    order = [list(kinds)[i] for i in rng.permutation(len(kinds))]
-    while kinds:
-        for kind in order:
-            if kind in kinds:
-                yield kinds[kind].pop()
-                if not kinds[kind]:
-                    del kinds[kind]

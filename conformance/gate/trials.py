@@ -16,7 +16,7 @@ from conformance.gate.trial import Outcome
 
 __all__ = ["main"]
 
-_COUNT = 960
+_COUNT = 1200
 _WEIGHTS = 5
 """Seeds of weights with which every artifact is also judged unchanged."""
 
