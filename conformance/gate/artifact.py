@@ -18,7 +18,8 @@ from conformance.gate.script_graph import ScriptGraph
 from exporters.formats.exporter import Exporter
 from exporters.formats.onnx import OnnxExporter
 from exporters.formats.torchscript import TorchScriptExporter
-from exporters.spec import ModelSpec
+from exporters.parity import Run
+from exporters.spec import Interface, ModelSpec
 
 __all__ = ["FORMATS", "Artifact", "captured"]
 
@@ -46,6 +47,10 @@ class Artifact:
         graph = self._graph()
         change.apply(graph)
         graph.save(path)
+
+    def load(self, interface: Interface, path: Path | None = None) -> Run:
+        """The artifact, or a changed copy of it, in its format's runtime."""
+        return self.exporter.load(path or self.path, interface)
 
     def _graph(self) -> Any:
         return _GRAPHS[self.exporter.format](self.path)

@@ -65,7 +65,7 @@ class _Running:
 def hold_all(waiting: Sequence[Task], seed: int, processes: int) -> Iterator[list[Outcome]]:
     """The outcomes of each task, as they come, so many at a time.
 
-    Torch's exporter keeps state as well: it exports a GRU once in a process, and refuses a second.
+    Torch's ONNX exporter keeps state as well: a process exports a GRU once, and not twice.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_WARM])

@@ -93,7 +93,7 @@ def _unchanged(
     original: Original, known: Answered, format: str, weights: int, directory: Path
 ) -> tuple[Artifact, Outcome]:
     for artifact in captured(original.spec, format, directory):
-        run = artifact.exporter.load(artifact.path, original.interface)
+        run = artifact.load(original.interface)
         problem = judgement(original, run)
         if not problem:
             break
@@ -129,7 +129,7 @@ def _mutants(
         trying(change.kind, change.what)
         try:
             artifact.write_changed(change, path)
-            run = artifact.exporter.load(path, original.interface)
+            run = artifact.load(original.interface, path)
             found = run(example)
         except Exception:  # no file of the format, so nothing for the gate
             return None

@@ -54,7 +54,7 @@ def test_what_matters_is_refused_and_the_unchanged_is_not(
     original = run_original(subject.spec(0), MAX_BATCH_SIZE)
     known = fresh_inputs(subject, original.spec, MAX_BATCH_SIZE)
     artifact = next(captured(original.spec, format, tmp_path))
-    run = artifact.exporter.load(artifact.path, original.interface)
+    run = artifact.load(original.interface)
     assert judgement(original, run) == ""
     assert excess(known, run) < 1
 
@@ -65,7 +65,7 @@ def test_what_matters_is_refused_and_the_unchanged_is_not(
     for kind in WRONG[name, format]:
         change = next(change for change in changes if change.kind == kind)
         artifact.write_changed(change, changed)
-        wrong = artifact.exporter.load(changed, original.interface)
+        wrong = artifact.load(original.interface, changed)
         assert excess(known, wrong) > PROMISE, (kind, change.what)
         assert judgement(original, wrong), (kind, change.what)
 
