@@ -1,0 +1,1 @@
+"""The parity gate before wrong artifacts: does it refuse every one that answers otherwise?"""
