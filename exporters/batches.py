@@ -7,7 +7,7 @@ small batches, and once more all together, in the largest batch. Last come other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -36,9 +36,10 @@ from trimaran.errors import TrimaranError
 __all__ = ["Answer", "Batch", "Source", "Tensors", "find_ways", "tried_batches", "usable_spans"]
 
 _SEED = 20_240_229
-_SOURCE_ROWS = 4
-_CHUNKS = ((1, 3), (4,), (2, 2), (3, 1), (1, 1, 2))
-"""How the rows of one source are put into batches, the next source's in another way."""
+_CHUNKS = ((1, 4), (5,), (2, 3), (6,), (1, 2), (7,), (8,), (4,))
+"""How the rows of one source are put into batches, the next source's in another way, so that every
+small number of rows is tried."""
+_EQUAL_ROWS = 4
 _MOST_EXAMPLES = 64
 _LENGTH_ROWS = 2
 _MOST_WAYS = 8
@@ -91,12 +92,22 @@ def tried_batches(
     the module fails on its own inputs, and where nothing can be made up that it answers with
     numbers.
     """
-    examples = list(_example_batches(spec, most, answer))
-    yield from examples
-    sources, found = _usable(spec, most, _sources(spec, spans, examples[0]), answer)
-    yield from found
-    yield from _together(sources, found, most, answer)
-    yield from _at_lengths(spec, most, sources, ways, answer)
+    usual = list(_example_batches(spec, most, answer))
+    sources, found = _usable(spec, most, _sources(spec, spans), answer)
+    usual += found
+    usual += _together(sources, found, most, answer)
+    yield from usual
+    sizes = {len(batch.rows) for batch in usual}
+    yield from _at_lengths(spec, most, sources, _left(ways, sizes), answer)
+
+
+def _left(
+    ways: Sequence[tuple[Mapping[str, int], Way]], sizes: Collection[int]
+) -> list[tuple[Mapping[str, int], Way]]:
+    """The first way, and those that none of the batches of so many rows went."""
+    usual = ways[0][0]
+    tried = [{**usual, BATCH_AXIS: size} for size in sizes]
+    return [ways[0], *(w for w in ways[1:] if not any(map(w[1].taken_at, tried)))]
 
 
 def usable_spans(spec: ModelSpec, answer: Answer) -> dict[str, tuple[int, int]]:
@@ -191,7 +202,7 @@ def _example_failure(spec: ModelSpec, error: Exception, rows: int) -> str:
     )
 
 
-def _sources(spec: ModelSpec, spans: Spans, example: Batch) -> list[Source]:
+def _sources(spec: ModelSpec, spans: Spans) -> list[Source]:
     if spec.samples is not None:
         draw = partial(own_samples, spec)
         return [
@@ -237,9 +248,10 @@ def _usable(
     """
     usable, batches, reasons = list[Source](), list[Batch](), list[str]()
     for place, source in enumerate(sources):
-        drawn = source.draw(_SOURCE_ROWS, _SEED + place, {})
+        sizes = _CHUNKS[place % len(_CHUNKS)]
+        drawn = source.draw(sum(sizes), _SEED + place, {})
         try:
-            found = list(_in_chunks(source, drawn, _CHUNKS[place % len(_CHUNKS)], most, answer))
+            found = list(_in_chunks(source, drawn, sizes, most, answer))
         except TrimaranError:
             raise
         except Exception as error:
@@ -255,7 +267,7 @@ def _usable(
         problem = "" if sources[0].own else "; its inputs were made up from the examples"
         remedy = "give other samples" if sources[0].own else _REMEDY
         raise TrimaranError(f"model {spec.name} {reasons[0]}{problem}, so {remedy}")
-    if not any(differ(source.draw(_SOURCE_ROWS, _SEED, {})) for source in usable):
+    if not any(differ(source.draw(_EQUAL_ROWS, _SEED, {})) for source in usable):
         raise TrimaranError(
             f"model {spec.name}: only equal rows were tried, which shows nothing; {_REMEDY}"
         )
@@ -292,7 +304,7 @@ def _together(
     for place, source in enumerate(sources if share else ()):
         drawn = source.draw(share, _SEED + len(sources) + place, {})
         by_source[source.name] += [
-            (f"{source.name} {_SOURCE_ROWS + row}", {n: t[row : row + 1] for n, t in drawn.items()})
+            (f"{source.name} again {row}", {n: t[row : row + 1] for n, t in drawn.items()})
             for row in range(share)
         ]
     longest = max(map(len, by_source.values()))

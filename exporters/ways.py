@@ -28,6 +28,7 @@ from torch.fx.experimental.symbolic_shapes import (
 from torch.utils._sympy.printers import PythonPrinter
 
 from exporters.quiet import quiet, silent_torch
+from exporters.recurrent import as_loops
 from exporters.spec import BATCH_AXIS, ModelSpec
 
 __all__ = ["Way", "way_at"]
@@ -80,7 +81,7 @@ def way_at(spec: ModelSpec, inputs: Mapping[str, Tensor]) -> Way:
         module = _copy(spec.positional())
         fakes = [_symbolic(spec, name, tensor, mode, names) for name, tensor in inputs.items()]
         # Some modules cache tensors unless they are told that these are symbols.
-        with mode, enable_python_dispatcher(), _compiling_state_context():
+        with mode, enable_python_dispatcher(), _compiling_state_context(), as_loops():
             outputs = module(*fakes)
     printer = PythonPrinter()
     known: dict[str, None] = {}

@@ -50,7 +50,7 @@ class Artifact:
 
     def load(self, interface: Interface, path: Path | None = None) -> Run:
         """The artifact, or a changed copy of it, in its format's runtime."""
-        return self.exporter.load(path or self.path, interface)
+        return self.exporter.load_here(path or self.path, interface)
 
     def _graph(self) -> Any:
         return _GRAPHS[self.exporter.format](self.path)

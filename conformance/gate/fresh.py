@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from conformance.gate.subject import Subject
-from exporters.formats.exporter import quiet
 from exporters.parity import DEFAULT_TOLERANCES, Arrays, Run
+from exporters.quiet import quiet
 from exporters.spec import DynamicAxis, ModelSpec
 from trimaran import dtypes
 

@@ -16,5 +16,7 @@ def judgement(original: Original, run: Run) -> str:
         original.batches,
         original.expected,
         run,
+        labels=original.labels,
+        ties=original.ties,
     )
     return report.problem

@@ -11,7 +11,7 @@ import torch
 
 from conformance.gate.observation import Observation, observe
 from conformance.gate.script_functions import scripted
-from exporters.formats.exporter import quiet
+from exporters.quiet import quiet
 
 __all__ = ["ScriptGraph", "value_name"]
 

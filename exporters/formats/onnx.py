@@ -17,6 +17,7 @@ from exporters.formats.program import dynamic_shapes
 from exporters.formats.refusal import explain
 from exporters.parity import Arrays, Run
 from exporters.quiet import quiet, silent_torch
+from exporters.recurrent import forgetting_kernels
 from exporters.spec import BATCH_AXIS, Interface, ModelSpec
 from trimaran import target
 
@@ -76,7 +77,7 @@ class OnnxExporter(Exporter):
 
 
 def _capture(spec: ModelSpec) -> onnx.ModelProto:
-    with quiet(), silent_torch():
+    with quiet(), silent_torch(), forgetting_kernels():
         program = torch.onnx.export(
             spec.positional(),
             tuple(spec.example_inputs.values()),
