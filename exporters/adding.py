@@ -8,7 +8,7 @@ from pathlib import Path
 
 from exporters.artifacts.artifact import Artifact, FileTensor
 from exporters.artifacts.declared import Declared, narrowed, require_equal
-from exporters.artifacts.inputs import read_sample
+from exporters.artifacts.sample import read_sample
 from exporters.artifacts.trial import Verdict, judge
 from trimaran.checks.backends import BACKENDS, backend_of
 from trimaran.config import ModelConfig, add_tensors

@@ -11,7 +11,7 @@ from exporters.parity import Run
 from trimaran.dtypes import DType
 from trimaran.tensors import describe_shape
 
-__all__ = ["Artifact", "Axis", "FileTensor", "first_repeated", "reason"]
+__all__ = ["Artifact", "Axis", "FileTensor", "UnservableError", "first_repeated", "reason"]
 
 Axis = int | str | None
 """A length; the name of a length that is the same wherever the name stands; or any length."""
@@ -40,7 +40,8 @@ class Artifact:
 
     `run` takes and gives arrays by the names of `inputs` and `outputs`; text is `str` in arrays of
     dtype object. `served_names` has the names under which the backend wants them, where it wants
-    others. `target` is what the file asks of a server.
+    others. `target` is what the file asks of a server. `random` and `ranging` name operators in it
+    that draw numbers, and that take one range of values over a whole batch.
     """
 
     format: Literal["onnx", "torchscript", "tensorrt"]
@@ -53,6 +54,12 @@ class Artifact:
     target: Mapping[str, str | int]
     source: Mapping[str, str]
     served_names: Mapping[str, str]
+    random: Sequence[str] = ()
+    ranging: Sequence[str] = ()
+
+
+class UnservableError(Exception):
+    """An answer that no server can carry, whatever the inputs: the reason and the remedy."""
 
 
 def first_repeated(names: Sequence[str]) -> str | None:

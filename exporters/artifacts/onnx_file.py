@@ -16,6 +16,7 @@ from exporters.parity import Arrays
 from trimaran import dtypes, target
 from trimaran.errors import ArtifactError
 from trimaran.model_files.onnx_external import PROTOBUF_LIMIT_BYTES, externals, place
+from trimaran.model_files.onnx_nodes import find_too_new, nodes, opsets
 
 __all__ = ["FILE_NAME", "take"]
 
@@ -30,6 +31,14 @@ _TYPES = {
     **{f"{u}int{n}": f"{u.upper()}INT{n}" for u in ("", "u") for n in (8, 16, 32, 64)},
 }
 """ONNX Runtime's names for the element types that Triton's `onnxruntime` backend serves."""
+
+_RANDOM = {
+    "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+    "RandomUniformLike",
+}  # fmt: skip
+"""Operators that draw numbers, `Dropout` in training mode only."""
+_RANGING = {"DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul"}
+"""Operators that take one range over a whole tensor, so over all rows of a batch."""
 
 _NO_LOG = 4
 _OLDEST_OPSET = 7
@@ -59,6 +68,7 @@ def take(source: Path, staged: Path, limit: int = PROTOBUF_LIMIT_BYTES) -> Artif
         origin["external"] = ", ".join(place(model, found, path, limit))
     else:
         path.write_bytes(content)
+    operators = {node.op_type for node in nodes(model)}
     del model, content, found
     session = _opened(path / FILE_NAME if path.is_dir() else path, source, int(asked["opset"]))
     inputs = [_tensor(item, "input", source) for item in session.get_inputs()]
@@ -81,6 +91,8 @@ def take(source: Path, staged: Path, limit: int = PROTOBUF_LIMIT_BYTES) -> Artif
         target=asked,
         source=origin,
         served_names={},
+        random=sorted(operators & _RANDOM),
+        ranging=sorted(operators & _RANGING),
     )
 
 
@@ -111,17 +123,14 @@ def _is_text(message: Any) -> bool:
 
 def _target(model: onnx.ModelProto, source: Path) -> dict[str, str | int]:
     """What the file asks of a server, held against what the target container reads."""
-    opset = max((i.version for i in model.opset_import if i.domain in ("", "ai.onnx")), default=0)
-    for what, found, most, remedy in (
-        ("opset", opset, target.ONNX_OPSET, "export it with that, or use onnx.version_converter"),
-        ("IR version", model.ir_version, target.ONNX_IR_VERSION, "save it with that ir_version"),
-    ):
-        if found > most:
-            raise ArtifactError(
-                f"{source}: has {what} {found}, and container {target.CONTAINER} is served "
-                f"{most} at most; {remedy}"
-            )
-    return {"container": target.CONTAINER, "opset": opset, "ir_version": model.ir_version}
+    problem = find_too_new(model)
+    if problem:
+        raise ArtifactError(f"{source}: {problem}")
+    return {
+        "container": target.CONTAINER,
+        "opset": opsets(model).get("", 0),
+        "ir_version": model.ir_version,
+    }
 
 
 def _require_tensors(model: onnx.ModelProto, source: Path) -> None:
@@ -154,7 +163,7 @@ def _opened(path: Path, source: Path, opset: int) -> onnxruntime.InferenceSessio
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises types of its own
         remedy = "export it again with operators of standard ONNX"
-        if opset < _OLDEST_OPSET:
+        if 0 < opset < _OLDEST_OPSET:
             remedy = f"its opset {opset} is too old, so convert it with onnx.version_converter"
         raise ArtifactError(
             f"{source}: cannot be loaded by ONNX Runtime {onnxruntime.__version__}: "

@@ -1,8 +1,8 @@
-"""A model file is run before it is published: does it answer, and may requests be batched?
+"""A model file is run before it is published: does it answer, twice alike, and row by row?
 
 A first axis that is open in every input and output is only a candidate for a batch axis. It is one
-when a row's answer does not depend on the rows beside it, so a batch is run, and then each of its
-rows alone.
+when a row's answer does not depend on the rows beside it, so batches are run, and then each of
+their rows alone.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from exporters.artifacts.artifact import Artifact, Axis, FileTensor, reason
-from exporters.artifacts.inputs import made_up, with_rows
-from exporters.parity import Arrays, Run, compare, scale_of, tolerance_for
+from exporters.artifacts.asking import Answered, first_answer, more_answers
+from exporters.parity import Arrays, compare, scale_of, tolerance_for
 from trimaran.errors import ArtifactError
-from trimaran.tensors import describe_shape
+from trimaran.tensors import describe_shape, shapes_agree
 
-__all__ = ["Verdict", "batch_obstacle", "first_answer", "judge"]
+__all__ = ["Verdict", "batch_obstacle", "judge"]
 
 _ROWS = 3
+_MOST_SAMPLE_ROWS = 16
+_HINT = "; tried on made-up inputs, and --sample inputs.npz tries yours"
 
 
 @dataclass(frozen=True)
@@ -38,22 +40,25 @@ def judge(
 
     `sample` is tried instead of made-up inputs. With `insist`, open first axes of different names
     are tried too, and a file that cannot batch is refused. Raises `ArtifactError`, whose sentence
-    begins with `where`, for that, for a file that fails on every input, and for one whose answers
-    contradict what it says of itself.
+    begins with `where`, for that, for a file that fails on every input, for one that answers the
+    same inputs differently, and for one whose answers contradict what it says of itself.
     """
     note = ""
     if wanted > 0:
-        note = batch_obstacle(artifact.inputs, artifact.outputs, by_name=not insist) or (
-            _row_obstacle(artifact, where, min(_ROWS, wanted), sample)
-        )
+        note = batch_obstacle(artifact.inputs, artifact.outputs, by_name=not insist)
+        if not note:
+            note = _row_obstacle(artifact, where, _row_count(wanted, sample), sample)
+            note += _HINT if note and sample is None else ""
         if not note:
             return Verdict(wanted)
         if insist:
             raise ArtifactError(
                 f"{where}: cannot be served in batches: {note}; give --max-batch-size 0"
             )
-    _, outputs = first_answer(artifact.run, artifact.inputs, where, None, sample)
-    _require_promised(artifact.outputs, outputs, where)
+    first = first_answer(artifact.run, artifact.inputs, where, None, sample)
+    _require_promised(artifact.outputs, first.outputs, where)
+    for answered in (first, *more_answers(artifact.run, first)):
+        _require_repeated(artifact, answered, where)
     return Verdict(0, note)
 
 
@@ -83,74 +88,127 @@ def batch_obstacle(
     return ""
 
 
-def first_answer(
-    run: Run,
-    tensors: Sequence[FileTensor],
-    where: str,
-    rows: int | None,
-    sample: Arrays | None,
-) -> tuple[Arrays, Arrays]:
-    """The first inputs that `run` answers, and its answer.
-
-    Raises `ArtifactError` with the runtime's words where it answers none.
-    """
-    failure = None
-    own = None if sample is None else [sample if rows is None else with_rows(sample, rows)]
-    for inputs in own or made_up(tensors, rows):
-        try:
-            return inputs, run(inputs)
-        except Exception as error:  # runtimes raise types of their own
-            failure = failure or error
-    if failure is None:
-        raise ArtifactError(
-            f"{where}: needs more than 1 GiB of inputs, too much to make up; give real ones with "
-            "--sample inputs.npz"
-        )
-    if own is not None:
-        raise ArtifactError(
-            f"{where}: fails on the sample: {reason(failure)}; give inputs that it takes"
-        )
-    raise ArtifactError(
-        f"{where}: fails on made-up inputs: {reason(failure)}; if it only takes certain values or "
-        "lengths, give real ones with --sample inputs.npz"
-    )
+def _row_count(wanted: int, sample: Arrays | None) -> int:
+    """How many rows to put together: three, or as many as a sample has, up to 16."""
+    own = 0 if sample is None else max(array.shape[0] for array in sample.values() if array.ndim)
+    return min(wanted, max(_ROWS, min(own, _MOST_SAMPLE_ROWS)))
 
 
 def _row_obstacle(artifact: Artifact, where: str, rows: int, sample: Arrays | None) -> str:
     """Why rows cannot be put together and taken apart again; empty where they can."""
     try:
-        inputs, together = first_answer(artifact.run, artifact.inputs, where, rows, sample)
+        first = first_answer(artifact.run, artifact.inputs, where, rows, sample)
     except ArtifactError as error:
         return f"a batch of {rows} {str(error).removeprefix(f'{where}: ').partition('; ')[0]}"
-    _require_promised(artifact.outputs, together, where)
-    if rows > 1 and not any((array[:1] != array).any() for array in inputs.values()):
-        return "only equal rows were tried, which shows nothing; try others with --sample"
+    _require_promised(artifact.outputs, first.outputs, where)
+    tried = []
+    for answered in (first, *more_answers(artifact.run, first)):
+        _require_repeated(artifact, answered, where)
+        obstacle = _mixture(artifact, answered, rows)
+        if obstacle:
+            return obstacle
+        tried.append(answered)
+    return _silence(artifact.outputs, tried) if rows > 1 else ""
+
+
+def _mixture(artifact: Artifact, answered: Answered, rows: int) -> str:
+    """Where a batch is not its rows put together."""
+    inputs, together = answered.inputs, answered.outputs
     for name, array in together.items():
         if array.shape[:1] != (rows,):
             return f"{name!r} has shape {describe_shape(array.shape)} for a batch of {rows}"
     for index in range(rows) if rows > 1 else ():
         try:
             alone = artifact.run({n: a[index : index + 1] for n, a in inputs.items()})
-        except Exception as error:
+        except Exception as error:  # runtimes raise types of their own
             return f"it fails on one row: {reason(error)}"
         for tensor in artifact.outputs:
-            row = together[tensor.name][index : index + 1]
-            if not _agree(tensor, alone[tensor.name], row):
-                return f"a row of {tensor.name!r} depends on the rows beside it"
+            whole = together[tensor.name]
+            apart = _apart(tensor, alone[tensor.name], whole[index : index + 1], whole)
+            if apart is not None:
+                why = f", since {' and '.join(artifact.ranging)} sees them all"
+                return f"a row of {tensor.name!r} depends on the rows beside it{apart}" + (
+                    why if artifact.ranging else ""
+                )
     return ""
 
 
-def _agree(tensor: FileTensor, left: np.ndarray, right: np.ndarray) -> bool:
+def _silence(outputs: Sequence[FileTensor], tried: Sequence[Answered]) -> str:
+    """Why nothing that was tried could have shown that rows are mixed; empty where it could."""
+    different = [answered for answered in tried if _rows_differ(answered.inputs)]
+    if not different:
+        return "only equal rows were tried, which shows nothing; try others with --sample"
+    for tensor in outputs:
+        if not any(_is_mostly_finite(answered.outputs[tensor.name]) for answered in different):
+            return (
+                f"{tensor.name!r} is NaN or infinite in most places, which shows nothing; try "
+                "inputs with --sample that it answers with numbers"
+            )
+    if not any(_rows_differ(answered.outputs) for answered in different):
+        return "every row that was tried gets the same answer, which shows nothing"
+    return ""
+
+
+def _rows_differ(arrays: Arrays) -> bool:
+    return any(
+        not np.array_equal(array[:1], row[None], equal_nan=array.dtype.kind == "f")
+        for array in arrays.values()
+        for row in array[1:]
+    )
+
+
+def _is_mostly_finite(array: np.ndarray) -> bool:
+    return array.dtype.kind != "f" or array.size == 0 or bool(np.isfinite(array).mean() > 0.5)
+
+
+def _require_repeated(artifact: Artifact, answered: Answered, where: str) -> None:
+    """Refuse a file that answers the same inputs differently."""
+    try:
+        again = artifact.run(answered.inputs)
+    except Exception as error:  # runtimes raise types of their own
+        raise ArtifactError(
+            f"{where}: fails when it is asked again with the same inputs: {reason(error)}; let "
+            "what is kept between calls be an input"
+        ) from error
+    for tensor in artifact.outputs:
+        before = answered.outputs[tensor.name]
+        apart = _apart(tensor, before, again[tensor.name], before)
+        if apart is not None:
+            found = f"holds {' and '.join(artifact.random)}; " if artifact.random else ""
+            raise ArtifactError(
+                f"{where}: gives other answers in {tensor.name!r} when asked again with the same "
+                f"inputs{apart}; {found}export it in evaluation mode, and let what is random or "
+                "kept between calls be an input"
+            )
+
+
+def _apart(
+    tensor: FileTensor, expected: np.ndarray, actual: np.ndarray, whole: np.ndarray
+) -> str | None:
+    """How far two answers are apart, in words; `None` within the tolerance on `whole`'s scale."""
+    if expected.shape != actual.shape:
+        return f" (shape {describe_shape(actual.shape)}, and {describe_shape(expected.shape)})"
     if tensor.dtype.triton == "BYTES":
-        return left.shape == right.shape and bool((left == right).all())
-    return compare(left, right, *tolerance_for(tensor.dtype, scale_of([left, right]))).passed
+        return None if bool((expected == actual).all()) else ""
+    if not tensor.dtype.is_floating:
+        return None if np.array_equal(expected, actual) else ""
+    scale = scale_of([whole])
+    unknown = np.isnan(expected) & np.isnan(actual)
+    found = compare(
+        np.where(unknown, 0, expected),
+        np.where(unknown, 0, actual),
+        *tolerance_for(tensor.dtype, scale),
+    )
+    if found.passed:
+        return None
+    return f" (up to {found.largest_error:.3g} apart, where values are about {scale:.3g})"
 
 
 def _require_promised(outputs: Sequence[FileTensor], found: Arrays, where: str) -> None:
-    """Refuse an answer of another rank than the file says, which no configuration can describe."""
+    """Refuse an answer of another shape than the file says: a configuration would repeat it."""
     for tensor in outputs:
         shape = found[tensor.name].shape
-        if len(shape) != len(tensor.axes):
+        if not shapes_agree(shape, tensor.shape):
             raise ArtifactError(
                 f"{where}: output {tensor.name!r} has shape {describe_shape(shape)} when it is "
                 f"run, and {describe_shape(tensor.shape)} by the file; write its shape into the "

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from exporters.artifacts.inputs import made_up
 
 from exporters.artifacts.artifact import Artifact, Axis, FileTensor
-from exporters.artifacts.inputs import made_up
 from exporters.artifacts.trial import batch_obstacle, judge
 from exporters.parity import Run
 from trimaran.dtypes import DTYPES, by_triton

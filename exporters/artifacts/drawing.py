@@ -1,0 +1,208 @@
+"""Inputs made up from dtypes and shapes, drawn so that what is wrong with batching shows.
+
+Rows differ, and lie on scales of their own: what one row does to another is seen best on a quiet
+row beside a loud one. Integers reach as far as the file takes them, since an index, a byte or a
+count near 0 alone is no telling input. Masks, and sequences with them, are padded at the end, at
+the start, nowhere, and nearly everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from exporters.artifacts.artifact import FileTensor
+from trimaran import dtypes
+from trimaran.errors import ArtifactError
+
+__all__ = ["BASES", "PATTERNS", "Drawing", "Pattern", "drawings", "most_below"]
+
+_LENGTHS = (4, 1, 32, 224, 1024, 16000)
+"""Lengths to try for open axes: a window may need many, a fixed reshape only one, and 16000 is a
+second of speech."""
+_MOST_BYTES = 2**30
+_TEXT_BYTES = 64
+"""What an element of text is taken to need in memory."""
+_MOST_INTEGER = 2**20
+"""Where integers of 32 and 64 bits end: above the tokens of any vocabulary."""
+_MODEST = 2
+"""The bound that every index and mask takes: 0 and 1."""
+
+
+class Pattern(Enum):
+    """How a set of inputs is drawn."""
+
+    MODEST = "floats from 0 to 1, and 0 or 1"
+    ZEROS = "zeros"
+    ONES = "ones"
+    WIDE = "as modest, with integers as far as they reach"
+    LOUD = "a loud row beside quiet ones"
+    QUIET = "a quiet row beside loud ones, masks all true"
+    PADDED_END = "rows of several lengths, with zeros behind them"
+    PADDED_START = "rows of several lengths, with zeros before them"
+    ONE = "zeros but for one place in each row"
+    SIGNED = "integers of both signs"
+
+
+BASES = (Pattern.MODEST, Pattern.ZEROS, Pattern.ONES)
+"""What a file is tried on first, the likeliest first."""
+PATTERNS = (
+    Pattern.LOUD, Pattern.QUIET, Pattern.PADDED_END, Pattern.PADDED_START, Pattern.ONE,
+    Pattern.SIGNED,
+)  # fmt: skip
+"""What is tried once a file has answered."""
+
+_SCALES = {Pattern.LOUD: (0.1, 8.0, 1.0), Pattern.QUIET: (4.0, 0.05, 8.0)}
+"""By what rows are multiplied, over and over."""
+_SHARES = {Pattern.LOUD: (0.0, 1.0, 0.05), Pattern.QUIET: (1.0, 0.0, 0.5)}
+"""To what share of their bound the integers of a row reach."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The shapes of all inputs, and the bounds below which integers are drawn."""
+
+    tensors: Sequence[FileTensor]
+    shapes: Mapping[str, tuple[int, ...]]
+    bounds: Mapping[str, int]
+
+    def with_bound(self, name: str, bound: int) -> Drawing:
+        """The same with another bound for one input."""
+        return Drawing(self.tensors, self.shapes, {**self.bounds, name: bound})
+
+    def draw(self, pattern: Pattern) -> dict[str, np.ndarray]:
+        """One set of inputs, the same every time."""
+        return {
+            tensor.name: _fill(
+                tensor.dtype,
+                self.shapes[tensor.name],
+                pattern,
+                self.bounds.get(tensor.name, _MODEST),
+                np.random.default_rng((index, list(Pattern).index(pattern))),
+            )
+            for index, tensor in enumerate(self.tensors)
+        }
+
+
+def drawings(tensors: Sequence[FileTensor], rows: int | None) -> Iterator[Drawing]:
+    """What may be drawn, for one length of the open axes after another, the likeliest first.
+
+    `rows` is the length of every first axis, or `None` where that is an axis like others. Sets of
+    more than 1 GiB are left out.
+    """
+    is_open = any(
+        not isinstance(axis, int)
+        for tensor in tensors
+        for axis in (tensor.axes if rows is None else tensor.axes[1:])
+    )
+    for length in _LENGTHS if is_open else _LENGTHS[:1]:
+        shapes = {tensor.name: _shape(tensor, rows, length) for tensor in tensors}
+        sizes = (math.prod(shapes[t.name]) * _item_bytes(t.dtype) for t in tensors)
+        if sum(sizes) <= _MOST_BYTES:
+            yield Drawing(tensors, shapes, {})
+
+
+def most_below(dtype: dtypes.DType) -> int | None:
+    """The greatest bound that is tried for integers of a type; `None` for other types."""
+    if dtype.numpy is None or dtype.numpy.kind not in "iu":
+        return None
+    return min(int(np.iinfo(dtype.numpy).max) + 1, _MOST_INTEGER)
+
+
+def _shape(tensor: FileTensor, rows: int | None, length: int) -> tuple[int, ...]:
+    shape = [axis if isinstance(axis, int) else length for axis in tensor.axes]
+    return tuple(shape if rows is None else [rows, *shape[1:]])
+
+
+def _item_bytes(dtype: dtypes.DType) -> int:
+    return _TEXT_BYTES if dtype.triton == "BYTES" or dtype.numpy is None else dtype.numpy.itemsize
+
+
+def _fill(
+    dtype: dtypes.DType,
+    shape: tuple[int, ...],
+    pattern: Pattern,
+    bound: int,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    if dtype.triton == "BYTES":
+        return _texts(shape, pattern, generator)
+    if dtype.numpy is None:
+        raise ArtifactError(
+            f"there are no arrays of {dtype.triton} to try a model on; convert such inputs in it"
+        )
+    if pattern in (Pattern.ZEROS, Pattern.ONES):
+        return np.full(shape, pattern is Pattern.ONES, dtype=dtype.numpy)
+    if dtype.is_floating:
+        numbers = _floats(shape, pattern, generator)
+    elif dtype.numpy.kind == "b":
+        numbers = _booleans(shape, pattern, generator)
+    else:
+        lowest = -bound if pattern is Pattern.SIGNED and dtype.numpy.kind == "i" else 0
+        numbers = _integers(shape, pattern, lowest, bound, generator)
+    return np.asarray(numbers * _kept(shape, pattern)).astype(dtype.numpy)
+
+
+def _floats(shape: tuple[int, ...], pattern: Pattern, generator: np.random.Generator) -> np.ndarray:
+    if pattern in (Pattern.MODEST, Pattern.WIDE):
+        return np.asarray(generator.random(shape))
+    scales = _by_row(shape, _SCALES.get(pattern, (1.0,)))
+    return np.asarray(generator.standard_normal(shape) * scales)
+
+
+def _booleans(
+    shape: tuple[int, ...], pattern: Pattern, generator: np.random.Generator
+) -> np.ndarray:
+    if pattern in (Pattern.MODEST, Pattern.WIDE, Pattern.LOUD, Pattern.SIGNED):
+        return np.asarray(generator.random(shape) >= 0.5)
+    return np.ones(shape, dtype=bool)
+
+
+def _integers(
+    shape: tuple[int, ...],
+    pattern: Pattern,
+    lowest: int,
+    bound: int,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    if pattern is Pattern.MODEST:
+        return np.asarray(generator.integers(0, _MODEST, shape))
+    reach = np.asarray([max(_MODEST, round(bound * s)) for s in _SHARES.get(pattern, (1.0,))])
+    drawn = np.asarray(generator.integers(lowest, _by_row(shape, reach), shape))
+    if pattern not in _SHARES and drawn.size:
+        drawn.flat[drawn.size - 1] = bound - 1  # indices fail at the ends first
+        drawn.flat[0] = lowest
+    return np.minimum(drawn, bound - 1)
+
+
+def _texts(shape: tuple[int, ...], pattern: Pattern, generator: np.random.Generator) -> np.ndarray:
+    if pattern in (Pattern.ZEROS, Pattern.ONES):
+        return np.full(shape, "0" if pattern is Pattern.ZEROS else "1", dtype=object)
+    words = ["0", "1"] if pattern in (Pattern.MODEST, Pattern.WIDE) else ["", "7", "a b", "Äpfel"]
+    drawn = np.asarray(generator.integers(0, len(words), shape))
+    return np.asarray(np.array(words, dtype=object)[drawn]).astype(object)
+
+
+def _kept(shape: tuple[int, ...], pattern: Pattern) -> np.ndarray:
+    """Where values stay, `shape`; elsewhere they are zero. Rows keep all, half, and one."""
+    if pattern not in (Pattern.PADDED_END, Pattern.PADDED_START, Pattern.ONE) or len(shape) < 2:
+        return np.ones(shape, dtype=bool)
+    length = shape[1]
+    row, place = np.arange(shape[0])[:, None], np.arange(length)[None, :]
+    if pattern is Pattern.ONE:
+        kept = place == row % length
+    else:
+        counts = np.asarray([length, (length + 1) // 2, 1])[row % 3]
+        kept = place < counts if pattern is Pattern.PADDED_END else place >= length - counts
+    return np.broadcast_to(kept.reshape(*shape[:2], *[1] * (len(shape) - 2)), shape)
+
+
+def _by_row(shape: tuple[int, ...], values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """`values` over and over along the first axis, to be broadcast to `shape`."""
+    if not shape:
+        return np.asarray(values[0])
+    return np.resize(values, shape[0]).reshape(shape[0], *[1] * (len(shape) - 1))
