@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from exporters.artifacts.artifact import FileTensor, UnservableError, reason
+from exporters.artifacts.artifact import FileTensor, NoAnswerError, UnservableError, reason
 from exporters.artifacts.drawing import BASES, PATTERNS, Drawing, drawings
 from exporters.artifacts.reach import reaching
 from exporters.artifacts.sample import with_rows
@@ -38,8 +38,8 @@ def first_answer(
 ) -> Answered:
     """The first inputs that `run` answers: the sample, or made-up ones.
 
-    Raises `ArtifactError` with the runtime's words where it answers none, and at once for answers
-    that no inputs can mend.
+    Raises `NoAnswerError` with the runtime's words where it answers none, and `ArtifactError` at
+    once for answers that no inputs can mend.
     """
     failure = None
     for inputs, drawing in _candidates(tensors, rows, sample):
@@ -55,10 +55,10 @@ def first_answer(
             "--sample inputs.npz"
         )
     if sample is not None:
-        raise ArtifactError(
+        raise NoAnswerError(
             f"{where}: fails on the sample: {reason(failure)}; give inputs that it takes"
         )
-    raise ArtifactError(
+    raise NoAnswerError(
         f"{where}: fails on made-up inputs: {reason(failure)}; if it only takes certain values or "
         "lengths, give real ones with --sample inputs.npz"
     )
@@ -72,7 +72,7 @@ def _candidates(
         return
     for drawing in drawings(tensors, rows):
         for pattern in BASES:
-            yield drawing.draw(pattern), drawing
+            yield drawing.draw(pattern), drawing.after(pattern)
 
 
 def more_answers(run: Run, first: Answered) -> Iterator[Answered]:

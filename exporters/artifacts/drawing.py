@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -37,6 +37,7 @@ class Pattern(Enum):
     """How a set of inputs is drawn."""
 
     MODEST = "floats from 0 to 1, and 0 or 1"
+    COUNTS = "floats from 0 to 1, and 1"
     ZEROS = "zeros"
     ONES = "ones"
     WIDE = "as modest, with integers as far as they reach"
@@ -44,18 +45,24 @@ class Pattern(Enum):
     QUIET = "a quiet row beside loud ones, masks all true"
     PADDED_END = "rows of several lengths, with zeros behind them"
     PADDED_START = "rows of several lengths, with zeros before them"
+    PADDED_APART = "rows with zeros before, behind, and between"
     ONE = "zeros but for one place in each row"
     SIGNED = "integers of both signs"
 
 
-BASES = (Pattern.MODEST, Pattern.ZEROS, Pattern.ONES)
+BASES = (Pattern.MODEST, Pattern.COUNTS, Pattern.ZEROS, Pattern.ONES)
 """What a file is tried on first, the likeliest first."""
 PATTERNS = (
-    Pattern.LOUD, Pattern.QUIET, Pattern.PADDED_END, Pattern.PADDED_START, Pattern.ONE,
-    Pattern.SIGNED,
+    Pattern.LOUD, Pattern.QUIET, Pattern.PADDED_END, Pattern.PADDED_START, Pattern.PADDED_APART,
+    Pattern.ONE, Pattern.SIGNED,
 )  # fmt: skip
 """What is tried once a file has answered."""
 
+_RANDOM_MASKS = {
+    Pattern.MODEST, Pattern.COUNTS, Pattern.WIDE, Pattern.LOUD, Pattern.SIGNED,
+}  # fmt: skip
+"""Where booleans are drawn evenly; elsewhere they are true but for padding."""
+_PADDED = {Pattern.PADDED_END, Pattern.PADDED_START, Pattern.PADDED_APART, Pattern.ONE}
 _SCALES = {Pattern.LOUD: (0.1, 8.0, 1.0), Pattern.QUIET: (4.0, 0.05, 8.0)}
 """By what rows are multiplied, over and over."""
 _SHARES = {Pattern.LOUD: (0.0, 1.0, 0.05), Pattern.QUIET: (1.0, 0.0, 0.5)}
@@ -64,15 +71,20 @@ _SHARES = {Pattern.LOUD: (0.0, 1.0, 0.05), Pattern.QUIET: (1.0, 0.0, 0.5)}
 
 @dataclass(frozen=True)
 class Drawing:
-    """The shapes of all inputs, and the bounds below which integers are drawn."""
+    """The shapes of all inputs, the least integer, and the bounds below which they are drawn."""
 
     tensors: Sequence[FileTensor]
     shapes: Mapping[str, tuple[int, ...]]
     bounds: Mapping[str, int]
+    least: int = 0
 
     def with_bound(self, name: str, bound: int) -> Drawing:
         """The same with another bound for one input."""
-        return Drawing(self.tensors, self.shapes, {**self.bounds, name: bound})
+        return replace(self, bounds={**self.bounds, name: bound})
+
+    def after(self, base: Pattern) -> Drawing:
+        """The same, with integers as those that a file has taken: a count may not be 0."""
+        return replace(self, least=1) if base is Pattern.COUNTS else self
 
     def draw(self, pattern: Pattern) -> dict[str, np.ndarray]:
         """One set of inputs, the same every time."""
@@ -81,7 +93,7 @@ class Drawing:
                 tensor.dtype,
                 self.shapes[tensor.name],
                 pattern,
-                self.bounds.get(tensor.name, _MODEST),
+                range(self.least, self.bounds.get(tensor.name, _MODEST)),
                 np.random.default_rng((index, list(Pattern).index(pattern))),
             )
             for index, tensor in enumerate(self.tensors)
@@ -126,7 +138,7 @@ def _fill(
     dtype: dtypes.DType,
     shape: tuple[int, ...],
     pattern: Pattern,
-    bound: int,
+    reach: range,
     generator: np.random.Generator,
 ) -> np.ndarray:
     if dtype.triton == "BYTES":
@@ -142,13 +154,14 @@ def _fill(
     elif dtype.numpy.kind == "b":
         numbers = _booleans(shape, pattern, generator)
     else:
-        lowest = -bound if pattern is Pattern.SIGNED and dtype.numpy.kind == "i" else 0
-        numbers = _integers(shape, pattern, lowest, bound, generator)
+        if pattern is Pattern.SIGNED and dtype.numpy.kind == "i":
+            reach = range(-reach.stop, reach.stop)
+        numbers = _integers(shape, pattern, reach, generator)
     return np.asarray(numbers * _kept(shape, pattern)).astype(dtype.numpy)
 
 
 def _floats(shape: tuple[int, ...], pattern: Pattern, generator: np.random.Generator) -> np.ndarray:
-    if pattern in (Pattern.MODEST, Pattern.WIDE):
+    if pattern in (Pattern.MODEST, Pattern.COUNTS, Pattern.WIDE):
         return np.asarray(generator.random(shape))
     scales = _by_row(shape, _SCALES.get(pattern, (1.0,)))
     return np.asarray(generator.standard_normal(shape) * scales)
@@ -157,7 +170,7 @@ def _floats(shape: tuple[int, ...], pattern: Pattern, generator: np.random.Gener
 def _booleans(
     shape: tuple[int, ...], pattern: Pattern, generator: np.random.Generator
 ) -> np.ndarray:
-    if pattern in (Pattern.MODEST, Pattern.WIDE, Pattern.LOUD, Pattern.SIGNED):
+    if pattern in _RANDOM_MASKS:
         return np.asarray(generator.random(shape) >= 0.5)
     return np.ones(shape, dtype=bool)
 
@@ -165,43 +178,55 @@ def _booleans(
 def _integers(
     shape: tuple[int, ...],
     pattern: Pattern,
-    lowest: int,
-    bound: int,
+    reach: range,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    if pattern is Pattern.MODEST:
-        return np.asarray(generator.integers(0, _MODEST, shape))
-    reach = np.asarray([max(_MODEST, round(bound * s)) for s in _SHARES.get(pattern, (1.0,))])
-    drawn = np.asarray(generator.integers(lowest, _by_row(shape, reach), shape))
+    if pattern is Pattern.COUNTS:
+        return np.ones(shape, dtype=np.int64)
+    least, bound = (0, _MODEST) if pattern is Pattern.MODEST else (reach.start, reach.stop)
+    stops = [max(_MODEST, round(bound * share)) for share in _SHARES.get(pattern, (1.0,))]
+    drawn = np.asarray(generator.integers(least, _by_row(shape, stops), shape))
     if pattern not in _SHARES and drawn.size:
+        drawn.flat[0] = least
         drawn.flat[drawn.size - 1] = bound - 1  # indices fail at the ends first
-        drawn.flat[0] = lowest
     return np.minimum(drawn, bound - 1)
 
 
 def _texts(shape: tuple[int, ...], pattern: Pattern, generator: np.random.Generator) -> np.ndarray:
     if pattern in (Pattern.ZEROS, Pattern.ONES):
         return np.full(shape, "0" if pattern is Pattern.ZEROS else "1", dtype=object)
-    words = ["0", "1"] if pattern in (Pattern.MODEST, Pattern.WIDE) else ["", "7", "a b", "Äpfel"]
+    words = ["0", "1"] if pattern in _RANDOM_MASKS - {Pattern.LOUD} else ["", "7", "a b", "Äpfel"]
     drawn = np.asarray(generator.integers(0, len(words), shape))
     return np.asarray(np.array(words, dtype=object)[drawn]).astype(object)
 
 
 def _kept(shape: tuple[int, ...], pattern: Pattern) -> np.ndarray:
-    """Where values stay, `shape`; elsewhere they are zero. Rows keep all, half, and one."""
-    if pattern not in (Pattern.PADDED_END, Pattern.PADDED_START, Pattern.ONE) or len(shape) < 2:
+    """Where values stay, `shape`; elsewhere they are zero.
+
+    Rows keep all but one, half, and one: whether a mask means what is kept or what is padding, no
+    row is nothing but padding, which a file may refuse.
+    """
+    if pattern not in _PADDED or len(shape) < 2:
         return np.ones(shape, dtype=bool)
     length = shape[1]
     row, place = np.arange(shape[0])[:, None], np.arange(length)[None, :]
     if pattern is Pattern.ONE:
         kept = place == row % length
     else:
-        counts = np.asarray([length, (length + 1) // 2, 1])[row % 3]
-        kept = place < counts if pattern is Pattern.PADDED_END else place >= length - counts
+        counts = np.asarray([max(1, length - 1), (length + 1) // 2, 1])[row % 3]
+        before, behind = place >= length - counts, place < counts
+        between = (place + row) % 2 == 0
+        kept = {
+            Pattern.PADDED_END: behind,
+            Pattern.PADDED_START: before,
+            Pattern.PADDED_APART: np.where(
+                row % 3 == 0, before, np.where(row % 3 == 1, behind, between)
+            ),
+        }[pattern]
     return np.broadcast_to(kept.reshape(*shape[:2], *[1] * (len(shape) - 2)), shape)
 
 
-def _by_row(shape: tuple[int, ...], values: Sequence[float] | np.ndarray) -> np.ndarray:
+def _by_row(shape: tuple[int, ...], values: Sequence[float]) -> np.ndarray:
     """`values` over and over along the first axis, to be broadcast to `shape`."""
     if not shape:
         return np.asarray(values[0])

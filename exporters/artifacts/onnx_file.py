@@ -92,7 +92,7 @@ def take(source: Path, staged: Path, limit: int = PROTOBUF_LIMIT_BYTES) -> Artif
         source=origin,
         served_names={},
         random=sorted(operators & _RANDOM),
-        ranging=sorted(operators & _RANGING),
+        mixing=[f"{name} takes one range over all rows" for name in sorted(operators & _RANGING)],
     )
 
 

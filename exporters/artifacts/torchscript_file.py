@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 
-from exporters.artifacts.artifact import Artifact, Axis, FileTensor, reason
+from exporters.artifacts.artifact import Artifact, Axis, FileTensor, NoAnswerError, reason
 from exporters.artifacts.declared import Declared
 from exporters.artifacts.torchscript_call import RESULTS, caller, quiet, takes_dictionary
 from exporters.artifacts.torchscript_graph import (
     devices,
+    mixing,
     random_operators,
     trained,
     unservable_result,
@@ -61,7 +62,7 @@ def take(
     run = caller(module, inputs)
     try:
         outputs = find_outputs(run, inputs, output_names, source, sample)
-    except ArtifactError as error:
+    except NoAnswerError as error:
         raise _device_error(module, source) or error from error
     names = [tensor.name for tensor in outputs]
     return Artifact(
@@ -79,6 +80,7 @@ def take(
             **_served("output", outputs, source),
         },
         random=random_operators(module),
+        mixing=mixing(module),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["devices", "random_operators", "trained", "unservable_result"]
+__all__ = ["devices", "mixing", "random_operators", "trained", "unservable_result"]
 
 _DROPOUTS = {
     "aten::dropout": 2, "aten::dropout_": 2, "aten::feature_dropout": 2,
@@ -17,6 +17,13 @@ _DROPOUTS = {
     "aten::native_dropout": 2, "aten::rrelu": 3, "aten::rrelu_": 3,
 }  # fmt: skip
 """Operators that draw numbers in training, and which of their arguments says so."""
+_MIXING = {
+    "aten::_nested_tensor_from_mask": "nn.TransformerEncoder goes by the padding of all rows "
+    "(build it with enable_nested_tensor=False)",
+    "aten::quantize_per_tensor_dynamic": "quantising takes one range over all rows",
+    "quantized::linear_dynamic": "linear_dynamic takes one range over all rows",
+}
+"""Operators that look at all rows of a batch at once, and what they do."""
 _RECURRENT = {"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"}
 _ATTENTION, _ATTENTION_DROPOUT = "aten::scaled_dot_product_attention", 4
 _NORM, _NORM_MEAN, _NORM_TRAINING = "aten::batch_norm", 3, 5
@@ -49,6 +56,12 @@ def trained(module: Any) -> list[str]:
         elif kind in _RECURRENT:
             found += [kind] if _drops(node, owner, module) else []
     return sorted({kind.removeprefix("aten::").rstrip("_") for kind in found})
+
+
+def mixing(module: Any) -> list[str]:
+    """What operators of a module take from the rows of a batch together, in words."""
+    kinds = {node.kind() for node in _nodes(module.inlined_graph)}
+    return [told for kind, told in _MIXING.items() if kind in kinds]
 
 
 def random_operators(module: Any) -> list[str]:

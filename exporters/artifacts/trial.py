@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
-from exporters.artifacts.artifact import Artifact, Axis, FileTensor, reason
+from exporters.artifacts.artifact import Artifact, Axis, FileTensor, NoAnswerError, reason
 from exporters.artifacts.asking import Answered, first_answer, more_answers
 from exporters.parity import Arrays, compare, scale_of, tolerance_for
 from trimaran.errors import ArtifactError
@@ -22,7 +23,7 @@ __all__ = ["Verdict", "batch_obstacle", "judge"]
 
 _ROWS = 3
 _MOST_SAMPLE_ROWS = 16
-_HINT = "; tried on made-up inputs, and --sample inputs.npz tries yours"
+_MADE_UP = "; these inputs were made up: give real ones with --sample inputs.npz"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def judge(
         note = batch_obstacle(artifact.inputs, artifact.outputs, by_name=not insist)
         if not note:
             note = _row_obstacle(artifact, where, _row_count(wanted, sample), sample)
-            note += _HINT if note and sample is None else ""
+            note += _MADE_UP if note and sample is None else ""
         if not note:
             return Verdict(wanted)
         if insist:
@@ -57,7 +58,7 @@ def judge(
             )
     first = first_answer(artifact.run, artifact.inputs, where, None, sample)
     _require_promised(artifact.outputs, first.outputs, where)
-    for answered in (first, *more_answers(artifact.run, first)):
+    for answered in chain([first], more_answers(artifact.run, first)):
         _require_repeated(artifact, answered, where)
     return Verdict(0, note)
 
@@ -101,59 +102,66 @@ def _row_obstacle(artifact: Artifact, where: str, rows: int, sample: Arrays | No
     except ArtifactError as error:
         return f"a batch of {rows} {str(error).removeprefix(f'{where}: ').partition('; ')[0]}"
     _require_promised(artifact.outputs, first.outputs, where)
-    tried = []
-    for answered in (first, *more_answers(artifact.run, first)):
+    tried, failure = [], ""
+    for answered in chain([first], more_answers(artifact.run, first)):
         _require_repeated(artifact, answered, where)
-        obstacle = _mixture(artifact, answered, rows)
+        try:
+            obstacle = _mixture(artifact, answered, rows)
+        except NoAnswerError as error:
+            failure = failure or str(error)
+            continue
         if obstacle:
             return obstacle
         tried.append(answered)
-    return _silence(artifact.outputs, tried) if rows > 1 else ""
+    if not tried:
+        return failure
+    return _silence(artifact, tried) if rows > 1 else ""
 
 
 def _mixture(artifact: Artifact, answered: Answered, rows: int) -> str:
-    """Where a batch is not its rows put together."""
+    """Where a batch is not its rows put together. Raises `NoAnswerError` where each row fails."""
     inputs, together = answered.inputs, answered.outputs
     for name, array in together.items():
         if array.shape[:1] != (rows,):
             return f"{name!r} has shape {describe_shape(array.shape)} for a batch of {rows}"
+    failure, failures = None, 0
     for index in range(rows) if rows > 1 else ():
         try:
             alone = artifact.run({n: a[index : index + 1] for n, a in inputs.items()})
-        except Exception as error:  # runtimes raise types of their own
-            return f"it fails on one row: {reason(error)}"
+        except Exception as error:  # a row of nothing but padding may fail, not every row
+            failure, failures = error, failures + 1
+            continue
         for tensor in artifact.outputs:
             whole = together[tensor.name]
             apart = _apart(tensor, alone[tensor.name], whole[index : index + 1], whole)
             if apart is not None:
-                why = f", since {' and '.join(artifact.ranging)} sees them all"
-                return f"a row of {tensor.name!r} depends on the rows beside it{apart}" + (
-                    why if artifact.ranging else ""
-                )
+                since = f", since {' and '.join(artifact.mixing)}" if artifact.mixing else ""
+                return f"a row of {tensor.name!r} depends on the rows beside it{apart}{since}"
+    if failure is not None and failures == rows:
+        raise NoAnswerError(f"it fails on one row: {reason(failure)}") from failure
     return ""
 
 
-def _silence(outputs: Sequence[FileTensor], tried: Sequence[Answered]) -> str:
+def _silence(artifact: Artifact, tried: Sequence[Answered]) -> str:
     """Why nothing that was tried could have shown that rows are mixed; empty where it could."""
     different = [answered for answered in tried if _rows_differ(answered.inputs)]
     if not different:
-        return "only equal rows were tried, which shows nothing; try others with --sample"
-    for tensor in outputs:
+        return "only equal rows were tried, which shows nothing"
+    for tensor in artifact.outputs:
         if not any(_is_mostly_finite(answered.outputs[tensor.name]) for answered in different):
-            return (
-                f"{tensor.name!r} is NaN or infinite in most places, which shows nothing; try "
-                "inputs with --sample that it answers with numbers"
-            )
+            return f"{tensor.name!r} is NaN or infinite in most places, which shows nothing"
     if not any(_rows_differ(answered.outputs) for answered in different):
         return "every row that was tried gets the same answer, which shows nothing"
+    if artifact.mixing and not any(tensor.dtype.is_floating for tensor in artifact.outputs):
+        return f"{' and '.join(artifact.mixing)}, and whole numbers rarely show what that does"
     return ""
 
 
 def _rows_differ(arrays: Arrays) -> bool:
     return any(
-        not np.array_equal(array[:1], row[None], equal_nan=array.dtype.kind == "f")
+        not np.array_equal(array[:1], array[i : i + 1], equal_nan=array.dtype.kind == "f")
         for array in arrays.values()
-        for row in array[1:]
+        for i in range(1, len(array))
     )
 
 
