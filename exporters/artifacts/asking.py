@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from exporters.artifacts.artifact import FileTensor, NoAnswerError, UnservableError, reason
-from exporters.artifacts.drawing import BASES, PATTERNS, Drawing, drawings
+from exporters.artifacts.drawing import BASES, Drawing, drawings
 from exporters.artifacts.reach import reaching
 from exporters.artifacts.sample import with_rows
 from exporters.parity import Arrays, Run
@@ -81,7 +81,7 @@ def more_answers(run: Run, first: Answered) -> Iterator[Answered]:
         return
     began = time.monotonic()
     drawing = reaching(run, first.drawing)
-    for number, pattern in enumerate(PATTERNS):
+    for number, pattern in enumerate(drawing.patterns):
         if number >= _ALWAYS and time.monotonic() - began > _LONGEST_S:
             return
         inputs = drawing.draw(pattern)

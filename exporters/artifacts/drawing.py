@@ -19,7 +19,7 @@ from exporters.artifacts.artifact import FileTensor
 from trimaran import dtypes
 from trimaran.errors import ArtifactError
 
-__all__ = ["BASES", "PATTERNS", "Drawing", "Pattern", "drawings", "most_below"]
+__all__ = ["BASES", "Drawing", "Pattern", "drawings", "most_below"]
 
 _LENGTHS = (4, 1, 32, 224, 1024, 16000)
 """Lengths to try for open axes: a window may need many, a fixed reshape only one, and 16000 is a
@@ -40,7 +40,7 @@ class Pattern(Enum):
     COUNTS = "floats from 0 to 1, and 1"
     ZEROS = "zeros"
     ONES = "ones"
-    WIDE = "as modest, with integers as far as they reach"
+    WIDE = "as modest, with integers in the upper half of their reach"
     LOUD = "a loud row beside quiet ones"
     QUIET = "a quiet row beside loud ones, masks all true"
     PADDED_END = "rows of several lengths, with zeros behind them"
@@ -52,11 +52,8 @@ class Pattern(Enum):
 
 BASES = (Pattern.MODEST, Pattern.COUNTS, Pattern.ZEROS, Pattern.ONES)
 """What a file is tried on first, the likeliest first."""
-PATTERNS = (
-    Pattern.LOUD, Pattern.QUIET, Pattern.PADDED_END, Pattern.PADDED_START, Pattern.PADDED_APART,
-    Pattern.ONE, Pattern.SIGNED,
-)  # fmt: skip
-"""What is tried once a file has answered."""
+_ANY = (Pattern.LOUD, Pattern.QUIET, Pattern.PADDED_END, Pattern.PADDED_START)
+_WHOLE = (Pattern.PADDED_APART, Pattern.ONE, Pattern.SIGNED)
 
 _RANDOM_MASKS = {
     Pattern.MODEST, Pattern.COUNTS, Pattern.WIDE, Pattern.LOUD, Pattern.SIGNED,
@@ -85,6 +82,11 @@ class Drawing:
     def after(self, base: Pattern) -> Drawing:
         """The same, with integers as those that a file has taken: a count may not be 0."""
         return replace(self, least=1) if base is Pattern.COUNTS else self
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """What to try once a file has answered: more for indices, counts and masks."""
+        return (*_ANY, *_WHOLE) if any(not t.dtype.is_floating for t in self.tensors) else _ANY
 
     def draw(self, pattern: Pattern) -> dict[str, np.ndarray]:
         """One set of inputs, the same every time."""
@@ -184,11 +186,13 @@ def _integers(
     if pattern is Pattern.COUNTS:
         return np.ones(shape, dtype=np.int64)
     least, bound = (0, _MODEST) if pattern is Pattern.MODEST else (reach.start, reach.stop)
+    if pattern is Pattern.WIDE:
+        least = max(least, bound // 2)
     stops = [max(_MODEST, round(bound * share)) for share in _SHARES.get(pattern, (1.0,))]
     drawn = np.asarray(generator.integers(least, _by_row(shape, stops), shape))
     if pattern not in _SHARES and drawn.size:
         drawn.flat[0] = least
-        drawn.flat[drawn.size - 1] = bound - 1  # indices fail at the ends first
+        drawn.flat[min(1, drawn.size - 1)] = bound - 1  # indices fail at the ends first
     return np.minimum(drawn, bound - 1)
 
 
@@ -215,14 +219,8 @@ def _kept(shape: tuple[int, ...], pattern: Pattern) -> np.ndarray:
     else:
         counts = np.asarray([max(1, length - 1), (length + 1) // 2, 1])[row % 3]
         before, behind = place >= length - counts, place < counts
-        between = (place + row) % 2 == 0
-        kept = {
-            Pattern.PADDED_END: behind,
-            Pattern.PADDED_START: before,
-            Pattern.PADDED_APART: np.where(
-                row % 3 == 0, before, np.where(row % 3 == 1, behind, between)
-            ),
-        }[pattern]
+        apart = np.select([row % 3 == 0, row % 3 == 1], [before, behind], place % 2 == 0)
+        kept = {Pattern.PADDED_END: behind, Pattern.PADDED_START: before}.get(pattern, apart)
     return np.broadcast_to(kept.reshape(*shape[:2], *[1] * (len(shape) - 2)), shape)
 
 

@@ -23,6 +23,7 @@ __all__ = ["Verdict", "batch_obstacle", "judge"]
 
 _ROWS = 3
 _MOST_SAMPLE_ROWS = 16
+_MOST_OVER_MEDIAN = 1e4
 _MADE_UP = "; these inputs were made up: give real ones with --sample inputs.npz"
 
 
@@ -115,7 +116,8 @@ def _row_obstacle(artifact: Artifact, where: str, rows: int, sample: Arrays | No
         tried.append(answered)
     if not tried:
         return failure
-    return _silence(artifact, tried) if rows > 1 else ""
+    silence = _silence(artifact, tried) if rows > 1 else ""
+    return silence + ("; give a sample of more rows" if silence and sample is not None else "")
 
 
 def _mixture(artifact: Artifact, answered: Answered, rows: int) -> str:
@@ -200,7 +202,7 @@ def _apart(
         return None if bool((expected == actual).all()) else ""
     if not tensor.dtype.is_floating:
         return None if np.array_equal(expected, actual) else ""
-    scale = scale_of([whole])
+    scale = scale_of([_usual(whole)])
     unknown = np.isnan(expected) & np.isnan(actual)
     found = compare(
         np.where(unknown, 0, expected),
@@ -210,6 +212,12 @@ def _apart(
     if found.passed:
         return None
     return f" (up to {found.largest_error:.3g} apart, where values are about {scale:.3g})"
+
+
+def _usual(array: np.ndarray) -> np.ndarray:
+    """An answer's numbers but for those that fill a place: masked scores of -1e9 are no scale."""
+    sizes = np.abs(array[np.isfinite(array) & (array != 0)]).astype(np.float64)
+    return sizes[sizes <= _MOST_OVER_MEDIAN * np.median(sizes)] if sizes.size else sizes
 
 
 def _require_promised(outputs: Sequence[FileTensor], found: Arrays, where: str) -> None:
