@@ -88,13 +88,17 @@ def _opened(path: Path, source: Path) -> Any:
     try:
         with quiet():
             module = torch.jit.load(path, map_location="cpu")
-            module.forward  # noqa: B018  raises where there is none
-            return module
     except Exception as error:
         raise ArtifactError(
             f"{source}: cannot be loaded by torch {torch.__version__}: {reason(error)}; save it "
             "again with torch.jit.save, as it was before torch.jit.optimize_for_inference"
         ) from error
+    if not hasattr(module, "forward"):
+        raise ArtifactError(
+            f"{source}: has no method forward, which Triton's pytorch backend calls; wrap the "
+            "model in a module whose forward calls what it has, and script or trace that"
+        )
+    return module
 
 
 def _require_result(module: Any, source: Path) -> None:
