@@ -1,7 +1,8 @@
 """ONNX's tests of single operators, as model files: every type, rank and corner that they have.
 
 The wheel makes them in memory, for its newest opset. Here they are declared for the newest that
-the target container reads; where an operator is not in it, ONNX Runtime refuses the file and it falls out.
+the target container reads; where an operator is not in it, ONNX Runtime refuses the file and it
+falls out.
 """
 
 from __future__ import annotations

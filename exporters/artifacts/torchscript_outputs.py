@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,7 @@ def find_outputs(
     twice = first_repeated([tensor.name for tensor in (*inputs, *outputs)])
     if twice:
         raise ArtifactError(f"{source}: {twice!r} names two tensors; name outputs by --output")
-    _require_declared(outputs, declared, source)
-    return outputs
+    return [_as_declared(tensor, item, source) for tensor, item in zip_longest(outputs, declared)]
 
 
 def _grown(
@@ -115,11 +115,17 @@ def _axes(
     )
 
 
-def _require_declared(
-    outputs: Sequence[FileTensor], declared: Sequence[Declared], source: Path
-) -> None:
-    for tensor, item in zip(outputs, declared, strict=False):
-        if item.dtype is not None and (item.dtype, item.shape) != (tensor.dtype, tensor.shape):
-            raise ArtifactError(
-                f"{source}: --output says {item}, the file answers {tensor}; give the name alone"
-            )
+def _as_declared(tensor: FileTensor, declared: Declared | None, source: Path) -> FileTensor:
+    """The output that was found, with axes open where the declaration opens them."""
+    if declared is None or declared.dtype is None or declared.shape is None:
+        return tensor
+    fits = len(declared.shape) == len(tensor.shape) and all(
+        want in (-1, have) for have, want in zip(tensor.shape, declared.shape, strict=True)
+    )
+    if declared.dtype != tensor.dtype or not fits:
+        raise ArtifactError(
+            f"{source}: --output says {declared}, the file answers {tensor}; give the name alone"
+        )
+    axes = zip(tensor.axes, declared.shape, strict=True)
+    opened = tuple(None if want == -1 and isinstance(axis, int) else axis for axis, want in axes)
+    return FileTensor(tensor.name, tensor.dtype, opened)

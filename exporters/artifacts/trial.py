@@ -58,8 +58,8 @@ def judge(
                 f"{where}: cannot be served in batches: {note}; give --max-batch-size 0"
             )
     first = first_answer(artifact.run, artifact.inputs, where, None, sample)
-    _require_promised(artifact.outputs, first.outputs, where)
     for answered in chain([first], more_answers(artifact.run, first)):
+        _require_promised(artifact, answered.outputs, where)
         _require_repeated(artifact, answered, where)
     return Verdict(0, note)
 
@@ -102,9 +102,9 @@ def _row_obstacle(artifact: Artifact, where: str, rows: int, sample: Arrays | No
         first = first_answer(artifact.run, artifact.inputs, where, rows, sample)
     except ArtifactError as error:
         return f"a batch of {rows} {str(error).removeprefix(f'{where}: ').partition('; ')[0]}"
-    _require_promised(artifact.outputs, first.outputs, where)
     tried, failure = [], ""
     for answered in chain([first], more_answers(artifact.run, first)):
+        _require_promised(artifact, answered.outputs, where)
         _require_repeated(artifact, answered, where)
         try:
             obstacle = _mixture(artifact, answered, rows)
@@ -220,13 +220,17 @@ def _usual(array: np.ndarray) -> np.ndarray:
     return sizes[sizes <= _MOST_OVER_MEDIAN * np.median(sizes)] if sizes.size else sizes
 
 
-def _require_promised(outputs: Sequence[FileTensor], found: Arrays, where: str) -> None:
+def _require_promised(artifact: Artifact, found: Arrays, where: str) -> None:
     """Refuse an answer of another shape than the file says: a configuration would repeat it."""
-    for tensor in outputs:
+    for tensor in artifact.outputs:
         shape = found[tensor.name].shape
         if not shapes_agree(shape, tensor.shape):
+            said, remedy = (
+                ("on other inputs", "open the axis with --output name:dtype[shape], -1 for any")
+                if artifact.format == "torchscript"
+                else ("by the file", "write its true shape into the file's outputs, or clear it")
+            )
             raise ArtifactError(
                 f"{where}: output {tensor.name!r} has shape {describe_shape(shape)} when it is "
-                f"run, and {describe_shape(tensor.shape)} by the file; write its shape into the "
-                "file, with onnx.shape_inference or where it was exported"
+                f"run, and {describe_shape(tensor.shape)} {said}; {remedy}"
             )

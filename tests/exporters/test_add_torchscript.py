@@ -261,3 +261,23 @@ def test_torchscript_of_texts_and_of_a_dictionary_is_served(
         a, b = np.array([[5, 6]]), np.array([[1, 2]])
         answer = client.infer("pair", {"a": a, "b": b}).outputs["output__0"]
         assert answer.tolist() == [[4, 4]]
+
+
+class Found(nn.Module):
+    """As many rows as are above 0.9: how many is in the values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[x[:, 0] > 0.9]
+
+
+def test_an_axis_whose_length_is_in_the_values_is_declared_open(
+    empty_repository: Repository, tmp_path: Path
+) -> None:
+    path = files.write_script(Found(), tmp_path / "m.pt")
+    options = ("--input", "x:FP32[5,2]")
+    result = add(empty_repository, path, *options)
+    assert result.status == 1
+    assert "on other inputs; open the axis with --output name:dtype[shape]" in result.error
+    result = add(empty_repository, path, *options, "--output", "rows:FP32[-1,2]")
+    assert result.status == 0, result.stderr
+    assert tensors(empty_repository, "m") == ["x__0 FP32 [5, 2]", "rows__0 FP32 [-1, 2]"]
