@@ -5,13 +5,21 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from trimaran.errors import TrimaranError
 
-__all__ = ["PositionalModule", "misplaced_input", "read_outputs", "takes_by_name"]
+__all__ = [
+    "PositionalModule",
+    "misplaced_input",
+    "read_outputs",
+    "takes_by_name",
+    "takes_one_collection",
+]
 
 
 class PositionalModule(nn.Module):
@@ -37,7 +45,17 @@ class PositionalModule(nn.Module):
             result = self.module(**dict(zip(self.input_names, inputs, strict=True)))
         else:
             result = self.module(*inputs)
-        return read_outputs(result, self.output_names)
+        return tuple(_settled(tensor) for tensor in read_outputs(result, self.output_names))
+
+
+def _settled(tensor: Tensor) -> Tensor:
+    """The tensor with a conjugation or negation carried out that torch has only noted.
+
+    A server reads the numbers as they lie in memory.
+    """
+    if tensor.is_conj():
+        return tensor.resolve_conj()
+    return tensor.resolve_neg() if tensor.is_neg() else tensor
 
 
 def takes_by_name(module: nn.Module, names: Sequence[str]) -> bool:
@@ -57,6 +75,20 @@ def misplaced_input(module: nn.Module, names: Sequence[str]) -> tuple[str, str] 
     for name, parameter in zip(names, by_position, strict=False):
         if name != parameter and name in parameters:
             return name, parameter
+    return None
+
+
+def takes_one_collection(module: nn.Module, inputs: Mapping[str, Tensor]) -> str | None:
+    """`dict`, `list` or `tuple` where `forward` answers when it gets all inputs as one of these."""
+    collections: Mapping[str, Any] = {
+        "dict": dict(inputs),
+        "list": list(inputs.values()),
+        "tuple": tuple(inputs.values()),
+    }
+    for kind, value in collections.items():
+        with suppress(Exception), torch.no_grad():
+            module(value)
+            return kind
     return None
 
 
@@ -89,7 +121,8 @@ def read_outputs(result: Any, names: Sequence[str]) -> tuple[Tensor, ...]:
     found = tuple(named.values())
     if len(found) != len(names):
         raise TrimaranError(
-            f"the module answers {len(found)} tensors, output_names has {len(names)}"
+            f"the module answers {len(found)} tensors, output_names has {len(names)}; name each "
+            "tensor once, in order (numbers and text beside them are left out)"
         )
     return found
 

@@ -169,6 +169,8 @@ def export_formats(
         progress.update(task, description=spec.name, completed=total)
     for table in tables(results):
         console().print(table)
+    for note in (f"note: {r.model}: {note}" for r in results for note in r.parity.notes):
+        console().print(note, markup=False, highlight=False, soft_wrap=True)
     failures += [
         ParityError(f"{r.model} was not published: {r.parity.problem}")
         for r in results

@@ -170,14 +170,22 @@ def _first_to_pass(
             break
     way, report = tried[-1]
     if isinstance(report, AgreementReport) and report.passed:
-        report = report.with_cost(_cost(exporter, run, path, reference))
+        report = report.with_cost(_cost(exporter, path, reference))
     return way, report
 
 
 def _judged(original: Original, run: Run, options: Options, reference: Reference) -> Report:
     outputs, tolerances = original.interface.outputs, original.spec.tolerances
     if options.precision == "fp32":
-        return measure_parity(outputs, tolerances, original.batches, original.expected, run)
+        return measure_parity(
+            outputs,
+            tolerances,
+            original.batches,
+            original.expected,
+            run,
+            labels=original.labels,
+            with_nan=original.with_nan,
+        )
     return measure_agreement(
         outputs,
         PRECISIONS[options.precision],
@@ -189,14 +197,15 @@ def _judged(original: Original, run: Run, options: Options, reference: Reference
     )
 
 
-def _cost(exporter: Exporter, run: Run, path: Path, reference: Reference) -> Cost:
+def _cost(exporter: Exporter, path: Path, reference: Reference) -> Cost:
     """Bytes and speed beside the FP32 artifact of the same format, where there is one."""
     plain = _exporter(exporter.format, Options(), reference)
     try:
         fp32_path = reference.fp32_artifact(plain)
     except ExportError:
         return Cost(path.stat().st_size, None)
-    fp32 = _loaded(plain, reference.original, fp32_path, "fp32")
+    interface = reference.original.interface
+    run, fp32 = exporter.load_here(path, interface), plain.load_here(fp32_path, interface)
     batch = {name: array[:_SPEED_ROWS] for name, array in reference.task.batches[0].items()}
     rows = len(next(iter(batch.values())))
     speedup = measure_speedup(lambda: fp32(batch), lambda: run(batch), rows)

@@ -1,14 +1,15 @@
 """The parity gate: an exported artifact must compute what the trained module computes.
 
-It is run in its own runtime beside eager PyTorch, on batches of one row, an odd number, and the
-largest that will be served; and shown that rows do not influence one another, which is what
-batching requests of different clients together relies on.
+It is run in its own runtime beside eager PyTorch, on the batches of `exporters.batches`, and shown
+that rows do not influence one another, which is what batching requests of different clients
+together relies on.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,22 @@ from trimaran.tensors import TensorSpec, describe_shape
 
 __all__ = [
     "DEFAULT_TOLERANCES",
+    "LEAST_FINITE",
     "Arrays",
     "Comparison",
     "OutputParity",
     "ParityReport",
     "Report",
-    "batch_sizes",
     "compare",
     "compare_rows",
     "failure",
+    "finite_share",
     "measure_parity",
     "row_count",
+    "row_limits",
     "scale_of",
     "tolerance_for",
+    "typical_scale",
 ]
 
 Arrays = Mapping[str, np.ndarray]
@@ -47,22 +51,36 @@ Wide enough for a deep network whose sums another runtime adds in another order
 (docs/gate.md). All other types must be equal."""
 
 
+LEAST_FINITE = 0.5
+"""The share of an output that has to be finite for a batch to show anything."""
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """Two arrays of one output: the largest error, and the element that misses its bound most."""
+    """Two arrays of one output: the largest error, and the element that misses its bound most.
+
+    `used` is the largest share that an element's error has of what it is allowed.
+    """
 
     largest_error: float
     passed: bool
     problem: str = ""
+    used: float = 0.0
 
 
 @dataclass(frozen=True)
 class OutputParity:
-    """One row of the parity table."""
+    """One row of the parity table.
+
+    `scale` is the root mean square of a typical row; `rtol` and `atol` are what an element of such
+    a row may be off, and `used` is the largest share that any element has of what it may.
+    """
 
     output: str
     dtype: str
+    scale: float
     largest_error: float
+    used: float
     rtol: float
     atol: float
     batch_sizes: tuple[int, ...]
@@ -78,6 +96,7 @@ class Report:
     """All outputs of one artifact, each a row that says whether it passed, and if not why."""
 
     outputs: tuple[Any, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -92,24 +111,49 @@ class Report:
 
 @dataclass(frozen=True)
 class ParityReport(Report):
-    """All outputs of one artifact, each within its tolerance or not."""
+    """All outputs of one artifact, each within its tolerance or not.
+
+    `notes` tell where it answers otherwise on inputs that it is not judged by.
+    """
 
     outputs: tuple[OutputParity, ...]
-
-
-def batch_sizes(max_batch_size: int) -> tuple[int, ...]:
-    """The row counts to try: one, an odd number, and the most that will be served."""
-    return tuple(sorted({1, min(3, max_batch_size), max_batch_size}))
+    notes: tuple[str, ...] = ()
 
 
 def scale_of(arrays: Iterable[np.ndarray]) -> float:
-    """The root mean square of all finite numbers of an output: what "small" is measured by."""
+    """The root mean square of all finite numbers of an output, 0 where there are none."""
     total, count = 0.0, 0
     for array in arrays:
-        numbers = array[np.isfinite(array)].astype(np.float64) if array.dtype.kind == "f" else ()
-        total += float(np.sum(np.square(numbers)))
-        count += len(numbers)
+        if array.dtype.kind == "f":
+            numbers = array[np.isfinite(array)].astype(np.float64)
+            total, count = total + float(np.square(numbers).sum()), count + numbers.size
     return float(np.sqrt(total / count)) if count else 0.0
+
+
+def typical_scale(arrays: Iterable[np.ndarray]) -> float:
+    """The median of all rows' scales, those of rows without a number left out; arrays are
+    `[rows, ...]`.
+    """
+    scales = np.concatenate([_row_scales(array) for array in arrays])
+    return float(np.median(scales[scales > 0])) if (scales > 0).any() else 0.0
+
+
+def _row_scales(array: np.ndarray) -> np.ndarray:
+    """The root mean square of each row's finite numbers, `[rows]`."""
+    rows = len(array)
+    if array.dtype.kind != "f" or array.size == 0:
+        return np.zeros(rows)
+    numbers = array.reshape(rows, -1).astype(np.float64)
+    finite = np.isfinite(numbers)
+    squares = np.square(np.where(finite, numbers, 0.0)).sum(1)
+    return np.sqrt(squares / np.maximum(finite.sum(1), 1))
+
+
+def finite_share(array: np.ndarray) -> float:
+    """The share of an output that is neither NaN nor infinite; 1 for what is not floating."""
+    if array.dtype.kind != "f" or array.size == 0:
+        return 1.0
+    return float(np.isfinite(array).mean())
 
 
 def tolerance_for(
@@ -122,17 +166,35 @@ def tolerance_for(
     return rtol, share * scale
 
 
-def compare(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) -> Comparison:
+def row_limits(
+    dtype: DType, expected: np.ndarray, typical: float, chosen: tuple[float, float] | None
+) -> tuple[float, np.ndarray]:
+    """`rtol`, and an `atol` for each row of `expected`, `[rows, 1, ...]`.
+
+    A row's scale is its own, or that of a `typical` row where it is smaller: what small numbers a
+    row answers beside others of its kind is rounding, and a loud row may round more.
+    """
+    rtol, _ = tolerance_for(dtype, 0.0, chosen)
+    scales = np.maximum(_row_scales(expected), typical)
+    atol = np.asarray([tolerance_for(dtype, scale, chosen)[1] for scale in scales])
+    return rtol, atol.reshape(-1, *[1] * (expected.ndim - 1))
+
+
+def compare(
+    expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float | np.ndarray
+) -> Comparison:
     """Hold `actual` against `expected`, element by element: `|a - e| <= atol + rtol * |e|`.
 
-    NaN equals NaN, and an infinity equals itself, at the same place. Integers that float64 cannot
-    tell apart still differ.
+    `atol` may have a value for each row. NaN equals NaN, and an infinity equals itself, at the same
+    place; NaN and a number differ. Integers that float64 cannot tell apart still differ.
     """
     if expected.dtype != actual.dtype:
-        return Comparison(np.inf, False, f"is {actual.dtype}, PyTorch gives {expected.dtype}")
+        text = f"is {actual.dtype}, PyTorch gives {expected.dtype}"
+        return Comparison(np.inf, False, text, np.inf)
     if expected.shape != actual.shape:
         shapes = describe_shape(actual.shape), describe_shape(expected.shape)
-        return Comparison(np.inf, False, f"has shape {shapes[0]}, PyTorch gives {shapes[1]}")
+        text = f"has shape {shapes[0]}, PyTorch gives {shapes[1]}"
+        return Comparison(np.inf, False, text, np.inf)
     if expected.size == 0:
         return Comparison(0.0, True)
     e, a = expected.astype(np.float64), actual.astype(np.float64)
@@ -140,16 +202,19 @@ def compare(expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float) 
         equal = (expected == actual) | (np.isnan(e) & np.isnan(a))
         error = np.where(equal, 0.0, np.maximum(np.abs(a - e), np.finfo(np.float64).tiny))
         bound = atol + rtol * np.where(np.isfinite(e), np.abs(e), 0.0)
-        excess = np.where(np.isnan(error), np.inf, error) - bound
-    largest = float(np.nanmax(np.where(np.isnan(error), np.inf, error)))
+        error = np.where(np.isnan(error), np.inf, error)
+        excess = error - bound
+        used = np.where(error == 0, 0.0, error / np.maximum(bound, np.finfo(np.float64).tiny))
+    largest, most = float(error.max()), float(used.max())
     if not (excess > 0).any():
-        return Comparison(largest, True)
+        return Comparison(largest, True, used=most)
     worst = np.unravel_index(int(np.argmax(excess)), excess.shape)
     return Comparison(
         largest,
         False,
         f"element {describe_shape([int(i) for i in worst])} is {actual[worst]!s}, PyTorch gives "
         f"{expected[worst]!s} (allowed: {bound[worst]:.3g} apart)",
+        most,
     )
 
 
@@ -159,57 +224,98 @@ def measure_parity(
     batches: Sequence[Arrays],
     expected: Sequence[Arrays],
     artifact: Run,
+    *,
+    labels: Sequence[str] = (),
+    with_nan: tuple[Arrays, Arrays] | None = None,
 ) -> ParityReport:
     """Run the artifact on every batch, hold it against PyTorch's results, then try rows alone.
 
-    `batches` and `expected` map tensor names to arrays, `[rows, ...]`, one entry for each batch. A
-    runtime's failure is reported as every output's failure, with its reason.
+    `batches` and `expected` map tensor names to arrays, `[rows, ...]`, one entry for each batch;
+    `labels` says what each batch is. A runtime's failure is reported as every output's failure,
+    with its reason. `with_nan` is a batch with NaN in its inputs and PyTorch's answer: that an
+    artifact answers it otherwise is told, and refuses nothing.
     """
-    limits = {
-        spec.name: tolerance_for(
-            spec.dtype, scale_of(e[spec.name] for e in expected), tolerances.get(spec.name)
-        )
-        for spec in outputs
-    }
+    scales = {s.name: typical_scale([answer[s.name] for answer in expected]) for s in outputs}
     comparisons: dict[str, list[Comparison]] = {spec.name: [] for spec in outputs}
     largest: tuple[Arrays, Arrays] | None = None
-    for batch, wanted in zip(batches, expected, strict=True):
+    for place, (batch, wanted) in enumerate(zip(batches, expected, strict=True)):
+        where = f", on {labels[place]}" if labels else ""
         actual, failure = _attempt(artifact, batch)
         if actual is not None and (largest is None or row_count(batch) > row_count(largest[0])):
             largest = batch, actual
-        for name, (rtol, atol) in limits.items():
-            comparisons[name].append(
-                compare(wanted[name], actual[name], rtol, atol)
+        for spec in outputs:
+            name = spec.name
+            limits = row_limits(spec.dtype, wanted[name], scales[name], tolerances.get(name))
+            found = (
+                compare(wanted[name], actual[name], *limits)
                 if actual is not None
-                else Comparison(np.inf, False, f"fails on {row_count(batch)} rows: {failure}")
+                else Comparison(
+                    np.inf, False, f"fails on {row_count(batch)} rows: {failure}", np.inf
+                )
+            )
+            comparisons[name].append(
+                found if found.passed else replace(found, problem=found.problem + where)
             )
     if largest is not None:
-        for name, comparison in compare_rows(limits, *largest, artifact):
+        limits_of = {
+            s.name: row_limits(s.dtype, largest[1][s.name], scales[s.name], tolerances.get(s.name))
+            for s in outputs
+        }
+        for name, comparison in compare_rows(limits_of, *largest, artifact):
             comparisons[name].append(comparison)
     sizes = tuple(sorted({row_count(batch) for batch in batches}))
-    return ParityReport(
-        tuple(_row(s.name, s.dtype, limits[s.name], sizes, comparisons[s.name]) for s in outputs)
+    rows = tuple(
+        _row(s, scales[s.name], tolerances.get(s.name), sizes, comparisons[s.name]) for s in outputs
     )
+    return ParityReport(rows, tuple(_nan_notes(outputs, with_nan, artifact)))
+
+
+def _nan_notes(
+    outputs: Sequence[TensorSpec], with_nan: tuple[Arrays, Arrays] | None, artifact: Run
+) -> Iterator[str]:
+    if with_nan is None:
+        return
+    actual, failed = _attempt(artifact, with_nan[0])
+    if actual is None:
+        yield f"inputs with NaN fail ({failed}), and PyTorch answers them"
+        return
+    for spec in outputs:
+        wanted, got = with_nan[1][spec.name], actual[spec.name]
+        if wanted.shape != got.shape or wanted.dtype != got.dtype:
+            continue
+        if spec.dtype.is_floating:
+            differs = bool((np.isnan(wanted) != np.isnan(got)).any())
+        else:
+            differs = bool((wanted != got).any())
+        if differs:
+            yield (
+                f"with NaN in its inputs, output {spec.name!r} is another than PyTorch's (its "
+                "runtime does not treat NaN alike); refuse NaN before it reaches the model"
+            )
 
 
 def compare_rows(
-    limits: Mapping[str, tuple[float, float]], batch: Arrays, together: Arrays, run: Run
+    limits: Mapping[str, tuple[float, np.ndarray]], batch: Arrays, together: Arrays, run: Run
 ) -> Iterator[tuple[str, Comparison]]:
-    """Compare rows of a batch, whose outputs are `together`, with the same rows alone."""
+    """Compare rows of a batch, whose outputs are `together`, with the same rows alone.
+
+    `limits` are `rtol` and an `atol` for each row.
+    """
     rows = row_count(batch)
     for index in sorted({0, rows // 2, rows - 1}) if rows > 1 else ():
         alone, failure = _attempt(run, {n: a[index : index + 1] for n, a in batch.items()})
         for name, (rtol, atol) in limits.items():
             if alone is None:
-                yield name, Comparison(np.inf, False, f"fails on one row: {failure}")
+                yield name, Comparison(np.inf, False, f"fails on one row: {failure}", np.inf)
                 continue
-            found = compare(alone[name], together[name][index : index + 1], rtol, atol)
+            own = atol[index : index + 1]
+            found = compare(alone[name], together[name][index : index + 1], rtol, own)
             text = (
                 f"row {index} depends on the rows beside it: alone and in a batch of {rows} its "
-                f"values are up to {found.largest_error:.3g} apart (allowed: {atol:g} + "
+                f"values are up to {found.largest_error:.3g} apart (allowed: {own.max():.3g} + "
                 f"{rtol:g}·|x|), so requests may not be batched together"
             )
-            yield name, found if found.passed else Comparison(found.largest_error, False, text)
+            yield name, found if found.passed else replace(found, problem=text)
 
 
 def _attempt(run: Run, batch: Arrays) -> tuple[Arrays | None, str]:
@@ -219,31 +325,42 @@ def _attempt(run: Run, batch: Arrays) -> tuple[Arrays | None, str]:
         return None, failure(error)
 
 
+_NOISE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |Non-zero status code returned while "
+    r"|Status Message: (?:/\S+\.(?:cc|h):\d+ )?(?:onnxruntime::\S+\([^)]*\) )?"
+)
+"""ONNX Runtime's error codes, and places in its own sources."""
+
+
 def failure(error: Exception) -> str:
     """Why a runtime could not run an artifact, in one line.
 
-    TorchScript tells where in the archive's code it was, and only last what was wrong.
+    TorchScript tells where in the archive's code it was, and only last what was wrong; ONNX Runtime
+    tells where in its own sources.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if any(line.startswith("Traceback of TorchScript") for line in lines):
         lines = lines[-1:]
-    return " ".join(" ".join(lines).split())[:400]
+    return _NOISE.sub("", " ".join(" ".join(lines).split()))[:400].rstrip(" .;:")
 
 
 def _row(
-    name: str,
-    dtype: DType,
-    limits: tuple[float, float],
+    spec: TensorSpec,
+    scale: float,
+    chosen: tuple[float, float] | None,
     sizes: tuple[int, ...],
     comparisons: Sequence[Comparison],
 ) -> OutputParity:
     failed = next((c for c in comparisons if not c.passed), None)
+    rtol, atol = tolerance_for(spec.dtype, scale, chosen)
     return OutputParity(
-        output=name,
-        dtype=dtype.triton,
+        output=spec.name,
+        dtype=spec.dtype.triton,
+        scale=scale,
         largest_error=max(c.largest_error for c in comparisons),
-        rtol=limits[0],
-        atol=limits[1],
+        used=max(c.used for c in comparisons),
+        rtol=rtol,
+        atol=atol,
         batch_sizes=sizes,
         passed=failed is None,
         problem=failed.problem if failed else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,13 +22,13 @@ __all__ = [
     "ModelSpec",
     "PositionalModule",
     "interface_of",
+    "require_served",
+    "resized",
+    "resized_inputs",
 ]
 
 BATCH_AXIS = "batch"
 """The name of every tensor's first axis."""
-
-_SMALL = 64
-"""A length that every module can be tried at without a thought."""
 
 Axis = tuple[str, int, int] | tuple[str, int, int, int]
 
@@ -45,12 +45,6 @@ class DynamicAxis:
     most: int
     step: int = 1
 
-    def near(self, length: int) -> int:
-        """Another length than `length`: the most where that is small, or else a neighbour."""
-        if length < self.most <= _SMALL:
-            return self.most
-        return length + self.step if length < self.most else length - self.step
-
 
 @dataclass
 class ModelSpec:
@@ -62,12 +56,16 @@ class ModelSpec:
     position otherwise. `output_names` are read from the answer as `exporters.calling.read_outputs`
     says: by name from mappings and dataclasses, by order from tuples.
 
+    An example's gradient, and a pending conjugation or negation, are of no interest: inputs are
+    kept as plain tensors.
+
     `dynamic_axes` says which other axes vary: `{"tokens": {1: ("sequence", 1, 512)}}` is name,
     least and most length of axis 1; a fourth number is what lengths are multiples of.
     `samples(batch_size, seed)` gives real inputs for the parity gate; without it inputs are made
-    from the examples. One with a parameter `lengths` is also asked for dynamic axes at their
-    least and most: `lengths={"sequence": 512}`. `labels` names the classes along an output's
-    last axis. `tolerances` replaces an output's default `(rtol, atol)`.
+    from the examples (`exporters.drawing`). One with a parameter `lengths` is also asked for other
+    lengths of dynamic axes: `lengths={"sequence": 512}`. `labels` names the classes along an
+    output's last axis. `tolerances` replaces an output's default tolerance by `(rtol, atol)`, both
+    absolute: `|a - e| <= atol + rtol * |e|`.
 
     Raises `TrimaranError` for a description that contradicts itself.
     """
@@ -83,8 +81,15 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         check_model_name(self.name)
-        self.module.eval()
-        problem = self._contradiction()
+        # What torch.compile makes cannot be looked into, and computes what it was made from.
+        self.module = getattr(self.module, "_orig_mod", self.module)
+        problem = _foreign_module(self.module)
+        if not problem:
+            self.module.eval()
+            self.example_inputs = {
+                name: _plain(tensor) for name, tensor in self.example_inputs.items()
+            }
+            problem = self._contradiction()
         if problem:
             raise TrimaranError(f"model {self.name}: {problem}")
 
@@ -190,6 +195,24 @@ class ModelSpec:
         return None
 
 
+def _foreign_module(module: object) -> str | None:
+    if isinstance(module, torch.jit.ScriptModule):
+        return (
+            "module is a torch.jit.ScriptModule, which is compiled already; give the nn.Module it "
+            "was made from, or take its saved file in with 'trimaran add'"
+        )
+    if not isinstance(module, nn.Module):
+        return f"module is {type(module).__name__}, not a torch.nn.Module; give the trained module"
+    return None
+
+
+def _plain(value: Tensor) -> Tensor:
+    """The same numbers without a gradient or a pending conjugation or negation."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided:
+        return value
+    return value.detach().as_subclass(Tensor).resolve_conj().resolve_neg()
+
+
 _SERVED = {
     "float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool",
 }  # fmt: skip
@@ -204,68 +227,91 @@ class Interface:
 
 
 def interface_of(
-    spec: ModelSpec, run: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+    spec: ModelSpec,
+    answers: Sequence[Mapping[str, Tensor]],
+    open_axes: Mapping[str, frozenset[int]],
 ) -> Interface:
-    """The interface that `run`, the module itself, shows on the examples.
+    """The interface that the module shows in its answers.
 
-    An output's axis is -1 where its length follows a dynamic axis of an input. Raises
-    `TrimaranError` where an output does not keep the batch as its first axis.
+    An output's axis is -1 where its length differs between two answers, and where it is among
+    `open_axes`, which follow a length as `torch` computes them. Raises `TrimaranError` where an
+    output has several ranks or types.
     """
-    outputs = run(spec.example_inputs)
-    stretched = run(stretched_inputs(spec)) if spec.dynamic_axes else outputs
-    rows = next(iter(spec.example_inputs.values())).shape[0]
     axes = spec.axes
     inputs = tuple(
-        TensorSpec(name, dtypes.by_torch(tensor.dtype), _dims(tensor, axes.get(name, {})))
+        TensorSpec(name, dtypes.by_torch(tensor.dtype), _dims(tensor.shape, axes.get(name, {})))
         for name, tensor in spec.example_inputs.items()
     )
     found = []
     for name in spec.output_names:
-        one, other = outputs[name], stretched[name]
-        if one.ndim == 0 or one.shape[0] != rows:
-            raise TrimaranError(
-                f"model {spec.name}: output {name!r} has shape {list(one.shape)} for a batch of "
-                f"{rows}; its first axis must be the batch"
-            )
-        if one.layout != torch.strided:
-            raise TrimaranError(
-                f"model {spec.name}: output {name!r} is sparse, which Triton cannot carry; call "
-                "to_dense in forward"
-            )
-        if str(one.dtype).removeprefix("torch.") not in _SERVED:
-            raise TrimaranError(
-                f"model {spec.name}: output {name!r} is {one.dtype}, which Triton cannot carry; "
-                "convert it in forward"
-            )
-        moving = {axis: None for axis in range(1, one.ndim) if one.shape[axis] != other.shape[axis]}
-        found.append(TensorSpec(name, dtypes.by_torch(one.dtype), _dims(one, moving)))
+        first = answers[0][name]
+        for answer in answers:
+            if answer[name].ndim != first.ndim or answer[name].dtype != first.dtype:
+                raise TrimaranError(
+                    f"model {spec.name}: output {name!r} is {_told(first)} for one batch and "
+                    f"{_told(answer[name])} for another; answer one rank and type always"
+                )
+        moving = {
+            axis
+            for axis in range(1, first.ndim)
+            if axis in open_axes.get(name, ())
+            or any(answer[name].shape[axis] != first.shape[axis] for answer in answers)
+        }
+        found.append(TensorSpec(name, dtypes.by_torch(first.dtype), _dims(first.shape, moving)))
     _check_label_counts(spec, found)
     return Interface(inputs, tuple(found))
 
 
-def stretched_inputs(spec: ModelSpec) -> dict[str, Tensor]:
-    """The examples with every dynamic axis at another length than it has, where it has one."""
-    lengths = {
-        item.name: item.near(spec.example_inputs[name].shape[axis])
-        for name, axes in spec.axes.items()
-        for axis, item in axes.items()
-    }
-    return resized_inputs(spec, lengths)
+def require_served(spec: ModelSpec, name: str, answer: Tensor, rows: int) -> None:
+    """Raise `TrimaranError` for an answer to so many rows that Triton could not carry."""
+    what = f"model {spec.name}: output {name!r}"
+    if answer.is_nested:
+        raise TrimaranError(
+            f"{what} is a nested tensor, which Triton cannot carry; call to_padded_tensor in "
+            "forward"
+        )
+    if answer.ndim == 0 or answer.shape[0] != rows:
+        raise TrimaranError(
+            f"{what} has shape {list(answer.shape)} for a batch of {rows}; its first axis must be "
+            "the batch, so give it one value per row in forward, or leave it out in a module that "
+            "wraps this one"
+        )
+    if answer.layout != torch.strided:
+        raise TrimaranError(
+            f"{what} is sparse, which Triton cannot carry; call to_dense in forward"
+        )
+    if str(answer.dtype).removeprefix("torch.") not in _SERVED:
+        raise TrimaranError(
+            f"{what} is {answer.dtype}, which Triton cannot carry; convert it in forward"
+        )
+
+
+def _told(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
 def resized_inputs(spec: ModelSpec, lengths: Mapping[str, int]) -> dict[str, Tensor]:
     """The examples with each named dynamic axis cut or repeated to a length."""
-    resized = dict(spec.example_inputs)
-    for name, axes in spec.axes.items():
-        for axis, item in axes.items():
-            if item.name in lengths:
-                index = torch.arange(lengths[item.name]) % resized[name].shape[axis]
-                resized[name] = resized[name].index_select(axis, index)
-    return resized
+    return resized(spec, spec.example_inputs, lengths)
 
 
-def _dims(tensor: Tensor, dynamic: Mapping[int, object]) -> tuple[int, ...]:
-    return tuple(-1 if axis in dynamic else tensor.shape[axis] for axis in range(1, tensor.ndim))
+def resized(
+    spec: ModelSpec, inputs: Mapping[str, Tensor], lengths: Mapping[str, int]
+) -> dict[str, Tensor]:
+    """Inputs with each named axis, the batch too, cut or repeated to a length."""
+    found = dict(inputs)
+    for name, tensor in found.items():
+        labels = {0: BATCH_AXIS, **{axis: a.name for axis, a in spec.axes.get(name, {}).items()}}
+        for axis, label in labels.items():
+            if label in lengths and tensor.shape[axis] != lengths[label]:
+                index = torch.arange(lengths[label]) % tensor.shape[axis]
+                tensor = tensor.index_select(axis, index)
+        found[name] = tensor
+    return found
+
+
+def _dims(shape: Sequence[int], dynamic: Collection[int]) -> tuple[int, ...]:
+    return tuple(-1 if axis in dynamic else shape[axis] for axis in range(1, len(shape)))
 
 
 def _check_label_counts(spec: ModelSpec, outputs: Sequence[TensorSpec]) -> None:

@@ -27,17 +27,24 @@ def tables(results: Sequence[ExportResult]) -> list[Table]:
 
 
 def parity_table(results: Sequence[ExportResult]) -> Table:
-    """One row per model and output: largest error, tolerance, batch sizes, outcome."""
+    """One row per model and output: scale, largest error, what is allowed, batch sizes, outcome.
+
+    The scale is that of a typical row, and `used` the largest share that an error has of what its
+    own element is allowed.
+    """
     table = Table(title="Parity with PyTorch", title_justify="left")
-    for heading in ("model", "output", "largest error", "tolerance", "batch sizes", "outcome"):
+    headings = ("model", "output", "scale", "largest error", "allowed", "used", "batches")
+    for heading in (*headings, "outcome"):
         table.add_column(heading, overflow="fold")
     for result in results:
         for row in result.parity.outputs:
             table.add_row(
                 f"{result.model} ({result.capture})",
                 f"{row.output} {row.dtype}",
+                f"{row.scale:.3g}" if row.scale else "",
                 f"{row.largest_error:.3g}",
-                f"{row.atol:g} + {row.rtol:g}·|x|" if row.atol or row.rtol else "equal",
+                f"{row.atol:.2g} + {row.rtol:g}·|x|" if row.atol or row.rtol else "equal",
+                f"{row.used:.0%}" if row.passed else "",
                 ", ".join(map(str, row.batch_sizes)),
                 _outcome(result.publication, row.passed, "out of tolerance"),
             )

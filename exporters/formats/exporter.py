@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-
-import torch
 
 from exporters.parity import Run
 from exporters.spec import Interface, ModelSpec
@@ -16,7 +12,7 @@ from trimaran.config import ModelConfig, add_tensors
 from trimaran.errors import TrimaranError
 from trimaran.files import sha256_of
 
-__all__ = ["ExportError", "Exporter", "one_sentence", "quiet"]
+__all__ = ["ExportError", "Exporter", "one_sentence"]
 
 
 class ExportError(TrimaranError):
@@ -48,7 +44,11 @@ class Exporter(ABC):
 
     @abstractmethod
     def load(self, path: Path, interface: Interface) -> Run:
-        """The artifact in its own runtime: arrays by name in, arrays by name out."""
+        """The artifact in its own runtime, as a server loads it: arrays by name in, and out."""
+
+    def load_here(self, path: Path, interface: Interface) -> Run:
+        """The artifact in this process, which is what its speed is measured in."""
+        return self.load(path, interface)
 
     @abstractmethod
     def target(self, path: Path) -> Mapping[str, str | int]:
@@ -70,14 +70,6 @@ class Exporter(ABC):
         config.instance_group.add(count=1)
         config.dynamic_batching.SetInParent()
         return config
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without gradients, and without the warnings that capturing a module emits."""
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def one_sentence(error: BaseException) -> str:

@@ -11,15 +11,19 @@ import onnx
 import onnxruntime
 import torch
 
-from exporters.formats.exporter import Exporter, ExportError, quiet
+from exporters.formats.exporter import Exporter, ExportError
 from exporters.formats.onnx_operators import TRANSLATIONS
-from exporters.formats.program import dynamic_shapes, silent_torch
+from exporters.formats.program import dynamic_shapes
 from exporters.formats.refusal import explain
 from exporters.parity import Arrays, Run
+from exporters.quiet import quiet, silent_torch
 from exporters.spec import BATCH_AXIS, Interface, ModelSpec
 from trimaran import target
 
 __all__ = ["OnnxExporter"]
+
+
+_NO_LOG = 4
 
 
 class OnnxExporter(Exporter):
@@ -48,7 +52,7 @@ class OnnxExporter(Exporter):
     def load(self, path: Path, interface: Interface) -> Run:
         """ONNX Runtime on the CPU."""
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = _NO_LOG
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         names = [spec.name for spec in interface.outputs]
 

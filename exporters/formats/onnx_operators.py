@@ -1,4 +1,4 @@
-"""Operators that torch's exporter translates in a way that does not compute the same."""
+"""Operators that torch's exporter does not translate, or not so that they compute the same."""
 
 from __future__ import annotations
 
@@ -57,7 +57,13 @@ def _attention_of_one_head(query: Any, key: Any, value: Any, mask: Any, scale: f
     return op.MatMul(op.Softmax(scores, axis=-1), value)
 
 
+def _negative_view(value: Any) -> Any:
+    """What a conjugated tensor's imaginary part is, until it is needed."""
+    return op.Neg(value)
+
+
 TRANSLATIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.aten.scaled_dot_product_attention.default: _attention,
+    torch.ops.aten._neg_view.default: _negative_view,
 }
 """ATen operators to functions that write them in ONNX, for `torch.onnx.export`."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
 from torch.export import Dim, ExportedProgram
 
+from exporters.quiet import silent_torch
 from exporters.spec import BATCH_AXIS, DynamicAxis, ModelSpec
 
-__all__ = ["dynamic_shapes", "export_program", "silent_torch"]
+__all__ = ["dynamic_shapes", "export_program"]
 
 
 def export_program(spec: ModelSpec) -> ExportedProgram:
@@ -46,16 +43,3 @@ def _dim(axis: DynamicAxis) -> Any:
         return Dim(axis.name, min=axis.least, max=axis.most)
     steps = Dim(f"{axis.name}_steps", min=axis.least // axis.step, max=axis.most // axis.step)
     return axis.step * steps
-
-
-@contextmanager
-def silent_torch() -> Iterator[None]:
-    """Without torch's log, and the graph that it prints when it gives up: the error says enough."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import fx
 
-from exporters.formats.exporter import Exporter, ExportError, quiet
+from exporters.calling import takes_by_name
+from exporters.formats.clean_process import load_torchscript, start
+from exporters.formats.exporter import Exporter, ExportError
 from exporters.formats.graph_script import script_program
 from exporters.formats.program import export_program
 from exporters.formats.refusal import explain
 from exporters.formats.value_reads import value_read
 from exporters.parity import Arrays, Run
+from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec
 from trimaran import target
 
@@ -42,6 +46,7 @@ class TorchScriptExporter(Exporter):
         A trace is left out where `forward` reads a tensor's values, which it would make constants
         of: the parity gate cannot try every value.
         """
+        start()
         reasons: dict[str, str] = {}
         with quiet():
             read = value_read(spec)
@@ -66,7 +71,13 @@ class TorchScriptExporter(Exporter):
             )
 
     def load(self, path: Path, interface: Interface) -> Run:
-        """TorchScript on the CPU, called by position as Triton does."""
+        """TorchScript on the CPU in a process of its own, called by position as Triton does."""
+        return load_torchscript(
+            path, [s.name for s in interface.inputs], [s.name for s in interface.outputs]
+        )
+
+    def load_here(self, path: Path, interface: Interface) -> Run:
+        """The same in this process."""
         with quiet():
             module = torch.jit.load(path, map_location="cpu")
         inputs = [spec.name for spec in interface.inputs]
@@ -75,8 +86,7 @@ class TorchScriptExporter(Exporter):
         def run(arrays: Arrays) -> Arrays:
             with quiet():
                 result = module(*(torch.tensor(arrays[name]) for name in inputs))
-            if isinstance(result, torch.Tensor):
-                result = (result,)
+            result = result if isinstance(result, tuple) else (result,)
             return {n: t.numpy() for n, t in zip(outputs, result, strict=True)}
 
         return run
@@ -130,7 +140,15 @@ def _graph(spec: ModelSpec) -> torch.jit.ScriptModule:
 
 
 def _script(spec: ModelSpec) -> torch.jit.ScriptModule:
-    return torch.jit.script(spec.module)
+    """The module's own source, behind a `forward` that takes the inputs and nothing else."""
+    scripted = torch.jit.script(spec.module)
+    graph, names = fx.Graph(), list(spec.example_inputs)
+    inputs = [graph.placeholder(f"input_{name}") for name in names]
+    if takes_by_name(spec.module, names):
+        graph.output(graph.call_module("module", (), dict(zip(names, inputs, strict=True))))
+    else:
+        graph.output(graph.call_module("module", tuple(inputs)))
+    return torch.jit.script(fx.GraphModule({"module": scripted}, graph))
 
 
 _WAYS = {"trace": _trace, "graph": _graph, "script": _script}

@@ -1,17 +1,25 @@
-"""Where a module's forward reads a tensor's values in Python, which a trace makes constants of."""
+"""Where `forward` reads in Python what its inputs decide, which a trace makes constants of.
+
+What is read of a constant (`if self.sigma > 0`) is the same for every input. What an operator reads
+within itself (`one_hot` looks for the largest class) it reads again whenever it runs, since a trace
+keeps the operator whole.
+"""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 from exporters.spec import ModelSpec
 
@@ -19,46 +27,86 @@ __all__ = ["value_read"]
 
 
 def value_read(spec: ModelSpec) -> str | None:
-    """`file.py:12` of the first place that reads a value, and `None` where none does.
+    """`file.py:12` of the first place that reads a value of an input, `None` where none does.
 
-    The module is run on its examples twice: as it is, since a trace has sizes as tensors and reads
-    those as well; and traced, since some modules read values only while nobody traces them. A place
-    that reads in both is meant. A branch that is taken by a value, an index made of one, and NumPy
-    are found.
+    The module is run on its examples as it is, and every number is followed that leaves its
+    tensors. Then it is traced, and torch warns wherever it makes a constant of a tensor; it does so
+    for sizes too, and for constants. A place that is among both is meant: a branch that is taken by
+    a value, an index made of one, and NumPy are found.
     """
     module, examples = spec.positional(), tuple(spec.example_inputs.values())
-    eager, traced = list[str](), list[str]()
-    with _Conversions(eager), _Scalars(eager):
-        module(*(tensor.clone() for tensor in examples))
-    if not eager:
-        return None
-    with suppress(Exception), _Conversions(traced), _Scalars(traced):
+    eager = _read_of(module, examples)
+    traced = _made_constant(module, examples) if eager else set()
+    found = next((place for place in eager if place in traced), None)
+    return found.rpartition("/")[2] if found else None
+
+
+def _read_of(module: nn.Module, examples: tuple[Tensor, ...]) -> list[str]:
+    """The places at which a number that depends on the inputs leaves its tensor."""
+    places: list[str] = []
+    inputs = tuple(tensor.clone() for tensor in examples)
+    values = _Values(inputs, places)
+    with _Leaving(values), values:
+        module(*inputs)
+    return places
+
+
+def _made_constant(module: nn.Module, examples: tuple[Tensor, ...]) -> set[str]:
+    """The places at which a trace makes a constant of a tensor, as far as it gets."""
+    places: set[str] = set()
+
+    def note(message: Warning | str, category: type[Warning], *_: object) -> None:
+        if issubclass(category, TracerWarning):
+            places.add(_place())
+
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = note  # type: ignore[assignment]
         torch.jit.trace(module, examples, check_trace=False)
-        eager = [place for place in eager if place in set(traced)]
-    return _short(eager[0]) if eager else None
+    return places
 
 
-class _Scalars(TorchDispatchMode):
-    """Notes every `bool`, `int`, `float` and `item` of a tensor."""
+class _Values(TorchDispatchMode):
+    """Follows what is computed from the inputs, and notes every number that is taken out of it."""
 
-    def __init__(self, places: list[str]) -> None:
+    def __init__(self, inputs: tuple[Tensor, ...], places: list[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.places = places
+        self._known = WeakIdKeyDictionary()
+        for tensor in inputs:
+            self._known[tensor] = True
+
+    def note_read(self, values: Any) -> None:
+        """Note the place if any tensor among the values depends on the inputs."""
+        if self._follows(values):
+            self.places.append(_place())
+
+    def _follows(self, values: Any) -> bool:
+        return any(tensor in self._known for tensor in _tensors(values))
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
-            self.places.append(_place())
-        return func(*args, **(kwargs or {}))
+            self.note_read(args)
+        result = func(*args, **(kwargs or {}))
+        if self._follows((args, kwargs or {})):
+            written = [
+                value
+                for argument, value in zip(func._schema.arguments, args, strict=False)
+                if argument.alias_info is not None and argument.alias_info.is_write
+            ]
+            for tensor in _tensors((result, written)):
+                self._known[tensor] = True
+        return result
 
 
-class _Conversions(TorchFunctionMode):
+class _Leaving(TorchFunctionMode):
     """Notes every tensor that leaves PyTorch for NumPy or a list."""
 
-    def __init__(self, places: list[str]) -> None:
+    def __init__(self, values: _Values) -> None:
         super().__init__()
-        self.places = places
+        self.values = values
 
     def __torch_function__(
         self,
@@ -68,22 +116,30 @@ class _Conversions(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if func in _LEAVING:
-            self.places.append(_place())
+            self.values.note_read(args)
         return func(*args, **(kwargs or {}))
 
 
 _LEAVING = {Tensor.numpy, Tensor.tolist, Tensor.__array__}
+_WARNINGS = warnings.__file__
 _TORCH = str(Path(torch.__file__).parent)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, Mapping):
+        for value in values.values():
+            yield from _tensors(value)
+    elif isinstance(values, tuple | list):
+        for value in values:
+            yield from _tensors(value)
 
 
 def _place() -> str:
     frames = [
         frame
         for frame in traceback.extract_stack()
-        if not frame.filename.startswith((_TORCH, __file__))
+        if not frame.filename.startswith((_TORCH, __file__, _WARNINGS))
     ]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "torch"
-
-
-def _short(place: str) -> str:
-    return place.rpartition("/")[2]

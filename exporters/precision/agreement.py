@@ -16,7 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from exporters.parity import Arrays, Report, Run, compare, failure, row_count
+from exporters.parity import (
+    LEAST_FINITE,
+    Arrays,
+    Report,
+    Run,
+    compare,
+    failure,
+    finite_share,
+    row_count,
+)
 from exporters.precision.neighbours import dependent_rows
 from exporters.precision.precision import Precision
 from exporters.precision.speed import Cost
@@ -105,13 +114,14 @@ def agreeing(
 
     A decision is a row, `[rows, ...]`, for `equal` and `tolerance`, and for `top-1` a place along
     all axes but the last. A tie of FP32's classes may be broken either way; what is not a number
-    agrees only with what is not one either. `allowed` is `(rtol, atol)`.
+    agrees only with what is not one either, at the same place. `allowed` is `(rtol, atol)`.
     """
     if rule == "top-1":
         chosen = np.argmax(np.nan_to_num(actual, nan=-np.inf), axis=-1, keepdims=True)
         score = np.take_along_axis(expected, chosen, axis=-1)[..., 0]
-        same = (score >= expected.max(axis=-1)) & ~np.isnan(actual).any(axis=-1)
-        return (same | np.isnan(expected).any(axis=-1)).ravel()
+        with np.errstate(invalid="ignore"):
+            same = score >= np.nan_to_num(expected, nan=-np.inf).max(axis=-1)
+        return (same & (np.isnan(actual) == np.isnan(expected)).all(axis=-1)).ravel()
     with np.errstate(invalid="ignore"):
         equal = (expected == actual) | ((expected != expected) & (actual != actual))
         if rule == "tolerance":
@@ -137,7 +147,12 @@ def measure_agreement(
     output's, with its reason.
     """
     own = {o.name: _tolerance(precision, task.all_of(o.name)) for o in outputs}
-    problems: dict[str, str] = {}
+    problems = {
+        o.name: "is NaN or infinite in most places in FP32, which shows nothing; give `samples` in "
+        "the ModelSpec whose answers are numbers"
+        for o in outputs
+        if finite_share(task.all_of(o.name)) < LEAST_FINITE
+    }
     for name, problem in _shape_problems(outputs, sizes, artifact):
         problems.setdefault(name, problem)
     actual = [] if problems else [artifact(batch) for batch in task.batches]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from exporters.formats.exporter import ExportError, one_sentence, quiet
+from exporters.formats.exporter import ExportError, one_sentence
+from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec
 
 __all__ = ["PRECISIONS", "InPrecision", "Precision", "model_name", "spec_in"]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from exporters.formats.exporter import Exporter, ExportError, quiet
+from exporters.formats.exporter import Exporter, ExportError
 from exporters.original import Original
 from exporters.parity import Arrays
 from exporters.precision.agreement import Answered
+from exporters.quiet import quiet
 from exporters.samples import draw_samples
 
 __all__ = ["GATE_ROWS", "Reference", "drawn_rows", "reference_for"]
@@ -78,7 +79,9 @@ def drawn_rows(original: Original, rows: int, largest: int, seed: int) -> tuple[
     return tuple(
         {
             name: tensor.numpy()
-            for name, tensor in draw_samples(original.spec, size, seed + turn).items()
+            for name, tensor in draw_samples(
+                original.spec, size, seed + turn, spans=original.spans
+            ).items()
         }
         for turn, size in enumerate(sizes)
     )

@@ -18,8 +18,8 @@ from exporters.export import (
     label_file_name,
     largest_served_batch,
 )
-from exporters.formats.exporter import quiet
 from exporters.original import run_original
+from exporters.quiet import quiet
 from exporters.spec import ModelSpec
 from tests import models
 from trimaran.config import inputs_of, outputs_of

@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 import torch
 
-from exporters.formats.exporter import quiet
+from exporters.quiet import quiet
 from tests.exporters.forks import Forks, forks
 from trimaran.repository import Repository, Version
 

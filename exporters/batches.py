@@ -1,0 +1,362 @@
+"""The batches that a module, and then each artifact of it, is run on.
+
+The examples come first, as they are. Then rows of the model's own samples, or rows made up from
+the examples in the ways of `exporters.drawing`, as far as the module takes them: they are run in
+small batches, and once more all together, in the largest batch. Last come other lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from exporters.calling import takes_one_collection
+from exporters.drawing import (
+    FAMILIES,
+    Family,
+    Spans,
+    differ,
+    draw_rows,
+    is_mask,
+    span_of,
+    wider_spans,
+)
+from exporters.formats.exporter import one_sentence
+from exporters.lengths import candidates, spread, uncovered, usual_lengths
+from exporters.parity import LEAST_FINITE, finite_share
+from exporters.samples import own_samples
+from exporters.spec import BATCH_AXIS, ModelSpec, resized, resized_inputs
+from exporters.ways import Way, way_at
+from trimaran.errors import TrimaranError
+
+__all__ = ["Answer", "Batch", "Source", "Tensors", "find_ways", "tried_batches", "usable_spans"]
+
+_SEED = 20_240_229
+_SOURCE_ROWS = 4
+_CHUNKS = ((1, 3), (4,), (2, 2), (3, 1), (1, 1, 2))
+"""How the rows of one source are put into batches, the next source's in another way."""
+_MOST_EXAMPLES = 64
+_LENGTH_ROWS = 2
+_MOST_WAYS = 8
+_REMEDY = "give `samples` in its ModelSpec: samples(batch_size, seed) returns real inputs"
+
+Tensors = Mapping[str, Tensor]
+Answer = Callable[[Tensors], Tensors]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs, PyTorch's answers, and the name of each row, the same wherever the row stands.
+
+    `source` is where its rows come from, empty for examples and other lengths. `even` has the rows
+    that are so regular that decisions may be a tie.
+    """
+
+    label: str
+    inputs: Tensors
+    answers: Tensors
+    rows: tuple[str, ...] = ()
+    source: str = ""
+    even: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from: `draw(rows, seed, lengths)`.
+
+    `own` are the model's own samples. `even` rows are so regular that decisions may be a tie.
+    """
+
+    name: str
+    draw: Callable[[int, int, Mapping[str, int]], Tensors]
+    own: bool = False
+    even: bool = False
+
+
+def tried_batches(
+    spec: ModelSpec,
+    most: int,
+    spans: Spans,
+    ways: Sequence[tuple[Mapping[str, int], Way]],
+    answer: Answer,
+) -> Iterator[Batch]:
+    """All batches of at most `most` rows, with the module's answers.
+
+    `spans` and `ways` are what `usable_spans` and `find_ways` found. Raises `TrimaranError` where
+    the module fails on its own inputs, and where nothing can be made up that it answers with
+    numbers.
+    """
+    examples = list(_example_batches(spec, most, answer))
+    yield from examples
+    sources, found = _usable(spec, most, _sources(spec, spans, examples[0]), answer)
+    yield from found
+    yield from _together(sources, found, most, answer)
+    yield from _at_lengths(spec, most, sources, ways, answer)
+
+
+def usable_spans(spec: ModelSpec, answer: Answer) -> dict[str, tuple[int, int]]:
+    """Which values each integer input may take: those of the examples.
+
+    Of a constant one, the widest range that the module answers with numbers.
+    """
+    found = {}
+    for name, example in spec.example_inputs.items():
+        span = span_of(example)
+        if span is None:
+            continue
+        found[name] = span
+        if span[0] == span[1] and spec.samples is None:
+            found[name] = next(
+                (wide for wide in wider_spans(example) if _takes(spec, name, wide, answer)), span
+            )
+    return found
+
+
+def _takes(spec: ModelSpec, name: str, span: tuple[int, int], answer: Answer) -> bool:
+    example = spec.example_inputs[name][:2]
+    generator = torch.Generator().manual_seed(_SEED)
+    drawn = torch.randint(span[0], span[1] + 1, example.shape, generator=generator)
+    drawn.reshape(-1)[0] = span[1]
+    inputs = {n: t[:1] for n, t in spec.example_inputs.items()}
+    for row in range(2):
+        inputs[name] = drawn[row : row + 1].to(example.dtype)
+        try:
+            if _not_finite(answer(inputs)):
+                return False
+        except Exception:
+            return False
+    return True
+
+
+def find_ways(spec: ModelSpec, most: int) -> list[tuple[Mapping[str, int], Way]]:
+    """The ways of `forward` by lengths, each with lengths at which it is taken: at most eight.
+
+    The first is that of the examples.
+    """
+    usual: Mapping[str, int] = usual_lengths(spec)
+    wanted = candidates(spec, most)
+    ways = [(usual, way_at(spec, spec.example_inputs))]
+    while len(ways) < _MOST_WAYS:
+        tried = [lengths for lengths, _ in ways]
+        left = uncovered([way for _, way in ways], [item for item in wanted if item not in tried])
+        lengths = next(left, None)
+        if lengths is None:
+            break
+        ways.append((lengths, way_at(spec, resized(spec, spec.example_inputs, lengths))))
+    return ways
+
+
+def _example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Batch]:
+    """The examples as they are, one of them alone, and three of them."""
+    examples = spec.example_inputs
+    count = min(_count(examples), max(most, _MOST_EXAMPLES))
+    whole = [list(range(start, min(start + most, count))) for start in range(0, count, most)]
+    parts = [] if most == 1 else [[count - 1], [row % count for row in range(min(3, most))]]
+    for place, pick in enumerate([*whole, *parts]):
+        inputs = {name: tensor[pick] for name, tensor in examples.items()}
+        try:
+            answers = answer(inputs)
+        except TrimaranError:
+            raise
+        except Exception as error:
+            raise TrimaranError(_example_failure(spec, error, len(pick), place == 0)) from error
+        empty = _not_finite(answers)
+        if empty:
+            raise TrimaranError(
+                f"model {spec.name}: output {empty!r} is NaN or infinite in most places for its "
+                "example inputs, which shows nothing; give examples whose answers are numbers"
+            )
+        label = "the example inputs" if place < len(whole) else f"{len(pick)} of the example rows"
+        yield Batch(label, inputs, answers, tuple(f"example {row}" for row in pick))
+
+
+def _example_failure(spec: ModelSpec, error: Exception, rows: int, is_first: bool) -> str:
+    collection = takes_one_collection(spec.module, spec.example_inputs)
+    if collection:
+        return (
+            f"model {spec.name}: forward takes one {collection}, and Triton passes tensors; wrap "
+            "it in a module that takes the tensors"
+        )
+    reason = one_sentence(error)
+    if is_first:
+        return f"model {spec.name} fails in PyTorch on its own inputs: {reason}"
+    return (
+        f"model {spec.name} fails in PyTorch on its own inputs in a batch of {rows}: {reason}; let "
+        "forward take the number of rows from its inputs"
+    )
+
+
+def _sources(spec: ModelSpec, spans: Spans, example: Batch) -> list[Source]:
+    if spec.samples is not None:
+        draw = partial(own_samples, spec)
+        return [
+            Source("the model's samples", lambda rows, seed, at: draw(rows, seed, at), own=True)
+        ]
+    has_masks = any(is_mask(t, spans.get(n)) for n, t in spec.example_inputs.items())
+    return [
+        Source(
+            family.name,
+            partial(_drawn, spec, family, spans),
+            even=family.integers == "repeated",
+        )
+        for family in FAMILIES
+        if has_masks or not family.only_for_masks
+    ]
+
+
+def _drawn(
+    spec: ModelSpec,
+    family: Family,
+    spans: Spans,
+    rows: int,
+    seed: int,
+    lengths: Mapping[str, int],
+) -> Tensors:
+    return draw_rows(resized_inputs(spec, lengths), family, rows, seed, spans)
+
+
+def _usable(
+    spec: ModelSpec, most: int, sources: Sequence[Source], answer: Answer
+) -> tuple[list[Source], list[Batch]]:
+    """The sources whose rows the module answers with numbers, and their batches.
+
+    Raises `TrimaranError` where there are none, or their rows are all equal.
+    """
+    usable, batches, reasons = list[Source](), list[Batch](), list[str]()
+    for place, source in enumerate(sources):
+        drawn = source.draw(_SOURCE_ROWS, _SEED + place, {})
+        try:
+            found = list(_in_chunks(source, drawn, _CHUNKS[place % len(_CHUNKS)], most, answer))
+        except TrimaranError:
+            raise
+        except Exception as error:
+            reasons.append(f"fails in PyTorch on {source.name}: {one_sentence(error)}")
+            continue
+        empty = next((name for b in found if (name := _not_finite(b.answers))), None)
+        if empty:
+            reasons.append(f"answers NaN or infinity in most places of {empty!r} on {source.name}")
+            continue
+        usable.append(source)
+        batches += found
+    if not usable:
+        problem = "" if sources[0].own else "; its inputs were made up from the examples"
+        remedy = "give other samples" if sources[0].own else _REMEDY
+        raise TrimaranError(f"model {spec.name} {reasons[0]}{problem}, so {remedy}")
+    if not any(differ(source.draw(_SOURCE_ROWS, _SEED, {})) for source in usable):
+        raise TrimaranError(
+            f"model {spec.name}: only equal rows were tried, which shows nothing; {_REMEDY}"
+        )
+    return usable, batches
+
+
+def _in_chunks(
+    source: Source, drawn: Tensors, sizes: Sequence[int], most: int, answer: Answer
+) -> Iterator[Batch]:
+    start = 0
+    for size in sizes:
+        for first in range(start, start + size, most):
+            pick = range(first, min(first + most, start + size))
+            inputs = {name: tensor[pick.start : pick.stop] for name, tensor in drawn.items()}
+            rows = tuple(f"{source.name} {row}" for row in pick)
+            even = frozenset(rows) if source.even else frozenset()
+            yield Batch(source.name, inputs, answer(inputs), rows, source.name, even)
+        start += size
+
+
+def _together(
+    sources: Sequence[Source], found: Sequence[Batch], most: int, answer: Answer
+) -> Iterator[Batch]:
+    """The rows of all sources once more, in turn, in batches of `most` rows."""
+    if most == 1:
+        return
+    by_source: dict[str, list[tuple[str, Tensors]]] = {source.name: [] for source in sources}
+    for batch in found:
+        for place, row in enumerate(batch.rows):
+            tensors = {name: t[place : place + 1] for name, t in batch.inputs.items()}
+            by_source[batch.source].append((row, tensors))
+    missing = max(0, most - sum(map(len, by_source.values())))
+    share = -(-missing // len(sources))
+    for place, source in enumerate(sources if share else ()):
+        drawn = source.draw(share, _SEED + len(sources) + place, {})
+        by_source[source.name] += [
+            (f"{source.name} {_SOURCE_ROWS + row}", {n: t[row : row + 1] for n, t in drawn.items()})
+            for row in range(share)
+        ]
+    longest = max(map(len, by_source.values()))
+    mixed = [rows[k] for k in range(longest) for rows in by_source.values() if k < len(rows)]
+    if len(mixed) > most and len(mixed) < 2 * most:
+        mixed = mixed[:most]
+    for start in range(0, len(mixed), most):
+        part = mixed[start : start + most]
+        inputs = {name: torch.cat([tensors[name] for _, tensors in part]) for name in part[0][1]}
+        label = f"{len(part)} rows of all kinds together"
+        yield Batch(label, inputs, answer(inputs), tuple(row for row, _ in part))
+
+
+def _at_lengths(
+    spec: ModelSpec,
+    most: int,
+    sources: Sequence[Source],
+    ways: Sequence[tuple[Mapping[str, int], Way]],
+    answer: Answer,
+) -> Iterator[Batch]:
+    usual, first = ways[0]
+    wanted: list[tuple[Mapping[str, int], int]] = []
+    wanted += [(lengths, min(_LENGTH_ROWS, most)) for lengths in spread(spec)]
+    wanted += [(lengths, min(lengths[BATCH_AXIS], most)) for lengths, _ in ways[1:]]
+    for place, (lengths, rows) in enumerate(wanted):
+        axes = {name: n for name, n in lengths.items() if name != BATCH_AXIS}
+        label = ", ".join(f"{name} = {n}" for name, n in axes.items()) or f"{rows} rows"
+        broken = first.broken_at({**usual, **lengths})
+        if broken:
+            label += f" (where forward goes another way than on the examples: not {broken})"
+        source = sources[place % len(sources)]
+        yield _at_length(spec, source, axes, rows, place, label, answer)
+
+
+def _at_length(
+    spec: ModelSpec,
+    source: Source,
+    axes: Mapping[str, int],
+    rows: int,
+    place: int,
+    label: str,
+    answer: Answer,
+) -> Batch:
+    """One batch at other lengths: an example and drawn rows, or, if these fail, examples alone."""
+    drawn = source.draw(rows, _SEED + place, axes)
+    examples = resized(spec, resized_inputs(spec, axes), {BATCH_AXIS: rows})
+    mixed = {name: torch.cat([examples[name][:1], drawn[name][1:]]) for name in drawn}
+    attempts = [drawn if source.own or rows == 1 else mixed, examples]
+    problem = ""
+    for inputs in attempts:
+        try:
+            answers = answer(inputs)
+        except TrimaranError:
+            raise
+        except Exception as error:
+            problem = f"fails in PyTorch on its own inputs at {label}: {one_sentence(error)}"
+            continue
+        empty = _not_finite(answers)
+        if not empty:
+            return Batch(label, inputs, answers)
+        problem = f"answers NaN or infinity in most places of {empty!r} at {label}"
+    raise TrimaranError(
+        f"model {spec.name} {problem}; narrow the axis in dynamic_axes, or give `samples` with a "
+        "parameter `lengths` in its ModelSpec"
+    )
+
+
+def _not_finite(answers: Tensors) -> str | None:
+    """The first output that is mostly NaN or infinite."""
+    return next(
+        (n for n, tensor in answers.items() if finite_share(tensor.numpy()) < LEAST_FINITE), None
+    )
+
+
+def _count(tensors: Tensors) -> int:
+    return next(iter(tensors.values())).shape[0]

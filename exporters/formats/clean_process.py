@@ -1,0 +1,233 @@
+"""TorchScript run as a server runs it: in a process that has torch, and nothing of the exporter's.
+
+A custom operator that the exporting process registered is not there, so an artifact that needs it
+cannot be loaded, as in Triton. The process is started once and serves every artifact after that; it
+ends with its parent. Arrays go both ways in NumPy's own format, without pickles.
+
+`python -P -m exporters.formats.clean_process` is the child's side.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from exporters.parity import Arrays, Run
+
+__all__ = ["CleanProcessError", "load_torchscript", "start"]
+
+_NAME = "exporters.formats.clean_process"
+_ROOT = Path(__file__).resolve().parents[2]
+_LENGTH = struct.Struct("<Q")
+
+
+class CleanProcessError(Exception):
+    """What the artifact's own runtime said, or how its process ended."""
+
+
+def start() -> None:
+    """Begin to start the process, which takes torch a few seconds, and do not wait for it."""
+    _CURRENT.started()
+
+
+def load_torchscript(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Run:
+    """The artifact, called by position with `inputs` and answering `outputs`, both in order.
+
+    Raises `CleanProcessError` where it cannot be loaded; so does the function for a failed call.
+    """
+    process = _CURRENT.started()
+    number = next(_NUMBERS)
+    process.ask({"load": str(path.resolve()), "as": number})
+
+    def run(arrays: Arrays) -> Arrays:
+        answers = process.ask(
+            {"run": number}, {str(place): arrays[name] for place, name in enumerate(inputs)}
+        )
+        if len(answers) != len(outputs):
+            raise CleanProcessError(f"answers {len(answers)} tensors, and not {len(outputs)}")
+        return {name: answers[str(place)] for place, name in enumerate(outputs)}
+
+    weakref.finalize(run, process.forget, number)
+    return run
+
+
+_NUMBERS = count()
+
+
+class _Process:
+    """The parent's side of one child. Requests are answered one after the other."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._lock = threading.Lock()
+        paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+        self._child = subprocess.Popen(
+            [sys.executable, "-P", "-m", _NAME],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # the terminal's Ctrl-C is for the parent, which ends it
+        )
+
+    def is_usable(self) -> bool:
+        """Whether it is this process' own, which a fork's parent's is not, and it still runs."""
+        return self.owner == os.getpid() and self._child.poll() is None
+
+    def ask(self, request: Mapping[str, object], arrays: Arrays | None = None) -> dict[str, Any]:
+        """What the child answers. Raises `CleanProcessError`."""
+        with self._lock:
+            try:
+                _write(self._child.stdin, request, arrays or {})
+                said, answers = _read(self._child.stdout)
+            except BaseException as error:
+                self.end()  # half an answer may be left in the pipe
+                if not isinstance(error, OSError | EOFError):
+                    raise
+                status = self._child.returncode
+                raise CleanProcessError(f"its process ended with status {status}") from error
+        if "error" in said:
+            raise CleanProcessError(said["error"])
+        return answers
+
+    def forget(self, number: int) -> None:
+        """Let go of a loaded artifact."""
+        if self.is_usable() and not sys.is_finalizing():
+            try:
+                self.ask({"forget": number})
+            except CleanProcessError:
+                return
+
+    def end(self) -> None:
+        """Kill it and wait until it is gone; in a fork, leave it to the parent."""
+        if self.owner != os.getpid():
+            return
+        self._child.kill()
+        self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+class _Current:
+    """The process that is in use, started when it is first needed and after it died."""
+
+    def __init__(self) -> None:
+        self._process: _Process | None = None
+        atexit.register(self._end)
+
+    def started(self) -> _Process:
+        if self._process is None or not self._process.is_usable():
+            self._end()
+            self._process = _Process()
+        return self._process
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+
+_CURRENT = _Current()
+
+
+def _write(pipe: IO[bytes] | None, said: Mapping[str, object], arrays: Arrays) -> None:
+    if pipe is None:
+        raise EOFError
+    content = io.BytesIO()
+    np.savez(content, **dict(arrays))  # type: ignore[arg-type]
+    for part in (json.dumps(said).encode(), content.getbuffer()):
+        pipe.write(_LENGTH.pack(len(part)))
+        pipe.write(part)
+    pipe.flush()
+
+
+def _read(pipe: IO[bytes] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    said = json.loads(_part(pipe))
+    with np.load(io.BytesIO(_part(pipe)), allow_pickle=False) as archive:
+        return said, {name: archive[name] for name in archive.files}
+
+
+def _part(pipe: IO[bytes] | None) -> bytes:
+    (length,) = _LENGTH.unpack(_exactly(pipe, _LENGTH.size))
+    return _exactly(pipe, length)
+
+
+def _exactly(pipe: IO[bytes] | None, length: int) -> bytes:
+    content = pipe.read(length) if pipe else b""
+    if len(content) < length:
+        raise EOFError
+    return content
+
+
+def _serve() -> None:
+    """The child's side: load, run and forget artifacts until standard input ends."""
+    # What a model prints must not get between the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    import torch
+
+    modules: dict[int, Any] = {}
+    while True:
+        try:
+            said, arrays = _read(sys.stdin.buffer)
+            result, error = _attempt(torch, modules, said, arrays)
+            _write(answers, error, result)
+        except (EOFError, BrokenPipeError):
+            return
+
+
+def _attempt(
+    torch: Any, modules: dict[int, Any], said: Mapping[str, Any], arrays: Arrays
+) -> tuple[Arrays, dict[str, str]]:
+    try:
+        return _done(torch, modules, said, arrays), {}
+    except Exception as error:
+        return {}, {"error": str(error) or type(error).__name__}
+
+
+def _done(
+    torch: Any, modules: dict[int, Any], said: Mapping[str, Any], arrays: Arrays
+) -> dict[str, np.ndarray]:
+    if "forget" in said:
+        modules.pop(said["forget"], None)
+        return {}
+    if "load" in said:
+        with torch.inference_mode():
+            modules[said["as"]] = torch.jit.load(said["load"], map_location="cpu")
+        _require_tensors(modules[said["as"]].forward.schema)
+        return {}
+    inputs = [torch.from_numpy(arrays[str(place)]) for place in range(len(arrays))]
+    with torch.inference_mode():
+        result = modules[said["run"]](*inputs)
+    results = result if isinstance(result, tuple) else (result,)
+    return {str(place): tensor.numpy() for place, tensor in enumerate(results)}
+
+
+def _require_tensors(schema: Any) -> None:
+    """Refuse a `forward` that takes anything but tensors, as Triton's backend does."""
+    for argument in schema.arguments[1:]:
+        if str(argument.type) != "Tensor":
+            raise TypeError(
+                f"argument {argument.name!r} of forward is {argument.type}, and Triton passes "
+                "tensors"
+            )
+
+
+if __name__ == "__main__":
+    import warnings
+
+    warnings.simplefilter("ignore")
+    _serve()

@@ -1,0 +1,103 @@
+"""Which lengths of the axes that vary an artifact is tried at.
+
+A length can decide which way `forward` goes: by its parity, by multiples of 8, below and above a
+window. A capture keeps one way and drops the others, so lengths of every way have to be tried.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+from exporters.spec import BATCH_AXIS, DynamicAxis, ModelSpec
+from exporters.ways import Way
+
+__all__ = ["candidates", "spread", "uncovered", "usual_lengths"]
+
+_MULTIPLE = 8
+"""What lengths are padded to most often."""
+_EVERY = 256
+"""An axis of at most so many lengths is looked at whole."""
+_PAIRS = 64
+_SEED = 20_260_101
+
+
+def usual_lengths(spec: ModelSpec) -> dict[str, int]:
+    """The examples' lengths by axis, the batch among them."""
+    first = next(iter(spec.example_inputs.values()))
+    found = {BATCH_AXIS: first.shape[0]}
+    for name, axes in spec.axes.items():
+        for axis, item in axes.items():
+            found[item.name] = spec.example_inputs[name].shape[axis]
+    return found
+
+
+def spread(spec: ModelSpec) -> list[dict[str, int]]:
+    """Lengths of all axes but the batch: least, most, neighbours, middles, multiples of 8.
+
+    All axes at their least and at their most, and then each axis through its own lengths, in
+    another order than the axis before it.
+    """
+    axes = _axes(spec)
+    if not axes:
+        return []
+    usual = usual_lengths(spec)
+    inner = {axis.name: _between(axis, usual[axis.name]) for axis in axes}
+    chosen = [{a.name: a.least for a in axes}, {a.name: a.most for a in axes}]
+    chosen += [
+        {
+            name: lengths[(turn + place) % len(lengths)] if lengths else usual[name]
+            for place, (name, lengths) in enumerate(inner.items())
+        }
+        for turn in range(max(map(len, inner.values())))
+    ]
+    return _distinct(chosen)
+
+
+def candidates(spec: ModelSpec, most_rows: int) -> list[dict[str, int]]:
+    """Lengths of all axes, the batch among them, to look for other ways of `forward` at."""
+    usual = {**usual_lengths(spec)}
+    usual[BATCH_AXIS] = min(usual[BATCH_AXIS], most_rows)
+    axes = [DynamicAxis(BATCH_AXIS, 1, most_rows), *_axes(spec)]
+    rng = random.Random(_SEED)  # noqa: S311 - repeatable, not secret
+    every = {axis.name: _every(axis, rng) for axis in axes}
+    chosen = [{**usual, **lengths} for lengths in spread(spec)]
+    chosen += [{**usual, name: n} for name, lengths in every.items() for n in lengths]
+    if len(axes) > 1:
+        chosen += [{name: rng.choice(every[name]) for name in every} for _ in range(_PAIRS)]
+    return _distinct(chosen)
+
+
+def uncovered(
+    ways: Sequence[Way], wanted: Sequence[Mapping[str, int]]
+) -> Iterator[Mapping[str, int]]:
+    """The lengths at which none of the ways is taken."""
+    return (lengths for lengths in wanted if not any(way.taken_at(lengths) for way in ways))
+
+
+def _axes(spec: ModelSpec) -> list[DynamicAxis]:
+    found = [axis for by_axis in spec.axes.values() for axis in by_axis.values()]
+    return list({axis.name: axis for axis in found}.values())
+
+
+def _between(axis: DynamicAxis, usual: int) -> list[int]:
+    middle = (axis.least + axis.most) // 2
+    wanted = [
+        usual - axis.step,
+        usual + axis.step,
+        middle,
+        middle + axis.step,
+        _MULTIPLE * round(middle / _MULTIPLE),
+    ]
+    snapped = [length - (length - axis.least) % axis.step for length in wanted]
+    inside = [n for n in snapped if axis.least < n < axis.most and n != usual]
+    return list(dict.fromkeys(inside))
+
+
+def _every(axis: DynamicAxis, rng: random.Random) -> list[int]:
+    lengths = range(axis.least, axis.most + 1, axis.step)
+    return sorted(lengths if len(lengths) <= _EVERY else rng.sample(lengths, _EVERY))
+
+
+def _distinct(items: Sequence[dict[str, int]]) -> list[dict[str, int]]:
+    return list({tuple(sorted(item.items())): item for item in items}.values())
