@@ -42,9 +42,9 @@ _INTRODUCTION = (
     "The `onnx` wheel carries model files for its backend tests, most of them with recorded "
     "inputs, and makes tests of single operators, of which an even selection is declared for the "
     "newest opset that the target container reads. Each goes through `trimaran add` into a "
-    "repository (the first few by the command itself, the others by the function that it calls), and "
-    "through the real server with its stand-in for the `onnxruntime` backend, and is held against "
-    "ONNX Runtime called directly in one process. Written by"
+    "repository (the first few by the command itself, the others by the function that it calls), "
+    "and through the real server with its stand-in for the `onnxruntime` backend, and is held "
+    "against ONNX Runtime called directly in one process. Written by"
 )
 
 
