@@ -30,6 +30,7 @@ _CAUSES = (
     ("This is an invalid model", "the operator is not in that opset, or not for that type"),
     ("gives other answers", "it answers by chance"),
     ("lacks from opset", "the target container has no kernel for it, though it reads the opset"),
+    ("[0]; the model takes", "its recorded inputs are empty, and made-up ones do not fit together"),
     ("construct locale", "the machine has no locale `en_US.UTF-8`"),
     ("axis of length 0", "a tensor has a fixed axis of length 0, which Triton cannot declare"),
     ("cannot carry", "an input or output is a sequence, an optional, or of a type Triton has not"),

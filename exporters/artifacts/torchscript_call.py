@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +10,9 @@ import torch
 
 from exporters.artifacts.artifact import FileTensor, UnservableError
 from exporters.parity import Arrays, Run
+from exporters.quiet import quiet
 
-__all__ = ["RESULTS", "caller", "quiet", "takes_dictionary"]
+__all__ = ["RESULTS", "caller", "takes_dictionary"]
 
 RESULTS = (
     "a tensor, a list of text, or a tuple of these; wrap the model in a module whose forward "
@@ -59,11 +58,3 @@ def _array(value: Any, *, nested: bool) -> np.ndarray:
         f"forward returns a {type(value).__name__}{' in a tuple' if nested else ''}, and Triton's "
         f"pytorch backend takes {RESULTS}"
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the warnings of torch, whose TorchScript is deprecated."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

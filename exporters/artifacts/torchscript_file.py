@@ -17,7 +17,7 @@ import torch
 
 from exporters.artifacts.artifact import Artifact, Axis, FileTensor, NoAnswerError, reason
 from exporters.artifacts.declared import Declared
-from exporters.artifacts.torchscript_call import RESULTS, caller, quiet, takes_dictionary
+from exporters.artifacts.torchscript_call import RESULTS, caller, takes_dictionary
 from exporters.artifacts.torchscript_graph import (
     devices,
     mixing,
@@ -26,6 +26,7 @@ from exporters.artifacts.torchscript_graph import (
     unservable_result,
 )
 from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
+from exporters.quiet import quiet
 from trimaran import target
 from trimaran.errors import ArtifactError
 from trimaran.files import sha256_of

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exporters.artifacts.torchscript_call import quiet
+from exporters.quiet import quiet
 from serving.client import Client
 from serving.discovery import find_runtime
 from serving.server import private_server

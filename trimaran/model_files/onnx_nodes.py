@@ -61,7 +61,7 @@ def find_too_new(model: onnx.ModelProto) -> str | None:
         if since and node.domain in _ONNX_DOMAINS and asked.get("", 0) >= since:
             return (
                 f"has opset {asked['']} and the operator {node.op_type}, which container "
-                f"{target.CONTAINER} lacks from opset {since} on; export it with opset "
-                f"{target.ONNX_OPSET}, or write it with other operators"
+                f"{target.CONTAINER} lacks from opset {since} on; export it with an "
+                "older opset, where that has it, or with other operators"
             )
     return None

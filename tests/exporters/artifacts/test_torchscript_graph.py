@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exporters.artifacts.torchscript_call import quiet
 from exporters.artifacts.torchscript_graph import (
     devices,
     mixing,
@@ -19,6 +18,7 @@ from exporters.artifacts.torchscript_graph import (
     trained,
     unservable_result,
 )
+from exporters.quiet import quiet
 
 
 def reopened(module: Any, path: Path) -> Any:

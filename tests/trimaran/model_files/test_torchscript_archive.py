@@ -92,9 +92,10 @@ def test_an_archive_that_was_packed_again_is_taken(tmp_path: Path) -> None:
 def test_every_entry_is_held_against_its_checksum(tmp_path: Path) -> None:
     path = written(tmp_path / "m.pt", "scripted")
     with zipfile.ZipFile(path) as archive:
-        last = max(archive.infolist(), key=lambda entry: entry.file_size)
+        largest = max(archive.infolist(), key=lambda entry: entry.compress_size)
     content = bytearray(path.read_bytes())
-    content[last.header_offset + 30 + len(last.filename) + last.file_size // 2] ^= 1
+    name, padding = struct.unpack_from("<HH", content, largest.header_offset + 26)
+    content[largest.header_offset + 30 + name + padding + largest.compress_size // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(ArtifactError, match="is damaged"):
         require_torchscript(path, "m.pt")
