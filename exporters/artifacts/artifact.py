@@ -49,8 +49,9 @@ class Artifact:
 
     `run` takes and gives arrays by the names of `inputs` and `outputs`; text is `str` in arrays of
     dtype object. `served_names` has the names under which the backend wants them, where it wants
-    others. `target` is what the file asks of a server. `random` names operators in it
-    that draw numbers, `mixing` says of others what they take from the rows of a batch together.
+    others. `target` is what the file asks of a server. `random` names operators in it that draw
+    numbers, `mixing` says of others what they take from the rows of a batch together, and `remarks`
+    tell what else a user should know.
     """
 
     format: Literal["onnx", "torchscript", "tensorrt"]
@@ -65,6 +66,7 @@ class Artifact:
     served_names: Mapping[str, str]
     random: Sequence[str] = ()
     mixing: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
 
 class NoAnswerError(ArtifactError):

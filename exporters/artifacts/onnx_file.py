@@ -17,6 +17,7 @@ from trimaran import dtypes, target
 from trimaran.errors import ArtifactError
 from trimaran.model_files.onnx_external import PROTOBUF_LIMIT_BYTES, externals, place
 from trimaran.model_files.onnx_nodes import find_too_new, nodes, opsets
+from trimaran.model_files.onnx_zipmap import without_zipmaps
 
 __all__ = ["FILE_NAME", "take"]
 
@@ -48,8 +49,8 @@ _OLDEST_OPSET = 7
 def take(source: Path, staged: Path, limit: int = PROTOBUF_LIMIT_BYTES) -> Artifact:
     """Bring an ONNX file into the directory `staged` as `model.onnx`, and open it there.
 
-    Weights beside it are taken in, into one file if that stays below `limit` bytes. Raises
-    `ArtifactError` for anything that cannot be served.
+    Weights beside it are taken in, into one file if that stays below `limit` bytes; a ZipMap at
+    its end is left out. Raises `ArtifactError` for anything that cannot be served.
     """
     size = source.stat().st_size
     if size > PROTOBUF_LIMIT_BYTES:
@@ -61,11 +62,14 @@ def take(source: Path, staged: Path, limit: int = PROTOBUF_LIMIT_BYTES) -> Artif
     model = _parsed(content, source)
     asked = _target(model, source)
     _require_tensors(model, source)
+    classes = without_zipmaps(model)
     origin = {"file": str(source.resolve()), "sha256": hashlib.sha256(content).hexdigest()}
     path = staged / FILE_NAME
     found = externals(model, source)
-    if found:
-        origin["external"] = ", ".join(place(model, found, path, limit))
+    if found or classes:
+        others = place(model, found, path, limit)
+        origin |= {"external": ", ".join(others)} if others else {}
+        origin |= {"without_zipmap": ", ".join(classes)} if classes else {}
     else:
         path.write_bytes(content)
     operators = {node.op_type for node in nodes(model)}
@@ -92,6 +96,10 @@ def take(source: Path, staged: Path, limit: int = PROTOBUF_LIMIT_BYTES) -> Artif
         source=origin,
         served_names={},
         random=sorted(operators & _RANDOM),
+        remarks=[
+            f"{name} is the scores before the file's ZipMap, of the classes {', '.join(labels)}"
+            for name, labels in classes.items()
+        ],
         mixing=[f"{name} takes one range over all rows" for name in sorted(operators & _RANGING)],
     )
 

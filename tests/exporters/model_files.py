@@ -92,6 +92,22 @@ def forest(opset: int = 21) -> onnx.ModelProto:
     return model
 
 
+def zipped_forest() -> onnx.ModelProto:
+    """The forest with its scores as dictionaries by class, as skl2onnx has them by default."""
+    model = forest()
+    (scores,) = [value for value in model.graph.output if value.name == "scores"]
+    zipped = helper.make_node(
+        "ZipMap", ["scores"], ["by_class"], domain="ai.onnx.ml", classlabels_int64s=[0, 1]
+    )
+    model.graph.node.append(zipped)
+    by_class = helper.make_map_type_proto(
+        TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+    )
+    kind = helper.make_sequence_type_proto(by_class)
+    scores.CopyFrom(helper.make_value_info("by_class", kind))
+    return model
+
+
 def quantised_tokens() -> onnx.ModelProto:
     """Tokens of a table of 50 to three scores each, quantised dynamically as text models are.
 

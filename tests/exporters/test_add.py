@@ -31,7 +31,7 @@ def test_files_of_both_kinds_are_published_and_served(
     whole_path = files.write(files.unary("Softmax", ["rows", 4], ["rows", 4]), tmp_path / "w.onnx")
     script_path = files.write_script(files.Affine(), tmp_path / "affine.onnx")
     scalar_path = files.write(files.unary("Exp", [], []), tmp_path / "scalar.onnx")
-    forest_path = files.write(files.forest(), tmp_path / "forest.onnx")
+    forest_path = files.write(files.zipped_forest(), tmp_path / "forest.onnx")
     old_path = tmp_path / "old.pt"
     old_path.write_bytes(OLD_SCRIPT.read_bytes())
     assert run_trimaran("add", onnx_path, "--repository", empty_repository.root).returncode == 0
@@ -48,6 +48,11 @@ def test_files_of_both_kinds_are_published_and_served(
         "scale__1 FP32 [1]",
         "output__0 FP32 [2]",
         "output__1 FP32 [1] reshaped to []",
+    ]
+    assert tensors(empty_repository, "forest") == [
+        "x FP32 [2]",
+        "label INT64 [1] reshaped to []",
+        "by_class FP32 [2]",
     ]
     assert tensors(empty_repository, "scalar") == ["x FP32 [1]", "y FP32 [1]"]
     x = np.random.default_rng(0).random((5, 3), dtype=np.float32)
@@ -67,7 +72,7 @@ def test_files_of_both_kinds_are_published_and_served(
         leaves = np.array([[0, 0], [0, 1], [1, 1]], dtype=np.float32)
         answers = client.infer("forest", {"x": leaves}).outputs
         assert answers["label"].ravel().tolist() == [0, 1, 1]
-        assert answers["scores"].tolist() == [[0.75, 0], [0.5, 0.75], [0, 1.25]]
+        assert answers["by_class"].tolist() == [[0.75, 0], [0.5, 0.75], [0, 1.25]]
         answer = client.infer("old", {"x__0": np.ones((1, 4), dtype=np.float32)})
         found = answer.outputs["output__0"][0]
         np.testing.assert_allclose(found, [0.17990, 0.48396, 0.33614], atol=1e-5)
@@ -75,6 +80,21 @@ def test_files_of_both_kinds_are_published_and_served(
         np.testing.assert_allclose(
             client.infer("scalar", {"x": one}).outputs["y"], np.exp(one), rtol=1e-6
         )
+
+
+def test_a_zipmap_is_left_out_and_the_classes_are_told(
+    empty_repository: Repository, tmp_path: Path
+) -> None:
+    path = files.write(files.zipped_forest(), tmp_path / "m.onnx")
+    result = add(empty_repository, path)
+    assert "m version 1: onnxruntime, batches of at most 32" in result.stdout
+    assert "by_class is the scores before the file's ZipMap, of the classes 0, 1" in result.stdout
+    (version,) = empty_repository.versions("m")
+    assert version.manifest is not None
+    assert version.manifest.source["sha256"] == sha256_of(path)
+    assert version.manifest.source["without_zipmap"] == "by_class"
+    assert "external" not in version.manifest.source
+    assert "m version 1 (unchanged)" in add(empty_repository, path).stdout
 
 
 def test_the_manifest_says_where_the_file_came_from(
