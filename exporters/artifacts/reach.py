@@ -20,6 +20,7 @@ _GROWTH = 4
 _SMALL = 2**16
 """Bounds up to here are tried at once; those above are grown to, since some are sizes."""
 _MOST_ANSWER_BYTES = 2**26
+_LONGEST_RUN_S = 5.0
 _LONGEST_S = 20.0
 """How long to look, for all inputs together."""
 
@@ -39,12 +40,14 @@ def _accepts(run: Run, drawing: Drawing, name: str, deadline: float) -> Callable
     def accepts(bound: int) -> bool:
         if time.monotonic() > deadline:
             return False
+        began = time.monotonic()
         try:
             answer = run(drawing.with_bound(name, bound).draw(Pattern.WIDE))
         except Exception:  # runtimes raise types of their own
             return False
-        # An integer that is a size must not fill the memory.
-        return sum(array.nbytes for array in answer.values()) <= _MOST_ANSWER_BYTES
+        # An integer that is a size must not fill the memory, nor the day.
+        is_small = sum(array.nbytes for array in answer.values()) <= _MOST_ANSWER_BYTES
+        return is_small and time.monotonic() - began < _LONGEST_RUN_S
 
     return accepts
 

@@ -26,7 +26,7 @@ _MIXING = {
 """Operators that look at all rows of a batch at once, and what they do."""
 _RECURRENT = {"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"}
 _ATTENTION, _ATTENTION_DROPOUT = "aten::scaled_dot_product_attention", 4
-_NORM, _NORM_MEAN, _NORM_TRAINING = "aten::batch_norm", 3, 5
+_NORMS, _NORM_MEAN, _NORM_TRAINING = {"aten::batch_norm", "aten::instance_norm"}, 3, 5
 
 
 def trained(module: Any) -> list[str]:
@@ -45,7 +45,7 @@ def trained(module: Any) -> list[str]:
             amount = _value(inputs[1], owner, module)
             if is_on and (amount != 0 or "rrelu" in kind):
                 found.append(kind)
-        elif kind == _NORM:
+        elif kind in _NORMS:
             # Without running values it takes the batch's own in evaluation too, by its author's
             # wish.
             has_running = inputs[_NORM_MEAN].type().kind() != "NoneType"

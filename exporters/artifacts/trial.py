@@ -54,8 +54,9 @@ def judge(
         if not note:
             return Verdict(wanted)
         if insist:
+            otherwise = "or give" if note.endswith(_MADE_UP) else "give"
             raise ArtifactError(
-                f"{where}: cannot be served in batches: {note}; give --max-batch-size 0"
+                f"{where}: cannot be served in batches: {note}; {otherwise} --max-batch-size 0"
             )
     first = first_answer(artifact.run, artifact.inputs, where, None, sample)
     for answered in chain([first], more_answers(artifact.run, first)):

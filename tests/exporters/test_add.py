@@ -207,7 +207,9 @@ def test_batching_that_is_insisted_on_is_refused_where_rows_are_mixed(
     result = add(empty_repository, path, "--max-batch-size", "4")
     assert result.status == 1
     assert "a row of 'y' depends on the rows beside it (" in result.error
-    assert result.error.endswith("; give --max-batch-size 0")
+    assert result.error.endswith(
+        "give real ones with --sample inputs.npz; or give --max-batch-size 0"
+    )
     assert empty_repository.names() == []
 
 

@@ -87,6 +87,11 @@ def _norm(**options: bool) -> nn.Module:
         (lambda: scripted(_norm().eval()), []),
         (lambda: scripted(_norm(track_running_stats=False).eval()), []),
         (lambda: traced(_norm().train(), 3, 4), ["batch_norm"]),
+        (
+            lambda: scripted(nn.Sequential(nn.InstanceNorm1d(4, track_running_stats=True)).train()),
+            ["instance_norm"],
+        ),
+        (lambda: scripted(nn.Sequential(nn.InstanceNorm1d(4)).train()), []),
         (lambda: traced(_norm().eval(), 3, 4).train(), []),
         (lambda: scripted(Recurrent().train()), ["lstm"]),
         (lambda: scripted(Recurrent().eval()), []),
