@@ -59,8 +59,9 @@ def judge(
                 f"{where}: cannot be served in batches: {note}; {otherwise} --max-batch-size 0"
             )
     first = first_answer(artifact.run, artifact.inputs, where, None, sample)
+    _require_promised(artifact, first.outputs, where)
     for answered in chain([first], more_answers(artifact.run, first)):
-        _require_promised(artifact, answered.outputs, where)
+        _require_found(artifact, answered.outputs, where)
         _require_repeated(artifact, answered, where)
     return Verdict(0, note)
 
@@ -103,9 +104,10 @@ def _row_obstacle(artifact: Artifact, where: str, rows: int, sample: Arrays | No
         first = first_answer(artifact.run, artifact.inputs, where, rows, sample)
     except ArtifactError as error:
         return f"a batch of {rows} {str(error).removeprefix(f'{where}: ').partition('; ')[0]}"
+    _require_promised(artifact, first.outputs, where)
     tried, failure = [], ""
     for answered in chain([first], more_answers(artifact.run, first)):
-        _require_promised(artifact, answered.outputs, where)
+        _require_found(artifact, answered.outputs, where)
         _require_repeated(artifact, answered, where)
         try:
             obstacle = _mixture(artifact, answered, rows)
@@ -222,21 +224,27 @@ def _usual(array: np.ndarray) -> np.ndarray:
 
 
 def _require_promised(artifact: Artifact, found: Arrays, where: str) -> None:
-    """Refuse an answer of another shape than the configuration would say.
+    """Refuse an answer of another rank than the file says, which no configuration can describe.
 
-    An ONNX file's own lengths are the server's too, and may hold for the right values alone.
+    Lengths may hold for the right values alone, and so may a rank: later answers are not judged.
     """
-    by_file = artifact.format != "torchscript"
     for tensor in artifact.outputs:
         shape = found[tensor.name].shape
-        if len(shape) == len(tensor.axes) and (by_file or shapes_agree(shape, tensor.shape)):
-            continue
-        said, remedy = (
-            ("by the file", "write its true shape into the file's outputs, or clear it there")
-            if by_file
-            else ("on other inputs", "open the axis with --output name:dtype[shape], -1 for any")
-        )
-        raise ArtifactError(
-            f"{where}: output {tensor.name!r} has shape {describe_shape(shape)} when it is run, "
-            f"and {describe_shape(tensor.shape)} {said}; {remedy}"
-        )
+        if len(shape) != len(tensor.axes):
+            raise ArtifactError(
+                f"{where}: output {tensor.name!r} has shape {describe_shape(shape)} when it is "
+                f"run, and {describe_shape(tensor.shape)} by the file; write its true shape into "
+                "the file's outputs, or clear it there"
+            )
+
+
+def _require_found(artifact: Artifact, found: Arrays, where: str) -> None:
+    """Refuse TorchScript, whose shapes were found on other inputs, where they do not hold."""
+    for tensor in artifact.outputs if artifact.format == "torchscript" else ():
+        shape = found[tensor.name].shape
+        if not shapes_agree(shape, tensor.shape):
+            raise ArtifactError(
+                f"{where}: output {tensor.name!r} has shape {describe_shape(shape)} when it is "
+                f"run, and {describe_shape(tensor.shape)} on other inputs; open the axis with "
+                "--output name:dtype[shape], -1 for any"
+            )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trimaran import target
 from trimaran.errors import ArtifactError
-from trimaran.model_files.zip_contents import find_foreign, root_of
+from trimaran.model_files.zip_contents import VERSIONS, find_foreign, root_of
 
 __all__ = ["require_torchscript"]
 
@@ -53,7 +53,9 @@ def require_torchscript(path: Path, where: str) -> int:
                 raise ArtifactError(
                     f"{where}: its entry {damaged!r} is damaged; copy or export the model again"
                 )
-            with archive.open(f"{root_of(entries[0].filename)}/version") as file:
+            names, root = archive.namelist(), root_of(entries[0].filename)
+            place = next(p for v in VERSIONS if (p := f"{root}/{v}") in names)
+            with archive.open(place) as file:
                 version = file.read(_LONGEST_VERSION)
     except _DAMAGE as error:
         raise ArtifactError(

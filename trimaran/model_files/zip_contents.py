@@ -1,8 +1,9 @@
 """What a zip archive is, by the names in it: model formats that are one, and files packed in one.
 
 TorchScript's layout is that of torch's `caffe2/serialize` and `jit/serialization`: one directory
-with `data.pkl`, `constants.pkl`, `version` and `code/`, or `model.json` instead of the pickles
-before torch 1.4.
+with `data.pkl`, `constants.pkl` and `code/`, or `model.json` instead of the pickles before torch
+1.4; and the file version in `.data/version`, or in `version` below 6, which operators that never
+changed, as in most models without GELU, still get.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-__all__ = ["find_foreign", "root_of"]
+__all__ = ["VERSIONS", "find_foreign", "root_of"]
+
+VERSIONS = (".data/version", "version")
+"""Where an archive's file version lies, the newer place first, as torch's reader looks for it."""
 
 _MODEL_SUFFIXES = (".onnx", ".pt", ".pth", ".ts", ".jit", ".plan", ".engine")
 
@@ -37,7 +41,7 @@ def _is_torchscript(inside: set[str]) -> bool:
     has_code = any(name.startswith("code/") for name in inside)
     return (
         has_code
-        and "version" in inside
+        and not inside.isdisjoint(VERSIONS)
         and ({"data.pkl", "constants.pkl"} <= inside or "model.json" in inside)
     )
 

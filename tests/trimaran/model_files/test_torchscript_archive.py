@@ -61,6 +61,18 @@ def packed(path: Path, entries: Mapping[str, bytes], kind: int = zipfile.ZIP_STO
     return path
 
 
+def test_the_version_of_newer_operators_lies_elsewhere(tmp_path: Path) -> None:
+    """GELU has had a flag since file version 9, and with it torch writes `.data/version`."""
+    path = tmp_path / "m.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.GELU()).eval())
+        torch.jit.save(module, str(path))
+    assert "m/.data/version" in entries_of(path)
+    assert "m/version" not in entries_of(path)
+    assert 5 < require_torchscript(path, "m.pt") <= target.TORCHSCRIPT_FILE_VERSION
+
+
 @pytest.mark.parametrize("how", ["scripted", "traced", "frozen", "optimised", "extra files"])
 def test_archives_as_torch_writes_them_are_taken(tmp_path: Path, how: str) -> None:
     path = written(tmp_path / "m.pt", how)
