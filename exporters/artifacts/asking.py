@@ -15,9 +15,9 @@ from trimaran.errors import ArtifactError
 
 __all__ = ["Answered", "first_answer", "more_answers"]
 
-_ALWAYS = 3
-_LONGEST_S = 60.0
-"""How long further patterns are tried, after the first three."""
+_ALWAYS = 2
+_LONGEST_S = 20.0
+"""How long further patterns are tried, after the first two."""
 
 
 @dataclass(frozen=True)
