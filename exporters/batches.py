@@ -52,8 +52,8 @@ Answer = Callable[[Tensors], Tensors]
 class Batch:
     """Inputs, PyTorch's answers, and the name of each row, the same wherever the row stands.
 
-    `source` is where its rows come from, empty for examples and other lengths. `even` has the rows
-    that are so regular that decisions may be a tie.
+    `source` is where its rows come from, empty for examples and other lengths. `even` are the rows,
+    by place, for which a decision may be a tie.
     """
 
     label: str
@@ -61,14 +61,15 @@ class Batch:
     answers: Tensors
     rows: tuple[str, ...] = ()
     source: str = ""
-    even: frozenset[str] = frozenset()
+    even: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Source:
     """Where rows come from: `draw(rows, seed, lengths)`.
 
-    `own` are the model's own samples. `even` rows are so regular that decisions may be a tie.
+    `own` are the model's own samples. `even` rows repeat an integer so often that a decision, such
+    as which place has the largest score, may be a tie, which rounding breaks either way.
     """
 
     name: str
@@ -138,8 +139,8 @@ def find_ways(spec: ModelSpec, most: int) -> list[tuple[Mapping[str, int], Way]]
     The first is that of the examples.
     """
     usual: Mapping[str, int] = usual_lengths(spec)
-    wanted = candidates(spec, most)
     ways = [(usual, way_at(spec, spec.example_inputs))]
+    wanted = candidates(spec, most, ways[0][1].conditions)
     while len(ways) < _MOST_WAYS:
         tried = [lengths for lengths, _ in ways]
         left = uncovered([way for _, way in ways], [item for item in wanted if item not in tried])
@@ -196,12 +197,14 @@ def _sources(spec: ModelSpec, spans: Spans, example: Batch) -> list[Source]:
         return [
             Source("the model's samples", lambda rows, seed, at: draw(rows, seed, at), own=True)
         ]
+    has_integers = any(name in spans for name in spec.example_inputs)
+    may_tie = has_integers and any(p.is_floating_point() for p in spec.module.parameters())
     has_masks = any(is_mask(t, spans.get(n)) for n, t in spec.example_inputs.items())
     return [
         Source(
             family.name,
             partial(_drawn, spec, family, spans),
-            even=family.integers == "repeated",
+            even=may_tie and family.integers in ("repeated", "bounds"),
         )
         for family in FAMILIES
         if has_masks or not family.only_for_masks
@@ -216,7 +219,13 @@ def _drawn(
     seed: int,
     lengths: Mapping[str, int],
 ) -> Tensors:
-    return draw_rows(resized_inputs(spec, lengths), family, rows, seed, spans)
+    examples = resized_inputs(spec, lengths)
+    drawn = draw_rows(examples, family, rows, seed, spans)
+    for name, example in resized(spec, examples, {BATCH_AXIS: rows}).items():
+        # A mask cut to one place would hide all of a row.
+        if lengths and is_mask(example, spans.get(name)) and example.shape[-1] == 1:
+            drawn[name] = example
+    return drawn
 
 
 def _usable(
@@ -262,7 +271,7 @@ def _in_chunks(
             pick = range(first, min(first + most, start + size))
             inputs = {name: tensor[pick.start : pick.stop] for name, tensor in drawn.items()}
             rows = tuple(f"{source.name} {row}" for row in pick)
-            even = frozenset(rows) if source.even else frozenset()
+            even = frozenset(range(len(rows)) if source.even else ())
             yield Batch(source.name, inputs, answer(inputs), rows, source.name, even)
         start += size
 
@@ -290,11 +299,13 @@ def _together(
     mixed = [rows[k] for k in range(longest) for rows in by_source.values() if k < len(rows)]
     if len(mixed) > most and len(mixed) < 2 * most:
         mixed = mixed[:most]
+    tied = {row for s in sources if s.even for row, _ in by_source[s.name]}
     for start in range(0, len(mixed), most):
         part = mixed[start : start + most]
         inputs = {name: torch.cat([tensors[name] for _, tensors in part]) for name in part[0][1]}
         label = f"{len(part)} rows of all kinds together"
-        yield Batch(label, inputs, answer(inputs), tuple(row for row, _ in part))
+        even = frozenset(k for k, (row, _) in enumerate(part) if row in tied)
+        yield Batch(label, inputs, answer(inputs), tuple(row for row, _ in part), even=even)
 
 
 def _at_lengths(
@@ -327,7 +338,15 @@ def _at_length(
     label: str,
     answer: Answer,
 ) -> Batch:
-    """One batch at other lengths: an example and drawn rows, or, if these fail, examples alone."""
+    """One batch at other lengths: an example and drawn rows, or, if these fail, examples alone.
+
+    At the examples' own lengths it is examples that are tried, which are known by name.
+    """
+    if all(usual_lengths(spec)[name] == length for name, length in axes.items()):
+        repeated = resized(spec, spec.example_inputs, {BATCH_AXIS: rows})
+        count = _count(spec.example_inputs)
+        names = tuple(f"example {row % count}" for row in range(rows))
+        return Batch(label, repeated, answer(repeated), names)
     drawn = source.draw(rows, _SEED + place, axes)
     examples = resized(spec, resized_inputs(spec, axes), {BATCH_AXIS: rows})
     mixed = {name: torch.cat([examples[name][:1], drawn[name][1:]]) for name in drawn}
@@ -343,7 +362,8 @@ def _at_length(
             continue
         empty = _not_finite(answers)
         if not empty:
-            return Batch(label, inputs, answers)
+            even = frozenset(range(rows) if source.even else ())
+            return Batch(label, inputs, answers, even=even)
         problem = f"answers NaN or infinity in most places of {empty!r} at {label}"
     raise TrimaranError(
         f"model {spec.name} {problem}; narrow the axis in dynamic_axes, or give `samples` with a "

@@ -51,8 +51,10 @@ class PositionalModule(nn.Module):
 def _settled(tensor: Tensor) -> Tensor:
     """The tensor with a conjugation or negation carried out that torch has only noted.
 
-    A server reads the numbers as they lie in memory.
+    A server reads the numbers as they lie in memory. Dynamo cannot look at these notes.
     """
+    if torch.compiler.is_dynamo_compiling():
+        return tensor
     if tensor.is_conj():
         return tensor.resolve_conj()
     return tensor.resolve_neg() if tensor.is_neg() else tensor

@@ -56,6 +56,7 @@ _SIZES = (1.0, 0.01, 10.0, 3.0)
 """What rows are multiplied by, one after the other: a quiet row lies beside a loud one."""
 _FLATNESS = 1e-2
 """Below it, rounding would show as much as a wrong epsilon."""
+_LARGEST_INTEGER = 2**63 - 1
 _LARGEST = (30_000, 1_000, 100, 20, 7, 2, 1)
 """How far a constant integer is drawn from its value, the boldest first."""
 
@@ -78,7 +79,7 @@ def draw_rows(
         elif example.dtype.is_floating_point:
             values = _FLOATS[family.floats](example.double(), rows, generator)
             limit = torch.finfo(example.dtype).max
-            values = values.clamp(-limit, limit)
+            values = torch.where(values.isfinite(), values.clamp(-limit, limit), values)
         else:
             values = _INTEGERS[family.integers](example, rows, generator, spans[name])
         drawn[name] = values.to(example.dtype)
@@ -148,7 +149,8 @@ def _mixed(example: Tensor, rows: int, generator: Generator) -> Tensor:
     """Between two examples, at each place by another share: in the range that they span."""
     one, other = (_picked(example, rows, generator) for _ in range(2))
     share = torch.rand(one.shape, generator=generator, dtype=torch.float64)
-    return one + share * (other - one)
+    between = one + share * (other - one)
+    return torch.where(between.isfinite(), between, one)
 
 
 def _scaled(example: Tensor, rows: int, generator: Generator) -> Tensor:
@@ -177,7 +179,7 @@ def _shuffled(example: Tensor, rows: int, generator: Generator) -> Tensor:
 
 
 def _between(shape: tuple[int, ...], span: tuple[int, int], generator: Generator) -> Tensor:
-    return torch.randint(span[0], span[1] + 1, shape, generator=generator)
+    return torch.randint(span[0], min(span[1] + 1, _LARGEST_INTEGER), shape, generator=generator)
 
 
 def _even(example: Tensor, rows: int, generator: Generator, span: tuple[int, int]) -> Tensor:
@@ -222,12 +224,10 @@ def _from_an_end(example: Tensor, rows: int, generator: Generator, *, last: bool
 
 
 def _random(example: Tensor, rows: int, generator: Generator) -> Tensor:
-    """Set at random, and somewhere and not everywhere along the last axis."""
+    """Set at random, and somewhere and not everywhere along a last axis of two or more."""
     shape = (rows, *example.shape[1:])
-    if example.ndim > 1 and example.shape[-1] < 2:
-        return _picked(example, rows, generator)
     mask = torch.rand(shape, generator=generator) < 0.5
-    if example.ndim < 2:
+    if example.ndim < 2 or example.shape[-1] < 2:
         return mask
     first, second = _two_places(shape, generator)
     return mask.scatter(-1, first, True).scatter(-1, second, False)

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporters.causes import nested_tensors, reduced_precision, unknown_operator
 from exporters.formats.accelerator import accelerate, check_accelerated
 from exporters.formats.exporter import Exporter, ExportError, one_sentence
 from exporters.formats.onnx import OnnxExporter
@@ -169,6 +170,8 @@ def _first_to_pass(
         if tried[-1][1].passed:
             break
     way, report = tried[-1]
+    if isinstance(report, ParityReport):
+        report = report.because(nested_tensors(original.spec.module))
     if isinstance(report, AgreementReport) and report.passed:
         report = report.with_cost(_cost(exporter, path, reference))
     return way, report
@@ -184,6 +187,7 @@ def _judged(original: Original, run: Run, options: Options, reference: Reference
             original.expected,
             run,
             labels=original.labels,
+            ties=original.ties,
             with_nan=original.with_nan,
         )
     return measure_agreement(
@@ -216,11 +220,14 @@ def _loaded(exporter: Exporter, original: Original, path: Path, precision: str) 
     try:
         return exporter.load(path, original.interface)
     except Exception as error:
-        way_round = "" if precision == "fp32" else _way_round(exporter.format, precision)
+        in_fp32 = precision == "fp32"
         reason = one_sentence(error).replace(f"Load model from {path} failed:", "")
+        cause = _way_round(exporter.format, precision) if not in_fp32 else unknown_operator(reason)
+        if in_fp32 and exporter.format == OnnxExporter.format:
+            cause = reduced_precision(path)
         raise ExportError(
             f"model {original.spec.name}: its {exporter.format} export cannot be loaded"
-            f"{'' if precision == 'fp32' else f' in {precision}'}: {reason}{way_round}"
+            f"{'' if in_fp32 else f' in {precision}'}: {reason}{cause}"
         ) from error
 
 

@@ -7,7 +7,8 @@ window. A capture keeps one way and drops the others, so lengths of every way ha
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from exporters.spec import BATCH_AXIS, DynamicAxis, ModelSpec
 from exporters.ways import Way
@@ -20,6 +21,7 @@ _EVERY = 256
 """An axis of at most so many lengths is looked at whole."""
 _PAIRS = 64
 _SEED = 20_260_101
+_NUMBER = re.compile(r"\b\d+\b")
 
 
 def usual_lengths(spec: ModelSpec) -> dict[str, int]:
@@ -54,13 +56,19 @@ def spread(spec: ModelSpec) -> list[dict[str, int]]:
     return _distinct(chosen)
 
 
-def candidates(spec: ModelSpec, most_rows: int) -> list[dict[str, int]]:
-    """Lengths of all axes, the batch among them, to look for other ways of `forward` at."""
+def candidates(
+    spec: ModelSpec, most_rows: int, conditions: Sequence[str] = ()
+) -> list[dict[str, int]]:
+    """Lengths of all axes, the batch among them, to look for other ways of `forward` at.
+
+    They are around every number that stands in `conditions`, too.
+    """
     usual = {**usual_lengths(spec)}
     usual[BATCH_AXIS] = min(usual[BATCH_AXIS], most_rows)
     axes = [DynamicAxis(BATCH_AXIS, 1, most_rows), *_axes(spec)]
     rng = random.Random(_SEED)  # noqa: S311 - repeatable, not secret
-    every = {axis.name: _every(axis, rng) for axis in axes}
+    numbers = {int(text) for condition in conditions for text in _NUMBER.findall(condition)}
+    every = {axis.name: _every(axis, numbers, rng) for axis in axes}
     chosen = [{**usual, **lengths} for lengths in spread(spec)]
     chosen += [{**usual, name: n} for name, lengths in every.items() for n in lengths]
     if len(axes) > 1:
@@ -94,9 +102,12 @@ def _between(axis: DynamicAxis, usual: int) -> list[int]:
     return list(dict.fromkeys(inside))
 
 
-def _every(axis: DynamicAxis, rng: random.Random) -> list[int]:
+def _every(axis: DynamicAxis, numbers: Collection[int], rng: random.Random) -> list[int]:
     lengths = range(axis.least, axis.most + 1, axis.step)
-    return sorted(lengths if len(lengths) <= _EVERY else rng.sample(lengths, _EVERY))
+    if len(lengths) <= _EVERY:
+        return list(lengths)
+    around = {n + step for n in numbers for step in (-axis.step, 0, axis.step)}
+    return sorted({*rng.sample(lengths, _EVERY), *(n for n in around if n in lengths)})
 
 
 def _distinct(items: Sequence[dict[str, int]]) -> list[dict[str, int]]:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from exporters.batches import Answer, Batch, Tensors, find_ways, tried_batches, usable_spans
+from exporters.causes import nested_tensors
 from exporters.drawing import Spans
-from exporters.parity import Arrays, compare, row_limits, typical_scale
+from exporters.parity import Arrays, compare, row_count, row_limits, typical_scale
 from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec, interface_of, require_served
 from trimaran.errors import ParityError, TrimaranError
@@ -20,11 +21,17 @@ from trimaran.errors import ParityError, TrimaranError
 __all__ = ["Original", "run_original"]
 
 
+_ASKED_AGAIN = 6
+_NAN_AT = (0.5, 0.0, 1.0, 0.25)
+"""Where in a row NaN is put: a maximum may find it or not depending on what comes before."""
+
+
 @dataclass(frozen=True)
 class Original:
     """A model, its interface, and what eager PyTorch answers to each of `batches`.
 
-    `labels` says of each batch what it is. `scales` has the size of a typical row of each output.
+    `labels` says of each batch what it is, and `ties` for which of its rows a decision may be a
+    tie. `scales` has the size of a typical row of each output.
     `spans` are the values that integer inputs may take. `with_nan` is a batch with NaN in every
     floating input, and PyTorch's answer, where there are such inputs and it gives one.
     """
@@ -35,6 +42,7 @@ class Original:
     batches: tuple[Arrays, ...]
     expected: tuple[Arrays, ...]
     labels: tuple[str, ...]
+    ties: tuple[frozenset[int], ...]
     scales: Mapping[str, float]
     spans: Spans
     with_nan: tuple[Arrays, Arrays] | None = None
@@ -61,6 +69,7 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
         batches=tuple(_arrays(batch.inputs) for batch in batches),
         expected=expected,
         labels=tuple(batch.label for batch in batches),
+        ties=tuple(batch.even for batch in batches),
         scales={o.name: typical_scale([e[o.name] for e in expected]) for o in interface.outputs},
         spans=spans,
         with_nan=_with_nan(batches, answer),
@@ -91,12 +100,14 @@ def _arrays(tensors: Tensors) -> dict[str, np.ndarray]:
 
 
 def _with_nan(batches: Sequence[Batch], answer: Answer) -> tuple[Arrays, Arrays] | None:
-    """A batch in which the first number of every row is NaN, and the answer."""
-    batch = max(batches, key=lambda item: bool(item.source) and len(item.rows) in (2, 3))
-    inputs = {name: tensor.clone() for name, tensor in batch.inputs.items()}
+    """A batch in which a number of every row is NaN, each time another one, and the answer."""
+    batch = max((b for b in batches if b.source), key=lambda item: len(item.rows))
+    inputs = {name: tensor.clone().contiguous() for name, tensor in batch.inputs.items()}
     floating = [t for t in inputs.values() if t.dtype.is_floating_point and t.numel()]
     for tensor in floating:
-        tensor.reshape(len(tensor), -1)[:, 0] = torch.nan
+        rows = tensor.view(len(tensor), -1)
+        for place, share in zip(range(len(rows)), _NAN_AT, strict=False):
+            rows[place, int(share * (rows.shape[1] - 1))] = torch.nan
     try:
         return (_arrays(inputs), _arrays(answer(inputs))) if floating else None
     except Exception:
@@ -104,27 +115,27 @@ def _with_nan(batches: Sequence[Batch], answer: Answer) -> tuple[Arrays, Arrays]
 
 
 def _require_steady(original: Original, answer: Answer) -> None:
-    """Refuse a module that answers a batch otherwise when asked again."""
-    place = max(range(len(original.batches)), key=lambda index: _count(original.batches[index]))
-    batch, before = original.batches[place], original.expected[place]
-    again = _arrays(answer({name: torch.from_numpy(array) for name, array in batch.items()}))
-    for output in original.interface.outputs:
-        limits = _limits(original, output.name, before[output.name])
-        if not compare(before[output.name], again[output.name], *limits).passed:
-            raise ParityError(
-                f"model {original.spec.name} gives other answers when asked again, in output "
-                f"{output.name!r}; take what is random or remembered out of forward"
-            )
+    """Refuse a module that answers its largest batches otherwise when asked again."""
+    most = max(map(row_count, original.batches))
+    asked = zip(original.batches, original.expected, strict=True)
+    largest = [pair for pair in asked if row_count(pair[0]) == most]
+    for batch, before in largest[:: -(-len(largest) // _ASKED_AGAIN)]:
+        again = _arrays(answer({name: torch.from_numpy(array) for name, array in batch.items()}))
+        for output in original.interface.outputs:
+            limits = _limits(original, output.name, before[output.name])
+            if not compare(before[output.name], again[output.name], *limits).passed:
+                raise ParityError(
+                    f"model {original.spec.name} gives other answers when asked again, in output "
+                    f"{output.name!r}; take what is random or remembered out of forward"
+                )
 
 
 def _require_independent(original: Original, batches: Sequence[Batch]) -> None:
     """Refuse a module of whose rows one answers otherwise among other rows.
 
-    Where rows are nearly constant, decisions may be a tie that rounding breaks either way, so
-    these show nothing of outputs that are not floating.
+    Where a decision may be a tie, rows show nothing of outputs that are not floating.
     """
     seen: dict[str, tuple[int, Tensors]] = {}
-    even = {row for batch in batches for row in batch.even}
     for batch in batches:
         for place, row in enumerate(batch.rows):
             own = {name: tensor[place : place + 1] for name, tensor in batch.answers.items()}
@@ -132,7 +143,7 @@ def _require_independent(original: Original, batches: Sequence[Batch]) -> None:
             if before is own:
                 continue
             for output in original.interface.outputs:
-                if not output.dtype.is_floating and row in even:
+                if not output.dtype.is_floating and place in batch.even:
                     continue
                 one, other = before[output.name].numpy(), own[output.name].numpy()
                 rtol, atol = _limits(original, output.name, one)
@@ -143,8 +154,11 @@ def _require_independent(original: Original, batches: Sequence[Batch]) -> None:
                         f"{output.name!r}: row {place} depends on the rows beside it: in a batch "
                         f"of {size} and in one of {len(batch.rows)} its values are up to "
                         f"{found.largest_error:.3g} apart (allowed: {float(np.max(atol)):.3g} + "
-                        f"{rtol:g}·|x|), so requests may not be batched together; take what mixes "
-                        "rows out of forward, or take --max-batch-size 1"
+                        f"{rtol:g}·|x|), so requests may not be batched together"
+                        + (
+                            nested_tensors(original.spec.module)
+                            or "; take what mixes rows out of forward, or take --max-batch-size 1"
+                        )
                     )
 
 
@@ -153,7 +167,3 @@ def _limits(original: Original, output: str, expected: np.ndarray) -> tuple[floa
     return row_limits(
         spec.dtype, expected, original.scales[output], original.spec.tolerances.get(output)
     )
-
-
-def _count(batch: Arrays) -> int:
-    return len(next(iter(batch.values())))

@@ -8,7 +8,7 @@ together relies on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULT_TOLERANCES",
     "LEAST_FINITE",
     "Arrays",
+    "ArtifactRuntimeError",
     "Comparison",
     "OutputParity",
     "ParityReport",
@@ -118,6 +119,11 @@ class ParityReport(Report):
 
     outputs: tuple[OutputParity, ...]
     notes: tuple[str, ...] = ()
+
+    def because(self, cause: str) -> ParityReport:
+        """The same with a likely cause behind each problem."""
+        rows = (replace(r, problem=r.problem + cause) if r.problem else r for r in self.outputs)
+        return ParityReport(tuple(rows), self.notes)
 
 
 def scale_of(arrays: Iterable[np.ndarray]) -> float:
@@ -226,33 +232,35 @@ def measure_parity(
     artifact: Run,
     *,
     labels: Sequence[str] = (),
+    ties: Sequence[Collection[int]] = (),
     with_nan: tuple[Arrays, Arrays] | None = None,
 ) -> ParityReport:
     """Run the artifact on every batch, hold it against PyTorch's results, then try rows alone.
 
     `batches` and `expected` map tensor names to arrays, `[rows, ...]`, one entry for each batch;
-    `labels` says what each batch is. A runtime's failure is reported as every output's failure,
-    with its reason. `with_nan` is a batch with NaN in its inputs and PyTorch's answer: that an
-    artifact answers it otherwise is told, and refuses nothing.
+    `labels` says what each batch is. In rows that are among its `ties` only floating outputs are
+    compared. A runtime's failure is reported as every output's failure, with its reason. `with_nan`
+    is a batch with NaN in its inputs and PyTorch's answer: that an artifact answers it otherwise is
+    told, and refuses nothing.
     """
     scales = {s.name: typical_scale([answer[s.name] for answer in expected]) for s in outputs}
     comparisons: dict[str, list[Comparison]] = {spec.name: [] for spec in outputs}
     largest: tuple[Arrays, Arrays] | None = None
     for place, (batch, wanted) in enumerate(zip(batches, expected, strict=True)):
         where = f", on {labels[place]}" if labels else ""
+        tied = list(ties[place]) if ties else []
         actual, failure = _attempt(artifact, batch)
         if actual is not None and (largest is None or row_count(batch) > row_count(largest[0])):
             largest = batch, actual
         for spec in outputs:
             name = spec.name
-            limits = row_limits(spec.dtype, wanted[name], scales[name], tolerances.get(name))
-            found = (
-                compare(wanted[name], actual[name], *limits)
-                if actual is not None
-                else Comparison(
-                    np.inf, False, f"fails on {row_count(batch)} rows: {failure}", np.inf
-                )
-            )
+            if actual is None:
+                text = f"fails on {row_count(batch)} rows: {failure}"
+                found = Comparison(np.inf, False, text, np.inf)
+            else:
+                one, other = _decided(spec, wanted[name], actual[name], tied)
+                limits = row_limits(spec.dtype, one, scales[name], tolerances.get(name))
+                found = compare(one, other, *limits)
             comparisons[name].append(
                 found if found.passed else replace(found, problem=found.problem + where)
             )
@@ -268,6 +276,15 @@ def measure_parity(
         _row(s, scales[s.name], tolerances.get(s.name), sizes, comparisons[s.name]) for s in outputs
     )
     return ParityReport(rows, tuple(_nan_notes(outputs, with_nan, artifact)))
+
+
+def _decided(
+    spec: TensorSpec, wanted: np.ndarray, actual: np.ndarray, tied: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both without the rows in which a decision may be a tie, for what is not floating."""
+    if not tied or spec.dtype.is_floating or wanted.shape != actual.shape:
+        return wanted, actual
+    return np.delete(wanted, tied, axis=0), np.delete(actual, tied, axis=0)
 
 
 def _nan_notes(
@@ -330,6 +347,10 @@ _NOISE = re.compile(
     r"|Status Message: (?:/\S+\.(?:cc|h):\d+ )?(?:onnxruntime::\S+\([^)]*\) )?"
 )
 """ONNX Runtime's error codes, and places in its own sources."""
+
+
+class ArtifactRuntimeError(Exception):
+    """What an artifact's own runtime said, in its words."""
 
 
 def failure(error: Exception) -> str:

@@ -94,7 +94,9 @@ def _draw(
         return torch.randint(0, 2, shape, generator=generator).bool()
     if not example.dtype.is_floating_point:
         low, high = span or span_of(example) or (0, 0)
-        return torch.randint(low, high + 1, shape, generator=generator).to(example.dtype)
+        return torch.randint(low, min(high + 1, 2**63 - 1), shape, generator=generator).to(
+            example.dtype
+        )
     picked = example[torch.randint(0, example.shape[0], (rows,), generator=generator)]
     noise = torch.randn(shape, generator=generator, dtype=torch.float64) * _noise(example.double())
     return (picked.double() + noise).to(example.dtype)

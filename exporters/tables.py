@@ -11,6 +11,7 @@ from trimaran.publish import Publication
 
 if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage should be told at once
     from exporters.export import ExportResult
+    from exporters.parity import OutputParity
     from exporters.precision.agreement import OutputAgreement
     from exporters.precision.speed import Cost
 
@@ -37,7 +38,7 @@ def parity_table(results: Sequence[ExportResult]) -> Table:
     for heading in (*headings, "outcome"):
         table.add_column(heading, overflow="fold")
     for result in results:
-        for row in result.parity.outputs:
+        for row in cast("Sequence[OutputParity]", result.parity.outputs):
             table.add_row(
                 f"{result.model} ({result.capture})",
                 f"{row.output} {row.dtype}",

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._dispatch.python import enable_python_dispatcher
+from torch._export.utils import _compiling_state_context
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import (
     DimDynamic,
@@ -78,7 +79,8 @@ def way_at(spec: ModelSpec, inputs: Mapping[str, Tensor]) -> Way:
     with suppress(Exception), quiet(), silent_torch():
         module = _copy(spec.positional())
         fakes = [_symbolic(spec, name, tensor, mode, names) for name, tensor in inputs.items()]
-        with mode, enable_python_dispatcher():
+        # Some modules cache tensors unless they are told that these are symbols.
+        with mode, enable_python_dispatcher(), _compiling_state_context():
             outputs = module(*fakes)
     printer = PythonPrinter()
     known: dict[str, None] = {}

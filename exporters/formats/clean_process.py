@@ -25,17 +25,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from exporters.parity import Arrays, Run
+from exporters.parity import Arrays, ArtifactRuntimeError, Run
 
-__all__ = ["CleanProcessError", "load_torchscript", "start"]
+__all__ = ["load_torchscript", "start"]
 
 _NAME = "exporters.formats.clean_process"
 _ROOT = Path(__file__).resolve().parents[2]
 _LENGTH = struct.Struct("<Q")
-
-
-class CleanProcessError(Exception):
-    """What the artifact's own runtime said, or how its process ended."""
 
 
 def start() -> None:
@@ -46,7 +42,7 @@ def start() -> None:
 def load_torchscript(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Run:
     """The artifact, called by position with `inputs` and answering `outputs`, both in order.
 
-    Raises `CleanProcessError` where it cannot be loaded; so does the function for a failed call.
+    Raises `ArtifactRuntimeError` where it cannot be loaded; so does the function for a failed call.
     """
     process = _CURRENT.started()
     number = next(_NUMBERS)
@@ -57,7 +53,7 @@ def load_torchscript(path: Path, inputs: Sequence[str], outputs: Sequence[str]) 
             {"run": number}, {str(place): arrays[name] for place, name in enumerate(inputs)}
         )
         if len(answers) != len(outputs):
-            raise CleanProcessError(f"answers {len(answers)} tensors, and not {len(outputs)}")
+            raise ArtifactRuntimeError(f"answers {len(answers)} tensors, and not {len(outputs)}")
         return {name: answers[str(place)] for place, name in enumerate(outputs)}
 
     weakref.finalize(run, process.forget, number)
@@ -87,7 +83,7 @@ class _Process:
         return self.owner == os.getpid() and self._child.poll() is None
 
     def ask(self, request: Mapping[str, object], arrays: Arrays | None = None) -> dict[str, Any]:
-        """What the child answers. Raises `CleanProcessError`."""
+        """What the child answers. Raises `ArtifactRuntimeError`."""
         with self._lock:
             try:
                 _write(self._child.stdin, request, arrays or {})
@@ -97,9 +93,9 @@ class _Process:
                 if not isinstance(error, OSError | EOFError):
                     raise
                 status = self._child.returncode
-                raise CleanProcessError(f"its process ended with status {status}") from error
+                raise ArtifactRuntimeError(f"its process ended with status {status}") from error
         if "error" in said:
-            raise CleanProcessError(said["error"])
+            raise ArtifactRuntimeError(said["error"])
         return answers
 
     def forget(self, number: int) -> None:
@@ -107,7 +103,7 @@ class _Process:
         if self.is_usable() and not sys.is_finalizing():
             try:
                 self.ask({"forget": number})
-            except CleanProcessError:
+            except ArtifactRuntimeError:
                 return
 
     def end(self) -> None:

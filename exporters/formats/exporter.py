@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from exporters.parity import Run
+from exporters.parity import ArtifactRuntimeError, Run
 from exporters.spec import Interface, ModelSpec
 from trimaran.config import ModelConfig, add_tensors
 from trimaran.errors import TrimaranError
@@ -77,5 +77,5 @@ def one_sentence(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " ".join(lines[:2]) if lines else "no reason given"
-    return f"{type(error).__name__}: {text[:300]}"
+    text = (" ".join(lines[:2]) if lines else "no reason given")[:300].rstrip(".")
+    return text if isinstance(error, ArtifactRuntimeError) else f"{type(error).__name__}: {text}"

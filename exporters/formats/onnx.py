@@ -43,7 +43,7 @@ class OnnxExporter(Exporter):
             content = model.SerializeToString(deterministic=True)
         except Exception as error:
             raise ExportError(
-                f"model {spec.name} cannot be exported to ONNX: {explain(error)}"
+                f"model {spec.name} cannot be exported to ONNX: {explain(error, spec.module)}"
             ) from error
         _require_dynamic_axes(spec, model)
         path.write_bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from torch import nn
 from torch._dynamo.exc import UncapturedHigherOrderOpError, Unsupported, UserError, UserErrorType
 from torch.fx.experimental.symbolic_shapes import (
     ConstraintViolationError,
@@ -9,6 +10,7 @@ from torch.fx.experimental.symbolic_shapes import (
 )
 from torch.onnx._internal.exporter._errors import ConversionError, DispatchError
 
+from exporters.causes import parametrised
 from exporters.formats.exporter import one_sentence
 
 __all__ = ["explain"]
@@ -18,15 +20,18 @@ _VALUES = (
     "torch.cond"
 )
 _FIXED = (
-    "forward makes a constant of an axis that varies; compute with the tensor's own shape, or "
-    "leave the axis out of dynamic_axes"
+    "forward makes a constant of an axis that varies (the batch always does); compute with the "
+    "tensor's own shape, x.shape[0] and not len(x), or leave another axis out of dynamic_axes"
 )
 _OPERATOR = "ONNX has no operator for it; write forward with other operators"
 
 
-def explain(error: BaseException) -> str:
-    """The reason of a failed capture, with the way round where it is known."""
+def explain(error: BaseException, module: nn.Module) -> str:
+    """The reason of a failed capture of a module, with the way round where it is known."""
     reason = one_sentence(error)
+    cause = parametrised(module)
+    if cause:
+        return f"{reason}{cause}"
     advice = next((text for item in _chain(error) if (text := _advice(item))), "")
     return f"{advice} ({reason})" if advice else reason
 

@@ -62,7 +62,7 @@ class TorchScriptExporter(Exporter):
                 with quiet():
                     _save(capture(spec), path)
             except Exception as error:
-                reasons[way] = explain(error)
+                reasons[way] = explain(error, spec.module)
                 continue
             yield way
         if len(reasons) == len(_WAYS):

@@ -117,10 +117,9 @@ def agreeing(
     agrees only with what is not one either, at the same place. `allowed` is `(rtol, atol)`.
     """
     if rule == "top-1":
-        chosen = np.argmax(np.nan_to_num(actual, nan=-np.inf), axis=-1, keepdims=True)
-        score = np.take_along_axis(expected, chosen, axis=-1)[..., 0]
-        with np.errstate(invalid="ignore"):
-            same = score >= np.nan_to_num(expected, nan=-np.inf).max(axis=-1)
+        chosen = np.argmax(_without_nan(actual), axis=-1, keepdims=True)
+        scores = _without_nan(expected)
+        same = np.take_along_axis(scores, chosen, axis=-1)[..., 0] >= scores.max(axis=-1)
         return (same & (np.isnan(actual) == np.isnan(expected)).all(axis=-1)).ravel()
     with np.errstate(invalid="ignore"):
         equal = (expected == actual) | ((expected != expected) & (actual != actual))
@@ -128,6 +127,10 @@ def agreeing(
             error = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
             equal |= error <= allowed[1] + allowed[0] * np.abs(expected)
     return equal.reshape(len(equal), -1).all(axis=1)
+
+
+def _without_nan(scores: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(scores), -np.inf, scores)
 
 
 def measure_agreement(

@@ -13,14 +13,17 @@ from hypothesis.extra import numpy as arrays_of
 from exporters.parity import (
     DEFAULT_TOLERANCES,
     Arrays,
-    batch_sizes,
     compare,
     failure,
+    finite_share,
     measure_parity,
+    row_limits,
+    scale_of,
     tolerance_for,
+    typical_scale,
 )
 from tests.trimaran.versions import tensor
-from trimaran.dtypes import DTYPES
+from trimaran.dtypes import DTYPES, by_triton
 
 SERVED = [d.numpy for d in DTYPES if d.numpy is not None and d.triton != "BYTES"]
 ARRAYS = st.sampled_from(SERVED).flatmap(
@@ -96,18 +99,42 @@ def test_dtype_and_shape_are_compared_first() -> None:
     assert compare(one, one[:, :2], 1, 1).problem == "has shape [2, 2], PyTorch gives [2, 3]"
 
 
-@pytest.mark.parametrize(("most", "sizes"), [(1, (1,)), (2, (1, 2)), (3, (1, 3)), (32, (1, 3, 32))])
-def test_batches_of_one_an_odd_number_and_the_most(most: int, sizes: tuple[int, ...]) -> None:
-    assert batch_sizes(most) == sizes
-
-
-def test_a_tolerance_is_the_models_own_or_that_of_its_type() -> None:
-    assert tolerance_for(tensor("y", "FP32"), None) == DEFAULT_TOLERANCES["FP32"]
-    assert tolerance_for(tensor("y", "FP32"), (0.0, 0.0)) == (0.0, 0.0)
-    for dtype in ("INT64", "BOOL", "UINT8"):
-        assert tolerance_for(tensor("y", dtype), None) == (0.0, 0.0)
+def test_a_tolerance_is_the_models_own_or_that_of_its_type_at_its_scale() -> None:
+    fp32, int64 = by_triton("FP32"), by_triton("INT64")
+    rtol, share = DEFAULT_TOLERANCES["FP32"]
+    assert tolerance_for(fp32, 5.0) == (rtol, 5 * share)
+    assert tolerance_for(fp32, 5.0, (0.5, 0.25)) == (0.5, 0.25)
+    assert tolerance_for(int64, 5.0) == (0.0, 0.0)
     tolerances = [DEFAULT_TOLERANCES[name] for name in ("FP64", "FP32", "FP16")]
     assert tolerances == sorted(tolerances)
+
+
+def test_a_scale_is_the_root_mean_square_of_what_is_finite() -> None:
+    assert scale_of([np.array([3.0, np.nan]), np.array([[-4.0], [np.inf]])]) == 12.5**0.5
+    assert scale_of([np.array([np.nan]), np.array([7])]) == 0.0
+    assert typical_scale([np.array([[1.0], [2.0]]), np.array([[np.nan], [0.0], [40.0]])]) == 2.0
+    assert typical_scale([np.zeros((2, 3))]) == 0.0
+
+
+def test_a_loud_row_may_be_off_by_more_and_a_quiet_one_by_what_a_typical_one_may() -> None:
+    rows = np.array([[100.0, 100.0], [2.0, 2.0], [0.0, 0.0]], dtype=np.float32)
+    rtol, atol = row_limits(by_triton("FP32"), rows, 2.0, None)
+    share = DEFAULT_TOLERANCES["FP32"][1]
+    np.testing.assert_allclose(atol, [[100 * share], [2 * share], [2 * share]])
+    assert not compare(rows, rows + np.float32(1e-3), rtol, atol).passed
+    assert compare(rows[:1], rows[:1] + np.float32(1e-3), rtol, atol[:1]).passed
+
+
+@pytest.mark.parametrize(
+    ("array", "share"),
+    [
+        (np.array([1.0, np.nan, np.inf, -np.inf]), 0.25),
+        (np.array([1, 2]), 1.0),
+        (np.array([], np.float32), 1.0),
+    ],
+)
+def test_the_share_of_an_output_that_is_finite(array: np.ndarray, share: float) -> None:
+    assert finite_share(array) == share
 
 
 OUTPUTS = [tensor("y", "FP64", 2), tensor("total", "FP64", 1)]
@@ -164,7 +191,8 @@ def test_an_artifact_is_held_against_the_module(
     assert [row.output for row in report.outputs] == ["y", "total"]
     for row in report.outputs:
         assert row.batch_sizes == (1, 3, 5)
-        assert (row.rtol, row.atol) == DEFAULT_TOLERANCES["FP64"]
+        assert (row.rtol, row.atol) == tolerance_for(by_triton("FP64"), row.scale)
+        assert (row.used > 1) is not row.passed
         assert (row.problem == "") is row.passed
         assert row.record()["batch_sizes"] == [1, 3, 5]
 
@@ -180,3 +208,23 @@ def test_a_failure_of_torchscript_is_told_by_its_last_line() -> None:
     told = "Something failed.\nTraceback of TorchScript (most recent call last):\n  x.py(3)\nE: why"
     assert failure(RuntimeError(told)) == "E: why"
     assert failure(RuntimeError("two\n lines")) == "two lines"
+
+
+def test_a_difference_names_the_batch_and_nan_is_told_and_refuses_nothing() -> None:
+    expected = [module(batch) for batch in BATCHES]
+    labels = ["one", "the examples", "n = 5"]
+    report = measure_parity(OUTPUTS, {}, BATCHES, expected, off_in_the_largest, labels=labels)
+    assert report.problem.endswith("apart), on n = 5")
+    batch = {"x": np.array([[1.0, np.nan]])}
+    with_nan = batch, module(batch)
+
+    def swallows(batch: Arrays) -> Arrays:
+        return module({"x": np.nan_to_num(batch["x"])})
+
+    told = measure_parity(OUTPUTS, {}, BATCHES, expected, swallows, with_nan=with_nan)
+    assert told.passed
+    assert [note.partition(" is another")[0] for note in told.notes] == [
+        "with NaN in its inputs, output 'y'",
+        "with NaN in its inputs, output 'total'",
+    ]
+    assert not measure_parity(OUTPUTS, {}, BATCHES, expected, module, with_nan=with_nan).notes

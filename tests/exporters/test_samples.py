@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exporters.samples import draw_samples, length_choices
+from exporters.samples import draw_samples
 from exporters.spec import ModelSpec
 from tests import models
 from trimaran.errors import TrimaranError
@@ -59,14 +59,25 @@ def test_what_is_drawn_covers_what_the_examples_span() -> None:
 
 def test_lengths_are_set_by_name_for_every_input_that_has_the_axis() -> None:
     tokens = models.tokens()
-    assert length_choices(tokens) == [{"sequence": 1}, {"sequence": 64}]
     drawn = draw_samples(tokens, 3, 1, {"sequence": 64})
     assert {name: list(t.shape) for name, t in drawn.items()} == {
         "tokens": [3, 64],
         "mask": [3, 64],
         "scale": [3],
     }
-    assert length_choices(spec()) == []
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 128.0])
+def test_a_constant_example_gets_noise_of_its_size(value: float) -> None:
+    constant = ModelSpec("m", nn.Identity(), {"x": torch.full((2, 9), value)}, ["y"])
+    size = value or 1.0
+    assert 0.5 * size < draw_samples(constant, 64, 1)["x"].std() < 2 * size
+
+
+def test_a_constant_integer_is_drawn_from_what_the_module_takes() -> None:
+    tokens = ModelSpec("m", nn.Identity(), {"x": torch.zeros(2, 9, dtype=torch.int64)}, ["y"])
+    drawn = draw_samples(tokens, 64, 1, spans={"x": (0, 20)})["x"]
+    assert set(drawn.unique().tolist()) == set(range(21))
 
 
 def test_a_models_own_samples_are_taken() -> None:
@@ -120,6 +131,15 @@ def test_samples_that_take_lengths_are_asked_for_them() -> None:
     assert draw_samples(own, 3, 1)["x"].shape == (3, 4)
     assert draw_samples(own, 3, 1, {"n": 9})["x"].shape == (3, 9)
     assert asked == [None, {"n": 9}]
+
+
+def test_samples_that_take_no_lengths_are_cut_and_repeated() -> None:
+    own = ModelSpec(
+        "m", nn.Identity(), {"x": X}, ["y"], dynamic_axes={"x": {1: ("n", 1, 9)}},
+        samples=lambda rows, seed: {"x": torch.arange(4.0).expand(rows, 4)},
+    )  # fmt: skip
+    assert draw_samples(own, 3, 1, {"n": 2})["x"].tolist() == [[0, 1]] * 3
+    assert draw_samples(own, 1, 1, {"n": 6})["x"].tolist() == [[0, 1, 2, 3, 0, 1]]
 
 
 def test_samples_of_another_length_than_asked_for_are_refused() -> None:

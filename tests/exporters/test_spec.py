@@ -119,6 +119,12 @@ def test_an_output_follows_the_axes_that_vary() -> None:
     ("answer", "outputs", "said"),
     [
         (lambda x: x.sum(), ["y"], "output 'y' has shape [] for a batch of 2"),
+        (lambda x: (x, x.sum()), ["y", "z"], "'z' has shape [] for a batch of 2; its first axis"),
+        (lambda x: (x, 1.5), ["y", "z"], "answers 1 tensors, output_names has 2; name each tensor"),
+        (lambda x: x[:1], ["y"], "output 'y' has shape [1, 8] for a batch of 2"),
+        (lambda x: x.to_sparse(), ["y"], "'y' is sparse, which Triton cannot"),
+        (lambda x: torch.nested.as_nested_tensor(list(x)), ["y"], "'y' is a nested tensor"),
+        (lambda x: x.double() if len(x) > 3 else x, ["y"], "float32 [2, 8] for one batch and"),
         (lambda x: x.T, ["y"], "output 'y' has shape [8, 2] for a batch of 2"),
         (lambda x: x.to(torch.complex64), ["y"], "'y' is torch.complex64, which Triton cannot"),
         (lambda x: x.bfloat16(), ["y"], "'y' is torch.bfloat16, which Triton cannot"),
@@ -146,6 +152,37 @@ def test_labels_must_be_as_many_as_values(count: int) -> None:
         interface(lambda x: x, "y", labels={"y": labels})
 
 
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (lambda: torch.jit.script(models.Linear()), "is a torch.jit.ScriptModule"),
+        (lambda: models.Linear, "module is type, not a torch.nn.Module"),
+    ],
+)
+def test_what_is_no_module_of_python_is_refused(module: Any, said: str) -> None:
+    with pytest.raises(TrimaranError, match=said):
+        ModelSpec("m", module(), {"x": X}, ["y"])
+
+
+def test_a_compiled_module_is_what_it_was_compiled_from() -> None:
+    module = models.Linear()
+    assert ModelSpec("m", torch.compile(module), {"x": X}, ["y"]).module is module
+
+
+def test_examples_are_plain_tensors() -> None:
+    given = {
+        "x": nn.Parameter(torch.randn(2, 8)),
+        "y": torch.randn(2, 8, dtype=torch.complex64).conj().imag,
+    }
+    spec = ModelSpec("m", Answers(lambda x: x), given, ["z"])
+    for name, tensor in spec.example_inputs.items():
+        assert type(tensor) is Tensor
+        assert not tensor.requires_grad
+        assert not tensor.is_neg()
+        assert torch.equal(tensor, given[name])
+    assert given["x"].requires_grad
+
+
 def test_a_module_is_put_into_eval_mode() -> None:
     module = nn.Dropout(0.5).train()
     ModelSpec("m", module, {"x": X}, ["y"])
@@ -164,19 +201,3 @@ def test_a_positional_module_answers_in_the_order_of_the_names() -> None:
     one, other = module(X)
     assert (one == X).all()
     assert (other == X + 1).all()
-
-
-@pytest.mark.parametrize(
-    ("axis", "length", "near"),
-    [
-        (DynamicAxis("n", 1, 64), 7, 64),
-        (DynamicAxis("n", 1, 512), 7, 8),
-        (DynamicAxis("n", 1, 512), 512, 511),
-        (DynamicAxis("n", 32, 512, 32), 64, 96),
-        (DynamicAxis("n", 32, 512, 32), 512, 480),
-    ],
-)
-def test_another_length_is_one_that_the_axis_may_have(
-    axis: DynamicAxis, length: int, near: int
-) -> None:
-    assert axis.near(length) == near

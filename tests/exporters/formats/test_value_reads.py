@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from exporters.formats.value_reads import value_read
 from exporters.spec import ModelSpec
 
+CONSTANT = torch.ones(1)
+
 
 class Does(nn.Module):
     def __init__(self, what: Callable[[Tensor], Tensor]) -> None:
@@ -33,6 +35,13 @@ class Does(nn.Module):
         (lambda x: x[:, : int(x.size(1) // 2)], False),
         (lambda x: torch.where(x > 0, x, -x), False),
         (lambda x: x if torch.jit.is_tracing() or bool(x.max() > 5) else x * 2, False),
+        (lambda x: x * 2 if bool(CONSTANT.max() > 5) else x, False),
+        (lambda x: torch.nn.functional.one_hot(x.long(), 5), False),
+        (lambda x: x[:, CONSTANT.long()], False),
+        (lambda x: x * float(f"{x.max():.1f}"), True),
+        (lambda x: x * sum(1 for value in x[0] if value > 0), True),
+        (lambda x: x.clone().fill_(2) * x.add_(1).sum().item(), True),
+        (lambda x: x if 5 in x else x * 2, True),
     ],
 )
 def test_values_are_told_from_sizes(what: Callable[[Tensor], Tensor], reads: bool) -> None:

@@ -50,6 +50,9 @@ def test_an_output_is_judged_by_what_it_is(triton: str, dims: tuple[int, ...], r
         ("top-1", [[2.0, 2.0, 1.0]], [[1.0, 3.0, 0.0]], [True]),
         ("top-1", [[1.0, 2.0]], [[NAN, 3.0]], [False]),
         ("top-1", [[1.0, NAN]], [[1.0, NAN]], [True]),
+        ("top-1", [[1.0, NAN]], [[1.0, 0.0]], [False]),
+        ("top-1", [[NAN, NAN]], [[NAN, NAN]], [True]),
+        ("top-1", [[NAN, NAN]], [[1.0, 0.0]], [False]),
         ("top-1", [[[1.0, 2.0], [2.0, 1.0]]], [[[1.0, 2.0], [1.0, 2.0]]], [True, False]),
         ("equal", [[1, 2], [3, 4]], [[1, 2], [3, 5]], [True, False]),
         ("equal", [True, False], [True, True], [True, False]),
@@ -125,6 +128,15 @@ def test_rows_of_booleans_are_counted() -> None:
         report.problem
     )
     assert judge(positive, positive, output("BOOL", 1)).passed
+
+
+def test_answers_that_are_no_numbers_agree_with_nothing() -> None:
+    def nothing(arrays: Arrays) -> Arrays:
+        return {"y": arrays["x"] * np.float32(NAN)}
+
+    report = judge(nothing, nothing, output("FP32", 4))
+    assert not report.passed
+    assert "is NaN or infinite in most places in FP32, which shows nothing" in report.problem
 
 
 def test_other_numbers_have_a_tolerance_of_their_size() -> None:
