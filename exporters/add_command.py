@@ -74,7 +74,7 @@ def add(
 
 
 def described(added: Added) -> list[str]:
-    """The version, its interface, and why it does not batch, line by line."""
+    """The version, its interface, what to know of it, and why it does not batch, line by line."""
     from trimaran.config import inputs_of, outputs_of
 
     config = added.config
@@ -84,6 +84,7 @@ def described(added: Added) -> list[str]:
     lines = [f"{added.publication}: {config.backend}, {batching}"]
     lines += [f"  input   {tensor}" for tensor in inputs_of(config)]
     lines += [f"  output  {tensor}" for tensor in outputs_of(config)]
+    lines += [f"  {remark}" for remark in added.remarks]
     if added.note:
         lines.append(f"  served without batching, because {added.note}")
     return lines

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from exporters.artifacts.artifact import Artifact, FileTensor
 from exporters.artifacts.declared import Declared, narrowed, require_equal
-from exporters.artifacts.inputs import read_sample
+from exporters.artifacts.sample import read_sample
 from exporters.artifacts.trial import Verdict, judge
 from trimaran.checks.backends import BACKENDS, backend_of
 from trimaran.config import ModelConfig, add_tensors
@@ -38,11 +38,14 @@ class Wish:
 
 @dataclass(frozen=True)
 class Added:
-    """What adding came to. `note` says why there is no batching where it was looked for."""
+    """What adding came to. `note` says why there is no batching where it was looked for; `remarks`
+    are what else to know.
+    """
 
     publication: Publication
     config: ModelConfig
     note: str
+    remarks: Sequence[str] = ()
 
 
 def add_file(source: Path, repository: Repository, wish: Wish | None = None) -> Added:
@@ -72,7 +75,8 @@ def add_file(source: Path, repository: Repository, wish: Wish | None = None) -> 
             libraries=artifact.libraries,
             target=artifact.target,
         )
-        return Added(publish(repository, config, staged, manifest), config, verdict.note)
+        publication = publish(repository, config, staged, manifest)
+        return Added(publication, config, verdict.note, artifact.remarks)
 
 
 def config_of(name: str, artifact: Artifact, verdict: Verdict) -> ModelConfig:

@@ -1,7 +1,8 @@
 """ONNX's tests of single operators, as model files: every type, rank and corner that they have.
 
-The wheel makes them in memory, for its newest opset. Here they are declared for the opset that
-trimaran publishes; where an operator is not in it, ONNX Runtime refuses the file and it falls out.
+The wheel makes them in memory, for its newest opset. Here they are declared for the newest that
+the target container reads; where an operator is not in it, ONNX Runtime refuses the file and it
+falls out.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def _write(test: Any, directory: Path) -> Case:
     model = test.model
     for item in model.opset_import:
         if item.domain in ("", "ai.onnx"):
-            item.version = min(item.version, target.ONNX_OPSET)
-    model.ir_version = min(model.ir_version, target.ONNX_IR_VERSION)
+            item.version = min(item.version, target.READ_OPSET)
+    model.ir_version = min(model.ir_version, target.READ_IR_VERSION)
     directory.mkdir(parents=True)
     path = directory / "model.onnx"
     path.write_bytes(model.SerializeToString())

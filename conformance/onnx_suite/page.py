@@ -28,6 +28,9 @@ _CAUSES = (
     ("ai.onnx.preview", "an operator of `ai.onnx.preview`, which ONNX Runtime has not"),
     ("Could not find an implementation", "ONNX Runtime has no kernel so old, or of that type"),
     ("This is an invalid model", "the operator is not in that opset, or not for that type"),
+    ("gives other answers", "it answers by chance"),
+    ("lacks from opset", "the target container has no kernel for it, though it reads the opset"),
+    ("[0]; the model takes", "its recorded inputs are empty, and made-up ones do not fit together"),
     ("construct locale", "the machine has no locale `en_US.UTF-8`"),
     ("axis of length 0", "a tensor has a fixed axis of length 0, which Triton cannot declare"),
     ("cannot carry", "an input or output is a sequence, an optional, or of a type Triton has not"),
@@ -39,10 +42,10 @@ _CAUSES = (
 _INTRODUCTION = (
     "The `onnx` wheel carries model files for its backend tests, most of them with recorded "
     "inputs, and makes tests of single operators, of which an even selection is declared for the "
-    "opset that trimaran publishes. Each goes through `trimaran add` into a repository (the first "
-    "few by the command itself, the others by the function that it calls), and "
-    "through the real server with its stand-in for the `onnxruntime` backend, and is held against "
-    "ONNX Runtime called directly in one process. Written by"
+    "newest opset that the target container reads. Each goes through `trimaran add` into a "
+    "repository (the first few by the command itself, the others by the function that it calls), "
+    "and through the real server with its stand-in for the `onnxruntime` backend, and is held "
+    "against ONNX Runtime called directly in one process. Written by"
 )
 
 

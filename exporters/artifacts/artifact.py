@@ -9,9 +9,18 @@ from typing import Literal
 
 from exporters.parity import Run
 from trimaran.dtypes import DType
+from trimaran.errors import ArtifactError
 from trimaran.tensors import describe_shape
 
-__all__ = ["Artifact", "Axis", "FileTensor", "first_repeated", "reason"]
+__all__ = [
+    "Artifact",
+    "Axis",
+    "FileTensor",
+    "NoAnswerError",
+    "UnservableError",
+    "first_repeated",
+    "reason",
+]
 
 Axis = int | str | None
 """A length; the name of a length that is the same wherever the name stands; or any length."""
@@ -40,7 +49,9 @@ class Artifact:
 
     `run` takes and gives arrays by the names of `inputs` and `outputs`; text is `str` in arrays of
     dtype object. `served_names` has the names under which the backend wants them, where it wants
-    others. `target` is what the file asks of a server.
+    others. `target` is what the file asks of a server. `random` names operators in it that draw
+    numbers, `mixing` says of others what they take from the rows of a batch together, and `remarks`
+    tell what else a user should know.
     """
 
     format: Literal["onnx", "torchscript", "tensorrt"]
@@ -53,6 +64,17 @@ class Artifact:
     target: Mapping[str, str | int]
     source: Mapping[str, str]
     served_names: Mapping[str, str]
+    random: Sequence[str] = ()
+    mixing: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+
+
+class NoAnswerError(ArtifactError):
+    """A file that fails on all inputs it was tried on."""
+
+
+class UnservableError(Exception):
+    """An answer that no server can carry, whatever the inputs: the reason and the remedy."""
 
 
 def first_repeated(names: Sequence[str]) -> str | None:

@@ -16,6 +16,8 @@ from exporters.parity import Arrays
 from trimaran import dtypes, target
 from trimaran.errors import ArtifactError
 from trimaran.model_files.onnx_external import PROTOBUF_LIMIT_BYTES, externals, place
+from trimaran.model_files.onnx_nodes import find_too_new, nodes, opsets
+from trimaran.model_files.onnx_zipmap import without_zipmaps
 
 __all__ = ["FILE_NAME", "take"]
 
@@ -31,6 +33,14 @@ _TYPES = {
 }
 """ONNX Runtime's names for the element types that Triton's `onnxruntime` backend serves."""
 
+_RANDOM = {
+    "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+    "RandomUniformLike",
+}  # fmt: skip
+"""Operators that draw numbers, `Dropout` in training mode only."""
+_RANGING = {"DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul"}
+"""Operators that take one range over a whole tensor, so over all rows of a batch."""
+
 _NO_LOG = 4
 _OLDEST_OPSET = 7
 """From here on ONNX Runtime has every operator (its `docs/Versioning.md`)."""
@@ -39,8 +49,8 @@ _OLDEST_OPSET = 7
 def take(source: Path, staged: Path, limit: int = PROTOBUF_LIMIT_BYTES) -> Artifact:
     """Bring an ONNX file into the directory `staged` as `model.onnx`, and open it there.
 
-    Weights beside it are taken in, into one file if that stays below `limit` bytes. Raises
-    `ArtifactError` for anything that cannot be served.
+    Weights beside it are taken in, into one file if that stays below `limit` bytes; a ZipMap at
+    its end is left out. Raises `ArtifactError` for anything that cannot be served.
     """
     size = source.stat().st_size
     if size > PROTOBUF_LIMIT_BYTES:
@@ -52,13 +62,17 @@ def take(source: Path, staged: Path, limit: int = PROTOBUF_LIMIT_BYTES) -> Artif
     model = _parsed(content, source)
     asked = _target(model, source)
     _require_tensors(model, source)
+    classes = without_zipmaps(model)
     origin = {"file": str(source.resolve()), "sha256": hashlib.sha256(content).hexdigest()}
     path = staged / FILE_NAME
     found = externals(model, source)
-    if found:
-        origin["external"] = ", ".join(place(model, found, path, limit))
+    if found or classes:
+        others = place(model, found, path, limit)
+        origin |= {"external": ", ".join(others)} if others else {}
+        origin |= {"without_zipmap": ", ".join(classes)} if classes else {}
     else:
         path.write_bytes(content)
+    operators = {node.op_type for node in nodes(model)}
     del model, content, found
     session = _opened(path / FILE_NAME if path.is_dir() else path, source, int(asked["opset"]))
     inputs = [_tensor(item, "input", source) for item in session.get_inputs()]
@@ -81,6 +95,12 @@ def take(source: Path, staged: Path, limit: int = PROTOBUF_LIMIT_BYTES) -> Artif
         target=asked,
         source=origin,
         served_names={},
+        random=sorted(operators & _RANDOM),
+        remarks=[
+            f"{name} is the scores before the file's ZipMap, of the classes {', '.join(labels)}"
+            for name, labels in classes.items()
+        ],
+        mixing=[f"{name} takes one range over all rows" for name in sorted(operators & _RANGING)],
     )
 
 
@@ -111,17 +131,14 @@ def _is_text(message: Any) -> bool:
 
 def _target(model: onnx.ModelProto, source: Path) -> dict[str, str | int]:
     """What the file asks of a server, held against what the target container reads."""
-    opset = max((i.version for i in model.opset_import if i.domain in ("", "ai.onnx")), default=0)
-    for what, found, most, remedy in (
-        ("opset", opset, target.ONNX_OPSET, "export it with that, or use onnx.version_converter"),
-        ("IR version", model.ir_version, target.ONNX_IR_VERSION, "save it with that ir_version"),
-    ):
-        if found > most:
-            raise ArtifactError(
-                f"{source}: has {what} {found}, and container {target.CONTAINER} is served "
-                f"{most} at most; {remedy}"
-            )
-    return {"container": target.CONTAINER, "opset": opset, "ir_version": model.ir_version}
+    problem = find_too_new(model)
+    if problem:
+        raise ArtifactError(f"{source}: {problem}")
+    return {
+        "container": target.CONTAINER,
+        "opset": opsets(model).get("", 0),
+        "ir_version": model.ir_version,
+    }
 
 
 def _require_tensors(model: onnx.ModelProto, source: Path) -> None:
@@ -154,7 +171,7 @@ def _opened(path: Path, source: Path, opset: int) -> onnxruntime.InferenceSessio
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises types of its own
         remedy = "export it again with operators of standard ONNX"
-        if opset < _OLDEST_OPSET:
+        if 0 < opset < _OLDEST_OPSET:
             remedy = f"its opset {opset} is too old, so convert it with onnx.version_converter"
         raise ArtifactError(
             f"{source}: cannot be loaded by ONNX Runtime {onnxruntime.__version__}: "

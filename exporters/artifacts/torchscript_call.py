@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from exporters.artifacts.artifact import FileTensor
+from exporters.artifacts.artifact import FileTensor, UnservableError
 from exporters.parity import Arrays, Run
+from exporters.quiet import quiet
 
-__all__ = ["caller", "quiet", "takes_dictionary"]
+__all__ = ["RESULTS", "caller", "takes_dictionary"]
+
+RESULTS = (
+    "a tensor, a list of text, or a tuple of these; wrap the model in a module whose forward "
+    "returns a tuple of tensors instead, and script or trace that"
+)
+"""What the backend takes, and the remedy where `forward` returns something else."""
 
 
 def takes_dictionary(arguments: Sequence[Any]) -> bool:
@@ -28,8 +33,9 @@ def caller(module: Any, inputs: Sequence[FileTensor]) -> Run:
         values = {tensor.name: _value(arrays[tensor.name]) for tensor in inputs}
         with quiet(), torch.inference_mode():
             result = module(values) if as_dictionary else module(*values.values())
-        results = result if isinstance(result, tuple) else (result,)
-        return {str(index): _array(value) for index, value in enumerate(results)}
+        is_tuple = isinstance(result, tuple)
+        results = result if is_tuple else (result,)
+        return {str(i): _array(value, nested=is_tuple) for i, value in enumerate(results)}
 
     return run
 
@@ -38,21 +44,17 @@ def _value(array: np.ndarray) -> Any:
     return array.tolist() if array.dtype == object else torch.tensor(array)
 
 
-def _array(value: Any) -> np.ndarray:
+def _array(value: Any, *, nested: bool) -> np.ndarray:
     if isinstance(value, torch.Tensor):
         if value.dtype == torch.bfloat16 or value.is_complex() or value.is_sparse:
-            raise TypeError(f"forward returns {value.dtype}, which NumPy and Triton cannot carry")
+            raise UnservableError(
+                f"forward returns {value.dtype}{' as sparse' if value.is_sparse else ''}, which "
+                "NumPy and Triton cannot carry; convert it in forward"
+            )
         return value.numpy()
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return np.array(value, dtype=object)
-    raise TypeError(
-        f"forward returns a {type(value).__name__}, and Triton takes a tensor or a tuple of tensors"
+    raise UnservableError(
+        f"forward returns a {type(value).__name__}{' in a tuple' if nested else ''}, and Triton's "
+        f"pytorch backend takes {RESULTS}"
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the warnings of torch, whose TorchScript is deprecated."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -15,10 +15,18 @@ from typing import Any
 
 import torch
 
-from exporters.artifacts.artifact import Artifact, Axis, FileTensor, reason
+from exporters.artifacts.artifact import Artifact, Axis, FileTensor, NoAnswerError, reason
 from exporters.artifacts.declared import Declared
-from exporters.artifacts.torchscript_call import caller, quiet, takes_dictionary
+from exporters.artifacts.torchscript_call import RESULTS, caller, takes_dictionary
+from exporters.artifacts.torchscript_graph import (
+    devices,
+    mixing,
+    random_operators,
+    trained,
+    unservable_result,
+)
 from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
+from exporters.quiet import quiet
 from trimaran import target
 from trimaran.errors import ArtifactError
 from trimaran.files import sha256_of
@@ -49,9 +57,14 @@ def take(
     version = require_torchscript(path, str(source))
     module = _opened(path, source)
     arguments = _arguments(module, source)
+    _require_result(module, source)
+    _require_evaluation(module, source)
     inputs = _inputs(arguments, declared, source)
     run = caller(module, inputs)
-    outputs = find_outputs(run, inputs, output_names, source, sample)
+    try:
+        outputs = find_outputs(run, inputs, output_names, source, sample)
+    except NoAnswerError as error:
+        raise _device_error(module, source) or error from error
     names = [tensor.name for tensor in outputs]
     return Artifact(
         format="torchscript",
@@ -67,6 +80,8 @@ def take(
             **_served("input", inputs, source, by_name=takes_dictionary(arguments)),
             **_served("output", outputs, source),
         },
+        random=random_operators(module),
+        mixing=mixing(module),
     )
 
 
@@ -74,13 +89,47 @@ def _opened(path: Path, source: Path) -> Any:
     try:
         with quiet():
             module = torch.jit.load(path, map_location="cpu")
-            module.forward  # noqa: B018  raises where there is none
-            return module
     except Exception as error:
         raise ArtifactError(
             f"{source}: cannot be loaded by torch {torch.__version__}: {reason(error)}; save it "
-            "again with torch.jit.save"
+            "again with torch.jit.save, as it was before torch.jit.optimize_for_inference"
         ) from error
+    if not hasattr(module, "forward"):
+        raise ArtifactError(
+            f"{source}: has no method forward, which Triton's pytorch backend calls; wrap the "
+            "model in a module whose forward calls what it has, and script or trace that"
+        )
+    return module
+
+
+def _require_result(module: Any, source: Path) -> None:
+    result = unservable_result(module)
+    if result is not None:
+        raise ArtifactError(
+            f"{source}: forward returns {result}, and Triton's pytorch backend takes {RESULTS}"
+        )
+
+
+def _require_evaluation(module: Any, source: Path) -> None:
+    found = trained(module)
+    if found:
+        raise ArtifactError(
+            f"{source}: was saved in training mode ({', '.join(found)} as in training), so it "
+            "answers by chance or by the rows of a batch; call .eval() on the module, script or "
+            "trace it again, and save that"
+        )
+
+
+def _device_error(module: Any, source: Path) -> ArtifactError | None:
+    """Why a module fails whose code names a GPU; weights are moved on loading, constants not."""
+    named = devices(module)
+    if not named:
+        return None
+    return ArtifactError(
+        f"{source}: fails, and its code names the GPU {', '.join(named)}, as a trace made on one "
+        "does, which map_location does not change; move the module and its example to the CPU "
+        "with .cpu(), take devices from the inputs in forward, and script or trace it again"
+    )
 
 
 def _arguments(module: Any, source: Path) -> list[Any]:
@@ -91,13 +140,16 @@ def _arguments(module: Any, source: Path) -> list[Any]:
     for argument in arguments:
         is_text = str(argument.type) == "List[str]"
         if argument.type.kind() != "TensorType" and not is_text:
+            fixed = f" and fixes {argument.name}" if argument.has_default_value() else ""
             raise ArtifactError(
                 f"{source}: argument {argument.name!r} of forward is {argument.type}, and Triton's "
-                "pytorch backend passes tensors, lists of text, or one Dict[str, Tensor]; wrap "
-                "the model in one that takes these"
+                "pytorch backend passes tensors, lists of text, or one Dict[str, Tensor]; wrap the "
+                f"model in a module whose forward takes these alone{fixed}, and script that"
             )
     if not kinds:
-        raise ArtifactError(f"{source}: forward takes no arguments, and a request needs an input")
+        raise ArtifactError(
+            f"{source}: forward takes no arguments, and a request needs an input; let it take one"
+        )
     return arguments
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
 from exporters.artifacts.artifact import Axis, FileTensor, first_repeated
+from exporters.artifacts.asking import first_answer
 from exporters.artifacts.declared import Declared
-from exporters.artifacts.inputs import read_sample
-from exporters.artifacts.trial import first_answer
+from exporters.artifacts.sample import read_sample
 from exporters.parity import Arrays, Run
 from trimaran import dtypes
 from trimaran.errors import ArtifactError
@@ -24,6 +25,8 @@ SERVED = {"BOOL", "UINT8", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "F
 """The types that Triton's `pytorch` backend carries."""
 
 _ROWS = 2
+_LONGER = ((1, 1), (2, 0), (4, 1))
+"""By what open axes are made longer, as factor and summand: strides swallow a single step."""
 
 
 def find_outputs(
@@ -35,13 +38,14 @@ def find_outputs(
 ) -> list[FileTensor]:
     """What the file answers, with an axis open where its length follows an open axis of an input.
 
-    Found on one set of inputs, and on the same with one row more, and with open axes longer.
+    Found on one set of inputs, on the same with one row more, and with open axes longer.
     """
     batched = inputs[0].axes[0] == BATCH
     own = None if sample is None else read_sample(sample, inputs)
-    arrays, found = first_answer(run, inputs, str(source), _ROWS if batched else None, own)
-    taller = _attempt(run, _grown(inputs, arrays, rows=True)) if batched else {}
-    longer = _attempt(run, _grown(inputs, arrays, rows=False))
+    first = first_answer(run, inputs, str(source), _ROWS if batched else None, own)
+    arrays, found = first.inputs, first.outputs
+    taller = _attempt(run, _grown(inputs, arrays, 1, 1, rows=True)) if batched else {}
+    longer = [_attempt(run, _grown(inputs, arrays, *by, rows=False)) for by in _LONGER]
     names = [item.name for item in declared] or ["output"] * len(found)
     if len(names) != len(found):
         raise ArtifactError(
@@ -64,22 +68,23 @@ def find_outputs(
                 f"{source}: output {place} is {array.dtype}, which Triton's pytorch backend cannot "
                 "carry; convert it in forward"
             )
-        axes = _axes(array, taller.get(place), longer.get(place))
+        axes = _axes(array, taller.get(place), [answer.get(place) for answer in longer])
         outputs.append(FileTensor(name if declared else f"{name}__{place}", dtype, axes))
     twice = first_repeated([tensor.name for tensor in (*inputs, *outputs)])
     if twice:
         raise ArtifactError(f"{source}: {twice!r} names two tensors; name outputs by --output")
-    _require_declared(outputs, declared, source)
-    return outputs
+    return [_as_declared(tensor, item, source) for tensor, item in zip_longest(outputs, declared)]
 
 
-def _grown(inputs: Sequence[FileTensor], arrays: Arrays, *, rows: bool) -> Arrays:
-    """The same inputs with one row more, or with every other open axis longer by one."""
+def _grown(
+    inputs: Sequence[FileTensor], arrays: Arrays, factor: int, more: int, *, rows: bool
+) -> Arrays:
+    """The same inputs with more rows, or with every other open axis longer."""
     grown = dict(arrays)
     for tensor in inputs:
         for axis, length in enumerate(tensor.axes):
             if length == BATCH if rows else length is None:
-                index = np.arange(grown[tensor.name].shape[axis] + 1)
+                index = np.arange(grown[tensor.name].shape[axis] * factor + more)
                 grown[tensor.name] = np.take(grown[tensor.name], index, axis=axis, mode="wrap")
     return grown
 
@@ -93,7 +98,7 @@ def _attempt(run: Run, arrays: Arrays) -> Arrays:
 
 
 def _axes(
-    array: np.ndarray, taller: np.ndarray | None, longer: np.ndarray | None
+    array: np.ndarray, taller: np.ndarray | None, longer: Sequence[np.ndarray | None]
 ) -> tuple[Axis, ...]:
     def differs(other: np.ndarray | None, axis: int) -> bool:
         return other is not None and (
@@ -103,16 +108,24 @@ def _axes(
     return tuple(
         BATCH
         if axis == 0 and differs(taller, 0)
-        else (None if differs(taller, axis) or differs(longer, axis) else array.shape[axis])
+        else (
+            None if any(differs(other, axis) for other in (taller, *longer)) else array.shape[axis]
+        )
         for axis in range(array.ndim)
     )
 
 
-def _require_declared(
-    outputs: Sequence[FileTensor], declared: Sequence[Declared], source: Path
-) -> None:
-    for tensor, item in zip(outputs, declared, strict=False):
-        if item.dtype is not None and (item.dtype, item.shape) != (tensor.dtype, tensor.shape):
-            raise ArtifactError(
-                f"{source}: --output says {item}, the file answers {tensor}; give the name alone"
-            )
+def _as_declared(tensor: FileTensor, declared: Declared | None, source: Path) -> FileTensor:
+    """The output that was found, with axes open where the declaration opens them."""
+    if declared is None or declared.dtype is None or declared.shape is None:
+        return tensor
+    fits = len(declared.shape) == len(tensor.shape) and all(
+        want in (-1, have) for have, want in zip(tensor.shape, declared.shape, strict=True)
+    )
+    if declared.dtype != tensor.dtype or not fits:
+        raise ArtifactError(
+            f"{source}: --output says {declared}, the file answers {tensor}; give the name alone"
+        )
+    axes = zip(tensor.axes, declared.shape, strict=True)
+    opened = tuple(None if want == -1 and isinstance(axis, int) else axis for axis, want in axes)
+    return FileTensor(tensor.name, tensor.dtype, opened)

@@ -56,6 +56,96 @@ def weighted(rows: int = 3, columns: int = 4) -> onnx.ModelProto:
     )
 
 
+def forest(opset: int = 21) -> onnx.ModelProto:
+    """Two trees on rows of two values: a class and its scores, after `ai.onnx.ml` 3.
+
+    As skl2onnx writes them, with the opset of ONNX imported twice.
+    """
+    trees = helper.make_node(
+        "TreeEnsembleClassifier",
+        ["x"],
+        ["label", "scores"],
+        domain="ai.onnx.ml",
+        nodes_treeids=[0, 0, 0, 1, 1, 1],
+        nodes_nodeids=[0, 1, 2, 0, 1, 2],
+        nodes_featureids=[0, 0, 0, 1, 0, 0],
+        nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"] * 2,
+        nodes_values=[0.25, 0.0, 0.0, 0.75, 0.0, 0.0],
+        nodes_truenodeids=[1, 0, 0, 1, 0, 0],
+        nodes_falsenodeids=[2, 0, 0, 2, 0, 0],
+        class_treeids=[0, 0, 0, 0, 1, 1, 1, 1],
+        class_nodeids=[1, 1, 2, 2] * 2,
+        class_ids=[0, 1] * 4,
+        class_weights=[0.5, 0.0, 0.0, 0.5, 0.25, 0.0, 0.0, 0.75],
+        classlabels_int64s=[0, 1],
+        post_transform="NONE",
+    )
+    value = TensorProto.FLOAT
+    model = onnx_model(
+        [trees],
+        [("x", value, ["N", 2])],
+        [("label", TensorProto.INT64, ["N"]), ("scores", value, ["N", 2])],
+        opset=opset,
+    )
+    imports = [helper.make_opsetid("ai.onnx.ml", 3), helper.make_opsetid("", opset)]
+    model.opset_import.extend(imports)
+    return model
+
+
+def zipped_forest() -> onnx.ModelProto:
+    """The forest with its scores as dictionaries by class, as skl2onnx has them by default."""
+    model = forest()
+    (scores,) = [value for value in model.graph.output if value.name == "scores"]
+    zipped = helper.make_node(
+        "ZipMap", ["scores"], ["by_class"], domain="ai.onnx.ml", classlabels_int64s=[0, 1]
+    )
+    model.graph.node.append(zipped)
+    by_class = helper.make_map_type_proto(
+        TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+    )
+    kind = helper.make_sequence_type_proto(by_class)
+    scores.CopyFrom(helper.make_value_info("by_class", kind))
+    return model
+
+
+def quantised_tokens() -> onnx.ModelProto:
+    """Tokens of a table of 50 to three scores each, quantised dynamically as text models are.
+
+    Padding and the unknown token, 0 and 1, are small, and the step is that of the whole batch.
+    """
+    generator = np.random.default_rng(0)
+    table = generator.standard_normal((50, 8)).astype(np.float32)
+    table[:2] *= 0.1
+    weight = generator.integers(-100, 100, (8, 3)).astype(np.int8)
+    value = TensorProto.FLOAT
+    return onnx_model(
+        [
+            helper.make_node("Gather", ["table", "ids"], ["e"]),
+            helper.make_node("DynamicQuantizeLinear", ["e"], ["q", "s", "z"]),
+            helper.make_node("MatMulInteger", ["q", "w", "z"], ["i"]),
+            helper.make_node("Cast", ["i"], ["f"], to=value),
+            helper.make_node("Mul", ["f", "s"], ["scores"]),
+        ],
+        [("ids", TensorProto.INT64, ["N", "length"])],
+        [("scores", value, ["N", "length", 3])],
+        [onnx.numpy_helper.from_array(table, "table"), onnx.numpy_helper.from_array(weight, "w")],
+    )
+
+
+def bytes_table() -> onnx.ModelProto:
+    """Bytes, each to four values of a table of 256."""
+    table = np.random.default_rng(0).standard_normal((256, 4)).astype(np.float32)
+    return onnx_model(
+        [
+            helper.make_node("Cast", ["x"], ["i"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["table", "i"], ["y"]),
+        ],
+        [("x", TensorProto.UINT8, ["N", "length"])],
+        [("y", TensorProto.FLOAT, ["N", "length", 4])],
+        [onnx.numpy_helper.from_array(table, "table")],
+    )
+
+
 def write(model: onnx.ModelProto, path: Path) -> Path:
     path.write_bytes(model.SerializeToString())
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -20,6 +21,8 @@ from trimaran import target
 from trimaran.files import sha256_of
 from trimaran.repository import Repository
 
+OLD_SCRIPT = Path(__file__).parents[1] / "trimaran" / "model_files" / "torch_1_13.pt"
+
 
 def test_files_of_both_kinds_are_published_and_served(
     empty_repository: Repository, tmp_path: Path
@@ -28,17 +31,28 @@ def test_files_of_both_kinds_are_published_and_served(
     whole_path = files.write(files.unary("Softmax", ["rows", 4], ["rows", 4]), tmp_path / "w.onnx")
     script_path = files.write_script(files.Affine(), tmp_path / "affine.onnx")
     scalar_path = files.write(files.unary("Exp", [], []), tmp_path / "scalar.onnx")
+    forest_path = files.write(files.zipped_forest(), tmp_path / "forest.onnx")
+    old_path = tmp_path / "old.pt"
+    old_path.write_bytes(OLD_SCRIPT.read_bytes())
     assert run_trimaran("add", onnx_path, "--repository", empty_repository.root).returncode == 0
-    for path, options in ((whole_path, ()), (script_path, AFFINE), (scalar_path, ())):
+    for path, options in (
+        (whole_path, ()), (script_path, AFFINE), (scalar_path, ()), (forest_path, ()),
+        (old_path, ("--input", "x:FP32[-1,4]")),
+    ):  # fmt: skip
         result = add(empty_repository, path, *options)
         assert result.status == 0, result.stderr
-    assert empty_repository.names() == ["affine", "plain", "scalar", "w"]
+    assert empty_repository.names() == ["affine", "forest", "old", "plain", "scalar", "w"]
     assert tensors(empty_repository, "plain") == ["x FP32 [3]", "y FP32 [4]"]
     assert tensors(empty_repository, "affine") == [
         "image__0 FP32 [3]",
         "scale__1 FP32 [1]",
         "output__0 FP32 [2]",
         "output__1 FP32 [1] reshaped to []",
+    ]
+    assert tensors(empty_repository, "forest") == [
+        "x FP32 [2]",
+        "label INT64 [1] reshaped to []",
+        "by_class FP32 [2]",
     ]
     assert tensors(empty_repository, "scalar") == ["x FP32 [1]", "y FP32 [1]"]
     x = np.random.default_rng(0).random((5, 3), dtype=np.float32)
@@ -55,10 +69,32 @@ def test_files_of_both_kinds_are_published_and_served(
         answers = client.infer("affine", {"image__0": x, "scale__1": scale}).outputs
         np.testing.assert_allclose(answers["output__0"], scaled.numpy(), rtol=1e-6)
         np.testing.assert_allclose(answers["output__1"], sums.numpy()[:, None], rtol=1e-6)
+        leaves = np.array([[0, 0], [0, 1], [1, 1]], dtype=np.float32)
+        answers = client.infer("forest", {"x": leaves}).outputs
+        assert answers["label"].ravel().tolist() == [0, 1, 1]
+        assert answers["by_class"].tolist() == [[0.75, 0], [0.5, 0.75], [0, 1.25]]
+        answer = client.infer("old", {"x__0": np.ones((1, 4), dtype=np.float32)})
+        found = answer.outputs["output__0"][0]
+        np.testing.assert_allclose(found, [0.17990, 0.48396, 0.33614], atol=1e-5)
         one = np.ones(1, dtype=np.float32)
         np.testing.assert_allclose(
             client.infer("scalar", {"x": one}).outputs["y"], np.exp(one), rtol=1e-6
         )
+
+
+def test_a_zipmap_is_left_out_and_the_classes_are_told(
+    empty_repository: Repository, tmp_path: Path
+) -> None:
+    path = files.write(files.zipped_forest(), tmp_path / "m.onnx")
+    result = add(empty_repository, path)
+    assert "m version 1: onnxruntime, batches of at most 32" in result.stdout
+    assert "by_class is the scores before the file's ZipMap, of the classes 0, 1" in result.stdout
+    (version,) = empty_repository.versions("m")
+    assert version.manifest is not None
+    assert version.manifest.source["sha256"] == sha256_of(path)
+    assert version.manifest.source["without_zipmap"] == "by_class"
+    assert "external" not in version.manifest.source
+    assert "m version 1 (unchanged)" in add(empty_repository, path).stdout
 
 
 def test_the_manifest_says_where_the_file_came_from(
@@ -138,6 +174,30 @@ def test_a_first_axis_is_a_batch_only_where_rows_stand_alone(
     assert empty_repository.config("m").HasField("dynamic_batching") is (limit > 1)
 
 
+@pytest.mark.parametrize(
+    ("model", "own", "limit"),
+    [
+        (files.quantised_tokens(), False, 0),
+        (files.quantised_tokens(), True, 0),
+        (files.bytes_table(), False, 32),
+        (files.forest(target.READ_OPSET), False, 32),
+    ],
+)
+def test_integers_are_drawn_as_far_as_the_file_takes_them(
+    empty_repository: Repository, tmp_path: Path, model: onnx.ModelProto, own: bool, limit: int
+) -> None:
+    path = files.write(model, tmp_path / "m.onnx")
+    sample = tmp_path / "sample.npz"
+    np.savez(sample, ids=np.random.default_rng(0).integers(0, 50, (8, 6)))
+    result = add(empty_repository, path, *(("--sample", sample) if own else ()))
+    assert result.status == 0, result.stderr
+    assert empty_repository.config("m").max_batch_size == limit
+    if not limit:
+        assert "a row of 'scores' depends on the rows beside it (up to " in result.stdout
+        assert "DynamicQuantizeLinear takes one range over all rows" in result.stdout
+        assert ("give real ones with --sample" in result.stdout) is not own
+
+
 def test_batching_that_is_insisted_on_is_refused_where_rows_are_mixed(
     empty_repository: Repository, tmp_path: Path
 ) -> None:
@@ -146,7 +206,10 @@ def test_batching_that_is_insisted_on_is_refused_where_rows_are_mixed(
     path = files.write(model, tmp_path / "m.onnx")
     result = add(empty_repository, path, "--max-batch-size", "4")
     assert result.status == 1
-    assert "a row of 'y' depends on the rows beside it; give --max-batch-size 0" in result.error
+    assert "a row of 'y' depends on the rows beside it (" in result.error
+    assert result.error.endswith(
+        "give real ones with --sample inputs.npz; or give --max-batch-size 0"
+    )
     assert empty_repository.names() == []
 
 

@@ -19,8 +19,8 @@ from tests.exporters.adding_files import FLOAT, add, zip_of
 from trimaran import target
 from trimaran.repository import Repository
 
-NEXT_OPSET = target.ONNX_OPSET + 1
-NEXT_IR = target.ONNX_IR_VERSION + 1
+NEXT_OPSET = target.READ_OPSET + 1
+NEXT_IR = target.READ_IR_VERSION + 1
 
 
 class Unsafe:
@@ -120,6 +120,23 @@ def _old(path: Path) -> Path:
     return files.write(files.onnx_model([node], value[:1], value[1:], opset=6, ir_version=3), path)
 
 
+def _random(path: Path) -> Path:
+    noise = helper.make_node("RandomNormalLike", ["x"], ["r"], scale=0.01)
+    node = helper.make_node("Add", ["x", "r"], ["y"])
+    value = ("x", FLOAT, ["N", 4]), ("y", FLOAT, ["N", 4])
+    return files.write(files.onnx_model([noise, node], value[:1], value[1:]), path)
+
+
+def _dropped() -> onnx.ModelProto:
+    weights = [
+        onnx.numpy_helper.from_array(np.array(0.5, dtype=np.float32), "share"),
+        onnx.numpy_helper.from_array(np.array(True), "training"),
+    ]
+    node = helper.make_node("Dropout", ["x", "share", "training"], ["y"])
+    value = ("x", FLOAT, ["N", 4]), ("y", FLOAT, ["N", 4])
+    return files.onnx_model([node], value[:1], value[1:], weights)
+
+
 def _of_type(path: Path, kind: int) -> Path:
     node = helper.make_node("Identity", ["x"], ["y"])
     return files.write(files.onnx_model([node], [("x", kind, [1])], [("y", kind, [1])]), path)
@@ -153,7 +170,7 @@ def _program(path: Path) -> Path:
 def _bomb(path: Path) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("data.pkl", "constants.pkl", "code/a.py"):
-            archive.writestr(f"m/{name}", bytes(2**24))
+            archive.writestr(f"m/{name}", bytes(2**25))
         archive.writestr("m/version", "3")
     return path
 
@@ -205,7 +222,11 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "checkpoint": (_checkpoint, "is a checkpoint of torch.save"),
     "legacy": (_legacy, "is a Python pickle"),
     "program": (_program, "is a program of torch.export (.pt2)"),
-    "bomb": (_bomb, "its entries are compressed, which torch never writes"),
+    "bomb": (_bomb, "bytes, which no model does"),
+    "random": (_random, "gives other answers in 'y' when asked again"),
+    "training": (
+        lambda p: files.write(_dropped(), p), "holds Dropout; export it in evaluation mode",
+    ),
     "zip": (lambda p: zip_of(p, readme=b"hello"), "is a zip archive but no TorchScript"),
     "undeclared": (
         lambda p: files.write_script(files.Affine(), p),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from exporters.quiet import quiet
 from serving.client import Client
 from serving.discovery import find_runtime
 from serving.server import private_server
@@ -32,9 +33,54 @@ class Defaulted(nn.Module):
         return x * times
 
 
+class Optionally(nn.Module):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return x
+
+
+class Nested(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        return x * 2, (x * 3, x * 4)
+
+
+class Nothing(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return x, None
+
+
+class OnGpu(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) + torch.zeros(3, device="cuda:0")
+
+
+class Counting(nn.Module):
+    """Keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.count += 1
+        return x * self.count
+
+
+class Methods(nn.Module):
+    @torch.jit.export
+    def embed(self, x: Tensor) -> Tensor:
+        return x
+
+
 class Complex(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.fft.fft(x)
+
+
+X = ("--input", "x:FP32[-1,2]")
 
 
 @pytest.mark.parametrize(
@@ -53,9 +99,17 @@ class Complex(nn.Module):
         ),
         (files.Affine(), (*AFFINE, "--output", "a__0", "--output", "b"), "the outputs are named"),
         (Scalar(), ("--input", "x:FP32[-1,2]"), "output 0 is a scalar"),
-        (Mapped(), ("--input", "x:FP32[-1,2]"), "forward returns a dict"),
-        (Defaulted(), ("--input", "x:FP32[-1,2]"), "argument 'times' of forward is int"),
-        (Complex(), ("--input", "x:FP32[-1,2]"), "forward returns torch.complex64"),
+        (Mapped(), X, "forward returns Dict[str, Tensor], and Triton's pytorch backend takes"),
+        (Mapped(), X, "returns a tuple of tensors instead"),
+        (Nested(), X, "forward returns Tuple[Tensor, Tuple[Tensor, Tensor]]"),
+        (Nothing(), X, "forward returns a NoneType in a tuple"),
+        (Defaulted(), X, "argument 'times' of forward is int"),
+        (Defaulted(), X, "forward takes these alone and fixes times"),
+        (Optionally(), X, "argument 'mask' of forward is Optional[Tensor]"),
+        (OnGpu(), X, "its code names the GPU cuda:0"),
+        (Counting(), X, "gives other answers in 'output__0' when asked again"),
+        (Methods(), X, "has no method forward"),
+        (Complex(), X, "forward returns torch.complex64"),
     ],
 )
 def test_torchscript_that_cannot_be_served_as_declared(
@@ -68,6 +122,7 @@ def test_torchscript_that_cannot_be_served_as_declared(
     result = add(empty_repository, files.write_script(module, tmp_path / "m.pt"), *options)
     assert result.status == 1
     assert said in result.error
+    assert ("--sample" in result.error) is (said == "fails on made-up inputs")
     assert empty_repository.names() == []
 
 
@@ -104,6 +159,74 @@ def test_outputs_of_torchscript_follow_open_axes(
     ]
 
 
+class Spectrum(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        frames = x.unfold(1, 400, 160)
+        return frames.square().mean(2)
+
+
+def test_an_axis_that_a_stride_shortens_stays_open(
+    empty_repository: Repository, tmp_path: Path
+) -> None:
+    path = files.write_script(Spectrum(), tmp_path / "m.pt")
+    result = add(empty_repository, path, "--input", "x:FP32[-1,-1]")
+    assert result.status == 0, result.stderr
+    assert tensors(empty_repository, "m") == ["x__0 FP32 [-1]", "output__0 FP32 [-1]"]
+
+
+class Dropping(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def test_a_module_in_training_mode_is_named_as_such_where_that_matters(
+    empty_repository: Repository, tmp_path: Path
+) -> None:
+    with quiet():
+        torch.jit.save(torch.jit.script(Dropping().train()), str(tmp_path / "m.pt"))
+        torch.jit.save(torch.jit.script(Spread().train()), str(tmp_path / "n.pt"))
+    result = add(empty_repository, tmp_path / "m.pt", *X)
+    assert result.status == 1
+    assert "was saved in training mode (dropout as in training)" in result.error
+    assert "; call .eval() on the module" in result.error
+    assert add(empty_repository, tmp_path / "n.pt", *X).status == 0
+
+
+class Spread(nn.Module):
+    """Its rows depend on one another, and its values are tiny."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - x.mean(0)) * 1e-5
+
+
+class Sound(nn.Module):
+    """Large values, a batch norm, dropout that is off, and code of more than 200 bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(2, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 3)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x) * 1e5
+
+
+@pytest.mark.parametrize(("module", "limit"), [(Spread(), 0), (Sound(), 32)])
+def test_rows_are_judged_on_the_scale_of_their_answers(
+    empty_repository: Repository, tmp_path: Path, module: nn.Module, limit: int
+) -> None:
+    path = files.write_script(module, tmp_path / "m.pt")
+    result = add(empty_repository, path, *X)
+    assert result.status == 0, result.stderr
+    assert empty_repository.config("m").max_batch_size == limit
+    assert ("depends on the rows beside it" in result.stdout) is (limit == 0)
+
+
 class Texts(nn.Module):
     def forward(self, words: list[str]) -> list[str]:
         return [word + "!" for word in words]
@@ -138,3 +261,23 @@ def test_torchscript_of_texts_and_of_a_dictionary_is_served(
         a, b = np.array([[5, 6]]), np.array([[1, 2]])
         answer = client.infer("pair", {"a": a, "b": b}).outputs["output__0"]
         assert answer.tolist() == [[4, 4]]
+
+
+class Found(nn.Module):
+    """As many rows as are above 0.9: how many is in the values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[x[:, 0] > 0.9]
+
+
+def test_an_axis_whose_length_is_in_the_values_is_declared_open(
+    empty_repository: Repository, tmp_path: Path
+) -> None:
+    path = files.write_script(Found(), tmp_path / "m.pt")
+    options = ("--input", "x:FP32[5,2]")
+    result = add(empty_repository, path, *options)
+    assert result.status == 1
+    assert "on other inputs; open the axis with --output name:dtype[shape]" in result.error
+    result = add(empty_repository, path, *options, "--output", "rows:FP32[-1,2]")
+    assert result.status == 0, result.stderr
+    assert tensors(empty_repository, "m") == ["x__0 FP32 [5, 2]", "rows__0 FP32 [-1, 2]"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from enum import Enum
 from pathlib import Path
 
@@ -12,9 +13,6 @@ __all__ = ["Kind", "recognise"]
 _HEAD_BYTES = 512
 
 _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"version https://git-lfs", "a Git LFS pointer and not the model; run 'git lfs pull'"),
-    (0, b"<", "a page of HTML or XML; download the model file itself"),
-    (0, b"{", "JSON text; give the model file"),
     (0, b"\x1f\x8b", "compressed with gzip; unpack it"),
     (0, b"BZh", "compressed with bzip2; unpack it"),
     (0, b"\xfd7zXZ", "compressed with xz; unpack it"),
@@ -29,6 +27,17 @@ _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x93NUMPY", "a NumPy array and no model"),
 )
 """Offset, bytes, and what a file that has them there is."""
+
+_TEXTS: tuple[tuple[bytes, str], ...] = (
+    (b"version https://git-lfs", "a Git LFS pointer and not the model; run 'git lfs pull'"),
+    (b"version https://hawser", "a Git LFS pointer and not the model; run 'git lfs pull'"),
+    (b"<", "a page of HTML or XML; download the model file itself"),
+    (b"{", "JSON text; give the model file"),
+    (b"[", "JSON text; give the model file"),
+    (b"ir_version:", "ONNX as text; save it with onnx.save in its usual format"),
+)
+"""How texts begin, in lower case, after a byte order mark and white space, with which no model
+file begins."""
 
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _PLAN_MAGIC = (b"ptrt", b"ftrt")
@@ -74,4 +83,20 @@ def _foreign(head: bytes) -> str | None:
             "a Python pickle, which is never opened, since that could run any code; load it where "
             "it was made and use 'trimaran export'"
         )
-    return next((what for at, mark, what in _FOREIGN if head[at:].startswith(mark)), None)
+    marked = next((what for at, mark, what in _FOREIGN if head[at:].startswith(mark)), None)
+    return marked or _foreign_text(_text(head))
+
+
+def _foreign_text(text: bytes) -> str | None:
+    if not text:
+        return "blank, white space alone; copy or export the model again"
+    if b"\0" in text:
+        return None
+    return next((what for mark, what in _TEXTS if text.startswith(mark)), None)
+
+
+def _text(head: bytes) -> bytes:
+    """The head as a text would begin: without a byte order mark and white space, in lower case."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        head = head.decode("utf-16", errors="ignore").encode()
+    return head.removeprefix(codecs.BOM_UTF8).lstrip().lower()

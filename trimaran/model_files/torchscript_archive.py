@@ -1,4 +1,8 @@
-"""The zip archive around TorchScript, judged by its structure alone: no pickle in it is opened."""
+"""The zip archive around TorchScript, judged by its structure alone: no pickle in it is opened.
+
+Torch stores weights as they are and deflates code of more than 200 bytes (`kMinToCompress` in
+torch's `jit/serialization/export_module.cpp`). Its reader, miniz, knows no other compression.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,21 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from trimaran import target
 from trimaran.errors import ArtifactError
+from trimaran.model_files.zip_contents import VERSIONS, find_foreign, root_of
 
 __all__ = ["require_torchscript"]
 
 _LONGEST_VERSION = 16
+_MOST_INFLATED_BYTES = 2**28
+"""How much more than it holds an archive may unpack to: the code of the largest models is some
+megabytes, and weights hardly shrink."""
+_FREE_BYTES = 2**24
+_MOST_RATIO = 100
+"""To what multiple an entry of more than 16 MiB may unpack; code shrinks to a third or a tenth."""
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, LookupError, ValueError,
     RuntimeError,
@@ -24,27 +35,28 @@ _DAMAGE = (
 def require_torchscript(path: Path, where: str) -> int:
     """The file format version of a TorchScript archive.
 
-    `where` names the file in errors. Raises `ArtifactError` for another archive, a damaged one,
-    one whose entries unpack to more than it holds, and a version that is too new.
+    `where` names the file in errors. Every entry is unpacked piece by piece and held against its
+    checksum. Raises `ArtifactError` for another archive, a damaged one, one that would fill the
+    memory of whoever unpacks it, and a version that is too new.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            problem = _problem([entry.filename for entry in entries])
+            foreign = find_foreign([entry.filename for entry in entries])
+            if foreign:
+                raise ArtifactError(f"{where}: {foreign}")
+            problem = find_bomb(entries, path.stat().st_size)
             if problem:
-                raise ArtifactError(f"{where}: {problem}")
-            # Torch stores its entries as they are; anything else is made to fill the memory.
-            if sum(entry.file_size for entry in entries) > path.stat().st_size:
-                raise ArtifactError(
-                    f"{where}: its entries are compressed, which torch never writes; save it again "
-                    "with torch.jit.save"
-                )
+                raise ArtifactError(f"{where}: {problem}; save it again with torch.jit.save")
             damaged = archive.testzip()
             if damaged is not None:
                 raise ArtifactError(
                     f"{where}: its entry {damaged!r} is damaged; copy or export the model again"
                 )
-            version = archive.read(f"{_root(entries[0].filename)}/version")[:_LONGEST_VERSION]
+            names, root = archive.namelist(), root_of(entries[0].filename)
+            place = next(p for v in VERSIONS if (p := f"{root}/{v}") in names)
+            with archive.open(place) as file:
+                version = file.read(_LONGEST_VERSION)
     except _DAMAGE as error:
         raise ArtifactError(
             f"{where}: is a zip archive that is damaged or cut short: {error}; copy or export it "
@@ -52,7 +64,10 @@ def require_torchscript(path: Path, where: str) -> int:
         ) from error
     number = version.strip()
     if not number.isdigit():
-        raise ArtifactError(f"{where}: has the file version {version!r}, which is no number")
+        raise ArtifactError(
+            f"{where}: has the file version {version!r}, which is no number; save it again with "
+            "torch.jit.save"
+        )
     if int(number) > target.TORCHSCRIPT_FILE_VERSION:
         raise ArtifactError(
             f"{where}: has TorchScript's file version {int(number)}, and container "
@@ -62,34 +77,19 @@ def require_torchscript(path: Path, where: str) -> int:
     return int(number)
 
 
-def _problem(names: Sequence[str]) -> str | None:
-    """Why an archive with these entries is no TorchScript, or `None`."""
-    if not names:
-        return "is an empty zip archive; export the model again"
-    if any(name.startswith("/") or ".." in PurePosixPath(name).parts for name in names):
-        return "is a zip archive with paths that lead out of it; export the model again"
-    root = _root(names[0])
-    inside = {name.partition("/")[2] for name in names if _root(name) == root}
-    has_code = any(name.startswith("code/") for name in inside)
-    if {"data.pkl", "constants.pkl", "version"} <= inside and has_code:
-        return None
-    if {"archive_format", "archive_version"} & inside or any(
-        name.endswith("serialized_exported_program.json") for name in names
-    ):
-        return (
-            "is a program of torch.export (.pt2), which Triton's pytorch backend does not serve; "
-            "use 'trimaran export'"
-        )
-    if "data.pkl" in inside:
-        return (
-            "is a checkpoint of torch.save, without the model's code, and is never opened, since "
-            "its pickle could run any code; describe the model to 'trimaran export'"
-        )
-    return (
-        "is a zip archive but no TorchScript, which holds constants.pkl and code/; save the model "
-        "with torch.jit.save"
-    )
-
-
-def _root(name: str) -> str:
-    return name.partition("/")[0]
+def find_bomb(entries: Sequence[zipfile.ZipInfo], size: int) -> str | None:
+    """Why an archive of `size` bytes is not to be unpacked, by what its directory says of it."""
+    for entry in entries:
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            return f"its entry {entry.filename!r} is compressed in a way that torch cannot read"
+        if entry.file_size > max(_FREE_BYTES, _MOST_RATIO * entry.compress_size):
+            return (
+                f"its entry {entry.filename!r} unpacks from {entry.compress_size} to "
+                f"{entry.file_size} bytes, which no model does"
+            )
+    if sum(entry.compress_size for entry in entries) > size:
+        return "its entries overlap one another, which torch never writes"
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > size + _MOST_INFLATED_BYTES:
+        return f"its entries unpack from {size} to {unpacked} bytes, which no model does"
+    return None

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
 
-from exporters.artifacts.artifact import Artifact, Axis, FileTensor
-from exporters.artifacts.inputs import made_up
+from exporters.artifacts.artifact import Axis, UnservableError
 from exporters.artifacts.trial import batch_obstacle, judge
 from exporters.parity import Run
-from trimaran.dtypes import DTYPES, by_triton
+from tests.exporters.artifacts.functions import Arrays, artifact, tensor
 from trimaran.errors import ArtifactError
 
-Arrays = Mapping[str, np.ndarray]
 
-
-def tensor(name: str, *axes: Axis, dtype: str = "FP32") -> FileTensor:
-    return FileTensor(name, by_triton(dtype), axes)
-
-
-def artifact(run: Run, x: FileTensor, y: FileTensor) -> Artifact:
-    return Artifact("onnx", "onnxruntime", "model.onnx", (), [x], [y], run, {}, {}, {})
-
-
-@pytest.mark.parametrize("dtype", [d.triton for d in DTYPES if d.numpy is not None])
-def test_inputs_are_made_up_for_every_type_and_for_scalars(dtype: str) -> None:
-    tensors = [tensor("x", dtype=dtype), tensor("y", "N", 3, None, dtype=dtype)]
-    tried = list(made_up(tensors, None))
-    assert {item["x"].shape for item in tried} == {()}
-    assert [item["y"].shape for item in tried[::3]] == [(n, 3, n) for n in (4, 1, 32, 224)]
-    for item in tried:
-        assert {array.dtype for array in item.values()} == {by_triton(dtype).numpy}
-
-
-def test_inputs_that_would_fill_the_memory_are_not_made_up() -> None:
-    assert list(made_up([tensor("x", 2**20, 2**20)], None)) == []
-    assert {item["x"].shape for item in made_up([tensor("x", None, 2**21)], None)} == {
-        (length, 2**21) for length in (4, 1, 32)
-    }
+def test_a_file_that_needs_too_much_memory_is_not_tried() -> None:
     huge = artifact(dict, tensor("x", 2**40), tensor("x", 2**40))
     with pytest.raises(ArtifactError, match="m: needs more than 1 GiB of inputs"):
         judge(huge, "m", 4, None, insist=False)
@@ -86,6 +59,9 @@ def takes_more(arrays: Arrays) -> Arrays:
     return {"y": arrays["x"]}
 
 
+MADE_UP = "; these inputs were made up: give real ones with --sample inputs.npz"
+
+
 @pytest.mark.parametrize(
     ("run", "note"),
     [
@@ -96,15 +72,136 @@ def takes_more(arrays: Arrays) -> Arrays:
         (takes_more, "it fails on one row: takes more rows"),
     ],
 )
-@pytest.mark.parametrize("dtype", ["FP32", "BYTES"])
+@pytest.mark.parametrize("dtype", ["FP32", "BYTES", "INT64"])
 def test_rows_that_cannot_be_put_together(run: Run, note: str, dtype: str) -> None:
     tried = artifact(run, tensor("x", "N", 5, dtype=dtype), tensor("y", "N", 5, dtype=dtype))
     verdict = judge(tried, "m", 8, None, insist=False)
     assert verdict.max_batch_size == (0 if note else 8)
-    assert verdict.note == note
+    assert verdict.note.startswith(note)
+    assert verdict.note.endswith(MADE_UP if note else "")
     if note:
         with pytest.raises(ArtifactError, match="m: cannot be served in batches: "):
             judge(tried, "m", 8, None, insist=True)
+
+
+def minus_mean(arrays: Arrays) -> Arrays:
+    return {"y": (arrays["x"] - arrays["x"].mean(0)) * np.float32(1e-5)}
+
+
+def by_sign_of_all(arrays: Arrays) -> Arrays:
+    return {"y": arrays["x"] * 2 if arrays["x"].sum() > 0 else arrays["x"] * 3 - 1}
+
+
+def by_largest(arrays: Arrays) -> Arrays:
+    return {"y": arrays["x"] / max(1, np.abs(arrays["x"]).max())}
+
+
+def quantised_together(arrays: Arrays) -> Arrays:
+    step = max(float(np.abs(arrays["x"]).max()) / 127, 1e-30)
+    return {"y": (np.rint(arrays["x"] / step) * step).astype(np.float32)}
+
+
+def masked_scores(arrays: Arrays) -> Arrays:
+    x = arrays["x"]
+    return {"y": np.concatenate([(x - x.mean(0))[:, :4], np.full_like(x[:, :1], -1e9)], axis=1)}
+
+
+@pytest.mark.parametrize(
+    "run", [minus_mean, by_sign_of_all, by_largest, quantised_together, masked_scores]
+)
+def test_what_rows_do_to_one_another_shows(run: Run) -> None:
+    tried = artifact(run, tensor("x", "N", 5), tensor("y", "N", 5), mixing=["max sees all"])
+    note = judge(tried, "m", 8, None, insist=False).note
+    assert note.startswith("a row of 'y' depends on the rows beside it (up to ")
+    assert ", since max sees all; these inputs" in note
+
+
+def noisy_logits(arrays: Arrays) -> Arrays:
+    """Sums that another batch size adds in another order, at 1e5."""
+    noise = 1 + np.float32(1e-6) * len(arrays["x"])
+    return {"y": arrays["x"] * np.float32(1e5) * noise}
+
+
+def only_positive(arrays: Arrays) -> Arrays:
+    if (arrays["x"] < 0).any():
+        raise ValueError("is below 0")
+    return {"y": np.sqrt(arrays["x"])}
+
+
+def logarithm(arrays: Arrays) -> Arrays:
+    with np.errstate(all="ignore"):
+        return {"y": np.log(arrays["x"])}
+
+
+def padding_alone_fails(arrays: Arrays) -> Arrays:
+    if not arrays["x"].any():
+        raise ValueError("is empty")
+    return {"y": arrays["x"]}
+
+
+@pytest.mark.parametrize("run", [noisy_logits, only_positive, logarithm, padding_alone_fails])
+def test_sound_files_are_batched(run: Run) -> None:
+    tried = artifact(run, tensor("x", "N", 5), tensor("y", "N", 5))
+    assert judge(tried, "m", 8, None, insist=False).max_batch_size == 8
+
+
+@pytest.mark.parametrize(
+    ("run", "mixing", "note"),
+    [
+        (lambda arrays: {"y": arrays["x"] * 0 + 3}, [], "every row that was tried gets the same"),
+        (lambda arrays: {"y": arrays["x"] % 7}, ["Q takes one range"], "whole numbers rarely show"),
+    ],
+)
+def test_answers_that_show_nothing_are_no_evidence(run: Run, mixing: list[str], note: str) -> None:
+    x, y = (tensor(name, "N", 5, dtype="INT64") for name in "xy")
+    verdict = judge(artifact(run, x, y, mixing=mixing), "m", 8, None, insist=False)
+    assert verdict.max_batch_size == 0
+    assert note in verdict.note
+
+
+def test_answers_of_nan_are_no_evidence() -> None:
+    tried = artifact(
+        lambda arrays: {"y": arrays["x"] * np.float32("nan")}, tensor("x", "N"), tensor("y", "N")
+    )
+    note = judge(tried, "m", 8, None, insist=False).note
+    assert note == "'y' is NaN or infinite in most places, which shows nothing" + MADE_UP
+
+
+@pytest.mark.parametrize("wanted", [0, 8])
+def test_a_file_that_answers_by_chance_or_by_what_it_was_asked_before_is_refused(
+    wanted: int,
+) -> None:
+    generator = np.random.default_rng(0)
+
+    def run(arrays: Arrays) -> Arrays:
+        return {"y": arrays["x"] * (generator.random(arrays["x"].shape) < 0.9)}
+
+    tried = artifact(run, tensor("x", "N", 5), tensor("y", "N", 5), random=["Bernoulli"])
+    with pytest.raises(ArtifactError, match="gives other answers in 'y' when asked again") as told:
+        judge(tried, "m", wanted, None, insist=False)
+    assert "; holds Bernoulli; export it in evaluation mode" in str(told.value)
+
+
+def test_a_file_that_fails_when_asked_again_is_refused() -> None:
+    asked = []
+
+    def run(arrays: Arrays) -> Arrays:
+        asked.append(arrays)
+        if len(asked) > 1:
+            raise ValueError("was asked before")
+        return {"y": arrays["x"]}
+
+    with pytest.raises(ArtifactError, match="fails when it is asked again with the same"):
+        judge(artifact(run, tensor("x", 5), tensor("y", 5)), "m", 0, None, insist=False)
+
+
+def test_an_answer_that_no_inputs_mend_does_not_ask_for_a_sample() -> None:
+    def run(arrays: Arrays) -> Arrays:
+        raise UnservableError("returns a dict; return a tuple")
+
+    with pytest.raises(ArtifactError, match="m: returns a dict; return a tuple") as told:
+        judge(artifact(run, tensor("x", 5), tensor("y", 5)), "m", 0, None, insist=False)
+    assert "--sample" not in str(told.value)
 
 
 def test_an_answer_of_another_rank_than_the_file_says_is_refused() -> None:
@@ -122,7 +219,11 @@ def test_a_sample_is_cut_or_repeated_to_a_batch() -> None:
     sample = {"x": np.array([[1.0], [2.0]], dtype=np.float32)}
     tried = artifact(run, tensor("x", "N", 1), tensor("y", "N", 1))
     assert judge(tried, "m", 8, sample, insist=False).max_batch_size == 8
-    assert seen == [[[1.0], [2.0], [1.0]], [[1.0]], [[2.0]], [[1.0]]]
+    batch = [[1.0], [2.0], [1.0]]
+    assert seen == [batch, batch, [[1.0]], [[2.0]], [[1.0]]]
+    many = {"x": np.arange(20, dtype=np.float32)[:, None]}
+    assert judge(tried, "m", 32, many, insist=False).max_batch_size == 32
+    assert max(map(len, seen)) == 16
 
 
 def test_equal_rows_prove_nothing() -> None:

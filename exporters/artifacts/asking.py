@@ -1,0 +1,92 @@
+"""A model file is asked: first with anything it answers, then with what shows its faults."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from exporters.artifacts.artifact import FileTensor, NoAnswerError, UnservableError, reason
+from exporters.artifacts.drawing import BASES, Drawing, drawings
+from exporters.artifacts.reach import reaching
+from exporters.artifacts.sample import with_rows
+from exporters.parity import Arrays, Run
+from trimaran.errors import ArtifactError
+
+__all__ = ["Answered", "first_answer", "more_answers"]
+
+_ALWAYS = 2
+_LONGEST_S = 20.0
+"""How long further patterns are tried, after the first two."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A set of inputs and its answer; `drawing` is what made the inputs up, if they were."""
+
+    inputs: Arrays
+    outputs: Arrays
+    drawing: Drawing | None
+
+
+def first_answer(
+    run: Run,
+    tensors: Sequence[FileTensor],
+    where: str,
+    rows: int | None,
+    sample: Arrays | None,
+) -> Answered:
+    """The first inputs that `run` answers: the sample, or made-up ones.
+
+    Raises `NoAnswerError` with the runtime's words where it answers none, and `ArtifactError` at
+    once for answers that no inputs can mend.
+    """
+    failure = None
+    for inputs, drawing in _candidates(tensors, rows, sample):
+        try:
+            return Answered(inputs, run(inputs), drawing)
+        except UnservableError as error:
+            raise ArtifactError(f"{where}: {error}") from error
+        except Exception as error:  # runtimes raise types of their own
+            failure = failure or error
+    if failure is None:
+        raise ArtifactError(
+            f"{where}: needs more than 1 GiB of inputs, too much to make up; give real ones with "
+            "--sample inputs.npz"
+        )
+    if sample is not None:
+        raise NoAnswerError(
+            f"{where}: fails on the sample: {reason(failure)}; give inputs that it takes"
+        )
+    raise NoAnswerError(
+        f"{where}: fails on made-up inputs: {reason(failure)}; if it only takes certain values or "
+        "lengths, give real ones with --sample inputs.npz"
+    )
+
+
+def _candidates(
+    tensors: Sequence[FileTensor], rows: int | None, sample: Arrays | None
+) -> Iterator[tuple[Arrays, Drawing | None]]:
+    if sample is not None:
+        yield (sample if rows is None else with_rows(sample, rows)), None
+        return
+    for drawing in drawings(tensors, rows):
+        for pattern in BASES:
+            yield drawing.draw(pattern), drawing.after(pattern)
+
+
+def more_answers(run: Run, first: Answered) -> Iterator[Answered]:
+    """Further made-up inputs of the same shapes that `run` answers; none beside a sample."""
+    if first.drawing is None:
+        return
+    began = time.monotonic()
+    drawing = reaching(run, first.drawing)
+    for number, pattern in enumerate(drawing.patterns):
+        if number >= _ALWAYS and time.monotonic() - began > _LONGEST_S:
+            return
+        inputs = drawing.draw(pattern)
+        try:
+            outputs = run(inputs)
+        except Exception:  # noqa: S112  what it does not take is no evidence
+            continue
+        yield Answered(inputs, outputs, drawing)
