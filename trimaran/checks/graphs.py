@@ -14,6 +14,10 @@ from trimaran.tensors import describe_shape
 
 __all__ = ["check_graph", "completed"]
 
+_KIND_REMEDIES = {
+    "sequence": "export it without ZipMap, such as with skl2onnx's options={'zipmap': False}",
+    "map": "export it without ZipMap, such as with skl2onnx's options={'zipmap': False}",
+}
 _COMPLETED_BATCH = 4
 """What Triton's ONNX Runtime backend takes for a limit where none is given."""
 
@@ -45,6 +49,17 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
 
     An axis that the file leaves open may be fixed for an input, and not for an output.
     """
+    for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        used = {item.name for item in getattr(config, kind)} or {t.name for t in tensors}
+        for tensor in tensors:
+            if tensor.kind != "tensor" and (kind == "input" or tensor.name in used):
+                yield error(
+                    f"{kind}.{tensor.name}",
+                    f"{kind} {tensor.name!r} of {where} is a {tensor.kind}, and Triton serves "
+                    "tensors alone",
+                    _KIND_REMEDIES.get(tensor.kind, "export the model without it"),
+                    where,
+                )
     if config.input:
         yield from _names(config, graph, where)
     for kind, items, known in (

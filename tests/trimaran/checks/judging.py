@@ -44,5 +44,7 @@ def relu(width: int = 4, batch: str | int = "batch", name: str = "x") -> bytes:
     x = helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, width])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, width])
     graph = helper.make_graph([helper.make_node("Relu", [name], ["y"])], "g", [x], [y])
-    content: bytes = helper.make_model(graph).SerializeToString()
+    content: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10
+    ).SerializeToString()
     return content
