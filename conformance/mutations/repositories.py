@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnx import TensorProto, helper
-
+from conformance.mutations.model_files import (
+    external_graph,
+    relu_graph,
+    torchscript,
+    weighted_graph,
+)
 from trimaran.config import ModelConfig, format_config, parse_config
 
 __all__ = ["GOOD", "Draft", "Folder", "good_repository"]
@@ -74,6 +78,38 @@ input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
 output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }
 instance_group { count: 1 }
 """
+_COMPLETING = _PYTHON.replace(
+    b"    def initialize",
+    b"""    @staticmethod
+    def auto_complete_config(config):
+        config.set_max_batch_size(8)
+        for item in INPUTS:
+            config.add_input(item)
+        config.add_output(OUTPUT)
+        return config
+
+    def initialize""",
+    1,
+).replace(
+    b"class Triton",
+    b"""INPUTS = [{"name": "x", "data_type": "TYPE_FP32", "dims": [4]}]
+OUTPUT = {"name": "y", "data_type": "TYPE_FP32", "dims": [4]}
+
+
+class Triton""",
+    1,
+)
+_PARTIAL = """
+backend: "python" max_batch_size: 8
+input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "y" }
+"""
+_ARCHIVE = """
+backend: "pytorch" max_batch_size: 8
+input { name: "input" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
+instance_group { count: 1 }
+"""
 _ONNX = """
 backend: "onnxruntime" max_batch_size: 8
 input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
@@ -122,9 +158,35 @@ ensemble_scheduling {
 """
 
 
+_OUTER = """
+platform: "ensemble" max_batch_size: 0
+input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "Y" data_type: TYPE_FP32 dims: [ 4 ] }
+ensemble_scheduling {
+  step { model_name: "@inner" model_version: -1
+    input_map { key: "X" value: "X" } output_map { key: "Y" value: "M" } }
+  step { model_name: "@many" model_version: -1
+    input_map { key: "x" value: "M" } output_map { key: "y" value: "N" } }
+  step { model_name: "@join" model_version: -1
+    input_map { key: "x" value: "N" } input_map { key: "z" value: "N" }
+    output_map { key: "y" value: "Y" } }
+}
+"""
+_INNER = """
+platform: "ensemble" max_batch_size: 0
+input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "Y" data_type: TYPE_FP32 dims: [ -1 ] }
+ensemble_scheduling {
+  step { model_name: "@join" model_version: -1
+    input_map { key: "x" value: "X" } input_map { key: "z" value: "X" }
+    output_map { key: "y" value: "Y" } }
+}
+"""
+
+
 @dataclass
 class Folder:
-    """A model's directory to be: a configuration, or any text in its place, and files by path.
+    """A model's directory to be: a configuration, or any text or bytes for it, and files by path.
 
     A path that ends in a slash is an empty directory.
     """
@@ -132,11 +194,14 @@ class Folder:
     config: ModelConfig | None
     files: dict[str, bytes]
     text: str | None = None
+    content: bytes | None = None
 
     def write(self, directory: Path) -> None:
         """Write it to disk."""
         directory.mkdir(parents=True)
-        if self.text is not None or self.config is not None:
+        if self.content is not None:
+            (directory / "config.pbtxt").write_bytes(self.content)
+        elif self.text is not None or self.config is not None:
             text = format_config(self.config) if self.text is None else self.text  # type: ignore[arg-type]
             (directory / "config.pbtxt").write_text(text)
         for name, content in self.files.items():
@@ -172,14 +237,6 @@ class Draft:
                 yield folder
 
 
-def _graph() -> bytes:
-    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 4]) for n in "xy")
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    content: bytes = model.SerializeToString()
-    return content
-
-
 def _labeled(draft: Draft, prefix: str) -> None:
     files = {
         "1/model.py": _PYTHON,
@@ -192,7 +249,7 @@ def _labeled(draft: Draft, prefix: str) -> None:
 
 
 def _onnx(draft: Draft, prefix: str) -> None:
-    draft.add("onnx", _ONNX, {"1/model.onnx": _graph()}, prefix)
+    draft.add("onnx", _ONNX, {"1/model.onnx": relu_graph()}, prefix)
 
 
 def _plain(draft: Draft, prefix: str) -> None:
@@ -214,9 +271,37 @@ def _chain(draft: Draft, prefix: str) -> None:
     two = "version_policy { all { } }"
     python = {"1/model.py": _PYTHON}
     draft.add("first", _PLAIN + optional + two, {**python, "2/model.py": _PYTHON}, prefix)
-    draft.add("middle", _ONNX, {"1/model.onnx": _graph()}, prefix)
+    draft.add("middle", _ONNX, {"1/model.onnx": relu_graph()}, prefix)
     draft.add("last", _PLAIN.replace("[ 4 ]", "[ -1 ]", 1), python, prefix)
     draft.add("chain", _CHAIN, {"1/": b"", "labels.txt": b"a\nb\nc\nd\n"}, prefix)
+
+
+def _graph(draft: Draft, prefix: str) -> None:
+    files = {"1/model.onnx": weighted_graph().SerializeToString()}
+    draft.add("graph", _ONNX, files, prefix)
+
+
+def _external(draft: Draft, prefix: str) -> None:
+    files = {f"1/{name}": content for name, content in external_graph().items()}
+    draft.add("external", _ONNX, files, prefix)
+
+
+def _archive(draft: Draft, prefix: str) -> None:
+    draft.add("archive", _ARCHIVE, {"1/model.pt": torchscript()}, prefix)
+
+
+def _partial(draft: Draft, prefix: str) -> None:
+    draft.add("partial", _PARTIAL, {"1/model.py": _COMPLETING}, prefix)
+
+
+def _nested(draft: Draft, prefix: str) -> None:
+    """Ensembles without batches, one in the other, over steps with and without batches."""
+    python = {"1/model.py": _PYTHON}
+    draft.add("many", _PLAIN + "model_transaction_policy { decoupled: true }", python, prefix)
+    two = 'input { name: "z" data_type: TYPE_FP32 dims: [ 4 ] }'
+    draft.add("join", _PLAIN.replace("max_batch_size: 8", "") + two, python, prefix)
+    draft.add("inner", _INNER, {"1/": b""}, prefix)
+    draft.add("outer", _OUTER, {"1/": b""}, prefix)
 
 
 GOOD = {
@@ -226,6 +311,11 @@ GOOD = {
     "sequence": _sequence,
     "pair": _pair,
     "chain": _chain,
+    "graph": _graph,
+    "external": _external,
+    "archive": _archive,
+    "partial": _partial,
+    "nested": _nested,
 }
 """What makes each good repository."""
 

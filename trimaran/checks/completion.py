@@ -7,7 +7,7 @@ Only literals are followed: what is computed, or added under a condition, may be
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def read_completion(source: bytes) -> Completion | None:
             for n in classes[-1].body
         )
         return Completion(is_open=True) if inherits else None
-    return _completion(methods[-1], _literals(tree.body))
+    return _completion(methods[-1], _literals(tree.body, {}))
 
 
 _MODEL, _METHOD = "TritonPythonModel", "auto_complete_config"
@@ -74,13 +74,18 @@ _MODEL, _METHOD = "TritonPythonModel", "auto_complete_config"
 
 def _completion(function: ast.FunctionDef, constants: Mapping[str, list[Any]]) -> Completion:
     handles = _handles(function)
-    known = {**constants, **_literals(ast.walk(function))}
+    known = _literals(ast.walk(function), constants)
     additions: list[Addition] = []
     is_open = any(
         isinstance(n, ast.Subscript)
         and isinstance(n.ctx, ast.Store)
         and _mentions(n.value, handles)
         for n in ast.walk(function)
+    )
+    is_open |= any(
+        isinstance(n, _INNER) and any(_adds(call) for call in ast.walk(n))
+        for n in ast.walk(function)
+        if n is not function
     )
     for call, always in _calls(function.body, True):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
@@ -97,6 +102,18 @@ def _completion(function: ast.FunctionDef, constants: Mapping[str, list[Any]]) -
         for n in ast.walk(function)
     )
     return Completion(tuple(additions), is_open, returns)
+
+
+_INNER = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp, ast.Lambda, ast.FunctionDef)
+"""What binds names of its own, which are not followed."""
+
+
+def _adds(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and (node.func.attr in _ADDERS or node.func.attr in _SETTERS)
+    )
 
 
 _CHANGING = ("append", "extend", "insert", "pop", "remove", "setdefault", "update", "clear")
@@ -137,8 +154,11 @@ def _calls(body: list[ast.stmt], always: bool) -> Iterator[tuple[ast.Call, bool]
                 yield node, always
 
 
-def _literals(nodes: Any) -> dict[str, list[Any]]:
-    """The literal values that names are bound to, also by loops over literal lists."""
+def _literals(nodes: Iterable[ast.AST], outer: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """The literal values that names are bound to, also by loops over literal lists.
+
+    `outer` has those of the module, which a name bound here hides.
+    """
     found: dict[str, list[Any]] = {}
     loops: list[ast.For] = []
     for node in nodes:
@@ -152,12 +172,12 @@ def _literals(nodes: Any) -> dict[str, list[Any]]:
             loops.append(node)
     for loop in loops:
         assert isinstance(loop.target, ast.Name)  # noqa: S101 - chosen above
-        lists = found.get(loop.iter.id, []) if isinstance(loop.iter, ast.Name) else []
+        lists = {**outer, **found}.get(loop.iter.id, []) if isinstance(loop.iter, ast.Name) else []
         direct = _literal(loop.iter)
         lists = lists if direct is _UNKNOWN else [direct]
         items = [item for one in lists if isinstance(one, list | tuple) for item in one]
         found.setdefault(loop.target.id, []).extend(items)
-    return found
+    return {**outer, **found}
 
 
 _UNKNOWN = object()

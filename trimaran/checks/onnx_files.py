@@ -38,9 +38,12 @@ def can_read_graphs() -> bool:
     return True
 
 
-def read_onnx(path: Path, *, trusted: bool = False, own_operators: bool = False) -> Graph | str:
+def read_onnx(
+    path: Path, *, level: int = 0, trusted: bool = False, own_operators: bool = False
+) -> Graph | str:
     """What an ONNX file, or a directory that holds `model.onnx`, takes and gives.
 
+    `level` is how the configuration lets it be optimised.
     A `trusted` file is what was published, whose loading was tried then. One with `own_operators`
     needs a library that is not loaded here. A text says why the file cannot be read at all.
     """
@@ -49,7 +52,7 @@ def read_onnx(path: Path, *, trusted: bool = False, own_operators: bool = False)
         return f"{file.name} is missing in it"
     refusal = None
     if not trusted and not own_operators and _loaded_bytes(file) <= _LARGEST_LOADED_BYTES:
-        loaded = load_graph(file)
+        loaded = load_graph(file, level)
         if isinstance(loaded, Graph):
             return loaded
         refusal = loaded

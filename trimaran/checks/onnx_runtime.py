@@ -25,6 +25,8 @@ _TYPES = {
     if "INT" in dtype.triton or dtype.triton == "BOOL"
 }
 _KINDS = {"seq": "sequence", "map": "map", "optional": "optional", "sparse_tensor": "sparse tensor"}
+_LEVELS = {-1: "ORT_ENABLE_BASIC", 1: "ORT_ENABLE_EXTENDED", 2: "ORT_DISABLE_ALL"}
+"""As Triton's backend reads them; any other number means all optimisations."""
 _PREFIXES = (
     re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : "),
     re.compile(r"Load model from .*? failed: ?"),
@@ -60,10 +62,11 @@ def registry() -> Registry | None:
     return Registry(f"ONNX Runtime {runtime.__version__}", operators)
 
 
-def load_graph(path: Path) -> Graph | Refusal | None:
+def load_graph(path: Path, level: int = 0) -> Graph | Refusal | None:
     """What ONNX Runtime takes a file for, or why it does not load it.
 
-    `None` where it is not installed. Nothing is optimised and no weights are rearranged, so that
+    `level` is that of the configuration's `optimization { graph { level } }`, since optimisations
+    also make shapes known. `None` where it is not installed. No weights are rearranged, so that
     this takes about as long as reading the file.
     """
     runtime = _onnxruntime()
@@ -72,13 +75,9 @@ def load_graph(path: Path) -> Graph | Refusal | None:
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
     try:
-        session = _session(runtime, path, runtime.GraphOptimizationLevel.ORT_DISABLE_ALL)
-    except Exception:
-        # An optimisation may take out what cannot be run as it stands.
-        try:
-            session = _session(runtime, path, runtime.GraphOptimizationLevel.ORT_ENABLE_ALL)
-        except Exception as error:
-            return Refusal(_reason(error), isinstance(error, errors.NotImplemented))
+        session = _session(runtime, path, _LEVELS.get(level, "ORT_ENABLE_ALL"))
+    except Exception as error:
+        return Refusal(_reason(error), isinstance(error, errors.NotImplemented))
     return Graph(
         tuple(_tensor(item) for item in session.get_inputs()),
         tuple(_tensor(item) for item in session.get_outputs()),
@@ -90,9 +89,7 @@ def loads(model: bytes) -> bool:
     """Whether ONNX Runtime is installed and loads a small model."""
     runtime = _onnxruntime()
     try:
-        return runtime is not None and bool(
-            _session(runtime, model, runtime.GraphOptimizationLevel.ORT_DISABLE_ALL)
-        )
+        return runtime is not None and bool(_session(runtime, model, "ORT_DISABLE_ALL"))
     except Exception:
         return False
 
@@ -105,9 +102,9 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
-def _session(runtime: Any, model: Path | bytes, level: Any) -> Any:
+def _session(runtime: Any, model: Path | bytes, level: str) -> Any:
     options = runtime.SessionOptions()
-    options.graph_optimization_level = level
+    options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, level)
     options.log_severity_level = 4  # What it warns of is no refusal.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.disable_prepacking", "1")

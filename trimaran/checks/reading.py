@@ -154,13 +154,14 @@ def _version(path: Path, number: int, config: ModelConfig, *, judged: bool) -> V
 
 def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> VersionFacts:
     trusted = facts.has_manifest and not facts.problem
+    level = config.optimization.graph.level
     own = bool(config.model_operations.op_library_filename)
     graphs: dict[str, Graph | str] = {}
     sources, completions, archives = {}, {}, {}
     for name in {PurePosixPath(file).parts[0] for file in facts.files} | _named(config):
         file = path / name
         if name.endswith(".onnx") and file.exists():
-            graphs[name] = read_onnx(file, trusted=trusted, own_operators=own)
+            graphs[name] = read_onnx(file, level=level, trusted=trusted, own_operators=own)
         elif name.endswith(".pt") and file.exists():
             archives[name] = torchscript_problem(file)
         elif name.endswith(".py") and file.is_file():
