@@ -99,4 +99,5 @@ def _content(config: ModelConfig, backend: str, version: VersionFacts, name: str
 def _file_problems(problems: tuple[FileProblem, ...], where: str) -> Problems:
     for problem in problems:
         report = error if problem.certain else warning
-        yield report("", f"{where} {problem.found}", problem.remedy, where)
+        joint = ": " if problem.found.startswith("its ") else " "
+        yield report("", f"{where}{joint}{problem.found}", problem.remedy, where)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tarfile
+import zlib
 from pathlib import Path
 
 from trimaran.checks.environments import MODEL_DIRECTORY
@@ -10,6 +12,9 @@ from trimaran.checks.environments import MODEL_DIRECTORY
 __all__ = ["environment_problem"]
 
 _GZIP, _TAR, _TAR_OFFSET = b"\x1f\x8b", b"ustar", 257
+_ACTIVATE = "bin/activate"
+_LARGEST_READ_BYTES = 2**25
+"""Archives up to this size are read through; of others only the beginning is looked at."""
 
 
 def environment_problem(path: str, model: Path) -> str:
@@ -22,12 +27,21 @@ def environment_problem(path: str, model: Path) -> str:
     if not place.exists():
         return "is missing"
     if place.is_dir():
-        return "" if (place / "bin" / "activate").is_file() else "has no bin/activate"
+        return "" if (place / _ACTIVATE).is_file() else f"has no {_ACTIVATE}"
     try:
         with place.open("rb") as file:
             head = file.read(_TAR_OFFSET + len(_TAR))
     except OSError as problem:
         return f"cannot be read: {problem.strerror}"
-    if head.startswith(_GZIP) or head[_TAR_OFFSET:] == _TAR:
-        return ""
-    return "is no tar archive, plain or compressed with gzip"
+    if not head.startswith(_GZIP) and head[_TAR_OFFSET:] != _TAR:
+        return "is no tar archive, plain or compressed with gzip"
+    return _archive_problem(place) if place.stat().st_size <= _LARGEST_READ_BYTES else ""
+
+
+def _archive_problem(place: Path) -> str:
+    try:
+        with tarfile.open(place) as archive:
+            names = {os.path.normpath(name) for name in archive.getnames()}
+    except (tarfile.TarError, OSError, EOFError, zlib.error):
+        return "is cut short or damaged"
+    return "" if _ACTIVATE in names else f"has no {_ACTIVATE}"

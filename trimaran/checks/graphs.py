@@ -49,17 +49,10 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
 
     An axis that the file leaves open may be fixed for an input, and not for an output.
     """
-    for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
-        used = {item.name for item in getattr(config, kind)} or {t.name for t in tensors}
-        for tensor in tensors:
-            if tensor.kind != "tensor" and (kind == "input" or tensor.name in used):
-                yield error(
-                    f"{kind}.{tensor.name}",
-                    f"{kind} {tensor.name!r} of {where} is a {tensor.kind}, and Triton serves "
-                    "tensors alone",
-                    _KIND_REMEDIES.get(tensor.kind, "export the model without it"),
-                    where,
-                )
+    others = list(_no_tensors(graph, where))
+    if others:
+        yield from others
+        return
     if config.input:
         yield from _names(config, graph, where)
     for kind, items, known in (
@@ -72,6 +65,20 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
                 yield from _tensor(config, kind, item, by_name[item.name], where)
     if config.max_batch_size > 0:
         yield from _batch_axis(graph, where)
+
+
+def _no_tensors(graph: Graph, where: str) -> Problems:
+    """Sequences and maps, for which the backend refuses the file whether or not they are used."""
+    for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for tensor in tensors:
+            if tensor.kind != "tensor":
+                yield error(
+                    f"{kind}.{tensor.name}",
+                    f"{kind} {tensor.name!r} of {where} is a {tensor.kind}, and Triton serves "
+                    "tensors alone",
+                    _KIND_REMEDIES.get(tensor.kind, "export the model without it"),
+                    where,
+                )
 
 
 def _names(config: ModelConfig, graph: Graph, where: str) -> Problems:

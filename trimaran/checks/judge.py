@@ -113,7 +113,7 @@ def _configuration(
     backend = attribute(config, facts.first_entries, facts.name)
     completion = _completion(facts, config, backend)
     whole = config if completion is None else complete_from_source(config, completion)
-    partial = completion is not None and completion.is_open
+    partial = backend in _COMPLETING or (completion is not None and completion.is_open)
     yield from check_model(whole, facts.name, backend, partial=partial)
     yield from check_newer(config, backend)
     yield from check_backend(config, frozenset(libraries))
@@ -130,6 +130,10 @@ def _configuration(
     published = any(version.has_manifest for version in facts.versions)
     if config is facts.config and not published:
         yield from check_batch_limit(config, facts.text)
+
+
+_COMPLETING = ("tensorrt", "openvino")
+"""Backends that fill in a tensor's type and dims from files that are not looked into here."""
 
 
 def _completion(facts: ModelFacts, config: ModelConfig, backend: str) -> Completion | None:

@@ -222,6 +222,9 @@ def _structure(model: Any) -> Iterator[FileProblem]:
     failures = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError)
     try:
         onnx.checker.check_model(light)
+        for item in light.graph.output:
+            if item.type.HasField("tensor_type"):
+                item.type.tensor_type.ClearField("shape")
         onnx.shape_inference.infer_shapes(light, check_type=True, strict_mode=True)
     except failures as problem:
         said = " ".join(str(problem).partition("==>")[0].split())[:300]
@@ -229,7 +232,7 @@ def _structure(model: Any) -> Iterator[FileProblem]:
 
 
 def _without_weights(model: Any) -> Any:
-    """A copy whose large initializers are inputs, and which declares no shapes of its own."""
+    """A copy whose large initializers are inputs, and which declares nothing of what is inside."""
     import onnx
 
     light = onnx.ModelProto(ir_version=max(model.ir_version, 4))
@@ -240,10 +243,7 @@ def _without_weights(model: Any) -> Any:
     graph.node.extend(model.graph.node)
     graph.input.extend(model.graph.input)
     for item in model.graph.output:
-        output = graph.output.add()
-        output.CopyFrom(item)
-        if output.type.HasField("tensor_type"):
-            output.type.tensor_type.ClearField("shape")
+        graph.output.add().CopyFrom(item)
     inputs = {item.name for item in model.graph.input}
     for tensor in model.graph.initializer:
         if tensor.data_location != onnx.TensorProto.EXTERNAL and tensor.ByteSize() < _SMALL_BYTES:

@@ -159,6 +159,8 @@ def _batch_tensors(config: ModelConfig) -> Problems:
             )
         yield from _unknown(field, "source input", set(split.source_input) - inputs, inputs)
         yield from _unknown(field, "target", set(split.target_name) - outputs, outputs)
+        for name in sorted({n for n in split.target_name if list(split.target_name).count(n) > 1}):
+            yield error(field, f"batch_output has the target {name!r} twice", "name it once")
 
 
 def _unknown(field: str, what: str, names: set[str], known: set[str]) -> Problems:
