@@ -24,8 +24,11 @@ def environment_problem(path: str, model: Path) -> str:
     """
     place = Path(os.path.normpath(path.replace(MODEL_DIRECTORY, str(model), 1)))
     place = place if place.is_absolute() else model.parent / place
-    if not place.exists():
-        return "is missing"
+    try:
+        if not place.exists():
+            return "is missing"
+    except OSError as problem:
+        return f"cannot be read: {problem.strerror}"
     if place.is_dir():
         return "" if (place / _ACTIVATE).is_file() else f"has no {_ACTIVATE}"
     try:

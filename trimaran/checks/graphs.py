@@ -49,7 +49,7 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
 
     An axis that the file leaves open may be fixed for an input, and not for an output.
     """
-    others = list(_no_tensors(graph, where))
+    others = list(_unserved_types(graph, where))
     if others:
         yield from others
         return
@@ -67,11 +67,19 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
         yield from _batch_axis(graph, where)
 
 
-def _no_tensors(graph: Graph, where: str) -> Problems:
-    """Sequences and maps, for which the backend refuses the file whether or not they are used."""
+def _unserved_types(graph: Graph, where: str) -> Problems:
+    """Types that the backend refuses, whether or not the configuration has them."""
     for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
         for tensor in tensors:
-            if tensor.kind != "tensor":
+            if tensor.kind == "tensor" and tensor.dtype in ("", "BF16"):
+                yield error(
+                    f"{kind}.{tensor.name}",
+                    f"{kind} {tensor.name!r} of {where} has a type that Triton's onnxruntime "
+                    "backend does not serve",
+                    "cast it inside the model, to FP32 for instance",
+                    where,
+                )
+            elif tensor.kind != "tensor":
                 yield error(
                     f"{kind}.{tensor.name}",
                     f"{kind} {tensor.name!r} of {where} is a {tensor.kind}, and Triton serves "

@@ -17,7 +17,7 @@ _TYPES = {
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
     "tensor(float16)": "FP16",
-    "tensor(bfloat16)": "",  # The backend has no type for it.
+    "tensor(bfloat16)": "BF16",
     "tensor(string)": "BYTES",
 } | {
     f"tensor({dtype.triton.lower()})": dtype.triton

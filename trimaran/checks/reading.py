@@ -110,11 +110,19 @@ def _sizes(directory: Path, directories: tuple[str, ...]) -> dict[str, int]:
     }
 
 
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _lines(directory: Path, names: set[str]) -> dict[str, int]:
     found = {}
     for name in names:
         path = directory / name
-        if path.is_file():
+        if _is_file(path):
             found[name] = len(path.read_bytes().splitlines())
     return found
 
@@ -123,7 +131,7 @@ def _contents(directory: Path, names: set[str]) -> dict[str, bytes]:
     found = {}
     for name in names:
         path = directory / name
-        if path.is_file():
+        if _is_file(path):
             found[name] = path.read_bytes()
     return found
 
@@ -158,13 +166,15 @@ def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> Vers
     own = bool(config.model_operations.op_library_filename)
     graphs: dict[str, Graph | str] = {}
     sources, completions, archives = {}, {}, {}
-    for name in {PurePosixPath(file).parts[0] for file in facts.files} | _named(config):
+    entries = {PurePosixPath(file).parts[0] for file in facts.files}
+    for name in entries | _named(config):
         file = path / name
-        if name.endswith(".onnx") and file.exists():
-            graphs[name] = read_onnx(file, level=level, trusted=trusted, own_operators=own)
-        elif name.endswith(".pt") and file.exists():
+        if name.endswith(".onnx") and (_is_file(file) or name in entries):
+            graph = read_onnx(file, level=level, trusted=trusted, own_operators=own)
+            graphs |= {} if graph is None else {name: graph}
+        elif name.endswith(".pt") and (_is_file(file) or name in entries):
             archives[name] = torchscript_problem(file)
-        elif name.endswith(".py") and file.is_file():
+        elif name.endswith(".py") and _is_file(file):
             source = _source(file)
             sources[name] = source if isinstance(source, str) else source_problem(source)
             completions[name] = None if isinstance(source, str) else read_completion(source)

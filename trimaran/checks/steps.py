@@ -153,8 +153,8 @@ def _step(
 def _mismatch(
     field: str, tensor: str, source: _Source, target: _Source, *, batched: bool
 ) -> Problems:
-    if "INVALID" in (source.dtype, target.dtype):
-        return  # Told where it is declared.
+    if "INVALID" in (source.dtype, target.dtype) or not (source.dims and target.dims):
+        return  # It is told where it is declared, or the model completes it.
     if source.dtype != target.dtype or not _fits(source, target, batched=batched):
         yield error(
             field,

@@ -12,8 +12,9 @@ from tests.trimaran.checks.graphs import Change, external, linear, put, sequence
 from tests.trimaran.checks.judging import found, judged, torchscript
 from tests.trimaran.versions import model_config, publish_files
 from trimaran.check_command import report_on
-from trimaran.checks import onnx_files
-from trimaran.checks.onnx_files import ONNX_IR_READ, ONNX_OPSET_READ, read_onnx
+from trimaran.checks import onnx_files, onnx_problems
+from trimaran.checks.onnx_files import read_onnx
+from trimaran.checks.onnx_problems import ONNX_IR_READ, ONNX_OPSET_READ
 from trimaran.repository import Repository
 
 X = 'input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }'
@@ -120,7 +121,7 @@ def test_without_onnx_runtime_the_package_onnx_tells(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_files, "load_graph", lambda path, level: None)
-    monkeypatch.setattr(onnx_files, "registry", lambda: None)
+    monkeypatch.setattr(onnx_problems, "registry", lambda: None)
     path = tmp_path / "model.onnx"
     path.write_bytes(linear(GRAPHS[case][0]))
     (tmp_path / "short.bin").write_bytes(bytes(9))
@@ -144,6 +145,18 @@ def test_the_limits_without_onnx_runtime_are_among_those_that_an_installed_one_r
 
     session = onnxruntime.InferenceSession(linear(newest))
     assert [item.name for item in session.get_outputs()] == ["y"]
+
+
+def test_a_type_that_the_backend_does_not_serve(tmp_path: Path) -> None:
+    kind = onnx.TensorProto.BFLOAT16
+    x, y = (onnx.helper.make_tensor_value_info(name, kind, ["batch", 4]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y])
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10
+    )
+    config = ONNX.replace("FP32", "BF16")
+    files = {"m/config.pbtxt": config, "m/1/model.onnx": model.SerializeToString()}
+    assert [item[2] for item in found(judged(tmp_path, files))] == ["input.x", "output.y"]
 
 
 def test_operators_of_a_library_are_not_judged(tmp_path: Path) -> None:
