@@ -49,7 +49,7 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
 
     An axis that the file leaves open may be fixed for an input, and not for an output.
     """
-    others = list(_unserved_types(graph, where))
+    others = list(_unserved_types(config, graph, where))
     if others:
         yield from others
         return
@@ -67,11 +67,13 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
         yield from _batch_axis(graph, where)
 
 
-def _unserved_types(graph: Graph, where: str) -> Problems:
-    """Types that the backend refuses, whether or not the configuration has them."""
+def _unserved_types(config: ModelConfig, graph: Graph, where: str) -> Problems:
+    """What the backend cannot carry; an output that is not configured may be any tensor."""
+    outputs = {item.name for item in config.output} or {item.name for item in graph.outputs}
     for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
         for tensor in tensors:
-            if tensor.kind == "tensor" and tensor.dtype in ("", "BF16"):
+            used = kind == "input" or tensor.name in outputs
+            if tensor.kind == "tensor" and used and tensor.dtype in ("", "BF16"):
                 yield error(
                     f"{kind}.{tensor.name}",
                     f"{kind} {tensor.name!r} of {where} has a type that Triton's onnxruntime "
