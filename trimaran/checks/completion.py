@@ -184,6 +184,11 @@ _UNKNOWN = object()
 
 
 def _literal(node: ast.expr) -> Any:
+    """The value of a literal, or of `dict(name=literal)`, or `_UNKNOWN`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        values = {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
+        followed = not node.args and None not in values and _UNKNOWN not in values.values()
+        return values if followed else _UNKNOWN
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

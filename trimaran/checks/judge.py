@@ -115,7 +115,7 @@ def _configuration(
     whole = config if completion is None else complete_from_source(config, completion)
     partial = backend in _COMPLETING or (completion is not None and completion.is_open)
     yield from check_model(whole, facts.name, backend, partial=partial)
-    yield from check_newer(config, backend)
+    yield from check_newer(config)
     yield from check_backend(config, frozenset(libraries))
     yield from check_labels(config, facts.lines)
     if is_ensemble(config):

@@ -48,7 +48,7 @@ def check_model(
             yield from check_pytorch(config)
 
 
-def check_newer(config: ModelConfig, backend: str = "") -> Problems:
+def check_newer(config: ModelConfig) -> Problems:
     """Fields that tritonserver 2.51, which trimaran embeds, does not know yet.
 
     Not part of `check_model`, because a newer server serves them.

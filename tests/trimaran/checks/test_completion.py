@@ -133,6 +133,11 @@ def test_what_nothing_completes_is_an_error(source: str, tmp_path: Path) -> None
         (
             "model_transaction_policy { decoupled: false }",
             ["config.set_model_transaction_policy(dict(decoupled=True))"],
+            "sets decoupled to True but config.pbtxt has False; make them equal",
+        ),
+        (
+            "model_transaction_policy { decoupled: true }",
+            ["config.set_model_transaction_policy(dict(decoupled=True))"],
             "",
         ),
         (

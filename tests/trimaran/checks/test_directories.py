@@ -456,6 +456,28 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("m.identity", ""),
+        ("m.own", ""),
+        ("m", "no backend is named, and no file of the versions tells which it is"),
+        (
+            "m.nothing",
+            "no backend is named, so the directory's name makes it 'nothing', which is in none of "
+            "NVIDIA's containers",
+        ),
+    ],
+)
+def test_a_directory_may_name_its_backend(name: str, said: str, tmp_path: Path) -> None:
+    library = {"m.own/libtriton_own.so": ""} if name == "m.own" else {}
+    files = {f"{name}/config.pbtxt": BY_FILE, f"{name}/1/weights": "", **library}
+    remedy = 'name one, such as backend: "python"'
+    assert found(judged(tmp_path, files)) == (
+        [("error", f"{name}/config.pbtxt", "backend", f"{said}; {remedy}")] if said else []
+    )
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_found_in_a_directory(case: str, tmp_path: Path) -> None:
     files, expected = CASES[case]
