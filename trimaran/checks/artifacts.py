@@ -91,8 +91,8 @@ def _content(config: ModelConfig, backend: str, version: VersionFacts, name: str
             yield from _file_problems(graph.problems, where)
         else:
             yield from check_graph(config, graph, where)
-    elif backend == "pytorch":
-        problem = version.archives.get(name)
+    elif backend in ("pytorch", "tensorrt"):
+        problem = version.recognised.get(name)
         yield from _file_problems((problem,) if problem else (), where)
 
 

@@ -66,8 +66,8 @@ class VersionFacts:
     """By file: why a Python source is no model, or an empty text."""
     completions: Mapping[str, Completion | None] = field(default_factory=dict)
     """By file: what a Python source adds to its configuration, `None` if nothing."""
-    archives: Mapping[str, FileProblem | None] = field(default_factory=dict)
-    """By file: why a `.pt` file is no TorchScript, or `None` for one that is."""
+    recognised: Mapping[str, FileProblem | None] = field(default_factory=dict)
+    """By file: why a `.pt` or `.plan` file is none, or `None` for one that is."""
 
     def has(self, name: str) -> bool:
         """Whether it holds a file, or a directory with files, of that name."""

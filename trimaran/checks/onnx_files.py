@@ -12,6 +12,7 @@ from typing import Any
 from trimaran.checks.facts import Graph, GraphTensor
 from trimaran.checks.onnx_problems import onnx_problems, refused
 from trimaran.checks.onnx_runtime import Refusal, load_graph
+from trimaran.checks.recognised_files import onnx_impostor
 
 __all__ = ["can_read_graphs", "read_onnx"]
 
@@ -52,6 +53,12 @@ def read_onnx(
     return _parsed(file, refusal, trusted=trusted, own_operators=own_operators)
 
 
+def _named(file: Path) -> Graph | None:
+    """What a file is that is no ONNX, where it has a mark."""
+    impostor = onnx_impostor(file)
+    return Graph((), (), problems=(impostor,)) if impostor else None
+
+
 def _loaded_bytes(file: Path) -> int:
     """The size of a file with all that lies beside it, which may be its weights."""
     try:
@@ -71,9 +78,10 @@ def _parsed(
     try:
         model = onnx.load_model(file, load_external_data=False)
     except (DecodeError, ValueError, OSError) as problem:
-        return f"{problem}".splitlines()[0].rstrip(".:") or type(problem).__name__
+        said = f"{problem}".splitlines()[0].rstrip(".:") or type(problem).__name__
+        return _named(file) or said
     if not model.HasField("graph"):
-        return "it holds no graph"
+        return _named(file) or "it holds no graph"
     initializers = frozenset(item.name for item in model.graph.initializer)
     return Graph(
         tuple(_tensor(item) for item in model.graph.input if item.name not in initializers),

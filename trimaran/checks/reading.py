@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from trimaran.checks.backends import BACKENDS, backend_of
 from trimaran.checks.completion import read_completion
 from trimaran.checks.environment_files import environment_problem
 from trimaran.checks.environments import environment_path
@@ -13,8 +14,8 @@ from trimaran.checks.facts import Graph, ModelFacts, VersionFacts
 from trimaran.checks.finding import Finding, error, warning
 from trimaran.checks.labels import label_files
 from trimaran.checks.onnx_files import read_onnx
+from trimaran.checks.recognised_files import plan_problem, torchscript_problem
 from trimaran.checks.sources import source_problem
-from trimaran.checks.torchscript_files import torchscript_problem
 from trimaran.checks.versions import served_versions, version_of
 from trimaran.checks.warmup import warmup_files
 from trimaran.config import ModelConfig, UnknownNumberError, parse_config, read_config_bytes
@@ -165,27 +166,41 @@ def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> Vers
     level = config.optimization.graph.level
     own = bool(config.model_operations.op_library_filename)
     graphs: dict[str, Graph | str] = {}
-    sources, completions, archives = {}, {}, {}
+    sources, completions, recognised = {}, {}, {}
     entries = {PurePosixPath(file).parts[0] for file in facts.files}
-    for name in entries | _named(config):
-        file = path / name
-        if name.endswith(".onnx") and (_is_file(file) or name in entries):
+    for name in _loadable(config):
+        file, kind = path / name, _kind(name, config)
+        if not (name in entries or _is_file(file)):
+            continue
+        if kind == ".onnx":
             graph = read_onnx(file, level=level, trusted=trusted, own_operators=own)
             graphs |= {} if graph is None else {name: graph}
-        elif name.endswith(".pt") and (_is_file(file) or name in entries):
-            archives[name] = torchscript_problem(file)
-        elif name.endswith(".py") and _is_file(file):
+        elif kind == ".pt":
+            recognised[name] = torchscript_problem(file)
+        elif kind == ".plan":
+            recognised[name] = plan_problem(file)
+        elif kind == ".py" and _is_file(file):
             source = _source(file)
             sources[name] = source if isinstance(source, str) else source_problem(source)
             completions[name] = None if isinstance(source, str) else read_completion(source)
     return replace(
-        facts, graphs=graphs, sources=sources, completions=completions, archives=archives
+        facts, graphs=graphs, sources=sources, completions=completions, recognised=recognised
     )
 
 
-def _named(config: ModelConfig) -> set[str]:
-    """A file that the configuration names, which may have any suffix or lie in a directory."""
-    return {config.default_model_filename} - {""}
+def _kind(name: str, config: ModelConfig) -> str:
+    """The suffix by which a file is judged: its backend's where the configuration names it."""
+    backend = BACKENDS.get(backend_of(config))
+    if name == config.default_model_filename and backend is not None:
+        return PurePosixPath(backend.filename).suffix
+    return PurePosixPath(name).suffix
+
+
+def _loadable(config: ModelConfig) -> set[str]:
+    """The files of a version that a backend may load; others lie there for the model's own use."""
+    if config.default_model_filename:
+        return {config.default_model_filename}
+    return {backend.filename for backend in BACKENDS.values() if backend.filename}
 
 
 def _source(file: Path) -> bytes | str:

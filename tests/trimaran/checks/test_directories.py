@@ -409,7 +409,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "error",
                 "m/1/model.onnx",
                 "",
-                "1/model.onnx cannot be read: it holds no graph; export it again",
+                "1/model.onnx is empty; copy or export the model again",
             )
         ],
     ),

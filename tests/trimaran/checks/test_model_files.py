@@ -204,6 +204,31 @@ def test_a_file_that_is_no_torchscript_is_an_error(case: str, tmp_path: Path) ->
     assert told[0][3].startswith(said)
 
 
+@pytest.mark.parametrize("suffix", ["onnx", "plan"])
+@pytest.mark.parametrize("case", ["empty", "a page", "a pointer", "an old state dict"])
+def test_a_file_that_is_no_model_is_named_for_what_it_is(
+    case: str, suffix: str, tmp_path: Path
+) -> None:
+    content, said = ARCHIVES[case]
+    backend = {"onnx": "onnxruntime", "plan": "tensorrt"}[suffix]
+    files = {
+        "m/config.pbtxt": TORCH.replace("pytorch", backend),
+        f"m/1/model.{suffix}": content,
+    }
+    told = found(judged(tmp_path, files))
+    assert [item[:3] for item in told] == [("error", f"m/1/model.{suffix}", "")]
+    assert told[0][3].startswith(said.replace("model.pt", f"model.{suffix}"))
+
+
+@pytest.mark.parametrize(("config", "content"), [(TORCH, b"x"), (ONNX, b"x"), (ONNX, b"")])
+def test_a_file_of_another_name_is_judged_as_its_backend_loads_it(
+    config: str, content: bytes, tmp_path: Path
+) -> None:
+    named = config + 'default_model_filename: "weights.bin"'
+    told = found(judged(tmp_path, {"m/config.pbtxt": named, "m/1/weights.bin": content}))
+    assert [item[:2] for item in told] == [("error", "m/1/weights.bin")]
+
+
 def test_torchscript_is_no_error(tmp_path: Path) -> None:
     files = {"m/config.pbtxt": TORCH, "m/1/model.pt": GENUINE}
     assert found(judged(tmp_path, files)) == []
