@@ -26,6 +26,7 @@ __all__ = [
     "inputs_of",
     "interface_difference",
     "is_complete",
+    "is_declared",
     "is_ensemble",
     "is_partial",
     "outputs_of",
@@ -141,13 +142,13 @@ def is_ensemble(config: ModelConfig) -> bool:
 
 def is_complete(config: ModelConfig) -> bool:
     """Whether a configuration says what Triton would otherwise ask the model for."""
+    return is_declared(config) and bool(config.backend or is_ensemble(config))
+
+
+def is_declared(config: ModelConfig) -> bool:
+    """Whether there are inputs and outputs, each with its type and dims."""
     tensors = (*config.input, *config.output)
-    return bool(
-        config.input
-        and config.output
-        and (config.backend or is_ensemble(config))
-        and not any(is_partial(item) for item in tensors)
-    )
+    return bool(config.input and config.output) and not any(map(is_partial, tensors))
 
 
 def is_partial(item: protocol.ModelInput | protocol.ModelOutput) -> bool:

@@ -26,7 +26,7 @@ from trimaran.checks.source_completion import complete_from_source
 from trimaran.checks.steps import check_nesting, check_pins, check_wired, floating_steps
 from trimaran.checks.versions import check_versions, served_versions
 from trimaran.checks.warmup import check_warmup
-from trimaran.config import ModelConfig, is_ensemble
+from trimaran.config import ModelConfig, is_declared, is_ensemble
 
 __all__ = ["judge"]
 
@@ -176,18 +176,18 @@ def _unknown(models: Mapping[str, ModelFacts]) -> frozenset[str]:
 
 def _is_unknown(facts: ModelFacts) -> bool:
     config = facts.effective
+    if facts.broken:
+        return True
+    if is_ensemble(config) or is_declared(config):
+        return False
     backend = attribute(config, facts.first_entries, facts.name)
     completion = _completion(facts, config, backend)
-    if facts.broken or (completion is not None and completion.is_open):
-        return True
+    if completion is not None:
+        return completion.is_open
+    graphs = [graph for version in facts.versions for graph in version.graphs.values()]
     if backend == "onnxruntime":
-        return any(
-            isinstance(graph, str) or graph.problems or not (graph.inputs or graph.outputs)
-            for version in facts.versions
-            for graph in version.graphs.values()
-        ) and not (config.input and config.output)
-    completes = backend not in ("python", "pytorch", "")
-    return completes and not is_ensemble(config) and not (config.input and config.output)
+        return not graphs or any(isinstance(graph, str) or graph.problems for graph in graphs)
+    return backend not in ("python", "pytorch", "")
 
 
 def _effective_ensemble(facts: ModelFacts, models: Mapping[str, ModelFacts]) -> Problems:
