@@ -26,6 +26,7 @@ _JUSTIFIED = {
     "has a reshape": "an ensemble never applies its reshape",
     "is optional in": "a request without it fails",
     "since it is an input": "two tensors of one name: which one a step gets is chance",
+    "is taken for version -": "no request can name a version below zero",
     "is damaged": "an entry's checksum is wrong, which torch does not test",
     "is none of ": "a number that names nothing, which Triton passes over",
     "runtime is": "it breaks the model in NVIDIA's container",

@@ -201,6 +201,7 @@ def _effective_ensemble(facts: ModelFacts, models: Mapping[str, ModelFacts]) -> 
     served = {
         name: served_versions(model.live or model.config, model.numbers)
         for name, model in models.items()
+        if not model.broken
     }
     yield from check_pins(config, served)
     yield from floating_steps(config)

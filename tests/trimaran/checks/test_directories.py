@@ -106,6 +106,22 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
             )
         ],
     ),
+    "a number below zero that is served": (
+        {
+            CONFIG: PYTHON + "version_policy { all { } }",
+            "m/1/model.py": SOURCE,
+            "m/-3/model.py": SOURCE,
+        },
+        [
+            (
+                "error",
+                "m/-3",
+                "-3",
+                "directory -3 is taken for version -3; rename it so that it starts with a letter, "
+                "or remove it",
+            )
+        ],
+    ),
     "a leading zero": (
         {CONFIG: PYTHON, "m/1/model.py": SOURCE, "m/02/model.py": SOURCE},
         [

@@ -374,5 +374,7 @@ def test_an_ensemble_without_batches_takes_steps_that_have_them(tmp_path: Path) 
 
 
 def test_a_step_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
-    told = found(judged(tmp_path, repository(ENSEMBLE, a=change("TYPE_FP32", "99", STEP))))
+    broken = change("TYPE_FP32", "99", STEP) + "version_policy { all { } }"
+    files = repository(ENSEMBLE, a=broken) | {"a/2/model.py": SOURCE}
+    told = found(judged(tmp_path, files))
     assert [item[:3] for item in told] == [("error", "a/config.pbtxt", "input.x.data_type")]
