@@ -52,7 +52,7 @@ without batches that is served: a request becomes one row for a step with batche
 batches passes in an ensemble with batches, and its requests fail beyond one row.
 - A configuration may hold any byte but NUL in comments and strings, and only ASCII elsewhere; a \
 byte order mark is refused. Numbers that name nothing in an enumeration are passed over, but for \
-`data_type` and an instance group's `kind`.
+an instance group's `kind` and where a backend compares a `data_type` with its model's.
 - Shapes that an ONNX file declares and that contradict what follows from its operators are no \
 error: they become open, and then no longer fit a configuration. What is inferred depends on the \
 optimisations.

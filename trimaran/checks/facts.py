@@ -88,6 +88,8 @@ class ModelFacts:
     """`config.pbtxt` as it is written."""
     broken: tuple[Finding, ...] = ()
     """Configurations that cannot be read."""
+    remarks: tuple[Finding, ...] = ()
+    """What is to be said of the text of configurations that can be read."""
     versions: tuple[VersionFacts, ...] = ()
     directories: tuple[str, ...] = ()
     """Names of all directories in it, sorted."""

@@ -77,6 +77,7 @@ def _path(model: str, file: str) -> str:
 
 def _model(facts: ModelFacts, models: Mapping[str, ModelFacts], cores: int) -> Problems:
     yield from facts.broken
+    yield from facts.remarks
     told: set[tuple[str, str]] = set()
     for config, file in ((facts.config, CONFIG), (facts.live, LIVE)):
         if config is None:

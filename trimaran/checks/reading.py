@@ -11,7 +11,7 @@ from trimaran.checks.completion import read_completion
 from trimaran.checks.environment_files import environment_problem
 from trimaran.checks.environments import environment_path
 from trimaran.checks.facts import Graph, ModelFacts, VersionFacts
-from trimaran.checks.finding import Finding, error, warning
+from trimaran.checks.finding import Finding, Severity, error, warning
 from trimaran.checks.labels import label_files
 from trimaran.checks.onnx_files import read_onnx
 from trimaran.checks.recognised_files import plan_problem, torchscript_problem
@@ -41,8 +41,9 @@ def model_directories(repository: Repository) -> list[str]:
 def read_model(repository: Repository, name: str) -> ModelFacts:
     """The facts about one model's directory. Raises nothing for what is wrong in it."""
     directory = repository.model(name)
-    config, text, broken = _read(repository.config_path(name), "config.pbtxt")
-    live, _, broken_live = _read(repository.live_path(name), "configs/live.pbtxt")
+    config, text, told = _read(repository.config_path(name), "config.pbtxt")
+    live, _, told_live = _read(repository.live_path(name), "configs/live.pbtxt")
+    findings = (*told, *told_live)
     directories = tuple(sorted(entry.name for entry in directory.iterdir() if entry.is_dir()))
     configs = [item for item in (config, live) if item is not None]
     environments = {environment_path(item) for item in configs} - {""}
@@ -51,7 +52,8 @@ def read_model(repository: Repository, name: str) -> ModelFacts:
         config=config,
         live=live,
         text=text,
-        broken=(*broken, *broken_live),
+        broken=tuple(f for f in findings if f.severity is Severity.ERROR),
+        remarks=tuple(f for f in findings if f.severity is not Severity.ERROR),
         versions=tuple(_versions(directory, directories, live or config or ModelConfig())),
         directories=directories,
         first_entries=_first_entries(directory, directories),

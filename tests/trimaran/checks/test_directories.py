@@ -243,7 +243,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
     "a string that is no UTF-8": (
         {
             CONFIG: PYTHON.encode() + b'metric_tags { key: "a" value: "\xe9" }',
-            "m/1/model.py": SOURCE,
+            "m/1/model.py": "",
         },
         [
             (
@@ -252,7 +252,8 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "",
                 "line 1 holds text that is no UTF-8, which clients over gRPC cannot read; save the "
                 "file as UTF-8",
-            )
+            ),
+            ("error", "m/1/model.py", "", "1/model.py has no class TritonPythonModel; correct it"),
         ],
     ),
     "several numbers that name nothing": (
