@@ -14,7 +14,7 @@ from serving.control import ModelState
 from serving.golden import example_row
 from serving.server import Server
 from serving.snippets import curl_snippet, python_snippet
-from trimaran.config import is_ensemble
+from trimaran.config import is_complete, is_ensemble
 from trimaran.console import console
 from trimaran.errors import TrimaranError
 from trimaran.repository import Repository
@@ -80,7 +80,7 @@ def _print_snippets(
             config = repository.config(name)
         except TrimaranError:
             continue
-        if config.input and config.output:
+        if is_complete(config):
             configs.append(config)
     if not configs:
         return

@@ -25,7 +25,7 @@ from serving.presence import sole_server
 from serving.processes import children, shared_memory, start_time
 from serving.runtime import Runtime
 from serving.shared_memory import Regions, free_bytes, plan_regions, stubs_of
-from trimaran.config import is_ensemble
+from trimaran.config import is_complete
 from trimaran.errors import TrimaranError
 from trimaran.repository import LIVE_CONFIG_NAME, Repository
 
@@ -207,7 +207,7 @@ def all_complete(repository: Repository) -> bool:
             config = repository.config(name)
         except TrimaranError:
             return False
-        if not (config.input and config.output and (config.backend or is_ensemble(config))):
+        if not is_complete(config):
             return False
     return True
 

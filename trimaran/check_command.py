@@ -11,7 +11,8 @@ import typer
 
 from trimaran.checks.finding import Severity
 from trimaran.checks.judge import judge
-from trimaran.checks.reading import can_read_graphs, model_directories, read_model
+from trimaran.checks.onnx_files import can_read_graphs
+from trimaran.checks.reading import model_directories, read_model
 from trimaran.checks.report import Report
 from trimaran.errors import UsageError
 from trimaran.repository import Repository

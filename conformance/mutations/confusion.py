@@ -26,6 +26,9 @@ _JUSTIFIED = {
     "has a reshape": "an ensemble never applies its reshape",
     "is optional in": "a request without it fails",
     "since it is an input": "two tensors of one name: which one a step gets is chance",
+    "is taken for version -": "no request can name a version below zero",
+    "is damaged": "an entry's checksum is wrong, which torch does not test",
+    "is none of ": "a number that names nothing, which Triton passes over",
     "runtime is": "it breaks the model in NVIDIA's container",
 }
 
@@ -34,16 +37,29 @@ _OBSERVED = """\
 
 - A Python model whose `model.py` is missing does not fail: the load never returns. The same \
 holds for a directory such as `2.tmp`, which counts as version 2.
-- A version number beyond 64 bits, and a label file that is a directory, end the server.
+- A version number beyond 64 bits, a label file that is a directory, and a `config.pbtxt` that is \
+one, end the server.
 - A failing warm-up sample is an error, and at times the load never returns. Samples of batch \
 size 0 are passed over, whatever they hold.
 - An input or output that is declared twice is accepted in silence.
 - `platform: "python"` is refused, while `backend: "python"` takes any platform.
-- The backend is looked for in the lowest version alone, and the highest is served.
+- The backend is looked for in the first directory alone, by name, and the highest version is \
+served.
 - A step without `model_version` asks for version 0, not for the newest.
 - A step's output that is mapped and not used is refused; one that is not mapped is not.
-- Shapes of steps are compared with or without their batch axis, whichever fits, so a step \
-without batches passes in an ensemble with batches, and its requests fail.
+- Shapes of steps are compared with or without their batch axis, whichever fits. In an ensemble \
+without batches that is served: a request becomes one row for a step with batches. A step without \
+batches passes in an ensemble with batches, and its requests fail beyond one row.
+- A configuration may hold any byte but NUL in comments and strings, and only ASCII elsewhere; a \
+byte order mark is refused. Numbers that name nothing in an enumeration are passed over, but for \
+an instance group's `kind` and where a backend compares a `data_type` with its model's.
+- Shapes that an ONNX file declares and that contradict what follows from its operators are no \
+error: they become open, and then no longer fit a configuration. What is inferred depends on the \
+optimisations.
+- A Python model's environment that cannot be unpacked leaves the whole server in another working \
+directory: a repository that was given by a relative path is not found again, and every later \
+load fails.
+- A TorchScript archive whose weights have a wrong checksum is served.
 
 """.splitlines()
 
@@ -140,10 +156,18 @@ def page(outcomes: Iterable[Outcome], command: str, version: str) -> str:
         "",
         "The `onnxruntime` and `pytorch` backends here are python-based ones that stand in for "
         "NVIDIA's ([`conformance.md`](conformance.md)), so what a model file must look like is "
-        "judged as they judge it. Of TensorRT, OpenVINO, TensorFlow and the other backends of "
-        "NVIDIA's container, only the configuration is checked and that the file is there. What a "
-        "Python model does when it starts is not run: an import that fails, or an `initialize` "
-        "that raises, shows only in the server.",
+        "judged as they judge it. An ONNX file is loaded by the ONNX Runtime that is installed, up "
+        "to 512 MiB with its weights and unless it is what was published; beyond that, or without "
+        "ONNX Runtime, the package `onnx` judges its structure. What only this machine's CPU "
+        "cannot run is a warning. Operators of a library that the configuration names are not "
+        "judged. A `.pt` file is judged by its archive, and nothing in it is opened. Of TensorRT, "
+        "OpenVINO, TensorFlow and the other backends of NVIDIA's container, only the configuration "
+        "is checked and that the file is there, so that an engine whose tensors have other names, "
+        "types or shapes than the configuration passes. Of a Python model's "
+        "`auto_complete_config` only literals are followed, and it is not run, nor is anything "
+        "else that the model does when it starts: an import that fails, or an `initialize` that "
+        "raises, shows only in the server. A large environment is not unpacked, and one that an "
+        "absolute path names has to be on the machine that checks.",
         "",
     ]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from tritonclient.grpc import model_config_pb2 as protocol
 
 from conformance.mutations.repositories import Draft
 
-__all__ = ["mutate_forbidden", "mutate_maps", "mutate_steps"]
+__all__ = ["mutate_forbidden", "mutate_maps", "mutate_nesting", "mutate_steps"]
 
 _NAMES = ("", "x", "y", "z", "X", "Y", "M", "N", "NOTE")
 
@@ -80,6 +80,56 @@ def mutate_maps(rng: Random, draft: Draft) -> str:
             mapped["other"] = rng.choice(_NAMES)
             what = f"other to {mapped['other']!r}"
     return f"{step.model_name} {which}: {what}"
+
+
+def mutate_nesting(rng: Random, draft: Draft) -> str:
+    """A circle of ensembles, answers of different decoupled models, or other batches."""
+    folders = {name.partition("_")[2]: folder for name, folder in draft.folders.items()}
+    outer, inner, many, join = (folders[name] for name in ("outer", "inner", "many", "join"))
+    if outer.config is None or inner.config is None or join.config is None or many.config is None:
+        return ""
+    steps = outer.config.ensemble_scheduling.step
+    match rng.randrange(9):
+        case 0 | 1:
+            config = rng.choice([outer.config, inner.config])
+            step = inner.config.ensemble_scheduling.step[0]
+            step.model_name = config.name
+            step.input_map.clear()
+            step.output_map.clear()
+            step.input_map["X"], step.output_map["Y"] = "X", "Y"
+            return f"inner is made of {config.name}"
+        case 2:
+            steps[2].input_map["z"] = rng.choice(["M", "X", "N"])
+            return f"join takes {steps[2].input_map['z']}"
+        case 3:
+            copy = steps.add()
+            copy.CopyFrom(steps[1])
+            copy.output_map["y"] = "O"
+            steps[2].input_map["z"] = "O"
+            return "join takes answers of two decoupled steps"
+        case 4:
+            item = outer.config.output.add()
+            item.CopyFrom(outer.config.output[0])
+            item.name = rng.choice(["M", "N"])
+            return f"{item.name} is an output too"
+        case 5:
+            config = rng.choice([join.config, many.config])
+            config.model_transaction_policy.decoupled = not (
+                config.model_transaction_policy.decoupled
+            )
+            return f"{config.name} decoupled: {config.model_transaction_policy.decoupled}"
+        case 6:
+            config = rng.choice([outer.config, inner.config, join.config, many.config])
+            config.max_batch_size = rng.choice([0, 1, 4, 8])
+            return f"{config.name} max_batch_size: {config.max_batch_size}"
+        case 7:
+            config = rng.choice([outer.config, inner.config, join.config, many.config])
+            item = rng.choice([*config.input, *config.output])
+            item.dims[:] = rng.choice([(4,), (-1,), (-1, 4), (1, 4), (5,)])
+            return f"{config.name} {item.name} dims: {list(item.dims)}"
+        case _:
+            steps[0].model_name = outer.config.name
+            return "outer is made of itself"
 
 
 def mutate_forbidden(rng: Random, draft: Draft) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "mutate_any_field",
     "mutate_artifact",
     "mutate_directory",
+    "mutate_encoding",
     "mutate_filename",
     "mutate_more_directories",
     "mutate_no_config",
@@ -130,6 +131,31 @@ def mutate_text(rng: Random, draft: Draft) -> str:
             lines = text.splitlines()
             del lines[rng.randrange(len(lines))]
             folder.text, what = "\n".join(lines) + "\n", "without a line"
+    return f"{name}/config.pbtxt {what}"
+
+
+def mutate_encoding(rng: Random, draft: Draft) -> str:
+    """The same configuration in other bytes."""
+    name, folder = folder_of(rng, draft)
+    text = format_config(folder.config or ModelConfig())
+    label = 'parameters { key: "label" value { string_value: "%s" } }\n'
+    versions = {
+        "with a byte order mark": text.encode("utf-8-sig"),
+        "in UTF-16": text.encode("utf-16"),
+        "in UTF-16 without a mark": text.encode("utf-16-le"),
+        "with a comment in Latin-1": b"# pr\xe9vision\n" + text.encode(),
+        "with a comment in UTF-8": "# prévision\n".encode() + text.encode(),
+        "with a string in Latin-1": text.encode() + (label % "prévision").encode("latin-1"),
+        "with a string in UTF-8": text.encode() + (label % "prévision").encode(),
+        "with a NUL byte at its end": text.encode() + b"\0",
+        "with a NUL byte in a comment": b"# a\0b\n" + text.encode(),
+        "with a space that does not break": text.encode() + b"\xc2\xa0",
+        "with lines of Windows": text.replace("\n", "\r\n").encode(),
+        "with lines of the old Macintosh": text.replace("\n", "\r").encode(),
+        "with a control character": text.encode() + b"\x1c\n",
+    }
+    what = rng.choice(sorted(versions))
+    folder.content = versions[what]
     return f"{name}/config.pbtxt {what}"
 
 

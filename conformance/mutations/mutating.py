@@ -5,16 +5,19 @@ A mutation may also leave the repository good: a checker that refuses what Trito
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
+from conformance.mutations import archive_mutations as archives
+from conformance.mutations import completion_mutations as completions
 from conformance.mutations import ensemble_mutations as ensembles
 from conformance.mutations import file_mutations as files
+from conformance.mutations import graph_mutations as graphs
 from conformance.mutations import scheduling_mutations as scheduling
 from conformance.mutations import tensor_mutations as tensors
 from conformance.mutations.repositories import Draft
 
-__all__ = ["KINDS", "mutate"]
+__all__ = ["KINDS", "LASTING", "mutate", "repositories_of"]
 
 Mutation = Callable[[Random, Draft], str]
 """What was changed, or an empty text where there is nothing to change."""
@@ -51,8 +54,39 @@ KINDS: dict[str, Mutation] = {
     "parameters and runtime": scheduling.mutate_parameters,
     "batch tensors": tensors.mutate_batch_tensors,
     "any field removed": files.mutate_any_field,
+    "number of an enumeration": scheduling.mutate_enumeration,
+    "configuration's encoding": files.mutate_encoding,
+    "ONNX graph": graphs.mutate_graph,
+    "ONNX inputs and outputs": graphs.mutate_interface,
+    "ONNX weights in another file": graphs.mutate_weights,
+    "TorchScript file": archives.mutate_archive,
+    "completion by a Python model": completions.mutate_completion,
+    "environment of a Python model": completions.mutate_environment,
+    "ensembles in ensembles": ensembles.mutate_nesting,
 }
 """Every kind of mutation, by the name that the report gives it."""
+
+LASTING = frozenset({"environment of a Python model"})
+"""Kinds after which a server is of no use: one that cannot unpack an archive stays in another
+working directory, and no longer finds a repository that it was given by a relative path."""
+
+_OWN = {
+    "ONNX graph": ("graph",),
+    "ONNX inputs and outputs": ("graph",),
+    "ONNX weights in another file": ("external",),
+    "TorchScript file": ("archive",),
+    "completion by a Python model": ("partial",),
+    "environment of a Python model": ("plain", "partial"),
+    "ensembles in ensembles": ("nested",),
+}
+
+
+def repositories_of(kind: str, names: Iterable[str]) -> list[str]:
+    """The good repositories, of all `names`, that a kind of mutation is drawn for.
+
+    Loading an archive takes the server seconds, so that only its own kind does.
+    """
+    return list(_OWN.get(kind, ())) or sorted(set(names) - {"archive"})
 
 
 def mutate(rng: Random, kind: str, draft: Draft) -> str:

@@ -6,125 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnx import TensorProto, helper
-
+from conformance.mutations import configurations as texts
+from conformance.mutations.model_files import (
+    external_graph,
+    relu_graph,
+    torchscript,
+    weighted_graph,
+)
 from trimaran.config import ModelConfig, format_config, parse_config
 
 __all__ = ["GOOD", "Draft", "Folder", "good_repository"]
 
-_PYTHON = b'''\
-import json
-
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-
-class TritonPythonModel:
-    """Answers zeros in the shape that the configuration promises."""
-
-    def initialize(self, args):
-        config = json.loads(args["model_config"])
-        self.batched = int(config["max_batch_size"]) > 0
-        self.outputs = [
-            (
-                item["name"],
-                pb_utils.triton_string_to_numpy(item["data_type"]),
-                [max(int(dim), 1) for dim in item.get("reshape", {}).get("shape", item["dims"])],
-            )
-            for item in config["output"]
-        ]
-
-    def execute(self, requests):
-        return [self.answer(request) for request in requests]
-
-    def answer(self, request):
-        rows = [request.inputs()[0].shape()[0]] if self.batched else []
-        return pb_utils.InferenceResponse(
-            [
-                pb_utils.Tensor(
-                    name, np.full(rows + dims, b"a" if dtype == np.object_ else 0, dtype)
-                )
-                for name, dtype, dims in self.outputs
-            ]
-        )
-'''
-
-_LABELED = """
-backend: "python" max_batch_size: 8
-input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] reshape { shape: [ 2, 2 ] } }
-input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-input { name: "mask" data_type: TYPE_BOOL dims: [ -1 ] optional: true }
-output { name: "y" data_type: TYPE_FP32 dims: [ 3 ] label_filename: "labels.txt" }
-instance_group { count: 1 kind: KIND_CPU }
-dynamic_batching {
-  preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 100
-  priority_levels: 2 default_priority_level: 1
-  priority_queue_policy { key: 2 value { timeout_action: DELAY default_timeout_microseconds: 9 } }
-}
-version_policy { specific { versions: [ 1, 2 ] } }
-model_warmup {
-  name: "one" batch_size: 1
-  inputs { key: "x" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "x" } }
-  inputs { key: "text" value { data_type: TYPE_STRING dims: [ 1 ] input_data_file: "text" } }
-}
-"""
-_PLAIN = """
-backend: "python" max_batch_size: 8
-input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
-output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }
-instance_group { count: 1 }
-"""
-_ONNX = """
-backend: "onnxruntime" max_batch_size: 8
-input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
-output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }
-instance_group { count: 1 }
-dynamic_batching { }
-parameters { key: "intra_op_thread_count" value { string_value: "1" } }
-"""
-_SEQUENCE = """
-backend: "python" max_batch_size: 4
-input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
-output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }
-instance_group { count: 1 }
-sequence_batching {
-  oldest { max_candidate_sequences: 4 preferred_batch_size: [ 2 ] }
-  control_input { name: "START" control { kind: CONTROL_SEQUENCE_START fp32_false_true: [ 0, 1 ] } }
-  control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } }
-}
-"""
-_PAIR = """
-platform: "ensemble" max_batch_size: 8
-input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
-output { name: "Y" data_type: TYPE_FP32 dims: [ 4 ] }
-ensemble_scheduling {
-  step { model_name: "@first" model_version: -1
-    input_map { key: "x" value: "X" } output_map { key: "y" value: "M" } }
-  step { model_name: "@second" model_version: -1
-    input_map { key: "x" value: "M" } output_map { key: "y" value: "Y" } }
-}
-"""
-_CHAIN = """
-platform: "ensemble" max_batch_size: 4
-input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
-input { name: "NOTE" data_type: TYPE_STRING dims: [ 1 ] optional: true }
-output { name: "Y" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.txt" }
-output { name: "M" data_type: TYPE_FP32 dims: [ -1 ] }
-ensemble_scheduling {
-  step { model_name: "@last" model_version: -1
-    input_map { key: "x" value: "N" } output_map { key: "y" value: "Y" } }
-  step { model_name: "@first" model_version: 1
-    input_map { key: "x" value: "X" } input_map { key: "note" value: "NOTE" }
-    output_map { key: "y" value: "M" } }
-  step { model_name: "@middle" model_version: 1
-    input_map { key: "x" value: "M" } output_map { key: "y" value: "N" } }
-}
-"""
-
 
 @dataclass
 class Folder:
-    """A model's directory to be: a configuration, or any text in its place, and files by path.
+    """A model's directory to be: a configuration, or any text or bytes for it, and files by path.
 
     A path that ends in a slash is an empty directory.
     """
@@ -132,11 +28,14 @@ class Folder:
     config: ModelConfig | None
     files: dict[str, bytes]
     text: str | None = None
+    content: bytes | None = None
 
     def write(self, directory: Path) -> None:
         """Write it to disk."""
         directory.mkdir(parents=True)
-        if self.text is not None or self.config is not None:
+        if self.content is not None:
+            (directory / "config.pbtxt").write_bytes(self.content)
+        elif self.text is not None or self.config is not None:
             text = format_config(self.config) if self.text is None else self.text  # type: ignore[arg-type]
             (directory / "config.pbtxt").write_text(text)
         for name, content in self.files.items():
@@ -172,51 +71,71 @@ class Draft:
                 yield folder
 
 
-def _graph() -> bytes:
-    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 4]) for n in "xy")
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    content: bytes = model.SerializeToString()
-    return content
-
-
 def _labeled(draft: Draft, prefix: str) -> None:
     files = {
-        "1/model.py": _PYTHON,
-        "2/model.py": _PYTHON,
+        "1/model.py": texts.PYTHON,
+        "2/model.py": texts.PYTHON,
         "labels.txt": b"a\nb\nc\n",
         "warmup/x": bytes(16),
         "warmup/text": b"\x03\x00\x00\x00abc",
     }
-    draft.add("labeled", _LABELED, files, prefix)
+    draft.add("labeled", texts.LABELED, files, prefix)
 
 
 def _onnx(draft: Draft, prefix: str) -> None:
-    draft.add("onnx", _ONNX, {"1/model.onnx": _graph()}, prefix)
+    draft.add("onnx", texts.ONNX, {"1/model.onnx": relu_graph()}, prefix)
 
 
 def _plain(draft: Draft, prefix: str) -> None:
-    draft.add("plain", _PLAIN, {"1/model.py": _PYTHON}, prefix)
+    draft.add("plain", texts.PLAIN, {"1/model.py": texts.PYTHON}, prefix)
 
 
 def _sequence(draft: Draft, prefix: str) -> None:
-    draft.add("sequence", _SEQUENCE, {"1/model.py": _PYTHON}, prefix)
+    draft.add("sequence", texts.SEQUENCE, {"1/model.py": texts.PYTHON}, prefix)
 
 
 def _pair(draft: Draft, prefix: str) -> None:
     for name in ("first", "second"):
-        draft.add(name, _PLAIN, {"1/model.py": _PYTHON}, prefix)
-    draft.add("pair", _PAIR, {"1/": b""}, prefix)
+        draft.add(name, texts.PLAIN, {"1/model.py": texts.PYTHON}, prefix)
+    draft.add("pair", texts.PAIR, {"1/": b""}, prefix)
 
 
 def _chain(draft: Draft, prefix: str) -> None:
     optional = 'input { name: "note" data_type: TYPE_STRING dims: [ 1 ] optional: true }'
     two = "version_policy { all { } }"
-    python = {"1/model.py": _PYTHON}
-    draft.add("first", _PLAIN + optional + two, {**python, "2/model.py": _PYTHON}, prefix)
-    draft.add("middle", _ONNX, {"1/model.onnx": _graph()}, prefix)
-    draft.add("last", _PLAIN.replace("[ 4 ]", "[ -1 ]", 1), python, prefix)
-    draft.add("chain", _CHAIN, {"1/": b"", "labels.txt": b"a\nb\nc\nd\n"}, prefix)
+    python = {"1/model.py": texts.PYTHON}
+    draft.add("first", texts.PLAIN + optional + two, {**python, "2/model.py": texts.PYTHON}, prefix)
+    draft.add("middle", texts.ONNX, {"1/model.onnx": relu_graph()}, prefix)
+    draft.add("last", texts.PLAIN.replace("[ 4 ]", "[ -1 ]", 1), python, prefix)
+    draft.add("chain", texts.CHAIN, {"1/": b"", "labels.txt": b"a\nb\nc\nd\n"}, prefix)
+
+
+def _graph(draft: Draft, prefix: str) -> None:
+    files = {"1/model.onnx": weighted_graph().SerializeToString()}
+    draft.add("graph", texts.ONNX, files, prefix)
+
+
+def _external(draft: Draft, prefix: str) -> None:
+    files = {f"1/{name}": content for name, content in external_graph().items()}
+    draft.add("external", texts.ONNX, files, prefix)
+
+
+def _archive(draft: Draft, prefix: str) -> None:
+    draft.add("archive", texts.ARCHIVE, {"1/model.pt": torchscript()}, prefix)
+
+
+def _partial(draft: Draft, prefix: str) -> None:
+    draft.add("partial", texts.PARTIAL, {"1/model.py": texts.COMPLETING}, prefix)
+
+
+def _nested(draft: Draft, prefix: str) -> None:
+    """Ensembles without batches, one in the other, over steps with and without batches."""
+    python = {"1/model.py": texts.PYTHON}
+    draft.add("many", texts.PLAIN + "model_transaction_policy { decoupled: true }", python, prefix)
+    two = 'input { name: "z" data_type: TYPE_FP32 dims: [ 4 ] }'
+    draft.add("join", texts.PLAIN.replace("max_batch_size: 8", "") + two, python, prefix)
+    draft.add("inner", texts.INNER, {"1/": b""}, prefix)
+    draft.add("outer", texts.OUTER, {"1/": b""}, prefix)
 
 
 GOOD = {
@@ -226,6 +145,11 @@ GOOD = {
     "sequence": _sequence,
     "pair": _pair,
     "chain": _chain,
+    "graph": _graph,
+    "external": _external,
+    "archive": _archive,
+    "partial": _partial,
+    "nested": _nested,
 }
 """What makes each good repository."""
 

@@ -10,6 +10,7 @@ from conformance.mutations.repositories import Draft
 __all__ = [
     "mutate_backend",
     "mutate_batch",
+    "mutate_enumeration",
     "mutate_instances",
     "mutate_name",
     "mutate_parameters",
@@ -51,6 +52,22 @@ def mutate_batch(rng: Random, draft: Draft) -> str:
     config = config_of(rng, draft)
     config.max_batch_size = rng.choice([-1, 0, 1, 2, 4, 8, 9, 16])
     return f"{config.name} max_batch_size: {config.max_batch_size}"
+
+
+def mutate_enumeration(rng: Random, draft: Draft) -> str:
+    """A number where a name stands, which may be that of none."""
+    number = rng.choice([-3, 1, 2, 9, 99])
+    return merge(
+        rng,
+        draft,
+        (
+            f'input {{ name: "x" data_type: {number} dims: [ 4 ] }}',
+            f"instance_group {{ kind: {number} }}",
+            f"dynamic_batching {{ default_queue_policy {{ timeout_action: {number} }} }}",
+            f"optimization {{ priority: {number} }}",
+            f'model_warmup {{ name: "w" inputs {{ key: "x" value {{ data_type: {number} }} }} }}',
+        ),
+    )
 
 
 def mutate_instances(rng: Random, draft: Draft) -> str:

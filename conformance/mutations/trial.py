@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from random import Random
 
-from conformance.mutations.mutating import KINDS, mutate
+from conformance.mutations.mutating import KINDS, LASTING, mutate, repositories_of
 from conformance.mutations.oracle import Oracle
 from conformance.mutations.repositories import GOOD, Draft, good_repository
 from serving.server import all_complete
@@ -50,7 +50,8 @@ def make_trials(total: int, seed: int) -> Iterator[Trial]:
     kinds = list(KINDS)
     place = 0
     while left:
-        kind, good = kinds[place % len(kinds)], rng.choice(sorted(GOOD))
+        kind = kinds[place % len(kinds)]
+        good = rng.choice(repositories_of(kind, GOOD))
         number = next(numbers)
         draft = good_repository(good, _prefix(number))
         change = mutate(rng, kind, draft)
@@ -81,3 +82,5 @@ def hold_trial(oracle: Oracle, trial: Trial) -> Outcome:
     finally:
         for complete in (True, False):
             oracle.forget(complete, names)
+        if trial.kind in LASTING:
+            oracle.stop()

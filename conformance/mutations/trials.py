@@ -18,7 +18,7 @@ from serving.discovery import find_runtime
 
 __all__ = ["hold_trials", "main"]
 
-_COUNT = 430
+_COUNT = 580
 
 
 def hold_trials(count: int, seed: int, *, progress: bool = False) -> Iterator[Outcome]:

@@ -8,10 +8,11 @@ import pytest
 
 from conformance.mutations.confusion import Confusion, page
 from conformance.mutations.mutating import KINDS
+from conformance.mutations.repositories import GOOD
 from conformance.mutations.trial import Outcome, make_trials
 from conformance.mutations.trials import hold_trials
 
-COUNT = 43
+COUNT = len(GOOD) + len(KINDS)
 SEED = 2
 
 
@@ -24,7 +25,7 @@ def test_good_repositories_are_served_and_nothing_is_found_in_them(
     outcomes: list[Outcome],
 ) -> None:
     good = [outcome for outcome in outcomes if outcome.trial.kind == "none"]
-    assert len(good) == 6
+    assert len(good) == len(GOOD)
     assert [(o.trial.good, o.checker, o.server) for o in good if o.checker or o.server] == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from trimaran.checks.raising import check_config
 from trimaran.config import (
     ModelConfig,
+    UnknownNumberError,
     add_tensors,
     format_config,
     inputs_of,
     interface_difference,
+    is_complete,
     is_ensemble,
     outputs_of,
     parse_config,
@@ -159,9 +162,69 @@ def test_a_syntax_error_says_where(text: str, place: str, reason: str, tmp_path:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing\.pbtxt: cannot be read"):
         read_config(tmp_path / "missing.pbtxt")
-    (tmp_path / "latin.pbtxt").write_bytes(b'name: "\xfc"')
-    with pytest.raises(ConfigError, match=r"latin\.pbtxt: cannot be read"):
-        read_config(tmp_path / "latin.pbtxt")
+    (tmp_path / "directory.pbtxt").mkdir()
+    with pytest.raises(ConfigError, match=r"directory\.pbtxt: is a directory; "):
+        read_config(tmp_path / "directory.pbtxt")
+    (tmp_path / "link.pbtxt").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match=r"link\.pbtxt: is a link to nowhere, which is not there"):
+        read_config(tmp_path / "link.pbtxt")
+    os.mkfifo(tmp_path / "pipe.pbtxt")
+    with pytest.raises(ConfigError, match=r"pipe\.pbtxt: is no regular file; "):
+        read_config(tmp_path / "pipe.pbtxt")
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "found"),
+    [
+        (
+            'input { name: "x" data_type: 99 }',
+            "input.x.data_type",
+            "data_type 99 is none of Triton's types",
+        ),
+        (
+            "output { data_type: -3 }",
+            "output[0].data_type",
+            "data_type -3 is none of Triton's types",
+        ),
+        ('input { name: "x" format: 7 }', "input.x.format", "format 7 is none of FORMAT_NONE, "),
+        ("instance_group { kind: 9 }", "instance_group[0].kind", "kind 9 is none of KIND_AUTO, "),
+        ("optimization { priority: 9 }", "optimization.priority", "priority 9 is none of "),
+        (
+            "dynamic_batching { priority_queue_policy { key: 2 value { timeout_action: 5 } } }",
+            "dynamic_batching.priority_queue_policy.2.timeout_action",
+            "timeout_action 5 is none of REJECT, DELAY",
+        ),
+        (
+            'model_warmup { name: "w" inputs { key: "x" value { data_type: 99 } } }',
+            "model_warmup.w.inputs.x.data_type",
+            "data_type 99 is none",
+        ),
+        (
+            'sequence_batching { control_input { name: "S" control { kind: 8 } } }',
+            "sequence_batching.control_input.S.control[0].kind",
+            "kind 8 is none of CONTROL_SEQUENCE_START, ",
+        ),
+        ("batch_input { data_type: 99 }", "batch_input[0].data_type", "data_type 99 is none"),
+        ("batch_output { kind: 5 }", "batch_output[0].kind", "kind 5 is none of "),
+    ],
+)
+def test_a_number_that_names_nothing_is_told(text: str, field: str, found: str) -> None:
+    with pytest.raises(UnknownNumberError) as refused:
+        parse_config(text, "here")
+    assert refused.value.numbers[0][0] == field
+    assert refused.value.numbers[0][1].startswith(found)
+    assert str(refused.value).startswith(f"here: {field}: {found}")
+
+
+def test_a_number_that_names_something_is_its_name() -> None:
+    assert parse_config("instance_group { kind: 2 }", "here").instance_group[0].kind == 2
+
+
+def test_a_tensor_that_the_model_completes_is_told_where_its_type_is_needed() -> None:
+    config = parse_config('backend: "python" output { name: "y" }', "here")
+    assert not is_complete(config)
+    with pytest.raises(ConfigError, match=r"tensor 'y' has no data_type or no dims"):
+        outputs_of(config)
 
 
 GOOD = """

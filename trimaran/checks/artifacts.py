@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
-from trimaran.checks.backends import BACKENDS, attribute
-from trimaran.checks.facts import ModelFacts, VersionFacts
+from trimaran.checks.backends import BACKENDS, attribute, backend_of
+from trimaran.checks.facts import FileProblem, ModelFacts, VersionFacts
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.graphs import check_graph
+from trimaran.checks.source_completion import check_completion
 from trimaran.checks.versions import served_versions
 from trimaran.config import ModelConfig, is_ensemble
 
-__all__ = ["artifact_name", "check_artifacts"]
+__all__ = ["artifact_name", "check_artifacts", "is_known"]
 
 
 def artifact_name(config: ModelConfig, backend: str) -> str:
@@ -23,13 +22,11 @@ def artifact_name(config: ModelConfig, backend: str) -> str:
 
 def check_artifacts(facts: ModelFacts) -> Problems:
     """Versions without their file, or with one that Triton cannot load as configured."""
-    config = facts.live or facts.config or ModelConfig()
+    config = facts.effective
     if is_ensemble(config) or facts.broken:
         return
     served = set(served_versions(config, facts.numbers))
-    # Triton looks into the first version alone.
-    entries = {PurePosixPath(path).parts[0] for v in facts.versions[:1] for path in v.files}
-    backend = attribute(config, entries)
+    backend = attribute(config, facts.first_entries, facts.name)
     if not backend:
         if facts.versions and not config.platform:
             yield error(
@@ -37,6 +34,14 @@ def check_artifacts(facts: ModelFacts) -> Problems:
                 "no backend is named, and no file of the versions tells which it is",
                 'name one, such as backend: "python"',
             )
+        return
+    if not backend_of(config) and not is_known(backend, facts):
+        yield error(
+            "backend",
+            f"no backend is named, so the directory's name makes it {backend!r}, which is in none "
+            "of NVIDIA's containers",
+            'name one, such as backend: "python"',
+        )
         return
     name = artifact_name(config, backend)
     for version in facts.versions:
@@ -55,6 +60,14 @@ def check_artifacts(facts: ModelFacts) -> Problems:
             yield from _content(config, backend, version, name)
 
 
+def is_known(backend: str, facts: ModelFacts) -> bool:
+    """Whether a container has a backend, or the model brings it along."""
+    library = f"libtriton_{backend}.so"
+    own = {path.rpartition("/")[2] for version in facts.versions for path in version.files}
+    own |= {path.rpartition("/")[2] for path in facts.files}
+    return backend in BACKENDS or library in own
+
+
 def _content(config: ModelConfig, backend: str, version: VersionFacts, name: str) -> Problems:
     where = f"{version.number}/{name}"
     for key, file in sorted(config.cc_model_filenames.items()):
@@ -64,11 +77,27 @@ def _content(config: ModelConfig, backend: str, version: VersionFacts, name: str
                 f"{version.number}/{file} is missing, which a GPU of capability {key} loads",
                 "add it, or remove the entry",
             )
-    if backend == "python" and version.sources.get(name):
-        yield error("", f"{where} {version.sources[name]}", "correct it", where)
-    if backend == "onnxruntime" and name in version.graphs:
+    if backend == "python":
+        if version.sources.get(name):
+            yield error("", f"{where} {version.sources[name]}", "correct it", where)
+        completion = version.completions.get(name)
+        if completion is not None:
+            yield from check_completion(config, completion, where)
+    elif backend == "onnxruntime" and name in version.graphs:
         graph = version.graphs[name]
         if isinstance(graph, str):
             yield error("", f"{where} cannot be read: {graph}", "export it again", where)
+        elif graph.problems:
+            yield from _file_problems(graph.problems, where)
         else:
             yield from check_graph(config, graph, where)
+    elif backend in ("pytorch", "tensorrt"):
+        problem = version.recognised.get(name)
+        yield from _file_problems((problem,) if problem else (), where)
+
+
+def _file_problems(problems: tuple[FileProblem, ...], where: str) -> Problems:
+    for problem in problems:
+        report = error if problem.certain else warning
+        joint = ": " if problem.found.startswith("its ") else " "
+        yield report("", f"{where}{joint}{problem.found}", problem.remedy, where)

@@ -46,7 +46,7 @@ BACKENDS = {
 _BY_PLATFORM = {
     platform: backend.name for backend in BACKENDS.values() for platform in backend.platforms
 }
-_COMPLETED = ("onnxruntime", "pytorch", "tensorrt", "python", "openvino")
+_COMPLETED = ("tensorrt", "onnxruntime", "openvino", "pytorch", "python")
 """The backends that Triton finds by their file, in the order in which it looks."""
 
 
@@ -55,17 +55,23 @@ def backend_of(config: ModelConfig) -> str:
     return config.backend or _BY_PLATFORM.get(config.platform, "")
 
 
-def attribute(config: ModelConfig, entries: Iterable[str]) -> str:
-    """The backend that serves a model whose version directory has these entries, or empty."""
+def attribute(config: ModelConfig, entries: Iterable[str], directory: str = "") -> str:
+    """The backend that serves a model, as Triton completes it, or empty.
+
+    `entries` lie in its first version; a `directory` such as `model.own` names a backend itself.
+    """
     named = backend_of(config)
     if named or config.platform:
         return named
-    here = set(entries)
+    here, wanted = set(entries), config.default_model_filename
     for name in _COMPLETED:
         filename = BACKENDS[name].filename
-        if filename in here and config.default_model_filename in ("", filename):
+        if wanted == filename or (not wanted and filename in here):
             return name
-    return ""
+    # TensorFlow is told by what earlier containers looked for.
+    if not wanted and here & {"model.savedmodel", "model.graphdef"}:
+        return "tensorflow"
+    return directory.partition(".")[2] if not wanted else ""
 
 
 def check_backend(config: ModelConfig, libraries: frozenset[str] = frozenset()) -> Problems:

@@ -6,22 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from trimaran.checks.completion import Completion
 from trimaran.checks.finding import Finding
 from trimaran.config import ModelConfig
 
-__all__ = ["Graph", "GraphTensor", "ModelFacts", "VersionFacts"]
+__all__ = ["FileProblem", "Graph", "GraphTensor", "ModelFacts", "VersionFacts"]
+
+
+@dataclass(frozen=True)
+class FileProblem:
+    """Why a model file is not served; `certain` is false where another machine may serve it."""
+
+    found: str
+    remedy: str
+    certain: bool = True
 
 
 @dataclass(frozen=True)
 class GraphTensor:
     """A tensor of an ONNX graph: Triton type (`FP32`) and full shape, -1 for any length.
 
-    `shape` is `None` where the graph does not say it.
+    `shape` is `None` where the graph does not say it; `kind` is another than `tensor` for what
+    Triton cannot carry, such as a `sequence`.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...] | None
+    kind: str = "tensor"
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,7 @@ class Graph:
     inputs: tuple[GraphTensor, ...]
     outputs: tuple[GraphTensor, ...]
     initializers: frozenset[str] = frozenset()
+    problems: tuple[FileProblem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,10 @@ class VersionFacts:
     """By file: what an ONNX file holds, or why it cannot be read."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """By file: why a Python source is no model, or an empty text."""
+    completions: Mapping[str, Completion | None] = field(default_factory=dict)
+    """By file: what a Python source adds to its configuration, `None` if nothing."""
+    recognised: Mapping[str, FileProblem | None] = field(default_factory=dict)
+    """By file: why a `.pt` or `.plan` file is none, or `None` for one that is."""
 
     def has(self, name: str) -> bool:
         """Whether it holds a file, or a directory with files, of that name."""
@@ -71,17 +88,28 @@ class ModelFacts:
     """`config.pbtxt` as it is written."""
     broken: tuple[Finding, ...] = ()
     """Configurations that cannot be read."""
+    remarks: tuple[Finding, ...] = ()
+    """What is to be said of the text of configurations that can be read."""
     versions: tuple[VersionFacts, ...] = ()
     directories: tuple[str, ...] = ()
-    """Names of all directories in it."""
+    """Names of all directories in it, sorted."""
+    first_entries: frozenset[str] = frozenset()
+    """What lies in the first of these, by which Triton tells a backend that is not named."""
     files: Mapping[str, int] = field(default_factory=dict)
     """Sizes in bytes of the files outside its versions, by path."""
     lines: Mapping[str, int] = field(default_factory=dict)
     """How many lines each of its label files has, by path."""
     warmup: Mapping[str, bytes] = field(default_factory=dict)
     """What the files hold that its warm-up names, by path below `warmup/`."""
+    environments: Mapping[str, str] = field(default_factory=dict)
+    """By path, as it is written: why an environment cannot be used, or an empty text."""
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers of its versions, sorted."""
         return tuple(version.number for version in self.versions)
+
+    @property
+    def effective(self) -> ModelConfig:
+        """The configuration that a server takes; an empty one where there is none."""
+        return self.live or self.config or ModelConfig()

@@ -14,6 +14,10 @@ from trimaran.tensors import describe_shape
 
 __all__ = ["check_graph", "completed"]
 
+_KIND_REMEDIES = {
+    "sequence": "export it without ZipMap, such as with skl2onnx's options={'zipmap': False}",
+    "map": "export it without ZipMap, such as with skl2onnx's options={'zipmap': False}",
+}
 _COMPLETED_BATCH = 4
 """What Triton's ONNX Runtime backend takes for a limit where none is given."""
 
@@ -45,6 +49,10 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
 
     An axis that the file leaves open may be fixed for an input, and not for an output.
     """
+    others = list(_unserved_types(config, graph, where))
+    if others:
+        yield from others
+        return
     if config.input:
         yield from _names(config, graph, where)
     for kind, items, known in (
@@ -57,6 +65,30 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
                 yield from _tensor(config, kind, item, by_name[item.name], where)
     if config.max_batch_size > 0:
         yield from _batch_axis(graph, where)
+
+
+def _unserved_types(config: ModelConfig, graph: Graph, where: str) -> Problems:
+    """What the backend cannot carry; an output that is not configured may be any tensor."""
+    outputs = {item.name for item in config.output} or {item.name for item in graph.outputs}
+    for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for tensor in tensors:
+            used = kind == "input" or tensor.name in outputs
+            if tensor.kind == "tensor" and used and tensor.dtype in ("", "BF16"):
+                yield error(
+                    f"{kind}.{tensor.name}",
+                    f"{kind} {tensor.name!r} of {where} has a type that Triton's onnxruntime "
+                    "backend does not serve",
+                    "cast it inside the model, to FP32 for instance",
+                    where,
+                )
+            elif tensor.kind != "tensor":
+                yield error(
+                    f"{kind}.{tensor.name}",
+                    f"{kind} {tensor.name!r} of {where} is a {tensor.kind}, and Triton serves "
+                    "tensors alone",
+                    _KIND_REMEDIES.get(tensor.kind, "export the model without it"),
+                    where,
+                )
 
 
 def _names(config: ModelConfig, graph: Graph, where: str) -> Problems:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 from tritonclient.grpc import model_config_pb2 as protocol
 
-from trimaran.checks.backends import backend_of
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.config import ModelConfig
 
 __all__ = ["check_instances", "check_threads"]
 
+_LEADING_NUMBER = re.compile(r"\s*\+?[0-9]")
+"""Triton reads a profile with `stoi` and refuses what is below 0."""
 _Group = protocol.ModelInstanceGroup
 _LARGEST_COUNT = 1024
 """Each instance of a Python backend is a process, and no machine runs that many."""
 
 
-def check_instances(config: ModelConfig) -> Problems:
-    """Kinds, graphics cards and counts that Triton refuses, or cannot serve on a CPU."""
+def check_instances(config: ModelConfig, backend: str) -> Problems:
+    """Kinds, graphics cards and counts that Triton refuses, or cannot serve on a CPU.
+
+    A `backend` that is not known yet may be TensorRT.
+    """
     for index, group in enumerate(config.instance_group):
         field = f"instance_group[{index}]"
         kind = _Group.Kind.Name(group.kind)
@@ -38,12 +44,17 @@ def check_instances(config: ModelConfig) -> Problems:
             )
         if any(gpu < 0 for gpu in group.gpus):
             yield error(f"{field}.gpus", f"gpus has {list(group.gpus)}", "number them from 0")
-        if group.profile and backend_of(config) != "tensorrt":
+        if group.profile and backend not in ("", "tensorrt"):
             yield error(
                 f"{field}.profile",
                 "profile is set, which only TensorRT models have",
                 "remove it",
             )
+        for profile in group.profile:
+            if not _LEADING_NUMBER.match(profile):
+                yield error(
+                    f"{field}.profile", f"profile {profile!r} is no number", "number it from 0"
+                )
         if group.count < 0:
             yield warning(
                 f"{field}.count",

@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from trimaran.checks.artifacts import check_artifacts
-from trimaran.checks.backends import check_backend
+from trimaran.checks.artifacts import artifact_name, check_artifacts
+from trimaran.checks.backends import attribute, check_backend
 from trimaran.checks.batching import check_batch_limit
-from trimaran.checks.facts import ModelFacts
+from trimaran.checks.completion import Completion
+from trimaran.checks.cycles import check_cycles
+from trimaran.checks.decoupling import check_decoupling
+from trimaran.checks.environments import check_environment
+from trimaran.checks.facts import Graph, ModelFacts
 from trimaran.checks.finding import Problems, error, note, warning
 from trimaran.checks.graphs import completed
 from trimaran.checks.instances import check_threads
 from trimaran.checks.labels import check_labels
 from trimaran.checks.model import check_model, check_newer
 from trimaran.checks.provenance import check_provenance
+from trimaran.checks.pytorch import check_pytorch
 from trimaran.checks.report import Report
 from trimaran.checks.sequences import check_sequences
+from trimaran.checks.source_completion import complete_from_source
 from trimaran.checks.steps import check_nesting, check_pins, check_wired, floating_steps
 from trimaran.checks.versions import check_versions, served_versions
 from trimaran.checks.warmup import check_warmup
-from trimaran.config import ModelConfig, is_ensemble
+from trimaran.config import ModelConfig, is_declared, is_ensemble
 
 __all__ = ["judge"]
 
@@ -71,6 +77,7 @@ def _path(model: str, file: str) -> str:
 
 def _model(facts: ModelFacts, models: Mapping[str, ModelFacts], cores: int) -> Problems:
     yield from facts.broken
+    yield from facts.remarks
     told: set[tuple[str, str]] = set()
     for config, file in ((facts.config, CONFIG), (facts.live, LIVE)):
         if config is None:
@@ -86,8 +93,13 @@ def _model(facts: ModelFacts, models: Mapping[str, ModelFacts], cores: int) -> P
     for finding in (*check_versions(facts), *check_artifacts(facts)):
         yield replace(finding, file=finding.file or effective)
     yield from check_provenance(facts)
-    if facts.config is not None and is_ensemble(facts.live or facts.config):
-        for finding in _effective_ensemble(facts, models):
+    if is_ensemble(facts.effective):
+        everything = {name: _completed(model) for name, model in models.items()}
+        for finding in (
+            *check_cycles(facts.name, everything),
+            *check_decoupling(facts.effective, everything),
+            *_effective_ensemble(facts, models),
+        ):
             yield replace(finding, file=effective)
 
 
@@ -99,21 +111,41 @@ def _configuration(
     libraries |= {
         path.rpartition("/")[2] for v in facts.versions for path in v.files if path.endswith(".so")
     }
-    yield from check_model(config, facts.name)
+    backend = attribute(config, facts.first_entries, facts.name)
+    completion = _completion(facts, config, backend)
+    whole = config if completion is None else complete_from_source(config, completion)
+    partial = backend in _COMPLETING or (completion is not None and completion.is_open)
+    yield from check_model(whole, facts.name, backend, partial=partial)
     yield from check_newer(config)
     yield from check_backend(config, frozenset(libraries))
     yield from check_labels(config, facts.lines)
     if is_ensemble(config):
         steps = _step_configs(config, models)
-        yield from check_wired(config, steps)
+        yield from check_wired(config, steps, _unknown(models))
         yield from check_nesting(config, steps)
         return
     yield from check_sequences(config, files)
-    yield from check_warmup(config, facts.warmup)
+    yield from check_warmup(whole, facts.warmup)
     yield from check_threads(config, cores)
+    yield from check_environment(config, backend, facts.environments)
     published = any(version.has_manifest for version in facts.versions)
     if config is facts.config and not published:
         yield from check_batch_limit(config, facts.text)
+
+
+_COMPLETING = ("tensorrt", "openvino")
+"""Backends that fill in a tensor's type and dims from files that are not looked into here."""
+
+
+def _completion(facts: ModelFacts, config: ModelConfig, backend: str) -> Completion | None:
+    """What a Python model adds to its configuration, by the newest version that is served."""
+    if backend != "python":
+        return None
+    served = served_versions(config, facts.numbers)
+    for version in reversed(facts.versions):
+        if version.number in served:
+            return version.completions.get(artifact_name(config, backend))
+    return None
 
 
 def _step_configs(
@@ -124,14 +156,39 @@ def _step_configs(
 
 
 def _completed(facts: ModelFacts) -> ModelConfig:
-    """A model's configuration as Triton completes it, as far as an ONNX file tells."""
-    config = facts.live or facts.config or ModelConfig()
+    """A model's configuration as Triton completes it, as far as its files tell."""
+    config = facts.effective
+    backend = attribute(config, facts.first_entries, facts.name)
+    completion = _completion(facts, config, backend)
+    if completion is not None:
+        return complete_from_source(config, completion)
     served = served_versions(config, facts.numbers)
     for version in facts.versions:
         graph = version.graphs.get(config.default_model_filename or "model.onnx")
-        if version.number in served and graph is not None and not isinstance(graph, str):
+        if version.number in served and isinstance(graph, Graph) and not graph.problems:
             return completed(config, graph)
     return config
+
+
+def _unknown(models: Mapping[str, ModelFacts]) -> frozenset[str]:
+    """Models whose tensors cannot be told: the server completes them, or a mistake hides them."""
+    return frozenset(name for name, facts in models.items() if _is_unknown(facts))
+
+
+def _is_unknown(facts: ModelFacts) -> bool:
+    config = facts.effective
+    if facts.broken:
+        return True
+    if is_ensemble(config) or is_declared(config):
+        return False
+    backend = attribute(config, facts.first_entries, facts.name)
+    completion = _completion(facts, config, backend)
+    if completion is not None:
+        return completion.is_open
+    graphs = [graph for version in facts.versions for graph in version.graphs.values()]
+    if backend == "onnxruntime":
+        return not graphs or any(isinstance(graph, str) or graph.problems for graph in graphs)
+    return backend not in ("python", "pytorch", "")
 
 
 def _effective_ensemble(facts: ModelFacts, models: Mapping[str, ModelFacts]) -> Problems:
@@ -145,6 +202,7 @@ def _effective_ensemble(facts: ModelFacts, models: Mapping[str, ModelFacts]) -> 
     served = {
         name: served_versions(model.live or model.config, model.numbers)
         for name, model in models.items()
+        if not model.broken
     }
     yield from check_pins(config, served)
     yield from floating_steps(config)
@@ -160,6 +218,9 @@ def _without_config(facts: ModelFacts) -> Problems:
             "write one that says inputs, outputs and max_batch_size",
             CONFIG,
         )
+    elif attribute(ModelConfig(), facts.first_entries) == "pytorch":
+        for finding in check_pytorch(ModelConfig()):
+            yield replace(finding, file=CONFIG)
     elif facts.versions:
         yield warning(
             "",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from trimaran.checks.backends import backend_of
 from trimaran.checks.batching import check_batching
 from trimaran.checks.ensemble import check_ensemble
 from trimaran.checks.finding import Problems, error
 from trimaran.checks.instances import check_instances
 from trimaran.checks.parameters import check_parameters
+from trimaran.checks.pytorch import check_pytorch
 from trimaran.checks.sequences import check_sequences
 from trimaran.checks.tensors import check_tensors
 from trimaran.config import ModelConfig, is_ensemble
@@ -24,17 +26,26 @@ def check_name(config: ModelConfig, directory: str) -> Problems:
         )
 
 
-def check_model(config: ModelConfig, directory: str) -> Problems:
-    """What is wrong with a configuration, without a look at any file."""
+def check_model(
+    config: ModelConfig, directory: str, backend: str | None = None, *, partial: bool = False
+) -> Problems:
+    """What is wrong with a configuration, without a look at any file.
+
+    `backend` is what Triton completes it to where the files are known. With `partial`, tensors may
+    leave to the model what their type and dims are.
+    """
+    backend = backend_of(config) if backend is None else backend
     yield from check_name(config, directory)
-    yield from check_tensors(config)
+    yield from check_tensors(config, backend, partial=partial)
     yield from check_batching(config)
     yield from check_sequences(config)
     if is_ensemble(config):
         yield from check_ensemble(config)
     else:
-        yield from check_instances(config)
+        yield from check_instances(config, backend)
         yield from check_parameters(config)
+        if backend == "pytorch":
+            yield from check_pytorch(config)
 
 
 def check_newer(config: ModelConfig) -> Problems:

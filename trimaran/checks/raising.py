@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from trimaran.checks.backends import backend_of
 from trimaran.checks.finding import Severity
 from trimaran.checks.model import check_model
-from trimaran.config import ModelConfig
+from trimaran.config import ModelConfig, is_ensemble
 from trimaran.errors import ConfigError
 
 __all__ = ["check_config"]
@@ -13,8 +14,10 @@ __all__ = ["check_config"]
 def check_config(config: ModelConfig, directory: str, where: str) -> None:
     """Refuse what Triton would refuse, or take for something else than was meant.
 
-    Raises `ConfigError` with the field, the value found and the remedy.
+    What a Python model may complete is let through, since only its source could tell. Raises
+    `ConfigError` with the field, the value found and the remedy.
     """
-    for finding in check_model(config, directory):
+    partial = backend_of(config) in ("", "python") and not is_ensemble(config)
+    for finding in check_model(config, directory, partial=partial):
         if finding.severity is Severity.ERROR:
             raise ConfigError(f"{where}: {finding.sentence}")

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from google.protobuf.message import DecodeError
-
-from trimaran import dtypes
-from trimaran.checks.facts import Graph, GraphTensor, ModelFacts, VersionFacts
-from trimaran.checks.finding import Finding, error
+from trimaran.checks.backends import BACKENDS, backend_of
+from trimaran.checks.completion import read_completion
+from trimaran.checks.environment_files import environment_problem
+from trimaran.checks.environments import environment_path
+from trimaran.checks.facts import Graph, ModelFacts, VersionFacts
+from trimaran.checks.finding import Finding, Severity, error, warning
 from trimaran.checks.labels import label_files
+from trimaran.checks.onnx_files import read_onnx
+from trimaran.checks.recognised_files import plan_problem, torchscript_problem
 from trimaran.checks.sources import source_problem
-from trimaran.checks.versions import version_of
+from trimaran.checks.versions import served_versions, version_of
 from trimaran.checks.warmup import warmup_files
-from trimaran.config import ModelConfig, read_config
+from trimaran.config import ModelConfig, UnknownNumberError, parse_config, read_config_bytes
+from trimaran.config_text import decode_config
 from trimaran.errors import ConfigError, TrimaranError
 from trimaran.manifest import MANIFEST_NAME, Manifest
 from trimaran.repository import Repository
 
-__all__ = ["can_read_graphs", "model_directories", "read_model"]
+__all__ = ["model_directories", "read_model"]
 
 _RELEASE_NAME = "release.json"
-_LARGEST_GRAPH_BYTES = 2**31 - 1
 
 
 def model_directories(repository: Repository) -> list[str]:
@@ -35,47 +38,68 @@ def model_directories(repository: Repository) -> list[str]:
     )
 
 
-def can_read_graphs() -> bool:
-    """Whether the package `onnx` is installed."""
-    try:
-        import onnx  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
 def read_model(repository: Repository, name: str) -> ModelFacts:
     """The facts about one model's directory. Raises nothing for what is wrong in it."""
     directory = repository.model(name)
-    config, config_problem = _read(repository.config_path(name), "config.pbtxt")
-    live, live_problem = _read(repository.live_path(name), "configs/live.pbtxt")
-    broken = tuple(item for item in (config_problem, live_problem) if item)
+    config, text, told = _read(repository.config_path(name), "config.pbtxt")
+    live, _, told_live = _read(repository.live_path(name), "configs/live.pbtxt")
+    findings = (*told, *told_live)
     directories = tuple(sorted(entry.name for entry in directory.iterdir() if entry.is_dir()))
     configs = [item for item in (config, live) if item is not None]
+    environments = {environment_path(item) for item in configs} - {""}
     return ModelFacts(
         name=name,
         config=config,
         live=live,
-        text=repository.config_path(name).read_text() if config else "",
-        broken=broken,
+        text=text,
+        broken=tuple(f for f in findings if f.severity is Severity.ERROR),
+        remarks=tuple(f for f in findings if f.severity is not Severity.ERROR),
         versions=tuple(_versions(directory, directories, live or config or ModelConfig())),
         directories=directories,
+        first_entries=_first_entries(directory, directories),
         files=_sizes(directory, directories),
         lines=_lines(directory, {file for item in configs for file in label_files(item)}),
         warmup=_contents(
             directory / "warmup", {file for item in configs for file in warmup_files(item)}
         ),
+        environments={path: environment_problem(path, directory) for path in environments},
     )
 
 
-def _read(path: Path, name: str) -> tuple[ModelConfig | None, Finding | None]:
-    if not path.exists():
-        return None, None
+def _read(path: Path, name: str) -> tuple[ModelConfig | None, str, tuple[Finding, ...]]:
+    """A configuration, its text, and what is wrong with either."""
+    if not (path.exists() or path.is_symlink()):
+        return None, "", ()
     try:
-        return read_config(path), None
+        read = decode_config(read_config_bytes(path), str(path))
+        config = parse_config(read.text, str(path))
+    except UnknownNumberError as problem:
+        told = problem.numbers
+        return None, "", tuple(error(field, said, fix, name) for field, said, fix in told)
     except ConfigError as problem:
-        said = str(problem).removeprefix(f"{path}: ")
-        return None, error("", said, "correct the file", name)
+        found, _, remedy = str(problem).removeprefix(f"{path}: ").rpartition("; ")
+        return None, "", (error("", found or remedy, remedy if found else _CORRECT, name),)
+    return config, read.text, tuple(_foreign_text(read.latin_lines, name))
+
+
+_CORRECT = "correct the file"
+
+
+def _foreign_text(lines: tuple[int, ...], name: str) -> Iterator[Finding]:
+    if lines:
+        yield warning(
+            "",
+            f"line {lines[0]} holds text that is no UTF-8, which clients over gRPC cannot read",
+            "save the file as UTF-8",
+            name,
+        )
+
+
+def _first_entries(directory: Path, directories: tuple[str, ...]) -> frozenset[str]:
+    """What lies in the first directory, by which Triton tells a backend that is not named."""
+    if not directories:
+        return frozenset()
+    return frozenset(entry.name for entry in (directory / directories[0]).iterdir())
 
 
 def _sizes(directory: Path, directories: tuple[str, ...]) -> dict[str, int]:
@@ -89,11 +113,19 @@ def _sizes(directory: Path, directories: tuple[str, ...]) -> dict[str, int]:
     }
 
 
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _lines(directory: Path, names: set[str]) -> dict[str, int]:
     found = {}
     for name in names:
         path = directory / name
-        if path.is_file():
+        if _is_file(path):
             found[name] = len(path.read_bytes().splitlines())
     return found
 
@@ -102,7 +134,7 @@ def _contents(directory: Path, names: set[str]) -> dict[str, bytes]:
     found = {}
     for name in names:
         path = directory / name
-        if path.is_file():
+        if _is_file(path):
             found[name] = path.read_bytes()
     return found
 
@@ -110,31 +142,74 @@ def _contents(directory: Path, names: set[str]) -> dict[str, bytes]:
 def _versions(
     directory: Path, directories: tuple[str, ...], config: ModelConfig
 ) -> Iterator[VersionFacts]:
-    for name in sorted((d for d in directories if d.isdecimal()), key=lambda d: (int(d), d)):
+    names = sorted((d for d in directories if d.isdecimal()), key=lambda d: (int(d), d))
+    numbers = [int(name) for name in names if version_of(name) is not None]
+    served = set(served_versions(config, numbers))
+    for name in names:
         if version_of(name) is not None:
-            yield _version(directory / name, int(name), config)
+            number = int(name)
+            yield _version(directory / name, number, config, judged=number in served)
 
 
-def _version(path: Path, number: int, config: ModelConfig) -> VersionFacts:
+def _version(path: Path, number: int, config: ModelConfig, *, judged: bool) -> VersionFacts:
+    """A version directory; model files are looked into where they are to be `judged`."""
     files = frozenset(
         file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()
     )
-    graphs, sources = {}, {}
-    for name in files | {config.default_model_filename} - {""}:
-        file = path / name
-        if name.endswith(".onnx") and "/" not in name and file.is_file() and can_read_graphs():
-            graphs[name] = _graph(file)
-        if file.suffix == ".py" and "/" not in name and file.is_file():
-            sources[name] = source_problem(file.read_bytes())
     facts = VersionFacts(
-        number,
-        files,
-        released=_RELEASE_NAME in files,
-        has_manifest=MANIFEST_NAME in files,
-        graphs=graphs,
-        sources=sources,
+        number, files, released=_RELEASE_NAME in files, has_manifest=MANIFEST_NAME in files
     )
-    return _with_manifest(facts, path)
+    facts = _with_manifest(facts, path)
+    return _with_contents(facts, path, config) if judged else facts
+
+
+def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> VersionFacts:
+    trusted = facts.has_manifest and not facts.problem
+    level = config.optimization.graph.level
+    own = bool(config.model_operations.op_library_filename)
+    graphs: dict[str, Graph | str] = {}
+    sources, completions, recognised = {}, {}, {}
+    entries = {PurePosixPath(file).parts[0] for file in facts.files}
+    for name in _loadable(config):
+        file, kind = path / name, _kind(name, config)
+        if not (name in entries or _is_file(file)):
+            continue
+        if kind == ".onnx":
+            graph = read_onnx(file, level=level, trusted=trusted, own_operators=own)
+            graphs |= {} if graph is None else {name: graph}
+        elif kind == ".pt":
+            recognised[name] = torchscript_problem(file)
+        elif kind == ".plan":
+            recognised[name] = plan_problem(file)
+        elif kind == ".py" and _is_file(file):
+            source = _source(file)
+            sources[name] = source if isinstance(source, str) else source_problem(source)
+            completions[name] = None if isinstance(source, str) else read_completion(source)
+    return replace(
+        facts, graphs=graphs, sources=sources, completions=completions, recognised=recognised
+    )
+
+
+def _kind(name: str, config: ModelConfig) -> str:
+    """The suffix by which a file is judged: its backend's where the configuration names it."""
+    backend = BACKENDS.get(backend_of(config))
+    if name == config.default_model_filename and backend is not None:
+        return PurePosixPath(backend.filename).suffix
+    return PurePosixPath(name).suffix
+
+
+def _loadable(config: ModelConfig) -> set[str]:
+    """The files of a version that a backend may load; others lie there for the model's own use."""
+    if config.default_model_filename:
+        return {config.default_model_filename}
+    return {backend.filename for backend in BACKENDS.values() if backend.filename}
+
+
+def _source(file: Path) -> bytes | str:
+    try:
+        return file.read_bytes()
+    except OSError as problem:
+        return f"cannot be read: {problem.strerror}"
 
 
 def _with_manifest(facts: VersionFacts, path: Path) -> VersionFacts:
@@ -147,37 +222,3 @@ def _with_manifest(facts: VersionFacts, path: Path) -> VersionFacts:
     damage = manifest.damage(path, hashes=True)
     unrecorded = facts.files - manifest.files.keys() - {MANIFEST_NAME}
     return replace(facts, problem=damage or "", unrecorded=tuple(sorted(unrecorded)))
-
-
-def _graph(path: Path) -> Graph | str:
-    """An ONNX file's inputs and outputs, without the weights that lie beside it."""
-    import onnx
-
-    if path.stat().st_size > _LARGEST_GRAPH_BYTES:
-        return "it has more than 2 GiB, which protobuf cannot hold"
-    try:
-        model = onnx.load_model(path, load_external_data=False)
-    except (DecodeError, ValueError, OSError) as problem:
-        return f"{problem}".splitlines()[0].rstrip(".:") or type(problem).__name__
-    if not model.HasField("graph"):
-        return "it holds no graph"
-    initializers = frozenset(item.name for item in model.graph.initializer)
-    return Graph(
-        tuple(_tensor(item) for item in model.graph.input if item.name not in initializers),
-        tuple(_tensor(item) for item in model.graph.output),
-        initializers,
-    )
-
-
-def _tensor(item: object) -> GraphTensor:
-    tensor = item.type.tensor_type  # type: ignore[attr-defined]
-    try:
-        dtype = dtypes.by_onnx(tensor.elem_type).triton
-    except KeyError:
-        dtype = ""
-    shape = None
-    if tensor.HasField("shape"):
-        shape = tuple(
-            dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim
-        )
-    return GraphTensor(item.name, dtype, shape)  # type: ignore[attr-defined]

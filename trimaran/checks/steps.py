@@ -21,14 +21,20 @@ class _Source:
 
     description: str
     dtype: str
+    dims: tuple[int, ...]
     shape: tuple[int, ...]
     optional: bool
 
 
-def check_wired(ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> Problems:
+def check_wired(
+    ensemble: ModelConfig,
+    models: Mapping[str, ModelConfig],
+    unknown: frozenset[str] = frozenset(),
+) -> Problems:
     """Everything that can be told from the configurations of an ensemble and its steps.
 
-    `models` has the configuration of every step's model, by name.
+    `models` has the configuration of every step's model, by name. Of those in `unknown` not all
+    tensors can be told.
     """
     absent = False
     for name in dict.fromkeys(step.model_name for step in ensemble.ensemble_scheduling.step):
@@ -40,7 +46,7 @@ def check_wired(ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> Pro
                 "correct the name, or add the model",
             )
     if not absent:
-        yield from check_steps(ensemble, models)
+        yield from check_steps(ensemble, models, unknown)
     yield from check_flow(ensemble)
 
 
@@ -55,7 +61,11 @@ def check_nesting(ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> P
             )
 
 
-def check_steps(ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> Problems:
+def check_steps(
+    ensemble: ModelConfig,
+    models: Mapping[str, ModelConfig],
+    unknown: frozenset[str] = frozenset(),
+) -> Problems:
     """Maps, types, full shapes and batch limits, where all models are there."""
     for name in dict.fromkeys(step.model_name for step in ensemble.ensemble_scheduling.step):
         limit = models[name].max_batch_size
@@ -67,8 +77,10 @@ def check_steps(ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> Pro
                 "lower the ensemble's",
             )
     made = _made(ensemble, models)
+    batched = ensemble.max_batch_size > 0
     for index, step in enumerate(ensemble.ensemble_scheduling.step):
-        yield from _step(index, step, models[step.model_name], made)
+        if step.model_name not in unknown:
+            yield from _step(index, step, models[step.model_name], made, batched=batched)
     for item in ensemble.output:
         if item.name in made:
             yield from _mismatch(
@@ -76,6 +88,7 @@ def check_steps(ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> Pro
                 item.name,
                 made[item.name],
                 _source(ensemble, item, "the ensemble"),
+                batched=batched,
             )
 
 
@@ -96,6 +109,8 @@ def _step(
     step: protocol.ModelEnsembling.Step,
     model: ModelConfig,
     made: Mapping[str, _Source],
+    *,
+    batched: bool,
 ) -> Problems:
     name, field = step.model_name, f"ensemble_scheduling.step[{index}]"
     inputs = {item.name: item for item in model.input}
@@ -123,7 +138,9 @@ def _step(
         if source is None:
             continue  # check_flow tells it
         target = _source(model, item, f"step {name!r}")
-        yield from _mismatch(f"{field}.input_map", step.input_map[tensor], source, target)
+        yield from _mismatch(
+            f"{field}.input_map", step.input_map[tensor], source, target, batched=batched
+        )
         if source.optional and not target.optional:
             yield error(
                 f"{field}.input_map",
@@ -133,8 +150,12 @@ def _step(
             )
 
 
-def _mismatch(field: str, tensor: str, source: _Source, target: _Source) -> Problems:
-    if source.dtype != target.dtype or not shapes_agree(source.shape, target.shape):
+def _mismatch(
+    field: str, tensor: str, source: _Source, target: _Source, *, batched: bool
+) -> Problems:
+    if "INVALID" in (source.dtype, target.dtype) or not (source.dims and target.dims):
+        return  # It is told where it is declared, or the model completes it.
+    if source.dtype != target.dtype or not _fits(source, target, batched=batched):
         yield error(
             field,
             f"tensor {tensor!r} is {source.dtype} {describe_shape(source.shape)} from "
@@ -144,6 +165,18 @@ def _mismatch(field: str, tensor: str, source: _Source, target: _Source) -> Prob
         )
 
 
+def _fits(source: _Source, target: _Source, *, batched: bool) -> bool:
+    """Whether a tensor can go from one model to the other.
+
+    Where the ensemble has no batches, Triton adds and strips an axis of one row. Where it has, it
+    also lets a model through that has none, whose requests then fail with more than one row.
+    Source: `ValidateTensorConsistency` and `ReshapeTensorDims` in triton-inference-server/core.
+    """
+    if shapes_agree(source.shape, target.shape):
+        return True
+    return not batched and shapes_agree(source.dims, target.dims)
+
+
 def _source(
     config: ModelConfig, item: protocol.ModelInput | protocol.ModelOutput, description: str
 ) -> _Source:
@@ -151,7 +184,11 @@ def _source(
     batch = (-1,) if config.max_batch_size > 0 else ()
     optional = isinstance(item, protocol.ModelInput) and item.optional
     return _Source(
-        description, "BYTES" if dtype == "STRING" else dtype, (*batch, *item.dims), optional
+        description,
+        "BYTES" if dtype == "STRING" else dtype,
+        tuple(item.dims),
+        (*batch, *item.dims),
+        optional,
     )
 
 

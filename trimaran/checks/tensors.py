@@ -17,11 +17,14 @@ __all__ = ["check_tensors", "tensor_problems"]
 _LARGEST_COUNT = 2**63 - 1
 
 
-def check_tensors(config: ModelConfig) -> Problems:
-    """Every input and output by itself, and their names together."""
+def check_tensors(config: ModelConfig, backend: str, *, partial: bool = False) -> Problems:
+    """Every input and output by itself, and their names together.
+
+    With `partial`, the model may say what their type and dims are.
+    """
     for kind, items in (("input", config.input), ("output", config.output)):
         for item in items:
-            yield from tensor_problems(config, kind, item)
+            yield from tensor_problems(config, kind, item, backend, partial=partial)
         names = [item.name for item in items if item.name]
         for name in sorted({name for name in names if names.count(name) > 1}):
             # Triton accepts it and says nothing.
@@ -30,19 +33,26 @@ def check_tensors(config: ModelConfig) -> Problems:
 
 
 def tensor_problems(
-    config: ModelConfig, kind: str, item: protocol.ModelInput | protocol.ModelOutput
+    config: ModelConfig,
+    kind: str,
+    item: protocol.ModelInput | protocol.ModelOutput,
+    backend: str,
+    *,
+    partial: bool = False,
 ) -> Iterator[Finding]:
     """What Triton refuses in one declared tensor."""
     where = f"{kind}.{item.name}"
     if not item.name:
         yield error(kind, f"an {kind} has no name", "give it the name that the model knows")
-    if item.data_type == protocol.TYPE_INVALID:
+    if item.data_type == protocol.TYPE_INVALID and not partial:
         yield error(
             f"{where}.data_type",
             f"tensor {item.name!r} has no data_type",
             "add one such as TYPE_FP32",
         )
-    if not item.dims:
+    if not item.dims and partial:
+        pass
+    elif not item.dims:
         yield error(
             f"{where}.dims",
             f"tensor {item.name!r} has empty dims",
@@ -56,7 +66,7 @@ def tensor_problems(
         )
     elif item.HasField("reshape"):
         yield from _reshape_problems(config, where, item)
-    if item.is_shape_tensor and config.platform != "tensorrt_plan":
+    if item.is_shape_tensor and backend not in ("", "tensorrt"):
         yield error(
             f"{where}.is_shape_tensor",
             f"tensor {item.name!r} is a shape tensor, which only TensorRT models have",
@@ -149,6 +159,8 @@ def _batch_tensors(config: ModelConfig) -> Problems:
             )
         yield from _unknown(field, "source input", set(split.source_input) - inputs, inputs)
         yield from _unknown(field, "target", set(split.target_name) - outputs, outputs)
+        for name in sorted({n for n in split.target_name if list(split.target_name).count(n) > 1}):
+            yield error(field, f"batch_output has the target {name!r} twice", "name it once")
 
 
 def _unknown(field: str, what: str, names: set[str], known: set[str]) -> Problems:

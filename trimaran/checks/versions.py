@@ -52,7 +52,8 @@ def check_versions(facts: ModelFacts) -> Problems:
                 name,
             )
         elif not _VERSION.fullmatch(name):
-            yield warning(
+            report = error if number < 0 and number in served else warning
+            yield report(
                 name,
                 f"directory {name} is taken for version {number}",
                 "rename it so that it starts with a letter, or remove it",

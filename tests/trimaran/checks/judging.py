@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,5 +46,17 @@ def relu(width: int = 4, batch: str | int = "batch", name: str = "x") -> bytes:
     x = helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, width])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, width])
     graph = helper.make_graph([helper.make_node("Relu", [name], ["y"])], "g", [x], [y])
-    content: bytes = helper.make_model(graph).SerializeToString()
+    content: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10
+    ).SerializeToString()
     return content
+
+
+def torchscript(*names: str) -> bytes:
+    """A zip archive of these entries, or of those by which TorchScript is told."""
+    entries = names or ("data.pkl", "constants.pkl", "version", "code/__torch__.py")
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in entries:
+            archive.writestr(f"model/{name}", "10" if name == "version" else "x" * 99)
+    return file.getvalue()

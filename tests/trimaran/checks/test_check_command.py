@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.running import PROJECT
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.checks.judging import SOURCE, judged
@@ -96,3 +98,32 @@ def test_a_repository_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_the_committed_repository_has_no_errors() -> None:
     outcome = call_trimaran("check", "--repository", PROJECT / "model_repository")
     assert outcome.status == 0, outcome.stdout
+
+
+def test_a_number_that_names_nothing_leaves_every_other_model_judged(tmp_path: Path) -> None:
+    files = {"odd/config.pbtxt": GOOD.replace("TYPE_FP32", "99", 1), "odd/1/model.py": SOURCE}
+    judged(tmp_path, FILES | files)
+    outcome = call_trimaran("check", "--json", "--repository", tmp_path / "models")
+    assert outcome.status == 1
+    record = json.loads(outcome.stdout)
+    assert record["models"] == ["bad", "good", "later", "odd"]
+    assert [item["field"] for item in record["findings"] if item["severity"] == "error"] == [
+        "input.x.dims",
+        "input.x.data_type",
+    ]
+
+
+@pytest.mark.parametrize("command", [["predict", "odd", "--json"], ["deploy", "odd"]])
+def test_other_commands_say_which_number_it_is(command: list[str], tmp_path: Path) -> None:
+    files = {"odd/config.pbtxt": GOOD.replace("TYPE_FP32", "99", 1), "odd/1/model.py": SOURCE}
+    judged(tmp_path, files)
+    rows = tmp_path / "rows.json"
+    rows.write_text('[{"x": [1, 2, 3, 4]}]')
+    given = [*command, rows] if command[-1] == "--json" else command
+    outcome = call_trimaran(*given, "--repository", tmp_path / "models")
+    assert outcome.status == 1
+    path = tmp_path / "models" / "odd" / "config.pbtxt"
+    assert outcome.error == (
+        f"{path}: input.x.data_type: data_type 99 is none of Triton's types; write a name such as "
+        "TYPE_FP32"
+    )

@@ -111,6 +111,13 @@ ERRORS = [
         "input 'x' has a format of images but 1 dims; give it 3 dims, or remove the format",
     ),
     (
+        GOOD
+        + 'batch_output { kind: BATCH_SCATTER_WITH_INPUT_SHAPE target_name: "y" '
+        + 'target_name: "y" source_input: "x" }',
+        "batch_output.y,y",
+        "batch_output has the target 'y' twice; name it once",
+    ),
+    (
         GOOD.replace("[ 4 ]", "[ 4 ] is_shape_tensor: true", 1),
         "input.x.is_shape_tensor",
         "tensor 'x' is a shape tensor, which only TensorRT models have; remove is_shape_tensor",

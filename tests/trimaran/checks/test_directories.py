@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from tests.trimaran.checks.judging import SOURCE, Found, found, judged, relu
+from tests.trimaran.checks.judging import SOURCE, Found, found, judged, relu, torchscript
 from tests.trimaran.versions import model_config, publish_files
 from trimaran.check_command import report_on
 from trimaran.checks.instances import check_threads
@@ -22,7 +22,19 @@ X = 'input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }'
 Y = 'output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }'
 PYTHON = f'backend: "python" max_batch_size: 8 {X} {Y} '
 ONNX = PYTHON.replace("python", "onnxruntime")
+TENSORRT = PYTHON.replace("python", "tensorrt")
+BY_FILE = PYTHON.replace('backend: "python"', "")
+PYTORCH = PYTHON.replace("python", "pytorch")
+TORCHSCRIPT = torchscript()
 CONFIG = "m/config.pbtxt"
+
+
+def missing_tensors(kind: str) -> Found:
+    sentence = (
+        f"there is no {kind}, and no model.pt tells its {kind}s; declare every {kind}, with its "
+        "name, data_type and dims"
+    )
+    return ("error", CONFIG, kind, sentence)
 
 
 CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
@@ -91,6 +103,22 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "2.tmp",
                 "directory 2.tmp is taken for version 2, which is not there; rename it so that it "
                 "starts with a letter, or remove it",
+            )
+        ],
+    ),
+    "a number below zero that is served": (
+        {
+            CONFIG: PYTHON + "version_policy { all { } }",
+            "m/1/model.py": SOURCE,
+            "m/-3/model.py": SOURCE,
+        },
+        [
+            (
+                "error",
+                "m/-3",
+                "-3",
+                "directory -3 is taken for version -3; rename it so that it starts with a letter, "
+                "or remove it",
             )
         ],
     ),
@@ -208,6 +236,137 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
         {CONFIG: PYTHON, "m/1/model.py": ""},
         [("error", "m/1/model.py", "", "1/model.py has no class TritonPythonModel; correct it")],
     ),
+    "a configuration that is a directory": (
+        {CONFIG + "/x": "", "m/1/model.py": SOURCE},
+        [("error", CONFIG, "", "is a directory; put a text file in its place")],
+    ),
+    "a string that is no UTF-8": (
+        {
+            CONFIG: PYTHON.encode() + b'metric_tags { key: "a" value: "\xe9" }',
+            "m/1/model.py": "",
+        },
+        [
+            (
+                "warning",
+                CONFIG,
+                "",
+                "line 1 holds text that is no UTF-8, which clients over gRPC cannot read; save the "
+                "file as UTF-8",
+            ),
+            ("error", "m/1/model.py", "", "1/model.py has no class TritonPythonModel; correct it"),
+        ],
+    ),
+    "several numbers that name nothing": (
+        {CONFIG: PYTHON.replace("TYPE_FP32", "99"), "m/1/model.py": SOURCE},
+        [
+            (
+                "error",
+                CONFIG,
+                f"{kind}.data_type",
+                "data_type 99 is none of Triton's types; write a name such as TYPE_FP32",
+            )
+            for kind in ("input.x", "output.y")
+        ],
+    ),
+    "profiles, and a plan that tells the backend": (
+        {
+            CONFIG: BY_FILE + 'instance_group { profile: [ "1", "2" ] }',
+            "m/1/model.plan": "x",
+        },
+        [],
+    ),
+    "a profile that is no number": (
+        {CONFIG: TENSORRT + 'instance_group { profile: "best" }', "m/1/model.plan": "x"},
+        [
+            (
+                "error",
+                CONFIG,
+                "instance_group[0].profile",
+                "profile 'best' is no number; number it from 0",
+            )
+        ],
+    ),
+    "a shape tensor of TensorRT": (
+        {
+            CONFIG: TENSORRT.replace("[ 4 ]", "[ 4 ] is_shape_tensor: true", 1),
+            "m/1/model.plan": "x",
+        },
+        [],
+    ),
+    "tensors that a plan completes": (
+        {CONFIG: 'backend: "tensorrt" input { name: "x" }', "m/1/model.plan": "x"},
+        [
+            (
+                "warning",
+                CONFIG,
+                "max_batch_size",
+                "inputs are given without max_batch_size, so each is the full shape of one "
+                "request; write max_batch_size: 0 if that is meant, or the largest batch",
+            )
+        ],
+    ),
+    "a profile where the file tells another backend": (
+        {
+            CONFIG: BY_FILE + 'instance_group { profile: "1" }',
+            "m/1/model.py": SOURCE,
+        },
+        [
+            (
+                "error",
+                CONFIG,
+                "instance_group[0].profile",
+                "profile is set, which only TensorRT models have; remove it",
+            )
+        ],
+    ),
+    "a plan before a source": (
+        {
+            CONFIG: PYTHON.replace('backend: "python"', ""),
+            "m/1/model.plan": "x",
+            "m/1/model.py": "",
+        },
+        [],
+    ),
+    "PyTorch without outputs": (
+        {CONFIG: PYTORCH.replace(Y, ""), "m/1/model.pt": TORCHSCRIPT},
+        [missing_tensors("output")],
+    ),
+    "PyTorch without inputs": (
+        {CONFIG: PYTORCH.replace(X, ""), "m/1/model.pt": TORCHSCRIPT},
+        [missing_tensors("input")],
+    ),
+    "PyTorch by its file, without anything": (
+        {CONFIG: "", "m/1/model.pt": TORCHSCRIPT},
+        [missing_tensors("input"), missing_tensors("output")],
+    ),
+    "PyTorch without a configuration": (
+        {"m/1/model.pt": TORCHSCRIPT},
+        [missing_tensors("input"), missing_tensors("output")],
+    ),
+    "a type that PyTorch does not serve": (
+        {CONFIG: PYTORCH.replace("FP32", "UINT16", 1), "m/1/model.pt": TORCHSCRIPT},
+        [
+            (
+                "error",
+                CONFIG,
+                "input.x.data_type",
+                "input 'x' is TYPE_UINT16, which the pytorch backend does not serve; use another "
+                "type",
+            )
+        ],
+    ),
+    "an optional input of PyTorch": (
+        {CONFIG: PYTORCH.replace("[ 4 ]", "[ 4 ] optional: true", 1), "m/1/model.pt": TORCHSCRIPT},
+        [
+            (
+                "error",
+                CONFIG,
+                "input.x.optional",
+                "input 'x' is optional, which the pytorch backend does not support; remove "
+                "optional",
+            )
+        ],
+    ),
     "a good ONNX file": ({CONFIG: ONNX, "m/1/model.onnx": relu()}, []),
     "a fixed batch axis": (
         {CONFIG: ONNX, "m/1/model.onnx": relu(batch=1)},
@@ -267,7 +426,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "error",
                 "m/1/model.onnx",
                 "",
-                "1/model.onnx cannot be read: it holds no graph; export it again",
+                "1/model.onnx is empty; copy or export the model again",
             )
         ],
     ),
@@ -312,6 +471,28 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
         ],
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("m.identity", ""),
+        ("m.own", ""),
+        ("m", "no backend is named, and no file of the versions tells which it is"),
+        (
+            "m.nothing",
+            "no backend is named, so the directory's name makes it 'nothing', which is in none of "
+            "NVIDIA's containers",
+        ),
+    ],
+)
+def test_a_directory_may_name_its_backend(name: str, said: str, tmp_path: Path) -> None:
+    library = {"m.own/libtriton_own.so": ""} if name == "m.own" else {}
+    files = {f"{name}/config.pbtxt": BY_FILE, f"{name}/1/weights": "", **library}
+    remedy = 'name one, such as backend: "python"'
+    assert found(judged(tmp_path, files)) == (
+        [("error", f"{name}/config.pbtxt", "backend", f"{said}; {remedy}")] if said else []
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -438,7 +619,7 @@ def test_a_version_without_a_manifest_beside_one_with(tmp_path: Path) -> None:
     ]
 
 
-def test_weights_beside_a_graph_are_not_read(tmp_path: Path) -> None:
+def test_weights_that_no_operator_uses_are_not_looked_for(tmp_path: Path) -> None:
     model = onnx.load_model_from_string(relu())
     weight = model.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[4])
     weight.data_location = TensorProto.EXTERNAL

@@ -256,3 +256,125 @@ def test_a_step_without_tensors_takes_those_of_its_onnx_file(tmp_path: Path) -> 
         f"{STEPS}.step[1].input_map",
         "tensor 'M' is FP32 [-1, 4] from step 'a' but FP32 [-1, 5] in step 'b'; make them equal",
     )
+
+
+MANY = STEP + "model_transaction_policy { decoupled: true }"
+JOIN = STEP + 'input { name: "z" data_type: TYPE_FP32 dims: [ 4 ] }'
+UNBATCHED = "max_batch_size: 0"
+
+
+def joining(second: str, *, step: str = "b") -> str:
+    """An ensemble whose step `c` joins what `a` makes with what `second` names."""
+    return f"""
+platform: "ensemble" max_batch_size: 8
+input {{ name: "X" data_type: TYPE_FP32 dims: [ 4 ] }}
+output {{ name: "Y" data_type: TYPE_FP32 dims: [ 4 ] }}
+ensemble_scheduling {{
+  step {{ model_name: "a" model_version: 1
+    input_map {{ key: "x" value: "X" }} output_map {{ key: "y" value: "A" }} }}
+  step {{ model_name: "{step}" model_version: 1
+    input_map {{ key: "x" value: "{second}" }} output_map {{ key: "y" value: "B" }} }}
+  step {{ model_name: "c" model_version: 1
+    input_map [ {{ key: "x" value: "A" }}, {{ key: "z" value: "B" }} ]
+    output_map {{ key: "y" value: "Y" }} }}
+}}"""
+
+
+def joined(ensemble: str, a: str, b: str) -> dict[str, str | bytes]:
+    return repository(ensemble, a, b) | {"c/config.pbtxt": JOIN, "c/1/model.py": SOURCE}
+
+
+def nesting(name: str, step: str) -> dict[str, str | bytes]:
+    """An ensemble of one step, whose tensors are named as its own."""
+    text = change('"a"', f'"{step}"').partition('  step { model_name: "b"')[0] + "}"
+    text = text.replace('key: "x"', f'key: "{"x" if step == "a" else "X"}"')
+    text = text.replace('key: "y" value: "M"', f'key: "{"y" if step == "a" else "Y"}" value: "Y"')
+    return {f"{name}/config.pbtxt": text, f"{name}/1/": ""}
+
+
+@pytest.mark.parametrize(
+    ("models", "circle"),
+    [
+        (nesting("e", "e"), {"e": "e -> e"}),
+        (nesting("e", "f") | nesting("f", "e"), {"e": "e -> f -> e", "f": "f -> e -> f"}),
+        (
+            nesting("e", "f") | nesting("f", "g") | nesting("g", "f"),
+            {"e": "f -> g -> f", "f": "f -> g -> f", "g": "g -> f -> g"},
+        ),
+        (nesting("e", "f") | nesting("f", "g") | nesting("g", "a"), {}),
+    ],
+)
+def test_ensembles_that_lead_back_to_themselves(
+    models: dict[str, str | bytes], circle: dict[str, str], tmp_path: Path
+) -> None:
+    report = judged(tmp_path, {"a/config.pbtxt": STEP, "a/1/model.py": SOURCE, **models})
+    told = [item for item in found(report) if item[0] == "error"]
+    assert told == [
+        (
+            "error",
+            f"{name}/config.pbtxt",
+            STEPS,
+            f"its steps lead back to themselves: {path}; take one of these steps out",
+        )
+        for name, path in circle.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "a", "b", "refused"),
+    [
+        (joining("X"), STEP, STEP, False),
+        (joining("X"), MANY, STEP, True),
+        (joining("X"), MANY, MANY, True),
+        (joining("X", step="a"), MANY, STEP, True),
+        (joining("A"), MANY, STEP, False),
+        (joining("A"), STEP, MANY, True),
+        (joining("A"), MANY, MANY, True),
+    ],
+)
+def test_joins_of_answers_of_different_decoupled_models(
+    ensemble: str, a: str, b: str, refused: bool, tmp_path: Path
+) -> None:
+    told = found(judged(tmp_path, joined(ensemble, a, b)))
+    sentence = (
+        "step 'c' joins answers of different decoupled models; join what comes from one decoupled "
+        "step alone"
+    )
+    assert told == (error(f"{STEPS}.step[2].input_map", sentence) if refused else [])
+
+
+def test_outputs_of_different_decoupled_models(tmp_path: Path) -> None:
+    output = 'output { name: "M" data_type: TYPE_FP32 dims: [ 4 ] }'
+    sentence = (
+        "the ensemble's outputs join answers of different decoupled models; join what comes from "
+        "one decoupled step alone"
+    )
+    told = found(judged(tmp_path / "both", repository(ENSEMBLE + output, a=MANY, b=MANY)))
+    assert told == error("output", sentence)
+    assert found(judged(tmp_path / "one", repository(ENSEMBLE + output, a=MANY))) == []
+
+
+def test_an_ensemble_of_a_decoupled_step_is_decoupled_itself(tmp_path: Path) -> None:
+    inner = nesting("f", "a") | {"a/config.pbtxt": MANY}
+    outer = joining("X", step="f").replace('key: "x" value: "X" } output_map { key: "y" value: "B"',
+        'key: "X" value: "X" } output_map { key: "Y" value: "B"')  # fmt: skip
+    told = found(judged(tmp_path, joined(outer, STEP, STEP) | inner))
+    assert [item[2] for item in told if item[0] == "error"] == [f"{STEPS}.step[2].input_map"]
+
+
+def test_an_ensemble_without_batches_takes_steps_that_have_them(tmp_path: Path) -> None:
+    unbatched = change("max_batch_size: 8", UNBATCHED)
+    assert found(judged(tmp_path / "step", repository(unbatched))) == []
+    rows = unbatched.replace("[ 4 ]", "[ -1, 4 ]")
+    assert found(judged(tmp_path / "rows", repository(rows))) == []
+    three = unbatched.replace("[ 4 ]", "[ 3, 4 ]")
+    assert found(judged(tmp_path / "three", repository(three))) == []
+    other = found(judged(tmp_path / "other", repository(unbatched.replace("[ 4 ]", "[ 5 ]"))))
+    assert [item[2] for item in other] == [f"{STEPS}.step[0].input_map", "output.Y"]
+
+
+def test_a_step_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
+    broken = change("TYPE_FP32", "99", STEP) + "version_policy { all { } }"
+    files = repository(ENSEMBLE, a=broken) | {"a/2/model.py": SOURCE}
+    told = found(judged(tmp_path, files))
+    assert [item[:3] for item in told] == [("error", "a/config.pbtxt", "input.x.data_type")]

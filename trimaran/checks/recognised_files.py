@@ -1,0 +1,57 @@
+"""Whether a model file is of the kind that its backend loads, told without opening any pickle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trimaran.checks.facts import FileProblem
+from trimaran.errors import ArtifactError
+from trimaran.model_files.recognition import Kind, recognise
+from trimaran.model_files.torchscript_archive import require_torchscript
+
+__all__ = ["onnx_impostor", "plan_problem", "torchscript_problem"]
+
+_SAVE = "save the model with torch.jit.save, or use 'trimaran export'"
+_IS = {
+    Kind.TORCHSCRIPT: ("is a zip archive, as TorchScript is", "name it model.pt"),
+    Kind.PLAN: ("is a TensorRT plan", "name it model.plan, with backend tensorrt"),
+}
+
+
+def torchscript_problem(path: Path) -> FileProblem | None:
+    """Why the pytorch backend cannot load a file, or `None`."""
+    problem = _problem(path, Kind.TORCHSCRIPT)
+    if problem is not None:
+        return problem
+    try:
+        require_torchscript(path, str(path))
+    except ArtifactError as refused:
+        return _told(refused, path)
+    return None
+
+
+def plan_problem(path: Path) -> FileProblem | None:
+    """Why a file is no TensorRT plan for certain, or `None`: not every plan has a mark."""
+    return _problem(path, Kind.PLAN, Kind.ONNX)
+
+
+def onnx_impostor(path: Path) -> FileProblem | None:
+    """What a file is that is no ONNX, or `None` where nothing tells."""
+    return _problem(path, Kind.ONNX)
+
+
+def _problem(path: Path, *wanted: Kind) -> FileProblem | None:
+    try:
+        kind = recognise(path)
+    except ArtifactError as refused:
+        return _told(refused, path)
+    except OSError as refused:
+        return FileProblem(f"cannot be read: {refused.strerror}", "give the server the right to")
+    if kind in wanted:
+        return None
+    return FileProblem(*_IS.get(kind, ("is no TorchScript, which is a zip archive", _SAVE)))
+
+
+def _told(refused: ArtifactError, path: Path) -> FileProblem:
+    found, _, remedy = str(refused).removeprefix(f"{path}: ").rpartition("; ")
+    return FileProblem(found or remedy, remedy if found else _SAVE)
