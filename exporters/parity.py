@@ -126,13 +126,21 @@ class ParityReport(Report):
         return ParityReport(tuple(rows), self.notes)
 
 
+_FILLER = 1e4
+_MEDIAN_OF = 4096
+
+
 def scale_of(arrays: Iterable[np.ndarray]) -> float:
-    """The root mean square of all finite numbers of an output, 0 where there are none."""
+    """The root mean square of an output's usual numbers, 0 where there are none.
+
+    What is not finite is left out, and what fills a masked place: numbers beyond 10,000 that are
+    also more than 10,000 times the median, such as -1e9.
+    """
     total, count = 0.0, 0
     for array in arrays:
-        if array.dtype.kind == "f":
-            numbers = array[np.isfinite(array)].astype(np.float64)
-            total, count = total + float(np.square(numbers).sum()), count + numbers.size
+        if array.dtype.kind == "f" and array.size:
+            numbers, usual = _usual(array.reshape(1, -1))
+            total, count = total + float(np.square(numbers).sum()), count + int(usual.sum())
     return float(np.sqrt(total / count)) if count else 0.0
 
 
@@ -145,14 +153,25 @@ def typical_scale(arrays: Iterable[np.ndarray]) -> float:
 
 
 def _row_scales(array: np.ndarray) -> np.ndarray:
-    """The root mean square of each row's finite numbers, `[rows]`."""
+    """The root mean square of each row's usual numbers, `[rows]`."""
     rows = len(array)
     if array.dtype.kind != "f" or array.size == 0:
         return np.zeros(rows)
-    numbers = array.reshape(rows, -1).astype(np.float64)
-    finite = np.isfinite(numbers)
-    squares = np.square(np.where(finite, numbers, 0.0)).sum(1)
-    return np.sqrt(squares / np.maximum(finite.sum(1), 1))
+    numbers, usual = _usual(array.reshape(rows, -1))
+    return np.sqrt(np.square(numbers).sum(1) / np.maximum(usual.sum(1), 1))
+
+
+def _usual(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`[rows, n]` as float64 with zeros for what is not usual, and which numbers are."""
+    usual = np.isfinite(rows)
+    numbers = np.where(usual, rows, 0.0).astype(np.float64)
+    sizes = np.abs(numbers)
+    if sizes.max() > _FILLER:
+        some = sizes[:, :: -(-sizes.shape[1] // _MEDIAN_OF)]
+        medians = np.array([np.median(row[row > 0]) if row.any() else np.inf for row in some])
+        usual &= (sizes <= _FILLER) | (sizes <= _FILLER * medians[:, None])
+        numbers = np.where(usual, numbers, 0.0)
+    return numbers, usual
 
 
 def finite_share(array: np.ndarray) -> float:

@@ -25,7 +25,6 @@ _ROWS = 3
 _MOST_SAMPLE_ROWS = 16
 _REPEATED = 3
 """How many sets of inputs are asked twice."""
-_MOST_OVER_MEDIAN = 1e4
 _MADE_UP = "; these inputs were made up: give real ones with --sample inputs.npz"
 
 
@@ -208,7 +207,7 @@ def _apart(
         return None if bool((expected == actual).all()) else ""
     if not tensor.dtype.is_floating:
         return None if np.array_equal(expected, actual) else ""
-    scale = scale_of([_usual(whole)])
+    scale = scale_of([whole])
     unknown = np.isnan(expected) & np.isnan(actual)
     found = compare(
         np.where(unknown, 0, expected),
@@ -218,12 +217,6 @@ def _apart(
     if found.passed:
         return None
     return f" (up to {found.largest_error:.3g} apart, where values are about {scale:.3g})"
-
-
-def _usual(array: np.ndarray) -> np.ndarray:
-    """An answer's numbers but for those that fill a place: masked scores of -1e9 are no scale."""
-    sizes = np.abs(array[np.isfinite(array) & (array != 0)]).astype(np.float64)
-    return sizes[sizes <= _MOST_OVER_MEDIAN * np.median(sizes)] if sizes.size else sizes
 
 
 def _require_promised(artifact: Artifact, found: Arrays, where: str) -> None:

@@ -116,6 +116,14 @@ def test_a_scale_is_the_root_mean_square_of_what_is_finite() -> None:
     assert typical_scale([np.zeros((2, 3))]) == 0.0
 
 
+def test_what_fills_a_masked_place_is_no_scale() -> None:
+    masked = np.array([[1.0, -2.0, 2.0, -1e9], [-3.4e38, 1.0, 1.0, 1.0]])
+    assert scale_of([masked]) == pytest.approx((12 / 6) ** 0.5)
+    assert typical_scale([masked]) == pytest.approx((3**0.5 + 1) / 2)
+    assert scale_of([np.array([1e5, 3e5])]) == pytest.approx(5e10**0.5)
+    assert scale_of([np.array([1e-9, 1.0])]) == pytest.approx(0.5**0.5)
+
+
 def test_a_loud_row_may_be_off_by_more_and_a_quiet_one_by_what_a_typical_one_may() -> None:
     rows = np.array([[100.0, 100.0], [2.0, 2.0], [0.0, 0.0]], dtype=np.float32)
     rtol, atol = row_limits(by_triton("FP32"), rows, 2.0, None)

@@ -7,16 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from trimaran import target
 from trimaran.checks.facts import FileProblem
 from trimaran.checks.onnx_runtime import Refusal, loads, registry
 from trimaran.errors import ArtifactError
 
-__all__ = ["ONNX_IR_READ", "ONNX_OPSET_READ", "onnx_problems", "refused"]
-
-ONNX_OPSET_READ = 23
-ONNX_IR_READ = 11
-"""What the target container reads at least, where no ONNX Runtime tells more: container 26.06 has
-ONNX Runtime 1.24, and 1.23 took in ONNX 1.18 (microsoft/onnxruntime pull request 24449)."""
+__all__ = ["onnx_problems", "refused"]
 
 _AGAIN = "export it again"
 
@@ -64,7 +60,7 @@ def _weights(model: Any, file: Path) -> Iterator[FileProblem]:
 
 def _versions(model: Any) -> Iterator[FileProblem]:
     """An IR version or an opset that is newer than what the server reads."""
-    most = _most(model.ir_version, ONNX_IR_READ, lambda version: _probe(version, "", 18))
+    most = _most(model.ir_version, target.READ_IR_VERSION, lambda version: _probe(version, "", 18))
     if model.ir_version > most:
         yield FileProblem(
             f"has ONNX's IR version {model.ir_version}, and {_reader()} reads {most} at most",
@@ -83,7 +79,7 @@ def _versions(model: Any) -> Iterator[FileProblem]:
             )
 
 
-_READ = {"": ONNX_OPSET_READ, "ai.onnx.ml": 5}
+_READ = {"": target.READ_OPSET, "ai.onnx.ml": target.READ_ML_OPSET}
 _NEWEST_PROBED = 200
 
 

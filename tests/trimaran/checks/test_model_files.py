@@ -11,10 +11,10 @@ import pytest
 from tests.trimaran.checks.graphs import Change, external, linear, put, sequence
 from tests.trimaran.checks.judging import found, judged, torchscript
 from tests.trimaran.versions import model_config, publish_files
+from trimaran import target
 from trimaran.check_command import report_on
 from trimaran.checks import onnx_files, onnx_problems
 from trimaran.checks.onnx_files import read_onnx
-from trimaran.checks.onnx_problems import ONNX_IR_READ, ONNX_OPSET_READ
 from trimaran.repository import Repository
 
 X = 'input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }'
@@ -140,8 +140,8 @@ def test_the_limits_without_onnx_runtime_are_among_those_that_an_installed_one_r
     tmp_path: Path,
 ) -> None:
     def newest(model: onnx.ModelProto) -> None:
-        put(model.opset_import[0], version=ONNX_OPSET_READ)
-        put(model, ir_version=ONNX_IR_READ)
+        put(model.opset_import[0], version=target.READ_OPSET)
+        put(model, ir_version=target.READ_IR_VERSION)
 
     session = onnxruntime.InferenceSession(linear(newest))
     assert [item.name for item in session.get_outputs()] == ["y"]
