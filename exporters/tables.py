@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage should be to
     from exporters.precision.agreement import OutputAgreement
     from exporters.precision.speed import Cost
 
-__all__ = ["agreement_table", "parity_table", "tables"]
+__all__ = ["agreement_table", "parity_table", "sizes", "tables"]
 
 
 def tables(results: Sequence[ExportResult]) -> list[Table]:
@@ -46,10 +46,22 @@ def parity_table(results: Sequence[ExportResult]) -> Table:
                 f"{row.largest_error:.3g}",
                 f"{row.atol:.2g} + {row.rtol:g}·|x|" if row.atol or row.rtol else "equal",
                 f"{row.used:.0%}" if row.passed else "",
-                ", ".join(map(str, row.batch_sizes)),
+                sizes(row.batch_sizes),
                 _outcome(result.publication, row.passed, "out of tolerance"),
             )
     return table
+
+
+def sizes(numbers: Sequence[int]) -> str:
+    """Ascending numbers, three or more in a row as a range: `1 to 7, 32`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    told = [f"{r[0]} to {r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs]
+    return ", ".join(told)
 
 
 def agreement_table(results: Sequence[ExportResult]) -> Table:
