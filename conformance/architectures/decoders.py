@@ -29,7 +29,7 @@ _GROUPED: dict[str, Any] = {"num_key_value_heads": 2}
 _LOCAL: dict[str, Any] = {"attention_types": [[["global", "local"], 1]], "window_size": 8}
 _MIXED: dict[str, Any] = {"num_local_experts": 4, **_GROUPED}
 _BATCHED: dict[str, Any] = {**_MIXED, "experts_implementation": "batched_mm"}
-_SCAN = {"onnx": "the sequence axis", "torchscript": "fails on 2 rows: select(): index "}
+_SCAN = {"onnx": "the sequence axis", "torchscript": "fails on 2 rows: RuntimeError: "}
 """A loop over the sequence in Python, which every capture unrolls to the example's length."""
 _LONGEST = 40
 
