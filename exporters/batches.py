@@ -98,15 +98,16 @@ def tried_batches(
     usual += _together(sources, found, most, answer)
     yield from usual
     sizes = {len(batch.rows) for batch in usual}
-    yield from _at_lengths(spec, most, sources, _left(ways, sizes), answer)
+    yield from _at_lengths(spec, most, sources, _left(spec, ways, sizes), answer)
 
 
 def _left(
-    ways: Sequence[tuple[Mapping[str, int], Way]], sizes: Collection[int]
+    spec: ModelSpec, ways: Sequence[tuple[Mapping[str, int], Way]], sizes: Collection[int]
 ) -> list[tuple[Mapping[str, int], Way]]:
-    """The first way, and those that none of the batches of so many rows went."""
+    """The first way, and those that no batch of so many rows goes, nor one of other lengths."""
     usual = ways[0][0]
     tried = [{**usual, BATCH_AXIS: size} for size in sizes]
+    tried += [{**usual, **lengths, BATCH_AXIS: _LENGTH_ROWS} for lengths in spread(spec)]
     return [ways[0], *(w for w in ways[1:] if not any(map(w[1].taken_at, tried)))]
 
 
