@@ -62,6 +62,7 @@ proofs:
 	$(BIN)/python -m conformance.precision --out docs/precision.md
 	$(BIN)/python -m conformance.onnx_suite --operators 400 --out docs/onnx-suite.md
 	$(BIN)/python -m conformance.mutations --out docs/checker.md
+	$(BIN)/python -m conformance.gate --out docs/gate.md
 
 test:
 	$(call ready,test)
