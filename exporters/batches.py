@@ -26,7 +26,7 @@ from exporters.drawing import (
     wider_spans,
 )
 from exporters.formats.exporter import one_sentence
-from exporters.lengths import candidates, spread, uncovered, usual_lengths
+from exporters.lengths import candidates, every_length, spread, uncovered, usual_lengths
 from exporters.parity import LEAST_FINITE, finite_share
 from exporters.samples import own_samples
 from exporters.spec import BATCH_AXIS, ModelSpec, resized, resized_inputs
@@ -112,20 +112,16 @@ def _left(
 
 
 def usable_spans(spec: ModelSpec, answer: Answer) -> dict[str, tuple[int, int]]:
-    """Which values each integer input may take: those of the examples.
+    """Which values each integer input may take: those that the examples span.
 
-    Of a constant one, the widest range that the module answers with numbers.
+    Of a constant one, and of bytes, the widest range that the module answers with numbers.
     """
     found = {}
     for name, example in spec.example_inputs.items():
         span = span_of(example)
-        if span is None:
-            continue
-        found[name] = span
-        if span[0] == span[1] and spec.samples is None:
-            found[name] = next(
-                (wide for wide in wider_spans(example) if _takes(spec, name, wide, answer)), span
-            )
+        if span is not None:
+            wider = wider_spans(example) if spec.samples is None else ()
+            found[name] = next((w for w in wider if _takes(spec, name, w, answer)), span)
     return found
 
 
@@ -331,6 +327,7 @@ def _at_lengths(
     usual, first = ways[0]
     wanted: list[tuple[Mapping[str, int], int]] = []
     wanted += [(lengths, min(_LENGTH_ROWS, most)) for lengths in spread(spec)]
+    wanted += [(lengths, 1) for lengths in every_length(spec)]
     wanted += [(lengths, min(lengths[BATCH_AXIS], most)) for lengths, _ in ways[1:]]
     for place, (lengths, rows) in enumerate(wanted):
         axes = {name: n for name, n in lengths.items() if name != BATCH_AXIS}

@@ -99,14 +99,17 @@ def span_of(example: Tensor) -> tuple[int, int] | None:
 
 
 def wider_spans(example: Tensor) -> Iterator[tuple[int, int]]:
-    """What an integer example of one value may also take, the widest first.
+    """What an integer example may take beside what it holds, the widest first.
 
-    A constant says nothing of what is allowed, so these have to be tried.
+    A constant says nothing of what is allowed, and bytes are pixels or text more often than an
+    index, so these have to be tried. Of other examples there are none.
     """
     value, limits = int(example.min()), torch.iinfo(example.dtype)
-    if limits.max <= 255:
+    is_flag = value >= 0 and int(example.max()) <= 1
+    constant = value == int(example.max())
+    if limits.max <= 255 and (constant or not is_flag):
         yield limits.min if value < 0 else 0, limits.max
-    for reach in _LARGEST:
+    for reach in _LARGEST if constant else ():
         low, high = (value - reach, 0) if value < 0 else (0, value + reach)
         yield max(low, limits.min), min(high, limits.max)
 

@@ -13,10 +13,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from exporters.spec import BATCH_AXIS, DynamicAxis, ModelSpec
 from exporters.ways import Way
 
-__all__ = ["candidates", "spread", "uncovered", "usual_lengths"]
+__all__ = ["candidates", "every_length", "spread", "uncovered", "usual_lengths"]
 
 _MULTIPLE = 8
 """What lengths are padded to most often."""
+_FEW = 32
+"""An axis of at most so many lengths is tried at all of them."""
 _EVERY = 256
 """An axis of at most so many lengths is looked at whole."""
 _PAIRS = 64
@@ -54,6 +56,25 @@ def spread(spec: ModelSpec) -> list[dict[str, int]]:
         for turn in range(max(map(len, inner.values())))
     ]
     return _distinct(chosen)
+
+
+def every_length(spec: ModelSpec) -> list[dict[str, int]]:
+    """The lengths that `spread` leaves out of axes with 32 lengths or fewer, several at a time."""
+    axes, usual, tried = _axes(spec), usual_lengths(spec), spread(spec)
+    left = {
+        axis.name: [n for n in axis.lengths if n not in {item[axis.name] for item in tried}]
+        for axis in axes
+        if len(axis.lengths) <= _FEW
+    }
+    return [
+        {
+            axis.name: left[axis.name][turn % len(left[axis.name])]
+            if left.get(axis.name)
+            else usual[axis.name]
+            for axis in axes
+        }
+        for turn in range(max(map(len, left.values()), default=0))
+    ]
 
 
 def candidates(
@@ -103,7 +124,7 @@ def _between(axis: DynamicAxis, usual: int) -> list[int]:
 
 
 def _every(axis: DynamicAxis, numbers: Collection[int], rng: random.Random) -> list[int]:
-    lengths = range(axis.least, axis.most + 1, axis.step)
+    lengths = axis.lengths
     if len(lengths) <= _EVERY:
         return list(lengths)
     around = {n + step for n in numbers for step in (-axis.step, 0, axis.step)}

@@ -45,6 +45,11 @@ class DynamicAxis:
     most: int
     step: int = 1
 
+    @property
+    def lengths(self) -> range:
+        """Every length that the axis may have."""
+        return range(self.least, self.most + 1, self.step)
+
 
 @dataclass
 class ModelSpec:

@@ -97,6 +97,8 @@ def test_integers_of_zeros_and_ones_are_masks_and_others_are_not() -> None:
         (torch.full((2, 3), -5, dtype=torch.int32), (-30_005, 0), (-6, 0)),
         (torch.full((2, 3), 128, dtype=torch.uint8), (0, 255), (0, 129)),
         (torch.full((2, 3), 32_767, dtype=torch.int16), (0, 32_767), (0, 32_767)),
+        (torch.tensor([[3, 250]], dtype=torch.uint8), (0, 255), (0, 255)),
+        (torch.tensor([[-3, 5]], dtype=torch.int8), (-128, 127), (-128, 127)),
     ],
 )
 def test_a_constant_integer_may_be_drawn_from_wider_ranges(
@@ -104,3 +106,8 @@ def test_a_constant_integer_may_be_drawn_from_wider_ranges(
 ) -> None:
     ranges = list(wider_spans(example))
     assert (ranges[0], ranges[-1]) == (first, last)
+
+
+@pytest.mark.parametrize("example", [torch.tensor([[3, 9]]), torch.tensor([[0, 1]]).byte()])
+def test_what_varies_already_is_drawn_from_what_it_spans(example: torch.Tensor) -> None:
+    assert list(wider_spans(example)) == []

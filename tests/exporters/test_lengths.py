@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from exporters.lengths import candidates, spread, uncovered, usual_lengths
+from exporters.lengths import candidates, every_length, spread, uncovered, usual_lengths
 from exporters.spec import ModelSpec
 from exporters.ways import Way
 
@@ -29,6 +29,16 @@ def test_lengths_are_ones_that_the_axis_may_have() -> None:
     for item in (*spread(stepped), *candidates(stepped, 4, ["n > 403"])):
         assert 8 <= item["n"] <= 800
         assert item["n"] % 8 == 0
+
+
+def test_a_short_axis_is_tried_at_all_its_lengths() -> None:
+    short = spec(n=(20, 40))
+    tried = [item["n"] for item in (*spread(short), *every_length(short)) if item["n"] != 32]
+    assert sorted(tried) == [n for n in range(20, 41) if n != 32]
+    assert every_length(spec(n=(4, 101))) == []
+    both = every_length(spec(n=(4, 101), m=(30, 40)))
+    assert {item["n"] for item in both} == {32}
+    assert every_length(spec()) == []
 
 
 def test_several_axes_go_through_their_lengths_in_another_order_each() -> None:
