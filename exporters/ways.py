@@ -19,12 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch._dispatch.python import enable_python_dispatcher
 from torch._export.utils import _compiling_state_context
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.fx.experimental.symbolic_shapes import (
     DimDynamic,
     ShapeEnv,
     StatelessSymbolicContext,
 )
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
 from torch.utils._sympy.printers import PythonPrinter
 
 from exporters.quiet import quiet, silent_torch
@@ -38,11 +40,16 @@ __all__ = ["Way", "way_at"]
 class Way:
     """One way through `forward`: what lengths must be for it, as Python expressions.
 
-    `open_axes` are the axes of each output, by name, whose length follows a symbol.
+    `open_axes` are the axes of each output, by name, whose length follows a symbol. `is_whole`
+    says whether the run came to an end; without it there may be other conditions. `is_rounded`
+    says that an output's length is rounded from a fraction of an input's, which runtimes may do
+    otherwise at single lengths.
     """
 
     conditions: tuple[str, ...] = ()
     open_axes: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    is_whole: bool = True
+    is_rounded: bool = False
 
     def __post_init__(self) -> None:
         codes = [compile(text, "condition", "eval") for text in self.conditions]
@@ -81,7 +88,7 @@ def way_at(spec: ModelSpec, inputs: Mapping[str, Tensor]) -> Way:
         module = _copy(spec.positional())
         fakes = [_symbolic(spec, name, tensor, mode, names) for name, tensor in inputs.items()]
         # Some modules cache tensors unless they are told that these are symbols.
-        with mode, enable_python_dispatcher(), _compiling_state_context(), as_loops():
+        with mode, enable_python_dispatcher(), _compiling_state_context(), as_loops(), _Constants():
             outputs = module(*fakes)
     printer = PythonPrinter()
     known: dict[str, None] = {}
@@ -92,13 +99,66 @@ def way_at(spec: ModelSpec, inputs: Mapping[str, Tensor]) -> Way:
                 {s: type(s)(names[str(s)], integer=True) for s in guard.expr.free_symbols}
             )
             known[printer.doprint(renamed)] = None
-    return Way(tuple(known), _open_axes(spec, outputs))
+    lengths = [str(length) for tensor in outputs for length in tensor.shape[1:]]
+    return Way(
+        tuple(known),
+        _open_axes(spec, outputs),
+        is_whole=bool(outputs),
+        is_rounded=any(word in length for length in lengths for word in _ROUNDED),
+    )
 
 
-def _copy(module: nn.Module) -> nn.Module:
-    """The module with the same tensors: what `forward` keeps for later is kept in the copy."""
-    tensors = [*module.parameters(), *module.buffers()]
-    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+_ROUNDED = ("Float", "Trunc", "floor(", "ceil(", "Round")
+"""What stands in a length that is computed with fractions."""
+
+
+class _Constants(TorchFunctionMode):
+    """Computes what no input reached with its true numbers, so that Python may read them."""
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        given = list(pytree.tree_leaves((args, kwargs)))
+        tensors = [value for value in given if isinstance(value, Tensor)]
+        is_symbolic = any(isinstance(value, FakeTensor | torch.SymInt) for value in given)
+        if not tensors or is_symbolic:
+            return func(*args, **kwargs)
+        with unset_fake_temporarily():
+            return func(*args, **kwargs)
+
+
+def _copy(module: nn.Module, copies: dict[int, Any] | None = None) -> Any:
+    """The module with the same tensors: what `forward` keeps for later is kept in the copy.
+
+    What cannot be copied is shared.
+    """
+    copies = copies if copies is not None else {}
+    if id(module) in copies:
+        return copies[id(module)]
+    copied = copies[id(module)] = object.__new__(type(module))
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    values: dict[str, Any] = {}
+    for name, value in module.__dict__.items():
+        if name == "_modules":
+            values[name] = {
+                key: item if item is None else _copy(item, copies) for key, item in value.items()
+            }
+        elif name in ("_parameters", "_buffers"):
+            values[name] = dict(value)
+        elif isinstance(value, Tensor):
+            values[name] = value
+        else:
+            try:
+                values[name] = copy.deepcopy(value, {**shared, **copies})
+            except Exception:
+                values[name] = value
+    copied.__dict__.update(values)
+    return copied
 
 
 def _symbolic(
