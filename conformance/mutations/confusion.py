@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from conformance.mutations.beside_nvidia import BESIDE_NVIDIA
 from conformance.mutations.trial import Outcome
 
 __all__ = ["Confusion", "cause", "page"]
@@ -152,22 +153,24 @@ def page(outcomes: Iterable[Outcome], command: str, version: str) -> str:
             [(o, cause(o), o.server) for o in everything.of(checker=False, server=True)],
         ),
         *_OBSERVED,
+        *BESIDE_NVIDIA,
         "## What this does not prove",
         "",
         "The `onnxruntime` and `pytorch` backends here are python-based ones that stand in for "
         "NVIDIA's ([`conformance.md`](conformance.md)), so what a model file must look like is "
-        "judged as they judge it. An ONNX file is loaded by the ONNX Runtime that is installed, up "
-        "to 512 MiB with its weights and unless it is what was published; beyond that, or without "
-        "ONNX Runtime, the package `onnx` judges its structure. What only this machine's CPU "
-        "cannot run is a warning. Operators of a library that the configuration names are not "
-        "judged. A `.pt` file is judged by its archive, and nothing in it is opened. Of TensorRT, "
-        "OpenVINO, TensorFlow and the other backends of NVIDIA's container, only the configuration "
-        "is checked and that the file is there, so that an engine whose tensors have other names, "
-        "types or shapes than the configuration passes. Of a Python model's "
-        "`auto_complete_config` only literals are followed, and it is not run, nor is anything "
-        "else that the model does when it starts: an import that fails, or an `initialize` that "
-        "raises, shows only in the server. A large environment is not unpacked, and one that an "
-        "absolute path names has to be on the machine that checks.",
+        "judged as they judge it. Controls, states and batch tensors of an ONNX model, which they "
+        "refuse, are judged by the source of NVIDIA's backend. An ONNX file is loaded by the ONNX "
+        "Runtime that is installed, up to 512 MiB with its weights and unless it is what was "
+        "published; beyond that, or without ONNX Runtime, the package `onnx` judges its "
+        "structure. What only this machine's CPU cannot run is a warning. Operators of a library "
+        "that the configuration names are not judged. A `.pt` file is judged by its archive, and "
+        "nothing in it is opened. Of TensorRT, OpenVINO, TensorFlow and the other backends of "
+        "NVIDIA's container, only the configuration is checked and that the file is there, so "
+        "that an engine whose tensors have other names, types or shapes than the configuration "
+        "passes. Of a Python model's `auto_complete_config` only literals are followed, and it is "
+        "not run, nor is anything else that the model does when it starts: an import that fails, "
+        "or an `initialize` that raises, shows only in the server. A large environment is not "
+        "unpacked, and one that an absolute path names has to be on the machine that checks.",
         "",
     ]
     return "\n".join(lines)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from trimaran.checks.backends import BACKENDS, attribute, backend_of
 from trimaran.checks.facts import FileProblem, ModelFacts, VersionFacts
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.graphs import check_graph
 from trimaran.checks.source_completion import check_completion
+from trimaran.checks.tensorflow import tensorflow_file
 from trimaran.checks.versions import served_versions
 from trimaran.config import ModelConfig, is_ensemble
 
 __all__ = ["artifact_name", "check_artifacts", "is_known"]
 
 
-def artifact_name(config: ModelConfig, backend: str) -> str:
-    """The file that a backend loads from a version directory; empty where there is none to name."""
-    return config.default_model_filename or (
-        BACKENDS[backend].filename if backend in BACKENDS else ""
-    )
+def artifact_name(config: ModelConfig, backend: str, entries: Iterable[str] = ()) -> str:
+    """The file that a backend loads from a version directory; empty where there is none to name.
+
+    `entries` lie in the model's first version.
+    """
+    if config.default_model_filename:
+        return config.default_model_filename
+    if backend == "tensorflow":
+        return tensorflow_file(config, entries)
+    return BACKENDS[backend].filename if backend in BACKENDS else ""
 
 
 def check_artifacts(facts: ModelFacts) -> Problems:
@@ -43,11 +51,11 @@ def check_artifacts(facts: ModelFacts) -> Problems:
             'name one, such as backend: "python"',
         )
         return
-    name = artifact_name(config, backend)
+    name = artifact_name(config, backend, facts.first_entries)
     for version in facts.versions:
         report = error if version.number in served else warning
         where = f"{version.number}/{name}"
-        # Only ONNX Runtime takes a directory in place of a file.
+        # ONNX Runtime and TensorFlow take a directory in place of a file.
         there = version.has(name) if backend != "python" else name in version.files
         if name and not there:
             yield report(

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trimaran.checks.finding import Problems, error
+from trimaran.checks.tensorflow import SAVED_MODEL, tensorflow_file
 from trimaran.config import ModelConfig, is_ensemble
 
-__all__ = ["BACKENDS", "Backend", "attribute", "backend_of", "check_backend"]
+__all__ = ["BACKENDS", "Backend", "attribute", "backend_of", "check_backend", "tells_tensors"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,16 @@ def attribute(config: ModelConfig, entries: Iterable[str], directory: str = "") 
     if not wanted and here & {"model.savedmodel", "model.graphdef"}:
         return "tensorflow"
     return directory.partition(".")[2] if not wanted else ""
+
+
+def tells_tensors(config: ModelConfig, backend: str, entries: Iterable[str]) -> bool:
+    """Whether a backend fills in a tensor's type and dims from files that are not looked into.
+
+    `entries` lie in the model's first version.
+    """
+    if backend == "tensorflow":
+        return tensorflow_file(config, entries) == SAVED_MODEL
+    return backend in ("tensorrt", "openvino")
 
 
 def check_backend(config: ModelConfig, libraries: frozenset[str] = frozenset()) -> Problems:

@@ -108,7 +108,8 @@ def check_batch_limit(config: ModelConfig, text: str) -> Problems:
     The text is looked at because protobuf cannot tell a 0 from nothing; nor can it write a 0, so
     this is not for configurations that were published with a version.
     """
-    if config.max_batch_size == 0 and config.input and "max_batch_size" not in text:
+    declared = config.input and config.output  # Where one is left out, the model tells the limit.
+    if config.max_batch_size == 0 and declared and "max_batch_size" not in text:
         yield warning(
             "max_batch_size",
             "inputs are given without max_batch_size, so each is the full shape of one request",

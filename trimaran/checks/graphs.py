@@ -9,6 +9,7 @@ from tritonclient.grpc import model_config_pb2 as protocol
 from trimaran import dtypes
 from trimaran.checks.facts import Graph, GraphTensor
 from trimaran.checks.finding import Problems, error, warning
+from trimaran.checks.onnx_feeds import check_feeds, feed_names
 from trimaran.config import ModelConfig
 from trimaran.tensors import describe_shape
 
@@ -23,17 +24,23 @@ _COMPLETED_BATCH = 4
 
 
 def completed(config: ModelConfig, graph: Graph) -> ModelConfig:
-    """A configuration with the tensors that Triton takes from the file, where it has none."""
+    """A configuration with the tensors and the limit that Triton takes from the file.
+
+    It takes either where inputs or outputs are left out, and then the limit too.
+    """
     whole = ModelConfig()
     whole.CopyFrom(config)
     tensors = (*graph.inputs, *graph.outputs)
-    if (config.input and config.output) or any(tensor.shape is None for tensor in tensors):
+    if not _is_completed(config) or any(tensor.shape is None for tensor in tensors):
         return whole
     if not config.max_batch_size and all((tensor.shape or ())[:1] == (-1,) for tensor in tensors):
         whole.max_batch_size = _COMPLETED_BATCH
     names = {dtype.triton: dtype.config for dtype in dtypes.DTYPES}
-    for field, given in ((whole.input, graph.inputs), (whole.output, graph.outputs)):
-        for tensor in () if field else given:
+    for field, given, is_given in (
+        (whole.input, graph.inputs, config.input or config.batch_input),
+        (whole.output, graph.outputs, config.output),
+    ):
+        for tensor in () if is_given else given:
             shape = tensor.shape or ()
             dims = shape[1:] if whole.max_batch_size else shape
             field.add(
@@ -42,6 +49,10 @@ def completed(config: ModelConfig, graph: Graph) -> ModelConfig:
                 dims=dims or (1,),
             )
     return whole
+
+
+def _is_completed(config: ModelConfig) -> bool:
+    return not ((config.input or config.batch_input) and config.output)
 
 
 def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
@@ -53,8 +64,12 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
     if others:
         yield from others
         return
-    if config.input:
+    if config.input or config.batch_input:
         yield from _names(config, graph, where)
+    else:
+        yield from _twice(config, graph, where)
+    yield from check_feeds(config, graph, where)
+    limit = completed(config, graph).max_batch_size
     for kind, items, known in (
         ("input", config.input, graph.inputs),
         ("output", config.output, graph.outputs),
@@ -62,9 +77,9 @@ def check_graph(config: ModelConfig, graph: Graph, where: str) -> Problems:
         by_name = {tensor.name: tensor for tensor in known}
         for item in items:
             if item.name in by_name:
-                yield from _tensor(config, kind, item, by_name[item.name], where)
-    if config.max_batch_size > 0:
-        yield from _batch_axis(graph, where)
+                yield from _tensor(config, limit, kind, item, by_name[item.name], where)
+    if limit > 0:
+        yield from _batch_axis(config, graph, where)
 
 
 def _unserved_types(config: ModelConfig, graph: Graph, where: str) -> Problems:
@@ -106,7 +121,7 @@ def _names(config: ModelConfig, graph: Graph, where: str) -> Problems:
                 f"input {item.name!r} is not in {where}, which has {', '.join(inputs)}",
                 "name it as the file does",
             )
-    required = {item.name for item in config.input if not item.optional}
+    required = {item.name for item in config.input if not item.optional} | feed_names(config)
     for name in inputs:
         if name not in required:
             yield error(
@@ -123,34 +138,71 @@ def _names(config: ModelConfig, graph: Graph, where: str) -> Problems:
             )
 
 
+def _twice(config: ModelConfig, graph: Graph, where: str) -> Problems:
+    """Inputs that Triton takes from the file, and from what it feeds by itself once more."""
+    fed = sorted(feed_names(config) & {tensor.name for tensor in graph.inputs})
+    if fed:
+        yield error(
+            "input",
+            f"there is no input, so Triton takes all of {where}, and {fed[0]!r} twice, since the "
+            "server feeds it",
+            "declare the inputs that requests bring",
+        )
+
+
 def _tensor(
     config: ModelConfig,
+    limit: int,
     kind: str,
     item: protocol.ModelInput | protocol.ModelOutput,
     tensor: GraphTensor,
     where: str,
 ) -> Problems:
+    """A declared tensor beside the file's, with the `limit` of batches that Triton completes."""
     field = f"{kind}.{item.name}"
     names = {dtype.config: dtype.triton for dtype in dtypes.DTYPES}
     given = names.get(protocol.DataType.Name(item.data_type), "nothing")
-    if tensor.dtype and given != tensor.dtype:
+    if tensor.dtype and given != tensor.dtype and item.data_type != protocol.TYPE_INVALID:
         yield error(
             f"{field}.data_type",
             f"{kind} {item.name!r} is {given} but {tensor.dtype} in {where}",
             "make them equal",
         )
     shape, dims = tensor.shape, item.reshape.shape if item.HasField("reshape") else item.dims
-    if shape is None or (config.max_batch_size > 0 and shape[:1] != (-1,)):
+    if isinstance(item, protocol.ModelInput) and item.allow_ragged_batch:
+        yield from _ragged(field, item.name, shape, where)
         return
-    expected = shape[1:] if config.max_batch_size > 0 else shape
+    is_split = kind == "output" and item.name in _split_outputs(config)
+    if shape is None or not item.dims or is_split or (limit > 0 and shape[:1] != (-1,)):
+        return
     if not shape and all(dim == 1 for dim in dims):
         return
+    expected = shape[1:] if limit > 0 else shape
     if not _fits(expected, dims, exact=kind == "output"):
+        batch = ", without the batch axis" if limit > 0 else ""
+        remedy = "make them equal"
+        if limit != config.max_batch_size:
+            batch += ", which Triton adds where inputs or outputs are left out"
+            remedy = "declare all inputs and outputs, or leave that axis out"
         yield error(
             f"{field}.dims",
             f"{kind} {item.name!r} is {describe_shape(dims)} but {describe_shape(expected)} in "
-            f"{where}" + (", without the batch axis" if config.max_batch_size > 0 else ""),
-            "make them equal",
+            f"{where}{batch}",
+            remedy,
+        )
+
+
+def _split_outputs(config: ModelConfig) -> set[str]:
+    """Outputs that the server cuts up, whose shape is not the file's."""
+    return {name for made in config.batch_output for name in made.target_name}
+
+
+def _ragged(field: str, name: str, shape: tuple[int, ...] | None, where: str) -> Problems:
+    if shape not in (None, (-1,)):
+        yield error(
+            f"{field}.allow_ragged_batch",
+            f"input {name!r} is ragged but {describe_shape(shape or ())} in {where}",
+            "export it with one axis of any length, or remove allow_ragged_batch",
         )
 
 
@@ -160,8 +212,14 @@ def _fits(model: Sequence[int], dims: Sequence[int], *, exact: bool) -> bool:
     )
 
 
-def _batch_axis(graph: Graph, where: str) -> Problems:
+def _batch_axis(config: ModelConfig, graph: Graph, where: str) -> Problems:
+    """The first tensor without the axis: of all where Triton completes, else of those declared."""
+    declared = {item.name for item in config.input if not item.allow_ragged_batch}
+    declared |= {item.name for item in config.output} - _split_outputs(config)
+    everything = _is_completed(config)
     for tensor in (*graph.inputs, *graph.outputs):
+        if not everything and tensor.name not in declared:
+            continue
         if tensor.shape is not None and tensor.shape[:1] != (-1,):
             yield error(
                 "max_batch_size",

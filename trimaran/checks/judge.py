@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from trimaran.checks.artifacts import artifact_name, check_artifacts
-from trimaran.checks.backends import attribute, check_backend
+from trimaran.checks.backends import attribute, check_backend, tells_tensors
 from trimaran.checks.batching import check_batch_limit
 from trimaran.checks.completion import Completion
 from trimaran.checks.cycles import check_cycles
@@ -18,12 +18,14 @@ from trimaran.checks.graphs import completed
 from trimaran.checks.instances import check_threads
 from trimaran.checks.labels import check_labels
 from trimaran.checks.model import check_model, check_newer
+from trimaran.checks.native_features import check_native_features
 from trimaran.checks.provenance import check_provenance
 from trimaran.checks.pytorch import check_pytorch
 from trimaran.checks.report import Report
 from trimaran.checks.sequences import check_sequences
 from trimaran.checks.source_completion import complete_from_source
 from trimaran.checks.steps import check_nesting, check_pins, check_wired, floating_steps
+from trimaran.checks.tensorflow import check_tensorflow
 from trimaran.checks.versions import check_versions, served_versions
 from trimaran.checks.warmup import check_warmup
 from trimaran.config import ModelConfig, is_declared, is_ensemble
@@ -114,7 +116,8 @@ def _configuration(
     backend = attribute(config, facts.first_entries, facts.name)
     completion = _completion(facts, config, backend)
     whole = config if completion is None else complete_from_source(config, completion)
-    partial = backend in _COMPLETING or (completion is not None and completion.is_open)
+    partial = completion is not None and completion.is_open
+    partial |= tells_tensors(config, backend, facts.first_entries)
     yield from check_model(whole, facts.name, backend, partial=partial)
     yield from check_newer(config)
     yield from check_backend(config, frozenset(libraries))
@@ -124,6 +127,9 @@ def _configuration(
         yield from check_wired(config, steps, _unknown(models))
         yield from check_nesting(config, steps)
         return
+    if backend == "tensorflow":
+        yield from check_tensorflow(config, facts.first_entries)
+    yield from check_native_features(config, backend)
     yield from check_sequences(config, files)
     yield from check_warmup(whole, facts.warmup)
     yield from check_threads(config, cores)
@@ -131,10 +137,6 @@ def _configuration(
     published = any(version.has_manifest for version in facts.versions)
     if config is facts.config and not published:
         yield from check_batch_limit(config, facts.text)
-
-
-_COMPLETING = ("tensorrt", "openvino")
-"""Backends that fill in a tensor's type and dims from files that are not looked into here."""
 
 
 def _completion(facts: ModelFacts, config: ModelConfig, backend: str) -> Completion | None:
@@ -208,18 +210,27 @@ def _effective_ensemble(facts: ModelFacts, models: Mapping[str, ModelFacts]) -> 
     yield from floating_steps(config)
 
 
+_TELLING = ("model.onnx", "model.plan", "model.savedmodel", "model.xml")
+"""Files that tell their tensors."""
+
+
 def _without_config(facts: ModelFacts) -> Problems:
     if facts.live is not None:
         yield error("", "there is a live configuration without config.pbtxt", "write one", LIVE)
-    elif any(v.has("model.onnx") or v.has("model.plan") for v in facts.versions):
+    elif any(v.has(name) for v in facts.versions for name in _TELLING):
         yield warning(
             "",
             "there is no config.pbtxt, so Triton makes one up",
             "write one that says inputs, outputs and max_batch_size",
             CONFIG,
         )
-    elif attribute(ModelConfig(), facts.first_entries) == "pytorch":
-        for finding in check_pytorch(ModelConfig()):
+    elif (backend := attribute(ModelConfig(), facts.first_entries)) in ("pytorch", "tensorflow"):
+        nothing = ModelConfig()
+        for finding in (
+            check_pytorch(nothing)
+            if backend == "pytorch"
+            else check_tensorflow(nothing, facts.first_entries)
+        ):
             yield replace(finding, file=CONFIG)
     elif facts.versions:
         yield warning(

@@ -43,7 +43,7 @@ def check_model(
         yield from check_ensemble(config)
     else:
         yield from check_instances(config, backend)
-        yield from check_parameters(config)
+        yield from check_parameters(config, backend)
         if backend == "pytorch":
             yield from check_pytorch(config)
 

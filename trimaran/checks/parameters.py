@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from trimaran.checks.backends import backend_of
 from trimaran.checks.finding import Problems, error
 from trimaran.config import ModelConfig
 
@@ -20,9 +19,13 @@ _SWITCHES = {
 }
 
 
-def check_parameters(config: ModelConfig) -> Problems:
-    """Numbers and switches that are none."""
-    backend = backend_of(config)
+_CHOICES = {
+    "tensorrt": {"execution_context_allocation_strategy": ("STATIC", "ON_PROFILE_CHANGE")},
+}
+
+
+def check_parameters(config: ModelConfig, backend: str) -> Problems:
+    """Numbers, switches and choices that are none."""
     for key in _INTEGERS.get(backend, ()):
         value = config.parameters[key].string_value if key in config.parameters else "0"
         if not value.strip().removeprefix("-").isdecimal():
@@ -34,3 +37,7 @@ def check_parameters(config: ModelConfig) -> Problems:
         known = ("yes", "no") if backend == "python" else _BOOLEANS
         if key in config.parameters and value.lower() not in known:
             yield error(f"parameters.{key}", f"{key} is {value!r}", f"write {' or '.join(known)}")
+    for key, choices in _CHOICES.get(backend, {}).items():
+        value = config.parameters[key].string_value if key in config.parameters else choices[0]
+        if value not in choices:
+            yield error(f"parameters.{key}", f"{key} is {value!r}", f"write {' or '.join(choices)}")

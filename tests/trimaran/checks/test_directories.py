@@ -24,6 +24,9 @@ PYTHON = f'backend: "python" max_batch_size: 8 {X} {Y} '
 ONNX = PYTHON.replace("python", "onnxruntime")
 TENSORRT = PYTHON.replace("python", "tensorrt")
 BY_FILE = PYTHON.replace('backend: "python"', "")
+STRATEGY = (
+    'parameters { key: "execution_context_allocation_strategy" value { string_value: "%s" } }'
+)
 PYTORCH = PYTHON.replace("python", "pytorch")
 TORCHSCRIPT = torchscript()
 CONFIG = "m/config.pbtxt"
@@ -295,15 +298,23 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
     ),
     "tensors that a plan completes": (
         {CONFIG: 'backend: "tensorrt" input { name: "x" }', "m/1/model.plan": "x"},
+        [],
+    ),
+    "a strategy that TensorRT does not have": (
+        {CONFIG: BY_FILE + STRATEGY % "LATE", "m/1/model.plan": "x"},
         [
             (
-                "warning",
+                "error",
                 CONFIG,
-                "max_batch_size",
-                "inputs are given without max_batch_size, so each is the full shape of one "
-                "request; write max_batch_size: 0 if that is meant, or the largest batch",
+                "parameters.execution_context_allocation_strategy",
+                "execution_context_allocation_strategy is 'LATE'; write STATIC or "
+                "ON_PROFILE_CHANGE",
             )
         ],
+    ),
+    "one that it has": (
+        {CONFIG: TENSORRT + STRATEGY % "ON_PROFILE_CHANGE", "m/1/model.plan": "x"},
+        [],
     ),
     "a profile where the file tells another backend": (
         {
