@@ -33,7 +33,16 @@ from exporters.spec import BATCH_AXIS, ModelSpec, resized, resized_inputs
 from exporters.ways import Way, way_at
 from trimaran.errors import TrimaranError
 
-__all__ = ["Answer", "Batch", "Source", "Tensors", "find_ways", "tried_batches", "usable_spans"]
+__all__ = [
+    "Answer",
+    "Batch",
+    "Source",
+    "Tensors",
+    "example_batches",
+    "find_ways",
+    "tried_batches",
+    "usable_spans",
+]
 
 _SEED = 20_240_229
 _CHUNKS = ((1, 4), (5,), (2, 3), (6,), (1, 2), (7,), (8,), (4,))
@@ -43,6 +52,8 @@ _EQUAL_ROWS = 4
 _MOST_EXAMPLES = 64
 _LENGTH_ROWS = 2
 _MOST_WAYS = 8
+_EVERY_SIZE = 32
+"""Where nothing is known of the ways of `forward`, every number of rows up to here is tried."""
 _REMEDY = "give `samples` in its ModelSpec: samples(batch_size, seed) returns real inputs"
 
 Tensors = Mapping[str, Tensor]
@@ -53,7 +64,8 @@ Answer = Callable[[Tensors], Tensors]
 class Batch:
     """Inputs, PyTorch's answers, and the name of each row, the same wherever the row stands.
 
-    `source` is where its rows come from, empty for examples and other lengths. `even` are the rows,
+    `source` is where its rows come from, empty for examples and other lengths; `own` says that they
+    are the model's own: its examples, or its samples. `even` are the rows,
     by place, for which a decision may be a tie.
     """
 
@@ -62,6 +74,7 @@ class Batch:
     answers: Tensors
     rows: tuple[str, ...] = ()
     source: str = ""
+    own: bool = False
     even: frozenset[int] = frozenset()
 
 
@@ -82,21 +95,21 @@ class Source:
 def tried_batches(
     spec: ModelSpec,
     most: int,
+    examples: Sequence[Batch],
     spans: Spans,
     ways: Sequence[tuple[Mapping[str, int], Way]],
     answer: Answer,
 ) -> Iterator[Batch]:
-    """All batches of at most `most` rows, with the module's answers.
+    """All batches of at most `most` rows after the `examples`, with the module's answers.
 
     `spans` and `ways` are what `usable_spans` and `find_ways` found. Raises `TrimaranError` where
-    the module fails on its own inputs, and where nothing can be made up that it answers with
-    numbers.
+    nothing can be made up that the module answers with numbers, and where it fails at a length.
     """
-    usual = list(_example_batches(spec, most, answer))
+    usual = list(examples)
     sources, found = _usable(spec, most, _sources(spec, spans), answer)
     usual += found
     usual += _together(sources, found, most, answer)
-    yield from usual
+    yield from usual[len(examples) :]
     sizes = {len(batch.rows) for batch in usual}
     yield from _at_lengths(spec, most, sources, _left(spec, ways, sizes), answer)
 
@@ -159,8 +172,11 @@ def find_ways(spec: ModelSpec, most: int) -> list[tuple[Mapping[str, int], Way]]
     return ways
 
 
-def _example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Batch]:
-    """The examples as they are, one of them alone, and three of them."""
+def example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Batch]:
+    """The examples as they are, one of them alone, and three of them.
+
+    Raises `TrimaranError` where the module fails on them, or answers nothing that is a number.
+    """
     examples = spec.example_inputs
     count = min(_count(examples), max(most, _MOST_EXAMPLES))
     whole = [list(range(start, min(start + most, count))) for start in range(0, count, most)]
@@ -180,7 +196,7 @@ def _example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Bat
                 "example inputs, which shows nothing; give examples whose answers are numbers"
             )
         label = "the example inputs" if place < len(whole) else f"{len(pick)} of the example rows"
-        yield Batch(label, inputs, answers, tuple(f"example {row}" for row in pick))
+        yield Batch(label, inputs, answers, tuple(f"example {row}" for row in pick), own=True)
 
 
 def _example_failure(spec: ModelSpec, error: Exception, rows: int) -> str:
@@ -281,7 +297,7 @@ def _in_chunks(
             inputs = {name: tensor[pick.start : pick.stop] for name, tensor in drawn.items()}
             rows = tuple(f"{source.name} {row}" for row in pick)
             even = frozenset(range(len(rows)) if source.even else ())
-            yield Batch(source.name, inputs, answer(inputs), rows, source.name, even)
+            yield Batch(source.name, inputs, answer(inputs), rows, source.name, source.own, even)
         start += size
 
 
@@ -327,8 +343,11 @@ def _at_lengths(
     usual, first = ways[0]
     wanted: list[tuple[Mapping[str, int], int]] = []
     wanted += [(lengths, min(_LENGTH_ROWS, most)) for lengths in spread(spec)]
-    wanted += [(lengths, 1) for lengths in every_length(spec)]
+    closely = first.is_rounded or not first.is_whole
+    wanted += [(lengths, 1) for lengths in every_length(spec, closely=closely)]
     wanted += [(lengths, min(lengths[BATCH_AXIS], most)) for lengths, _ in ways[1:]]
+    if not first.is_whole:
+        wanted += [({}, rows) for rows in range(2, min(most, _EVERY_SIZE) + 1)]
     for place, (lengths, rows) in enumerate(wanted):
         axes = {name: n for name, n in lengths.items() if name != BATCH_AXIS}
         label = ", ".join(f"{name} = {n}" for name, n in axes.items()) or f"{rows} rows"

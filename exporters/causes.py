@@ -9,7 +9,9 @@ import onnx
 from torch import nn
 from torch.nn.utils import parametrize
 
-__all__ = ["nested_tensors", "parametrised", "reduced_precision", "unknown_operator"]
+from trimaran.tensors import TensorSpec
+
+__all__ = ["nested_tensors", "parametrised", "reduced_precision", "rounded", "unknown_operator"]
 
 _REDUCED: Mapping[int, str] = {
     onnx.TensorProto.BFLOAT16: "bfloat16",
@@ -27,6 +29,16 @@ def nested_tensors(module: nn.Module) -> str:
                 "enable_nested_tensor=False"
             )
     return ""
+
+
+def rounded(output: TensorSpec, largest_error: float) -> str:
+    """For whole numbers that are one apart, as those are that were rounded at a half."""
+    if output.dtype.is_floating or largest_error != 1:
+        return ""
+    return (
+        "; whole numbers that are rounded from fractions may come out one apart: allow that by "
+        f"tolerances={{{output.name!r}: (0, 1)}} in the ModelSpec"
+    )
 
 
 def parametrised(module: nn.Module) -> str:

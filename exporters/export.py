@@ -188,6 +188,7 @@ def _judged(original: Original, run: Run, options: Options, reference: Reference
             run,
             labels=original.labels,
             ties=original.ties,
+            scales=original.scales,
             with_nan=original.with_nan,
         )
     return measure_agreement(

@@ -58,13 +58,19 @@ def spread(spec: ModelSpec) -> list[dict[str, int]]:
     return _distinct(chosen)
 
 
-def every_length(spec: ModelSpec) -> list[dict[str, int]]:
-    """The lengths that `spread` leaves out of axes with 32 lengths or fewer, several at a time."""
+def every_length(spec: ModelSpec, *, closely: bool = False) -> list[dict[str, int]]:
+    """The lengths that `spread` leaves out of axes with 32 lengths or fewer, several at a time.
+
+    `closely` asks for those of every axis, of the longest as many as are looked at.
+    """
     axes, usual, tried = _axes(spec), usual_lengths(spec), spread(spec)
+    rng = random.Random(_SEED)  # noqa: S311 - repeatable, not secret
     left = {
-        axis.name: [n for n in axis.lengths if n not in {item[axis.name] for item in tried}]
+        axis.name: [
+            n for n in _every(axis, (), rng) if n not in {item[axis.name] for item in tried}
+        ]
         for axis in axes
-        if len(axis.lengths) <= _FEW
+        if closely or len(axis.lengths) <= _FEW
     }
     return [
         {

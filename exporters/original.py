@@ -10,10 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exporters.batches import Answer, Batch, Tensors, find_ways, tried_batches, usable_spans
-from exporters.causes import nested_tensors
+from exporters.batches import (
+    Answer,
+    Batch,
+    Tensors,
+    example_batches,
+    find_ways,
+    tried_batches,
+    usable_spans,
+)
+from exporters.causes import nested_tensors, rounded
 from exporters.drawing import Spans
-from exporters.parity import Arrays, compare, row_count, row_limits, typical_scale
+from exporters.parity import Arrays, column_shares, compare, row_count, row_limits, typical_scale
 from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec, interface_of, require_served
 from trimaran.errors import ParityError, TrimaranError
@@ -31,9 +39,10 @@ class Original:
     """A model, its interface, and what eager PyTorch answers to each of `batches`.
 
     `labels` says of each batch what it is, and `ties` for which of its rows a decision may be a
-    tie. `scales` has the size of a typical row of each output.
-    `spans` are the values that integer inputs may take. `with_nan` is a batch with NaN in every
-    floating input, and PyTorch's answer, where there are such inputs and it gives one.
+    tie. `scales` has the size of a typical row of each output, and `shares` how large it is at each
+    place (`parity.column_shares`). `spans` are the values that integer inputs may take. `with_nan`
+    is a batch with NaN in every floating input, and PyTorch's answer, where there are such inputs
+    and it gives one.
     """
 
     spec: ModelSpec
@@ -44,6 +53,7 @@ class Original:
     labels: tuple[str, ...]
     ties: tuple[frozenset[int], ...]
     scales: Mapping[str, float]
+    shares: Mapping[str, Mapping[int, np.ndarray]]
     spans: Spans
     with_nan: tuple[Arrays, Arrays] | None = None
 
@@ -57,9 +67,11 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
     served in batches.
     """
     answer = partial(_answer, spec, spec.positional())
+    # First of all as it is: a module may only then be as its forward leaves it.
+    batches = list(example_batches(spec, max_batch_size, answer))
     spans = usable_spans(spec, answer)
     ways = find_ways(spec, max_batch_size)
-    batches = list(tried_batches(spec, max_batch_size, spans, ways, answer))
+    batches += tried_batches(spec, max_batch_size, batches, spans, ways, answer)
     interface = interface_of(spec, [b.answers for b in batches], ways[0][1].open_axes)
     expected = tuple(_arrays(batch.answers) for batch in batches)
     original = Original(
@@ -70,13 +82,27 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
         expected=expected,
         labels=tuple(batch.label for batch in batches),
         ties=tuple(batch.even for batch in batches),
-        scales={o.name: typical_scale([e[o.name] for e in expected]) for o in interface.outputs},
+        scales=_scales(interface, batches, expected),
+        shares={o.name: column_shares([e[o.name] for e in expected]) for o in interface.outputs},
         spans=spans,
         with_nan=_with_nan(batches, answer),
     )
     _require_steady(original, answer)
     _require_independent(original, batches)
+    _require_independent_of_nan(original, answer)
     return original
+
+
+def _scales(
+    interface: Interface, batches: Sequence[Batch], expected: Sequence[Arrays]
+) -> dict[str, float]:
+    """The scale of a typical row of each output: of the model's own rows, if these have one."""
+    found = {}
+    for output in interface.outputs:
+        own = [e[output.name] for b, e in zip(batches, expected, strict=True) if b.own]
+        every = [e[output.name] for e in expected]
+        found[output.name] = typical_scale(own) or typical_scale(every)
+    return found
 
 
 def _answer(spec: ModelSpec, module: torch.nn.Module, inputs: Tensors) -> Tensors:
@@ -87,6 +113,8 @@ def _answer(spec: ModelSpec, module: torch.nn.Module, inputs: Tensors) -> Tensor
             outputs = module(*(inputs[name].clone() for name in spec.example_inputs))
         except TrimaranError as error:
             raise TrimaranError(f"model {spec.name}: {error}") from None
+        except SystemExit as error:
+            raise RuntimeError(f"forward ends the process with status {error.code}") from error
     for name, tensor in zip(spec.output_names, outputs, strict=True):
         require_served(spec, name, tensor, rows)
     return {
@@ -149,21 +177,52 @@ def _require_independent(original: Original, batches: Sequence[Batch]) -> None:
                 rtol, atol = _limits(original, output.name, one)
                 found = compare(one, other, rtol, atol)
                 if not found.passed:
+                    told = (
+                        f"its values are up to {found.largest_error:.3g} apart (allowed: "
+                        f"{float(np.max(atol)):.3g} + {rtol:g}·|x|)"
+                        if one.shape == other.shape
+                        else f"it has the shapes {list(one.shape)} and {list(other.shape)}"
+                    )
                     raise ParityError(
                         f"model {original.spec.name} cannot be served in batches: output "
                         f"{output.name!r}: row {place} depends on the rows beside it: in a batch "
-                        f"of {size} and in one of {len(batch.rows)} its values are up to "
-                        f"{found.largest_error:.3g} apart (allowed: {float(np.max(atol)):.3g} + "
-                        f"{rtol:g}·|x|), so requests may not be batched together"
+                        f"of {size} and in one of {len(batch.rows)} {told}, so requests may not be "
+                        "batched together"
                         + (
                             nested_tensors(original.spec.module)
                             or "; take what mixes rows out of forward, or take --max-batch-size 1"
                         )
+                        + rounded(output, found.largest_error)
                     )
+
+
+def _require_independent_of_nan(original: Original, answer: Answer) -> None:
+    """Refuse a module in which NaN in one row changes the answer to another."""
+    if original.with_nan is None or original.max_batch_size == 1:
+        return
+    inputs, together = original.with_nan
+    for place in range(min(row_count(inputs), len(_NAN_AT) + 1)):
+        alone = {name: torch.from_numpy(array[place : place + 1]) for name, array in inputs.items()}
+        try:
+            own = _arrays(answer(alone))
+        except Exception:
+            return  # It refuses NaN in some rows, and then no client's NaN gets this far.
+        for output in (o for o in original.interface.outputs if o.dtype.is_floating):
+            one, other = own[output.name], together[output.name][place : place + 1]
+            if not compare(one, other, *_limits(original, output.name, one)).passed:
+                raise ParityError(
+                    f"model {original.spec.name} cannot be served in batches: output "
+                    f"{output.name!r}: NaN in one row changes what another row answers; take what "
+                    "mixes rows out of forward, or take --max-batch-size 1"
+                )
 
 
 def _limits(original: Original, output: str, expected: np.ndarray) -> tuple[float, np.ndarray]:
     spec = next(item for item in original.interface.outputs if item.name == output)
     return row_limits(
-        spec.dtype, expected, original.scales[output], original.spec.tolerances.get(output)
+        spec.dtype,
+        expected,
+        original.scales[output],
+        original.spec.tolerances.get(output),
+        original.shares[output],
     )

@@ -26,6 +26,7 @@ __all__ = [
     "OutputParity",
     "ParityReport",
     "Report",
+    "column_shares",
     "compare",
     "compare_rows",
     "failure",
@@ -126,15 +127,18 @@ class ParityReport(Report):
         return ParityReport(tuple(rows), self.notes)
 
 
-_FILLER = 1e4
-_MEDIAN_OF = 4096
+_FILLER = 1e3
+"""A repeated number above this, and as much larger than all others, only fills masked places."""
+_ABSURD = 1e6
+"""The same for a number that stands alone."""
+_FILLERS = 3
 
 
 def scale_of(arrays: Iterable[np.ndarray]) -> float:
     """The root mean square of an output's usual numbers, 0 where there are none.
 
-    What is not finite is left out, and what fills a masked place: numbers beyond 10,000 that are
-    also more than 10,000 times the median, such as -1e9.
+    What is not finite is left out, and what fills masked places, such as -1e9: the largest number,
+    where it is repeated and a thousand times the others.
     """
     total, count = 0.0, 0
     for array in arrays:
@@ -165,13 +169,50 @@ def _usual(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`[rows, n]` as float64 with zeros for what is not usual, and which numbers are."""
     usual = np.isfinite(rows)
     numbers = np.where(usual, rows, 0.0).astype(np.float64)
-    sizes = np.abs(numbers)
-    if sizes.max() > _FILLER:
-        some = sizes[:, :: -(-sizes.shape[1] // _MEDIAN_OF)]
-        medians = np.array([np.median(row[row > 0]) if row.any() else np.inf for row in some])
-        usual &= (sizes <= _FILLER) | (sizes <= _FILLER * medians[:, None])
-        numbers = np.where(usual, numbers, 0.0)
+    for _ in range(_FILLERS):
+        largest = np.abs(numbers).max()
+        fills = np.abs(numbers) == largest
+        squares, count = np.square(np.where(fills, 0.0, numbers)).sum(), (usual & ~fills).sum()
+        beyond = _FILLER if fills.sum() > 1 else _ABSURD
+        if not squares or largest <= beyond * max(1.0, np.sqrt(squares / count)):
+            break
+        usual &= ~fills
+        numbers = np.where(fills, 0.0, numbers)
     return numbers, usual
+
+
+_LEAST_SHARE = 1e-2
+
+
+def column_shares(answers: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
+    """How large an output is at each place along an axis, as a share of the whole: 0.01 to 1.
+
+    By axis, for those of one length in all of `answers`, `[rows, ...]` each. A score beside a box
+    in one tensor is held to its own size, and what cancels in a column still to a hundredth of the
+    others, since its rounding is theirs.
+    """
+    shapes = {answer.shape[1:] for answer in answers}
+    ranks = {len(shape) for shape in shapes}
+    if len(ranks) != 1 or not all(answer.dtype.kind == "f" for answer in answers):
+        return {}
+    found = {}
+    for axis in range(ranks.pop()):
+        if len({shape[axis] for shape in shapes}) == 1 and next(iter(shapes))[axis] > 1:
+            squares = [_squares_along(answer, axis + 1) for answer in answers if len(answer)]
+            mean = np.mean(squares, axis=0)
+            if mean.any():
+                size = np.sqrt(mean / mean.mean())
+                found[axis + 1] = np.clip(size, _LEAST_SHARE, 1.0)
+    return found
+
+
+def _squares_along(answer: np.ndarray, axis: int) -> np.ndarray:
+    """The mean square at each place along an axis, each row by its own scale."""
+    rows = len(answer)
+    numbers, _ = _usual(answer.reshape(rows, -1))
+    numbers /= np.maximum(np.abs(numbers).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    shaped = np.square(numbers).reshape(answer.shape)
+    return shaped.mean(axis=tuple(k for k in range(answer.ndim) if k != axis))
 
 
 def finite_share(array: np.ndarray) -> float:
@@ -192,17 +233,27 @@ def tolerance_for(
 
 
 def row_limits(
-    dtype: DType, expected: np.ndarray, typical: float, chosen: tuple[float, float] | None
+    dtype: DType,
+    expected: np.ndarray,
+    typical: float,
+    chosen: tuple[float, float] | None,
+    shares: Mapping[int, np.ndarray] | None = None,
 ) -> tuple[float, np.ndarray]:
     """`rtol`, and an `atol` for each row of `expected`, `[rows, 1, ...]`.
 
     A row's scale is its own, or that of a `typical` row where it is smaller: what small numbers a
-    row answers beside others of its kind is rounding, and a loud row may round more.
+    row answers beside others of its kind is rounding, and a loud row may round more. `shares` are
+    those of `column_shares`: the smallest at an element's place lowers its limit.
     """
     rtol, _ = tolerance_for(dtype, 0.0, chosen)
     scales = np.maximum(_row_scales(expected), typical)
     atol = np.asarray([tolerance_for(dtype, scale, chosen)[1] for scale in scales])
-    return rtol, atol.reshape(-1, *[1] * (expected.ndim - 1))
+    limits = atol.reshape(-1, *[1] * (expected.ndim - 1))
+    least = np.ones([1] * expected.ndim)
+    for axis, share in (shares or {}).items() if chosen is None else ():
+        shape = [len(share) if k == axis else 1 for k in range(expected.ndim)]
+        least = np.minimum(least, share.reshape(shape))
+    return rtol, limits * least if (shares and chosen is None) else limits
 
 
 def compare(
@@ -252,17 +303,21 @@ def measure_parity(
     *,
     labels: Sequence[str] = (),
     ties: Sequence[Collection[int]] = (),
+    scales: Mapping[str, float] | None = None,
     with_nan: tuple[Arrays, Arrays] | None = None,
 ) -> ParityReport:
     """Run the artifact on every batch, hold it against PyTorch's results, then try rows alone.
 
     `batches` and `expected` map tensor names to arrays, `[rows, ...]`, one entry for each batch;
     `labels` says what each batch is. In rows that are among its `ties` only floating outputs are
-    compared. A runtime's failure is reported as every output's failure, with its reason. `with_nan`
-    is a batch with NaN in its inputs and PyTorch's answer: that an artifact answers it otherwise is
-    told, and refuses nothing.
+    compared. `scales` are those of a typical row of each output, else the median of all rows. A
+    runtime's failure is reported as every output's failure, with its reason. `with_nan` is a batch
+    with NaN in its inputs and PyTorch's answer: that an artifact answers it otherwise is told, and
+    refuses nothing.
     """
-    scales = {s.name: typical_scale([answer[s.name] for answer in expected]) for s in outputs}
+    if scales is None:
+        scales = {s.name: typical_scale([answer[s.name] for answer in expected]) for s in outputs}
+    shares = {s.name: column_shares([answer[s.name] for answer in expected]) for s in outputs}
     comparisons: dict[str, list[Comparison]] = {spec.name: [] for spec in outputs}
     largest: tuple[Arrays, Arrays] | None = None
     for place, (batch, wanted) in enumerate(zip(batches, expected, strict=True)):
@@ -278,14 +333,22 @@ def measure_parity(
                 found = Comparison(np.inf, False, text, np.inf)
             else:
                 one, other = _decided(spec, wanted[name], actual[name], tied)
-                limits = row_limits(spec.dtype, one, scales[name], tolerances.get(name))
+                limits = row_limits(
+                    spec.dtype, one, scales[name], tolerances.get(name), shares[name]
+                )
                 found = compare(one, other, *limits)
             comparisons[name].append(
                 found if found.passed else replace(found, problem=found.problem + where)
             )
     if largest is not None:
         limits_of = {
-            s.name: row_limits(s.dtype, largest[1][s.name], scales[s.name], tolerances.get(s.name))
+            s.name: row_limits(
+                s.dtype,
+                largest[1][s.name],
+                scales[s.name],
+                tolerances.get(s.name),
+                shares[s.name],
+            )
             for s in outputs
         }
         for name, comparison in compare_rows(limits_of, *largest, artifact):

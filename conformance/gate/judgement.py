@@ -18,5 +18,6 @@ def judgement(original: Original, run: Run) -> str:
         run,
         labels=original.labels,
         ties=original.ties,
+        scales=original.scales,
     )
     return report.problem

@@ -11,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +36,30 @@ def value_read(spec: ModelSpec) -> str | None:
     a value, an index made of one, and NumPy are found.
     """
     module, examples = spec.positional(), tuple(spec.example_inputs.values())
-    eager = _read_of(module, examples)
-    traced = _made_constant(module, examples) if eager else set()
-    found = next((place for place in eager if place in traced), None)
-    return found.rpartition("/")[2] if found else None
+    reads = _reads_of(module, examples)
+    traced = _made_constant(module, examples) if reads.places else set()
+    found = [*reads.silent, *(place for place in reads.places if place in traced)]
+    return found[0].rpartition("/")[2] if found else None
 
 
-def _read_of(module: nn.Module, examples: tuple[Tensor, ...]) -> list[str]:
-    """The places at which a number that depends on the inputs leaves its tensor."""
-    places: list[str] = []
+@dataclass
+class _Reads:
+    """Where numbers that depend on the inputs leave their tensors, or decide a shape that is read.
+
+    At `places` a trace may keep what is read; of what is read in `silent` ones torch says nothing.
+    """
+
+    places: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+
+
+def _reads_of(module: nn.Module, examples: tuple[Tensor, ...]) -> _Reads:
+    reads = _Reads()
     inputs = tuple(tensor.clone() for tensor in examples)
-    values = _Values(inputs, places)
-    with _Leaving(values), values:
+    values = _Values(inputs, reads.places)
+    with _Leaving(values, reads), values:
         module(*inputs)
-    return places
+    return reads
 
 
 def _made_constant(module: nn.Module, examples: tuple[Tensor, ...]) -> set[str]:
@@ -73,24 +84,28 @@ class _Values(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.places = places
         self._known = WeakIdKeyDictionary()
+        self._shaped = WeakIdKeyDictionary()
         for tensor in inputs:
             self._known[tensor] = True
 
-    def note_read(self, values: Any) -> None:
-        """Note the place if any tensor among the values depends on the inputs."""
-        if self._follows(values):
-            self.places.append(_place())
-
-    def _follows(self, values: Any) -> bool:
+    def follows(self, values: Any) -> bool:
+        """Whether any tensor among the values depends on the inputs."""
         return any(tensor in self._known for tensor in _tensors(values))
+
+    def is_shaped(self, values: Any) -> bool:
+        """Whether the shape of any tensor among the values depends on what the inputs hold."""
+        return any(tensor in self._shaped for tensor in _tensors(values))
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if func is torch.ops.aten._local_scalar_dense.default:
-            self.note_read(args)
+        if func is torch.ops.aten._local_scalar_dense.default and self.follows(args):
+            self.places.append(_place())
         result = func(*args, **(kwargs or {}))
-        if self._follows((args, kwargs or {})):
+        if self.is_shaped(args) or torch.Tag.dynamic_output_shape in func.tags:
+            for tensor in _tensors(result) if self.follows((args, kwargs or {})) else ():
+                self._shaped[tensor] = True
+        if self.follows((args, kwargs or {})):
             written = [
                 value
                 for argument, value in zip(func._schema.arguments, args, strict=False)
@@ -102,11 +117,12 @@ class _Values(TorchDispatchMode):
 
 
 class _Leaving(TorchFunctionMode):
-    """Notes every tensor that leaves PyTorch for NumPy or a list."""
+    """Notes what leaves PyTorch by one of its functions: arrays, lists, answers of yes or no."""
 
-    def __init__(self, values: _Values) -> None:
+    def __init__(self, values: _Values, reads: _Reads) -> None:
         super().__init__()
         self.values = values
+        self.reads = reads
 
     def __torch_function__(
         self,
@@ -115,12 +131,39 @@ class _Leaving(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func in _LEAVING:
-            self.values.note_read(args)
+        if func in _LEAVING and self.values.follows(args):
+            self.reads.places.append(_place())
+        if func in _SILENT and self.values.follows(args):
+            self.reads.silent.append(_place())
+        if func in _SHAPES and self.values.is_shaped(args[:1]):
+            self.reads.places.append(_place())
         return func(*args, **(kwargs or {}))
 
 
 _LEAVING = {Tensor.numpy, Tensor.tolist, Tensor.__array__}
+_SILENT = {
+    torch.equal,
+    torch.allclose,
+    torch.is_nonzero,
+    Tensor.equal,
+    Tensor.allclose,
+    Tensor.is_nonzero,
+    Tensor.__index__,
+    Tensor.__format__,
+    Tensor.__dlpack__,
+}
+"""What a trace makes a constant of without a word."""
+_SHAPES = {
+    torch.numel,
+    Tensor.numel,
+    Tensor.nelement,
+    Tensor.size,
+    Tensor.shape.__get__,  # type: ignore[attr-defined]
+    Tensor.__len__,
+    Tensor.__iter__,
+    Tensor._nnz,
+}
+"""What tells of a shape, which may be as long as what the inputs hold says."""
 _WARNINGS = warnings.__file__
 _TORCH = str(Path(torch.__file__).parent)
 

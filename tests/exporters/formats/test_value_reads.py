@@ -42,6 +42,13 @@ class Does(nn.Module):
         (lambda x: x * sum(1 for value in x[0] if value > 0), True),
         (lambda x: x.clone().fill_(2) * x.add_(1).sum().item(), True),
         (lambda x: x if 5 in x else x * 2, True),
+        (lambda x: x if torch.equal(x, x.abs()) else x * 2, True),
+        (lambda x: x * [1.0, 2.0][x.long()[0, 0]], True),
+        (lambda x: x if torch.is_nonzero(x[0, 0]) else x * 2, True),
+        (lambda x: x if x[x > 2].numel() == 0 else x * 2, True),
+        (lambda x: x * 2 if len(x.nonzero()) > 3 else x, True),
+        (lambda x: x * (x > 2).nonzero().shape[0], False),
+        (lambda x: x if torch.equal(CONSTANT, CONSTANT + 1) else x * 2, False),
     ],
 )
 def test_values_are_told_from_sizes(what: Callable[[Tensor], Tensor], reads: bool) -> None:
