@@ -21,6 +21,7 @@ from exporters.drawing import (
     Spans,
     differ,
     draw_rows,
+    has,
     is_mask,
     span_of,
     wider_spans,
@@ -223,7 +224,6 @@ def _sources(spec: ModelSpec, spans: Spans) -> list[Source]:
         ]
     has_integers = any(name in spans for name in spec.example_inputs)
     may_tie = has_integers and any(p.is_floating_point() for p in spec.module.parameters())
-    has_masks = any(is_mask(t, spans.get(n)) for n, t in spec.example_inputs.items())
     return [
         Source(
             family.name,
@@ -231,7 +231,7 @@ def _sources(spec: ModelSpec, spans: Spans) -> list[Source]:
             even=may_tie and family.integers in ("repeated", "bounds"),
         )
         for family in FAMILIES
-        if has_masks or not family.only_for_masks
+        if has(spec.example_inputs, spans, family.needs)
     ]
 
 

@@ -56,11 +56,14 @@ def parametrised(module: nn.Module) -> str:
 
 
 def reduced_precision(path: Path) -> str:
-    """For an ONNX file of an FP32 model that computes in fewer bits somewhere."""
+    """For an ONNX file that ONNX Runtime cannot load: whether it computes in fewer bits."""
     model = onnx.load(path, load_external_data=False)
     found = next((_REDUCED[kind] for kind in _element_types(model.graph) if kind in _REDUCED), "")
     if not found:
-        return ""
+        return (
+            "; ONNX Runtime lacks it for the CPU: compute in float32 in forward, or take --format "
+            "torchscript"
+        )
     return (
         f"; forward computes in {found}, by torch.autocast or a cast of its own, and ONNX Runtime "
         "has no such kernel for the CPU: take it out of forward (--precision makes fewer bits of a "

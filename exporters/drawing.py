@@ -8,6 +8,7 @@ what a padded row answers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ __all__ = [
     "Spans",
     "differ",
     "draw_rows",
+    "has",
+    "is_flag",
     "is_mask",
     "span_of",
     "wider_spans",
@@ -31,13 +34,17 @@ Spans = Mapping[str, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Family:
-    """One way of making rows up: which values each type of input gets, and what it is called."""
+    """One way of making rows up: which values each type of input gets, and what it is called.
+
+    `needs` says what there must be among the inputs for it to show anything: `masks`, `flags`
+    (numbers of zeros and ones, which are drawn as masks then) or `ids` (integers above zero).
+    """
 
     name: str
     floats: str
     integers: str
     masks: str
-    only_for_masks: bool = False
+    needs: str = ""
 
 
 FAMILIES = (
@@ -47,8 +54,11 @@ FAMILIES = (
     Family("values of other sizes and signs", "sized", "bounds", "one"),
     Family("nearly constant rows", "flat", "repeated", "end"),
     Family("the examples in another order", "shuffled", "shuffled", "random"),
-    Family("masks that are set everywhere", "noisy", "even", "all", only_for_masks=True),
-    Family("masks that are set nowhere", "noisy", "even", "none", only_for_masks=True),
+    Family("masks that are set everywhere", "noisy", "even", "all", needs="masks"),
+    Family("masks that are set nowhere", "noisy", "even", "none", needs="masks"),
+    Family("zeros from a place on", "noisy", "even", "start", needs="flags"),
+    Family("zeros up to a place", "noisy", "mixed", "end", needs="flags"),
+    Family("ids that end in zeros", "mixed", "padded", "start", needs="ids"),
 )
 
 _NOISE = 0.3
@@ -72,10 +82,8 @@ def draw_rows(
     generator = Generator().manual_seed(seed)
     drawn = {}
     for name, example in examples.items():
-        if is_mask(example, spans.get(name)):
-            kind = family.masks if example.dtype == torch.bool or family.only_for_masks else ""
-            kind = kind or ("end" if family.integers == "even" else "random")
-            values = _MASKS[kind](example, rows, generator)
+        if is_mask(example, spans.get(name)) or (family.needs == "flags" and is_flag(example)):
+            values = _MASKS[family.masks](example, rows, generator)
         elif example.dtype.is_floating_point:
             values = _FLOATS[family.floats](example.double(), rows, generator)
             limit = torch.finfo(example.dtype).max
@@ -84,6 +92,26 @@ def draw_rows(
             values = _INTEGERS[family.integers](example, rows, generator, spans[name])
         drawn[name] = values.to(example.dtype)
     return drawn
+
+
+def has(examples: Mapping[str, Tensor], spans: Spans, what: str) -> bool:
+    """Whether there is what a family needs among the inputs."""
+    if what == "masks":
+        return any(is_mask(t, spans.get(n)) or is_flag(t) for n, t in examples.items())
+    if what == "flags":
+        return any(is_flag(t) and not is_mask(t, spans.get(n)) for n, t in examples.items())
+    if what == "ids":
+        return any(t.ndim > 1 and spans[n][0] >= 0 for n, t in examples.items() if n in spans)
+    return True
+
+
+def is_flag(example: Tensor) -> bool:
+    """Whether an example that is no boolean holds only zeros and ones, along an axis of its own."""
+    return (
+        example.dtype != torch.bool
+        and example.ndim > 1
+        and bool(((example == 0) | (example == 1)).all())
+    )
 
 
 def is_mask(example: Tensor, span: tuple[int, int] | None) -> bool:
@@ -186,17 +214,41 @@ def _between(shape: tuple[int, ...], span: tuple[int, int], generator: Generator
 
 
 def _even(example: Tensor, rows: int, generator: Generator, span: tuple[int, int]) -> Tensor:
-    return _between((rows, *example.shape[1:]), span, generator)
+    """Evenly; of what was constant half the rows evenly by the number of digits.
+
+    It may be a kind or a length, of which the small ones are the ones that count.
+    """
+    shape = (rows, *example.shape[1:])
+    values = _between(shape, span, generator)
+    if _is_constant(example) and span[0] == 0:
+        small = torch.exp2(torch.rand(shape, generator=generator) * math.log2(span[1] + 1)) - 1
+        values[1::2] = small[1::2].long()
+    return values
+
+
+def _is_constant(example: Tensor) -> bool:
+    return bool((example == example.reshape(-1)[0]).all())
+
+
+def _padded(example: Tensor, rows: int, generator: Generator, span: tuple[int, int]) -> Tensor:
+    """Values that end in zeros from another place on in each row."""
+    values = _mixed_integers(example, rows, generator, span)
+    if example.ndim < 2 or example.shape[-1] < 2 or span[0] < 0:
+        return values
+    return values * _from_an_end(example, rows, generator, last=False)
 
 
 def _bounds(example: Tensor, rows: int, generator: Generator, span: tuple[int, int]) -> Tensor:
-    upper = torch.rand((rows, *example.shape[1:]), generator=generator) < 0.5
-    return torch.where(upper, span[1], span[0])
+    """One bound or the other; of what was constant, anything from zero up to it."""
+    shape = (rows, *example.shape[1:])
+    if _is_constant(example) and (value := int(example.reshape(-1)[0])) > 1:
+        return _between(shape, (0, value), generator)
+    return torch.where(torch.rand(shape, generator=generator) < 0.5, span[1], span[0])
 
 
 def _repeated(example: Tensor, rows: int, generator: Generator, span: tuple[int, int]) -> Tensor:
-    values = _between((rows, *[1] * (example.ndim - 1)), span, generator)
-    return values.expand(rows, *example.shape[1:])
+    first = example[:, *[slice(1)] * (example.ndim - 1)]
+    return _even(first, rows, generator, span).expand(rows, *example.shape[1:])
 
 
 def _mixed_integers(
@@ -268,6 +320,7 @@ _INTEGERS = {
     "even": _even,
     "bounds": _bounds,
     "repeated": _repeated,
+    "padded": _padded,
     "mixed": _mixed_integers,
     "shuffled": _shuffled_integers,
 }

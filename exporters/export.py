@@ -171,7 +171,7 @@ def _first_to_pass(
             break
     way, report = tried[-1]
     if isinstance(report, ParityReport):
-        report = report.because(nested_tensors(original.spec.module))
+        report = report.because(nested_tensors(original.spec.module)).noting(original.notes)
     if isinstance(report, AgreementReport) and report.passed:
         report = report.with_cost(_cost(exporter, path, reference))
     return way, report

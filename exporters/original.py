@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -42,7 +42,7 @@ class Original:
     tie. `scales` has the size of a typical row of each output, and `shares` how large it is at each
     place (`parity.column_shares`). `spans` are the values that integer inputs may take. `with_nan`
     is a batch with NaN in every floating input, and PyTorch's answer, where there are such inputs
-    and it gives one.
+    and it gives one. `notes` tell what nothing was shown of.
     """
 
     spec: ModelSpec
@@ -56,6 +56,7 @@ class Original:
     shares: Mapping[str, Mapping[int, np.ndarray]]
     spans: Spans
     with_nan: tuple[Arrays, Arrays] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
@@ -86,11 +87,33 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
         shares={o.name: column_shares([e[o.name] for e in expected]) for o in interface.outputs},
         spans=spans,
         with_nan=_with_nan(batches, answer),
+        notes=tuple(_unshown(spec, interface, expected)),
     )
     _require_steady(original, answer)
     _require_independent(original, batches)
     _require_independent_of_nan(original, answer)
     return original
+
+
+def _unshown(spec: ModelSpec, interface: Interface, expected: Sequence[Arrays]) -> Iterator[str]:
+    """What to say of outputs that are one number whatever was tried.
+
+    Raises `TrimaranError` where there are no others.
+    """
+    silent = [o.name for o in interface.outputs if _is_one_number([e[o.name] for e in expected])]
+    told = (
+        "answers one number to every row that was tried, which shows nothing; give `samples` in "
+        "its ModelSpec: samples(batch_size, seed) returns real inputs"
+    )
+    if len(silent) == len(interface.outputs):
+        raise TrimaranError(f"model {spec.name} {told}")
+    for name in silent:
+        yield f"output {name!r} {told}"
+
+
+def _is_one_number(answers: Sequence[np.ndarray]) -> bool:
+    first = next((answer.reshape(-1)[0] for answer in answers if answer.size), None)
+    return first is not None and all(bool((answer == first).all()) for answer in answers)
 
 
 def _scales(

@@ -126,6 +126,10 @@ class ParityReport(Report):
         rows = (replace(r, problem=r.problem + cause) if r.problem else r for r in self.outputs)
         return ParityReport(tuple(rows), self.notes)
 
+    def noting(self, notes: Sequence[str]) -> ParityReport:
+        """The same with more notes, the given ones first."""
+        return ParityReport(self.outputs, (*notes, *self.notes))
+
 
 _FILLER = 1e3
 """A repeated number above this, and as much larger than all others, only fills masked places."""

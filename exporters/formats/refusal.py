@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 from torch import nn
 from torch._dynamo.exc import UncapturedHigherOrderOpError, Unsupported, UserError, UserErrorType
 from torch.fx.experimental.symbolic_shapes import (
@@ -23,7 +25,13 @@ _FIXED = (
     "forward makes a constant of an axis that varies (the batch always does); compute with the "
     "tensor's own shape, x.shape[0] and not len(x), or leave another axis out of dynamic_axes"
 )
-_OPERATOR = "ONNX has no operator for it; write forward with other operators"
+_OPERATOR = (
+    "ONNX has no operator for it; write forward with other operators, or take --format torchscript"
+)
+_PACKED = (
+    "ONNX has no form of pack_padded_sequence; mask what is padded instead, or take --format "
+    "torchscript"
+)
 
 
 def explain(error: BaseException, module: nn.Module) -> str:
@@ -37,6 +45,10 @@ def explain(error: BaseException, module: nn.Module) -> str:
 
 
 def _advice(error: BaseException) -> str:
+    if "pack_padded_sequence" in "".join(traceback.format_tb(error.__traceback__)):
+        return _PACKED
+    if "Guard failed on the same frame" in str(error):
+        return _VALUES
     if isinstance(error, GuardOnDataDependentSymNode):
         return _VALUES
     if isinstance(error, ConstraintViolationError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import pickletools
 import re
 from collections.abc import Iterator, Mapping
@@ -141,13 +142,21 @@ def _graph(spec: ModelSpec) -> torch.jit.ScriptModule:
 
 def _script(spec: ModelSpec) -> torch.jit.ScriptModule:
     """The module's own source, behind a `forward` that takes the inputs and nothing else."""
-    scripted = torch.jit.script(spec.module)
+    scripted: Any = torch.jit.script(spec.module)
     graph, names = fx.Graph(), list(spec.example_inputs)
     inputs = [graph.placeholder(f"input_{name}") for name in names]
-    if takes_by_name(spec.module, names):
-        graph.output(graph.call_module("module", (), dict(zip(names, inputs, strict=True))))
+    by_name = takes_by_name(spec.module, names)
+    answer = graph.call_module(
+        "module",
+        () if by_name else tuple(inputs),
+        dict(zip(names, inputs, strict=True)) if by_name else {},
+    )
+    if str(scripted.forward.schema.returns[0].type).startswith("Dict"):
+        graph.output(
+            tuple(graph.call_function(operator.getitem, (answer, n)) for n in spec.output_names)
+        )
     else:
-        graph.output(graph.call_module("module", tuple(inputs)))
+        graph.output(answer)
     return torch.jit.script(fx.GraphModule({"module": scripted}, graph))
 
 

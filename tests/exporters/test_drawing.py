@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from exporters.drawing import FAMILIES, Family, differ, draw_rows, is_mask, span_of, wider_spans
+from exporters.drawing import (
+    FAMILIES,
+    Family,
+    differ,
+    draw_rows,
+    has,
+    is_flag,
+    is_mask,
+    span_of,
+    wider_spans,
+)
 
 EXAMPLES = {
     "image": torch.rand(2, 3, 4, 4),
@@ -33,7 +43,7 @@ def test_rows_are_of_the_examples_kind_and_differ(family: Family, rows: int) -> 
         assert drawn[name].dtype == example.dtype
         assert drawn[name].double().isfinite().all()
         if name in SPANS:
-            assert drawn[name].min() >= SPANS[name][0]
+            assert drawn[name].min() >= min(SPANS[name][0], 0 if family.needs == "ids" else 9)
             assert drawn[name].max() <= SPANS[name][1]
     again = draw_rows(EXAMPLES, family, rows, 1, SPANS)
     assert all(torch.equal(drawn[name], again[name]) for name in drawn)
@@ -81,6 +91,28 @@ def test_masks_are_set_from_the_end_from_the_start_everywhere_nowhere_and_in_one
     assert (masks("one").sum(1) == 1).all()
     assert masks("all").all()
     assert not masks("none").any()
+
+
+def test_numbers_of_zeros_and_ones_may_be_masks_too() -> None:
+    ones = {"mask": torch.ones(2, 6), "kind": torch.full((2, 6), 12), "flag": torch.ones(2)}
+    spans = {"kind": (0, 30_012)}
+    assert [name for name, tensor in ones.items() if is_flag(tensor)] == ["mask"]
+    for f in FAMILIES:
+        drawn = draw_rows(ones, f, 16, 1, spans)["mask"]
+        assert (set(drawn.unique().tolist()) == {0, 1}) is (f.needs == "flags")
+    assert has(ones, spans, "flags")
+    assert not has({"kind": ones["kind"]}, spans, "flags")
+    small = draw_rows(ones, family(integers="bounds"), 16, 1, spans)["kind"]
+    assert small.max() <= 12
+    low = draw_rows(ones, family(integers="even", masks="end"), 16, 1, spans)["kind"]
+    assert (low < 12).any()
+    assert (low > 1000).any()
+
+
+def test_ids_end_in_zeros_from_another_place_in_each_row() -> None:
+    drawn = draw_rows(EXAMPLES, family(needs="ids"), 16, 1, SPANS)["tokens"]
+    assert ((drawn == 0).int().diff() >= 0).all()
+    assert set((drawn == 0).sum(1).tolist()) == {1, 2}
 
 
 def test_integers_of_zeros_and_ones_are_masks_and_others_are_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -137,6 +138,84 @@ def test_rows_that_influence_one_another_are_refused(kind: str) -> None:
     assert "so requests may not be batched together; take what mixes rows out of forward" in said
 
 
+def test_each_column_is_judged_by_its_own_size() -> None:
+    def boxes(module: Does, x: Tensor) -> Tensor:
+        y = module.layer(x)
+        score = (y[:, 1:] - y[:, 1:].mean(0)).sigmoid()
+        return torch.cat([y[:, :1].exp() * 5000, score], 1)
+
+    with pytest.raises(ParityError, match="depends on the rows beside it"):
+        run(boxes, torch.randn(4, 6))
+
+    def masked(module: Does, x: Tensor) -> Tensor:
+        y = module.layer(x - x.mean(0))
+        return torch.where(torch.arange(3) > 0, -1e9, y)
+
+    with pytest.raises(ParityError, match="depends on the rows beside it"):
+        run(masked, torch.randn(4, 6))
+
+
+def test_nan_in_one_row_must_not_reach_another() -> None:
+    with pytest.raises(ParityError, match="NaN in one row changes what another row answers"):
+        run(lambda m, x: m.layer(torch.where(x.isnan(), x.nanmean(0), x)), torch.randn(4, 6))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32, torch.bool])
+def test_a_mask_of_ones_is_tried_as_padding(dtype: torch.dtype) -> None:
+    class Cuts(nn.Module):
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            return x[:, : int((mask > 0).any(0).sum())].mean(1)
+
+    examples = {"x": torch.randn(2, 9, 4), "mask": torch.ones(2, 9, dtype=dtype)}
+    with pytest.raises(ParityError, match="depends on the rows beside it"):
+        run_original(ModelSpec("m", Cuts(), examples, ["y"]), 8)
+
+
+class Middle(nn.Module):
+    """Goes another way at 20 to 27, and has something that is in the way of finding it."""
+
+    def __init__(self, extra: Callable[[Any], None]) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+        self.switch = nn.Parameter(torch.ones(1))
+        extra(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x) if self.switch.item() > 0 else x
+        return y.mean(1) * (2 if 20 <= x.shape[1] <= 27 else 1)
+
+
+def old_weight_norm(module: Middle) -> None:
+    with pytest.warns(FutureWarning, match="is deprecated"):
+        nn.utils.weight_norm(module.layer)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        lambda module: None,
+        old_weight_norm,
+        lambda module: setattr(module, "kept", module.layer.weight * 2),
+        lambda module: setattr(module, "lock", threading.Lock()),
+    ],
+    ids=["constant that is read", "old weight norm", "tensor of a gradient", "lock"],
+)
+def test_ways_are_found_past_what_cannot_be_copied(extra: Callable[[Any], None]) -> None:
+    axes = {"x": {1: ("n", 16, 64)}}
+    spec = ModelSpec("m", Middle(extra), {"x": torch.randn(2, 32, 6)}, ["y"], dynamic_axes=axes)
+    tried = {batch["x"].shape[1] for batch in run_original(spec, 2).batches}
+    assert tried & set(range(20, 28))
+
+
+def test_where_ways_cannot_be_found_every_length_and_size_is_tried() -> None:
+    def forward(module: Does, x: Tensor) -> Tensor:
+        return x * 2 if x.sum() > 1e9 else x * torch.tensor(x.numpy() > 0)
+
+    original = run(forward, torch.randn(2, 32), dynamic_axes={"x": {1: ("n", 8, 64)}})
+    assert {batch["x"].shape[1] for batch in original.batches} == set(range(8, 65))
+    assert sizes(original) == set(range(1, 9))
+
+
 def test_a_cause_that_is_known_is_named() -> None:
     class Padded(nn.Module):
         def __init__(self, *, nested: bool) -> None:
@@ -228,7 +307,16 @@ def test_a_length_that_the_module_does_not_take_is_named() -> None:
 
 
 def test_rows_that_are_never_batched_may_do_what_they_like() -> None:
-    assert sizes(run_original(models.mixes_rows(), 1)) == {1}
+    assert sizes(run(lambda m, x: m.layer(x + x.mean(0)), torch.randn(2, 6), 1)) == {1}
+
+
+def test_an_output_that_is_one_number_shows_nothing() -> None:
+    with pytest.raises(TrimaranError, match="answers one number to every row that was tried"):
+        run(lambda m, x: (m.layer(x) - 1e6).relu(), torch.randn(2, 6))
+    spec = ModelSpec(
+        "m", Does(lambda m, x: (m.layer(x), x > 1e9)), {"x": torch.randn(2, 6)}, ["y", "z"]
+    )
+    assert [note.partition(" answers")[0] for note in run_original(spec, 4).notes] == ["output 'z'"]
 
 
 class AddsInPlace(nn.Module):
