@@ -7,7 +7,7 @@ small batches, and once more all together, in the largest batch. Last come other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,9 +46,9 @@ __all__ = [
 ]
 
 _SEED = 20_240_229
-_CHUNKS = ((1, 4), (5,), (2, 3), (6,), (1, 2), (7,), (8,), (4,))
+_CHUNKS = ((1, 4), (1, 5), (2, 3), (1, 6), (1, 2), (1, 7), (1, 3), (1, 4))
 """How the rows of one source are put into batches, the next source's in another way, so that every
-small number of rows is tried."""
+small number of rows is tried, and of almost every source a row alone."""
 _EQUAL_ROWS = 4
 _MOST_EXAMPLES = 64
 _LENGTH_ROWS = 2
@@ -66,7 +66,8 @@ class Batch:
     """Inputs, PyTorch's answers, and the name of each row, the same wherever the row stands.
 
     `source` is where its rows come from, empty for examples and other lengths; `own` says that they
-    are the model's own: its examples, or its samples. `even` are the rows,
+    are the model's own: its examples, or its samples; `alike` that their columns are as large as
+    in these. `even` are the rows,
     by place, for which a decision may be a tie.
     """
 
@@ -76,6 +77,7 @@ class Batch:
     rows: tuple[str, ...] = ()
     source: str = ""
     own: bool = False
+    alike: bool = False
     even: frozenset[int] = frozenset()
 
 
@@ -83,13 +85,15 @@ class Batch:
 class Source:
     """Where rows come from: `draw(rows, seed, lengths)`.
 
-    `own` are the model's own samples. `even` rows repeat an integer so often that a decision, such
+    `own` are the model's own samples; `alike` rows keep what is large large. `even` rows repeat an
+    integer so often that a decision, such
     as which place has the largest score, may be a tie, which rounding breaks either way.
     """
 
     name: str
     draw: Callable[[int, int, Mapping[str, int]], Tensors]
     own: bool = False
+    alike: bool = True
     even: bool = False
 
 
@@ -197,7 +201,7 @@ def example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Batc
                 "example inputs, which shows nothing; give examples whose answers are numbers"
             )
         label = "the example inputs" if place < len(whole) else f"{len(pick)} of the example rows"
-        yield Batch(label, inputs, answers, tuple(f"example {row}" for row in pick), own=True)
+        yield Batch(label, inputs, answers, _names("example", pick), own=True, alike=True)
 
 
 def _example_failure(spec: ModelSpec, error: Exception, rows: int) -> str:
@@ -228,6 +232,7 @@ def _sources(spec: ModelSpec, spans: Spans) -> list[Source]:
         Source(
             family.name,
             partial(_drawn, spec, family, spans),
+            alike=family.floats not in ("flat", "shuffled"),
             even=may_tie and family.integers in ("repeated", "bounds"),
         )
         for family in FAMILIES
@@ -295,9 +300,11 @@ def _in_chunks(
         for first in range(start, start + size, most):
             pick = range(first, min(first + most, start + size))
             inputs = {name: tensor[pick.start : pick.stop] for name, tensor in drawn.items()}
-            rows = tuple(f"{source.name} {row}" for row in pick)
+            rows = _names(source.name, pick)
             even = frozenset(range(len(rows)) if source.even else ())
-            yield Batch(source.name, inputs, answer(inputs), rows, source.name, source.own, even)
+            yield Batch(
+                source.name, inputs, answer(inputs), rows, source.name, source.own, even=even
+            )
         start += size
 
 
@@ -374,7 +381,7 @@ def _at_length(
     if all(usual_lengths(spec)[name] == length for name, length in axes.items()):
         repeated = resized(spec, spec.example_inputs, {BATCH_AXIS: rows})
         count = _count(spec.example_inputs)
-        names = tuple(f"example {row % count}" for row in range(rows))
+        names = _names("example", (row % count for row in range(rows)))
         return Batch(label, repeated, answer(repeated), names)
     drawn = source.draw(rows, _SEED + place, axes)
     examples = resized(spec, resized_inputs(spec, axes), {BATCH_AXIS: rows})
@@ -398,6 +405,10 @@ def _at_length(
         f"model {spec.name} {problem}; narrow the axis in dynamic_axes, or give `samples` with a "
         "parameter `lengths` in its ModelSpec"
     )
+
+
+def _names(what: str, rows: Iterable[int]) -> tuple[str, ...]:
+    return tuple(f"{what} {row}" for row in rows)
 
 
 def _not_finite(answers: Tensors) -> str | None:

@@ -66,6 +66,8 @@ _SIZES = (1.0, 0.01, 10.0, 3.0)
 """What rows are multiplied by, one after the other: a quiet row lies beside a loud one."""
 _FLATNESS = 1e-2
 """Below it, rounding would show as much as a wrong epsilon."""
+_KINDS = 3
+"""What was constant may be a kind, of which there are few."""
 _LARGEST_INTEGER = 2**63 - 1
 _LARGEST = (30_000, 1_000, 100, 20, 7, 2, 1)
 """How far a constant integer is drawn from its value, the boldest first."""
@@ -254,6 +256,8 @@ def _repeated(example: Tensor, rows: int, generator: Generator, span: tuple[int,
 def _mixed_integers(
     example: Tensor, rows: int, generator: Generator, span: tuple[int, int]
 ) -> Tensor:
+    if _is_constant(example) and span[0] == 0:
+        return _between((rows, *example.shape[1:]), (0, min(_KINDS, span[1])), generator)
     if not differ({"": example}):
         return _even(example, rows, generator, span)
     one, other = (_picked(example, rows, generator) for _ in range(2))

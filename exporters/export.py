@@ -189,6 +189,7 @@ def _judged(original: Original, run: Run, options: Options, reference: Reference
             labels=original.labels,
             ties=original.ties,
             scales=original.scales,
+            shares=original.shares,
             with_nan=original.with_nan,
         )
     return measure_agreement(

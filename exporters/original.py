@@ -84,7 +84,7 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
         labels=tuple(batch.label for batch in batches),
         ties=tuple(batch.even for batch in batches),
         scales=_scales(interface, batches, expected),
-        shares={o.name: column_shares([e[o.name] for e in expected]) for o in interface.outputs},
+        shares=_shares(interface, batches, expected),
         spans=spans,
         with_nan=_with_nan(batches, answer),
         notes=tuple(_unshown(spec, interface, expected)),
@@ -93,6 +93,21 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
     _require_independent(original, batches)
     _require_independent_of_nan(original, answer)
     return original
+
+
+def _shares(
+    interface: Interface, batches: Sequence[Batch], expected: Sequence[Arrays]
+) -> dict[str, dict[int, np.ndarray]]:
+    """`column_shares` of each output along its fixed axes, in rows like the model's own."""
+    alike = [e for b, e in zip(batches, expected, strict=True) if b.alike]
+    return {
+        output.name: {
+            axis: share
+            for axis, share in column_shares([e[output.name] for e in alike]).items()
+            if output.dims[axis - 1] != -1
+        }
+        for output in interface.outputs
+    }
 
 
 def _unshown(spec: ModelSpec, interface: Interface, expected: Sequence[Arrays]) -> Iterator[str]:

@@ -308,20 +308,22 @@ def measure_parity(
     labels: Sequence[str] = (),
     ties: Sequence[Collection[int]] = (),
     scales: Mapping[str, float] | None = None,
+    shares: Mapping[str, Mapping[int, np.ndarray]] | None = None,
     with_nan: tuple[Arrays, Arrays] | None = None,
 ) -> ParityReport:
     """Run the artifact on every batch, hold it against PyTorch's results, then try rows alone.
 
     `batches` and `expected` map tensor names to arrays, `[rows, ...]`, one entry for each batch;
     `labels` says what each batch is. In rows that are among its `ties` only floating outputs are
-    compared. `scales` are those of a typical row of each output, else the median of all rows. A
-    runtime's failure is reported as every output's failure, with its reason. `with_nan` is a batch
-    with NaN in its inputs and PyTorch's answer: that an artifact answers it otherwise is told, and
-    refuses nothing.
+    compared. `scales` are those of a typical row of each output, and `shares` those of its columns,
+    else of all rows. A runtime's failure is reported as every output's failure, with its reason.
+    `with_nan` is a batch with NaN in its inputs and PyTorch's answer: that an artifact answers it
+    otherwise is told, and refuses nothing.
     """
     if scales is None:
         scales = {s.name: typical_scale([answer[s.name] for answer in expected]) for s in outputs}
-    shares = {s.name: column_shares([answer[s.name] for answer in expected]) for s in outputs}
+    if shares is None:
+        shares = {s.name: column_shares([answer[s.name] for answer in expected]) for s in outputs}
     comparisons: dict[str, list[Comparison]] = {spec.name: [] for spec in outputs}
     largest: tuple[Arrays, Arrays] | None = None
     for place, (batch, wanted) in enumerate(zip(batches, expected, strict=True)):

@@ -19,5 +19,6 @@ def judgement(original: Original, run: Run) -> str:
         labels=original.labels,
         ties=original.ties,
         scales=original.scales,
+        shares=original.shares,
     )
     return report.problem

@@ -37,8 +37,9 @@ def value_read(spec: ModelSpec) -> str | None:
     """
     module, examples = spec.positional(), tuple(spec.example_inputs.values())
     reads = _reads_of(module, examples)
-    traced = _made_constant(module, examples) if reads.places else set()
+    traced = _made_constant(module, examples) if reads.places or reads.shapes else set()
     found = [*reads.silent, *(place for place in reads.places if place in traced)]
+    found += reads.shapes if traced else []
     return found[0].rpartition("/")[2] if found else None
 
 
@@ -47,9 +48,11 @@ class _Reads:
     """Where numbers that depend on the inputs leave their tensors, or decide a shape that is read.
 
     At `places` a trace may keep what is read; of what is read in `silent` ones torch says nothing.
+    `shapes` are told by what the inputs hold, and what becomes of them may be decided elsewhere.
     """
 
     places: list[str] = field(default_factory=list)
+    shapes: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
 
 
@@ -136,7 +139,7 @@ class _Leaving(TorchFunctionMode):
         if func in _SILENT and self.values.follows(args):
             self.reads.silent.append(_place())
         if func in _SHAPES and self.values.is_shaped(args[:1]):
-            self.reads.places.append(_place())
+            self.reads.shapes.append(_place())
         return func(*args, **(kwargs or {}))
 
 
@@ -160,7 +163,7 @@ _SHAPES = {
     Tensor.size,
     Tensor.shape.__get__,  # type: ignore[attr-defined]
     Tensor.__len__,
-    Tensor.__iter__,
+    Tensor.unbind,
     Tensor._nnz,
 }
 """What tells of a shape, which may be as long as what the inputs hold says."""

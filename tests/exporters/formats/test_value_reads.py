@@ -14,6 +14,11 @@ from exporters.spec import ModelSpec
 CONSTANT = torch.ones(1)
 
 
+def more_than_two(x: Tensor) -> Tensor:
+    count = (x > 2).nonzero().shape[0]
+    return x * 2 if count > 2 else x
+
+
 class Does(nn.Module):
     def __init__(self, what: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -48,6 +53,7 @@ class Does(nn.Module):
         (lambda x: x if x[x > 2].numel() == 0 else x * 2, True),
         (lambda x: x * 2 if len(x.nonzero()) > 3 else x, True),
         (lambda x: x * (x > 2).nonzero().shape[0], False),
+        (more_than_two, True),
         (lambda x: x if torch.equal(CONSTANT, CONSTANT + 1) else x * 2, False),
     ],
 )
