@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import CodeType
+from types import CodeType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -34,6 +34,15 @@ from exporters.recurrent import as_loops
 from exporters.spec import BATCH_AXIS, ModelSpec
 
 __all__ = ["Way", "way_at"]
+
+
+_NAMES = {
+    "math": math,
+    "max": max,
+    "min": min,
+    "torch": SimpleNamespace(sym_float=float, sym_int=int, sym_max=max, sym_min=min),
+}
+"""What stands in conditions beside lengths."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Way:
         codes: tuple[CodeType, ...] = self._codes  # type: ignore[attr-defined]
         for text, code in zip(self.conditions, codes, strict=True):
             with suppress(Exception):  # a division by a length of 0, say, decides nothing
-                if not eval(code, {"math": math, "max": max, "min": min}, dict(lengths)):  # noqa: S307
+                if not eval(code, dict(_NAMES), dict(lengths)):  # noqa: S307 - our own text
                     return text
         return None
 
