@@ -50,6 +50,8 @@ _CHUNKS = ((1, 4), (1, 5), (2, 3), (1, 6), (1, 2), (1, 7), (1, 3), (1, 4))
 """How the rows of one source are put into batches, the next source's in another way, so that every
 small number of rows is tried, and of almost every source a row alone."""
 _EQUAL_ROWS = 4
+_REPEATING = {"repeated", "bounds", "mixed", "padded"}
+"""The ways of drawing integers by which one often stands twice in a row."""
 _MOST_EXAMPLES = 64
 _LENGTH_ROWS = 2
 _MOST_WAYS = 8
@@ -233,7 +235,7 @@ def _sources(spec: ModelSpec, spans: Spans) -> list[Source]:
             family.name,
             partial(_drawn, spec, family, spans),
             alike=family.floats not in ("flat", "shuffled"),
-            even=may_tie and family.integers in ("repeated", "bounds"),
+            even=may_tie and family.integers in _REPEATING,
         )
         for family in FAMILIES
         if has(spec.example_inputs, spans, family.needs)
