@@ -46,14 +46,15 @@ __all__ = [
 ]
 
 _SEED = 20_240_229
-_CHUNKS = ((1, 4), (1, 5), (2, 3), (1, 6), (1, 2), (1, 7), (1, 3), (1, 4))
+_CHUNKS = ((1, 3), (5,), (2,), (1, 4), (6,), (7,), (1, 3), (1, 2))
 """How the rows of one source are put into batches, the next source's in another way, so that every
-small number of rows is tried, and of almost every source a row alone."""
+small number of rows is tried."""
 _EQUAL_ROWS = 4
 _REPEATING = {"repeated", "bounds", "mixed", "padded"}
 """The ways of drawing integers by which one often stands twice in a row."""
 _MOST_EXAMPLES = 64
-_LENGTH_ROWS = 2
+_LENGTH_ROWS, _ENDS = 2, 2
+"""The least and the most lengths are tried with two rows, and those between with one."""
 _MOST_WAYS = 8
 _EVERY_SIZE = 32
 """Where nothing is known of the ways of `forward`, every number of rows up to here is tried."""
@@ -351,7 +352,10 @@ def _at_lengths(
 ) -> Iterator[Batch]:
     usual, first = ways[0]
     wanted: list[tuple[Mapping[str, int], int]] = []
-    wanted += [(lengths, min(_LENGTH_ROWS, most)) for lengths in spread(spec)]
+    wanted += [
+        (lengths, min(_LENGTH_ROWS if place < _ENDS else 1, most))
+        for place, lengths in enumerate(spread(spec))
+    ]
     closely = first.is_rounded or not first.is_whole
     wanted += [(lengths, 1) for lengths in every_length(spec, closely=closely)]
     wanted += [(lengths, min(lengths[BATCH_AXIS], most)) for lengths, _ in ways[1:]]
