@@ -69,9 +69,8 @@ class Batch:
     """Inputs, PyTorch's answers, and the name of each row, the same wherever the row stands.
 
     `source` is where its rows come from, empty for examples and other lengths; `own` says that they
-    are the model's own: its examples, or its samples; `alike` that their columns are as large as
-    in these. `even` are the rows,
-    by place, for which a decision may be a tie.
+    are the model's own: its samples, or its examples as `example` says. `even` are the rows, by
+    place, for which a decision may be a tie.
     """
 
     label: str
@@ -80,7 +79,7 @@ class Batch:
     rows: tuple[str, ...] = ()
     source: str = ""
     own: bool = False
-    alike: bool = False
+    example: bool = False
     even: frozenset[int] = frozenset()
 
 
@@ -88,15 +87,13 @@ class Batch:
 class Source:
     """Where rows come from: `draw(rows, seed, lengths)`.
 
-    `own` are the model's own samples; `alike` rows keep what is large large. `even` rows repeat an
-    integer so often that a decision, such
+    `own` are the model's own samples. `even` rows repeat an integer so often that a decision, such
     as which place has the largest score, may be a tie, which rounding breaks either way.
     """
 
     name: str
     draw: Callable[[int, int, Mapping[str, int]], Tensors]
     own: bool = False
-    alike: bool = True
     even: bool = False
 
 
@@ -204,7 +201,7 @@ def example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Batc
                 "example inputs, which shows nothing; give examples whose answers are numbers"
             )
         label = "the example inputs" if place < len(whole) else f"{len(pick)} of the example rows"
-        yield Batch(label, inputs, answers, _names("example", pick), own=True, alike=True)
+        yield Batch(label, inputs, answers, _names("example", pick), own=True, example=True)
 
 
 def _example_failure(spec: ModelSpec, error: Exception, rows: int) -> str:
@@ -225,17 +222,13 @@ def _example_failure(spec: ModelSpec, error: Exception, rows: int) -> str:
 
 def _sources(spec: ModelSpec, spans: Spans) -> list[Source]:
     if spec.samples is not None:
-        draw = partial(own_samples, spec)
-        return [
-            Source("the model's samples", lambda rows, seed, at: draw(rows, seed, at), own=True)
-        ]
+        return [Source("the model's samples", partial(own_samples, spec), own=True)]
     has_integers = any(name in spans for name in spec.example_inputs)
     may_tie = has_integers and any(p.is_floating_point() for p in spec.module.parameters())
     return [
         Source(
             family.name,
             partial(_drawn, spec, family, spans),
-            alike=family.floats not in ("flat", "shuffled"),
             even=may_tie and family.integers in _REPEATING,
         )
         for family in FAMILIES

@@ -15,8 +15,8 @@ from exporters.formats.profile import profile_of
 from exporters.formats.tensorrt import TensorRtExporter
 from exporters.formats.torchscript import TorchScriptExporter
 from exporters.options import Options
-from exporters.original import Original
-from exporters.parity import ParityReport, Run, measure_parity
+from exporters.original import Original, parity_with
+from exporters.parity import ParityReport, Run
 from exporters.precision.agreement import AgreementReport, Answered, measure_agreement
 from exporters.precision.calibration import calibration_batches
 from exporters.precision.int8 import Int8OnnxExporter
@@ -178,24 +178,12 @@ def _first_to_pass(
 
 
 def _judged(original: Original, run: Run, options: Options, reference: Reference) -> Report:
-    outputs, tolerances = original.interface.outputs, original.spec.tolerances
     if options.precision == "fp32":
-        return measure_parity(
-            outputs,
-            tolerances,
-            original.batches,
-            original.expected,
-            run,
-            labels=original.labels,
-            ties=original.ties,
-            scales=original.scales,
-            shares=original.shares,
-            with_nan=original.with_nan,
-        )
+        return parity_with(original, run)
     return measure_agreement(
-        outputs,
+        original.interface.outputs,
         PRECISIONS[options.precision],
-        tolerances,
+        original.spec.tolerances,
         Answered(original.batches, original.expected),
         reference.task,
         run,

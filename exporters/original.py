@@ -21,12 +21,22 @@ from exporters.batches import (
 )
 from exporters.causes import nested_tensors, rounded
 from exporters.drawing import Spans
-from exporters.parity import Arrays, column_shares, compare, row_count, row_limits, typical_scale
+from exporters.parity import (
+    Arrays,
+    ParityReport,
+    Run,
+    column_shares,
+    compare,
+    measure_parity,
+    row_count,
+    row_limits,
+    typical_scale,
+)
 from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec, interface_of, require_served
 from trimaran.errors import ParityError, TrimaranError
 
-__all__ = ["Original", "run_original"]
+__all__ = ["Original", "parity_with", "run_original"]
 
 
 _ASKED_AGAIN = 6
@@ -95,15 +105,31 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
     return original
 
 
+def parity_with(original: Original, run: Run) -> ParityReport:
+    """Hold an artifact, as `run` answers, against the original."""
+    return measure_parity(
+        original.interface.outputs,
+        original.spec.tolerances,
+        original.batches,
+        original.expected,
+        run,
+        labels=original.labels,
+        ties=original.ties,
+        scales=original.scales,
+        shares=original.shares,
+        with_nan=original.with_nan,
+    )
+
+
 def _shares(
     interface: Interface, batches: Sequence[Batch], expected: Sequence[Arrays]
 ) -> dict[str, dict[int, np.ndarray]]:
-    """`column_shares` of each output along its fixed axes, in rows like the model's own."""
-    alike = [e for b, e in zip(batches, expected, strict=True) if b.alike]
+    """`column_shares` of each output along its fixed axes, in the examples."""
+    examples = [e for b, e in zip(batches, expected, strict=True) if b.example]
     return {
         output.name: {
             axis: share
-            for axis, share in column_shares([e[output.name] for e in alike]).items()
+            for axis, share in column_shares([e[output.name] for e in examples]).items()
             if output.dims[axis - 1] != -1
         }
         for output in interface.outputs

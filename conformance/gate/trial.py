@@ -15,10 +15,9 @@ import torch
 from conformance.gate.artifact import Artifact, captured
 from conformance.gate.fresh import PROMISE, Answered, answered, excess, fresh_inputs
 from conformance.gate.insertions import Sizes
-from conformance.gate.judgement import judgement
 from conformance.gate.kinds import INSERTED, KINDS, Change
 from conformance.gate.subject import Subject
-from exporters.original import Original, run_original
+from exporters.original import Original, parity_with, run_original
 from trimaran.errors import TrimaranError
 
 __all__ = ["MAX_BATCH_SIZE", "Outcome", "feeds", "hold_subject"]
@@ -94,7 +93,7 @@ def _unchanged(
 ) -> tuple[Artifact, Outcome]:
     for artifact in captured(original.spec, format, directory):
         run = artifact.load(original.interface)
-        problem = judgement(original, run)
+        problem = parity_with(original, run).problem
         if not problem:
             break
     return artifact, Outcome(
@@ -135,7 +134,7 @@ def _mutants(
             return None
         if any(found[n].shape != e.shape for n, e in wanted.expected[0].items()):
             return None
-        problem, fresh = judgement(original, run), excess(known, run)
+        problem, fresh = parity_with(original, run).problem, excess(known, run)
         seen = 0.0 if problem else _seen(original, run)
         names = subject.name, artifact.exporter.format, change.kind, change.what
         return Outcome(*names, problem, fresh, seen)

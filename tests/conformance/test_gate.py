@@ -11,14 +11,13 @@ import pytest
 from conformance.gate.artifact import captured
 from conformance.gate.fresh import PROMISE, excess, fresh_inputs
 from conformance.gate.insertions import Sizes
-from conformance.gate.judgement import judgement
 from conformance.gate.kinds import KINDS
 from conformance.gate.page import Tally, page
 from conformance.gate.subjects import SUBJECTS
 from conformance.gate.tasks import tasks
 from conformance.gate.trial import MAX_BATCH_SIZE, Outcome, feeds, hold_subject
 from conformance.gate.trials import main
-from exporters.original import run_original
+from exporters.original import parity_with, run_original
 
 WRONG = {
     ("mlp", "onnx"): (
@@ -55,7 +54,7 @@ def test_what_matters_is_refused_and_the_unchanged_is_not(
     known = fresh_inputs(subject, original.spec, MAX_BATCH_SIZE)
     artifact = next(captured(original.spec, format, tmp_path))
     run = artifact.load(original.interface)
-    assert judgement(original, run) == ""
+    assert parity_with(original, run).problem == ""
     assert excess(known, run) < 1
 
     example = {key: tensor.numpy() for key, tensor in original.spec.example_inputs.items()}
@@ -67,7 +66,7 @@ def test_what_matters_is_refused_and_the_unchanged_is_not(
         artifact.write_changed(change, changed)
         wrong = artifact.load(original.interface, changed)
         assert excess(known, wrong) > PROMISE, (kind, change.what)
-        assert judgement(original, wrong), (kind, change.what)
+        assert parity_with(original, wrong).problem, (kind, change.what)
 
 
 def test_mutants_are_of_many_kinds_and_the_same_for_the_same_seed() -> None:
