@@ -58,11 +58,11 @@ bench: peers
 
 proofs:
 	$(call ready,test)
-	$(BIN)/python -m conformance.architectures --processes 2 --out docs/architectures.md
-	$(BIN)/python -m conformance.precision --out docs/precision.md
-	$(BIN)/python -m conformance.onnx_suite --operators 400 --out docs/onnx-suite.md
-	$(BIN)/python -m conformance.mutations --out docs/checker.md
-	$(BIN)/python -m conformance.gate --out docs/gate.md
+	$(BIN)/python -m proofs.architectures --processes 2 --out docs/architectures.md
+	$(BIN)/python -m proofs.precision --out docs/precision.md
+	$(BIN)/python -m proofs.onnx_suite --operators 400 --out docs/onnx-suite.md
+	$(BIN)/python -m proofs.mutations --out docs/checker.md
+	$(BIN)/python -m proofs.gate --out docs/gate.md
 
 test:
 	$(call ready,test)

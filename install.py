@@ -19,10 +19,10 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from trimaran.cache import cache_directory
-from trimaran.errors import TrimaranError, UsageError
-from trimaran.files import exclusive_lock
-from trimaran.machine import require_supported_machine
+from trimaran.system.cache import cache_directory
+from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.files import exclusive_lock
+from trimaran.system.machine import require_supported_machine
 
 PROJECT = Path(__file__).resolve().parent
 ENVIRONMENT = PROJECT / ".venv"

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ensembles import counting
-from ensembles.image_preprocess.decoding import ImageSettings
-from ensembles.image_reference import ImageReference, fixed_bins
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
-from trimaran.errors import TrimaranError
+from trimaran.served import counting
+from trimaran.served.image_preprocess.decoding import ImageSettings
+from trimaran.system.errors import TrimaranError
+from trimaran.training.image_reference import ImageReference, fixed_bins
 
 __all__ = ["image_classifier"]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trimaran import dtypes
-from trimaran.config import ModelConfig, add_tensors
-from trimaran.names import check_model_name
-from trimaran.tensors import TensorSpec
+from trimaran.repository import dtypes
+from trimaran.repository.config import ModelConfig, add_tensors
+from trimaran.repository.names import check_model_name
+from trimaran.repository.tensors import TensorSpec
 
 __all__ = ["Ensemble", "Pipeline", "PythonModel", "Step", "tensor"]
 

@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
-from trimaran.config import write_config
-from trimaran.errors import TrimaranError
-from trimaran.manifest import describe_version
-from trimaran.publish import Publication, check_publishable, publish
-from trimaran.repository import Repository
-from trimaran.wiring import check_wiring, step_models
+from trimaran.checks.raising import standing_configs
+from trimaran.publishing.publish import Publication, check_publishable, publish
+from trimaran.publishing.wiring import check_wiring, step_models
+from trimaran.repository.config import write_config
+from trimaran.repository.manifest import describe_version
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["publish_pipeline", "publish_python_model", "write_wiring"]
 
@@ -70,6 +71,6 @@ def write_wiring(repository: Repository, ensemble: Ensemble) -> None:
     if repository.has_config(ensemble.name):
         return
     models = step_models(config)
-    configs = {name: repository.config(name) for name in models if repository.has_config(name)}
+    configs = standing_configs(repository, models)
     check_wiring(config, configs)
     write_config(repository.config_path(ensemble.name), config)

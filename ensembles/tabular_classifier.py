@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ensembles import counting
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
-from trimaran.tensors import TensorSpec
+from trimaran.repository.tensors import TensorSpec
+from trimaran.served import counting
 
 __all__ = ["feedback_model", "fields_ensemble", "record_model"]
 
@@ -43,7 +43,7 @@ def fields_ensemble(
     """The ensemble `name`: a record's own fields in, by name, each optional.
 
     `transform` is the text of a fitted transform; `reference` is that of what training saw, by
-    whose bins rows are counted (see `ensembles/counting/distribution.py`). `classifier` takes the
+    whose bins rows are counted (`served/counting/distribution.py`). `classifier` takes the
     transform's columns as float32 `[batch, width]` and gives the probability, float32 `[batch, 1]`,
     and the prediction, bool `[batch, 1]`. A number is FP32 `[1]`, a category BYTES `[1]`. The
     ensemble answers `<name>_probability`, `<name>_prediction`, and the identifier, if the transform

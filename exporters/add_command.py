@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trimaran.console import console
-from trimaran.errors import UsageError
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.system.console import console
+from trimaran.system.errors import UsageError
 
 if TYPE_CHECKING:  # protobuf takes a while to import, and wrong usage should be told at once
     from exporters.adding import Added
@@ -75,7 +75,7 @@ def add(
 
 def described(added: Added) -> list[str]:
     """The version, its interface, what to know of it, and why it does not batch, line by line."""
-    from trimaran.config import inputs_of, outputs_of
+    from trimaran.repository.config import inputs_of, outputs_of
 
     config = added.config
     batching = (

@@ -11,14 +11,15 @@ from exporters.artifacts.declared import Declared, narrowed, require_equal
 from exporters.artifacts.sample import read_sample
 from exporters.artifacts.trial import Verdict, judge
 from trimaran.checks.backends import BACKENDS, backend_of
-from trimaran.config import ModelConfig, add_tensors
-from trimaran.errors import ArtifactError, ConfigError, UsageError
-from trimaran.manifest import describe_version
-from trimaran.model_files.recognition import Kind, recognise
-from trimaran.names import check_model_name
-from trimaran.publish import Publication, check_publishable, publish
-from trimaran.repository import Repository
-from trimaran.tensors import TensorSpec
+from trimaran.checks.raising import checked_config
+from trimaran.publishing.publish import Publication, check_publishable, publish
+from trimaran.repository.config import ModelConfig, add_tensors
+from trimaran.repository.manifest import describe_version
+from trimaran.repository.model_files.recognition import Kind, recognise
+from trimaran.repository.names import check_model_name
+from trimaran.repository.repository import Repository
+from trimaran.repository.tensors import TensorSpec
+from trimaran.system.errors import ArtifactError, ConfigError, UsageError
 
 __all__ = ["DEFAULT_MAX_BATCH_SIZE", "Added", "Wish", "add_file"]
 
@@ -132,7 +133,7 @@ def _wanted_batch(repository: Repository, name: str, wish: Wish) -> int:
     if wish.max_batch_size is not None:
         return wish.max_batch_size
     if repository.has_config(name):
-        return repository.config(name).max_batch_size
+        return checked_config(repository, name).max_batch_size
     return DEFAULT_MAX_BATCH_SIZE
 
 
@@ -143,7 +144,7 @@ def _require_same_backend(repository: Repository, name: str, kind: Kind) -> None
     """Refuse a file that the model's standing configuration gives to another backend."""
     if not repository.has_config(name):
         return
-    config, path = repository.config(name), repository.config_path(name)
+    config, path = checked_config(repository, name), repository.config_path(name)
     backend = backend_of(config) or config.platform
     wanted = BACKENDS[_BACKENDS[kind]]
     if backend != wanted.name:

@@ -32,7 +32,7 @@ from exporters.parity import LEAST_FINITE, finite_share
 from exporters.samples import own_samples
 from exporters.spec import BATCH_AXIS, ModelSpec, resized, resized_inputs
 from exporters.ways import Way, way_at
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 __all__ = [
     "Answer",

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 __all__ = [
     "PositionalModule",

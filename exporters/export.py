@@ -24,9 +24,10 @@ from exporters.precision.precision import PRECISIONS, model_name, spec_in
 from exporters.precision.reference import Reference, reference_for
 from exporters.precision.speed import Cost, measure_speedup
 from exporters.spec import ModelSpec
-from trimaran.manifest import Manifest, describe_version
-from trimaran.publish import Publication, check_publishable, publish
-from trimaran.repository import Repository
+from trimaran.checks.raising import standing_configs
+from trimaran.publishing.publish import Publication, check_publishable, publish
+from trimaran.repository.manifest import Manifest, describe_version
+from trimaran.repository.repository import Repository
 
 __all__ = ["FORMATS", "ExportResult", "export_model", "label_file_name", "largest_served_batch"]
 
@@ -123,8 +124,8 @@ def largest_served_batch(
     """
     chosen = tuple(precisions)
     names = [model_name(model, f, p) for f in formats for p in chosen]
-    standing = [repository.config(n).max_batch_size for n in names if repository.has_config(n)]
-    return max([wanted, *standing])
+    standing = standing_configs(repository, names).values()
+    return max([wanted, *(config.max_batch_size for config in standing)])
 
 
 def label_file_name(output: str, labelled: int) -> str:

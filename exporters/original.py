@@ -34,7 +34,7 @@ from exporters.parity import (
 )
 from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec, interface_of, require_served
-from trimaran.errors import ParityError, TrimaranError
+from trimaran.system.errors import ParityError, TrimaranError
 
 __all__ = ["Original", "parity_with", "run_original"]
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from exporters.calling import PositionalModule, misplaced_input
-from trimaran import dtypes
-from trimaran.errors import TrimaranError
-from trimaran.names import check_model_name
-from trimaran.tensors import TensorSpec
+from trimaran.repository import dtypes
+from trimaran.repository.names import check_model_name
+from trimaran.repository.tensors import TensorSpec
+from trimaran.system.errors import TrimaranError
 
 __all__ = [
     "BATCH_AXIS",

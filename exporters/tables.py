@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from rich.table import Table
 
-from trimaran.publish import Publication
+from trimaran.publishing.publish import Publication
 
 if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage should be told at once
     from exporters.export import ExportResult

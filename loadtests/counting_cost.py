@@ -28,11 +28,11 @@ from loadtests.bench.settings import Settings
 from loadtests.bench.target import Payloads, Target, Wanted, open_target
 from loadtests.bench.turns import Turns, take_turns
 from loadtests.judging.gates import Gates
-from loadtests.judging.ratio import Ratio, paired_ratio
 from loadtests.subject.service import Service, find_service
 from loadtests.subject.version_files import version_files
-from trimaran.errors import TrimaranError
-from trimaran.live import live_versions
+from trimaran.repository.live import live_versions
+from trimaran.stats.ratio import Ratio, paired_ratio
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["Switch", "compare_counting", "switched", "table"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ensembles.pipeline import PythonModel, tensor
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["DO_NOTHING", "do_nothing"]
 

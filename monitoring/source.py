@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from monitoring.stack.presence import find_watch
-from trimaran.errors import TrimaranError, UsageError
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError, UsageError
 
 __all__ = ["PrometheusUrl", "find_prometheus"]
 

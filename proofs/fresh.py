@@ -28,10 +28,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from trimaran.cache import cache_directory
-from trimaran.debian import can_unpack, library_path, unpacked
-from trimaran.errors import TrimaranError
-from trimaran.files import exclusive_lock, scratch_directory
+from trimaran.system.cache import cache_directory
+from trimaran.system.debian import can_unpack, library_path, unpacked
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import exclusive_lock, scratch_directory
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -43,7 +43,8 @@ CLONE = HOME / "my work" / "trimaran"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 SHARED_MEMORY_MB = 64
 SLICE = (
-    "tests/serving/test_discovery.py tests/serving/test_stubs.py tests/serving/test_small_room.py "
+    "tests/trimaran/serving/test_discovery.py tests/trimaran/serving/test_stubs.py "
+    "tests/trimaran/serving/test_small_room.py "
     "tests/monitoring/test_rules.py tests/monitoring/test_dashboard.py tests/loadtests/test_perf.py"
 )
 

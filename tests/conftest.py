@@ -17,8 +17,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.running import MODELS, PROJECT, Served, start_serving
 from tests.trimaran.calling import call_trimaran
-from trimaran.files import exclusive_lock
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.system.files import exclusive_lock
 
 # Threads of OpenMP that wait sleep, since other test processes want the processor meanwhile. Read
 # when torch is loaded, here and in every process that a test starts.
@@ -106,12 +106,12 @@ def _made_once(
 
 def _export_all(shared: Path) -> None:
     root = _committed_configs(shared)
-    models = (f"{MODELS}:linear", f"{MODELS}:tokens", "training.efficientnet_lite0:model")
+    models = (f"{MODELS}:linear", f"{MODELS}:tokens", "exporters.efficientnet_lite0:model")
     formats = ("--format", "onnx", "--format", "torchscript")
     _run_all(
         PROJECT,
         *(("export", model, *formats, "--repository", root) for model in models),
-        ("publish", "training.efficientnet_lite0:onnx_ensemble", "--repository", root),
+        ("publish", "ensembles.efficientnet_lite0:onnx_ensemble", "--repository", root),
         ("release", "image_classifier", "--repository", root),
     )
 
@@ -121,8 +121,8 @@ def _train_churn(shared: Path) -> None:
     _run_all(
         shared,
         ("train", "churn"),
-        ("export", "training.churn:model", "--format", "onnx", "--max-batch-size", "1024"),
-        *(("publish", f"training.churn:{made}") for made in ("ensemble", "record", "feedback")),
+        ("export", "exporters.churn:model", "--format", "onnx", "--max-batch-size", "1024"),
+        *(("publish", f"ensembles.churn:{made}") for made in ("ensemble", "record", "feedback")),
         ("release", "churn"),
         ("deploy", "churn_record"),
     )

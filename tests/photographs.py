@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from training.photographs import photographs
+from trimaran.training.photographs import photographs
 
 __all__ = ["parts_of_photographs"]
 

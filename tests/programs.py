@@ -19,9 +19,9 @@ import pytest
 
 from loadtests.perf.binary import find_perf_analyzer
 from monitoring.stack.programs import ALERTMANAGER, find_program
-from trimaran.debian import can_unpack, library_path, unpacked
-from trimaran.errors import TrimaranError
-from trimaran.files import write_text
+from trimaran.system.debian import can_unpack, library_path, unpacked
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import write_text
 
 SKIP_MISSING = "SKIP_MISSING"
 

@@ -14,16 +14,16 @@ from typing import TypeVar
 
 import pytest
 
-from serving.client import Client, Protocol
-from serving.control import Control
-from serving.ports import Ports, free_ports
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.serving.client import Client, Protocol
+from trimaran.serving.control import Control
+from trimaran.system.ports import Ports, free_ports
 
 T = TypeVar("T")
 
 PROJECT = Path(__file__).parent.parent
 MODELS = Path(__file__).parent / "models.py"
-TRIMARAN = (sys.executable, "-m", "trimaran.cli")
+TRIMARAN = (sys.executable, "-m", "trimaran.cli.main")
 
 _END_TIMEOUT_S = 30.0
 

@@ -11,7 +11,7 @@ import pytest
 
 import install
 from tests.running import PROJECT
-from trimaran.errors import TrimaranError, UsageError
+from trimaran.system.errors import TrimaranError, UsageError
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from exporters.parity import Run
-from trimaran.dtypes import DType
-from trimaran.errors import ArtifactError
-from trimaran.tensors import describe_shape
+from trimaran.repository.dtypes import DType
+from trimaran.repository.tensors import describe_shape
+from trimaran.system.errors import ArtifactError
 
 __all__ = [
     "Artifact",

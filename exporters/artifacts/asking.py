@@ -11,7 +11,7 @@ from exporters.artifacts.drawing import BASES, Drawing, drawings
 from exporters.artifacts.reach import reaching
 from exporters.artifacts.sample import with_rows
 from exporters.parity import Arrays, Run
-from trimaran.errors import ArtifactError
+from trimaran.system.errors import ArtifactError
 
 __all__ = ["Answered", "first_answer", "more_answers"]
 

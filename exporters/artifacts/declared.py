@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporters.artifacts.artifact import FileTensor, first_repeated
-from trimaran import dtypes
-from trimaran.errors import ArtifactError, UsageError
-from trimaran.tensors import describe_shape
+from trimaran.repository import dtypes
+from trimaran.repository.tensors import describe_shape
+from trimaran.system.errors import ArtifactError, UsageError
 
 __all__ = ["Declared", "narrowed", "parse_declared", "require_equal"]
 

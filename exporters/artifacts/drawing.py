@@ -16,8 +16,8 @@ from enum import Enum
 import numpy as np
 
 from exporters.artifacts.artifact import FileTensor
-from trimaran import dtypes
-from trimaran.errors import ArtifactError
+from trimaran.repository import dtypes
+from trimaran.system.errors import ArtifactError
 
 __all__ = ["BASES", "Drawing", "Pattern", "drawings", "most_below"]
 

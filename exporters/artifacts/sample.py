@@ -10,8 +10,8 @@ import numpy as np
 
 from exporters.artifacts.artifact import FileTensor
 from exporters.parity import Arrays
-from trimaran.errors import ArtifactError
-from trimaran.tensors import describe_shape, shapes_agree
+from trimaran.repository.tensors import describe_shape, shapes_agree
+from trimaran.system.errors import ArtifactError
 
 __all__ = ["read_sample", "with_rows"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from exporters.artifacts.artifact import Artifact, FileTensor, reason
-from trimaran import dtypes
-from trimaran.errors import ArtifactError, TrimaranError
-from trimaran.files import sha256_of
-from trimaran.tensors import TensorSpec
+from trimaran.repository import dtypes
+from trimaran.repository.tensors import TensorSpec
+from trimaran.system.errors import ArtifactError, TrimaranError
+from trimaran.system.files import sha256_of
 
 __all__ = ["FILE_NAME", "take"]
 

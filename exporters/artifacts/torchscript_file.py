@@ -27,10 +27,10 @@ from exporters.artifacts.torchscript_graph import (
 )
 from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
 from exporters.quiet import quiet
-from trimaran import target
-from trimaran.errors import ArtifactError
-from trimaran.files import sha256_of
-from trimaran.model_files.torchscript_archive import require_torchscript
+from trimaran.repository import target
+from trimaran.repository.model_files.torchscript_archive import require_torchscript
+from trimaran.system.errors import ArtifactError
+from trimaran.system.files import sha256_of
 
 __all__ = ["FILE_NAME", "take"]
 

@@ -13,8 +13,8 @@ from exporters.artifacts.asking import first_answer
 from exporters.artifacts.declared import Declared
 from exporters.artifacts.sample import read_sample
 from exporters.parity import Arrays, Run
-from trimaran import dtypes
-from trimaran.errors import ArtifactError
+from trimaran.repository import dtypes
+from trimaran.system.errors import ArtifactError
 
 __all__ = ["BATCH", "SERVED", "find_outputs"]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exporters.formats.profile import ShapeRange
-from trimaran.config import ModelConfig
-from trimaran.errors import ConfigError
-from trimaran.repository import Repository
+from trimaran.checks.raising import checked_config
+from trimaran.repository.config import ModelConfig
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import ConfigError
 
 __all__ = ["ACCELERATORS", "accelerate", "check_accelerated"]
 
@@ -46,7 +47,7 @@ def check_accelerated(repository: Repository, name: str) -> None:
     """Refuse where a configuration that stands, and stays, asks for no accelerator."""
     if not repository.has_config(name):
         return
-    accelerators = repository.config(name).optimization.execution_accelerators
+    accelerators = checked_config(repository, name).optimization.execution_accelerators
     if not any(item.name == "tensorrt" for item in accelerators.gpu_execution_accelerator):
         raise ConfigError(
             f"{repository.config_path(name)} stands and asks for no accelerator; add tensorrt to "

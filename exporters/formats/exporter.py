@@ -8,9 +8,9 @@ from pathlib import Path
 
 from exporters.parity import ArtifactRuntimeError, Run
 from exporters.spec import Interface, ModelSpec
-from trimaran.config import ModelConfig, add_tensors
-from trimaran.errors import TrimaranError
-from trimaran.files import sha256_of
+from trimaran.repository.config import ModelConfig, add_tensors
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import sha256_of
 
 __all__ = ["ExportError", "Exporter", "one_sentence"]
 

@@ -19,7 +19,7 @@ from exporters.parity import Arrays, Run
 from exporters.quiet import quiet, silent_torch
 from exporters.recurrent import forgetting_kernels
 from exporters.spec import BATCH_AXIS, Interface, ModelSpec
-from trimaran import target
+from trimaran.repository import target
 
 __all__ = ["OnnxExporter"]
 

@@ -26,8 +26,8 @@ from exporters.formats.onnx import OnnxExporter
 from exporters.formats.profile import ShapeRange, profile_of
 from exporters.parity import Arrays, Run
 from exporters.spec import Interface, ModelSpec
-from trimaran import target
-from trimaran.cache import cache_directory
+from trimaran.repository import target
+from trimaran.system.cache import cache_directory
 
 __all__ = ["TensorRtExporter", "build_plan", "check_tensors"]
 

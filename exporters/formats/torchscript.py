@@ -24,7 +24,7 @@ from exporters.formats.value_reads import value_read
 from exporters.parity import Arrays, Run
 from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec
-from trimaran import target
+from trimaran.repository import target
 
 __all__ = ["TorchScriptExporter"]
 

@@ -12,15 +12,15 @@ from loadtests.generator.engine import closed_loop, open_loop
 from loadtests.generator.outcome import Outcome
 from loadtests.generator.schedule import poisson_arrivals
 from loadtests.judging.gates import Gates, judge
-from loadtests.judging.latency import quantiles
 from loadtests.judging.validity import late_sends, lateness, unfit
 from loadtests.reports.run import Run
 from loadtests.subject.machine import Moment, since
 from loadtests.subject.steps import Reading, read_statistics, steps_between
-from serving.client import Client
-from serving.ports import Ports
-from serving.processes import cpu_s
-from trimaran.errors import TrimaranError
+from trimaran.serving.client import Client
+from trimaran.stats.latency import quantiles
+from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import Ports
+from trimaran.system.processes import cpu_s
 
 __all__ = ["Block", "closed_block", "open_block", "warm_up"]
 

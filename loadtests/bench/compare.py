@@ -11,7 +11,7 @@ from loadtests.bench.settings import Settings, require_carried
 from loadtests.bench.target import Target
 from loadtests.bench.turns import Contestant, Sample, Turns, take_turns
 from loadtests.judging.gates import Gate
-from loadtests.judging.ratio import Ratio
+from trimaran.stats.ratio import Ratio
 
 __all__ = [
     "FIGURES",

@@ -16,9 +16,9 @@ from loadtests.jobs.files import JobFiles
 from loadtests.jobs.opening import open_job
 from loadtests.jobs.published import photograph_files, record_files
 from loadtests.subject.service import Service
-from serving.allocator import ALLOCATOR
-from trimaran.errors import TrimaranError
-from trimaran.live import live_versions
+from trimaran.repository.live import live_versions
+from trimaran.system.allocator import ALLOCATOR
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["known_job", "limit"]
 

@@ -20,7 +20,6 @@ from loadtests.do_nothing import DO_NOTHING, do_nothing
 from loadtests.jobs.files import PHOTOGRAPH, RECORD, JobFiles
 from loadtests.jobs.opening import open_job
 from loadtests.jobs.published import photograph_files, record_files
-from loadtests.judging.ratio import Ratio
 from loadtests.payloads.photographs import draw_photographs
 from loadtests.payloads.records import draw_records
 from loadtests.peers.catalogue import Peer
@@ -28,9 +27,10 @@ from loadtests.peers.environments import pinned_version
 from loadtests.peers.equality import check_equal
 from loadtests.peers.service import serve_peer
 from loadtests.subject.service import Service
-from trimaran.errors import TrimaranError
-from trimaran.live import live_versions
-from trimaran.repository import Repository
+from trimaran.repository.live import live_versions
+from trimaran.repository.repository import Repository
+from trimaran.stats.ratio import Ratio
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["JOBS", "LIMIT", "UNLOADED", "Beside", "measure_peers"]
 

@@ -15,9 +15,9 @@ from loadtests.bench.settings import Settings
 from loadtests.peers.catalogue import PEERS, peer_named
 from loadtests.reports.tables import number
 from loadtests.subject.private import private_service
-from trimaran.console import console
-from trimaran.errors import UsageError
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.system.console import console
+from trimaran.system.errors import UsageError
 
 __all__ = ["bench_peers"]
 

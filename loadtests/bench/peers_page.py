@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from loadtests.bench.peers import LIMIT, Beside
 from loadtests.jobs.files import PHOTOGRAPH, RECORD
 from loadtests.reports.tables import number
-from training.tabular.pages.drawing import INK, NEGATIVE, plain_axes
-from trimaran.files import write_text
+from trimaran.pages.drawing import INK, NEGATIVE, plain_axes
+from trimaran.system.files import write_text
 
 __all__ = ["write_peers_page"]
 

@@ -11,8 +11,8 @@ from loadtests.bench.settings import Settings, require_carried
 from loadtests.bench.target import Target
 from loadtests.bench.turns import Contestant, Sample, Turns, take_turns
 from loadtests.judging.gates import FAILED, Gate, Gates
-from loadtests.judging.latency import least_requests
-from trimaran.errors import TrimaranError, UsageError
+from trimaran.stats.latency import least_requests
+from trimaran.system.errors import TrimaranError, UsageError
 
 __all__ = ["BOUND_TURNS", "Measured", "find_max", "one_load", "profile", "tail"]
 

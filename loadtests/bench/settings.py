@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from loadtests.bench.block import Block
 from loadtests.judging.gates import Gates
-from trimaran.errors import UsageError
+from trimaran.system.errors import UsageError
 
 __all__ = ["Settings", "require_carried"]
 

@@ -12,9 +12,9 @@ from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException, serialize_byte_tensor, shared_memory
 
 from loadtests.payloads.choosing import Row
-from serving.ports import Ports
-from trimaran import dtypes
-from trimaran.errors import TrimaranError
+from trimaran.repository import dtypes
+from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import Ports
 
 __all__ = ["shared_inputs"]
 

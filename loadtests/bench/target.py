@@ -24,9 +24,9 @@ from loadtests.payloads.encoding import (
     json_call,
 )
 from loadtests.subject.service import Service
-from serving.control import Control
-from trimaran.config import ModelConfig
-from trimaran.errors import TrimaranError, UsageError
+from trimaran.repository.config import ModelConfig
+from trimaran.serving.control import Control
+from trimaran.system.errors import TrimaranError, UsageError
 
 __all__ = ["PROTOCOLS", "Payloads", "Target", "Wanted", "open_target", "url_target"]
 

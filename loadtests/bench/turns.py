@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from loadtests.bench.block import Block
-from loadtests.judging.ratio import Ratio, paired_ratio
+from trimaran.stats.ratio import Ratio, paired_ratio
 
 __all__ = ["Contestant", "Sample", "Turns", "take_turns"]
 

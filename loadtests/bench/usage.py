@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trimaran.errors import UsageError
+from trimaran.system.errors import UsageError
 
 __all__ = ["PEERS", "refuse_mixtures"]
 

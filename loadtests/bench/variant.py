@@ -8,9 +8,9 @@ from pathlib import Path
 
 from loadtests.subject.service import Service
 from loadtests.subject.version_files import version_files
-from trimaran.config import read_config
-from trimaran.errors import TrimaranError, UsageError
-from trimaran.live import live_versions, pinned_versions
+from trimaran.repository.config import read_config
+from trimaran.repository.live import live_versions, pinned_versions
+from trimaran.system.errors import TrimaranError, UsageError
 
 __all__ = ["variant"]
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from loadtests.generator.engine import Endpoint, closed_loop
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["Ceiling", "empty_endpoint", "generator_ceiling"]
 

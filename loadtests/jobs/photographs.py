@@ -15,8 +15,8 @@ from loadtests.jobs.session import open_session
 from loadtests.jobs.sources import published_module
 
 if TYPE_CHECKING:
-    from ensembles.image_labels import ranking
-    from ensembles.image_preprocess import decoding
+    from trimaran.served.image_labels import ranking
+    from trimaran.served.image_preprocess import decoding
 
 __all__ = ["Photographs"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from loadtests.jobs.files import PHOTOGRAPH, RECORD, JobFiles
-from trimaran.errors import TrimaranError
-from trimaran.releases import read_release
-from trimaran.repository import Repository
+from trimaran.publishing.releases import read_release
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["photograph_files", "record_files"]
 
@@ -47,7 +47,7 @@ def record_files(
     if version is None:
         raise TrimaranError(
             f"{repository.root} has no version of {model}; publish one with "
-            "'trimaran publish training.churn:record'"
+            "'trimaran publish ensembles.churn:record'"
         )
     for file in ("records.py", "transform.py", "transform.json", "model.onnx"):
         if not (version.path / file).is_file():

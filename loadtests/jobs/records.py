@@ -13,8 +13,8 @@ from loadtests.jobs.session import open_session
 from loadtests.jobs.sources import published_module
 
 if TYPE_CHECKING:
-    from ensembles.tabular import records, transform
-    from ensembles.tabular.records import Table
+    from trimaran.served.tabular import records, transform
+    from trimaran.served.tabular.records import Table
 
 __all__ = ["Records"]
 

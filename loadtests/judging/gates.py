@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadtests.judging.latency import allowed_late, bound_holds, least_requests, quantiles
-from trimaran.errors import UsageError
+from trimaran.stats.latency import allowed_late, bound_holds, least_requests, quantiles
+from trimaran.system.errors import UsageError
 
 __all__ = ["FAILED", "KEPT", "VOID", "Gate", "Gates", "exit_status", "judge"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trimaran.files import write_text
+from trimaran.system.files import write_text
 
 if TYPE_CHECKING:
     from loadtests.payloads.choosing import Row

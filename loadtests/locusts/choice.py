@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loadtests.locusts.calls import PROTOCOLS
-from serving.ports import Ports
-from trimaran.errors import UsageError
+from trimaran.system.errors import UsageError
+from trimaran.system.ports import Ports
 
 __all__ = ["DEFAULT_TIMEOUT_S", "Choice", "add_arguments"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from trimaran.errors import UsageError
+from trimaran.system.errors import UsageError
 
 __all__ = ["seconds_of"]
 

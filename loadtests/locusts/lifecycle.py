@@ -20,7 +20,6 @@ from locust import runners
 from locust.env import Environment
 
 from loadtests.judging.gates import VOID
-from loadtests.judging.latency import quantiles
 from loadtests.locusts.calls import Call
 from loadtests.locusts.choice import Choice, add_arguments
 from loadtests.locusts.ending import end_with_parent
@@ -31,7 +30,8 @@ from loadtests.locusts.record import Recorder
 from loadtests.locusts.stalls import prevent_stalls
 from loadtests.locusts.streak import Streak
 from loadtests.locusts.users import Load, TritonUser
-from trimaran.errors import TrimaranError
+from trimaran.stats.latency import quantiles
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["Lifecycle"]
 

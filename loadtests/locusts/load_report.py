@@ -13,7 +13,6 @@ from rich.table import Table
 
 from loadtests.generator.outcome import Outcome
 from loadtests.judging.gates import Gates, judge
-from loadtests.judging.latency import quantiles
 from loadtests.locusts.found import Found
 from loadtests.locusts.settings import Settings
 from loadtests.locusts.snapshot import Snapshot
@@ -23,6 +22,7 @@ from loadtests.reports.run import Report, Run
 from loadtests.reports.tables import number, print_figures, print_runs, print_verdict
 from loadtests.subject.machine import circumstances, since
 from loadtests.subject.steps import steps_between
+from trimaran.stats.latency import quantiles
 
 __all__ = ["Measured", "print_load", "report_of", "run_of"]
 

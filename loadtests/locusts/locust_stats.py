@@ -10,7 +10,7 @@ from typing import Any
 import gevent  # type: ignore[import-untyped]
 from locust.stats import PERCENTILES_TO_REPORT, StatsCSVFileWriter
 
-from loadtests.judging.latency import QUANTILES
+from trimaran.stats.latency import QUANTILES
 
 __all__ = ["Tables", "own_figures"]
 

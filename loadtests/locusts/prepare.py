@@ -9,8 +9,8 @@ from loadtests.locusts.calls import Call, encode, in_turn, read_calls
 from loadtests.locusts.choice import Choice
 from loadtests.locusts.trial import try_call
 from loadtests.subject.service import Service, find_service
-from trimaran.config import ModelConfig, is_ensemble
-from trimaran.errors import TrimaranError
+from trimaran.repository.config import ModelConfig, is_ensemble
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["CALLS_NAME", "ROWS", "calls_by_protocol", "chosen_configs"]
 

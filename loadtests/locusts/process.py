@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["LOG_NAME", "Ended", "last_error", "run_locust"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from loadtests.locusts.calls import PROTOCOLS
 from loadtests.locusts.choice import DEFAULT_TIMEOUT_S
 from loadtests.shapes.curves import CURVES, LEAST_SECONDS, LEAST_USERS
-from serving.ports import Ports
-from trimaran.errors import UsageError
+from trimaran.system.errors import UsageError
+from trimaran.system.ports import Ports
 
 __all__ = ["STOP_TIMEOUT_S", "Settings"]
 

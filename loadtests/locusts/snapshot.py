@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from loadtests.subject.machine import Moment
 from loadtests.subject.service import Service
 from loadtests.subject.steps import Reading, read_statistics
-from serving.processes import cpu_s
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import cpu_s
 
 __all__ = ["Snapshot"]
 

@@ -9,8 +9,8 @@ import grpc  # type: ignore[import-untyped]
 import urllib3
 
 from loadtests.locusts.calls import Call
-from serving.ports import Ports
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import Ports
 
 __all__ = ["grpc_words", "http_words", "open_channel", "try_call"]
 

@@ -16,7 +16,7 @@ from locust.exception import CatchResponseError, StopUser
 
 from loadtests.locusts.calls import Call
 from loadtests.locusts.trial import grpc_words, http_words, open_channel
-from serving.ports import Ports
+from trimaran.system.ports import Ports
 
 __all__ = ["BinaryHttpUser", "GrpcUser", "JsonHttpUser", "Load", "TritonUser"]
 

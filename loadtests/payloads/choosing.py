@@ -11,13 +11,13 @@ import numpy as np
 
 from loadtests.payloads.photographs import draw_photographs
 from loadtests.payloads.records import IDENTIFIER, draw_records
-from serving.golden import read_golden
-from serving.rows import read_arrays, row_of
-from serving.snippets import takes_one_file
-from trimaran.config import ModelConfig, inputs_of
-from trimaran.errors import TrimaranError, UsageError
-from trimaran.repository import Repository
-from trimaran.tensors import TensorSpec
+from trimaran.repository.config import ModelConfig, inputs_of
+from trimaran.repository.repository import Repository
+from trimaran.repository.tensors import TensorSpec
+from trimaran.serving.golden import read_golden
+from trimaran.serving.rows import read_arrays, row_of
+from trimaran.serving.snippets import takes_one_file
+from trimaran.system.errors import TrimaranError, UsageError
 
 __all__ = ["Row", "Rows", "choose_rows", "stack"]
 

@@ -14,8 +14,8 @@ import tritonclient.http as triton_http
 from tritonclient.grpc import service_pb2
 
 from loadtests.payloads.choosing import Row
-from trimaran import dtypes
-from trimaran.errors import UsageError
+from trimaran.repository import dtypes
+from trimaran.system.errors import UsageError
 
 __all__ = ["GRPC_METHOD", "HttpCall", "generate_call", "grpc_request", "http_call", "json_call"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.tabular.data.sources import load
+from trimaran.training.tabular.data.sources import load
 
 __all__ = ["IDENTIFIER", "draw_records"]
 

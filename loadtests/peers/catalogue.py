@@ -12,7 +12,7 @@ from typing import Any
 
 from loadtests.jobs.files import PHOTOGRAPH, RECORD
 from loadtests.peers.setting import Setting
-from trimaran.errors import UsageError
+from trimaran.system.errors import UsageError
 
 __all__ = ["PEERS", "Form", "Peer", "Start", "peer_named"]
 

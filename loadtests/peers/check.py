@@ -20,9 +20,9 @@ from loadtests.peers.catalogue import PEERS, Peer, peer_named
 from loadtests.peers.environments import pinned_version
 from loadtests.peers.equality import check_equal
 from loadtests.peers.service import serve_peer
-from serving.processes import start_time
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import start_time
 
 __all__ = ["check", "inputs_of", "job_files"]
 

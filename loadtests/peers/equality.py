@@ -8,7 +8,7 @@ from typing import Any
 from loadtests.jobs.files import PHOTOGRAPH
 from loadtests.jobs.opening import Job
 from loadtests.peers.service import PeerService
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["check_equal", "difference"]
 

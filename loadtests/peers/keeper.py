@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from serving.processes import children
+from trimaran.system.processes import children
 
 __all__ = ["keep"]
 

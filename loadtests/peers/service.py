@@ -23,11 +23,11 @@ from loadtests.jobs.files import JOB_VARIABLE, JobFiles
 from loadtests.peers.catalogue import Form, Peer, Start
 from loadtests.peers.environments import python_of
 from loadtests.peers.setting import READY_VARIABLE, SETTING_VARIABLE, Setting
-from serving.allocator import ALLOCATOR
-from serving.interrupts import has_ended
-from serving.ports import free_ports
-from serving.processes import children
-from trimaran.errors import TrimaranError
+from trimaran.system.allocator import ALLOCATOR
+from trimaran.system.errors import TrimaranError
+from trimaran.system.interrupts import has_ended
+from trimaran.system.ports import free_ports
+from trimaran.system.processes import children
 
 __all__ = ["PeerService", "serve_peer"]
 

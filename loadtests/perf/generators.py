@@ -22,21 +22,21 @@ from loadtests.do_nothing import DO_NOTHING, do_nothing
 from loadtests.generator.engine import Endpoint, closed_loop
 from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
-from loadtests.judging.ratio import paired_ratio
 from loadtests.payloads.choosing import Row, Rows, choose_rows
 from loadtests.payloads.encoding import GRPC_METHOD, grpc_request, http_call
 from loadtests.perf.binary import PerfAnalyzer, find_perf_analyzer
 from loadtests.perf.load import Load
 from loadtests.perf.measure import measure
 from loadtests.subject.service import Service, find_service
-from serving.discovery import find_runtime
-from serving.ports import Ports
-from serving.server import private_server
-from trimaran.config import ModelConfig
-from trimaran.console import console
-from trimaran.errors import TrimaranError
-from trimaran.files import write_text
-from trimaran.repository import Repository
+from trimaran.repository.config import ModelConfig
+from trimaran.repository.repository import Repository
+from trimaran.serving.discovery import find_runtime
+from trimaran.serving.server import private_server
+from trimaran.stats.ratio import paired_ratio
+from trimaran.system.console import console
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import write_text
+from trimaran.system.ports import Ports
 
 __all__ = ["endpoint", "main"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from loadtests.payloads.choosing import Row
-from trimaran.errors import UsageError
+from trimaran.system.errors import UsageError
 
 __all__ = ["input_data"]
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from loadtests.judging.gates import Gate, Gates, judge
-from loadtests.judging.latency import least_requests
 from loadtests.perf.load import Load
 from loadtests.perf.results import Results
+from trimaran.stats.latency import least_requests
 
 __all__ = ["judge_results", "void_results"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from serving.ports import Ports
+from trimaran.system.ports import Ports
 
 __all__ = ["WINDOWS", "Load", "arguments"]
 

@@ -18,9 +18,9 @@ from loadtests.perf.shared_regions import unregister_lost
 from loadtests.reports.run import Run
 from loadtests.subject.service import Service
 from loadtests.subject.steps import Reading, read_statistics, steps_between
-from serving.processes import cpu_s
-from trimaran.config import ModelConfig
-from trimaran.errors import TrimaranError
+from trimaran.repository.config import ModelConfig
+from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import cpu_s
 
 __all__ = ["measure"]
 

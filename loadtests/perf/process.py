@@ -12,8 +12,8 @@ from pathlib import Path
 
 from loadtests.perf.binary import PerfAnalyzer
 from loadtests.perf.shared_regions import regions_of
-from serving.interrupts import end_with_parent, has_ended
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
+from trimaran.system.interrupts import end_with_parent, has_ended
 
 __all__ = ["Ended", "run_perf_analyzer"]
 

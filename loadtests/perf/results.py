@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["Results", "parse_results", "reason"]
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import urllib3
 
-from serving.ports import Ports
+from trimaran.system.ports import Ports
 
 __all__ = ["regions_of", "unregister_lost"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from loadtests.generator.outcome import Outcome
 from loadtests.reports.page import report_page
 from loadtests.reports.run import Report
-from trimaran.files import replacing, write_text
+from trimaran.system.files import replacing, write_text
 
 __all__ = ["write_report"]
 

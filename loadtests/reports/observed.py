@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from loadtests.reports.run import Report
 from monitoring.stack.presence import find_watch
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
 
 if TYPE_CHECKING:  # load tests need no Prometheus
     from monitoring.asking import Prometheus

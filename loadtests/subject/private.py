@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from loadtests.subject.service import Service
-from serving.discovery import find_runtime
-from serving.selection import select
-from serving.server import private_server
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.rollout.selection import select
+from trimaran.serving.discovery import find_runtime
+from trimaran.serving.server import private_server
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["private_service"]
 

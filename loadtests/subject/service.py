@@ -10,12 +10,12 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from loadtests.judging.gates import VOID
-from serving.control import Control
-from serving.ports import Ports
-from serving.presence import find_server
-from trimaran.config import ModelConfig
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.config import ModelConfig
+from trimaran.repository.presence import find_server
+from trimaran.repository.repository import Repository
+from trimaran.serving.control import Control
+from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import Ports
 
 __all__ = ["Service", "find_service", "unusable"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from loadtests.reports.run import StepTimes
-from serving.control import Control
+from trimaran.serving.control import Control
 
 __all__ = ["Reading", "read_statistics", "steps_between"]
 

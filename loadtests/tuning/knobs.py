@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trimaran.config import ModelConfig, is_ensemble
+from trimaran.repository.config import ModelConfig, is_ensemble
 
 __all__ = ["THREAD_PARAMETERS", "Knobs", "read_knobs", "with_knobs"]
 

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from loadtests.tuning.study import Tried
-from training.tabular.pages.drawing import INK, NEGATIVE, POSITIVE, plain_axes
-from training.tabular.pages.page import Cell, Page, figure, table, text
+from trimaran.pages.drawing import INK, NEGATIVE, POSITIVE, plain_axes
+from trimaran.pages.page import Cell, Page, figure, table, text
 
 __all__ = ["tuning_page"]
 

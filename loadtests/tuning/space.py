@@ -8,7 +8,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from loadtests.tuning.knobs import THREAD_PARAMETERS, Knobs, read_knobs
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["knobs_of", "parameters_of", "space"]
 

@@ -12,7 +12,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from loadtests.tuning.trial import Score
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["Tried", "digest_of", "search"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from loadtests.bench.block import closed_block, warm_up
 from loadtests.bench.target import Target
 from loadtests.tuning.knobs import Knobs, with_knobs
-from serving.control import Control
-from trimaran.config import ModelConfig, format_config
-from trimaran.errors import TrimaranError
+from trimaran.repository.config import ModelConfig, format_config
+from trimaran.serving.control import Control
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["Score", "Tuned", "best_load"]
 

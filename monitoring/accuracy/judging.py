@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ensembles.predictions.outcomes import CELLS
-from monitoring.accuracy.intervals import Estimate, f1_score, fall, share
 from monitoring.asking import Sample
+from trimaran.served.predictions.outcomes import CELLS
+from trimaran.stats.intervals import Estimate, f1_score, fall, share
 
 __all__ = ["ALLOWED_FALLS", "LEAST_OUTCOMES", "Figure", "Judged", "judge_releases"]
 

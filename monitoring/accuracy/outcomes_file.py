@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from training.tabular.data.csv_table import read_csv
-from trimaran.errors import TrimaranError, UsageError
+from trimaran.system.csv_table import read_csv
+from trimaran.system.errors import TrimaranError, UsageError
 
 __all__ = ["Columns", "Told", "read_outcomes"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from monitoring.accuracy.intervals import Estimate
 from monitoring.accuracy.judging import ALLOWED_FALLS, LEAST_OUTCOMES, Judged
+from trimaran.stats.intervals import Estimate
 
 __all__ = ["COLUMNS", "MEANING", "lines_of"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from monitoring.asking import Prometheus
 from monitoring.drift.judging import Expectation, Finding, judge_features
-from monitoring.durations import seconds_of
 from monitoring.queries import query
+from trimaran.system.durations import seconds_of
 
 __all__ = ["DRIFT_WINDOW", "features"]
 

@@ -16,7 +16,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 from monitoring.queries import CATALOGUE, Query
-from trimaran.files import write_text
+from trimaran.system.files import write_text
 
 __all__ = ["DASHBOARDS", "dashboards"]
 

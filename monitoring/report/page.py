@@ -19,8 +19,8 @@ from monitoring.drift.judging import Finding
 from monitoring.queries import CATALOGUE
 from monitoring.report.present import broken_words, shown
 from monitoring.report.summary import Line, Summary
-from training.tabular.pages.drawing import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
-from training.tabular.pages.page import Cell, Kind, Page, badge, facts, figure, table, text
+from trimaran.pages.drawing import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
+from trimaran.pages.page import Cell, Kind, Page, badge, facts, figure, table, text
 
 __all__ = ["summary_page"]
 

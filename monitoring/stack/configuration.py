@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from serving.ports import Ports
+from trimaran.system.ports import Ports
 
 __all__ = ["CONFIGURATION", "alertmanager_config", "prometheus_config", "target_files"]
 

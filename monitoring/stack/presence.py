@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 
-from serving.processes import start_time
-from trimaran.errors import TrimaranError
-from trimaran.files import exclusive_lock, write_text
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import exclusive_lock, write_text
+from trimaran.system.processes import start_time
 
 __all__ = ["Watching", "announce_watch", "find_watch", "sole_watch"]
 

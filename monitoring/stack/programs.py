@@ -10,9 +10,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from trimaran.debian import can_unpack, unpacked
-from trimaran.errors import TrimaranError
-from trimaran.files import short_path
+from trimaran.system.debian import can_unpack, unpacked
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import short_path
 
 __all__ = ["ALERTMANAGER", "PACKAGES", "find_program"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import urllib3
 
-from serving.interrupts import end_with_parent, has_ended
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
+from trimaran.system.interrupts import end_with_parent, has_ended
 
 __all__ = ["Program", "running"]
 

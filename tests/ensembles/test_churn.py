@@ -17,13 +17,13 @@ import pytest
 import torch
 import urllib3
 
-from ensembles.tabular.transform import Transform, TransformData
-from serving.client import Protocol
 from tests.running import Served, run_trimaran
-from training.tabular.data.sources import Dataset, load
-from training.tabular.features.frames import transform_frame
-from training.tabular.learning.trained import TrainedRun, latest_run
-from trimaran.errors import TrimaranError
+from trimaran.served.tabular.transform import Transform, TransformData
+from trimaran.serving.client import Protocol
+from trimaran.system.errors import TrimaranError
+from trimaran.training.tabular.data.sources import Dataset, load
+from trimaran.training.tabular.features.frames import transform_frame
+from trimaran.training.tabular.learning.trained import TrainedRun, latest_run
 
 PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
 CUSTOMER = {
@@ -327,7 +327,7 @@ def test_the_printed_calls_work(churn_served: Served, tmp_path: Path) -> None:
 
 
 def test_without_a_trained_model_the_export_says_how_to_get_one(tmp_path: Path) -> None:
-    result = run_trimaran("publish", "training.churn:ensemble", cwd=tmp_path)
+    result = run_trimaran("publish", "ensembles.churn:ensemble", cwd=tmp_path)
     assert result.returncode == 1
     assert "train one with 'trimaran train churn'" in result.stderr
 

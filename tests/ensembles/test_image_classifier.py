@@ -16,16 +16,16 @@ import torch
 from PIL import Image
 
 from ensembles.image_classifier import image_classifier
-from ensembles.image_labels.ranking import rank
-from ensembles.image_preprocess.decoding import to_tensor
-from serving.client import Protocol
 from tests.running import Served, run_trimaran, start_serving
-from training.efficientnet_lite0 import SETTINGS, network
-from training.imagenet import class_names
-from training.photographs import photographs
-from trimaran.config import read_config, write_config
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.config import read_config, write_config
+from trimaran.repository.repository import Repository
+from trimaran.served.image_labels.ranking import rank
+from trimaran.served.image_preprocess.decoding import to_tensor
+from trimaran.serving.client import Protocol
+from trimaran.system.errors import TrimaranError
+from trimaran.training.efficientnet_lite0 import SETTINGS, network
+from trimaran.training.imagenet import class_names
+from trimaran.training.photographs import photographs
 
 PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
 PHOTOGRAPHS = photographs()

@@ -8,8 +8,8 @@ from pathlib import Path
 from onnx import TensorProto
 
 from tests.trimaran.calling import Outcome, call_trimaran
-from trimaran.config import inputs_of, outputs_of
-from trimaran.repository import Repository
+from trimaran.repository.config import inputs_of, outputs_of
+from trimaran.repository.repository import Repository
 
 AFFINE = ("--input", "image:FP32[-1,3]", "--input", "scale:FP32[-1,1]")
 FLOAT = TensorProto.FLOAT

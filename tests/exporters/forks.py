@@ -24,10 +24,10 @@ def serve() -> None:
     """Warm up what a fork needs, then fork for every request."""
     import torch
 
-    import exporters.command  # noqa: F401 - so that no fork has to import it
+    import exporters.export_command  # noqa: F401 - so that no fork has to import it
     from exporters.formats.onnx import OnnxExporter
     from tests.models import linear
-    from trimaran.cli import main
+    from trimaran.cli.main import main
 
     torch.set_num_threads(1)  # threads do not survive a fork
     with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings():

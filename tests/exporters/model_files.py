@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
-from trimaran import target
+from trimaran.repository import target
 
 Shape = Sequence[int | str | None] | None
 Value = tuple[str, int, Shape]

@@ -11,15 +11,15 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from serving.client import Client
-from serving.discovery import find_runtime
-from serving.server import private_server
 from tests.exporters import model_files as files
 from tests.exporters.adding_files import AFFINE, FLOAT, add, tensors
 from tests.running import run_trimaran
-from trimaran import target
-from trimaran.files import sha256_of
-from trimaran.repository import Repository
+from trimaran.repository import target
+from trimaran.repository.repository import Repository
+from trimaran.serving.client import Client
+from trimaran.serving.discovery import find_runtime
+from trimaran.serving.server import private_server
+from trimaran.system.files import sha256_of
 
 OLD_SCRIPT = Path(__file__).parents[1] / "trimaran" / "model_files" / "torch_1_13.pt"
 

@@ -16,8 +16,8 @@ from torch import nn
 
 from tests.exporters import model_files as files
 from tests.exporters.adding_files import FLOAT, add, zip_of
-from trimaran import target
-from trimaran.repository import Repository
+from trimaran.repository import target
+from trimaran.repository.repository import Repository
 
 NEXT_OPSET = target.READ_OPSET + 1
 NEXT_IR = target.READ_IR_VERSION + 1

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from exporters.quiet import quiet
-from serving.client import Client
-from serving.discovery import find_runtime
-from serving.server import private_server
 from tests.exporters import model_files as files
 from tests.exporters.adding_files import AFFINE, add, tensors
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.serving.client import Client
+from trimaran.serving.discovery import find_runtime
+from trimaran.serving.server import private_server
 
 
 class Scalar(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from exporters.calling import PositionalModule, read_outputs
 from exporters.spec import ModelSpec
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 A, B, C = torch.zeros(2), torch.ones(2), torch.full((2,), 2.0)
 

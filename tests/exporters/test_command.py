@@ -9,8 +9,8 @@ import pytest
 
 from tests.running import MODELS, run_trimaran
 from tests.trimaran.calling import Outcome, call_trimaran
-from trimaran.config import read_config, write_config
-from trimaran.repository import Repository
+from trimaran.repository.config import read_config, write_config
+from trimaran.repository.repository import Repository
 
 ONNX = ("--format", "onnx")
 TORCHSCRIPT = ("--format", "torchscript")

@@ -22,8 +22,8 @@ from exporters.original import run_original
 from exporters.quiet import quiet
 from exporters.spec import ModelSpec
 from tests import models
-from trimaran.config import inputs_of, outputs_of
-from trimaran.repository import Repository, Version
+from trimaran.repository.config import inputs_of, outputs_of
+from trimaran.repository.repository import Repository, Version
 
 BOTH = pytest.mark.parametrize("format", ["onnx", "torchscript"])
 DTYPES = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")

@@ -15,7 +15,7 @@ from exporters.export import ExportResult, export_model
 from exporters.formats.exporter import ExportError
 from exporters.original import run_original
 from exporters.spec import ModelSpec
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
 
 FORMATS = ("onnx", "torchscript")
 

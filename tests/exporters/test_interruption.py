@@ -17,7 +17,7 @@ import torch
 
 from exporters.quiet import quiet
 from tests.exporters.forks import Forks, forks
-from trimaran.repository import Repository, Version
+from trimaran.repository.repository import Repository, Version
 
 FACTORY = "tests.models:linear_seeded"
 NAMES = 7

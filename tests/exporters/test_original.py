@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from exporters.original import Original, run_original
 from exporters.spec import ModelSpec
 from tests import models
-from trimaran.errors import ParityError, TrimaranError
+from trimaran.system.errors import ParityError, TrimaranError
 
 
 class Does(nn.Module):

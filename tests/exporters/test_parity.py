@@ -23,7 +23,7 @@ from exporters.parity import (
     typical_scale,
 )
 from tests.trimaran.versions import tensor
-from trimaran.dtypes import DTYPES, by_triton
+from trimaran.repository.dtypes import DTYPES, by_triton
 
 SERVED = [d.numpy for d in DTYPES if d.numpy is not None and d.triton != "BYTES"]
 ARRAYS = st.sampled_from(SERVED).flatmap(

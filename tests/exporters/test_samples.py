@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from exporters.samples import draw_samples
 from exporters.spec import ModelSpec
 from tests import models
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 EXAMPLES = {
     "image": torch.rand(2, 3, 4, 4),

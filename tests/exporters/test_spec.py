@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from exporters.original import run_original
 from exporters.spec import DynamicAxis, ModelSpec, PositionalModule
 from tests import models
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 X = torch.zeros(2, 8)
 

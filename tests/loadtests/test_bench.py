@@ -16,7 +16,7 @@ import pytest
 from tests.loadtests.knowing import connections, known_server
 from tests.running import TRIMARAN, Served, wait_for
 from tests.trimaran.calling import Outcome, call_trimaran
-from trimaran.config import format_config, read_config
+from trimaran.repository.config import format_config, read_config
 
 
 def _bench(served: Served, *arguments: str | Path) -> Outcome:

@@ -12,10 +12,10 @@ import pytest
 from loadtests.bench.peers import JOBS, LIMIT, UNLOADED, Beside
 from loadtests.bench.peers_page import write_peers_page
 from loadtests.jobs.files import PHOTOGRAPH, RECORD
-from loadtests.judging.ratio import Ratio
 from loadtests.peers.catalogue import PEERS
 from loadtests.peers.environments import pinned_version
 from tests.trimaran.calling import call_trimaran
+from trimaran.stats.ratio import Ratio
 
 FASTAPI = f"FastAPI {pinned_version(PEERS['fastapi'])}"
 

@@ -14,7 +14,7 @@ from loadtests.bench.turns import Turns
 from loadtests.counting_cost import Switch, compare_counting, switched, table
 from loadtests.subject.service import find_service
 from tests.running import Served, wait_for
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
 
 
 def counted(served: Served) -> float:

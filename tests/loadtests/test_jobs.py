@@ -18,8 +18,8 @@ from loadtests.jobs.records import Records
 from loadtests.payloads.photographs import draw_photographs
 from loadtests.payloads.records import draw_records
 from tests.running import PROJECT, Served
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
 
 
 def test_photographs_have_the_labels_that_are_served(served: Served) -> None:

@@ -16,8 +16,8 @@ from loadtests.bench.turns import Sample, take_turns
 from loadtests.generator.outcome import Outcome
 from loadtests.generator.schedule import poisson_arrivals
 from loadtests.judging.gates import FAILED, KEPT, VOID, Gates, exit_status, judge
-from loadtests.judging.latency import allowed_late, bound_holds, least_requests, quantiles
 from loadtests.judging.validity import late_sends, void
+from trimaran.stats.latency import allowed_late, bound_holds, least_requests, quantiles
 
 
 def _outcome(

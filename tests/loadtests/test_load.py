@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.judging.latency import quantiles
-from loadtests.locusts.load_command import load
+from loadtests.commands.locust import load
 from loadtests.locusts.locust_files import KEPT
-from serving.ports import free_ports
-from serving.processes import children, start_time
 from tests.running import PROJECT, TRIMARAN, Served, run_trimaran, wait_for
-from tests.serving.hosting import Model, hosted, tensor
-from trimaran.errors import TrimaranError
+from tests.trimaran.serving.hosting import Model, hosted, tensor
+from trimaran.stats.latency import quantiles
+from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import free_ports
+from trimaran.system.processes import children, start_time
 
 _ECHO = b"""
 import triton_python_backend_utils as pb_utils

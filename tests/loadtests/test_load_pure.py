@@ -21,8 +21,8 @@ from loadtests.locusts.settings import Settings
 from loadtests.locusts.streak import Streak
 from loadtests.locusts.verdict import pace_of, why_void
 from loadtests.shapes.curves import CURVES, soak, spike, step
-from serving.ports import Ports
-from trimaran.errors import UsageError
+from trimaran.system.errors import UsageError
+from trimaran.system.ports import Ports
 
 
 @pytest.mark.parametrize(

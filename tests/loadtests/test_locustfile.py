@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from serving.ports import free_ports
 from tests.running import PROJECT, Served
+from trimaran.system.ports import free_ports
 
 _LOCUSTFILE = PROJECT / "loadtests" / "locustfile.py"
 

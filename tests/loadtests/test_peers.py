@@ -19,9 +19,9 @@ from loadtests.payloads.records import draw_records
 from loadtests.peers.catalogue import PEERS
 from loadtests.peers.equality import check_equal, difference
 from loadtests.peers.service import PeerService, serve_peer
-from serving.processes import children, cpu_s, start_time
 from tests.running import PROJECT, Served, wait_for
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import children, cpu_s, start_time
 
 HERE = Path(sys.executable)
 

@@ -18,7 +18,7 @@ from loadtests.peers.environments import (
     requirements_of,
 )
 from loadtests.peers.setting import Setting
-from trimaran.errors import TrimaranError, UsageError
+from trimaran.system.errors import TrimaranError, UsageError
 
 
 def test_a_digest_is_of_packages_and_interpreter() -> None:

@@ -24,15 +24,15 @@ from loadtests.perf.generators import endpoint
 from loadtests.perf.load import Load
 from loadtests.perf.measure import measure
 from loadtests.subject.service import Service
-from serving.client import Client
-from serving.discovery import find_runtime
-from serving.processes import children
-from serving.server import Server, private_server
 from tests.programs import require
 from tests.running import PROJECT, TRIMARAN, wait_for
 from tests.trimaran.calling import call_trimaran
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.serving.client import Client
+from trimaran.serving.discovery import find_runtime
+from trimaran.serving.server import Server, private_server
+from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import children
 
 STEADY = """
 import time

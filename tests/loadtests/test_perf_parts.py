@@ -14,9 +14,9 @@ from loadtests.perf.input_data import input_data
 from loadtests.perf.judging import judge_results, void_results
 from loadtests.perf.load import Load, arguments
 from loadtests.perf.results import Results, parse_results, reason
-from serving.ports import Ports
-from trimaran.errors import TrimaranError, UsageError
-from trimaran.linking import Lacking, read_lacking, remedy
+from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.linking import Lacking, read_lacking, remedy
+from trimaran.system.ports import Ports
 
 LDD = """\
 \tlinux-vdso.so.1 (0x00007f7636c07000)

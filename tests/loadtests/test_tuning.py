@@ -18,9 +18,9 @@ from loadtests.tuning.study import Tried, search
 from loadtests.tuning.trial import Score, best_load
 from tests.loadtests.knowing import known_server, one_request
 from tests.trimaran.calling import call_trimaran
-from trimaran.config import ModelConfig, parse_config
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.config import ModelConfig, parse_config
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
 
 NETWORK = """
 name: "network"

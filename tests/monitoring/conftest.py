@@ -9,10 +9,10 @@ from typing import TypeVar
 import pytest
 
 from monitoring.asking import Prometheus
-from serving.ports import free_ports
 from tests.programs import require
 from tests.running import Running, Served, wait_for
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.system.ports import free_ports
 
 INTERVAL_S = 0.5
 

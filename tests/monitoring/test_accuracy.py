@@ -14,17 +14,17 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score as sklearn_f1
 
-from monitoring.accuracy.intervals import Estimate, f1_score, fall, share
 from monitoring.accuracy.judging import judge_releases
 from monitoring.accuracy.outcomes_file import Columns, read_outcomes
 from monitoring.asking import Sample
-from serving.processes import children
 from tests.monitoring.conftest import Watched, watching
 from tests.running import start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
-from training.tabular.data.sources import load
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.stats.intervals import Estimate, f1_score, fall, share
+from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import children
+from trimaran.training.tabular.data.sources import load
 
 ROWS = 400
 CELLS = ("true_positive", "false_positive", "true_negative", "false_negative")

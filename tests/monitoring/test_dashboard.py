@@ -13,13 +13,13 @@ import pytest
 import urllib3
 from PIL import Image
 
-from monitoring.dashboard.command import Pages
-from serving.ports import free_ports
+from monitoring.commands.dashboard import Pages
 from tests.monitoring.conftest import Watched
 from tests.monitoring.test_report import GOOD, ask
 from tests.programs import require
 from tests.running import Running, wait_for
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import free_ports
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def test_a_page_is_made_once_for_many_and_anew_when_it_is_old(
 
     pages = Pages(make)
     assert [pages.newest(), pages.newest()] == ["page 1", "page 1"]
-    monkeypatch.setattr("monitoring.dashboard.command._FRESH_S", 0.0)
+    monkeypatch.setattr("monitoring.commands.dashboard._FRESH_S", 0.0)
     with pytest.raises(TrimaranError):
         pages.newest()
     assert wait_for(pages.newest, 1, "a page") == "page 3"

@@ -24,8 +24,8 @@ from monitoring.drift.judging import Expectation, Finding, judge_features
 from tests.monitoring.conftest import Watched, watching
 from tests.running import start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
-from training.tabular.data.sources import load
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.training.tabular.data.sources import load
 
 GENERATOR = np.random.default_rng(3)
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.presence import find_server
 from tests.monitoring.conftest import INTERVAL_S, Watched, watching
 from tests.running import Served, start_serving
 from tests.trimaran.calling import call_trimaran
-from trimaran.config import read_config, write_config
-from trimaran.repository import Repository
+from trimaran.repository.config import read_config, write_config
+from trimaran.repository.presence import find_server
+from trimaran.repository.repository import Repository
 
 WINDOW_S = 300
 

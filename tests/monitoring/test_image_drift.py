@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 from ensembles.image_classifier import image_classifier
-from ensembles.image_preprocess.decoding import read
-from ensembles.image_preprocess.measuring import MEASURES, measure
-from ensembles.image_reference import fixed_bins, reference_of
 from ensembles.publish import publish_pipeline
 from monitoring.drift.judging import Finding
 from tests.monitoring.conftest import Watched, watching
 from tests.photographs import parts_of_photographs
 from tests.running import start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
-from training.efficientnet_lite0 import SETTINGS
-from training.imagenet import class_names
-from trimaran.errors import TrimaranError
-from trimaran.releases import make_release
-from trimaran.repository import Repository
+from trimaran.publishing.releases import make_release
+from trimaran.repository.repository import Repository
+from trimaran.served.image_preprocess.decoding import read
+from trimaran.served.image_preprocess.measuring import MEASURES, measure
+from trimaran.system.errors import TrimaranError
+from trimaran.training.efficientnet_lite0 import SETTINGS
+from trimaran.training.image_reference import fixed_bins, reference_of
+from trimaran.training.imagenet import class_names
 
 IMAGES = 224
 BATCH = 32

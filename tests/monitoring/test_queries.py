@@ -18,8 +18,8 @@ from monitoring.stack.configuration import CONFIGURATION
 from tests.monitoring.conftest import Watched
 from tests.monitoring.test_report import GOOD, ask
 from tests.running import Served, start_serving
-from trimaran.config import read_config, write_config
-from trimaran.repository import Repository
+from trimaran.repository.config import read_config, write_config
+from trimaran.repository.repository import Repository
 
 ONLY_WITH_A_GPU = {"nv_gpu_utilization", "nv_gpu_memory_used_bytes"}
 _NAME = re.compile(r"\b(?:nv|trimaran)_[a-z0-9_]+\b(?!:)")

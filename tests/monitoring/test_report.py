@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.ports import free_ports
 from tests.monitoring.conftest import Watched
 from tests.trimaran.calling import Outcome, call_trimaran
-from trimaran.errors import TrimaranError
+from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import free_ports
 
 GOOD, BAD = 265.1, float("inf")
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from monitoring.asking import Sample
-from monitoring.durations import seconds_of
 from monitoring.report.present import broken_words, shown, summary_json
 from monitoring.report.summary import Broken, Summary, summarise
 from monitoring.watch.sparkline import sparkline
-from trimaran.errors import UsageError
+from trimaran.system.durations import seconds_of
+from trimaran.system.errors import UsageError
 
 
 def of(model: str, value: float, version: str = "1", **labels: str) -> Sample:

@@ -12,15 +12,15 @@ import pytest
 from monitoring.stack.presence import find_watch
 from monitoring.stack.programs import find_program
 from monitoring.stack.receiver import alert_line
-from serving.ports import free_ports
-from serving.presence import find_server
-from serving.processes import children, identify_stub, start_time
 from tests.monitoring.conftest import Watch, Watched, until_stopped
 from tests.programs import require
 from tests.running import Served, wait_for
 from tests.trimaran.calling import call_trimaran
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.presence import find_server
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import free_ports
+from trimaran.system.processes import children, identify_stub, start_time
 
 
 def stub_of(served: Served, model: str) -> int:

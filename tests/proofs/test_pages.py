@@ -11,7 +11,7 @@ import typer
 
 from proofs.pages import Block, blocks, commands
 from tests.running import PROJECT
-from trimaran.cli import _group, _LazyGroup
+from trimaran.cli.main import _group, _LazyGroup
 
 PAGES = [
     PROJECT / "README.md",

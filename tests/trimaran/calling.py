@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.running import PROJECT
-from trimaran.cli import main
+from trimaran.cli.main import main
 
 
 @dataclass(frozen=True)

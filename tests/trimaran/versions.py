@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from trimaran import dtypes
-from trimaran.config import ModelConfig, add_tensors
-from trimaran.manifest import Manifest, content_digest, describe_files, now
-from trimaran.publish import Publication, publish
-from trimaran.repository import Repository
-from trimaran.tensors import TensorSpec
+from trimaran.publishing.publish import Publication, publish
+from trimaran.repository import dtypes
+from trimaran.repository.config import ModelConfig, add_tensors
+from trimaran.repository.manifest import Manifest, content_digest, describe_files, now
+from trimaran.repository.repository import Repository
+from trimaran.repository.tensors import TensorSpec
 
 
 def tensor(name: str, dtype: str = "FP32", *dims: int) -> TensorSpec:

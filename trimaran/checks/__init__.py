@@ -2,6 +2,6 @@
 
 Rules read parsed configurations and plain facts about directories (`facts.py`); `reading.py` alone
 gathers these, with `onnx_files.py`, `recognised_files.py` and `environment_files.py` for what the
-files hold. Where a rule says `ERROR`, Triton refuses the model; `conformance/mutations/` holds
+files hold. Where a rule says `ERROR`, Triton refuses the model; `proofs/mutations/` holds
 the rules against the real server.
 """

@@ -11,7 +11,7 @@ from trimaran.checks.graphs import check_graph
 from trimaran.checks.source_completion import check_completion
 from trimaran.checks.tensorflow import tensorflow_file
 from trimaran.checks.versions import served_versions
-from trimaran.config import ModelConfig, is_ensemble
+from trimaran.repository.config import ModelConfig, is_ensemble
 
 __all__ = ["artifact_name", "check_artifacts", "is_known"]
 

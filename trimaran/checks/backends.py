@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from trimaran.checks.finding import Problems, error
 from trimaran.checks.tensorflow import SAVED_MODEL, tensorflow_file
-from trimaran.config import ModelConfig, is_ensemble
+from trimaran.repository.config import ModelConfig, is_ensemble
 
 __all__ = ["BACKENDS", "Backend", "attribute", "backend_of", "check_backend", "tells_tensors"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tritonclient.grpc import model_config_pb2 as protocol
 
 from trimaran.checks.finding import Problems, error, warning
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["check_batch_limit", "check_batching", "preferred_sizes"]
 

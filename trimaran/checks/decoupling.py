@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trimaran.checks.finding import Problems, error
-from trimaran.config import ModelConfig, is_ensemble
+from trimaran.repository.config import ModelConfig, is_ensemble
 
 __all__ = ["check_decoupling", "is_decoupled"]
 

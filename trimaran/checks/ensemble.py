@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from trimaran.checks.finding import Problems, error
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["check_ensemble", "check_flow"]
 

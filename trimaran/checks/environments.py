@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trimaran.checks.finding import Problems, error, warning
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["ENVIRONMENT", "MODEL_DIRECTORY", "check_environment", "environment_path"]
 

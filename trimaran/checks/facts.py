@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from trimaran.checks.completion import Completion
 from trimaran.checks.finding import Finding
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["FileProblem", "Graph", "GraphTensor", "ModelFacts", "VersionFacts"]
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
-from trimaran import dtypes
 from trimaran.checks.facts import Graph, GraphTensor
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.onnx_feeds import check_feeds, feed_names
-from trimaran.config import ModelConfig
-from trimaran.tensors import describe_shape
+from trimaran.repository import dtypes
+from trimaran.repository.config import ModelConfig
+from trimaran.repository.tensors import describe_shape
 
 __all__ = ["check_graph", "completed"]
 

@@ -28,7 +28,7 @@ from trimaran.checks.steps import check_nesting, check_pins, check_wired, floati
 from trimaran.checks.tensorflow import check_tensorflow
 from trimaran.checks.versions import check_versions, served_versions
 from trimaran.checks.warmup import check_warmup
-from trimaran.config import ModelConfig, is_declared, is_ensemble
+from trimaran.repository.config import ModelConfig, is_declared, is_ensemble
 
 __all__ = ["judge"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from math import prod
 
 from trimaran.checks.finding import Problems, error, warning
-from trimaran.config import ModelConfig
-from trimaran.tensors import describe_shape
+from trimaran.repository.config import ModelConfig
+from trimaran.repository.tensors import describe_shape
 
 __all__ = ["check_labels", "label_files"]
 

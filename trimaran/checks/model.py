@@ -11,7 +11,7 @@ from trimaran.checks.parameters import check_parameters
 from trimaran.checks.pytorch import check_pytorch
 from trimaran.checks.sequences import check_sequences
 from trimaran.checks.tensors import check_tensors
-from trimaran.config import ModelConfig, is_ensemble
+from trimaran.repository.config import ModelConfig, is_ensemble
 
 __all__ = ["check_model", "check_name", "check_newer"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trimaran.checks.finding import Problems, warning
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["check_native_features"]
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
-from trimaran import dtypes
 from trimaran.checks.facts import Graph
 from trimaran.checks.finding import Problems, error
-from trimaran.config import ModelConfig
-from trimaran.tensors import describe_shape
+from trimaran.repository import dtypes
+from trimaran.repository.config import ModelConfig
+from trimaran.repository.tensors import describe_shape
 
 __all__ = ["check_feeds", "feed_names"]
 

@@ -92,7 +92,7 @@ def _parsed(
 
 
 def _tensor(item: Any) -> GraphTensor:
-    from trimaran import dtypes
+    from trimaran.repository import dtypes
 
     kind = item.type.WhichOneof("value")
     if kind in _KINDS:

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trimaran import target
 from trimaran.checks.facts import FileProblem
 from trimaran.checks.onnx_runtime import Refusal, loads, registry
-from trimaran.errors import ArtifactError
+from trimaran.repository import target
+from trimaran.system.errors import ArtifactError
 
 __all__ = ["onnx_problems", "refused"]
 
@@ -49,7 +49,7 @@ def refused(refusal: Refusal) -> FileProblem:
 
 def _weights(model: Any, file: Path) -> Iterator[FileProblem]:
     """Weights in other files that are missing, too short, or outside the directory."""
-    from trimaran.model_files.onnx_external import externals
+    from trimaran.repository.model_files.onnx_external import externals
 
     try:
         externals(model, file)

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trimaran import dtypes
 from trimaran.checks.facts import Graph, GraphTensor
+from trimaran.repository import dtypes
 
 __all__ = ["Refusal", "Registry", "load_graph", "loads", "registry"]
 

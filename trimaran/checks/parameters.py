@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trimaran.checks.finding import Problems, error
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["check_parameters"]
 

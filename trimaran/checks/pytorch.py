@@ -9,7 +9,7 @@ from __future__ import annotations
 from tritonclient.grpc import model_config_pb2 as protocol
 
 from trimaran.checks.finding import Problems, error
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["check_pytorch"]
 

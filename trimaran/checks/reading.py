@@ -18,11 +18,16 @@ from trimaran.checks.recognised_files import plan_problem, torchscript_problem
 from trimaran.checks.sources import source_problem
 from trimaran.checks.versions import served_versions, version_of
 from trimaran.checks.warmup import warmup_files
-from trimaran.config import ModelConfig, UnknownNumberError, parse_config, read_config_bytes
-from trimaran.config_text import decode_config
-from trimaran.errors import ConfigError, TrimaranError
-from trimaran.manifest import MANIFEST_NAME, Manifest
-from trimaran.repository import Repository
+from trimaran.repository.config import (
+    ModelConfig,
+    UnknownNumberError,
+    parse_config,
+    read_config_bytes,
+)
+from trimaran.repository.config_text import decode_config
+from trimaran.repository.manifest import MANIFEST_NAME, Manifest
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import ConfigError, TrimaranError
 
 __all__ = ["model_directories", "read_model"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from trimaran.checks.facts import FileProblem
-from trimaran.errors import ArtifactError
-from trimaran.model_files.recognition import Kind, recognise
-from trimaran.model_files.torchscript_archive import require_torchscript
+from trimaran.repository.model_files.recognition import Kind, recognise
+from trimaran.repository.model_files.torchscript_archive import require_torchscript
+from trimaran.system.errors import ArtifactError
 
 __all__ = ["onnx_impostor", "plan_problem", "torchscript_problem"]
 

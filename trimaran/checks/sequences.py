@@ -8,7 +8,7 @@ from tritonclient.grpc import model_config_pb2 as protocol
 
 from trimaran.checks.batching import preferred_sizes
 from trimaran.checks.finding import Problems, error
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["check_sequences"]
 

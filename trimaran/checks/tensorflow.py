@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trimaran.checks.finding import Problems, error
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["SAVED_MODEL", "check_tensorflow", "tensorflow_file"]
 

@@ -9,8 +9,8 @@ from math import prod
 from tritonclient.grpc import model_config_pb2 as protocol
 
 from trimaran.checks.finding import Finding, Problems, error, warning
-from trimaran.config import ModelConfig
-from trimaran.tensors import describe_shape
+from trimaran.repository.config import ModelConfig
+from trimaran.repository.tensors import describe_shape
 
 __all__ = ["check_tensors", "tensor_problems"]
 

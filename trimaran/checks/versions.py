@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from trimaran.checks.facts import ModelFacts
 from trimaran.checks.finding import Problems, error, note, warning
-from trimaran.config import ModelConfig
+from trimaran.repository.config import ModelConfig
 
 __all__ = ["check_versions", "served_versions", "version_of"]
 

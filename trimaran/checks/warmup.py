@@ -7,10 +7,10 @@ from math import prod
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
-from trimaran import dtypes
 from trimaran.checks.finding import Problems, error, warning
-from trimaran.config import ModelConfig
-from trimaran.tensors import describe_shape, shapes_agree
+from trimaran.repository import dtypes
+from trimaran.repository.config import ModelConfig
+from trimaran.repository.tensors import describe_shape, shapes_agree
 
 __all__ = ["check_warmup", "warmup_files"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from exporters.artifacts.artifact import Artifact, Axis, FileTensor
 from exporters.parity import Run
-from trimaran.dtypes import by_triton
+from trimaran.repository.dtypes import by_triton
 
 Arrays = Mapping[str, np.ndarray]
 

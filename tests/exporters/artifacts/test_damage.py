@@ -11,8 +11,8 @@ import pytest
 from exporters.adding import Wish, add_file
 from exporters.artifacts.declared import parse_declared
 from tests.exporters import model_files as files
-from trimaran.errors import TrimaranError
-from trimaran.repository import Repository
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
 
 INPUTS = parse_declared("--input", ["image:FP32[-1,3]", "scale:FP32[-1,1]"])
 TRIES = 60

@@ -7,7 +7,7 @@ import pytest
 
 from exporters.artifacts.drawing import BASES, Drawing, Pattern, drawings, most_below
 from tests.exporters.artifacts.functions import tensor
-from trimaran.dtypes import DTYPES, by_triton
+from trimaran.repository.dtypes import DTYPES, by_triton
 
 
 @pytest.mark.parametrize("dtype", [d.triton for d in DTYPES if d.numpy is not None])

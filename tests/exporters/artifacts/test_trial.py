@@ -9,7 +9,7 @@ from exporters.artifacts.artifact import Axis, UnservableError
 from exporters.artifacts.trial import batch_obstacle, judge
 from exporters.parity import Run
 from tests.exporters.artifacts.functions import Arrays, artifact, tensor
-from trimaran.errors import ArtifactError
+from trimaran.system.errors import ArtifactError
 
 
 def test_a_file_that_needs_too_much_memory_is_not_tried() -> None:

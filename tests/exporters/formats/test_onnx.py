@@ -17,8 +17,8 @@ from exporters.formats.onnx import OnnxExporter
 from exporters.original import run_original
 from exporters.spec import ModelSpec
 from tests import models
-from trimaran import target
-from trimaran.repository import Repository
+from trimaran.repository import target
+from trimaran.repository.repository import Repository
 
 
 @pytest.fixture(scope="module")

@@ -16,15 +16,15 @@ from exporters.formats.profile import ShapeRange, profile_of
 from exporters.formats.tensorrt import TensorRtExporter, check_tensors
 from exporters.options import Options
 from exporters.original import Original, run_original
-from serving.client import Client
-from serving.discovery import find_runtime
-from serving.server import private_server
 from tests import models
 from tests.exporters.quadrants import quadrants, samples
 from tests.trimaran.calling import call_trimaran
-from trimaran.config import ModelConfig, read_config
-from trimaran.errors import ConfigError
-from trimaran.repository import Repository
+from trimaran.repository.config import ModelConfig, read_config
+from trimaran.repository.repository import Repository
+from trimaran.serving.client import Client
+from trimaran.serving.discovery import find_runtime
+from trimaran.serving.server import private_server
+from trimaran.system.errors import ConfigError
 
 HAS_PACKAGE = importlib.util.find_spec("tensorrt") is not None
 HAS_GPU = torch.cuda.is_available()

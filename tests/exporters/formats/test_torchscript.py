@@ -19,9 +19,9 @@ from exporters.original import run_original
 from exporters.quiet import quiet
 from exporters.spec import ModelSpec
 from tests import models
-from trimaran import target
-from trimaran.config import inputs_of, outputs_of
-from trimaran.repository import Repository
+from trimaran.repository import target
+from trimaran.repository.config import inputs_of, outputs_of
+from trimaran.repository.repository import Repository
 
 X = torch.arange(16.0).reshape(2, 8)
 

@@ -14,8 +14,8 @@ from exporters.precision.agreement import (
     rule_for,
 )
 from exporters.precision.precision import PRECISIONS
-from trimaran import dtypes
-from trimaran.tensors import TensorSpec
+from trimaran.repository import dtypes
+from trimaran.repository.tensors import TensorSpec
 
 NAN = float("nan")
 INT8 = PRECISIONS["int8"]

@@ -28,8 +28,8 @@ from exporters.spec import ModelSpec
 from tests import models
 from tests.exporters.quadrants import quadrants, samples
 from tests.trimaran.calling import call_trimaran
-from trimaran import target
-from trimaran.repository import Repository
+from trimaran.repository import target
+from trimaran.repository.repository import Repository
 
 FACTORY = "tests/exporters/quadrants.py:quadrants"
 

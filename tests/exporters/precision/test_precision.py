@@ -19,8 +19,8 @@ from exporters.precision.reference import Reference, reference_for
 from exporters.spec import ModelSpec
 from tests import models
 from tests.exporters.quadrants import quadrants
-from trimaran.config import interface_difference
-from trimaran.repository import Repository
+from trimaran.repository.config import interface_difference
+from trimaran.repository.repository import Repository
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from onnx import TensorProto, helper
 
-from trimaran.check_command import report_on
 from trimaran.checks.report import Report
-from trimaran.repository import Repository
+from trimaran.cli.check import report_on
+from trimaran.repository.repository import Repository
 
 Found = tuple[str, str, str, str]
 """Severity, file, field, and the sentence."""

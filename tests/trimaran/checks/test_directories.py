@@ -10,13 +10,13 @@ from onnx import TensorProto
 
 from tests.trimaran.checks.judging import SOURCE, Found, found, judged, relu, torchscript
 from tests.trimaran.versions import model_config, publish_files
-from trimaran.check_command import report_on
 from trimaran.checks.instances import check_threads
 from trimaran.checks.judge import judge
 from trimaran.checks.reading import model_directories, read_model
 from trimaran.checks.versions import served_versions, version_of
-from trimaran.config import ModelConfig, parse_config
-from trimaran.repository import Repository
+from trimaran.cli.check import report_on
+from trimaran.repository.config import ModelConfig, parse_config
+from trimaran.repository.repository import Repository
 
 X = 'input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }'
 Y = 'output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }'

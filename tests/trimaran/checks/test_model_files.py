@@ -11,11 +11,11 @@ import pytest
 from tests.trimaran.checks.graphs import Change, external, linear, put, sequence
 from tests.trimaran.checks.judging import found, judged, torchscript
 from tests.trimaran.versions import model_config, publish_files
-from trimaran import target
-from trimaran.check_command import report_on
 from trimaran.checks import onnx_files, onnx_problems
 from trimaran.checks.onnx_files import read_onnx
-from trimaran.repository import Repository
+from trimaran.cli.check import report_on
+from trimaran.repository import target
+from trimaran.repository.repository import Repository
 
 X = 'input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }'
 Y = 'output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }'

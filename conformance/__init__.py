@@ -1,1 +1,0 @@
-"""Proofs over many models, whose tables stand in `docs/`."""

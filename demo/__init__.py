@@ -1,1 +1,0 @@
-"""The whole way in one command: from trained weights to labels for photographs."""

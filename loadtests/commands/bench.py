@@ -1,0 +1,280 @@
+"""`trimaran bench`: one target's profile, one load, the highest rate under a bound, or a ratio."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loadtests.bench.block import Block, warm_up
+from loadtests.bench.compare import compare, judge_ratios, require_latencies
+from loadtests.bench.limit import known_job, limit
+from loadtests.bench.peers_command import bench_peers
+from loadtests.bench.plan import BOUND_TURNS, Measured, find_max, one_load, profile
+from loadtests.bench.present import compare_report, print_compared, target_report
+from loadtests.bench.settings import Settings
+from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target, url_target
+from loadtests.bench.usage import PEERS, refuse_mixtures
+from loadtests.bench.variant import variant
+from loadtests.generator.ceiling import Ceiling, generator_ceiling
+from loadtests.judging.gates import Gates
+from loadtests.reports.files import write_report
+from loadtests.reports.observed import with_observed
+from loadtests.reports.run import Report
+from loadtests.reports.tables import number, print_figures, print_runs, print_verdict
+from loadtests.subject.machine import Moment, circumstances, since
+from loadtests.subject.service import Service, find_service, unusable
+from trimaran.cli.options import (
+    GrpcPort,
+    Host,
+    HttpPort,
+    MaxErrorRatio,
+    MinRps,
+    P99Ms,
+    PayloadsPath,
+    RepositoryPath,
+)
+from trimaran.system.console import console
+from trimaran.system.errors import UsageError
+
+__all__ = ["bench"]
+
+_CARRIED_SHARE = 0.8
+"""Of the generator's ceiling: beyond it, sends would be late."""
+
+
+def bench(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="MODEL, MODEL:VERSION, MODEL@PROTOCOL, a URL, or: peers."
+        ),
+    ],
+    vs: Annotated[
+        str | None, typer.Option(metavar="TARGET", help="Measure this one in turn, for a ratio.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help=f"{', '.join(PROTOCOLS)}; a target's own goes first.")
+    ] = "http",
+    rate: Annotated[
+        float | None, typer.Option(help="Requests per second, at random times (open loop).")
+    ] = None,
+    find_max_rate: Annotated[
+        bool, typer.Option("--find-max", help="Search the highest rate that keeps --p99-ms.")
+    ] = False,
+    closed: Annotated[
+        bool, typer.Option("--closed", help="Only a closed loop of --connections.")
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option(help="Of each block: 10, or 2 with --vs.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides payloads and times.")] = 0,
+    connections: Annotated[int, typer.Option(help="Of the closed loop.")] = 16,
+    batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
+    payloads: PayloadsPath = None,
+    pairs: Annotated[int, typer.Option(help="Turns of --vs.")] = 10,
+    vs_payloads: Annotated[Path | None, typer.Option(help="Rows for --vs, if others.")] = None,
+    vs_config: Annotated[
+        Path | None,
+        typer.Option(help="With --vs MODEL: that model with this config.pbtxt instead of its own."),
+    ] = None,
+    pid: Annotated[
+        int | None, typer.Option(help="The process whose CPU a URL's target uses.")
+    ] = None,
+    vs_pid: Annotated[int | None, typer.Option(help="The same for --vs.")] = None,
+    p99_ms: P99Ms = None,
+    min_rps: MinRps = None,
+    max_error_ratio: MaxErrorRatio = None,
+    min_rate_ratio: Annotated[
+        float | None, typer.Option(help="Promise with --vs: TARGET's throughput / the other's.")
+    ] = None,
+    max_p99_ratio: Annotated[
+        float | None, typer.Option(help="Promise with --vs: TARGET's p99 / the other's.")
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(help="Of the machine for an hour: tells what a million rows cost."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write JSON, CSV and a page there; of peers, a .md page."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    peer: Annotated[
+        list[str] | None, typer.Option(help="With peers: only this one; repeatable.")
+    ] = None,
+    job: Annotated[
+        list[str] | None, typer.Option(help="With peers: only photograph or record; repeatable.")
+    ] = None,
+    trials: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With peers: what is done already.")
+    ] = None,
+    repository: RepositoryPath = Path("model_repository"),
+    host: Host = None,
+    http_port: HttpPort = None,
+    grpc_port: GrpcPort = None,
+) -> None:
+    """Measure in an open loop, from the time at which each request was due.
+
+    Exit status: 0 if all promises are kept, 1 if one is broken, 2 if the run is void.
+    """
+    with unusable(), ExitStack() as stack:
+        if pairs < 2:
+            raise UsageError(f"--pairs is {pairs}; an interval needs at least 2")
+        refuse_mixtures(
+            target,
+            {
+                "--vs": vs,
+                "--rate": rate,
+                "--find-max": find_max_rate,
+                "--closed": closed,
+                "--vs-config": vs_config,
+                "--vs-payloads": vs_payloads,
+                "--vs-pid": vs_pid,
+                "--p99-ms": p99_ms,
+                "--min-rps": min_rps,
+                "--max-error-ratio": max_error_ratio,
+                "--min-rate-ratio": min_rate_ratio,
+                "--max-p99-ratio": max_p99_ratio,
+                "--price": price,
+                "--peer": peer,
+                "--job": job,
+                "--trials": trials,
+            },
+        )
+        if target == PEERS:
+            settings = Settings(
+                2.0 if seconds is None else seconds, seed, connections, Gates(), float("inf"), _tell
+            )
+            bench_peers(repository, settings, pairs, peer or [], job or [], trials, out)
+            return
+        wanted = Wanted.parse(target, protocol)
+        other = Wanted.parse(vs, protocol) if vs else None
+        needs_service = not wanted.url or (other is not None and not other.url)
+        service = find_service(repository, host, http_port, grpc_port) if needs_service else None
+        screen = console(stderr=True)
+        started = Moment.now()
+        opened = _open(stack, wanted, service, Payloads(seed, 64, batch, payloads), pid)
+        ceiling = _ceiling(opened)
+        screen.print(
+            f"{opened.name}: {opened.source}; the generator carries {ceiling.rate:,.0f} requests/s "
+            f"({ceiling.cpu_s * 1e6:.0f} µs of CPU each)",
+            highlight=False,
+            soft_wrap=True,
+        )
+        settings = Settings(
+            seconds=(2.0 if other else 10.0) if seconds is None else seconds,
+            seed=seed,
+            connections=connections,
+            gates=Gates(p99_ms, min_rps, max_error_ratio),
+            most_rate=_CARRIED_SHARE * ceiling.rate,
+            tell=_tell,
+        )
+        command = shlex.join(["trimaran", *sys.argv[1:]])
+        if other is None:
+            measured = _measure(service, opened, settings, rate, find_max_rate, closed, price)
+            about = circumstances(opened.pid, since(started, Moment.now()), seed)
+            report = target_report(command, opened, ceiling, measured, about)
+            _finish(_observed(report, service, measured.blocks), measured.blocks, out, as_json)
+            return
+        config = vs_config
+        if config is not None and service is not None and not other.url:
+            name = stack.enter_context(variant(service, other.model, config))
+            other = Wanted(name, protocol=other.protocol)
+        theirs = _open(
+            stack, other, service, Payloads(seed, 64, batch, vs_payloads or payloads), vs_pid
+        )
+        compared = compare(opened, theirs, settings, pairs, rate)
+        if rate is not None or max_p99_ratio is not None:
+            compared = require_latencies(compared)
+        gates = judge_ratios(compared.ratios, min_rate_ratio, max_p99_ratio)
+        about = circumstances(opened.pid, since(started, Moment.now()), seed)
+        report = compare_report(command, opened, theirs, ceiling, compared, gates, about)
+        report = _observed(report, service, compared.turns.blocks())
+        if not as_json:
+            print_compared(console(), opened.name, theirs.name, compared)
+            print_verdict(console(), report)
+        _write(report, compared.turns.blocks(), out, as_json)
+        raise typer.Exit(report.exit_status)
+
+
+def _open(
+    stack: ExitStack, wanted: Wanted, service: Service | None, payloads: Payloads, pid: int | None
+) -> Target:
+    """A target that answered each of its payloads once."""
+    if wanted.url or service is None:
+        opened = url_target(wanted, payloads.given, pid)
+    else:
+        opened = stack.enter_context(open_target(wanted, service, payloads))
+    warm_up(opened)
+    return opened
+
+
+def _ceiling(target: Target) -> Ceiling:
+    return generator_ceiling(
+        target.endpoint, "grpc" if target.protocol in ("grpc", "shm") else "http"
+    )
+
+
+def _measure(
+    service: Service | None,
+    target: Target,
+    settings: Settings,
+    rate: float | None,
+    search: bool,
+    closed: bool,
+    price: float | None,
+) -> Measured:
+    if search:
+        return find_max(target, settings)
+    if closed or rate is not None:
+        return one_load(target, settings, rate)
+    job = known_job(service, target) if service else None
+    if job is None:
+        return profile(target, settings, price=price)
+    with limit(*job, settings.seconds / BOUND_TURNS, target.rows) as bound:
+        return profile(target, settings, bound, price)
+
+
+def _observed(report: Report, service: Service | None, blocks: Sequence[Block]) -> Report:
+    if service is None or not blocks:
+        return report
+    return with_observed(report, service.repository, blocks[0].began, blocks[-1].ended)
+
+
+def _finish(report: Report, blocks: list[Block], out: Path | None, as_json: bool) -> None:
+    if not as_json:
+        screen = console()
+        print_runs(screen, report.runs)
+        print_figures(screen, report.figures)
+        print_verdict(screen, report)
+    _write(report, blocks, out, as_json)
+    raise typer.Exit(report.exit_status)
+
+
+def _write(report: Report, blocks: list[Block], out: Path | None, as_json: bool) -> None:
+    if as_json:
+        print(report.json_text())
+    if out:
+        outcomes = {
+            f"{place + 1}. {block.run.target}, {block.run.load}": block.outcome
+            for place, block in enumerate(blocks)
+        }
+        write_report(out, report, outcomes)
+        console(stderr=True).print(f"written to {out}", highlight=False)
+
+
+def _tell(block: Block) -> None:
+    run = block.run
+    words = (
+        f"{run.target}  {run.load}: {number(run.rate)} answers/s, p50 "
+        f"{number(run.latency_ms['p50'])} ms, p99 {number(run.latency_ms['p99'])} ms"
+    )
+    if run.void:
+        words += f"  void: {run.void}"
+    print(words, file=sys.stderr)

@@ -1,0 +1,196 @@
+"""`trimaran load`: Locust's users on a served model, with exact latencies, promises, a report."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loadtests.judging.gates import Gates
+from loadtests.locusts.calls import encode, in_turn, save_calls
+from loadtests.locusts.choice import DEFAULT_TIMEOUT_S
+from loadtests.locusts.duration import seconds_of
+from loadtests.locusts.found import outcome_of, read_found
+from loadtests.locusts.load_report import Measured, print_load, report_of
+from loadtests.locusts.locust_files import keep_locust_files
+from loadtests.locusts.prepare import CALLS_NAME, ROWS
+from loadtests.locusts.process import Ended, last_error, run_locust
+from loadtests.locusts.settings import STOP_TIMEOUT_S, Settings
+from loadtests.locusts.snapshot import Snapshot
+from loadtests.locusts.trial import try_call
+from loadtests.payloads.choosing import choose_rows
+from loadtests.reports.files import write_report
+from loadtests.reports.observed import with_observed
+from loadtests.subject.service import Service, find_service, unusable
+from trimaran.cli.options import (
+    GrpcPort,
+    Host,
+    HttpPort,
+    MaxErrorRatio,
+    MinRps,
+    P99Ms,
+    PayloadsPath,
+    RepositoryPath,
+)
+from trimaran.system.console import console
+from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.ports import free_ports
+from trimaran.system.processes import cpu_s
+
+__all__ = ["load"]
+
+_END_S = 30.0
+
+
+def load(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A served model or ensemble.")],
+    users: Annotated[int, typer.Option(help="How many there are, at most.")] = 10,
+    duration: Annotated[str, typer.Option(help="Such as 30s, 5m or 1h30m.")] = "30s",
+    protocol: Annotated[str, typer.Option(help="http (binary tensors), json or grpc.")] = "http",
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Requests per second of all users together; else what they get."),
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="How users come and go: step, spike or soak.")
+    ] = None,
+    spawn_rate: Annotated[
+        float | None, typer.Option(help="Users that start in a second; else all at once.")
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Locust's own, for more than one core.")] = 1,
+    seed: Annotated[int, typer.Option(help="Decides photographs and records.")] = 0,
+    payloads: PayloadsPath = None,
+    p99_ms: P99Ms = None,
+    min_rps: MinRps = None,
+    max_error_ratio: MaxErrorRatio = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the report, all requests and Locust's own files."),
+    ] = None,
+    repository: RepositoryPath = Path("model_repository"),
+    host: Host = None,
+    http_port: HttpPort = None,
+    grpc_port: GrpcPort = None,
+) -> None:
+    """Put users on a served model, each sending when its last request was answered.
+
+    Such a closed loop hides stalls: while the server stands still, nobody sends, and nobody counts
+    as waiting. 'trimaran bench' sends at given times whatever the server does.
+
+    Exit status: 0 if all promises are kept, 1 if one is broken, 2 if the run is void or cannot be
+    made. Ctrl-C ends the users and reports what was measured.
+    """
+    with unusable():
+        settings = Settings(
+            model, protocol, users, seconds_of(duration), rate, shape, spawn_rate, seed, processes
+        )
+        gates = Gates(p99_ms, min_rps, max_error_ratio)
+        if importlib.util.find_spec("locust") is None:
+            raise TrimaranError("Locust is not installed; pip install 'trimaran[loadtests]'")
+        if out is not None:
+            _make(out)
+        service = find_service(repository, host, http_port, grpc_port)
+        with tempfile.TemporaryDirectory(prefix="trimaran-load-") as name:
+            source = _prepare(settings, service, payloads, Path(name))
+            _say(f"{model}: {source}; {settings.load} for {settings.seconds} s over {protocol}")
+            measured = _measure(settings, service, gates, Path(name))
+            report = with_observed(
+                report_of(measured, source, shlex.join(["trimaran", *sys.argv[1:]])),
+                service.repository,
+                measured.before.moment.wall_s,
+                measured.after.moment.wall_s,
+            )
+            if out is not None:
+                keep_locust_files(Path(name), out)
+        if out is not None:
+            write_report(out, report, {f"{model}, {settings.load}": measured.outcome})
+    print_load(console(), report, measured)
+    if out is not None:
+        _say(f"written to {out}")
+    raise typer.Exit(report.exit_status)
+
+
+def _prepare(settings: Settings, service: Service, given: Path | None, directory: Path) -> str:
+    """Requests of which the first was answered, in a file; where they are from in words."""
+    rows = choose_rows(
+        service.config(settings.model),
+        count=ROWS,
+        seed=settings.seed,
+        given=given,
+        repository=service.repository,
+    )
+    calls = [encode(settings.protocol, settings.model, row) for row in rows.rows]
+    try_call(calls[0], service.ports, DEFAULT_TIMEOUT_S)
+    save_calls(directory / CALLS_NAME, in_turn([calls]))
+    return rows.source
+
+
+def _measure(settings: Settings, service: Service, gates: Gates, directory: Path) -> Measured:
+    """Run Locust. Raises `TrimaranError` where it ends without a request."""
+    before = Snapshot.take(service, settings.model)
+
+    def tell(line: Mapping[str, Any]) -> None:
+        nonlocal before
+        if "started" in line:
+            before = replace(before, cpu_s=cpu_s(service.pid) if service.pid else 0.0)
+        else:
+            _say(_progress(line))
+
+    ended = run_locust(
+        settings.command(service.ports, directory, free_ports().http),
+        directory,
+        longest_s=settings.seconds + STOP_TIMEOUT_S + _END_S,
+        tell=tell,
+    )
+    found = read_found(directory)
+    if not len(found.record.good):
+        if ended.interrupted:
+            raise KeyboardInterrupt
+        raise TrimaranError(found.gave_up or f"{_crash(ended, directory)}, without a request")
+    return Measured(
+        settings,
+        gates,
+        outcome_of(found, ended.interrupted),
+        found,
+        before,
+        Snapshot.take(service, settings.model),
+        service.pid,
+        service.control.is_live(),
+        crash=_crash(ended, directory) if not found.gave_up else "",
+    )
+
+
+def _crash(ended: Ended, directory: Path) -> str:
+    if ended.status == 0 or ended.interrupted:
+        return ""
+    if ended.status < 0:
+        return f"Locust was killed by signal {-ended.status}"
+    return f"Locust ended with status {ended.status}: {last_error(directory)}"
+
+
+def _progress(line: Mapping[str, Any]) -> str:
+    return (
+        f"{line['users']:>5} users  {line['requests']:>9,} requests  "
+        f"{line['failures']:>6,} failed  {line['rate']:>8,.0f}/s  "
+        f"p99 so far {line['p99_ms']:,.0f} ms"
+    )
+
+
+def _make(out: Path) -> None:
+    """The directory for results, tried before anything is measured."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise UsageError(f"--out {out}: no files can be written there: {error.strerror}") from error
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)

@@ -1,0 +1,188 @@
+"""`trimaran perf`: NVIDIA's perf_analyzer with real payloads, gates and the usual report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress
+
+from loadtests.judging.gates import Gates
+from loadtests.payloads.choosing import Rows, choose_rows
+from loadtests.perf.binary import PerfAnalyzer, find_perf_analyzer
+from loadtests.perf.load import Load
+from loadtests.perf.measure import measure
+from loadtests.perf.results import Results
+from loadtests.reports.files import write_report
+from loadtests.reports.run import Report, Run
+from loadtests.reports.tables import number, print_runs, print_verdict
+from loadtests.subject.machine import Moment, circumstances, since
+from loadtests.subject.service import Service, find_service, unusable
+from trimaran.cli.options import (
+    GrpcPort,
+    Host,
+    HttpPort,
+    MaxErrorRatio,
+    MinRps,
+    P99Ms,
+    PayloadsPath,
+    RepositoryPath,
+)
+from trimaran.serving.client import Client
+from trimaran.system.console import console
+from trimaran.system.errors import TrimaranError, UsageError
+
+__all__ = ["perf"]
+
+_ROWS = 64
+_WARM_ROWS = 16
+"""Sent before the measurement: the first requests after a model's start are slower."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def perf(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A served model or ensemble, or MODEL:VERSION.")
+    ],
+    protocol: Annotated[str, typer.Option(help="http or grpc.")] = "http",
+    concurrency: Annotated[
+        int | None, typer.Option(help="Connections, each with one request at a time: 1.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Requests per second at random times, instead.")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
+    seconds: Annotated[float, typer.Option(help="To measure for.")] = 10.0,
+    shm: Annotated[
+        bool, typer.Option("--shm", help="Tensors through shared memory; on this machine only.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Decides the payloads.")] = 0,
+    payloads: PayloadsPath = None,
+    p99_ms: P99Ms = None,
+    min_rps: MinRps = None,
+    max_error_ratio: MaxErrorRatio = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write JSON, CSV and a page there.")
+    ] = None,
+    perf_analyzer: Annotated[
+        str | None, typer.Option(metavar="PROGRAM", help="A perf_analyzer other than the found.")
+    ] = None,
+    repository: RepositoryPath = Path("model_repository"),
+    host: Host = None,
+    http_port: HttpPort = None,
+    grpc_port: GrpcPort = None,
+) -> None:
+    """Measure with NVIDIA's perf_analyzer.
+
+    Exit status: 0 if all promises are kept, 1 if one is broken, 2 if the run is void.
+    """
+    with unusable():
+        load = _load(model, protocol, concurrency, rate, batch, seconds, shm)
+        gates = Gates(p99_ms, min_rps, max_error_ratio)
+        began = Moment.now()
+        try:
+            service = find_service(repository, host, http_port, grpc_port)
+            tool = find_perf_analyzer(perf_analyzer)
+            rows, run, results = _measured(tool, service, load, gates, payloads, seed)
+        except KeyboardInterrupt:
+            took_s = since(began, Moment.now()).seconds
+            raise TrimaranError(f"interrupted after {took_s:.1f} s; nothing was measured") from None
+        told = _about(tool, load, results)
+        about = dict(circumstances(service.pid, since(began, Moment.now()), seed))
+        about.pop("generator's priority", None)
+        report = Report(
+            title=f"perf_analyzer on {run.target}",
+            command=shlex.join(["trimaran", *sys.argv[1:]]),
+            about={"payloads": rows.source, **told, **about},
+            runs=[run],
+        )
+        screen = console()
+        print_runs(screen, report.runs)
+        for name, text in told.items():
+            screen.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True)
+        print_verdict(screen, report)
+        if out is not None:
+            write_report(out, report)
+            screen.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
+    raise typer.Exit(report.exit_status)
+
+
+def _measured(
+    tool: PerfAnalyzer, service: Service, load: Load, gates: Gates, payloads: Path | None, seed: int
+) -> tuple[Rows, Run, Results]:
+    """Choose payloads, send some to warm the model up, and measure with a progress bar."""
+    if load.shared_memory and service.ports.host not in _LOOPBACK:
+        raise UsageError(f"--shm needs a server on this machine, not on {service.ports.host}")
+    config = service.config(load.model, load.version)
+    rows = choose_rows(
+        config,
+        count=max(_ROWS, load.batch),
+        seed=seed,
+        given=payloads,
+        repository=service.repository,
+    )
+    with Client(service.ports, load.protocol) as client:
+        for row in rows.rows[:_WARM_ROWS]:
+            client.infer(load.model, row, load.version)
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"perf_analyzer on {escape(load.model)}", total=load.seconds)
+        run, results = measure(
+            tool,
+            service,
+            {**service.models(load.model), load.model: config},
+            load,
+            rows,
+            gates,
+            lambda took_s: bar.update(task, completed=min(took_s, load.seconds)),
+        )
+    return rows, run, results
+
+
+def _load(
+    model: str,
+    protocol: str,
+    concurrency: int | None,
+    rate: float | None,
+    batch: int,
+    seconds: float,
+    shm: bool,
+) -> Load:
+    if protocol not in ("http", "grpc"):
+        raise UsageError(f"there is no protocol {protocol!r}; choose http or grpc")
+    if concurrency is not None and rate is not None:
+        raise UsageError("give one of --concurrency and --rate")
+    for name, value in (
+        ("--concurrency", concurrency),
+        ("--rate", rate),
+        ("--batch", batch),
+        ("--seconds", seconds),
+    ):
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"{name} is {value:g}; give a number above 0")
+    chosen: Literal["http", "grpc"] = "grpc" if protocol == "grpc" else "http"
+    name, _, version = model.partition(":")
+    return Load(name, version, chosen, concurrency or 1, rate, batch, seconds, shm)
+
+
+def _about(tool: PerfAnalyzer, load: Load, results: Results) -> Mapping[str, str]:
+    """What a reader must know of the tool, by name."""
+    windows = ", ".join(number(rows / load.batch) for rows in results.windows)
+    found = {
+        "generator": f"perf_analyzer {tool.version} ({tool.executable})",
+        "windows": f"{windows} requests/s; all count, however much they differ",
+    }
+    if load.rate is not None:
+        found["latency"] = (
+            "from sending, and not from the time at which a request was due: perf_analyzer's own "
+            "delays, and the queue behind them, are not in it"
+        )
+    if results.delayed:
+        found["late sends"] = (
+            f"{results.delayed:.2%} by perf_analyzer's count, which counts any lateness"
+        )
+    return found

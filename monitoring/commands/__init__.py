@@ -1,0 +1,1 @@
+"""The commands `trimaran monitor …` and `trimaran feedback`."""

@@ -1,0 +1,81 @@
+"""`trimaran monitor accuracy`: how good the predictions were whose outcome is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
+from monitoring.accuracy.judging import Judged
+from monitoring.accuracy.present import COLUMNS, MEANING, lines_of
+from monitoring.asking import Prometheus
+from monitoring.source import PrometheusUrl, find_prometheus
+from trimaran.cli.options import RepositoryPath
+from trimaran.system.console import console
+from trimaran.system.durations import seconds_of
+from trimaran.system.errors import TrimaranError
+
+__all__ = ["accuracy"]
+
+_COLOURS = {"fell": "red", "unsure": "yellow", "holds": "green"}
+
+
+def accuracy(
+    window: Annotated[
+        str, typer.Option(help="Outcomes told so far back: 1h, 1d, 30d.")
+    ] = ACCURACY_WINDOW,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only this one; repeatable. Default: all.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    repository: RepositoryPath = Path("model_repository"),
+    prometheus: PrometheusUrl = None,
+) -> None:
+    """Hold the outcomes that were told in the window against the predictions, by release.
+
+    Exit status: 0 if no release fell, 1 if one did or Prometheus does not answer.
+    """
+    seconds_of(window, "--window")
+    source = Prometheus(find_prometheus(repository, prometheus))
+    told = releases(source, window)
+    if not told and source.instant('up{job="triton"} == 1'):
+        source.wait_for_scrape(source.now_s())  # the first outcomes may just have been told
+        told = releases(source, window)
+    found = [each for each in told if not model or each.model in model]
+    if not found:
+        named = f" of {', '.join(model)}" if model else ""
+        raise TrimaranError(
+            f"no outcome{named} was told in the last {window}; serve with --log-predictions, and "
+            "tell outcomes with 'trimaran feedback'"
+        )
+    if as_json:
+        print(json.dumps([asdict(each) for each in found], indent=2, allow_nan=False))
+    else:
+        screen = console()
+        for each in found:
+            screen.print(_table(each, window))
+        screen.print(MEANING, highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if any(each.verdict == "fell" for each in found) else 0)
+
+
+def _table(judged: Judged, window: str) -> Table:
+    colour = _COLOURS.get(judged.verdict, "bold")
+    table = Table(
+        title=f"{escape(judged.model)} version {escape(judged.version)}: {judged.outcomes:,.0f} "
+        f"outcomes told in the last {window}, [{colour}]{judged.verdict}[/{colour}]",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for place, heading in enumerate(COLUMNS):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+    for line in lines_of(judged):
+        table.add_row(*line)
+    return table

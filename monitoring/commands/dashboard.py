@@ -1,0 +1,111 @@
+"""`trimaran monitor dashboard`: the report as a page that is always of now."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from markupsafe import escape
+
+from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
+from monitoring.asking import Prometheus
+from monitoring.drift.asked import DRIFT_WINDOW, features
+from monitoring.report.gather import courses_of, gather
+from monitoring.report.page import summary_page
+from monitoring.source import PrometheusUrl, find_prometheus
+from trimaran.cli.options import RepositoryPath
+from trimaran.serving.report import say
+from trimaran.system.durations import seconds_of
+from trimaran.system.errors import TrimaranError
+from trimaran.system.interrupts import interrupt_once
+from trimaran.system.ports import require_free_ports
+
+__all__ = ["Pages", "dashboard"]
+
+_HOST = "127.0.0.1"
+_FRESH_S = 5.0
+_REFRESH_S = 10
+_LOOK_S = 0.2
+
+
+def dashboard(
+    window: Annotated[str, typer.Option(help="How far back: 5m, 1h.")] = "15m",
+    dashboard_port: Annotated[int, typer.Option(help="Port for the page.")] = 9096,
+    repository: RepositoryPath = Path("model_repository"),
+    prometheus: PrometheusUrl = None,
+) -> None:
+    """Serve a page with tables and plots of the last minutes, on loopback, until interrupted."""
+    seconds = seconds_of(window, "--window")
+    interrupt_once()
+    source = Prometheus(find_prometheus(repository, prometheus))
+    require_free_ports(_HOST, {"dashboard": dashboard_port})
+    pages = Pages(lambda: page_of(source, window, seconds))
+    handler = functools.partial(_Handler, pages)
+    with ThreadingHTTPServer((_HOST, dashboard_port), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        say(f"the page is at http://{_HOST}:{dashboard_port}")
+        try:
+            # Not one long wait: a signal that another thread receives would not end it.
+            while True:
+                time.sleep(_LOOK_S)
+        except KeyboardInterrupt:
+            server.shutdown()
+            say("stopped")
+
+
+def page_of(source: Prometheus, window: str, seconds: float) -> str:
+    """The page of this moment. Raises `TrimaranError` where Prometheus does not answer."""
+    summary = gather(source, window)
+    courses = courses_of(source, summary, seconds)
+    moved, told = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
+    return summary_page(summary, courses, source.url, moved, told, _REFRESH_S)
+
+
+class Pages:
+    """The newest page, made again when it is asked for and has become old."""
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._page = ""
+        self._made_s = float("-inf")
+
+    def newest(self) -> str:
+        """The page; those who ask at once wait for the same one. Raises `TrimaranError`."""
+        with self._lock:
+            if time.monotonic() - self._made_s > _FRESH_S:
+                self._page = self._make()
+                self._made_s = time.monotonic()
+            return self._page
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, pages: Pages, *arguments: Any) -> None:
+        self._pages = pages
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != "/":
+            self.send_error(404)
+            return
+        try:
+            status, text = 200, self._pages.newest()
+        except TrimaranError as error:
+            refresh = f'<meta http-equiv="refresh" content="{_REFRESH_S}">'
+            status, text = 503, f"<!doctype html>{refresh}<title>No data</title><p>{escape(error)}"
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: who looks is nobody's business."""

@@ -1,0 +1,51 @@
+"""`trimaran monitor report`: what a window of time came to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
+from monitoring.asking import Prometheus
+from monitoring.drift.asked import DRIFT_WINDOW, features
+from monitoring.report.gather import courses_of, gather
+from monitoring.report.present import print_summary, summary_json
+from monitoring.source import PrometheusUrl, find_prometheus
+from trimaran.cli.options import RepositoryPath
+from trimaran.system.console import console
+from trimaran.system.durations import seconds_of
+from trimaran.system.files import write_text
+
+__all__ = ["report"]
+
+
+def report(
+    window: Annotated[str, typer.Option(help="How far back: 30s, 5m, 2h, 1d.")] = "5m",
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with plots.")
+    ] = None,
+    repository: RepositoryPath = Path("model_repository"),
+    prometheus: PrometheusUrl = None,
+) -> None:
+    """Tell by model and version how much was asked, how fast it was, and what was promised.
+
+    Exit status: 0 if every objective was kept, 1 if one was not or Prometheus does not answer.
+    """
+    seconds = seconds_of(window, "--window")
+    source = Prometheus(find_prometheus(repository, prometheus))
+    summary = gather(source, window)
+    if as_json:
+        print(summary_json(summary), end="")
+    else:
+        print_summary(console(), summary)
+    if html:
+        from monitoring.report.page import summary_page
+
+        courses = courses_of(source, summary, seconds)
+        moved, told = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
+        write_text(html, summary_page(summary, courses, source.url, moved, told))
+        console(stderr=True).print(f"written to {html}", markup=False, highlight=False)
+    raise typer.Exit(0 if summary.kept else 1)

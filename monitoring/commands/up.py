@@ -1,0 +1,140 @@
+"""`trimaran monitor up`: Prometheus on the server of a repository, until interrupted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitoring.stack.configuration import alertmanager_config, prometheus_config, target_files
+from monitoring.stack.presence import announce_watch, sole_watch
+from monitoring.stack.programs import ALERTMANAGER, find_program
+from monitoring.stack.receiver import receiving
+from monitoring.stack.service import Program, running
+from trimaran.repository.presence import find_server
+from trimaran.repository.repository import Repository
+from trimaran.serving.report import say
+from trimaran.system.durations import seconds_of
+from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.files import write_text
+from trimaran.system.interrupts import interrupt_once
+from trimaran.system.ports import Ports, require_free_ports
+
+__all__ = ["up"]
+
+_HOST = "127.0.0.1"
+_LOOK_S = 0.2
+_LEAST_INTERVAL_S = 0.2
+
+
+def up(
+    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
+        "model_repository"
+    ),
+    prometheus_port: Annotated[int, typer.Option(help="Port for Prometheus.")] = 9090,
+    alertmanager_port: Annotated[int, typer.Option(help="Port for Alertmanager.")] = 9093,
+    webhook_port: Annotated[int, typer.Option(help="Port that Alertmanager tells alerts.")] = 9095,
+    interval: Annotated[
+        float | None, typer.Option(help="Seconds between scrapes, if not as configured (5).")
+    ] = None,
+    retention: Annotated[str, typer.Option(help="How long data is kept.")] = "15d",
+) -> None:
+    """Run Prometheus and Alertmanager on a repository's server, and print alerts.
+
+    Data stays in the repository's state, below `.trimaran`, and is there again the next time.
+    """
+    if interval is not None and interval < _LEAST_INTERVAL_S:
+        raise UsageError(f"--interval is {interval:g}; it is at least {_LEAST_INTERVAL_S:g} s")
+    seconds_of(retention, "--retention")
+    interrupt_once()
+    opened = Repository.open(repository)
+    folder = opened.state / "prometheus"
+    ports = {
+        "prometheus": prometheus_port,
+        "alertmanager": alertmanager_port,
+        "webhook": webhook_port,
+    }
+    with ExitStack() as stack:
+        stack.enter_context(sole_watch(opened))
+        require_free_ports(_HOST, ports)
+        try:
+            programs = _start(stack, opened, folder, ports, interval, retention)
+            _watch(opened, folder, programs)
+        except KeyboardInterrupt:
+            say("stopped")
+
+
+def _start(
+    stack: ExitStack,
+    repository: Repository,
+    folder: Path,
+    ports: Mapping[str, int],
+    interval_s: float | None,
+    retention: str,
+) -> list[Program]:
+    """Alertmanager, where it is installed, then Prometheus; both answer."""
+    prometheus = find_program("prometheus")
+    alertmanager = _start_alertmanager(stack, folder, ports)
+    targets = folder / "targets"
+    for name in target_files(Ports()):
+        if not (targets / name).exists():  # Prometheus does not notice a folder that comes later
+            write_text(targets / name, "[]\n")
+    config = folder / "prometheus.yml"
+    address = f"{_HOST}:{ports['alertmanager']}" if alertmanager else None
+    write_text(config, prometheus_config(targets, address, interval_s))
+    address = f"{_HOST}:{ports['prometheus']}"
+    command = [
+        str(prometheus),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--storage.tsdb.retention.time={retention}",
+        f"--web.listen-address={address}",
+    ]
+    log = folder / "prometheus.log"
+    program = stack.enter_context(running("prometheus", command, f"http://{address}", log))
+    alerts_at = alertmanager.url if alertmanager else None
+    stack.enter_context(announce_watch(repository, program.url, alerts_at))
+    say(f"Prometheus is at {program.url}" + (f", Alertmanager at {alerts_at}" if alerts_at else ""))
+    return [program, *([alertmanager] if alertmanager else [])]
+
+
+def _start_alertmanager(stack: ExitStack, folder: Path, ports: Mapping[str, int]) -> Program | None:
+    try:
+        alertmanager = find_program(*ALERTMANAGER)
+    except TrimaranError as error:
+        say(f"alerts are only shown by Prometheus, and not told: {error}")
+        return None
+    stack.enter_context(receiving(_HOST, ports["webhook"], say))
+    config = folder / "alertmanager.yml"
+    write_text(config, alertmanager_config(f"http://{_HOST}:{ports['webhook']}/"))
+    address = f"{_HOST}:{ports['alertmanager']}"
+    command = [
+        str(alertmanager),
+        f"--config.file={config}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+    ]
+    log = folder / "alertmanager.log"
+    return stack.enter_context(running("alertmanager", command, f"http://{address}", log))
+
+
+def _watch(repository: Repository, folder: Path, programs: Sequence[Program]) -> None:
+    """Keep the targets to where the server is, and last was; for ever."""
+    known: Ports | None = None
+    if find_server(repository) is None:
+        say(f"no server runs on {repository.root} yet; it is found when 'trimaran serve' starts")
+    while True:
+        found = find_server(repository)
+        if found is not None and found.ports != known:
+            known = found.ports
+            for name, text in target_files(known).items():
+                write_text(folder / "targets" / name, text)
+            say(f"watching Triton at {known.host}:{known.metrics} and its supervisor")
+        for program in programs:
+            program.require_running()
+        time.sleep(_LOOK_S)

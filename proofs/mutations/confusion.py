@@ -1,0 +1,191 @@
+"""How often two judges agree, by kind of mutation, and in which cases they do not: a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from proofs.mutations.beside_nvidia import BESIDE_NVIDIA
+from proofs.mutations.trial import Outcome
+
+__all__ = ["Confusion", "cause", "page"]
+
+_CAUSES = {
+    "no GPUs are available": "this host has no GPU: the checker warns",
+    "unsupported gpu id": "this host has no GPU: the checker warns",
+    "specifies one or more GPUs": "this host has no GPU: the checker warns",
+    "backend 'tensorrt'": "only NVIDIA's container has this backend",
+    "needs the native backend": "the stand-in backend refuses what the native one serves",
+    "Failed to process the request(s)": "the model's own code fails on its warm-up",
+}
+_OWN_CODE = re.compile(r"_[a-z]+/[0-9]+/model\.py\(")
+"""A line of a traceback in the model's own source, and not in a backend's."""
+_SHAPES = re.compile(r"is (\w+) \[[^]]*\] from .* but \1 \[[^]]*\] in ")
+_JUSTIFIED = {
+    "is declared twice": "Triton accepts it in silence, and it is a mistake",
+    "has a reshape": "an ensemble never applies its reshape",
+    "is optional in": "a request without it fails",
+    "since it is an input": "two tensors of one name: which one a step gets is chance",
+    "is taken for version -": "no request can name a version below zero",
+    "is damaged": "an entry's checksum is wrong, which torch does not test",
+    "is none of ": "a number that names nothing, which Triton passes over",
+    "runtime is": "it breaks the model in NVIDIA's container",
+}
+
+_OBSERVED = """\
+## What the server does that is easily missed
+
+- A Python model whose `model.py` is missing does not fail: the load never returns. The same \
+holds for a directory such as `2.tmp`, which counts as version 2.
+- A version number beyond 64 bits, a label file that is a directory, and a `config.pbtxt` that is \
+one, end the server.
+- A failing warm-up sample is an error, and at times the load never returns. Samples of batch \
+size 0 are passed over, whatever they hold.
+- An input or output that is declared twice is accepted in silence.
+- `platform: "python"` is refused, while `backend: "python"` takes any platform.
+- The backend is looked for in the first directory alone, by name, and the highest version is \
+served.
+- A step without `model_version` asks for version 0, not for the newest.
+- A step's output that is mapped and not used is refused; one that is not mapped is not.
+- Shapes of steps are compared with or without their batch axis, whichever fits. In an ensemble \
+without batches that is served: a request becomes one row for a step with batches. A step without \
+batches passes in an ensemble with batches, and its requests fail beyond one row.
+- A configuration may hold any byte but NUL in comments and strings, and only ASCII elsewhere; a \
+byte order mark is refused. Numbers that name nothing in an enumeration are passed over, but for \
+an instance group's `kind` and where a backend compares a `data_type` with its model's.
+- Shapes that an ONNX file declares and that contradict what follows from its operators are no \
+error: they become open, and then no longer fit a configuration. What is inferred depends on the \
+optimisations.
+- A Python model's environment that cannot be unpacked leaves the whole server in another working \
+directory: a repository that was given by a relative path is not found again, and every later \
+load fails.
+- A TorchScript archive whose weights have a wrong checksum is served.
+
+""".splitlines()
+
+
+def cause(outcome: Outcome) -> str | None:
+    """Why the server refuses alone where that is right, or `None` where the checker is wrong."""
+    for words, reason in _CAUSES.items():
+        if words in (outcome.server or ""):
+            return reason
+    if _OWN_CODE.search(outcome.server or ""):
+        return "the model's own code raises, and the checker does not run it"
+    return None
+
+
+def justification(outcome: Outcome) -> str | None:
+    """Why the checker refuses alone where that is right, or `None`."""
+    for words, reason in _JUSTIFIED.items():
+        if words in (outcome.checker or ""):
+            return reason
+    if _SHAPES.search(outcome.checker or ""):
+        return "the batch axis is missing on one side, so that requests fail"
+    return None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """The outcomes of a run."""
+
+    outcomes: Sequence[Outcome]
+
+    def of(self, *, checker: bool, server: bool) -> list[Outcome]:
+        """The outcomes in which each judge refused, or did not."""
+        return [
+            outcome
+            for outcome in self.outcomes
+            if (outcome.checker is not None, outcome.server is not None) == (checker, server)
+        ]
+
+    @property
+    def missed(self) -> list[Outcome]:
+        """What the server refuses, the checker passes, and nothing explains."""
+        return [o for o in self.of(checker=False, server=True) if cause(o) is None]
+
+    @property
+    def unjustified(self) -> list[Outcome]:
+        """What the checker refuses, the server passes, and nothing justifies."""
+        return [o for o in self.of(checker=True, server=False) if justification(o) is None]
+
+    def row(self, name: str) -> str:
+        """One line of the table."""
+        cells = [
+            len(self.of(checker=checker, server=server))
+            for checker, server in ((True, True), (False, False), (True, False), (False, True))
+        ]
+        return f"| {name} | {len(self.outcomes)} | " + " | ".join(map(str, cells)) + " |"
+
+
+def page(outcomes: Iterable[Outcome], command: str, version: str) -> str:
+    """The report in Markdown."""
+    everything = Confusion(list(outcomes))
+    kinds = list(dict.fromkeys(outcome.trial.kind for outcome in everything.outcomes))
+    lines = [
+        "# The checker beside the real server",
+        "",
+        "`trimaran check` judges a model repository offline. Here it is held against the real "
+        f"`tritonserver` {version}: small good repositories are changed in one place each, and "
+        "each is given to both. The server loads every model of it; a model that is refused, does "
+        "not become ready, or ends the server or leaves it hanging, counts as refused. A model "
+        "without any version counts as refused by the checker, which notes that it is not served.",
+        "",
+        "```",
+        command,
+        "```",
+        "",
+        "| change | repositories | refused by both | passed by both | by the checker alone "
+        "| by the server alone |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(
+            Confusion([o for o in everything.outcomes if o.trial.kind == kind]).row(kind)
+            for kind in kinds
+        ),
+        everything.row("**all**"),
+        "",
+        *_listed(
+            "Refused by the checker alone",
+            [(o, justification(o), o.checker) for o in everything.of(checker=True, server=False)],
+        ),
+        *_listed(
+            "Refused by the server alone",
+            [(o, cause(o), o.server) for o in everything.of(checker=False, server=True)],
+        ),
+        *_OBSERVED,
+        *BESIDE_NVIDIA,
+        "## What this does not prove",
+        "",
+        "The `onnxruntime` and `pytorch` backends here are python-based ones that stand in for "
+        "NVIDIA's ([`conformance.md`](conformance.md)), so what a model file must look like is "
+        "judged as they judge it. Controls, states and batch tensors of an ONNX model, which they "
+        "refuse, are judged by the source of NVIDIA's backend. An ONNX file is loaded by the ONNX "
+        "Runtime that is installed, up to 512 MiB with its weights and unless it is what was "
+        "published; beyond that, or without ONNX Runtime, the package `onnx` judges its "
+        "structure. What only this machine's CPU cannot run is a warning. Operators of a library "
+        "that the configuration names are not judged. A `.pt` file is judged by its archive, and "
+        "nothing in it is opened. Of TensorRT, OpenVINO, TensorFlow and the other backends of "
+        "NVIDIA's container, only the configuration is checked and that the file is there, so "
+        "that an engine whose tensors have other names, types or shapes than the configuration "
+        "passes. Of a Python model's `auto_complete_config` only literals are followed, and it is "
+        "not run, nor is anything else that the model does when it starts: an import that fails, "
+        "or an `initialize` that raises, shows only in the server. A large environment is not "
+        "unpacked, and one that an absolute path names has to be on the machine that checks.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _listed(heading: str, rows: list[tuple[Outcome, str | None, str | None]]) -> list[str]:
+    lines = [f"## {heading}", ""]
+    if not rows:
+        return [*lines, "None.", ""]
+    lines += ["| change | said | why that is right |", "|---|---|---|"]
+    for outcome, reason, said in rows:
+        # What follows is a traceback, with paths that differ from run to run.
+        words = " ".join((said or "").split()).partition(" At: ")[0].replace("|", "\\|")[:200]
+        lines.append(
+            f"| {outcome.trial.kind}: `{outcome.trial.change[:120]}` | {words} "
+            f"| {reason or '**not explained**'} |"
+        )
+    return [*lines, ""]

@@ -1,0 +1,114 @@
+"""The suite's results as a page of Markdown."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+import onnx
+import onnxruntime
+
+from proofs.onnx_suite.results import Reached, Result
+
+__all__ = ["counts", "page"]
+
+_STEPS = (
+    (Reached.FOUND, "taken from the `onnx` wheel"),
+    (Reached.COMPUTED, "computed by ONNX Runtime in one process"),
+    (Reached.ADDED, "taken by `trimaran add`"),
+    (Reached.SERVED, "loaded and answered by Triton"),
+    (Reached.EQUAL, "answered equally, within 1e-6 of the largest value"),
+    (Reached.IDENTICAL, "answered with the very same bytes"),
+)
+
+
+_OPERATORS = "operators."
+
+_CAUSES = (
+    ("ai.onnx.preview", "an operator of `ai.onnx.preview`, which ONNX Runtime has not"),
+    ("Could not find an implementation", "ONNX Runtime has no kernel so old, or of that type"),
+    ("This is an invalid model", "the operator is not in that opset, or not for that type"),
+    ("gives other answers", "it answers by chance"),
+    ("lacks from opset", "the target container has no kernel for it, though it reads the opset"),
+    ("[0]; the model takes", "its recorded inputs are empty, and made-up ones do not fit together"),
+    ("construct locale", "the machine has no locale `en_US.UTF-8`"),
+    ("axis of length 0", "a tensor has a fixed axis of length 0, which Triton cannot declare"),
+    ("cannot carry", "an input or output is a sequence, an optional, or of a type Triton has not"),
+    ("which Triton has not", "an input is a sequence or an optional, which Triton has not"),
+    ("has no inputs", "it has no inputs, and a request needs one"),
+)
+"""What a cause contains, and how the page sums it up; another one is told as it is."""
+
+_INTRODUCTION = (
+    "The `onnx` wheel carries model files for its backend tests, most of them with recorded "
+    "inputs, and makes tests of single operators, of which an even selection is declared for the "
+    "newest opset that the target container reads. Each goes through `trimaran add` into a "
+    "repository (the first few by the command itself, the others by the function that it calls), "
+    "and through the real server with its stand-in for the `onnxruntime` backend, and is held "
+    "against ONNX Runtime called directly in one process. Written by"
+)
+
+
+def counts(results: Sequence[Result]) -> dict[Reached, int]:
+    """How many models came at least so far."""
+    return {step: sum(r.reached >= step for r in results) for step, _ in _STEPS}
+
+
+def page(results: Sequence[Result], command: str) -> str:
+    """The whole page; `command` is what made it."""
+    operators = [r for r in results if r.name.startswith(_OPERATORS)]
+    files = [r for r in results if not r.name.startswith(_OPERATORS)]
+    in_files, in_operators = counts(files), counts(operators)
+    versions = (
+        f"onnx {onnx.__version__}, ONNX Runtime {onnxruntime.__version__}, "
+        f"Python {platform.python_version()}"
+    )
+    return "\n".join(
+        [
+            "# ONNX's own models, served",
+            "",
+            _INTRODUCTION,
+            "",
+            f"```\n{command}\n```",
+            "",
+            f"with {versions}.",
+            "",
+            "| | model files | operator tests |",
+            "|---|---:|---:|",
+            *(f"| {text} | {in_files[step]} | {in_operators[step]} |" for step, text in _STEPS),
+            "",
+            f"{sum(r.answers for r in results)} requests were compared, half of the models over "
+            "HTTP and half over gRPC.",
+            "",
+            *_section("Model files that did not come back", files),
+            *_section("Operator tests that did not come back", operators),
+        ]
+    )
+
+
+def _section(title: str, results: Sequence[Result]) -> list[str]:
+    if not results:
+        return []
+    lines = [f"## {title}", ""]
+    exceptions = _exceptions(results)
+    if not exceptions:
+        return [*lines, "None.", ""]
+    lines += ["| how many | came as far as | cause | which |", "|---:|---|---|---|"]
+    for (step, cause), names in exceptions.items():
+        which = ", ".join(f"`{name}`" for name in names)
+        lines.append(f"| {len(names)} | {step.name.lower()} | {_cell(cause)} | {which} |")
+    return [*lines, ""]
+
+
+def _exceptions(results: Sequence[Result]) -> dict[tuple[Reached, str], list[str]]:
+    """Models that did not come back equal, by where they stopped and why."""
+    found: dict[tuple[Reached, str], list[str]] = {}
+    for result in results:
+        if result.reached < Reached.EQUAL:
+            cause = next((text for mark, text in _CAUSES if mark in result.cause), result.cause)
+            found.setdefault((result.reached, cause), []).append(result.name)
+    return dict(sorted(found.items()))
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

@@ -1,1 +1,0 @@
-"""A real `tritonserver`: found or installed, started, supervised, and spoken to."""

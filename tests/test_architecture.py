@@ -1,0 +1,92 @@
+"""The imports between folders, held against the table in `docs/architecture.md`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tests.running import PROJECT
+
+NAMED = ("exporters", "ensembles", "monitoring", "loadtests")
+PACKAGES = ("trimaran", *NAMED, "proofs")
+_ROW = re.compile(r"^\| `([a-z_/]+)/` \|", re.MULTILINE)
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    module_of(path): path for package in PACKAGES for path in (PROJECT / package).rglob("*.py")
+}
+
+
+def imported_by(module: str) -> Iterator[str]:
+    """The project's own modules that a module's source names in an import, wherever it stands."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module} has a relative import"
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [each if each in MODULES else str(node.module) for each in inside]
+        yield from (name for name in names if name in MODULES and name != module)
+
+
+IMPORTS = {module: set(imported_by(module)) for module in MODULES}
+
+
+def test_a_folder_imports_only_what_stands_above_it() -> None:
+    table = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    order = [folder.replace("/", ".") for folder in _ROW.findall(table)]
+
+    def rank(module: str) -> int:
+        ranks = [at for at, name in enumerate(order) if f"{module}.".startswith(f"{name}.")]
+        return ranks[0] if ranks else -1
+
+    assert {module for module in MODULES if rank(module) < 0} <= {"trimaran", "trimaran.__main__"}
+    upward = [
+        f"{module} imports {other}"
+        for module, others in IMPORTS.items()
+        for other in others
+        if rank(other) > rank(module) >= 0
+    ]
+    assert not upward
+
+
+def test_nothing_below_trimaran_imports_a_folder_that_stands_beside_it() -> None:
+    mine = (name for name in MODULES if name.partition(".")[0] == "trimaran")
+    assert not [
+        (module, other)
+        for module in mine
+        for other in IMPORTS[module]
+        if other.partition(".")[0] != "trimaran"
+    ]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    sorted({"", *(name.rpartition(".")[0] for name in MODULES), *NAMED} - {"trimaran.cli"}),
+)
+def test_no_two_entries_of_a_folder_import_each_other(folder: str) -> None:
+    """Files, and folders with all that lies in them; also not by way of a third."""
+    prefix = f"{folder}." if folder else ""
+    edges: dict[str, set[str]] = defaultdict(set)
+    for module, others in IMPORTS.items():
+        for other in others:
+            if module.startswith(prefix) and other.startswith(prefix):
+                entries = [name.removeprefix(prefix).partition(".")[0] for name in (module, other)]
+                if entries[0] != entries[1]:
+                    edges[entries[0]].add(entries[1])
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        pytest.fail(f"{folder or 'the root'}: {' imports '.join(reversed(error.args[1]))}")

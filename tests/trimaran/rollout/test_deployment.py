@@ -1,0 +1,232 @@
+"""Releases change under load without a failed request; a bad one never goes live."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ensembles import Pipeline, PythonModel
+from ensembles.efficientnet_lite0 import onnx_ensemble
+from ensembles.publish import publish_python_model
+from tests.running import PROJECT, Served, run_trimaran, start_serving
+from tests.trimaran.calling import call_trimaran
+from tests.trimaran.serving.load import Answers, under_load
+from trimaran.publishing.releases import make_release, read_release
+from trimaran.repository.live import live_release
+from trimaran.repository.presence import find_server
+from trimaran.repository.repository import Repository
+from trimaran.rollout.deployment import deploy, roll_back
+from trimaran.system.errors import TrimaranError
+
+CAT = (PROJECT / "model_repository/image_classifier/golden/chelsea.jpg").read_bytes()
+ENSEMBLE = "image_classifier"
+PHOTOGRAPH = {"IMAGE": np.array([[CAT]], np.object_)}
+
+
+def labels_model(pipeline: Pipeline) -> PythonModel:
+    return next(model for model in pipeline.models if model.name == "image_labels")
+
+
+def release_with_labels(repository: Repository, change: str) -> int:
+    """A release whose labels are changed: `upper` keeps them true, `reverse` makes them wrong."""
+    model = labels_model(onnx_ensemble())
+    lines = model.files["labels.txt"].decode().splitlines()
+    changed = lines[::-1] if change == "reverse" else [f"{line} ({change})" for line in lines]
+    files = {**model.files, "labels.txt": "".join(f"{line}\n" for line in changed).encode()}
+    publish_python_model(repository, replace(model, files=files), "test")
+    return make_release(repository, ENSEMBLE).version
+
+
+@pytest.fixture
+def running(own_repository: Repository) -> Iterator[Served]:
+    served = start_serving(own_repository, "--model", ENSEMBLE)
+    yield served
+    if served.process.poll() is None:
+        served.stop()
+
+
+@pytest.fixture(scope="module")
+def standing(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose release 1 stays live, whatever is refused."""
+    root = tmp_path_factory.mktemp("standing") / "model_repository"
+    shutil.copytree(exported.root, root, ignore=shutil.ignore_patterns("configs"))
+    served = start_serving(Repository.open(root), "--model", ENSEMBLE)
+    yield served
+    served.stop()
+
+
+def served_release(served: Served) -> int:
+    (version,) = served.control.ready_versions(ENSEMBLE)
+    return version
+
+
+def best_labels(answers: Answers) -> set[bytes]:
+    return {outputs["LABEL"][0, 0] for outputs in answers.outputs}
+
+
+def quiet(step: str) -> None:
+    """Progress that nobody reads."""
+
+
+def test_twenty_deployments_and_rollbacks_without_a_failed_request(running: Served) -> None:
+    first = served_release(running)
+    second = release_with_labels(running.repository, "second")
+    with under_load(running, ENSEMBLE, PHOTOGRAPH) as answers, running.client() as client:
+        for _ in range(10):
+            before = answers.count
+            deployed = deploy(running.repository, running.control, client, ENSEMBLE, second, quiet)
+            assert deployed.golden == 1
+            assert served_release(running) == second
+            rolled = roll_back(running.repository, running.control, client, ENSEMBLE, quiet)
+            assert rolled.release == served_release(running) == first
+            assert answers.count > before, "no request was answered meanwhile"
+    assert answers.failures == []
+    assert answers.versions == {str(first), str(second)}
+    assert best_labels(answers) == {b"Egyptian cat", b"Egyptian cat (second)"}
+
+
+def test_failed_golden_request_leaves_the_live_release_serving(standing: Served) -> None:
+    first = served_release(standing)
+    wrong = release_with_labels(standing.repository, "reverse")
+    before = standing.repository.live_path("image_labels").read_text()
+    with under_load(standing, ENSEMBLE, PHOTOGRAPH) as answers, standing.client() as client:
+        with pytest.raises(TrimaranError, match=r"was not deployed: golden request 'cat': LABEL"):
+            deploy(standing.repository, standing.control, client, ENSEMBLE, wrong, quiet)
+        assert served_release(standing) == first
+    assert answers.failures == []
+    assert answers.versions == {str(first)}
+    assert standing.repository.live_path("image_labels").read_text() == before
+    assert {state.name for state in standing.control.index() if state.state == "READY"} == {
+        *read_release(standing.repository, ENSEMBLE, first).pins,
+        ENSEMBLE,
+    }
+
+
+def test_restart_serves_the_same_release(running: Served) -> None:
+    second = release_with_labels(running.repository, "second")
+    third = release_with_labels(running.repository, "third")
+    for release in (third, second):
+        result = call_trimaran(
+            "deploy", ENSEMBLE, "--release", str(release), "--repository", running.repository.root
+        )
+        assert result.status == 0, result.stderr
+        assert f"release {release} is live, golden requests answered: 1" in result.stdout
+    running.stop()
+    again = start_serving(running.repository, "--model", ENSEMBLE)
+    try:
+        assert served_release(again) == second
+        live = live_release(again.repository.live(ENSEMBLE))
+        assert live is not None
+        assert live.history == (1, third)
+    finally:
+        again.stop()
+
+
+def test_steps_keep_the_replaced_release_and_drop_older_ones(running: Served) -> None:
+    releases = [release_with_labels(running.repository, name) for name in ("second", "third")]
+    with running.client() as client:
+        for release in releases:
+            deploy(running.repository, running.control, client, ENSEMBLE, release, quiet)
+    pins = [read_release(running.repository, ENSEMBLE, r).pins["image_labels"] for r in releases]
+    assert running.control.ready_versions("image_labels") == set(pins)
+
+
+def test_stopped_repository_is_deployed_through_a_private_server(
+    own_repository: Repository,
+) -> None:
+    root = own_repository.root
+    good = release_with_labels(own_repository, "good")
+    result = run_trimaran("deploy", ENSEMBLE, "--repository", root)
+    assert result.returncode == 0, result.stderr
+    assert "no server runs on this repository" in result.stdout
+    release_with_labels(own_repository, "reverse")
+    refused = run_trimaran("deploy", ENSEMBLE, "--repository", root)
+    assert refused.returncode == 1
+    assert "was not deployed: golden request 'cat'" in refused.stderr
+    live = live_release(own_repository.live(ENSEMBLE))
+    assert live is not None
+    assert live.number == good
+    assert find_server(own_repository) is None
+
+
+def test_damaged_release_is_refused(standing: Served) -> None:
+    damaged = release_with_labels(standing.repository, "damaged")
+    version = read_release(standing.repository, ENSEMBLE, damaged).pins["image_labels"]
+    path = standing.repository.model("image_labels") / str(version) / "labels.txt"
+    path.write_text(path.read_text().replace("cat", "dog"))
+    with (
+        standing.client() as client,
+        pytest.raises(TrimaranError, match=r"labels\.txt was altered after it was published"),
+    ):
+        deploy(standing.repository, standing.control, client, ENSEMBLE, damaged, quiet)
+    assert served_release(standing) == 1
+
+
+def test_serving_a_step_alone_keeps_what_the_live_release_pins(running: Served) -> None:
+    """A newer step version that no release pins yet must not push the pinned one out."""
+    repository = running.repository
+    running.stop()
+    model = labels_model(onnx_ensemble())
+    changed = model.files["labels.txt"].replace(b"cat", b"CAT")
+    files = {**model.files, "labels.txt": changed}
+    published = publish_python_model(repository, replace(model, files=files), "test")
+    assert published.version == 2
+    alone = start_serving(repository, "--model", "image_labels")
+    assert alone.control.ready_versions("image_labels") == {1, 2}
+    alone.stop()
+    again = start_serving(repository, "--model", ENSEMBLE)
+    try:
+        assert served_release(again) == 1
+    finally:
+        again.stop()
+
+
+def test_missing_pinned_version_is_told_and_the_rest_served(running: Served) -> None:
+    running.stop()
+    shutil.rmtree(running.repository.model("image_labels") / "1")
+    again = start_serving(running.repository, "--model", ENSEMBLE, "--model", "linear_onnx")
+    try:
+        told = " ".join("".join(again.lines).replace("│", " ").split())
+        assert "image_labels has no version 1" in told
+        assert again.control.ready_versions("linear_onnx") == {1}
+        assert again.control.ready_versions("image_preprocess") == {1}
+    finally:
+        again.stop()
+
+
+def test_model_of_the_candidate_name_is_not_touched(standing: Served) -> None:
+    untried = release_with_labels(standing.repository, "untried")
+    own = standing.repository.model(f"{ENSEMBLE}_canary")
+    own.mkdir()
+    (own / "config.pbtxt").write_text(f'name: "{ENSEMBLE}_canary"\n')
+    with standing.client() as client, pytest.raises(TrimaranError, match="rename that model"):
+        deploy(standing.repository, standing.control, client, ENSEMBLE, untried, quiet)
+    assert served_release(standing) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["deploy", "nothing"], 1, "has no model 'nothing'"),
+        (["deploy", "image_labels"], 1, "is a step of image_classifier, whose releases pin"),
+        (["deploy", "linear_onnx", "--release", "99"], 1, "has no version 99; it has 1"),
+        (["deploy", ENSEMBLE, "--release", "99"], 1, "has no version 99; it has 1"),
+        (["rollback", ENSEMBLE], 1, "no earlier live release"),
+        (["rollback", "image_labels"], 1, "is a step of image_classifier"),
+        (["release", "linear_onnx"], 2, "its versions go live by 'trimaran deploy linear_onnx'"),
+        (["release", ENSEMBLE, "--step", "image_labels"], 2, "is not MODEL=VERSION"),
+        (["release", ENSEMBLE, "--step", "other=1"], 2, "has no step 'other'"),
+        (["release", ENSEMBLE, "--step", "image_labels=9"], 1, "has no version 9"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    exported: Repository, arguments: list[str], status: int, message: str, tmp_path: object
+) -> None:
+    result = call_trimaran(*arguments, "--repository", exported.root)
+    assert result.status == status, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

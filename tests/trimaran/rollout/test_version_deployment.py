@@ -1,0 +1,168 @@
+"""A model without an ensemble: its versions change under load without a failed request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ensembles import PythonModel
+from ensembles.pipeline import tensor
+from ensembles.publish import publish_python_model
+from tests.running import Served, run_trimaran, start_serving
+from tests.trimaran.calling import call_trimaran
+from tests.trimaran.serving.load import under_load
+from trimaran.repository.live import live_release
+from trimaran.repository.repository import Repository
+from trimaran.rollout.deployment import deploy, roll_back
+from trimaran.serving.discovery import find_runtime
+from trimaran.system.errors import TrimaranError
+
+MODEL = "greeter"
+NAME = {"NAME": np.array([[b"Ada"]], np.object_)}
+SOURCE = """
+from pathlib import Path
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        version = Path(args["model_repository"]) / args["model_version"]
+        self.word = (version / "word.txt").read_bytes()
+        if not self.word:
+            raise ValueError("there is no word")
+
+    def execute(self, requests):
+        names = [pb_utils.get_input_tensor_by_name(r, "NAME").as_numpy() for r in requests]
+        greetings = [self.word.decode() + " " + name[0, 0].decode() for name in names]
+        return [
+            pb_utils.InferenceResponse([pb_utils.Tensor("GREETING", np.array([[g]], object))])
+            for g in greetings
+        ]
+"""
+
+
+def publish_word(repository: Repository, directory: Path, word: str) -> int:
+    source = directory / "model.py"
+    source.write_text(SOURCE)
+    model = PythonModel(
+        MODEL,
+        [tensor("NAME", "BYTES", 1)],
+        [tensor("GREETING", "BYTES", 1)],
+        sources=[source],
+        files={"word.txt": word.encode()},
+    )
+    return publish_python_model(repository, model, "test").version
+
+
+@pytest.fixture
+def repository(empty_repository: Repository, tmp_path: Path) -> Repository:
+    """Two versions that greet politely, and a golden request that wants that."""
+    assert publish_word(empty_repository, tmp_path, "hello dear") == 1
+    assert publish_word(empty_repository, tmp_path, "good day dear") == 2
+    golden = empty_repository.model(MODEL) / "golden"
+    golden.mkdir()
+    request = {"inputs": {"NAME": {"value": ["Ada"]}}, "expect": {"GREETING": {"contains": "dear"}}}
+    (golden / "ada.json").write_text(json.dumps(request))
+    return empty_repository
+
+
+@pytest.fixture
+def running(repository: Repository) -> Iterator[Served]:
+    served = start_serving(repository)
+    yield served
+    if served.process.poll() is None:
+        served.stop()
+
+
+def quiet(step: str) -> None:
+    """Progress that nobody reads."""
+
+
+def test_deployments_and_a_rollback_without_a_failed_request(running: Served) -> None:
+    runtime = find_runtime()
+    assert running.control.ready_versions(MODEL) == {2}
+    with under_load(running, MODEL, NAME) as answers, running.client() as client:
+        for version in (1, 2):
+            before = answers.count
+            deployed = deploy(
+                running.repository, running.control, client, MODEL, version, quiet, runtime
+            )
+            assert str(deployed) == f"version {version} is live, golden requests answered: 1"
+            assert running.control.ready_versions(MODEL) == {version}
+            assert answers.count > before, "no request was answered meanwhile"
+        rolled = roll_back(running.repository, running.control, client, MODEL, quiet, runtime)
+        assert rolled.release == 1
+    assert answers.failures == []
+    assert answers.versions == {"1", "2"}
+    greetings = {outputs["GREETING"][0, 0] for outputs in answers.outputs}
+    assert greetings == {b"hello dear Ada", b"good day dear Ada"}
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [("clear off", "golden request 'ada': GREETING is .*, and none contains 'dear'"), ("", "word")],
+)
+def test_a_version_that_fails_is_never_asked_by_clients(
+    running: Served, tmp_path: Path, word: str, reason: str
+) -> None:
+    wrong = publish_word(running.repository, tmp_path, word)
+    before = running.repository.live_path(MODEL).read_text()
+    with (
+        under_load(running, MODEL, NAME) as answers,
+        running.client() as client,
+        pytest.raises(TrimaranError, match=f"greeter version 3 was not deployed: .*{reason}"),
+    ):
+        deploy(running.repository, running.control, client, MODEL, wrong, quiet, find_runtime())
+    assert answers.failures == []
+    assert answers.versions == {"2"}
+    assert running.repository.live_path(MODEL).read_text() == before
+
+
+def test_a_restart_serves_what_was_deployed_and_tells_of_what_waits(
+    running: Served, tmp_path: Path
+) -> None:
+    result = call_trimaran(
+        "deploy", MODEL, "--release", "1", "--repository", running.repository.root
+    )
+    assert result.status == 0, result.stderr
+    assert "version 1 is live, golden requests answered: 1" in result.stdout
+    running.stop()
+    again = start_serving(running.repository)
+    try:
+        assert again.control.ready_versions(MODEL) == {1}
+        assert again.said(f"greeter serves 1, as deployed; 2 waits for 'trimaran deploy {MODEL}'")
+    finally:
+        again.stop()
+
+
+def test_a_stopped_repository_is_deployed_and_rolled_back(repository: Repository) -> None:
+    for arguments, live, history in (
+        (("deploy", MODEL, "--release", "1"), 1, ()),
+        (("deploy", MODEL), 2, (1,)),
+        (("rollback", MODEL), 1, ()),
+    ):
+        result = call_trimaran(*arguments, "--repository", repository.root)
+        assert result.status == 0, result.stderr
+        found = live_release(repository.live(MODEL))
+        assert found is not None
+        assert (found.number, found.history) == (live, history)
+    refused = run_trimaran("rollback", MODEL, "--repository", repository.root)
+    assert refused.returncode == 1
+    assert "no earlier live release" in refused.stderr
+
+
+def test_a_damaged_version_is_refused(running: Served) -> None:
+    path = running.repository.model(MODEL) / "1" / "word.txt"
+    path.write_text(path.read_text().replace("hello", "jello"))
+    with (
+        running.client() as client,
+        pytest.raises(TrimaranError, match=r"word\.txt was altered after it was published"),
+    ):
+        deploy(running.repository, running.control, client, MODEL, 1, quiet, find_runtime())
+    assert running.control.ready_versions(MODEL) == {2}

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trimaran.served.image_preprocess.decoding import ImageError, decode, prepare, to_tensor
+from trimaran.training.efficientnet_lite0 import SETTINGS
+from trimaran.training.photographs import photographs
+
+
+def encode(image: Image.Image, format: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def cat() -> Image.Image:
+    return Image.open(io.BytesIO(photographs()["chelsea.png"])).convert("RGB")
+
+
+def mean_difference(left: Image.Image, right: Image.Image) -> float:
+    return float(np.abs(np.asarray(left, np.float32) - np.asarray(right, np.float32)).mean())
+
+
+@pytest.mark.parametrize(
+    ("format", "options"), [("JPEG", {"quality": 95}), ("PNG", {}), ("WEBP", {"quality": 95})]
+)
+def test_formats(cat: Image.Image, format: str, options: dict[str, object]) -> None:
+    decoded = decode(encode(cat, format, **options))
+    assert decoded.mode == "RGB"
+    assert mean_difference(decoded, cat) < 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(cat: Image.Image, orientation: int) -> None:
+    """A camera stores the picture turned, and says how; each way comes out upright."""
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = cat.transpose(undo[orientation]) if orientation in undo else cat
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode(encode(stored, "PNG", exif=exif))
+    assert decoded.size == cat.size
+    assert mean_difference(decoded, cat) == 0
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_exif_does_not_matter(cat: Image.Image) -> None:
+    """EXIF whose values are of another type than their tags: the picture itself is fine."""
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    block = bytearray(exif.tobytes())
+    file = encode(cat, "JPEG", exif=bytes(block))
+    at = file.index(b"Exif\0\0") + 6
+    for offset in range(at, at + len(block) - 6):
+        for value in (0, 2, 5, 7, 12, 255):
+            damaged = bytearray(file)
+            damaged[offset] = value
+            assert decode(bytes(damaged)).mode == "RGB"
+
+
+def test_photograph_with_a_preview_is_the_first_picture(cat: Image.Image) -> None:
+    """Phones store a JPEG of several pictures (MPO)."""
+    preview = cat.resize((45, 30))
+    assert decode(encode(cat, "MPO", save_all=True, append_images=[preview])).size == cat.size
+
+
+def test_greyscale_becomes_three_equal_channels(cat: Image.Image) -> None:
+    grey = cat.convert("L")
+    decoded = np.asarray(decode(encode(grey, "PNG")))
+    np.testing.assert_array_equal(decoded, np.asarray(grey)[..., None].repeat(3, axis=2))
+
+
+def test_sixteen_bit_greyscale_keeps_its_tones(cat: Image.Image) -> None:
+    wide = Image.fromarray(np.asarray(cat.convert("L"), np.uint16) * 257)
+    assert mean_difference(decode(encode(wide, "PNG")), cat.convert("L").convert("RGB")) == 0
+
+
+def test_transparent_parts_are_white() -> None:
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    image.putpixel((1, 1), (0, 0, 255, 255))
+    decoded = decode(encode(image, "PNG"))
+    assert decoded.getpixel((0, 0)) == (255, 255, 255)
+    assert decoded.getpixel((1, 1)) == (0, 0, 255)
+
+
+def test_transparent_palette_is_white() -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.putpixel((0, 0), 0)
+    decoded = decode(encode(image, "PNG", transparency=0))
+    assert decoded.getpixel((0, 0)) == (255, 255, 255)
+    assert decoded.getpixel((1, 1)) == (0, 255, 0)
+
+
+def test_palette(cat: Image.Image) -> None:
+    palette = cat.quantize(64)
+    assert mean_difference(decode(encode(palette, "PNG")), palette.convert("RGB")) == 0
+
+
+def test_cmyk(cat: Image.Image) -> None:
+    assert mean_difference(decode(encode(cat.convert("CMYK"), "JPEG", quality=95)), cat) < 3
+
+
+@pytest.mark.parametrize("prefix", [b"", b"data:image/jpeg;base64,"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_base64_is_the_file_it_spells(cat: Image.Image, format: str, prefix: bytes) -> None:
+    file = encode(cat, format)
+    assert mean_difference(decode(prefix + base64.b64encode(file)), decode(file)) == 0
+
+
+def animated(format: str) -> bytes:
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "green", "blue")]
+    return encode(frames[0], format, save_all=True, append_images=frames[1:])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"hello, I am a text file", "is not a JPEG, PNG or WebP file"),
+        (b"/9j/ not base64 at all", "looks like base64 but is not"),
+        (b"\xff\xd8\xff", "is not a JPEG, PNG or WebP file"),
+        (animated("WEBP"), r"is animated \(3 frames\)"),
+        (animated("PNG"), r"is animated \(3 frames\)"),
+        (encode(Image.new("RGB", (8, 8)), "GIF"), "is not a JPEG, PNG or WebP file"),
+    ],
+)
+def test_bad_files_are_named(data: bytes, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        decode(data)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_truncated_files_are_refused(cat: Image.Image, format: str, share: float) -> None:
+    file = encode(cat, format)
+    with pytest.raises(ImageError, match=r"truncated|damaged|is not a"):
+        decode(file[: int(len(file) * share)])
+
+
+def test_bomb_is_refused_before_it_is_decoded() -> None:
+    """Half a gigabyte of pixels in a few hundred kilobytes."""
+    bomb = encode(Image.new("1", (23_000, 23_000)), "PNG")
+    assert len(bomb) < 1_000_000
+    with pytest.raises(ImageError, match=r"23000 x 23000 pixels, more than the limit of 64 mega"):
+        decode(bomb)
+
+
+def test_limit_is_configurable(cat: Image.Image) -> None:
+    with pytest.raises(ImageError, match=r"451 x 300 pixels, more than the limit of 0\.1 mega"):
+        decode(encode(cat, "PNG"), max_pixels=100_000)
+
+
+def test_tensor_is_the_evaluation_of_the_network(cat: Image.Image) -> None:
+    """Central crop of 0.875, bicubic to 224 x 224, `(x - 127) / 128`, channels first."""
+    side = 0.875 * 300
+    box = ((451 - side) / 2, (300 - side) / 2, (451 + side) / 2, (300 + side) / 2)
+    resized = cat.resize((224, 224), Image.Resampling.BICUBIC, box=box)
+    expected = ((np.asarray(resized, np.float32) - 127) / 128).transpose(2, 0, 1)
+    tensor = to_tensor(encode(cat, "PNG"), SETTINGS)
+    assert tensor.dtype == np.float32
+    assert tensor.flags.c_contiguous
+    np.testing.assert_allclose(tensor, expected, atol=1e-6)
+
+
+def test_large_jpeg_at_reduced_scale_is_close_to_the_whole(cat: Image.Image) -> None:
+    large = encode(cat.resize((4510, 3000), Image.Resampling.LANCZOS), "JPEG", quality=95)
+    reduced, whole = to_tensor(large, SETTINGS), prepare(decode(large), SETTINGS)
+    assert np.abs(reduced - whole).mean() < 0.02
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 900), (900, 2), (224, 224)])
+def test_any_size_gives_a_whole_tensor(size: tuple[int, int]) -> None:
+    tensor = to_tensor(encode(Image.new("RGB", size, (127, 127, 127)), "PNG"), SETTINGS)
+    np.testing.assert_array_equal(tensor, np.zeros((3, 224, 224), np.float32))

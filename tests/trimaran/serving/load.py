@@ -1,0 +1,56 @@
+"""Clients that ask one thing again and again, and what they were told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tests.running import Served
+from trimaran.serving.client import Protocol
+from trimaran.system.errors import TrimaranError
+
+_CLIENTS: tuple[Protocol, ...] = ("http", "grpc", "grpc")
+
+
+@dataclass
+class Answers:
+    """Versions, outputs and failures of all answers together."""
+
+    versions: set[str] = field(default_factory=set)
+    outputs: list[Mapping[str, np.ndarray]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.outputs)
+
+
+@contextmanager
+def under_load(served: Served, model: str, inputs: Mapping[str, np.ndarray]) -> Iterator[Answers]:
+    """Three clients that ask without a pause during the block."""
+    answers, stopping = Answers(), threading.Event()
+
+    def run(protocol: Protocol) -> None:
+        with served.client(protocol) as client:
+            while not stopping.is_set():
+                try:
+                    answer = client.infer(model, inputs)
+                except TrimaranError as error:
+                    answers.failures.append(str(error))
+                    continue
+                answers.versions.add(answer.version)
+                answers.outputs.append(answer.outputs)
+
+    threads = [threading.Thread(target=run, args=(protocol,)) for protocol in _CLIENTS]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,180 @@
+"""`trimaran predict --csv` against the real server."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.running import Served
+from tests.trimaran.calling import Outcome, call_trimaran
+from trimaran.training.tabular.data.sources import load
+
+DATA = load("mlc_churn")
+FRAME = DATA.frame.drop(columns=DATA.schema.target)
+
+
+def predict(served: Served, source: Path, *options: str | Path, model: str = "churn") -> Outcome:
+    return call_trimaran(
+        "predict", model, "--csv", source, *options, "--repository", served.repository.root
+    )
+
+
+def write(path: Path, frame: pd.DataFrame) -> Path:
+    frame.to_csv(path, index=False)
+    return path
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_every_row_in_order(
+    churn_served: Served, churn_trained: Path, tmp_path: Path, protocol: str
+) -> None:
+    source, out = write(tmp_path / "customers.csv", FRAME), tmp_path / "scored.csv"
+    result = predict(churn_served, source, "--out", out, "--protocol", protocol)
+    assert result.status == 0, result.stderr
+    assert "5000 rows scored" in result.stdout
+    rows = read(out)
+    assert list(rows[0]) == [*FRAME.columns, "churn_probability", "churn_prediction"]
+    (predictions,) = churn_trained.glob("runs/churn/*/predictions.csv")
+    expected = read(predictions)
+    assert [row["customer_id"] for row in rows] == [row["identifier"] for row in expected]
+    found = np.array([float(row["churn_probability"]) for row in rows])
+    assert np.abs(found - np.array([float(row["probability"]) for row in expected])).max() < 1e-5
+    assert {row["churn_prediction"] for row in rows} == {"true", "false"}
+    assert read(tmp_path / "scored.refused.csv") == []
+
+
+BAD_CELLS: dict[int, tuple[str, str, str]] = {
+    3: ("account_length", "-4", "field 'account_length' is -4; expected between 0 and"),
+    400: ("total_day_minutes", "abc", "field 'total_day_minutes' is 'abc'; expected a number"),
+    599: ("total_day_minutes", "1_000", "is '1_000'; expected a number"),
+    600: ("total_day_minutes", "inf", "field 'total_day_minutes' is inf; expected a finite number"),
+    601: ("total_eve_charge", "1e39", "field 'total_eve_charge' is inf; expected a finite number"),
+}
+
+
+def test_unusable_rows_go_to_a_file_of_their_own(churn_served: Served, tmp_path: Path) -> None:
+    cells = FRAME.iloc[:1000].astype(object)
+    for place, (column, cell, _) in BAD_CELLS.items():
+        cells.iloc[place, cells.columns.get_loc(column)] = cell
+    cells.iloc[700, cells.columns.get_loc("state")] = "Atlantis"
+    cells.iloc[701, cells.columns.get_loc("total_day_minutes")] = ""
+    source = write(tmp_path / "customers.csv", cells)
+    lines = source.read_text().splitlines()
+    lines[900] += ",9"
+    source.write_text("\n".join(lines))
+    out, refused = tmp_path / "scored.csv", tmp_path / "bad.csv"
+    result = predict(churn_served, source, "--out", out, "--refused", refused)
+    assert result.status == 1
+    assert f"6 rows were refused; {refused} says why" in result.stderr
+    rows = read(refused)
+    assert [int(row["line"]) for row in rows] == [*(place + 2 for place in BAD_CELLS), 901]
+    for row, (_, _, reason) in zip(rows, BAD_CELLS.values(), strict=False):
+        assert reason in row["reason"]
+    assert rows[-1]["reason"] == "has 21 cells; the header has 20"
+    kept = [row["customer_id"] for row in read(out)]
+    lost = {FRAME["customer_id"].iloc[place] for place in (*BAD_CELLS, 899)}
+    assert kept == [name for name in FRAME["customer_id"].iloc[:1000] if name not in lost]
+
+
+def test_columns_that_are_no_inputs(churn_served: Served, tmp_path: Path) -> None:
+    source, out = write(tmp_path / "customers.csv", DATA.frame.iloc[:20]), tmp_path / "scored.csv"
+    result = predict(churn_served, source, "--out", out)
+    assert result.status == 2
+    assert "churn has no input 'churn'" in result.stderr
+    assert not out.exists()
+    result = predict(churn_served, source, "--out", out, "--ignore", "churn")
+    assert result.status == 0, result.stderr
+    assert [row["churn"] for row in read(out)] == DATA.frame["churn"].iloc[:20].tolist()
+
+
+def test_a_model_of_json_text_is_scored_by_a_column_of_texts(
+    churn_served: Served, tmp_path: Path
+) -> None:
+    fields, out = write(tmp_path / "fields.csv", FRAME.iloc[:20]), tmp_path / "scored.csv"
+    result = predict(churn_served, fields, "--out", out, model="churn_record")
+    assert result.error.startswith("column 'RECORD' is missing, which churn_record needs")
+    assert not out.exists()
+    records = FRAME.iloc[:20].drop(columns="customer_id").to_dict("records")
+    texts = pd.DataFrame(
+        {"customer_id": FRAME["customer_id"].iloc[:20], "RECORD": list(map(json.dumps, records))}
+    )
+    source = write(tmp_path / "texts.csv", texts)
+    result = predict(churn_served, source, "--out", out, model="churn_record")
+    assert result.status == 0, result.stderr
+    found = read(out)
+    assert predict(churn_served, fields, "--out", out).status == 0
+    for names in ("customer_id", "churn_prediction"):
+        assert [row[names] for row in found] == [row[names] for row in read(out)]
+
+
+HEADERS: dict[str, tuple[str, str]] = {
+    "misspelt": ("sttae,account_length\nOH,1\n", "no input 'sttae'; did you mean 'state'?"),
+    "twice": ("state,state\nOH,OH\n", "column 'state' is there twice"),
+    "empty": ("", "has no header"),
+    "an output": ("state,churn_probability\nOH,1\n", "has no input 'churn_probability'"),
+    "not text": ("\udcff\udcfe", "cannot be read as CSV in UTF-8"),
+    "an open quote": ('state\n"OH\n', "cannot be read as CSV in UTF-8"),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_a_file_that_does_not_fit_leaves_nothing(
+    churn_served: Served, tmp_path: Path, case: str
+) -> None:
+    text, message = HEADERS[case]
+    source, out = tmp_path / "customers.csv", tmp_path / "out" / "scored.csv"
+    source.write_bytes(text.encode(errors="surrogateescape"))
+    result = predict(churn_served, source, "--out", out)
+    assert result.status == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not out.parent.exists() or list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--csv FILE and --out FILE go together"),
+        (["--out", "customers.csv"], "must be three different files"),
+        (["--out", "o.csv", "--ignore", "nothing"], "--ignore nothing: there is no such column"),
+    ],
+)
+def test_wrong_usage(
+    churn_served: Served, tmp_path: Path, options: Sequence[Any], message: str
+) -> None:
+    source = write(tmp_path / "customers.csv", FRAME.iloc[:5])
+    paths = [tmp_path / option if option.endswith(".csv") else option for option in options]
+    result = predict(churn_served, source, *paths)
+    assert result.status == 2
+    assert message in result.stderr
+
+
+def test_a_model_of_tensors_takes_no_csv(churn_served: Served, tmp_path: Path) -> None:
+    source = write(tmp_path / "customers.csv", FRAME.iloc[:5])
+    result = predict(churn_served, source, "--out", tmp_path / "o.csv", model="churn_onnx")
+    assert result.status == 2
+    assert "is not one number or text for each row" in result.stderr
+
+
+def test_a_server_that_is_gone_leaves_nothing(churn_served: Served, tmp_path: Path) -> None:
+    source, out = write(tmp_path / "customers.csv", FRAME.iloc[:5]), tmp_path / "o.csv"
+    for protocol in ("http", "grpc"):
+        result = predict(
+            churn_served, source, "--out", out, "--protocol", protocol,
+            "--http-port", "1", "--grpc-port", "1",
+        )  # fmt: skip
+        assert result.status == 1
+        assert "no server answers there" in result.stderr
+        assert [path.name for path in tmp_path.iterdir()] == ["customers.csv"]

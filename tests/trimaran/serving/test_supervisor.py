@@ -1,0 +1,241 @@
+"""A dead stub is noticed and healed, and nothing else suffers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from tests.running import PROJECT, Served, start_serving, wait_for
+from trimaran.repository.live import with_generation
+from trimaran.repository.presence import find_server
+from trimaran.repository.repository import Repository
+from trimaran.serving.leftovers import Leftovers
+from trimaran.serving.supervisor import Deaths, StubWatch, short_of_stubs
+from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import Stub, children, identify_stub, start_time
+
+HEALED_WITHIN_S = 5.0
+CAT = (PROJECT / "model_repository/image_classifier/golden/chelsea.jpg").read_bytes()
+
+
+def stub(pid: int) -> Stub:
+    return Stub(pid, "model", 1, "model_0_0")
+
+
+class TestStubWatch:
+    def test_a_zombie_seen_twice_is_dead_and_told_once(self) -> None:
+        watch = StubWatch()
+        assert watch.observe({7: stub(7)}, []) == Deaths()
+        assert watch.observe({}, [7]) == Deaths()
+        assert watch.observe({}, [7]) == Deaths(stubs=(stub(7),))
+        assert watch.observe({}, [7]) == Deaths()
+
+    def test_a_stub_that_triton_waits_for_is_not_dead(self) -> None:
+        watch = StubWatch()
+        watch.observe({7: stub(7)}, [])
+        assert watch.observe({}, [7]) == Deaths()
+        assert watch.observe({}, []) == Deaths()
+
+    def test_a_process_never_seen_alive_is_a_stranger_until_it_is_gone(self) -> None:
+        watch = StubWatch()
+        assert watch.observe({}, [9]) == Deaths()
+        assert watch.observe({}, [9]) == Deaths(strangers=(9,))
+        assert watch.observe({}, [9]) == Deaths(strangers=(9,))
+        assert watch.observe({}, []) == Deaths()
+
+    def test_a_process_id_used_again_is_another_stub(self) -> None:
+        watch = StubWatch()
+        for _ in range(2):
+            watch.observe({7: stub(7)}, [])
+            watch.observe({}, [7])
+            assert watch.observe({}, [7]) == Deaths(stubs=(stub(7),))
+
+
+@pytest.mark.parametrize(
+    ("living", "ready", "instances", "short"),
+    [
+        ([], [("model", 1)], {"model": 1}, ["model"]),
+        ([stub(7)], [("model", 1)], {"model": 1}, []),
+        ([stub(7)], [("model", 1)], {"model": 2}, ["model"]),
+        ([stub(7)], [("model", 1), ("model", 2)], {"model": 1}, ["model"]),
+        ([], [("ensemble", 1)], {"model": 1}, []),
+        ([], [], {"model": 1}, []),
+    ],
+)
+def test_models_short_of_stubs(
+    living: list[Stub], ready: list[tuple[str, int]], instances: dict[str, int], short: list[str]
+) -> None:
+    assert short_of_stubs(living, ready, instances) == short
+
+
+class TestLeftovers:
+    CPU: ClassVar[dict[int, float]] = {7: 1.0, 8: 1.0}
+
+    def due(self, leftovers: Leftovers, now: float, cpu: dict[int, float] | None = None) -> list:
+        return leftovers.due(now, stub, {**self.CPU, **(cpu or {})}.__getitem__)
+
+    def test_an_idle_one_is_due_once_after_its_grace(self) -> None:
+        leftovers = Leftovers()
+        leftovers.add([stub(7)], 0.0, self.CPU.__getitem__)
+        assert self.due(leftovers, 4.0) == []
+        assert self.due(leftovers, 6.0) == [stub(7)]
+        assert self.due(leftovers, 30.0) == []
+
+    def test_one_that_works_is_left_until_it_is_done(self) -> None:
+        leftovers = Leftovers()
+        leftovers.add([stub(7)], 0.0, self.CPU.__getitem__)
+        assert self.due(leftovers, 6.0, {7: 5.0}) == []
+        assert self.due(leftovers, 10.0, {7: 5.0}) == []
+        assert self.due(leftovers, 12.0, {7: 5.0}) == [stub(7)]
+
+    def test_one_that_is_gone_is_forgotten(self) -> None:
+        leftovers = Leftovers()
+        leftovers.add([stub(7)], 0.0, self.CPU.__getitem__)
+        assert leftovers.due(6.0, lambda pid: None, self.CPU.__getitem__) == []
+        assert not leftovers.waiting
+
+
+@dataclass
+class Load:
+    """Requests sent one after another until stopped; `(sent, model, error)` for each."""
+
+    served: Served
+    outcomes: list[tuple[float, str, str]] = field(default_factory=list)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self, model: str, inputs: dict[str, np.ndarray]) -> None:
+        def run() -> None:
+            with self.served.client("grpc") as client:
+                while not self.stopping.is_set():
+                    sent, error = time.monotonic(), ""
+                    try:
+                        client.infer(model, inputs)
+                    except TrimaranError as refused:
+                        error = str(refused)
+                    self.outcomes.append((sent, model, error))
+
+        self.threads.append(threading.Thread(target=run))
+        self.threads[-1].start()
+
+    def count(self, model: str) -> int:
+        return sum(m == model for _, m, _ in self.outcomes)
+
+    def stop(self) -> None:
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def stubs_of(served: Served, model: str) -> dict[int, Stub]:
+    found = find_server(served.repository)
+    assert found is not None
+    stubs = (identify_stub(pid) for pid in children(found.server_pid))
+    return {s.pid: s for s in stubs if s is not None and s.model == model}
+
+
+@pytest.mark.parametrize("victim", ["efficientnet_lite0_onnx", "image_preprocess", "linear_onnx"])
+def test_killed_stub_is_healed_under_load(served: Served, victim: str) -> None:
+    other = "tokens_onnx"
+    load = Load(served)
+    image = {"IMAGE": np.array([[CAT]], dtype=np.object_)}
+    row = {"x": np.zeros((1, 8), np.float32)}
+    target, inputs = (
+        ("linear_onnx", row) if victim == "linear_onnx" else ("image_classifier", image)
+    )
+    try:
+        for _ in range(2):
+            load.start(target, inputs)
+        load.start(
+            other,
+            {
+                "tokens": np.zeros((1, 5), np.int64),
+                "mask": np.ones((1, 5), bool),
+                "scale": np.ones((1, 1), np.int8),
+            },
+        )
+        wait_for(lambda: load.count(target) > 5 and load.count(other) > 5, 10, "the load")
+        before = stubs_of(served, victim)
+        pid = next(iter(before))
+        printed = len(served.lines)
+        killed = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: served.said(f"{victim}: healed", printed), HEALED_WITHIN_S, "the heal")
+        healed = time.monotonic()
+        sent_after = load.count(target)
+        wait_for(lambda: load.count(target) > sent_after + 20, 20, "requests after the heal")
+    finally:
+        load.stop()
+    assert served.said(f"(process {pid}) died", printed)
+    assert healed - killed < HEALED_WITHIN_S
+    after = stubs_of(served, victim)
+    assert pid not in after
+    assert len(after.keys() - before.keys()) == len(before)
+    wait_for(lambda: not stubs_of(served, victim).keys() & before.keys(), 25, "the siblings' end")
+    assert len(served.said("died", printed)) == 1
+    assert stubs_of(served, victim).keys() == after.keys() - before.keys()
+    failed = [o for o in load.outcomes if o[2] and o[1] == target]
+    assert failed, "no request met the dead stub, so nothing was proven"
+    assert all(sent < healed for sent, _, _ in failed), failed
+    assert not [o for o in load.outcomes if o[2] and o[1] == other]
+
+
+def test_every_killed_stub_of_a_model_is_healed_again(served: Served) -> None:
+    """A second death of the same model is noticed like the first."""
+    seen = set()
+    for _ in range(3):
+        (pid,) = stubs_of(served, "linear_torchscript")
+        assert pid not in seen
+        seen.add(pid)
+        printed = len(served.lines)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(
+            lambda since=printed: served.said("linear_torchscript: healed", since),
+            30,
+            "the heal",
+        )
+        with served.client() as client:
+            client.infer("linear_torchscript", {"x__0": np.zeros((1, 8), np.float32)})
+
+
+def test_stub_that_dies_before_it_was_seen_is_healed(own_repository: Repository) -> None:
+    """Killed as soon as Triton has started it, while `trimaran serve` itself is stopped."""
+    served = start_serving(own_repository, "--model", "linear_onnx")
+    try:
+        (first,) = stubs_of(served, "linear_onnx")
+        served.process.send_signal(signal.SIGSTOP)
+        served.control.load_given(
+            with_generation(own_repository.config("linear_onnx"), "of the test")
+        )
+        (second,) = wait_for(
+            lambda: stubs_of(served, "linear_onnx").keys() - {first}, 10, "the second stub"
+        )
+        os.kill(second, signal.SIGKILL)
+        wait_for(lambda: not start_time(second), 10, "the kill")
+        served.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: served.said("linear_onnx: healed"), 30, "the heal")
+        assert served.said("linear_onnx: a stub died as soon as it was started")
+        with served.client() as client:
+            client.infer("linear_onnx", {"x": np.zeros((1, 8), np.float32)})
+    finally:
+        served.process.send_signal(signal.SIGCONT)
+        served.stop()
+
+
+def test_heal_writes_nothing_into_the_repository(own_repository: Repository) -> None:
+    served = start_serving(own_repository, "--model", "linear_onnx")
+    try:
+        before = own_repository.live_path("linear_onnx").read_text()
+        (pid,) = stubs_of(served, "linear_onnx")
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: served.said("linear_onnx: healed"), 30, "the heal")
+        assert own_repository.live_path("linear_onnx").read_text() == before
+    finally:
+        served.stop()

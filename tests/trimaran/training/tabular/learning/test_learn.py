@@ -1,0 +1,102 @@
+"""That a model learns, that it cannot from a shuffled outcome, and that it never sees the test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.trimaran.training.tabular.customers import FAST, FAST_TABNET, frame, problem, recipe
+from trimaran.training.tabular.data.split import Split, stratified_split
+from trimaran.training.tabular.judging.importance import permutation_importance
+from trimaran.training.tabular.judging.judge import judge, judge_model
+from trimaran.training.tabular.judging.metrics import always_yes_f1
+from trimaran.training.tabular.learning.learn import Learned, Problem, learn
+from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
+
+
+def learnt(about: Problem, split: Split, hyper: Hyperparameters = FAST, seed: int = 0) -> Learned:
+    return learn(about, split, recipe().plan, hyper, seed)
+
+
+@pytest.mark.parametrize("hyper", [FAST, FAST_TABNET], ids=["mlp", "tabnet"])
+def test_garbage_in_the_test_rows_changes_nothing(hyper: Hyperparameters) -> None:
+    about = problem()
+    split = stratified_split(about.target, 0)
+    table, target = about.frame.copy(), about.target.copy()
+    table.loc[split.test, ["calls", "minutes", "noise"]] = 1e30
+    table.loc[split.test, "plan"] = "garbage"
+    target[split.test] = ~target[split.test]
+    clean = learnt(about, split, hyper)
+    spoilt = learnt(replace(about, frame=table, target=target), split, hyper)
+    assert spoilt.data.to_json() == clean.data.to_json()
+    assert spoilt.threshold == clean.threshold
+    assert spoilt.fitted.history == clean.fitted.history
+    for one, other in zip(spoilt.edges, clean.edges, strict=True):
+        assert one.tobytes() == other.tobytes()
+    weights = clean.fitted.network.state_dict()
+    for name, weight in spoilt.fitted.network.state_dict().items():
+        assert weight.numpy().tobytes() == weights[name].numpy().tobytes(), name
+
+
+def test_garbage_in_a_training_row_changes_something() -> None:
+    about = problem()
+    split = stratified_split(about.target, 0)
+    table = about.frame.copy()
+    table.loc[split.train[:50], "noise"] = 99.0
+    spoilt = learnt(replace(about, frame=table), split)
+    assert spoilt.data.to_json() != learnt(about, split).data.to_json()
+
+
+def test_a_shuffled_outcome_is_not_learnt() -> None:
+    scores, chances, honest = [], [], []
+    for seed in range(3):
+        about = problem(1500)
+        split = stratified_split(about.target, seed)
+        honest.append(judge_model(about, split, learnt(about, split), seed)[0].test.f1)
+        shuffled = np.random.default_rng(seed).permutation(about.target)
+        about = replace(about, target=shuffled)
+        split = stratified_split(shuffled, seed)
+        model = judge_model(about, split, learnt(about, split), seed)[0]
+        scores.append(model.test.f1)
+        chances.append(always_yes_f1(shuffled[split.test]))
+        assert 0.38 < model.test.roc_auc < 0.62
+    assert np.mean(scores) < np.mean(chances) + 0.05
+    assert np.mean(honest) > np.mean(chances) + 0.25
+
+
+def test_importance_is_of_the_fields_that_the_outcome_follows() -> None:
+    about = problem(1500)
+    split = stratified_split(about.target, 0)
+    model = learnt(about, split)
+
+    def importance(seed: int) -> list[str]:
+        found = permutation_importance(
+            lambda rows: model.probability(model.features(rows)),
+            about.rows(split.validation),
+            ["noise", "calls", "minutes", "plan"],
+            about.target[split.validation],
+            model.threshold,
+            seed,
+        )
+        assert all(one.loss_rise > 0.02 for one in found[:2])
+        assert next(abs(one.loss_rise) for one in found if one.field == "noise") < 0.02
+        return [one.field for one in found]
+
+    assert set(importance(0)[:2]) == {"calls", "minutes"}
+    assert importance(1) == importance(1)
+
+
+def test_a_judgement_says_everything() -> None:
+    about = problem()
+    split = stratified_split(about.target, 0)
+    found = judge(about, split, learnt(about, split), 0, {"calls": (2, 4)})
+    low, high = found.f1_interval
+    assert low <= found.model.test.f1 <= high
+    assert list(found.baselines) == ["logistic regression", "gradient boosting"]
+    assert found.probability.shape == (600,)
+    assert not np.isnan(found.probability).any()
+    assert {one.field for one in found.segments} == {"calls", "plan"}
+    assert found.model.test.rows == 90
+    assert len(frame()) == 600

@@ -1,1 +1,0 @@
-"""Trained models to export, one module per family."""

@@ -1,0 +1,1 @@
+"""The command `trimaran`: the one place that knows every other package."""

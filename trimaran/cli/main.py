@@ -1,0 +1,170 @@
+"""The command `trimaran`: a lazy table from command to the function that carries it out.
+
+This is the one module of this package that knows the others, and it imports a command's module
+only when that command runs, so that `trimaran --help` loads neither torch nor protobuf.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import importlib
+import io
+import locale
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from trimaran.system.errors import TrimaranError
+
+__all__ = ["COMMANDS", "main", "run"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": (
+        "ensembles.demo_command:demo",
+        "Classify photographs with a real Triton, from start to end.",
+    ),
+    "explore": ("trimaran.cli.explore:explore", "Look at a table before training on it."),
+    "train": ("trimaran.cli.train:train", "Train a model on a table, and report on it."),
+    "export": ("exporters.export_command:export", "Turn a PyTorch model into verified versions."),
+    "add": ("exporters.add_command:add", "Take an existing ONNX, TorchScript or TensorRT file."),
+    "publish": (
+        "ensembles.publish_command:publish",
+        "Publish an ensemble and its Python models.",
+    ),
+    "release": ("trimaran.cli.releases:release", "Make an ensemble's next release."),
+    "deploy": ("trimaran.cli.releases:deploy", "Make a release live, without a failed request."),
+    "rollback": ("trimaran.cli.releases:rollback", "Make the release before live again."),
+    "serve": ("trimaran.cli.serve:serve", "Run and supervise tritonserver on a repository."),
+    "check": ("trimaran.cli.check:check", "Judge a repository before a server sees it."),
+    "status": ("trimaran.cli.status:status", "Show models, versions, and what is live."),
+    "bench": ("loadtests.commands.bench:bench", "Measure a served model, or two side by side."),
+    "load": ("loadtests.commands.locust:load", "Put Locust's users on a served model."),
+    "perf": ("loadtests.commands.perf:perf", "Measure with NVIDIA's perf_analyzer."),
+    "tune": ("loadtests.commands.tune:tune", "Search the settings that serve a model fastest."),
+    "predict": ("trimaran.cli.predict:predict", "Send files or JSON to a served model."),
+    "feedback": ("monitoring.commands.feedback:feedback", "Tell what was true."),
+    "monitor up": ("monitoring.commands.up:up", "Run Prometheus, and print alerts."),
+    "monitor report": ("monitoring.commands.report:report", "Tell what a window of time came to."),
+    "monitor dashboard": ("monitoring.commands.dashboard:dashboard", "Serve the report as a page."),
+    "monitor drift": ("monitoring.commands.drift:drift", "Hold what is served against training."),
+    "monitor accuracy": ("monitoring.commands.accuracy:accuracy", "Tell how right it still is."),
+    "monitor watch": ("monitoring.commands.watch:watch", "Show how the server is, live."),
+}
+"""Each command's function, as `module:function`, and its line in the overview."""
+
+GROUPS: dict[str, str] = {
+    "monitor": "Watch the server with Prometheus: up, report, drift, accuracy."
+}
+"""Commands of two words, by the first of them."""
+
+
+_REMEDIES: dict[int, str] = {
+    errno.ENOSPC: "; free some of that disk, and run the same command again",
+    errno.EACCES: "; give it back to this user, or choose another place",
+    errno.EROFS: "; choose a place that can be written",
+}
+"""What to do about an error of the operating system, by its number."""
+
+
+class _LazyGroup(TyperGroup):
+    """Lists commands from the table, and imports only the one that is called."""
+
+    prefix = ""
+    """The words before the commands of this group."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        mine = (name.removeprefix(self.prefix) for name in COMMANDS if name.startswith(self.prefix))
+        return list(dict.fromkeys(name.split()[0] for name in mine))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        name = self.prefix + cmd_name
+        return TyperCommand(cmd_name, help=GROUPS[name] if name in GROUPS else COMMANDS[name][1])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _load(self.prefix + name) if name else command, rest
+
+
+def _load(name: str) -> Any:
+    if name in GROUPS:
+        return _group(GROUPS[name], f"{name} ")
+    module_name, function = COMMANDS[name][0].split(":")
+    module = importlib.import_module(module_name)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name.split()[-1])(getattr(module, function))
+    return typer.main.get_command(single)
+
+
+def _group(words: str, prefix: str = "") -> Any:
+    app = typer.Typer(
+        cls=type("_Group", (_LazyGroup,), {"prefix": prefix}),
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=not prefix,
+    )
+    app.callback(help=words)(lambda: None)
+    return typer.main.get_command(app)
+
+
+def main() -> None:
+    """Run the command; a user's mistake ends in one sentence and the error's exit status."""
+    try:
+        overview = "A trained PyTorch model, verified, versioned and served by NVIDIA Triton."
+        with _ending_in_order():
+            _group(overview)(prog_name="trimaran")
+    except TrimaranError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except ModuleNotFoundError as error:
+        print(
+            f"error: this needs the package {error.name!r}, which is not installed; install "
+            "trimaran with its extras: pip install 'trimaran[export,serve,train]'",
+            file=sys.stderr,
+        )
+        sys.exit(TrimaranError.exit_status)
+    except OSError as error:  # a full disk, a missing permission, a port that is taken
+        print(f"error: {error}{_REMEDIES.get(error.errno or 0, '')}", file=sys.stderr)
+        sys.exit(TrimaranError.exit_status)
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Turn SIGTERM into `KeyboardInterrupt` during the block, so that what it started is ended."""
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run() -> None:
+    """The command as a process: files are UTF-8 whatever the locale says, and so are children's."""
+    spoken = locale.getencoding()
+    if codecs.lookup(spoken) != codecs.lookup("utf-8"):
+        os.environ["PYTHONUTF8"] = "1"
+        if not sys.flags.utf8_mode:
+            again = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+            os.execv(sys.executable, again)  # noqa: S606 - itself
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding=spoken, errors="replace")
+    main()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,176 @@
+"""`trimaran serve`: a supervised server in the foreground."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trimaran.repository.presence import announce, sole_server
+from trimaran.repository.repository import Repository
+from trimaran.rollout.selection import Selection, select
+from trimaran.serving.control import Control, LoadTimeoutError
+from trimaran.serving.discovery import find_runtime
+from trimaran.serving.metrics import Metrics, serve_metrics
+from trimaran.serving.report import print_ready, say
+from trimaran.serving.runtime import Runtime
+from trimaran.serving.server import LOG, Server
+from trimaran.serving.supervisor import Supervisor
+from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.interrupts import interrupt_once
+from trimaran.system.ports import Ports, require_free
+from trimaran.system.processes import age_s
+
+__all__ = ["serve"]
+
+PREDICTIONS = "TRIMARAN_PREDICTIONS"
+"""The environment variable that tells models where to log; without it they do not."""
+
+_LOOK_S = 0.2
+_SCRAPE_TIMEOUT_S = 1.0
+
+
+def serve(
+    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
+        "model_repository"
+    ),
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A model or ensemble to serve; give it once for each. Default: all."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="Port for HTTP.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="Port for gRPC.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="Port for Prometheus.")] = 8002,
+    supervisor_port: Annotated[
+        int, typer.Option(help="Port for Prometheus: what Triton itself does not tell.")
+    ] = 8003,
+    tritonserver: Annotated[
+        Path | None, typer.Option(help="The tritonserver to run, instead of the one found.")
+    ] = None,
+    snippets: Annotated[bool, typer.Option(help="Print ready-made client calls.")] = True,
+    quantiles: Annotated[
+        bool, typer.Option(help="Latency quantiles in the metrics; costs some throughput.")
+    ] = False,
+    cache_mb: Annotated[
+        int, typer.Option(help="A response cache of so many MB, for models that enable it.")
+    ] = 0,
+    log_predictions: Annotated[
+        bool, typer.Option(help="Log predictions beside the repository, for live accuracy.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option(help="Let Triton log verbosely.")] = False,
+) -> None:
+    """Run tritonserver on a repository until interrupted, healing stubs that die."""
+    interrupt_once()
+    if cache_mb < 0:
+        raise UsageError(f"--cache-mb is {cache_mb}; it is 0 for none, or more")
+    opened = Repository.open(repository)
+    ports = Ports(host, http_port, grpc_port, metrics_port, supervisor_port)
+    with ExitStack() as stack:
+        stack.enter_context(sole_server(opened))
+        loopback = _is_loopback(host)
+        require_free(ports)
+        runtime = find_runtime(tritonserver)
+        _require_allowed(runtime, host, loopback)
+        with opened.deployment_lock():
+            selection = select(opened, model or ())
+        _require_something(opened, selection)
+        options = ["--metrics-config=summary_latencies=true"] if quantiles else []
+        options += ["--log-verbose=1"] if verbose else []
+        options += [f"--cache-config=local,size={cache_mb * 2**20}"] if cache_mb else []
+        environment = (
+            {PREDICTIONS: str(opened.state.resolve() / "predictions")} if log_predictions else {}
+        )
+        for note in selection.notes:
+            say(note)
+        try:
+            _serve(opened, runtime, selection, ports, snippets, options, environment)
+        except KeyboardInterrupt:
+            say("stopped")
+
+
+def _serve(
+    repository: Repository,
+    runtime: Runtime,
+    selection: Selection,
+    ports: Ports,
+    snippets: bool,
+    options: list[str],
+    environment: Mapping[str, str],
+) -> None:
+    """Start, report, and supervise until interrupted; then leave no process."""
+    log = repository.state / LOG
+    with ExitStack() as stack:
+        server = Server.start(runtime, repository, selection.load, ports, log, options, environment)
+        stack.callback(server.stop)
+        if server.note:
+            say(server.note)
+        server.wait_until_started()
+        stack.enter_context(announce(repository, server.process.pid, ports))
+        # A scrape waits for less than Prometheus does.
+        quick = Control(ports.host, ports.http, timeout_s=_SCRAPE_TIMEOUT_S)
+        metrics = Metrics(selection.promised, quick, server.process.pid, log)
+        stack.enter_context(serve_metrics(metrics, ports))
+        supervisor = Supervisor(
+            server.process.pid, repository, server.control, runtime.stub_backends, say, metrics
+        )
+        supervisor.start()
+        stack.callback(supervisor.finish)
+        problems = {**dict(selection.problems), **_deploy_pending(repository, server, selection)}
+        print_ready(repository, server, selection.promised, problems, age_s(), snippets)
+        # Not one long wait: a signal that another thread receives would not end it.
+        while server.is_running():
+            time.sleep(_LOOK_S)
+        raise TrimaranError(
+            f"tritonserver ended by itself with status {server.process.wait()}: "
+            f"{server.last_error()}; its log is {server.log}"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError as error:
+        raise UsageError(f"--host {host!r} is not an address such as 127.0.0.1") from error
+
+
+def _require_allowed(runtime: Runtime, host: str, loopback: bool) -> None:
+    if runtime.embedded and not loopback:
+        raise UsageError(
+            f"--host {host}: the embedded Triton {runtime.version} listens on loopback only, since "
+            "it has known security holes; put a gateway in front, or use NVIDIA's container"
+        )
+
+
+def _require_something(repository: Repository, selection: Selection) -> None:
+    if not selection.promised:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in selection.problems)
+        raise TrimaranError(
+            f"{repository.root}: nothing can be served"
+            + (f" ({reasons})" if reasons else "; publish a model with 'trimaran export'")
+        )
+
+
+def _deploy_pending(repository: Repository, server: Server, selection: Selection) -> dict[str, str]:
+    """Deploy the newest release of each ensemble that has none live; the reasons that failed."""
+    if not selection.deploy:
+        return {}
+    from trimaran.rollout.deployment import deploy
+    from trimaran.serving.client import Client
+
+    problems = {}
+    with Client(server.ports) as client:
+        for ensemble, release in selection.deploy:
+            try:
+                deploy(repository, server.control, client, ensemble, release, lambda step: None)
+                say(f"{ensemble}: no release was live; release {release} is now")
+            except LoadTimeoutError:
+                raise  # a server that hangs is ended
+            except TrimaranError as error:
+                problems[ensemble] = str(error)
+    return problems

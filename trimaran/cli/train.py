@@ -1,0 +1,245 @@
+"""`trimaran train`: a classifier of customers' records, from a table to a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from trimaran.system.console import console
+from trimaran.system.errors import UsageError
+from trimaran.system.files import write_text
+
+if TYPE_CHECKING:  # torch and pandas take seconds to import, and usage should be told at once
+    from trimaran.training.tabular.judging.comparison import Scored
+    from trimaran.training.tabular.judging.spread import Spread
+    from trimaran.training.tabular.learning.config import Recipe
+    from trimaran.training.tabular.learning.learn import Problem
+    from trimaran.training.tabular.learning.trained import TrainedRun
+
+__all__ = ["run_table", "seeds_table", "spread_table", "train"]
+
+_MOST_SEED = 2**32 - 1
+
+
+class Model(StrEnum):
+    """The networks."""
+
+    mlp = "mlp"
+    tabnet = "tabnet"
+
+
+class Imbalance(StrEnum):
+    """What is done about the rarer outcome."""
+
+    none = "none"
+    weights = "weights"
+    resample = "resample"
+
+
+class Objective(StrEnum):
+    """What a search improves, on the validation part."""
+
+    log_loss = "log_loss"
+    f1 = "f1"
+
+
+def train(
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help="What is trained: churn.")],
+    model: Annotated[Model, typer.Option(help="The network.")] = Model.mlp,
+    trials: Annotated[
+        int, typer.Option(help="Search hyperparameters in so many trials; 0 for none.")
+    ] = 0,
+    objective: Annotated[
+        Objective, typer.Option(help="What --trials improves on the validation part.")
+    ] = Objective.log_loss,
+    seed: Annotated[int, typer.Option(help="Decides the split and all random numbers.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Train with so many seeds, from --seed on.")] = 1,
+    folds: Annotated[
+        int, typer.Option(help="Cross-validate in so many folds instead; 0 for none.")
+    ] = 0,
+    imbalance: Annotated[
+        Imbalance, typer.Option(help="Weigh, or draw more often, the rarer outcome.")
+    ] = Imbalance.none,
+    data: Annotated[str, typer.Option(help="mlc_churn, wa_churn, or a CSV file.")] = "mlc_churn",
+    schema: Annotated[
+        Path | None, typer.Option(help="What a CSV file's columns hold, as TOML.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the runs' directories are.")] = Path("runs"),
+    track: Annotated[bool, typer.Option("--track", help="Log runs to MLflow, in --out.")] = False,
+) -> None:
+    """Train a model, judge it on rows it never saw, and write a report.
+
+    A command that was killed goes on where it was; a finished run, or fold, is used again.
+    """
+    _check(family, trials, seed, seeds, folds, track)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; name a directory, such as runs")
+
+    from trimaran.training.tabular.data.sources import load
+    from trimaran.training.tabular.learning.tracking import require_mlflow
+
+    if track:
+        require_mlflow()
+    dataset = load(data, schema)
+
+    from trimaran.training.churn_recipe import recipe as recipe_of
+    from trimaran.training.tabular.learning.learn import Problem
+
+    problem = Problem.of(dataset)
+    recipe = recipe_of(dataset.schema, model.value, imbalance.value)
+    if folds:
+        _cross_validate(problem, recipe, folds, seed, out)
+        return
+    numbers = list(range(seed, seed + seeds))
+    runs = _train(problem, recipe, numbers, out, trials, objective.value, track)
+    screen = console()
+    screen.print(run_table(runs[0]) if seeds == 1 else seeds_table(runs))
+    for line in _summary(runs):
+        screen.print(line, markup=False, highlight=False, soft_wrap=True)
+    if seeds > 1:
+        _compare_seeds(recipe, numbers, runs, out)
+
+
+def run_table(run: TrainedRun) -> Table:
+    """One row per metric on the test part, one column per model."""
+    from trimaran.training.tabular.judging.comparison import of_run
+
+    scored = of_run(run)
+    rows = {"threshold": [f"{scores['threshold']:g}" for scores in scored.values()]}
+    for metric, name in _metric_names().items():
+        rows[name] = [f"{scores[metric]:.4f}" for scores in scored.values()]
+    return _table(f"Test part of seed {run.metrics()['seed']}", "metric", scored, rows)
+
+
+def seeds_table(runs: Sequence[TrainedRun]) -> Table:
+    """One row per seed, one column per model: F1 on the test part."""
+    from trimaran.training.tabular.judging.comparison import of_run
+
+    rows = {
+        f"seed {run.metrics()['seed']}": [f"{each['f1']:.4f}" for each in of_run(run).values()]
+        for run in runs
+    }
+    return _table("F1 on the test part", "seed", of_run(runs[0]), rows)
+
+
+def spread_table(title: str, spreads: Mapping[str, Mapping[str, Spread]]) -> Table:
+    """One row per metric, one column per model: mean and standard deviation."""
+    rows = {
+        name: [f"{each[metric].mean:.4f} ± {each[metric].sd:.4f}" for each in spreads.values()]
+        for metric, name in _metric_names().items()
+    }
+    return _table(title, "metric", spreads, rows)
+
+
+def _cross_validate(problem: Problem, recipe: Recipe, folds: int, seed: int, out: Path) -> None:
+    from trimaran.training.tabular.learning import progress
+
+    model = recipe.hyper.network
+    scored = progress.cross_validate(problem, recipe, folds, seed, out)
+    title = f"{model}: {folds} folds of the training and validation parts"
+    about = {"model": model, "seed": seed, "folds": folds}
+    _write_spread(out / recipe.family / f"folds-{model}.json", title, about, scored)
+
+
+def _train(
+    problem: Problem,
+    recipe: Recipe,
+    seeds: Iterable[int],
+    out: Path,
+    trials: int,
+    objective: str,
+    track: bool,
+) -> list[TrainedRun]:
+    """A run of each seed, the first of which becomes the one that is exported."""
+    from trimaran.training.tabular.learning import progress
+    from trimaran.training.tabular.learning.trained import name_latest
+
+    runs = []
+    for seed in seeds:
+        run = progress.train(problem, recipe, seed, out, trials, objective)
+        runs.append(run)
+        if track:
+            progress.track(run, out)
+    name_latest(runs[0])
+    return runs
+
+
+def _compare_seeds(
+    recipe: Recipe, seeds: Sequence[int], runs: Sequence[TrainedRun], out: Path
+) -> None:
+    from trimaran.training.tabular.judging.comparison import of_run
+
+    model = recipe.hyper.network
+    title = f"{model}: test part, mean and standard deviation over {len(seeds)} seeds"
+    names = [run.directory.name for run in runs]
+    about = {"model": model, "seeds": list(seeds), "runs": names}
+    scored = [of_run(run) for run in runs]
+    _write_spread(out / recipe.family / f"seeds-{model}.json", title, about, scored)
+
+
+def _table(
+    title: str, corner: str, models: Iterable[str], rows: Mapping[str, Sequence[str]]
+) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(corner)
+    for model in models:
+        table.add_column(model, justify="right")
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    return table
+
+
+def _metric_names() -> Mapping[str, str]:
+    from trimaran.training.tabular.judging.metrics import METRIC_NAMES
+
+    return METRIC_NAMES
+
+
+def _check(family: str, trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
+    if family != "churn":
+        raise UsageError(f"there is no family {family!r} to train; choose churn")
+    if trials < 0:
+        raise UsageError(f"--trials is {trials}; it must be 0 or more")
+    if seeds < 1:
+        raise UsageError(f"--seeds is {seeds}; it must be 1 or more")
+    if not 0 <= seed <= _MOST_SEED - seeds:
+        raise UsageError(f"--seed is {seed}; it must be between 0 and {_MOST_SEED - seeds}")
+    if folds and folds < 2:
+        raise UsageError(f"--folds is {folds}; it must be 2 or more, or 0 for none")
+    for name, given in (("--trials", trials), ("--seeds", seeds > 1), ("--track", track)):
+        if folds and given:
+            raise UsageError(f"--folds trains no model to keep; leave out {name}")
+
+
+def _write_spread(
+    path: Path, title: str, about: Mapping[str, object], scored: Sequence[Scored]
+) -> None:
+    from trimaran.training.tabular.judging.comparison import as_document, by_model
+
+    write_text(path, json.dumps(as_document(about, scored), indent=1, allow_nan=False) + "\n")
+    screen = console()
+    screen.print(spread_table(title, by_model(scored)))
+    screen.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _summary(runs: Sequence[TrainedRun]) -> list[str]:
+    first, goals = runs[0].metrics(), [run.metrics()["goal_reached"] for run in runs]
+    low, high = first["test"]["f1_interval"]
+    lines = [
+        f"seed {first['seed']}: F1 {first['test']['f1']:.3f} on the test part, 95 % interval "
+        f"{low:.3f} to {high:.3f}, at the threshold {first['threshold']:g}",
+    ]
+    if first["goal"] is not None:
+        lines.append(
+            f"the goal, an F1 of {first['goal']:g}, is reached on {sum(goals)} of {len(goals)} "
+            f"seed{'s' if len(goals) > 1 else ''}"
+        )
+    if first["caveat"] is not None:
+        lines.append(f"note: {first['caveat']}")
+    return [*lines, f"report: {runs[0].directory / 'report.html'}"]

@@ -1,0 +1,1 @@
+"""The one kit for pages of HTML: their frame, tables and drawings."""

@@ -1,0 +1,154 @@
+"""One self-contained HTML page of sections, tables and figures: it needs no network and no script.
+
+    page = Page("Churn", "5000 customers")
+    page.section("Summary", facts([("customers", 5000)]), text("They are of one company."))
+    page.section("Ages", figure(drawn, "How old they are.", "a histogram of ages"))
+    html = page.html()
+
+What is given as `str` is text and is escaped; only these functions make HTML of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from trimaran.pages.drawing import draw
+
+__all__ = ["Cell", "Page", "badge", "card", "facts", "figure", "legend", "table", "text"]
+
+Cell = str | Markup | float | None
+"""Text, HTML of this module, or a number; None and NaN are shown as a dash."""
+Kind = Literal["plain", "good", "warning", "error"]
+
+_DASH = "\N{EN DASH}"
+
+
+class Page:
+    """A page with a table of contents, filled from top to bottom.
+
+    With `refresh_s`, a browser asks for it again after so many seconds.
+    """
+
+    def __init__(self, title: str, subtitle: str = "", refresh_s: int | None = None) -> None:
+        self.title = title
+        self.subtitle = subtitle
+        self.refresh_s = refresh_s
+        self._sections: list[tuple[str, Markup]] = []
+
+    def section(self, title: str, *blocks: Markup) -> None:
+        """Add a section of blocks, which the table of contents names."""
+        self._sections.append((title, Markup("\n").join(blocks)))
+
+    def html(self) -> str:
+        """The whole document."""
+        return _template().render(
+            title=self.title,
+            subtitle=self.subtitle,
+            refresh_s=self.refresh_s,
+            sections=self._sections,
+        )
+
+
+def text(content: str, kind: Kind = "plain") -> Markup:
+    """A paragraph; other kinds than `plain` set it off in a colour."""
+    return Markup('<p class="text {}">{}</p>').format(kind, content)
+
+
+def badge(content: str, kind: Kind = "plain") -> Markup:
+    """A word in a coloured frame, for a cell of a table."""
+    return Markup('<span class="badge {}">{}</span>').format(kind, content)
+
+
+def facts(pairs: Iterable[tuple[str, Cell]]) -> Markup:
+    """Names and what they are, large, side by side."""
+    tile = Markup("<div><dt>{}</dt><dd>{}</dd></div>")
+    return Markup('<dl class="facts">{}</dl>').format(
+        Markup("").join(tile.format(name, _shown(value)) for name, value in pairs)
+    )
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Markup:
+    """A table; a column that holds nothing but numbers is aligned to the right."""
+    body = [tuple(row) for row in rows]
+    sides = [
+        Markup(' class="number"') if _all_numbers([row[place] for row in body]) else Markup("")
+        for place in range(len(headers))
+    ]
+    head = Markup("").join(
+        Markup('<th scope="col"{}>{}</th>').format(side, name)
+        for side, name in zip(sides, headers, strict=True)
+    )
+    lines = Markup("\n").join(
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(
+                Markup("<td{}>{}</td>").format(side, _shown(cell))
+                for side, cell in zip(sides, row, strict=True)
+            )
+        )
+        for row in body
+    )
+    return Markup(
+        '<div class="wide"><table><thead><tr>{}</tr></thead><tbody>\n{}\n</tbody></table></div>'
+    ).format(head, lines)
+
+
+def figure(drawn: Figure, caption: str, alt: str) -> Markup:
+    """A figure with a caption below; `alt` describes it to those who cannot see it."""
+    below = Markup("<figcaption>{}</figcaption>").format(caption) if caption else ""
+    return Markup("<figure>{}{}</figure>").format(draw(drawn, alt), below)
+
+
+def legend(pairs: Iterable[tuple[str, str]]) -> Markup:
+    """What colours mean: text, and `negative`, `positive`, `accent` or `ink`."""
+    entry = Markup('<span><i style="background: var(--{})"></i>{}</span>')
+    return Markup('<p class="legend">{}</p>').format(
+        Markup(" ").join(entry.format(colour, meaning) for meaning, colour in pairs)
+    )
+
+
+def card(title: str, about: str, *blocks: Markup) -> Markup:
+    """Blocks of one subject in a frame, under its name and a line about it."""
+    return Markup('<article><h3>{}</h3><p class="about">{}</p>\n{}</article>').format(
+        title, about, Markup("\n").join(blocks)
+    )
+
+
+@cache
+def _template() -> Template:
+    source = files("trimaran.pages").joinpath("page.html").read_text(encoding="utf-8")
+    return Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(source)
+
+
+def _shown(cell: Cell) -> Markup:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return escape(_DASH)
+    if isinstance(cell, int | float):
+        return escape(f"{cell:,}" if isinstance(cell, int) else _significant(cell))
+    return escape(cell)
+
+
+def _significant(number: float) -> str:
+    """Four significant digits, in full below a million."""
+    rounded = float(f"{number:.3e}")
+    if not rounded:
+        return "0"
+    if not 1e-4 <= abs(rounded) < 1e6:
+        return f"{number:.3e}"
+    shown = f"{rounded:,.{max(0, 3 - math.floor(math.log10(abs(rounded))))}f}"
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+
+
+def _all_numbers(cells: Sequence[Cell]) -> bool:
+    return any(cell is not None for cell in cells) and all(
+        cell is None or isinstance(cell, int | float) for cell in cells
+    )

@@ -1,0 +1,1 @@
+"""The nouns: configurations, tensors, manifests, versions, and what is live, on disk."""

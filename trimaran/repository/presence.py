@@ -1,0 +1,88 @@
+"""Which server serves a repository now, so that other commands find it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import exclusive_lock, write_text
+from trimaran.system.ports import Ports
+from trimaran.system.processes import start_time
+
+__all__ = ["Presence", "announce", "find_server", "ports_of", "sole_server"]
+
+_NAME = "server.json"
+
+
+@dataclass(frozen=True)
+class Presence:
+    """A running `trimaran serve`: its process and its server's ports."""
+
+    pid: int
+    started: str
+    server_pid: int
+    ports: Ports
+
+
+def ports_of(
+    repository: Repository, host: str | None, http_port: int | None, grpc_port: int | None
+) -> Ports:
+    """Those given, where any is, and otherwise those of the repository's server.
+
+    Raises `TrimaranError` where no server runs on it.
+    """
+    if host or http_port or grpc_port:
+        return Ports(host or "127.0.0.1", http_port or 8000, grpc_port or 8001)
+    found = find_server(repository)
+    if found is None:
+        raise TrimaranError(
+            f"no server runs on {repository.root}; start one with 'trimaran serve', or name it "
+            "with --host"
+        )
+    return found.ports
+
+
+@contextmanager
+def sole_server(repository: Repository) -> Iterator[None]:
+    """Held while a repository is served. Raises `TrimaranError` if it already is."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive_lock(repository.state / "server.lock", wait=False))
+        except BlockingIOError as error:
+            found = find_server(repository)
+            problem = (
+                f"is already served by process {found.pid} on HTTP port {found.ports.http}; stop "
+                "that server first"
+                if found
+                else "has another command starting a server on it; try again when it is done"
+            )
+            raise TrimaranError(f"{repository.root} {problem}") from error
+        yield
+
+
+@contextmanager
+def announce(repository: Repository, server_pid: int, ports: Ports) -> Iterator[None]:
+    """Let other commands find this process's server during the block."""
+    path = repository.state / _NAME
+    presence = Presence(os.getpid(), start_time(os.getpid()), server_pid, ports)
+    write_text(path, json.dumps(asdict(presence), indent=2) + "\n")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def find_server(repository: Repository) -> Presence | None:
+    """The server of a repository, or `None`; a killed one's announcement does not count."""
+    try:
+        record = json.loads((repository.state / _NAME).read_text(encoding="utf-8"))
+        found = Presence(**{**record, "ports": Ports(**record["ports"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    alive = found.started and start_time(found.pid) == found.started
+    return found if alive and start_time(found.server_pid) else None

@@ -1,0 +1,1 @@
+"""What is live, and how that changes without a failed request."""

@@ -1,0 +1,154 @@
+"""Another release of an ensemble goes live without a failed request.
+
+1. Every step also serves the versions that the release pins.
+2. The release is loaded under another name and must answer the golden requests.
+3. The ensemble's live configuration is renamed into place and loaded: one flip.
+4. Steps drop the versions that neither the new nor the previous release pins.
+
+Until step 3 the live release is untouched; a failure before it leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from trimaran.checks.raising import sound_ensembles
+from trimaran.publishing.releases import Release, read_release, verify_release
+from trimaran.repository.config import ModelConfig, format_config, write_config
+from trimaran.repository.live import (
+    LiveRelease,
+    live_release,
+    live_versions,
+    needed_versions,
+    render_candidate,
+    render_deployed,
+    render_step,
+)
+from trimaran.repository.repository import Repository
+from trimaran.rollout.flip import flip
+from trimaran.serving.client import Client
+from trimaran.serving.control import Control, LoadTimeoutError
+from trimaran.serving.golden import check_golden, read_golden
+from trimaran.system.errors import TrimaranError
+
+__all__ = ["ReleaseSwitch"]
+
+
+@dataclass(frozen=True)
+class ReleaseSwitch:
+    """One ensemble on one server. `say` is told each step."""
+
+    repository: Repository
+    control: Control
+    client: Client
+    ensemble: str
+    say: Callable[[str], None]
+
+    def to(self, target: LiveRelease) -> int:
+        """Make `target` live; gives how many golden requests it answered before.
+
+        Raises `TrimaranError` if the release is damaged, does not load, or fails a golden request;
+        the live release goes on serving then.
+        """
+        release = read_release(self.repository, self.ensemble, target.number)
+        verify_release(self.repository, release)
+        self.say(f"loading the steps of release {target.number}")
+        before = {name: self.repository.live(name) for name in release.pins}
+        served = {name for name in release.pins if self.control.ready_versions(name)}
+        try:
+            for model, version in release.pins.items():
+                self._serve_also(release, model, version)
+            self.say("asking the candidate the golden requests")
+            golden = self._try_candidate(release)
+        except TrimaranError as error:
+            # A server with a model that hangs would not come to the end of another load.
+            self._restore_steps(before, served, load=not isinstance(error, LoadTimeoutError))
+            raise type(error)(
+                f"{self.ensemble} release {target.number} was not deployed: {error}"
+            ) from error
+        self.say(f"switching to release {target.number}")
+        replaced = live_release(self.repository.live(self.ensemble))
+        config = release.config(self.ensemble)
+        flip(self.repository, self.control, render_deployed(config, target, release.pins))
+        self._shrink(release, target, replaced)
+        return golden
+
+    def _serve_also(self, release: Release, model: str, version: int) -> None:
+        live = self.repository.live(model)
+        self._set_step(release.config(model), model, {*live_versions(live), version})
+
+    def _set_step(self, config: ModelConfig, model: str, versions: set[int]) -> None:
+        """Write and load a step's live configuration, unless the server serves just that."""
+        live = self.repository.live(model)
+        wanted = render_step(config, versions)
+        served = self.control.ready_versions(model)
+        if live is not None and format_config(live) == format_config(wanted) and served == versions:
+            return
+        write_config(self.repository.live_path(model), wanted)
+        self.control.load(model)
+        missing = versions - self.control.ready_versions(model)
+        if missing:
+            raise TrimaranError(f"{model} version {min(missing)} did not become ready")
+
+    def _restore_steps(
+        self, before: Mapping[str, ModelConfig | None], served: set[str], *, load: bool
+    ) -> None:
+        for model, config in before.items():
+            live = self.repository.live(model)
+            if (live and format_config(live)) == (config and format_config(config)):
+                continue
+            if config is None:
+                self.repository.live_path(model).unlink()
+            else:
+                write_config(self.repository.live_path(model), config)
+            if not load:
+                continue
+            # One step that cannot be restored must not keep the others from it.
+            with suppress(TrimaranError):
+                if model in served:
+                    self.control.load(model)
+                else:
+                    self.control.unload(model)
+
+    def _try_candidate(self, release: Release) -> int:
+        name = f"{self.ensemble}_canary"
+        if name in self.repository.names():
+            raise TrimaranError(
+                f"the repository has a model {name!r}, the name that a release is tried under; "
+                "rename that model"
+            )
+        config = release.config(self.ensemble)
+        candidate = render_candidate(config, release.pins, name)
+        requests = read_golden(self.repository, config)
+        self.control.load_given(candidate, {"1/release.json": b"{}"})
+        try:
+            check_golden(self.client, name, requests)
+        finally:
+            # That this may fail must not hide why the candidate was refused.
+            with suppress(TrimaranError):
+                self.control.unload(name)
+        return len(requests)
+
+    def _shrink(self, release: Release, target: LiveRelease, replaced: LiveRelease | None) -> None:
+        """Drop what is no longer needed.
+
+        The replaced release's versions stay until the next deployment: requests that it began may
+        not have reached their last step, and the way back stays short.
+        """
+        kept = {self.ensemble: {target.number} | ({replaced.number} if replaced else set())}
+        for name in sound_ensembles(self.repository):
+            live = live_release(self.repository.live(name))
+            if live is not None and name != self.ensemble:
+                kept[name] = {live.number, *live.history[-1:]}
+        pins = [release.pins]
+        for name, numbers in kept.items():
+            complete = {v.number for v in self.repository.versions(name) if not v.problem}
+            pins += [read_release(self.repository, name, n).pins for n in numbers & complete]
+        for model in sorted(release.pins):
+            live_config = self.repository.live(model)
+            keep = set(needed_versions(model, pins))
+            if live_config is not None and not set(live_versions(live_config)) <= keep:
+                self.say(f"dropping old versions of {model}")
+                self._set_step(live_config, model, keep & set(live_versions(live_config)))

@@ -1,0 +1,1 @@
+"""Finds, starts and supervises a real `tritonserver`, and calls it."""

@@ -1,0 +1,83 @@
+"""Triton's `pytorch` backend for TorchScript on the CPU, as a python-based backend."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from trimaran.serving.backends import batching, results, settings, signature, text, torch_settings
+from trimaran.serving.backends.contract import find_unserved
+
+_FILE_NAME = "model.pt"
+
+
+class TritonPythonModel:
+    """One instance of one TorchScript model."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Open the model. Raises `TritonModelException` where its configuration does not fit."""
+        config = json.loads(args["model_config"])
+        refusal = find_unserved(config) or signature.find_refusal(config)
+        if refusal:
+            raise pb_utils.TritonModelException(refusal)
+        directory = Path(args["model_repository"]) / args["model_version"]
+        path = settings.model_file(config, directory, _FILE_NAME)
+        self.inference_mode = settings.boolean(config, "INFERENCE_MODE", True)
+        # Torch takes seconds to import, and a mistake in the configuration shows without it.
+        import torch
+
+        self.torch = torch
+        torch_settings.apply(config)
+        self.module = self._load(path, config["name"])
+        arguments = _arguments(self.module)
+        self.inputs = signature.call_order(config, arguments)
+        self.texts = {i["name"] for i in config["input"] if i["data_type"] == "TYPE_STRING"}
+        self.as_dictionary = signature.takes_dictionary(arguments)
+        self.outputs = config["output"]
+        self.positions = signature.output_positions(config)
+        self.batched = config["max_batch_size"] > 0
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer all requests with one call of the module where their shapes allow."""
+        return batching.answer(requests, self.inputs, self._run, batched=self.batched)
+
+    def _load(self, path: Path, name: str) -> Any:
+        try:
+            with self.torch.inference_mode(self.inference_mode):
+                return self.torch.jit.load(str(path), map_location="cpu")
+        except Exception as error:
+            problem = f"failed to load model '{name}': {error}"
+            raise pb_utils.TritonModelException(problem) from error
+
+    def _run(self, arrays: batching.Arrays) -> batching.Arrays:
+        inputs = {name: self._value(name, arrays[name]) for name in self.inputs}
+        # In this order: without inference mode, its block would switch gradients on again.
+        with self.torch.inference_mode(self.inference_mode), self.torch.no_grad():
+            values = self._call(inputs)
+        return {
+            item["name"]: results.as_array(item, self.positions[item["name"]], values)
+            for item in self.outputs
+        }
+
+    def _value(self, name: str, array: np.ndarray) -> Any:
+        if name in self.texts:
+            return text.decoded(name, array).tolist()
+        return self.torch.from_numpy(array)
+
+    def _call(self, inputs: dict[str, Any]) -> tuple[Any, ...]:
+        try:
+            result = self.module(inputs) if self.as_dictionary else self.module(*inputs.values())
+            return results.as_values(result)
+        except Exception as error:
+            raise RuntimeError(f"PyTorch execute failure: {error}") from error
+
+
+def _arguments(module: Any) -> list[signature.Argument]:
+    return [
+        signature.Argument(argument.name, argument.type.kind(), str(argument.type))
+        for argument in module.forward.schema.arguments[1:]
+    ]

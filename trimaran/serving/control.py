@@ -1,0 +1,194 @@
+"""Triton's control plane over HTTP: load, unload, what is ready, and statistics."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from google.protobuf import json_format
+
+from trimaran.repository.config import ModelConfig
+from trimaran.system.errors import TrimaranError, UsageError
+
+__all__ = [
+    "LOAD_TIMEOUT",
+    "Control",
+    "LoadTimeoutError",
+    "ModelState",
+    "last_words",
+    "lines_of",
+    "load_timeout_s",
+]
+
+LOAD_TIMEOUT = "TRIMARAN_LOAD_TIMEOUT"
+"""The environment variable that says how many seconds a model may take to load."""
+
+_LOAD_TIMEOUT_S = 300.0
+_LONGEST_TIMEOUT_S = 1_000_000
+_CALL_TIMEOUT_S = 10.0
+_LAST_LINES = 5
+
+
+class LoadTimeoutError(TrimaranError):
+    """A model did not load in time. Triton goes on trying, and cannot be told to stop."""
+
+
+def load_timeout_s() -> float:
+    """How long a model may take to load, and a server to start. Raises `UsageError`."""
+    given = os.environ.get(LOAD_TIMEOUT)
+    if not given:
+        return _LOAD_TIMEOUT_S
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST_TIMEOUT_S:
+        raise UsageError(
+            f"{LOAD_TIMEOUT} is {given!r}; it is a number of seconds, above 0 and at most "
+            f"{_LONGEST_TIMEOUT_S}"
+        )
+    return seconds
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """A line of Triton's index: `state` is `READY`, `UNAVAILABLE` or between them."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+def last_words(log: Path) -> str:
+    """The last lines of a server's log, and where it is, to follow a sentence."""
+    return f"; the log {log} ends:\n" + "\n".join(lines_of(log)[-_LAST_LINES:])
+
+
+def lines_of(log: Path) -> list[str]:
+    """What a server has logged, without empty lines."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+class Control:
+    """One server's control plane. Every method raises `TrimaranError` with Triton's own words.
+
+    A call may take `timeout_s`, but for one that loads a model, which may take `load_timeout_s()`
+    and raises `LoadTimeoutError` then, with the end of the server's `log` where that is known.
+    """
+
+    def __init__(
+        self, host: str, port: int, timeout_s: float = _CALL_TIMEOUT_S, log: Path | None = None
+    ) -> None:
+        self._log = log
+        self._url = f"http://{host}:{port}/v2"
+        self._timeout_s = timeout_s
+        # An idle connection would hold up the server's end until its exit timeout.
+        self._pool = urllib3.PoolManager(retries=False, headers={"Connection": "close"})
+
+    def is_live(self) -> bool:
+        """Whether the server answers; it does when all models were tried at start."""
+        try:
+            response = self._pool.request("GET", f"{self._url}/health/live", timeout=1.0)
+        except urllib3.exceptions.HTTPError:
+            return False
+        return response.status == 200
+
+    def index(self) -> list[ModelState]:
+        """Every model version that the server knows of, with what became of it."""
+        return [
+            ModelState(
+                item["name"], item.get("version", ""), item.get("state", ""), item.get("reason", "")
+            )
+            for item in self._call("POST", "/repository/index", {})
+        ]
+
+    def ready_versions(self, model: str) -> set[int]:
+        """The versions of a model that answer requests."""
+        return {
+            int(item.version)
+            for item in self.index()
+            if item.name == model and item.state == "READY" and item.version
+        }
+
+    def load(self, model: str) -> None:
+        """Load a model, or reload it by what now stands in the repository; waits until done."""
+        self._load(model, {})
+
+    def load_given(self, config: ModelConfig, files: Mapping[str, bytes] | None = None) -> None:
+        """Load a model with another configuration than the repository has.
+
+        With `files`, by path such as `1/model.onnx`, also one that is not in the repository.
+        """
+        parameters = {"config": json_format.MessageToJson(config, preserving_proto_field_name=True)}
+        parameters |= {
+            f"file:{path}": base64.b64encode(content).decode()
+            for path, content in (files or {}).items()
+        }
+        self._load(config.name, {"parameters": parameters})
+
+    def unload(self, model: str) -> None:
+        """Take a model away, leaving the models it is made of."""
+        self._call("POST", f"/repository/models/{model}/unload", {})
+
+    def statistics(self, model: str, version: str = "") -> list[dict[str, Any]]:
+        """Triton's own times and counts of a model, one entry per version, in nanoseconds."""
+        path = f"/models/{model}" + (f"/versions/{version}" if version else "") + "/stats"
+        statistics: list[dict[str, Any]] = self._call("GET", path)["model_stats"]
+        return statistics
+
+    def metadata(self, model: str) -> dict[str, Any]:
+        """A model's inputs, outputs and versions in the KServe v2 form."""
+        metadata: dict[str, Any] = self._call("GET", f"/models/{model}")
+        return metadata
+
+    def config(self, model: str) -> dict[str, Any]:
+        """The configuration that a model is served with, in Triton's JSON form."""
+        config: dict[str, Any] = self._call("GET", f"/models/{model}/config")
+        return config
+
+    def _load(self, model: str, body: Any) -> None:
+        timeout_s = load_timeout_s()
+        try:
+            self._call("POST", f"/repository/models/{model}/load", body, timeout_s=timeout_s)
+        except _SilenceError as error:
+            raise LoadTimeoutError(
+                f"{model} did not load within {timeout_s:g} s; set {LOAD_TIMEOUT} where it needs "
+                f"longer{last_words(self._log) if self._log else ''}"
+            ) from error
+
+    def _call(
+        self, method: str, path: str, body: Any = None, timeout_s: float | None = None
+    ) -> Any:
+        payload = None if body is None else json.dumps(body).encode()
+        try:
+            response = self._pool.request(
+                method, self._url + path, body=payload, timeout=timeout_s or self._timeout_s
+            )
+        except urllib3.exceptions.HTTPError as error:
+            kind = _SilenceError if isinstance(error, urllib3.exceptions.ReadTimeoutError) else None
+            raise (kind or TrimaranError)(
+                f"the server at {self._url} does not answer {path}: {type(error).__name__}"
+            ) from error
+        text = response.data.decode(errors="replace")
+        if response.status != 200:
+            raise TrimaranError(_reason(text) or f"{path} answered {response.status}")
+        return json.loads(text) if text.strip() else {}
+
+
+class _SilenceError(TrimaranError):
+    """A call was taken and not answered in time."""
+
+
+def _reason(text: str) -> str:
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        return text.strip()

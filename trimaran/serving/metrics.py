@@ -1,0 +1,171 @@
+"""What the supervisor knows and Triton does not, in Prometheus' form.
+
+| metric | what |
+|---|---|
+| `trimaran_model_ready{model}` | 1 while some version is ready, 0 if none of a promised model is |
+| `trimaran_stub_deaths_total{model}` | stubs that died without being asked to |
+| `trimaran_model_heals_total{model}` | reloads after which such a model answered again |
+| `trimaran_model_heal_failures_total{model}` | reloads that failed, and are tried again |
+| `trimaran_model_load_seconds{model,version}` | how long the last load took |
+| `trimaran_cpu_seconds_total{model,version,instance_name}` | of a stub, or with `model=""` of
+  tritonserver itself |
+| `trimaran_resident_bytes{model,version,instance_name}` | likewise |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    disable_created_metrics,
+    start_http_server,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from trimaran.serving.control import Control
+from trimaran.serving.load_times import LoadTimes, follow
+from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import Ports
+from trimaran.system.processes import children, identify_stub, own_cpu_s, resident_bytes
+
+__all__ = ["Metrics", "serve_metrics"]
+
+_PROCESS_LABELS = ("model", "version", "instance_name")
+
+
+class Metrics:
+    """Counters that the supervisor adds to, and gauges that are read at each scrape."""
+
+    def __init__(
+        self, promised: Iterable[str], control: Control, server_pid: int, log: Path
+    ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self.registry.register(_Ready(promised, control, self._know))
+        self._deaths = self._counter("stub_deaths", "Stubs that died without being asked to.")
+        self._heals = self._counter("model_heals", "Reloads after which a model answered again.")
+        self._failures = self._counter("model_heal_failures", "Reloads that failed.")
+        self.registry.register(_Loads(log))
+        self.registry.register(_Processes(server_pid))
+
+    def stub_died(self, model: str) -> None:
+        """Count the death of a model's stub."""
+        self._deaths.labels(model).inc()
+
+    def healed(self, model: str) -> None:
+        """Count that a model answers again."""
+        self._heals.labels(model).inc()
+
+    def heal_failed(self, model: str) -> None:
+        """Count that a model could not be reloaded."""
+        self._failures.labels(model).inc()
+
+    def _know(self, model: str) -> None:
+        """Begin its counters at 0: Prometheus sees no increase in one that appears."""
+        for counter in (self._deaths, self._heals, self._failures):
+            counter.labels(model)
+
+    def _counter(self, name: str, words: str) -> Counter:
+        return Counter(f"trimaran_{name}", words, ["model"], registry=self.registry)
+
+
+@contextmanager
+def serve_metrics(metrics: Metrics, ports: Ports) -> Iterator[None]:
+    """Answer scrapes during the block."""
+    server, thread = start_http_server(ports.supervisor, ports.host, metrics.registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Ready(Collector):
+    """Which models answer. A server that does not answer has none that do."""
+
+    def __init__(
+        self, promised: Iterable[str], control: Control, know: Callable[[str], None]
+    ) -> None:
+        self._promised = set(promised)
+        self._control = control
+        self._know = know
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering asks, and nobody is known yet."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        found = GaugeMetricFamily(
+            "trimaran_model_ready", "Whether some version of a model is ready.", labels=["model"]
+        )
+        try:
+            ready = {state.name for state in self._control.index() if state.state == "READY"}
+        except TrimaranError:
+            ready = set()
+        for model in sorted(self._promised | ready):
+            self._know(model)
+            found.add_metric([model], float(model in ready))
+        yield found
+
+
+class _Loads(Collector):
+    """How long versions took to load."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._offset = 0
+        self._times = LoadTimes()
+        self._lock = Lock()
+
+    def collect(self) -> Iterator[Metric]:
+        found = GaugeMetricFamily(
+            "trimaran_model_load_seconds",
+            "How long the last load of a version took.",
+            labels=["model", "version"],
+        )
+        with self._lock:  # two scrapes may come at once
+            lines, self._offset = follow(self._log, self._offset)
+            self._times.read(lines)
+            for (model, version), seconds in sorted(self._times.seconds.items()):
+                found.add_metric([model, str(version)], seconds)
+        yield found
+
+
+class _Processes(Collector):
+    """What tritonserver and its stubs use, each stub by the instance that it runs."""
+
+    def __init__(self, server_pid: int) -> None:
+        self._server_pid = server_pid
+
+    def collect(self) -> Iterator[Metric]:
+        cpu = CounterMetricFamily(
+            "trimaran_cpu_seconds",
+            "CPU time of tritonserver (no model) and of its stubs.",
+            labels=_PROCESS_LABELS,
+        )
+        memory = GaugeMetricFamily(
+            "trimaran_resident_bytes",
+            "Resident memory of tritonserver (no model) and of its stubs.",
+            labels=_PROCESS_LABELS,
+        )
+        for labels, pid in self._named():
+            cpu.add_metric(labels, own_cpu_s(pid))
+            memory.add_metric(labels, resident_bytes(pid))
+        yield cpu
+        yield memory
+
+    def _named(self) -> Iterator[tuple[tuple[str, str, str], int]]:
+        yield ("", "", ""), self._server_pid
+        newest: dict[tuple[str, str, str], int] = {}
+        for pid in sorted(children(self._server_pid)):
+            stub = identify_stub(pid)
+            if stub is not None:  # of two by one name, one is a leftover that is about to end
+                newest[stub.model, str(stub.version), stub.instance] = pid
+        yield from newest.items()

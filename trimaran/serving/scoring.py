@@ -1,0 +1,238 @@
+"""A CSV file of records is scored in batches: answers to one file, unusable rows to another.
+
+A column is an input of the model, by name. An empty cell is a missing value; so is NaN in a number.
+Rows keep their order. A batch that the server refuses is halved until the rows at fault stand
+alone, so that each gets its own reason and no other row suffers. Neither file appears before all
+rows are through.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from trimaran.repository.config import ModelConfig, inputs_of, outputs_of
+from trimaran.repository.tensors import TensorSpec
+from trimaran.serving.client import Client, UnreachableError
+from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.files import replacing
+
+__all__ = ["Scored", "score_csv"]
+
+_ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How many rows were answered and how many were refused."""
+
+    answered: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    cells: list[str]
+    values: list[float | bytes]
+    """One for each column that is an input."""
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    row: _Row
+    reason: str
+
+
+class _Columns:
+    """Which inputs a header names, and how their cells are read."""
+
+    def __init__(self, config: ModelConfig, header: Sequence[str], ignored: Sequence[str]) -> None:
+        specs = {spec.name: spec for spec in inputs_of(config)}
+        _check_inputs(config, specs.values())
+        missing = [name for name, spec in specs.items() if not (name in header or spec.optional)]
+        for name in header:
+            if header.count(name) > 1:
+                raise UsageError(f"column {name!r} is there twice; remove one")
+            if name in specs or name in ignored:
+                continue
+            near = difflib.get_close_matches(name, specs, n=1)
+            if near or not missing:
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise UsageError(
+                    f"{config.name} has no input {name!r}; {hint}leave the column out with "
+                    f"--ignore {name}, or rename it"
+                )
+        if missing:
+            raise UsageError(
+                f"column {missing[0]!r} is missing, which {config.name} needs; its inputs are "
+                f"{', '.join(specs)}"
+            )
+        for name in ignored:
+            if name not in header:
+                raise UsageError(f"--ignore {name}: there is no such column")
+        self.header = list(header)
+        self.specs = [specs[name] for name in header if name in specs and name not in ignored]
+        self.places = [header.index(spec.name) for spec in self.specs]
+        self.added = [spec.name for spec in outputs_of(config) if spec.name not in specs]
+        """The outputs, but for those that only repeat an input."""
+        for name in self.added:
+            if name in header:
+                raise UsageError(f"column {name!r} has the name of an output; rename it")
+        if not self.specs:
+            raise UsageError(f"no column is an input of {config.name}")
+
+    def read(self, line: int, cells: list[str]) -> _Row | _Refusal:
+        """A row of text as values, or why it cannot be one."""
+        row = _Row(line, cells, [])
+        if len(cells) != len(self.header):
+            return _Refusal(row, f"has {len(cells)} cells; the header has {len(self.header)}")
+        for spec, place in zip(self.specs, self.places, strict=True):
+            text = cells[place].strip()
+            if spec.dtype.triton == "BYTES":
+                row.values.append(text.encode())
+                continue
+            number = _number(text)
+            if number is None:
+                return _Refusal(row, f"field {spec.name!r} is {text!r}; expected a number")
+            row.values.append(number)
+        return row
+
+    def tensors(self, rows: Sequence[_Row]) -> dict[str, np.ndarray]:
+        """The inputs of a batch, each `[rows, 1]`."""
+        tensors = {}
+        for index, spec in enumerate(self.specs):
+            column = np.empty((len(rows), 1), dtype=spec.dtype.numpy)
+            with np.errstate(over="ignore"):
+                column[:, 0] = [row.values[index] for row in rows]
+            tensors[spec.name] = column
+        return tensors
+
+
+def score_csv(
+    client: Client,
+    config: ModelConfig,
+    source: Path,
+    target: Path,
+    refused: Path,
+    *,
+    ignored: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Scored:
+    """Score every row of `source` with the model of `config`.
+
+    `target` gets the file's columns and the model's outputs; `refused` the line, the reason and
+    the columns of each row that could not be used. `progress` is told the bytes read so far.
+    Raises `UsageError` for a header that does not fit, `UnreachableError` when the server goes
+    away; in both cases nothing is written.
+    """
+    try:
+        with ExitStack() as stack:
+            text = stack.enter_context(source.open(encoding="utf-8-sig", newline=""))
+            lines = csv.reader(_counted(text, progress), strict=True)
+            columns = _Columns(config, _header(lines, source), ignored)
+            answers = csv.writer(stack.enter_context(replacing(target)))
+            refusals = csv.writer(stack.enter_context(replacing(refused)))
+            answers.writerow([*columns.header, *columns.added])
+            refusals.writerow(["line", "reason", *columns.header])
+            scored = refused_rows = 0
+            rows = (columns.read(lines.line_num, cells) for cells in lines if cells)
+            size = min(config.max_batch_size, _ROWS_AT_ONCE)
+            while batch := list(islice(rows, size)):
+                for row, answer in _answered(client, config.name, columns, batch):
+                    if isinstance(row, _Refusal):
+                        refused_rows += 1
+                        refusals.writerow([row.row.line, row.reason, *row.row.cells])
+                    else:
+                        scored += 1
+                        answers.writerow([*row.cells, *(answer[name] for name in columns.added)])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{source}: cannot be read as CSV in UTF-8: {error}") from error
+    return Scored(scored, refused_rows)
+
+
+def _answered(
+    client: Client, model: str, columns: _Columns, batch: Sequence[_Row | _Refusal]
+) -> Iterator[tuple[_Row | _Refusal, dict[str, str]]]:
+    """Each row of a batch in order, with its outputs as text."""
+    usable = [row for row in batch if isinstance(row, _Row)]
+    results = iter(_infer(client, model, columns, usable) if usable else [])
+    for row in batch:
+        if isinstance(row, _Refusal):
+            yield row, {}
+            continue
+        result = next(results)
+        yield (_Refusal(row, result), {}) if isinstance(result, str) else (row, result)
+
+
+def _infer(
+    client: Client, model: str, columns: _Columns, rows: Sequence[_Row]
+) -> list[dict[str, str] | str]:
+    """The outputs of each row, or in which words it alone was refused."""
+    try:
+        outputs = client.infer(model, columns.tensors(rows)).outputs
+    except UnreachableError:
+        raise
+    except TrimaranError as error:
+        if len(rows) == 1:
+            return [str(error).removeprefix(f"in ensemble '{model}', ").removeprefix("row 0: ")]
+        middle = len(rows) // 2
+        return [
+            *_infer(client, model, columns, rows[:middle]),
+            *_infer(client, model, columns, rows[middle:]),
+        ]
+    return [
+        {name: _text(array[index, 0]) for name, array in outputs.items()}
+        for index in range(len(rows))
+    ]
+
+
+def _check_inputs(config: ModelConfig, specs: Iterable[TensorSpec]) -> None:
+    if config.max_batch_size == 0:
+        raise UsageError(f"{config.name} takes no batches; give --json")
+    for spec, dtypes in (
+        *((spec, ("BYTES", "FP32", "FP64")) for spec in specs),
+        *((spec, ("BYTES", "FP32", "FP64", "BOOL")) for spec in outputs_of(config)),
+    ):
+        if spec.dims != (1,) or spec.dtype.triton not in dtypes:
+            raise UsageError(
+                f"{config.name}: {spec} is not one number or text for each row; give --json"
+            )
+
+
+def _header(lines: Iterator[list[str]], source: Path) -> list[str]:
+    header = next(lines, [])
+    if not any(header):
+        raise UsageError(f"{source} has no header; its first line must name the columns")
+    return [name.strip() for name in header]
+
+
+def _counted(text: TextIO, progress: Callable[[int], None]) -> Iterator[str]:
+    read = 0
+    for line in text:
+        read += len(line.encode())
+        yield line
+        progress(read)
+
+
+def _number(text: str) -> float | None:
+    """A cell's number, NaN if it is empty, `None` if it holds something else."""
+    try:
+        return (float(text) if text else math.nan) if "_" not in text else None
+    except ValueError:
+        return None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return str(value).lower() if isinstance(value, np.bool_) else str(value)

@@ -1,0 +1,219 @@
+"""One `tritonserver` process: started, waited for, and ended with everything it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+
+from trimaran.checks.raising import checked_config
+from trimaran.repository.config import is_complete
+from trimaran.repository.presence import sole_server
+from trimaran.repository.repository import LIVE_CONFIG_NAME, Repository
+from trimaran.serving.control import (
+    LOAD_TIMEOUT,
+    Control,
+    LoadTimeoutError,
+    last_words,
+    lines_of,
+    load_timeout_s,
+)
+from trimaran.serving.runtime import Runtime
+from trimaran.serving.shared_memory import Regions, free_bytes, plan_regions, stubs_of
+from trimaran.system.allocator import ALLOCATOR
+from trimaran.system.errors import TrimaranError
+from trimaran.system.interrupts import end_with_parent, has_ended
+from trimaran.system.ports import Ports, free_ports, require_free
+from trimaran.system.processes import children, shared_memory, start_time
+
+__all__ = ["LOG", "Server", "all_complete", "private_server"]
+
+LOG = "server.log"
+"""The log of the server that serves a repository, in the repository's state."""
+
+
+_EXIT_TIMEOUT_S = 3
+"""How long Triton waits for models to unload; a dead stub never does."""
+_STOP_TIMEOUT_S = 4.2
+_POLL_S = 0.02
+
+
+class Server:
+    """A running `tritonserver` on one repository; `note` is what its user should know."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], ports: Ports, log: Path, note: str = ""
+    ) -> None:
+        self.process = process
+        self.note = note
+        self.ports = ports
+        self.log = log
+        self.control = Control(ports.host, ports.http, log=log)
+
+    @classmethod
+    def start(
+        cls,
+        runtime: Runtime,
+        repository: Repository,
+        models: Sequence[str],
+        ports: Ports,
+        log: Path,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Server:
+        """Start a server that loads `models`; it is not ready yet. Raises `TrimaranError`.
+
+        `options` are more of tritonserver's own, `environment` what it gets beside this process'.
+
+        The server ends with this process, even if this process is killed.
+        """
+        require_free(ports)
+        load_timeout_s()  # a wrong setting is told before anything is started
+        log.parent.mkdir(parents=True, exist_ok=True)
+        regions = _regions(runtime, repository, models)
+        command = [str(runtime.executable), *_arguments(runtime, repository, ports, regions)]
+        command += [f"--load-model={model}" for model in models]
+        command += options
+        try:
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**ALLOCATOR, **os.environ, **runtime.environment, **(environment or {})},
+                    cwd=repository.root,
+                    start_new_session=True,
+                    preexec_fn=end_with_parent,
+                )
+        except OSError as error:
+            raise TrimaranError(f"{runtime.executable} cannot be started: {error}") from error
+        return cls(process, ports, log, regions.note)
+
+    def wait_until_started(self) -> None:
+        """Wait until every model was tried. Raises `TrimaranError` if the server ends or hangs."""
+        timeout_s = load_timeout_s()
+        deadline = time.monotonic() + timeout_s
+        while not self.control.is_live():
+            if not self.is_running():
+                raise TrimaranError(
+                    f"tritonserver ended with status {self.process.wait()}: "
+                    f"{self.last_error()}; its log is {self.log}"
+                )
+            if time.monotonic() > deadline:
+                raise LoadTimeoutError(
+                    f"tritonserver did not load its models within {timeout_s:g} s; set "
+                    f"{LOAD_TIMEOUT} where they need longer{last_words(self.log)}"
+                )
+            time.sleep(_POLL_S)
+
+    def last_error(self) -> str:
+        """The last line that the server logged as an error, or its last line."""
+        lines = lines_of(self.log)
+        errors = [line for line in lines if line.startswith(("E", "error", "Error"))]
+        return (errors or lines or ["it logged nothing"])[-1]
+
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return not has_ended(self.process)
+
+    def stop(self) -> None:
+        """End the server and every process it started, within five seconds.
+
+        Triton leaves the shared memory of a stub that died, or that it had no time to end; that is
+        removed too.
+        """
+        stubs = children(self.process.pid)
+        regions = shared_memory(self.process.pid)
+        if self.is_running():
+            self.process.terminate()
+            try:
+                self.process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                stubs |= children(self.process.pid)
+                self.process.kill()
+                self.process.wait()
+        # The server leads a process group of its own, so nothing else can be in it.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.poll()  # takes its status, which `is_running` leaves
+        for pid in stubs:
+            _wait_until_gone(pid)
+        for region in regions:
+            region.unlink(missing_ok=True)
+
+
+@contextmanager
+def private_server(
+    runtime: Runtime, repository: Repository, models: Sequence[str] = (), *, beside: bool = False
+) -> Iterator[Server]:
+    """A server on free loopback ports, stopped at the end of the block.
+
+    Raises `TrimaranError` if the repository is served already, unless this one shall run `beside`
+    the other. A model that does not load in time ends the block, with what the server logged last.
+    """
+    sole = nullcontext() if beside else sole_server(repository)
+    log = repository.state / f"private{'-beside' * beside}.log"
+    with sole:
+        server = Server.start(runtime, repository, models, free_ports(), log)
+        try:
+            server.wait_until_started()
+            yield server
+        finally:
+            server.stop()
+
+
+def _regions(runtime: Runtime, repository: Repository, models: Sequence[str]) -> Regions:
+    """The stubs' shared memory, for the models to load, or all that may be loaded later."""
+    configs = []
+    for name in models or filter(repository.versions, repository.names()):
+        with suppress(TrimaranError):  # an unreadable one is told where it is loaded
+            configs.append(repository.live(name) or checked_config(repository, name))
+    stubs = stubs_of(configs, runtime.stub_backends)
+    return plan_regions(free_bytes(), stubs, certain=bool(models))
+
+
+def _arguments(
+    runtime: Runtime, repository: Repository, ports: Ports, regions: Regions
+) -> list[str]:
+    arguments = [
+        "--model-repository=.",
+        "--model-control-mode=explicit",
+        f"--model-config-name={LIVE_CONFIG_NAME}",
+        "--exit-on-error=false",
+        f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
+        *runtime.arguments,
+    ]
+    # Completing a configuration costs each Python model another process and a second.
+    if all_complete(repository):
+        arguments.append("--disable-auto-complete-config")
+    for name in ("http", "grpc", "metrics"):
+        arguments += [f"--{name}-address={ports.host}", f"--{name}-port={getattr(ports, name)}"]
+    for backend in runtime.stub_backends:
+        arguments += [
+            f"--backend-config={backend},shm-default-byte-size={regions.initial}",
+            f"--backend-config={backend},shm-growth-byte-size={regions.growth}",
+        ]
+    return arguments
+
+
+def all_complete(repository: Repository) -> bool:
+    """Whether every configuration says what Triton would otherwise ask the model for."""
+    for name in repository.names():
+        try:
+            config = checked_config(repository, name)
+        except TrimaranError:
+            return False
+        if not is_complete(config):
+            return False
+    return True
+
+
+def _wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 1.0
+    while start_time(pid) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)

@@ -1,0 +1,244 @@
+"""Where Triton's Python stubs run: an interpreter, its NumPy, its shared library, and the stub.
+
+The wheel's stubs are built against NumPy 1, so they get a small virtual environment that holds that
+NumPy, and find everything else in the environment that trimaran is installed in. They are linked
+with `libpython3.X.so.1.0`, which many interpreters keep where the loader does not look, and some do
+not have. A stub that cannot start makes Triton's load of a model hang, so it is tried at every
+start.
+"""
+
+from __future__ import annotations
+
+import compileall
+import hashlib
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from trimaran.serving import backends
+from trimaran.system.cache import cache_directory
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import exclusive_lock, short_path, write_text
+from trimaran.system.linking import joined_path, lacking, provided, remedy
+from trimaran.system.wheels import Wheel, fetch
+
+__all__ = ["OWN_BACKENDS", "Stubs", "stub_environment"]
+
+OWN_BACKENDS = ("onnxruntime", "pytorch")
+
+_NUMPY_VERSION = "1.26.4"
+_NUMPY_SHA256 = {
+    "311": "666dbfb6ec68962c033a450943ded891bed2d54e6755e35e5835d63f4f6931d5",
+    "312": "675d61ffbfa78604709862923189bad94014bef562cc35cf61d3a07bba02a7ed",
+}
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_LIBRARY = f"libpython{_PYTHON}.so.1.0"
+
+_STUB = "triton_python_backend_stub"
+_STUB_STARTS = "Expected 9 arguments"
+"""What a stub says that was started and not told what to serve. It ends with status 1 then, and so
+does a program whose libraries are too old."""
+_TRIAL_TIMEOUT_S = 30.0
+
+_BACKENDS = Path("pytriton/tritonserver/backends")
+_BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
+_WHEEL_LIBRARIES = "nvidia_pytriton.libs"
+"""Where the backends and their libraries lie in the wheel; one is found from the other."""
+
+_STUB_PATH = """\
+import sys; sys.dont_write_bytecode = True
+import site; site.addsitedir({packages!r})
+"""
+"""Bytecode would be written into version directories and change their modification time, which
+Triton takes for a new version. `addsitedir` rather than a bare path, so that editable installs
+are found too."""
+
+
+@dataclass(frozen=True)
+class Stubs:
+    """What a server needs to start stubs: its backend directory, and its environment."""
+
+    backend_directory: Path
+    environment: Mapping[str, str]
+
+
+def stub_environment(wheel: Path) -> Stubs:
+    """The stubs' environment for this interpreter and this installation, in which a stub starts.
+
+    `wheel` is the unpacked server. Raises `TrimaranError` with what is missing by name.
+    """
+    home = cache_directory() / "stubs"
+    with exclusive_lock(home / ".lock"):
+        root = _environment(home, wheel)
+        backend_directory = root / _BACKENDS
+        _link_own_backends(backend_directory)
+        stub = backend_directory / "python" / _STUB
+        libraries, reason = _python_libraries(root, stub)
+    _require_own_numpy(root)
+    stubs = Stubs(
+        _one_word(backend_directory),
+        {
+            "PATH": joined_path(str(root / "bin"), os.environ.get("PATH", os.defpath)),
+            "LD_LIBRARY_PATH": joined_path(libraries, os.environ.get("LD_LIBRARY_PATH")),
+        },
+    )
+    _require_start(stub, stubs.environment, reason)
+    return stubs
+
+
+def _environment(home: Path, wheel: Path) -> Path:
+    """A directory with the interpreter and NumPy, and with the Python backend as in the wheel."""
+    packages = sysconfig.get_path("purelib")
+    made_of = f"{packages} {_NUMPY_VERSION} {_STUB_PATH} {wheel} {_BACKENDS}"
+    digest = hashlib.sha256(made_of.encode()).hexdigest()[:12]
+    target = home / f"python{_PYTHON}-{digest}"
+    complete = target / "complete"
+    if not _stands(target, complete):
+        shutil.rmtree(target, ignore_errors=True)
+        venv.EnvBuilder(with_pip=False, symlinks=True).create(target)
+        site = target / "lib" / f"python{_PYTHON}" / "site-packages"
+        with zipfile.ZipFile(fetch(_numpy_wheel())) as archive:
+            archive.extractall(site)
+        # The stubs themselves may not write bytecode; without it each would compile NumPy anew.
+        compileall.compile_dir(site, quiet=2, rx=re.compile(r"/tests/"))
+        (site / "trimaran.pth").write_text(_STUB_PATH.format(packages=packages), encoding="utf-8")
+        _copy_python_backend(wheel, target)
+        write_text(complete, f"{packages}\n")
+    # Triton takes the right to read from a stub that did not start.
+    (target / _BACKENDS / "python" / _STUB).chmod(0o755)
+    return target
+
+
+def _stands(environment: Path, complete: Path) -> bool:
+    """Whether an environment was finished, and its interpreter is there still."""
+    return complete.is_file() and (environment / "bin" / "python").exists()
+
+
+def _numpy_wheel() -> Wheel:
+    tag = _PYTHON.replace(".", "")
+    return Wheel(
+        "numpy",
+        _NUMPY_VERSION,
+        f"numpy-{_NUMPY_VERSION}-cp{tag}-cp{tag}-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+        _NUMPY_SHA256[tag],
+    )
+
+
+def _copy_python_backend(wheel: Path, environment: Path) -> None:
+    """The backend and this interpreter's stub as files of the environment's own.
+
+    Both find the wheel's libraries relative to where they lie, so those are linked there.
+    """
+    backend = environment / _BACKENDS / "python"
+    backend.mkdir(parents=True)
+    stub = wheel / "pytriton/tritonserver/python_backend_stubs" / _PYTHON / _STUB
+    for file in (*(wheel / _BACKENDS / "python" / name for name in _BACKEND_FILES), stub):
+        shutil.copyfile(file, backend / file.name)
+    (environment / _WHEEL_LIBRARIES).symlink_to(wheel / _WHEEL_LIBRARIES)
+
+
+def _require_own_numpy(environment: Path) -> None:
+    """Refuse to serve with another NumPy: the stubs would corrupt every tensor in silence."""
+    result = subprocess.run(
+        [environment / "bin" / "python", "-c", "import numpy; print(numpy.__version__)"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = result.stdout.strip() or result.stderr.strip()
+    if found != _NUMPY_VERSION:
+        raise TrimaranError(
+            f"Triton's Python stubs need numpy {_NUMPY_VERSION} but {environment} gives {found!r}; "
+            "remove that directory and start again"
+        )
+
+
+def _link_own_backends(directory: Path) -> None:
+    """Our backends, as installed, beside Triton's Python backend."""
+    for name in OWN_BACKENDS:
+        _link(directory / name, Path(backends.__file__).parent / name)
+
+
+def _link(link: Path, target: Path) -> None:
+    if not link.is_symlink() or link.readlink() != target:
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+
+
+def _python_libraries(environment: Path, stub: Path) -> tuple[str, str]:
+    """Directories in which the loader finds what the stub needs, and why something was not brought.
+
+    It is looked for where the interpreter says, beside the interpreter, where the loader looks,
+    and last among Debian's packages. One that is beside the interpreter is linked into a directory
+    of its own, since what else lies there, as in a conda environment, is not for Triton.
+    """
+    own = environment / "libraries"
+    own.mkdir(exist_ok=True)
+    found = next((path for path in _python_places() if path.is_file()), None)
+    if found is not None:
+        _link(own / _LIBRARY, found)
+    else:
+        (own / _LIBRARY).unlink(missing_ok=True)
+    missing = lacking(stub, {"LD_LIBRARY_PATH": str(own)})
+    brought, reason = provided(missing)
+    return joined_path(str(own), brought), reason
+
+
+def _python_places() -> Iterator[Path]:
+    directory, name = (sysconfig.get_config_var(key) for key in ("LIBDIR", "INSTSONAME"))
+    if directory and name == _LIBRARY:
+        yield Path(directory) / name
+    yield Path(sys.base_prefix) / "lib" / _LIBRARY
+    yield Path(sys.executable).resolve().parent.parent / "lib" / _LIBRARY
+
+
+def _require_start(stub: Path, environment: Mapping[str, str], reason: str = "") -> None:
+    """Start a stub without telling it what to serve. Raises `TrimaranError` if it does not run.
+
+    `reason` is why something that it needs could not be brought.
+    """
+    try:
+        result = subprocess.run(
+            [stub],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env={**os.environ, **environment, "LC_ALL": "C"},
+            timeout=_TRIAL_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise TrimaranError(f"Triton's Python stub {stub} cannot be started: {error}") from error
+    if _STUB_STARTS in result.stdout + result.stderr:
+        return
+    missing = lacking(stub, environment)
+    if not missing:
+        words = " ".join(result.stderr.split())[-300:] or "it said nothing"
+        raise TrimaranError(
+            f"Triton's Python stub {stub} ends with status {result.returncode}: {words}"
+        )
+    words = remedy(missing, platform.libc_ver()[1])
+    if _LIBRARY in missing.libraries and not sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        words += (
+            f"; or use another interpreter than {sys.base_prefix}, which was built without it: "
+            "pyenv builds it with PYTHON_CONFIGURE_OPTS=--enable-shared"
+        )
+    raise TrimaranError(
+        f"Triton's Python stub cannot start: {words}{f' ({reason})' if reason else ''}"
+    )
+
+
+def _one_word(directory: Path) -> Path:
+    """A path to a directory that a shell takes as one word: Triton gives it to one unquoted."""
+    plain = shlex.quote(str(directory)) == str(directory)
+    return directory if plain else short_path(directory)

@@ -1,0 +1,214 @@
+"""Heals what Triton does not notice: a Python stub that died.
+
+Triton goes on calling such a model ready for ever, and skips a `load` of it because nothing has
+changed. So it is loaded with a configuration that differs in a parameter of no meaning; the files
+in the repository stay as they are. The dead stub's siblings, of which Triton lets go, are ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from trimaran.checks.raising import checked_config
+from trimaran.repository.live import with_generation
+from trimaran.repository.repository import Repository
+from trimaran.serving.control import Control
+from trimaran.serving.leftovers import Leftovers
+from trimaran.serving.metrics import Metrics
+from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import Stub, children, cpu_s, identify_stub, is_zombie
+
+__all__ = ["Deaths", "StubWatch", "Supervisor", "reload_model", "short_of_stubs"]
+
+_INTERVAL_S = 0.2
+_LOOKS_PER_CENSUS = 5
+_RETRY_S = 2.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Deaths:
+    """Stubs found dead, and dead processes that were never seen alive."""
+
+    stubs: tuple[Stub, ...] = ()
+    strangers: tuple[int, ...] = ()
+
+
+@dataclass
+class StubWatch:
+    """Tells dead stubs from those that ended because Triton asked them to.
+
+    Triton waits for a stub that it ends, and not for one that was killed, which therefore stays a
+    zombie: one that is seen twice is dead.
+    """
+
+    known: dict[int, Stub] = field(default_factory=dict)
+    suspects: set[int] = field(default_factory=set)
+    reported: set[int] = field(default_factory=set)
+
+    def observe(self, living: Mapping[int, Stub], zombies: Iterable[int]) -> Deaths:
+        """What this look finds dead: a stub is told once, a stranger as long as it is there."""
+        zombies = set(zombies)
+        present = living.keys() | zombies
+        self.known = {p: s for p, s in {**self.known, **living}.items() if p in present}
+        dead = zombies & self.suspects
+        fresh = sorted(dead & self.known.keys() - self.reported)
+        self.suspects = zombies
+        self.reported = (self.reported | set(fresh)) & zombies
+        return Deaths(
+            tuple(self.known[pid] for pid in fresh), tuple(sorted(dead - self.known.keys()))
+        )
+
+
+def short_of_stubs(
+    living: Iterable[Stub], ready: Iterable[tuple[str, int]], instances: Mapping[str, int]
+) -> list[str]:
+    """The models with fewer living stubs than instances in a version that Triton calls ready.
+
+    `instances` has each model that runs in stubs; others, such as ensembles, are left alone.
+    """
+    alive = Counter((stub.model, stub.version) for stub in living)
+    return sorted({m for m, v in ready if m in instances and alive[m, v] < instances[m]})
+
+
+class Supervisor(threading.Thread):
+    """Watches a server's stubs and reloads a model whose stub died.
+
+    `say` is told what happened, and `metrics` counts it, from this thread.
+    """
+
+    def __init__(
+        self,
+        server_pid: int,
+        repository: Repository,
+        control: Control,
+        stub_backends: Collection[str],
+        say: Say,
+        metrics: Metrics,
+    ) -> None:
+        super().__init__(name="supervisor", daemon=True)
+        self._server_pid = server_pid
+        self._repository = repository
+        self._control = control
+        self._stub_backends = stub_backends
+        self._say = say
+        self._metrics = metrics
+        self._watch = StubWatch()
+        self._children: set[int] = set()
+        self._looks = 0
+        self._broken: dict[str, float] = {}
+        self._leftovers = Leftovers()
+        self._ended: set[int] = set()
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Look until `finish` is called; no failure ends the watch."""
+        while not self._stopping.wait(_INTERVAL_S):
+            try:
+                self._look()
+                for model, not_before in list(self._broken.items()):
+                    if time.monotonic() >= not_before and not self._stopping.is_set():
+                        self._heal(model)
+                self._end_leftovers()
+            except (TrimaranError, OSError) as error:
+                if not self._stopping.is_set():
+                    self._say(f"the supervisor could not look after the models: {error}")
+
+    def finish(self) -> None:
+        """End the thread; a reload under way ends with the server."""
+        self._stopping.set()
+
+    def _look(self) -> None:
+        living, zombies = self._processes()
+        deaths = self._watch.observe(living, zombies)
+        self._ended &= self._children
+        for stub in deaths.stubs:
+            if stub.pid in self._ended:
+                continue
+            # A stub of a model that failed to load is Triton's to tell of.
+            if stub.version in self._control.ready_versions(stub.model):
+                self._say(
+                    f"{stub.model} version {stub.version}: stub {stub.instance} (process "
+                    f"{stub.pid}) died"
+                )
+                self._metrics.stub_died(stub.model)
+                self._broken.setdefault(stub.model, 0.0)
+        if deaths.strangers:
+            for model in set(self._short_of_stubs(living.values())) - self._broken.keys():
+                self._say(f"{model}: a stub died as soon as it was started")
+                self._metrics.stub_died(model)
+                self._broken[model] = 0.0
+
+    def _processes(self) -> tuple[dict[int, Stub], list[int]]:
+        # Asking every thread of the server for its children is the dear part of a look.
+        if self._looks % _LOOKS_PER_CENSUS == 0:
+            self._children = children(self._server_pid)
+        self._looks += 1
+        living, zombies = {}, []
+        for pid in self._children:
+            if is_zombie(pid):
+                zombies.append(pid)
+            elif (stub := self._watch.known.get(pid) or identify_stub(pid)) is not None:
+                living[pid] = stub
+        return living, zombies
+
+    def _short_of_stubs(self, living: Iterable[Stub]) -> list[str]:
+        ready = [(s.name, int(s.version)) for s in self._control.index() if s.state == "READY"]
+        instances = {}
+        for model in {model for model, _ in ready}:
+            config = self._control.config(model)
+            if config.get("backend") in self._stub_backends:
+                groups = config.get("instance_group", [])
+                instances[model] = max(1, sum(int(group["count"]) for group in groups))
+        return short_of_stubs(living, ready, instances)
+
+    def _heal(self, model: str) -> None:
+        began = time.monotonic()
+        before = [stub for stub in self._processes()[0].values() if stub.model == model]
+        try:
+            reload_model(self._repository, self._control, model)
+        except (TrimaranError, OSError) as error:
+            if not self._stopping.is_set():
+                self._say(f"{model}: could not be healed, trying again: {error}")
+                self._metrics.heal_failed(model)
+            self._broken[model] = time.monotonic() + _RETRY_S
+            return
+        del self._broken[model]
+        self._say(f"{model}: healed in {time.monotonic() - began:.1f} s")
+        self._metrics.healed(model)
+        self._leftovers.add(before, time.monotonic(), cpu_s)
+
+    def _end_leftovers(self) -> None:
+        idle = self._leftovers.due(time.monotonic(), identify_stub, cpu_s)
+        if not idle:
+            return
+        try:
+            others = set(self._processes()[0].values()) - set(idle)
+            needed = self._short_of_stubs(others)
+        except (TrimaranError, OSError):
+            self._leftovers.add(idle, time.monotonic(), cpu_s)
+            raise
+        for stub in idle:
+            if stub.model in needed:
+                continue
+            self._ended.add(stub.pid)
+            with suppress(ProcessLookupError):
+                os.kill(stub.pid, signal.SIGKILL)
+
+
+def reload_model(repository: Repository, control: Control, model: str) -> None:
+    """Make Triton start a model's stubs anew, serving the versions that it serves now.
+
+    Raises `TrimaranError` with Triton's words.
+    """
+    with repository.deployment_lock():
+        config = repository.live(model) or checked_config(repository, model)
+        control.load_given(with_generation(config, str(time.time_ns())))

@@ -1,0 +1,1 @@
+"""Pure functions on samples: percentiles, ratios and their intervals."""

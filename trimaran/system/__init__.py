@@ -1,0 +1,1 @@
+"""What the operating system gives: errors, files, locks, processes, ports, packages, the cache."""

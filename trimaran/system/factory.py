@@ -1,0 +1,73 @@
+"""Objects that a user names on the command line: `package.module:function`, `file.py:function`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from trimaran.system.errors import TrimaranError, UsageError
+
+__all__ = ["call_factory"]
+
+
+def call_factory(name: str) -> Any:
+    """Import what `name` says and call it without arguments.
+
+    Raises `UsageError` where there is no such module, file or function, and `TrimaranError` where
+    the module or the function itself fails.
+    """
+    place, separator, function = name.rpartition(":")
+    if not separator or not place or not function.isidentifier():
+        raise UsageError(
+            f"{name!r} names no function; write package.module:function or path/to/file.py:function"
+        )
+    module = _from_file(place, name) if place.endswith(".py") else _from_module(place, name)
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise UsageError(f"{place} has no function {function!r}")
+    try:
+        return found()
+    except TrimaranError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise TrimaranError(f"{name} failed: {_sentence(error)}") from error
+
+
+def _from_file(place: str, name: str) -> ModuleType:
+    path = Path(place)
+    if not path.is_file():
+        raise UsageError(f"{name}: there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise TrimaranError(f"{path} failed: {_sentence(error)}") from error
+    return module
+
+
+def _from_module(place: str, name: str) -> ModuleType:
+    if place.startswith("."):
+        raise UsageError(f"{name}: {place} is relative; write the module's full name")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
+            raise UsageError(f"{name}: there is no module {error.name!r}") from error
+        raise TrimaranError(f"{place} failed: {_sentence(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise TrimaranError(f"{place} failed: {_sentence(error)}") from error
+
+
+def _sentence(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"

