@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
-from trimaran.served import counting
-from trimaran.served.image_preprocess.decoding import ImageSettings
+from trimaran.served.decoding import ImageSettings
 from trimaran.system.errors import TrimaranError
 from trimaran.training.image_reference import ImageReference, fixed_bins
 
 __all__ = ["image_classifier"]
 
-_HERE = Path(__file__).parent
 _MAX_MEGAPIXELS = "64"
 
 
@@ -31,11 +28,11 @@ def image_classifier(
     max_batch_size: int = 32,
     reference: ImageReference | None = None,
 ) -> Pipeline:
-    """Preprocessing, `classifier`, and labels, tied into one ensemble.
+    """Preprocessing, `classifier` and labels as one ensemble.
 
     `classifier` takes float32 `[batch, 3, size, size]` under `input_name` and gives float32 logits
     `[batch, classes]` under `output_name`; `labels` names the classes in order. The ensemble takes
-    `IMAGE`, BYTES `[1]`: a JPEG, PNG or WebP file, as it is or in base64. It answers `LABEL`, BYTES
+    `IMAGE`, BYTES `[1]`: a JPEG, PNG or WebP file, or its base64. It answers `LABEL`, BYTES
     `[top]`, and `PROBABILITY`, FP32 `[top]`, best first.
 
     Images and answers are counted by the bins of `reference`; without one, by `fixed_bins`.
@@ -49,10 +46,7 @@ def image_classifier(
         name="image_preprocess",
         inputs=[image],
         outputs=[tensor("PIXELS", "FP32", 3, settings.size, settings.size)],
-        sources=[
-            *(_HERE / "image_preprocess" / f for f in ("model.py", "decoding.py", "measuring.py")),
-            *counting.SOURCES,
-        ],
+        entry="trimaran.served.preprocess_model",
         files={
             "preprocess.json": json.dumps(asdict(settings), indent=2).encode(),
             "reference.json": bins.images.to_json().encode(),
@@ -64,10 +58,7 @@ def image_classifier(
         name="image_labels",
         inputs=[tensor("LOGITS", "FP32", len(labels))],
         outputs=answers,
-        sources=[
-            *(_HERE / "image_labels" / file for file in ("model.py", "ranking.py")),
-            *counting.SOURCES,
-        ],
+        entry="trimaran.served.labels_model",
         files={
             "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
             "reference.json": bins.answers.to_json().encode(),

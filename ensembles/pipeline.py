@@ -23,20 +23,25 @@ def tensor(name: str, dtype: str, *dims: int, optional: bool = False) -> TensorS
 class PythonModel:
     """A self-contained model for Triton's Python backend.
 
-    `sources` are copied into the version directory, `model.py` among them, and `files` are written
-    there: whatever may differ from version to version. So an old version keeps its behaviour.
-    `artifacts` are files of other models, by name: publishing copies each from the newest version
-    of the model that holds it.
+    `entry` is a module of `trimaran.served`, such as `trimaran.served.labels_model`: publishing
+    copies it into the version directory, with every module that it imports. A model of your own
+    has `sources` instead, which are copied side by side, `model.py` among them. So an old version
+    keeps its behaviour.
+
+    `files` are written there too: whatever may differ from version to version. `artifacts` are
+    files of other models, by name: publishing copies each from the newest version of the model
+    that holds it.
     """
 
     name: str
     inputs: Sequence[TensorSpec]
     outputs: Sequence[TensorSpec]
-    sources: Sequence[Path]
+    sources: Sequence[Path] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     max_batch_size: int = 32
+    entry: str = ""
 
     def config(self) -> ModelConfig:
         """The configuration to start with: one instance, dynamic batching without delay."""

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
+from ensembles.served_files import served_files
 from trimaran.checks.raising import standing_configs
 from trimaran.publishing.publish import Publication, check_publishable, publish
 from trimaran.publishing.wiring import check_wiring, step_models
@@ -28,14 +29,13 @@ def publish_pipeline(repository: Repository, pipeline: Pipeline, source: str) ->
 
 
 def publish_python_model(repository: Repository, model: PythonModel, source: str) -> Publication:
-    """Make the next version of a Python model from its sources and files."""
+    """Make the next version of a Python model from its code and files."""
     config = model.config()
     check_publishable(repository, config)
     with repository.staging() as scratch:
         staged = scratch / "version"
         staged.mkdir()
-        for path in model.sources:
-            shutil.copyfile(path, staged / path.name)
+        _copy_code(model, staged)
         for name, content in model.files.items():
             if Path(name).name != name:
                 raise TrimaranError(f"{model.name}: file {name!r} must lie in the version itself")
@@ -44,12 +44,28 @@ def publish_python_model(repository: Repository, model: PythonModel, source: str
             name: _copy_artifact(repository, origin, staged / name)
             for name, origin in model.artifacts.items()
         }
-        if not (staged / "model.py").is_file():
-            raise TrimaranError(f"{model.name}: sources hold no model.py, which Triton starts with")
         manifest = describe_version(
             staged, "python", Path.cwd(), source={"factory": source, **origins}
         )
         return publish(repository, config, staged, manifest)
+
+
+def _copy_code(model: PythonModel, staged: Path) -> None:
+    """The model's Python files, `model.py` among them."""
+    names = {path.name for path in model.sources}
+    if model.entry and names:
+        raise TrimaranError(
+            f"{model.name}: the entry {model.entry} brings its files, and sources add "
+            f"{', '.join(sorted(names))}; give either of the two"
+        )
+    if not model.entry and "model.py" not in names:
+        raise TrimaranError(f"{model.name}: sources hold no model.py, which Triton starts with")
+    for path in model.sources:
+        shutil.copyfile(path, staged / path.name)
+    for name, content in (served_files(model.entry) if model.entry else {}).items():
+        target = staged / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
 
 
 def _copy_artifact(repository: Repository, origin: str, target: Path) -> str:

@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
 from trimaran.repository.tensors import TensorSpec
-from trimaran.served import counting
 
 __all__ = ["feedback_model", "fields_ensemble", "record_model"]
 
-_HERE = Path(__file__).parent / "tabular"
-_PREDICTIONS = Path(__file__).parent / "predictions"
-_LOGGING = [
-    _PREDICTIONS / file
-    for file in (
-        "logging_model.py",
-        "prediction_files.py",
-        "prediction_line.py",
-        "prediction_log.py",
-    )
-]
-_SHARED = [
-    *(_HERE / file for file in ("answering.py", "records.py", "transform.py")),
-    *counting.SOURCES,
-]
 _DTYPES = {"number": "FP32", "category": "BYTES"}
 _LOG_MEGABYTES = "1024"
 
@@ -42,12 +25,12 @@ def fields_ensemble(
 ) -> Pipeline:
     """The ensemble `name`: a record's own fields in, by name, each optional.
 
-    `transform` is the text of a fitted transform; `reference` is that of what training saw, by
-    whose bins rows are counted (`served/counting/distribution.py`). `classifier` takes the
-    transform's columns as float32 `[batch, width]` and gives the probability, float32 `[batch, 1]`,
-    and the prediction, bool `[batch, 1]`. A number is FP32 `[1]`, a category BYTES `[1]`. The
-    ensemble answers `<name>_probability`, `<name>_prediction`, and the identifier, if the transform
-    names one: that one goes from the ensemble's input to its output as it is.
+    `transform` is the text of a fitted transform. `reference` is the text of the distribution in
+    training, by whose bins rows are counted (`trimaran/served/distribution.py`). `classifier` takes
+    the transform's columns as float32 `[batch, width]` and gives the probability, float32
+    `[batch, 1]`, and the prediction, bool `[batch, 1]`. A number is FP32 `[1]`, a category BYTES
+    `[1]`. The ensemble answers `<name>_probability`, `<name>_prediction`, and the identifier, if
+    the transform names one, unchanged.
     """
     data = json.loads(transform)
     fields = [
@@ -60,7 +43,7 @@ def fields_ensemble(
         name=f"{name}_features",
         inputs=inputs,
         outputs=[tensor("FEATURES", "FP32", len(data["outputs"]))],
-        sources=[_HERE / "features" / "model.py", *_SHARED],
+        entry="trimaran.served.features_model",
         files={"transform.json": transform.encode(), "reference.json": reference.encode()},
         max_batch_size=max_batch_size,
     )
@@ -87,11 +70,11 @@ def record_model(
     """The model `<name>_record`: `RECORD`, a flat JSON object as BYTES `[1]`.
 
     It holds a copy of the newest ONNX file of the model `classifier` and runs it itself, which
-    spares a way through shared memory and the ensemble. The answers are those of
-    `fields_ensemble`; the identifier is an optional input beside `RECORD` and comes back as it is.
+    saves a pass through shared memory and the ensemble. The answers are those of
+    `fields_ensemble`; the identifier is an optional second input and is returned unchanged.
 
-    Where predictions are logged (see `ensembles/predictions`), the parameters decide what of a
-    record is written: at first a digest of it and of its identifier.
+    Where predictions are logged (`trimaran/served/logged_predictions.py`), the parameters decide
+    which parts of a record are written: by default a digest of it and of its identifier.
     """
     identifiers = _identifiers(transform)
     inputs = [
@@ -102,7 +85,7 @@ def record_model(
         name=f"{name}_record",
         inputs=inputs,
         outputs=[*(tensor(each, "BYTES", 1) for each in identifiers), *_answers(name)],
-        sources=[_HERE / "record" / "model.py", *_SHARED, *_LOGGING],
+        entry="trimaran.served.record_model",
         files={"transform.json": transform.encode(), "reference.json": reference.encode()},
         artifacts={"model.onnx": classifier},
         parameters={
@@ -118,7 +101,7 @@ def feedback_model(name: str, *, max_batch_size: int = 1024) -> PythonModel:
     """The model `<name>_feedback`: outcomes of what `<name>_record` predicted and logged.
 
     Takes `id`, BYTES `[1]`, `outcome`, BOOL `[1]`, and `time`, BYTES `[1]`, optional; answers
-    `status`, BYTES `[1]`: what became of the outcome (see `ensembles/predictions/feedback`).
+    `status`, BYTES `[1]`: see the table in `trimaran/served/outcomes.py`.
     """
     probability, decision = _answers(name)
     return PythonModel(
@@ -129,11 +112,7 @@ def feedback_model(name: str, *, max_batch_size: int = 1024) -> PythonModel:
             tensor("time", "BYTES", 1, optional=True),
         ],
         outputs=[tensor("status", "BYTES", 1)],
-        sources=[
-            _PREDICTIONS / "feedback" / "model.py",
-            *(_PREDICTIONS / file for file in ("feedback.py", "outcomes.py", "prediction_line.py")),
-            counting.METRICS,
-        ],
+        entry="trimaran.served.feedback_model",
         parameters={
             "predictions_of": f"{name}_record",
             "probability": probability.name,

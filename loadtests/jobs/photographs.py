@@ -15,8 +15,7 @@ from loadtests.jobs.session import open_session
 from loadtests.jobs.sources import published_module
 
 if TYPE_CHECKING:
-    from trimaran.served.image_labels import ranking
-    from trimaran.served.image_preprocess import decoding
+    from trimaran.served import decoding, ranking
 
 __all__ = ["Photographs"]
 
@@ -35,8 +34,8 @@ class Photographs:
         if TYPE_CHECKING:
             self._decoding, self._ranking = decoding, ranking
         else:
-            self._decoding = published_module(preprocess / "decoding.py")
-            self._ranking = published_module(labels / "ranking.py")
+            self._decoding = published_module(preprocess / "trimaran/served/decoding.py")
+            self._ranking = published_module(labels / "trimaran/served/ranking.py")
         text = (preprocess / "preprocess.json").read_text(encoding="utf-8")
         self._settings = self._decoding.ImageSettings(**json.loads(text))
         self._labels = (labels / "labels.txt").read_text(encoding="utf-8").splitlines()

@@ -12,7 +12,11 @@ from trimaran.system.errors import TrimaranError
 
 __all__ = ["photograph_files", "record_files"]
 
-_PARTS = {"preprocess": "decoding.py", "classifier": "model.onnx", "labels": "ranking.py"}
+_PARTS = {
+    "preprocess": "trimaran/served/decoding.py",
+    "classifier": "model.onnx",
+    "labels": "trimaran/served/ranking.py",
+}
 """The file by which each part of an image ensemble is known."""
 
 
@@ -49,7 +53,8 @@ def record_files(
             f"{repository.root} has no version of {model}; publish one with "
             "'trimaran publish ensembles.churn:record'"
         )
-    for file in ("records.py", "transform.py", "transform.json", "model.onnx"):
+    sources = ("trimaran/served/records.py", "trimaran/served/transform.py")
+    for file in (*sources, "transform.json", "model.onnx"):
         if not (version.path / file).is_file():
             raise TrimaranError(f"{version.path} holds no {file}; name a model that scores records")
     return JobFiles(RECORD, {"record": str(version.path)})

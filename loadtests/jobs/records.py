@@ -13,8 +13,8 @@ from loadtests.jobs.session import open_session
 from loadtests.jobs.sources import published_module
 
 if TYPE_CHECKING:
-    from trimaran.served.tabular import records, transform
-    from trimaran.served.tabular.records import Table
+    from trimaran.served import records, transform
+    from trimaran.served.records import Table
 
 __all__ = ["Records"]
 
@@ -31,8 +31,8 @@ class Records:
         if TYPE_CHECKING:
             records_module, transform_module = records, transform
         else:
-            records_module = published_module(directory / "records.py")
-            transform_module = published_module(directory / "transform.py")
+            records_module = published_module(directory / "trimaran/served/records.py")
+            transform_module = published_module(directory / "trimaran/served/transform.py")
         self.transform = transform_module.Transform.read(directory / "transform.json")
         fields = [records_module.Field(**field) for field in self.transform.data.fields]
         self.reader = records_module.RecordReader(fields, self.transform.data.identifier)

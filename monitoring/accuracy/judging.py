@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from monitoring.asking import Sample
-from trimaran.served.predictions.outcomes import CELLS
+from trimaran.served.outcomes import CELLS
 from trimaran.stats.intervals import Estimate, f1_score, fall, share
 
 __all__ = ["ALLOWED_FALLS", "LEAST_OUTCOMES", "Figure", "Judged", "judge_releases"]

@@ -18,7 +18,7 @@ import torch
 import urllib3
 
 from tests.running import Served, run_trimaran
-from trimaran.served.tabular.transform import Transform, TransformData
+from trimaran.served.transform import Transform, TransformData
 from trimaran.serving.client import Protocol
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.sources import Dataset, load

@@ -19,8 +19,8 @@ from ensembles.image_classifier import image_classifier
 from tests.running import Served, run_trimaran, start_serving
 from trimaran.repository.config import read_config, write_config
 from trimaran.repository.repository import Repository
-from trimaran.served.image_labels.ranking import rank
-from trimaran.served.image_preprocess.decoding import to_tensor
+from trimaran.served.decoding import to_tensor
+from trimaran.served.ranking import rank
 from trimaran.serving.client import Protocol
 from trimaran.system.errors import TrimaranError
 from trimaran.training.efficientnet_lite0 import SETTINGS, network

@@ -19,8 +19,7 @@ from tests.running import start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.publishing.releases import make_release
 from trimaran.repository.repository import Repository
-from trimaran.served.image_preprocess.decoding import read
-from trimaran.served.image_preprocess.measuring import MEASURES, measure
+from trimaran.served.decoding import MEASURES, measure, read
 from trimaran.system.errors import TrimaranError
 from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.image_reference import fixed_bins, reference_of

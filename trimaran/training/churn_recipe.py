@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from trimaran.served.tabular.transform import Derived
+from trimaran.served.transform import Derived
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features.plan import FeaturePlan
 from trimaran.training.tabular.learning.config import Recipe

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from trimaran.served.image_labels.ranking import rank
-from trimaran.served.image_preprocess.decoding import ImageError, ImageSettings, read
-from trimaran.served.image_preprocess.measuring import measure
+from trimaran.served.decoding import ImageError, ImageSettings, measure, read
+from trimaran.served.ranking import rank
 from trimaran.system.console import console
 from trimaran.system.errors import TrimaranError
 from trimaran.training.image_reference import ImageReference, reference_of

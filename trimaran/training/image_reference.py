@@ -22,9 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trimaran.served.counting.describing import described, number_edges
-from trimaran.served.counting.distribution import OTHER, Feature, Reference
-from trimaran.served.image_preprocess.measuring import MEASURES
+from trimaran.served.decoding import MEASURES
+from trimaran.served.distribution import OTHER, Feature, Reference, described, number_edges
 
 __all__ = ["ImageReference", "fixed_bins", "reference_of"]
 

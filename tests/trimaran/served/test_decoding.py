@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trimaran.served.image_preprocess.decoding import ImageError, decode, prepare, to_tensor
+from trimaran.served.decoding import ImageError, decode, prepare, to_tensor
 from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.photographs import photographs
 

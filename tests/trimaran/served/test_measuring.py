@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageStat
 
-from trimaran.served.image_preprocess.decoding import ImageSettings, read
-from trimaran.served.image_preprocess.measuring import measure
+from trimaran.served.decoding import ImageSettings, measure, read
 from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.photographs import photographs
 

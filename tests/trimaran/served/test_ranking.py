@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimaran.served.image_labels.ranking import rank
+from trimaran.served.ranking import rank
 
 
 @given(st.integers(1, 5), st.integers(2, 40), st.integers(0, 2**32 - 1))

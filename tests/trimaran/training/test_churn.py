@@ -15,7 +15,7 @@ from exporters.export import export_model
 from exporters.original import run_original
 from tests.trimaran.training.tabular.customers import FAST_TABNET, SCHEMA, problem, recipe
 from trimaran.repository.repository import Repository
-from trimaran.served.tabular.transform import Transform
+from trimaran.served.transform import Transform
 from trimaran.system.errors import TrimaranError
 from trimaran.training import churn
 from trimaran.training.churn_recipe import MODELS

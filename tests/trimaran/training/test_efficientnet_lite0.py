@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from exporters.efficientnet_lite0 import model
-from trimaran.served.image_preprocess.decoding import to_tensor
+from trimaran.served.decoding import to_tensor
 from trimaran.training.efficientnet import EfficientNetLite0, rename_checkpoint
 from trimaran.training.efficientnet_lite0 import SETTINGS, network
 from trimaran.training.imagenet import class_names

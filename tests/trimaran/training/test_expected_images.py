@@ -7,7 +7,7 @@ import pytest
 
 from ensembles.efficientnet_lite0 import onnx_ensemble
 from tests.photographs import parts_of_photographs
-from trimaran.served.counting.distribution import Reference
+from trimaran.served.distribution import Reference
 from trimaran.system.errors import TrimaranError
 from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.expected_images import (

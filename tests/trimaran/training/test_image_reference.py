@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimaran.served.counting.distribution import Feature, Reference
-from trimaran.served.image_preprocess.measuring import MEASURES
+from trimaran.served.decoding import MEASURES
+from trimaran.served.distribution import Feature, Reference
 from trimaran.training.image_reference import fixed_bins, reference_of
 
 LABELS = [f"class {number}" for number in range(1000)]

@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-__all__ = ["Arrays", "answer"]
+__all__ = ["Arrays", "answer", "decoded"]
 
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[Arrays], Arrays]
 
 
 def answer(
-    requests: Sequence[Any], input_names: Sequence[str], run: Run, *, batched: bool
-) -> list[Any]:
+    requests: Sequence[pb_utils.InferenceRequest],
+    input_names: Sequence[str],
+    run: Run,
+    *,
+    batched: bool,
+) -> list[pb_utils.InferenceResponse]:
     """One response per request, in order.
 
     `run` takes and gives arrays by name; an optional input that a request leaves out is left out.
@@ -33,7 +37,22 @@ def answer(
     return [_response(*pair) for pair in zip(requests, outcomes, strict=True)]
 
 
-def _arrays(request: Any, names: Sequence[str]) -> dict[str, np.ndarray]:
+def decoded(name: str, array: np.ndarray) -> np.ndarray:
+    """An array of `bytes` (dtype object) as one of `str`, in the same shape.
+
+    The runtimes' Python interfaces take text in this form. Raises `ValueError` naming the input
+    where a value is not UTF-8.
+    """
+    try:
+        values = [value.decode() for value in array.reshape(-1)]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"input '{name}' holds a value that is not UTF-8 text") from error
+    result = np.empty(len(values), dtype=object)
+    result[:] = values
+    return result.reshape(array.shape)
+
+
+def _arrays(request: pb_utils.InferenceRequest, names: Sequence[str]) -> dict[str, np.ndarray]:
     tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in names}
     return {name: tensor.as_numpy() for name, tensor in tensors.items() if tensor is not None}
 
@@ -62,7 +81,7 @@ def _run_group(group: Sequence[Arrays], run: Run) -> Sequence[Arrays | Exception
 
 
 def _attempt(arrays: Arrays, run: Run, rows: int | None = None) -> Arrays | Exception:
-    """What `run` gives, each output with `rows` rows, or why it failed."""
+    """The outputs of `run`, each with `rows` rows, or the error."""
     try:
         outputs = run(arrays)
         for name, array in outputs.items() if rows is not None else ():
@@ -76,7 +95,9 @@ def _attempt(arrays: Arrays, run: Run, rows: int | None = None) -> Arrays | Exce
         return error
 
 
-def _response(request: Any, outcome: Arrays | Exception) -> Any:
+def _response(
+    request: pb_utils.InferenceRequest, outcome: Arrays | Exception
+) -> pb_utils.InferenceResponse:
     if isinstance(outcome, Exception):
         text = " ".join(str(outcome).split())
         return pb_utils.InferenceResponse(

@@ -1,16 +1,27 @@
-"""What a configuration promises to clients, held against what the model file really is.
+"""A model's configuration, completed from its file and compared with it.
 
-The native backends do this when a model is loaded, so that a mistake shows at once and not on
-the first request. Their wording is kept, since people search for it.
+The native backends do both when a model is loaded, so that a mistake shows at once and not on the
+first request. Their wording is kept, since people search for it. What is completed follows the
+README of the native ONNX Runtime backend, section "Default Max Batch Size".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Interface", "ModelTensor", "find_mismatch", "find_unserved"]
+__all__ = [
+    "DEFAULT_MAX_BATCH_SIZE",
+    "Interface",
+    "ModelTensor",
+    "complete",
+    "find_mismatch",
+    "find_unserved",
+]
+
+DEFAULT_MAX_BATCH_SIZE = 4
+"""Triton's own `default-max-batch-size`."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +35,7 @@ class ModelTensor:
 
 @dataclass(frozen=True)
 class Interface:
-    """What a model file takes and gives. `initializers` are weights that an input may replace."""
+    """A model file's inputs and outputs. `initializers` are weights that an input may replace."""
 
     inputs: Sequence[ModelTensor]
     outputs: Sequence[ModelTensor]
@@ -34,6 +45,28 @@ class Interface:
     def can_batch(self) -> bool:
         """Whether every input and output has a first axis of any length."""
         return all(tensor.shape[:1] == (-1,) for tensor in (*self.inputs, *self.outputs))
+
+
+def complete(config: MutableMapping[str, Any], model: Interface) -> None:
+    """Fill in inputs or outputs, the batch limit and dynamic batching of a configuration.
+
+    `config` is Triton's JSON form, changed in place; one that has inputs and outputs stays
+    unchanged. Raises `ValueError` where it asks for batching and the model cannot batch.
+    """
+    if config["input"] and config["output"]:
+        return
+    if model.can_batch:
+        config["max_batch_size"] = config["max_batch_size"] or DEFAULT_MAX_BATCH_SIZE
+        if config["max_batch_size"] > 1 and "sequence_batching" not in config:
+            config.setdefault("dynamic_batching", {})
+    elif config["max_batch_size"]:
+        raise ValueError(
+            f"autofill failed for model '{config['name']}': model does not support batching while "
+            "non-zero max_batch_size is specified"
+        )
+    for kind, tensors in (("input", model.inputs), ("output", model.outputs)):
+        if not config[kind]:
+            config[kind] = [_item(tensor, config["max_batch_size"] > 0) for tensor in tensors]
 
 
 def find_unserved(config: Mapping[str, Any]) -> str | None:
@@ -84,6 +117,17 @@ def find_mismatch(config: Mapping[str, Any], model: Interface) -> str | None:
             if problem:
                 return problem
     return None
+
+
+def _item(tensor: ModelTensor, batched: bool) -> dict[str, Any]:
+    dims = list(tensor.shape[1:] if batched else tensor.shape)
+    item: dict[str, Any] = {
+        "name": tensor.name,
+        "data_type": tensor.data_type,
+        "dims": dims or [1],
+    }
+    # Triton refuses an empty reshape where there is no batch axis.
+    return item | {"reshape": {"shape": []}} if batched and not dims else item
 
 
 def _tensor_mismatch(

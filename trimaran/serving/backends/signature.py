@@ -1,7 +1,7 @@
 """Which argument of `forward` a configured input is, and which of its results an output is.
 
-TorchScript keeps the arguments' names and types, and nothing about results. The rules and the
-wording are those of the native PyTorch backend.
+TorchScript keeps the arguments' names and types, and nothing about results, so results are checked
+after every call. The rules and the wording are those of the native PyTorch backend.
 """
 
 from __future__ import annotations
@@ -10,17 +10,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Argument", "call_order", "find_refusal", "output_positions", "takes_dictionary"]
+import numpy as np
+
+from trimaran.repository.dtypes import DTYPES
+
+__all__ = [
+    "Argument",
+    "as_array",
+    "as_values",
+    "call_order",
+    "find_refusal",
+    "output_positions",
+    "takes_dictionary",
+]
 
 _SERVED = {f"TYPE_{name}" for name in ("BOOL", "UINT8", "FP16", "FP32", "FP64", "STRING")} | {
     f"TYPE_INT{bits}" for bits in (8, 16, 32, 64)
 }
+_TYPES = {f"torch.{dtype.torch}": dtype.config for dtype in DTYPES if dtype.torch}
 
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of `forward`: `kind` is its class of type, `DictType`; `type` as it is written,
-    `Dict[str, Tensor]`.
+    """An argument of `forward`, with the class of its type (`DictType`) and its type in words
+    (`Dict[str, Tensor]`).
     """
 
     name: str
@@ -103,6 +116,42 @@ def output_positions(config: Mapping[str, Any]) -> dict[str, int]:
     return dict(zip(names, range(len(names)) if positions is None else positions, strict=True))
 
 
+def as_values(result: Any) -> tuple[Any, ...]:
+    """The tensors and lists of text that a call returned. Raises `TypeError` for anything else."""
+    if isinstance(result, tuple):
+        for index, value in enumerate(result):
+            _require_servable(value, f"output at index {index}")
+        return result
+    _require_servable(result, "output")
+    return (result,)
+
+
+def as_array(item: Mapping[str, Any], position: int, values: Sequence[Any]) -> np.ndarray:
+    """The value of one output, `item` of the configuration, which is number `position`.
+
+    Raises `ValueError` where there is none, or it is a scalar or of another type than configured.
+    """
+    name, wanted = item["name"], item["data_type"]
+    if position >= len(values):
+        raise ValueError(
+            f"The output {name} in the model configuration refers to an output index which "
+            f"doesn't exist. This model has {len(values)} outputs"
+        )
+    value = values[position]
+    is_text = isinstance(value, list)
+    found = "TYPE_STRING" if is_text else _TYPES.get(str(value.dtype), "TYPE_INVALID")
+    if found != wanted:
+        raise ValueError(
+            f"configuration expects datatype {wanted} for output '{name}', model provides {found}"
+        )
+    if is_text:
+        return np.array(value, dtype=object)
+    if value.dim() == 0:
+        raise ValueError(f"output '{name}' is a scalar which is not supported.")
+    array: np.ndarray = value.numpy()
+    return array
+
+
 def _require_tensors(arguments: Sequence[Argument]) -> None:
     if any(argument.kind == "DictType" for argument in arguments[1:]):
         raise ValueError(
@@ -120,3 +169,14 @@ def _require_tensors(arguments: Sequence[Argument]) -> None:
 def _indices(names: Sequence[str]) -> list[int] | None:
     indices = [name.partition("__")[2] for name in names]
     return [int(index) for index in indices] if all(map(str.isdecimal, indices)) else None
+
+
+def _require_servable(value: Any, what: str) -> None:
+    import torch
+
+    is_text = isinstance(value, list) and all(isinstance(text, str) for text in value)
+    if not is_text and not isinstance(value, torch.Tensor):
+        raise TypeError(
+            f"{what} must be of type Tensor, List[str] or Tuple containing one of these two "
+            "types. It should not be a List / Dictionary of Tensors or a Scalar"
+        )

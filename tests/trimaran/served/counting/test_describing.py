@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trimaran.served.counting.describing import described, number_edges
-from trimaran.served.counting.distribution import Feature, Reference
+from trimaran.served.distribution import Feature, Reference, described, number_edges
 
 NAN = float("nan")
 

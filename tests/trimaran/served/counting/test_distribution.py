@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trimaran.served.counting.distribution import Feature, Reference, Tally
+from trimaran.served.distribution import Feature, Reference, Tally
 
 NAN = float("nan")
 REFERENCE = Reference(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.served.predictions.outcomes import CELLS, Outcome, Outcomes, probability_bin
+from trimaran.served.outcomes import CELLS, Outcome, Outcomes, probability_bin
 
 
 def line(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.served.predictions import prediction_files
-from trimaran.served.predictions.prediction_files import PredictionFiles
+from trimaran.served import prediction_log as prediction_files
+from trimaran.served.prediction_log import PredictionFiles
 
 
 def whole(directory: Path) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from trimaran.served.predictions.prediction_line import Answered, Keyed, Policy, lines
+from trimaran.served.prediction_line import Answered, Keyed, Policy, lines
 
 FIELDS = ["plan", "minutes"]
 KEYED = Keyed(b"k" * 32)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tests.running import wait_for
-from trimaran.served.predictions.prediction_line import Answered
-from trimaran.served.predictions.prediction_log import PredictionLog, Written
+from trimaran.served.prediction_line import Answered
+from trimaran.served.prediction_log import PredictionLog, Written
 
 THREE = Answered(0.0, 0.0, "", None, [b"a", b"b", b"c"], {})
 

@@ -14,7 +14,7 @@ import urllib3
 
 from tests.running import Served, start_serving, wait_for
 from trimaran.repository.repository import Repository
-from trimaran.served.counting.distribution import Reference
+from trimaran.served.distribution import Reference
 from trimaran.system.errors import TrimaranError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trimaran.served.tabular.records import Field, RecordError, RecordReader, Table
+from trimaran.served.records import Field, RecordError, RecordReader, Table
 
 FIELDS = [
     Field("tenure", "number", 0, 1200),

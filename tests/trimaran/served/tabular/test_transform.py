@@ -11,14 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimaran.served.tabular.transform import (
-    Bins,
-    Category,
-    Derived,
-    Neighbours,
-    Transform,
-    TransformData,
-)
+from trimaran.served.transform import Bins, Category, Derived, Neighbours, Transform, TransformData
 
 NAN = float("nan")
 STORED = np.random.default_rng(5).normal(scale=[10, 100, 1], size=(40, 3)).round(2)

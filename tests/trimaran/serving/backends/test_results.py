@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trimaran.serving.backends.results import as_array, as_values
+from trimaran.serving.backends.signature import as_array, as_values
 
 
 @pytest.mark.parametrize(

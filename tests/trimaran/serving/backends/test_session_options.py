@@ -7,7 +7,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from trimaran.serving.backends.session_options import run_options, session_options
+from trimaran.serving.backends.settings import run_options, session_options
 
 
 def given(**parameters: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trimaran.served.tabular.transform import Derived, Transform
+from trimaran.served.transform import Derived, Transform
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
 from trimaran.training.tabular.features.fit import FittedFeatures, fit_features
 from trimaran.training.tabular.features.frames import transform_frame

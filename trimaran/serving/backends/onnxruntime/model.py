@@ -10,10 +10,15 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from trimaran.serving.backends import batching, settings, text
-from trimaran.serving.backends.completion import complete
-from trimaran.serving.backends.contract import Interface, ModelTensor, find_mismatch, find_unserved
-from trimaran.serving.backends.session_options import run_options, session_options
+from trimaran.serving.backends import batching, settings
+from trimaran.serving.backends.contract import (
+    Interface,
+    ModelTensor,
+    complete,
+    find_mismatch,
+    find_unserved,
+)
+from trimaran.serving.backends.settings import run_options, session_options
 
 _FILE_NAME = "model.onnx"
 
@@ -40,7 +45,9 @@ class TritonPythonModel:
     """One instance of one ONNX model."""
 
     @staticmethod
-    def auto_complete_config(auto_complete_model_config: Any) -> Any:
+    def auto_complete_config(
+        auto_complete_model_config: pb_utils.ModelConfig,
+    ) -> pb_utils.ModelConfig:
         """Complete a configuration that leaves out inputs or outputs, from the model file."""
         # Its setters refuse `reshape`, which a tensor of shape [batch] needs.
         config = auto_complete_model_config.as_dict()
@@ -65,7 +72,9 @@ class TritonPythonModel:
         self.outputs = {item["name"]: item["dims"] for item in config["output"]}
         self.batched = config["max_batch_size"] > 0
 
-    def execute(self, requests: list[Any]) -> list[Any]:
+    def execute(
+        self, requests: list[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
         """Answer all requests with one call of the session where their shapes allow."""
         return batching.answer(requests, list(self.inputs), self._run, batched=self.batched)
 
@@ -119,5 +128,5 @@ def _tensor(item: Any) -> ModelTensor:
 
 def _fed(tensor: ModelTensor, array: np.ndarray) -> np.ndarray:
     if tensor.data_type == "TYPE_STRING":
-        array = text.decoded(tensor.name, array)
+        array = batching.decoded(tensor.name, array)
     return array if tensor.shape else array.reshape(())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from trimaran.serving.backends import batching, results, settings, signature, text, torch_settings
+from trimaran.serving.backends import batching, settings, signature
 from trimaran.serving.backends.contract import find_unserved
 
 _FILE_NAME = "model.pt"
@@ -31,7 +31,7 @@ class TritonPythonModel:
         import torch
 
         self.torch = torch
-        torch_settings.apply(config)
+        settings.apply_torch_settings(config)
         self.module = self._load(path, config["name"])
         arguments = _arguments(self.module)
         self.inputs = signature.call_order(config, arguments)
@@ -41,7 +41,9 @@ class TritonPythonModel:
         self.positions = signature.output_positions(config)
         self.batched = config["max_batch_size"] > 0
 
-    def execute(self, requests: list[Any]) -> list[Any]:
+    def execute(
+        self, requests: list[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
         """Answer all requests with one call of the module where their shapes allow."""
         return batching.answer(requests, self.inputs, self._run, batched=self.batched)
 
@@ -59,19 +61,19 @@ class TritonPythonModel:
         with self.torch.inference_mode(self.inference_mode), self.torch.no_grad():
             values = self._call(inputs)
         return {
-            item["name"]: results.as_array(item, self.positions[item["name"]], values)
+            item["name"]: signature.as_array(item, self.positions[item["name"]], values)
             for item in self.outputs
         }
 
     def _value(self, name: str, array: np.ndarray) -> Any:
         if name in self.texts:
-            return text.decoded(name, array).tolist()
+            return batching.decoded(name, array).tolist()
         return self.torch.from_numpy(array)
 
     def _call(self, inputs: dict[str, Any]) -> tuple[Any, ...]:
         try:
             result = self.module(inputs) if self.as_dictionary else self.module(*inputs.values())
-            return results.as_values(result)
+            return signature.as_values(result)
         except Exception as error:
             raise RuntimeError(f"PyTorch execute failure: {error}") from error
 

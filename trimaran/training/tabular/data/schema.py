@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from trimaran.served.tabular.records import Field
+from trimaran.served.records import Field
 from trimaran.system.errors import TrimaranError
 
 __all__ = [

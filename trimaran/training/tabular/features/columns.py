@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from trimaran.served.tabular.transform import Bins, Category
+from trimaran.served.transform import Bins, Category
 
 __all__ = ["bins", "category", "fill_value", "outlier_bounds", "quantile_edges", "scaling"]
 

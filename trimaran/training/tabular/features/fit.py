@@ -1,6 +1,6 @@
 """Fitting a feature plan to the training part of a table.
 
-The result is what `trimaran.served.tabular.transform` applies, in training as in serving. Nothing
+The result is what `trimaran.served.transform` applies, in training as in serving. Nothing
 here computes a feature: the columns that bins and scales are fitted to come out of that transform.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trimaran.served.tabular.transform import TransformData
+from trimaran.served.transform import TransformData
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import Schema, nearest
 from trimaran.training.tabular.features import columns

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trimaran.served.tabular.records import RecordError, RecordReader, Table
-from trimaran.served.tabular.transform import Transform
+from trimaran.served.records import RecordError, RecordReader, Table
+from trimaran.served.transform import Transform
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import Schema, nearest
 
@@ -17,7 +17,7 @@ __all__ = ["table_of", "transform_frame"]
 def table_of(frame: pd.DataFrame, schema: Schema) -> Table:
     """The rows of a frame, of the columns of the schema's fields, as a served table.
 
-    Raises `TrimaranError` for what the policy of `trimaran.served.tabular.records` refuses, with
+    Raises `TrimaranError` for what the policy of `trimaran.served.records` refuses, with
     the row from 0.
     """
     for field in schema.fields:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from trimaran.served.tabular.transform import Neighbours
+from trimaran.served.transform import Neighbours
 
 __all__ = ["COUNT", "STORED_ROWS", "fit_neighbours"]
 

@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any
 
-from trimaran.served.tabular.transform import Derived
+from trimaran.served.transform import Derived
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import nearest
 from trimaran.training.tabular.data.validation import MOST_MISSING

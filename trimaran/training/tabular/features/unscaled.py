@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from trimaran.served.tabular.records import Table
-from trimaran.served.tabular.transform import Bins, Category, Derived, Transform, TransformData
+from trimaran.served.records import Table
+from trimaran.served.transform import Bins, Category, Derived, Transform, TransformData
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import Schema, nearest
 from trimaran.training.tabular.features import columns

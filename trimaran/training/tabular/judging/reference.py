@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from trimaran.served.counting.describing import described, number_edges
-from trimaran.served.counting.distribution import Feature, Reference
-from trimaran.served.tabular.transform import Transform
+from trimaran.served.distribution import Feature, Reference, described, number_edges
+from trimaran.served.transform import Transform
 from trimaran.training.tabular.data.split import Split
 from trimaran.training.tabular.features.frames import table_of
 from trimaran.training.tabular.judging.judge import Judgement

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from trimaran.served.tabular.transform import Transform, TransformData
+from trimaran.served.transform import Transform, TransformData
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.data.split import Indices, Split

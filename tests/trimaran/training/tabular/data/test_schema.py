@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimaran.served.tabular.records import Field, RecordReader
+from trimaran.served.records import Field, RecordReader
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import (
     FLOAT32_MAX,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimaran.served.tabular.records import RecordReader
+from trimaran.served.records import RecordReader
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.tabular.data.schema import parse_schema
 from trimaran.training.tabular.data.sources import conform, load, mlc_churn, read_csv, wa_churn

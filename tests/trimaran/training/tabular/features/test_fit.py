@@ -32,7 +32,7 @@ from tests.trimaran.training.tabular.telephony import (
     strangers,
     table,
 )
-from trimaran.served.tabular.transform import Derived, Transform
+from trimaran.served.transform import Derived, Transform
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.features import columns
 from trimaran.training.tabular.features.fit import fit_features

@@ -22,8 +22,8 @@ from tests.trimaran.training.tabular.telephony import (
     float32,
     strangers,
 )
-from trimaran.served.tabular.records import Field, RecordReader
-from trimaran.served.tabular.transform import Transform, TransformData
+from trimaran.served.records import Field, RecordReader
+from trimaran.served.transform import Transform, TransformData
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.features.frames import table_of, transform_frame
 

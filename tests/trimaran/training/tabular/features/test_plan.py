@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.trimaran.training.tabular.telephony import EVERYTHING, NUMBERS, fitted
-from trimaran.served.tabular.transform import Derived
+from trimaran.served.transform import Derived
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.features.plan import Binning, FeaturePlan
 

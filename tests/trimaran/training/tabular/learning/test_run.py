@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.trimaran.training.tabular.customers import FAST, FAST_TABNET, problem, recipe
-from trimaran.served.tabular.transform import Transform
+from trimaran.served.transform import Transform
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.split import stratified_split
 from trimaran.training.tabular.features.frames import transform_frame

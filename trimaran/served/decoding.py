@@ -1,7 +1,8 @@
 """An encoded photograph becomes the tensor that a network was evaluated with.
 
 Crop and interpolation are those of EfficientNet's evaluation: the central square, a share of the
-shorter side, resized with bicubic interpolation.
+shorter side, resized with bicubic interpolation. `measure` gives what is counted of a photograph:
+brightness, contrast, size and aspect.
 """
 
 from __future__ import annotations
@@ -16,18 +17,23 @@ from PIL import Image, UnidentifiedImageError
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
+    "MEASURES",
     "ImageError",
     "ImageSettings",
     "Photograph",
     "decode",
+    "measure",
     "prepare",
     "read",
     "to_tensor",
 ]
 
 DEFAULT_MAX_PIXELS = 64_000_000
+MEASURES = ("brightness", "contrast", "shorter_side", "aspect")
+"""The names of the values that `measure` gives."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
+
 _DETAIL = 2
 """JPEGs are decoded at the smallest scale that has this many pixels for one of the result's side,
 which leaves the interpolation enough to work with."""
@@ -44,6 +50,11 @@ _UPRIGHT = {
 }
 """What turns a picture upright, by its EXIF orientation."""
 
+_SIDE = 56
+"""Evenly spread pixels of a side that are measured: enough for a mean and a deviation."""
+_WEIGHTS = (0.299, 0.587, 0.114)
+"""Of red, green and blue in luminance: ITU-R BT.601."""
+
 # The limit is checked here, per model, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -54,7 +65,7 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """How a network wants its images.
+    """How a network expects its images.
 
     `size`: height and width in pixels. `crop`: the central share of the shorter side. `mean` and
     `std`: by channel in RGB, on values from 0 to 255.
@@ -68,9 +79,9 @@ class ImageSettings:
 
 @dataclass(frozen=True)
 class Photograph:
-    """What a network takes of a photograph, and what is worth counting of it.
+    """A photograph as a network takes it, with what is counted of it.
 
-    `pixels` are float32 `[3, size, size]`, and `crop` the same before they were normalised, uint8
+    `pixels` are float32 `[3, size, size]`, and `crop` the same before normalisation, uint8
     `[size, size, 3]` in RGB. `shorter_side`: of the file, in pixels. `aspect`: the upright
     photograph's width by its height.
     """
@@ -105,10 +116,27 @@ def prepare(image: Image.Image, settings: ImageSettings) -> np.ndarray:
 def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, detail: int = 0) -> Image.Image:
     """The photograph upright, in RGB, transparent parts on white.
 
-    `data` is the file itself, or the file in base64. With `detail`, a JPEG may come out smaller
-    than it is, with no side below that. Raises `ImageError` naming the fault.
+    `data` is the file itself, or the file in base64. With `detail`, a JPEG may come out smaller,
+    with no side below that. Raises `ImageError` naming the fault.
     """
     return _load(_open(data, max_pixels), detail)
+
+
+def measure(photograph: Photograph) -> tuple[float, float, float, float]:
+    """The brightness, contrast, shorter side and aspect of a photograph.
+
+    Brightness is the mean of the crop's luminance, from 0 to 255, and contrast its standard
+    deviation. The shorter side is that of the file, in pixels.
+    """
+    crop = photograph.crop
+    step = max(1, len(crop) // _SIDE)
+    channels = crop[::step, ::step].transpose(2, 0, 1).astype(np.float32, order="C")
+    # Not as a product of matrices: for these sizes that wakes threads of the linear algebra
+    # library, which then spin on the cores that others decode on.
+    luminance = sum(weight * channel for weight, channel in zip(_WEIGHTS, channels, strict=True))
+    brightness = float(np.mean(luminance))
+    contrast = float(np.std(luminance))
+    return brightness, contrast, photograph.shorter_side, photograph.aspect
 
 
 def _crop(image: Image.Image, settings: ImageSettings) -> np.ndarray:
@@ -132,7 +160,7 @@ def _normalise(crop: np.ndarray, settings: ImageSettings) -> np.ndarray:
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """The file with its header read and judged, and nothing decoded."""
+    """The file with its header read and checked, and nothing decoded."""
     file = _file_bytes(data)
     try:
         image = Image.open(io.BytesIO(file), formats=_FORMATS)
@@ -165,7 +193,7 @@ def _load(image: Image.Image, detail: int) -> Image.Image:
 
 
 def _file_bytes(data: bytes) -> bytes:
-    """The file that `data` is, or that it spells in base64 (JSON cannot carry bytes)."""
+    """The file in `data`, decoded where it comes in base64 (JSON cannot carry bytes)."""
     if not data:
         raise ImageError("is empty")
     text = data.partition(b"base64,")[2] if data.startswith(b"data:") else data

@@ -1,15 +1,13 @@
-"""What a model counts for Prometheus: rows by bin of each feature, and requests that it refuses.
+"""What a model counts for Prometheus: rows by bin of each feature, and refused requests.
 
 | metric | labels | what |
 |---|---|---|
-| `trimaran_feature_rows_total` | model, version, feature, bin | rows that were served |
+| `trimaran_feature_rows_total` | model, version, feature, bin | served rows |
 | `trimaran_feature_reference_rows` | the same | rows of the reference, if it has any |
-| `trimaran_refused_requests_total` | model, version | requests that could not be read |
+| `trimaran_refused_requests_total` | model, version | unreadable requests |
 | `trimaran_reference_outcomes` | model, version, cell | rows of the test part |
 
-Triton counts a request that a Python model refuses among those that were answered.
-
-Self-contained beside `custom_metrics.py` and `distribution.py`, which are copied with it.
+Triton itself counts a request that a Python model refuses as a success.
 """
 
 from __future__ import annotations
@@ -22,25 +20,26 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from custom_metrics import Family
-from distribution import Reference, Tally
+
+from trimaran.served.distribution import Reference, Tally
+from trimaran.served.metrics import Family
 
 __all__ = ["Counters"]
 
 _LEAST_INTERVAL_S = 2.0
 _MOST_INTERVAL_S = 10.0
 _REPORTING_SHARE = 0.005
-"""Of the time goes into reports. Each counter that changed costs a message to Triton, for whose
-answer the interpreter may have to wait: under load 230 counters took 15 to 70 ms."""
+"""The share of the time that reports may take. Each changed counter costs a message to Triton, for
+whose answer the interpreter may have to wait: under load 230 counters took 15 to 70 ms."""
 
 
 def _interval_after(report_s: float) -> float:
-    """How long to wait after a report of so many seconds, so that reports cost little."""
+    """Seconds to wait after a report that took `report_s`."""
     return min(max(report_s / _REPORTING_SHARE, _LEAST_INTERVAL_S), _MOST_INTERVAL_S)
 
 
 class Counters:
-    """Counts in this process, and tells Triton now and then, from a thread of its own."""
+    """Counts in this process, and reports to Triton now and then from a separate thread."""
 
     def __init__(self, args: Mapping[str, str], directory: Path) -> None:
         self.reference = reference = Reference.read(directory / "reference.json")
@@ -74,15 +73,15 @@ class Counters:
         codes: npt.NDArray[np.int64],
         answers: Sequence[npt.NDArray[Any]] = (),
     ) -> None:
-        """Count a table's rows, and what was answered to them: see `Tally.add`."""
+        """Count a table's rows and their answers: see `Tally.add`."""
         self._tally.add(numbers, codes, answers)
 
     def refuse(self) -> None:
-        """Count a request that could not be read."""
+        """Count an unreadable request."""
         self._refused += 1
 
     def close(self) -> None:
-        """Tell the rest, while Triton can still be told."""
+        """Report the rest, while Triton still takes reports."""
         self._ended.set()
         self._thread.join()
         self._report()

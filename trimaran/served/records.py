@@ -1,10 +1,10 @@
 """The one policy for customers' records, whatever form they come in.
 
-| found in a field | what becomes of it |
+| found in a field | treated as |
 |---|---|
-| absent, null, NaN, empty text | missing: the transform imputes it, and it is counted |
+| absent, null, NaN, empty text | missing: imputed by the transform, and counted |
 | a field twice in one JSON object | the last of them, as JSON readers commonly do |
-| a category that was not in training | the unknown category, and it is counted |
+| a category that was not in training | the unknown category, and counted |
 | another type: text for a number, a number or a truth value for a category | refused |
 | infinite, or outside the range that the schema allows | refused |
 | a field that the schema does not have | refused, with the nearest name |
@@ -12,8 +12,6 @@
 
 A refusal names the row (from 0) and the field. It is a `RecordError`, and takes the whole request
 with it, never another one.
-
-Self-contained: this file is copied into the versions of the models that read records.
 """
 
 from __future__ import annotations

@@ -1,18 +1,16 @@
-"""How values are distributed over bins: what a model is expected to see, and what it sees.
+"""How values are distributed over bins: the values that a model should see, and those it sees.
 
-A reference is one JSON file. Each of its features has bins, with the rows that fell into each: of
-the training part, or of images that are expected. Rows that are served are counted by the same
-bins. A reference without rows has the bins alone.
+A reference is one JSON file. It holds bins for each feature, and how many rows of the training part
+(or how many expected images) fell into each bin. Served rows are counted by the same bins. A
+reference may also hold bins without counts.
 
 | feature | bins |
 |---|---|
 | number | between the edges, bin i holding `edges[i - 1] <= x < edges[i]`; `missing` |
 | category | each value of the vocabulary; `missing`; `unknown` |
-| measure | between the edges: a number that there always is, such as an image's brightness |
+| measure | between the edges; never missing, such as an image's brightness |
 | label | a class: each of `values`, and `other`; without values its number, between the edges |
 | answer | a probability, or a decision as 0 or 1, between the edges |
-
-Self-contained: this file is copied into the versions of the models that count.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,13 +26,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["OTHER", "Feature", "Reference", "Tally"]
+__all__ = ["OTHER", "Feature", "Reference", "Tally", "described", "number_edges"]
 
 FORMAT = 1
-_MOST_ROWS = 512
 OTHER = "other"
 """The bin of the classes that have none of their own."""
-
+_MOST_ROWS = 512
+_BINS = 10
+"""For each number feature."""
+_DIGITS = 4
 Counts = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
 _Kept = tuple[npt.NDArray[np.float64], Codes, Sequence[npt.NDArray[Any]]]
@@ -42,7 +42,7 @@ _Kept = tuple[npt.NDArray[np.float64], Codes, Sequence[npt.NDArray[Any]]]
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature's bins, and how many rows of the reference fell into each; none if it has none."""
+    """A feature's bins, and how many rows of the reference fell into each, if it has rows."""
 
     name: str
     kind: str
@@ -68,7 +68,7 @@ class Feature:
 
     @property
     def rows(self) -> int:
-        """How many rows of the reference there were."""
+        """The number of the reference's rows."""
         return sum(self.counts)
 
     def codes(self, labels: Sequence[str]) -> Codes:
@@ -81,11 +81,11 @@ class Feature:
 
 @dataclass(frozen=True)
 class Reference:
-    """What is expected: numbers or measures, then categories or labels, then answers.
+    """The expected distribution: numbers or measures, then categories or labels, then answers.
 
-    Numbers and categories are in the transform's order. `judged` is how the model's decisions
-    compare with the truth on rows it never saw: `true_positive`, `false_positive`,
-    `true_negative`, `false_negative`; or nothing.
+    Numbers and categories are in the transform's order. `judged` counts the model's decisions on
+    the test part: `true_positive`, `false_positive`, `true_negative`, `false_negative`; or it is
+    empty.
     """
 
     features: Sequence[Feature]
@@ -117,9 +117,9 @@ class Reference:
 class Tally:
     """Counts rows by the bins of a reference, many at once; threads may share it.
 
-    Rows are kept as they came until there are many, since counting each by itself would cost a
-    good part of what answering it costs; and not longer, since memory that is kept is memory that
-    the next rows cannot use while it is still in the processor's cache.
+    Rows are collected until there are many, since counting each one alone would cost nearly as
+    much as answering it. They are not kept longer, since the next rows then could not reuse their
+    memory while it is still in the processor's cache.
     """
 
     def __init__(self, reference: Reference) -> None:
@@ -156,7 +156,7 @@ class Tally:
                 self._count()
 
     def counted(self) -> Counts:
-        """The counts of all bins of all features, in the reference's order; then all are 0."""
+        """The counts of all bins of all features, in the reference's order. Resets them to 0."""
         with self._lock:
             self._count()
             counts, self._counts = self._counts, np.zeros_like(self._counts)
@@ -178,6 +178,37 @@ class Tally:
         self._counts += np.bincount(np.concatenate(found), minlength=len(self._counts))
         self._kept.clear()
         self._rows = 0
+
+
+def number_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The deciles of `values` `[rows]` without NaN; fewer where values are few.
+
+    They are rounded, so that no two bins have the same name; none is at or below the least value.
+    """
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return np.array([])
+    tenths = np.quantile(present, np.arange(1, _BINS) / _BINS)
+    rounded = np.unique([float(f"{edge:.{_DIGITS}g}") for edge in tenths])
+    return rounded[rounded > present.min()]
+
+
+def described(
+    bins: Reference,
+    numbers: npt.NDArray[np.float64],
+    codes: Codes,
+    answers: Sequence[npt.NDArray[Any]] = (),
+) -> Reference:
+    """`bins` with the counts of a table's rows, counted as in serving: see `Tally.add`."""
+    tally = Tally(bins)
+    tally.add(numbers, codes, answers)
+    ends = np.cumsum([len(feature.bins) for feature in bins.features])[:-1]
+    counts = np.split(tally.counted(), ends)
+    features = [
+        replace(feature, counts=each.tolist())
+        for feature, each in zip(bins.features, counts, strict=True)
+    ]
+    return replace(bins, features=features)
 
 
 def _edges(features: Sequence[Feature]) -> npt.NDArray[np.float64]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from counting import Counters
-from ranking import rank
+
+from trimaran.served.counters import Counters
+from trimaran.served.ranking import rank
 
 
 class TritonPythonModel:
@@ -39,7 +39,9 @@ class TritonPythonModel:
         (label,) = self.counters.reference.of_kind("label")
         self.codes = label.codes(lines)
 
-    def execute(self, requests: list[Any]) -> list[Any]:
+    def execute(
+        self, requests: list[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
         """Rank all rows of all requests at once."""
         logits = [
             pb_utils.get_input_tensor_by_name(request, "LOGITS").as_numpy() for request in requests
@@ -63,5 +65,5 @@ class TritonPythonModel:
         ]
 
     def finalize(self) -> None:
-        """Tell Triton the last counts while it can still be told."""
+        """Report the last counts while Triton still takes reports."""
         self.counters.close()

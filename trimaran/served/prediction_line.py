@@ -1,21 +1,19 @@
-"""One prediction as a line of JSON, holding no more of a record than the policy allows.
+"""One prediction as a line of JSON, with only the parts of a record that the policy allows.
 
 | key | what |
 |---|---|
 | `time` | when it was answered, UTC, to the microsecond |
-| `model`, `version` | who answered |
+| `model`, `version` | which one answered |
 | `id` | the record's identifier, from its input or from the record itself; null without one |
 | `request_id` | the request's, where the client gave one |
 | `row` | the row's place in its request, from 0, where that had several |
 | `input_digest` | of the record's text: equal texts have equal digests |
 | `input` | the fields that the policy names, where it names any |
 | `output` | the answers by name |
-| `latency_ms` | what the model took for the row's batch; waiting in Triton's queue not included |
+| `latency_ms` | the model's time for the row's batch, without the wait in Triton's queue |
 
-Digests and masked values are keyed (BLAKE2b), so that a list of all telephone numbers does not
-undo them for those who have the log and not its key.
-
-Self-contained: this file is copied into the versions of the models that log.
+Digests and masked values are keyed (BLAKE2b), so that nobody can undo them by trying
+all telephone numbers without the key.
 """
 
 from __future__ import annotations
@@ -58,7 +56,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Policy:
-    """What of a record is written: `fields` by name, those in `masked` as a keyed digest."""
+    """Which fields of a record are written; those in `masked` as a keyed digest."""
 
     identifier: str | None
     fields: Sequence[str] = ()
@@ -122,7 +120,7 @@ class Keyed:
         return found.hexdigest()
 
     def masked(self, value: str) -> str:
-        """What stands in the log for a value that is masked."""
+        """The text in the log for a masked value."""
         return f"masked:{self.digest(value.encode(errors='replace'))}"
 
 
@@ -131,8 +129,8 @@ def lines(
 ) -> Iterator[bytes]:
     """A line for each row of a request, each with its end.
 
-    Put together from pieces, since a dictionary for each row would cost several times as much, and
-    the thread that writes has to leave the interpreter to the one that answers.
+    Lines are joined from pieces: a dictionary for each row would cost several times as much, and
+    the thread that writes must leave the interpreter to the one that answers.
     """
     time = datetime.fromtimestamp(answered.time_s, UTC).isoformat(timespec="microseconds")
     head = orjson.dumps({"time": time, "model": model, "version": version})[:-1] + b',"id":'
@@ -171,7 +169,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
 
 
 def _is_inside(given: bytes | None, text: bytes, policy: Policy) -> bool:
-    """Whether the identifier may be in the record, and nowhere else."""
+    """Whether the identifier can only be in the record."""
     return given is None and policy.identifier is not None and policy.identifier.encode() in text
 
 

@@ -1,23 +1,23 @@
 """Metrics of a Python model that last as long as the server.
 
-Triton (2.51) counts the users of a metric for each stub by itself. Where one stub lets go of a
-metric, it is taken from all, and what the others add goes to memory that is no longer theirs. And
-stubs share metrics: those of a model's instances, and at a reload those of the old instances and
-the new ones, which begin before the old ones end. So no stub ever lets go of one, not even at its
-end. Counters then go on after a reload, as Triton's own do.
-
-Self-contained: this file is copied into the versions of the models that have metrics.
+Triton (2.51) counts the users of a metric separately for each stub. When one stub frees a metric,
+Triton frees it for all, and the other stubs add to freed memory. Stubs do share metrics: the
+instances of one model, and at a reload the old and the new instances, since the new ones begin
+before the old ones end. So no stub ever frees a metric, not even at its end. Counters then continue
+after a reload, as Triton's own do.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 import triton_python_backend_utils as pb_utils
 
 __all__ = ["Family"]
+
+T = TypeVar("T")
 
 
 class Family:
@@ -30,12 +30,12 @@ class Family:
             )
         )
 
-    def metric(self, labels: Mapping[str, str]) -> Any:
+    def metric(self, labels: Mapping[str, str]) -> pb_utils.Metric:
         """The metric of these labels, from 0 if no stub had it before."""
         return _lasting(self._family.Metric(labels=dict(labels)))
 
 
-def _lasting(made: Any) -> Any:
-    """The same, with a reference that nobody gives back."""
+def _lasting(made: T) -> T:
+    """The object, with one reference too many, so that Python never frees it."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))
     return made

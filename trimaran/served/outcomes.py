@@ -1,19 +1,17 @@
-"""Outcomes joined to logged predictions, and what they come to, kept in one SQLite file.
+"""Ground truth joined to logged predictions, with the totals, in one SQLite file.
 
-The file is an index over the log: it reads lines as they are written, and forgets those whose file
-is gone. What was counted stays.
+The file is an index over the log: it reads lines as they are written, and forgets the lines of
+removed files. Totals stay.
 
-| an outcome | becomes |
+| an outcome | status |
 |---|---|
 | of an id that was predicted | `counted`, for the newest prediction of each version |
-| that is told again | `known`, and is not counted again |
-| that differs from the one told before | `contradicts`, and the first one stays |
+| that was reported before | `known`, and is not counted again |
+| that differs from the one reported before | `contradicts`, and the first one stays |
 | of an id that is not in the log, or was predicted only later | `unknown` |
 
-With a time, an outcome is of the newest prediction before it, and an id may have several. Without,
-an id has one outcome, whatever is predicted for it later.
-
-Self-contained: this file is copied into the versions of the model that takes outcomes.
+An outcome with a time belongs to the newest prediction before it, so an id may have several.
+Without a time, an id has one outcome, for later predictions too.
 """
 
 from __future__ import annotations
@@ -34,11 +32,11 @@ __all__ = ["CELLS", "STATUSES", "Key", "Outcome", "Outcomes", "probability_bin"]
 CELLS = ("true_positive", "false_positive", "true_negative", "false_negative")
 STATUSES = ("counted", "known", "contradicts", "unknown")
 BINS = 10
-"""Of the probability, for calibration: of equal width."""
+"""Equal bins of the probability, for calibration."""
 
 _FILE = "outcomes.sqlite"
 _LINES = 5_000
-"""Are read in one transaction."""
+"""Read in one transaction."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, read_bytes INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS predictions (
@@ -66,18 +64,18 @@ ORDER BY time DESC, rowid DESC
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was true of an id."""
+    """The ground truth of an id."""
 
     name: str
     masked: str
-    """The id as it stands in a log that masks it."""
+    """The id in a log that masks it."""
     outcome: bool
     time_s: float | None = None
     """When it was known, since the epoch."""
 
     @property
     def told(self) -> str:
-        """What tells this outcome of an id from another one."""
+        """Distinguishes this outcome of an id from another one."""
         return "" if self.time_s is None else repr(self.time_s)
 
 
@@ -117,7 +115,7 @@ class Outcomes:
         self._database.close()
 
     def read_log(self) -> None:
-        """Take in what was logged since, and forget what is no longer there."""
+        """Read the new lines of the log, and forget the lines of removed files."""
         with self._lock:
             files = {path.name: path for path in sorted(self._directory.glob("*.jsonl"))}
             read = dict(self._database.execute("SELECT name, read_bytes FROM files"))
@@ -134,7 +132,7 @@ class Outcomes:
             return [self._tell(outcome) for outcome in outcomes]
 
     def totals(self) -> dict[Key, float]:
-        """Everything that was counted, also by those that ran before.
+        """Everything counted so far, also by earlier processes.
 
         | name | place | what |
         |---|---|---|
@@ -213,7 +211,7 @@ class Outcomes:
         return "counted"
 
     def _predictions(self, outcome: Outcome) -> list[_Prediction]:
-        """Of all rows that are known by the outcome's id; the newest comes first."""
+        """The predictions with the outcome's id, newest first."""
         rows = self._database.execute(_FIND, (outcome.name, outcome.masked, outcome.name))
         return [
             _Prediction(row, version, time_s, probability, bool(decided), true, told)
@@ -250,7 +248,7 @@ def _keys(version: str) -> Iterator[Key]:
 
 
 def _whole_lines(file: Any) -> list[bytes]:
-    """The next lines, without one that is still being written."""
+    """The next complete lines; the last one may still be half written."""
     lines = []
     for line in file:
         if not line.endswith(b"\n"):

@@ -1,7 +1,7 @@
 """Triton's side of image preprocessing: `IMAGE` BYTES `[1]` to `PIXELS` FP32 `[3, size, size]`.
 
 The machine's cores are shared among the model's instances: where one has several, it decodes all
-images of all waiting requests in a pool of threads, since the decoder and the resizer let go of
+images of all waiting requests in a pool of threads, since the decoder and the resizer release
 Python's lock. The images of answered requests are counted by the bins of `reference.json`.
 """
 
@@ -11,17 +11,23 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from counting import Counters
-from decoding import DEFAULT_MAX_PIXELS, ImageError, ImageSettings, Photograph, read
-from measuring import measure
+
+from trimaran.served.counters import Counters
+from trimaran.served.decoding import (
+    DEFAULT_MAX_PIXELS,
+    ImageError,
+    ImageSettings,
+    Photograph,
+    measure,
+    read,
+)
 
 
 class TritonPythonModel:
-    """One instance of one version; how images are prepared lies in that version's directory."""
+    """One instance of one version, whose `preprocess.json` says how images are prepared."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read `preprocess.json`, `reference.json` and the parameter `max_megapixels`."""
@@ -37,7 +43,9 @@ class TritonPythonModel:
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.counters = Counters(args, directory)
 
-    def execute(self, requests: list[Any]) -> list[Any]:
+    def execute(
+        self, requests: list[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
         """One response per request; a bad image fails its own request and no other."""
         images = [
             pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1)
@@ -49,7 +57,7 @@ class TritonPythonModel:
         return [self._respond([next(outcomes) for _ in group]) for group in images]
 
     def finalize(self) -> None:
-        """End the threads, and tell Triton the last counts while it can still be told."""
+        """End the threads, and report the last counts while Triton still takes reports."""
         if self.pool:
             self.pool.shutdown()
         self.counters.close()
@@ -62,16 +70,18 @@ class TritonPythonModel:
         except Exception as error:  # whatever a file does to the decoder, its batch mates live on
             return ImageError(f"cannot be decoded: {type(error).__name__}: {error}")
 
-    def _respond(self, outcomes: list[Photograph | ImageError]) -> Any:
+    def _respond(self, outcomes: list[Photograph | ImageError]) -> pb_utils.InferenceResponse:
+        photographs: list[Photograph] = []
         for index, outcome in enumerate(outcomes):
             if isinstance(outcome, ImageError):
                 self.counters.refuse()
                 which = "the image" if len(outcomes) == 1 else f"image {index} of {len(outcomes)}"
                 error = pb_utils.TritonError(f"{which} {outcome}", pb_utils.TritonError.INVALID_ARG)
                 return pb_utils.InferenceResponse(error=error)
-        measures = [measure(each) for each in outcomes]
+            photographs.append(outcome)
+        measures = [measure(each) for each in photographs]
         self.counters.add(np.array(measures), np.empty((0, len(measures)), np.int64))
         # A single image needs no copy to become a batch.
-        pixels = [each.pixels for each in outcomes]
+        pixels = [each.pixels for each in photographs]
         batch = pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)
         return pb_utils.InferenceResponse([pb_utils.Tensor("PIXELS", batch)])

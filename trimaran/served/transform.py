@@ -13,8 +13,6 @@ Training and serving apply it with this same code. In order:
 6. **select and scale**: `(column - shift) * factor`, held within what float32 can hold.
 
 Every operation is element by element, so a row's result does not depend on its batch.
-
-Self-contained: this file is copied into the versions of the models that apply a transform.
 """
 
 from __future__ import annotations
@@ -85,7 +83,7 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class TransformData:
-    """What is fitted, as it stands in the file."""
+    """A fitted transform's values, as in its file."""
 
     fields: Sequence[dict[str, Any]]
     """`name`, `kind` (`number`, `category`), `least`, `most`: what a record may hold."""

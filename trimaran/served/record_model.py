@@ -1,8 +1,8 @@
-"""The whole way in one model: `RECORD`, a flat JSON object as BYTES `[1]`, to the answer.
+"""Transform and classifier in one model: `RECORD`, a flat JSON object as BYTES `[1]`, to answers.
 
-An identifier may come along as an input of its own, and goes back as it came. The transform and
-the classifier's ONNX file lie in the version directory; both are the very files of the two-step
-ensemble. One Python model costs one way through shared memory instead of two, and no ensemble.
+An identifier may be a second input, and is returned unchanged. The transform and the classifier's
+ONNX file lie in the version directory, and are the same as in the two-step ensemble. One Python
+model costs one pass through shared memory instead of two, and no ensemble.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import gc
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
-from answering import Outputs, answer_each, load, refuse_parameters
-from counting import Counters
-from logging_model import open_log
-from prediction_line import Answered
-from records import Table
+
+from trimaran.served.answering import Outputs, answer_each, load, refuse_parameters
+from trimaran.served.counters import Counters
+from trimaran.served.logged_predictions import open_log
+from trimaran.served.prediction_line import Answered
+from trimaran.served.prediction_log import PredictionLog
+from trimaran.served.records import Table
 
 _OUTPUTS = ["probability", "prediction"]
 
@@ -44,7 +46,9 @@ class TritonPythonModel:
         )
         gc.freeze()
 
-    def execute(self, requests: list[Any]) -> list[Any]:
+    def execute(
+        self, requests: list[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
         """Score all rows of all requests at once."""
         self.began_s = time.perf_counter()
         return answer_each(
@@ -54,16 +58,16 @@ class TritonPythonModel:
             self.score,
             self.counters.refuse,
             self.identifier,
-            self.keep if self.log else None,
+            partial(self.keep, self.log) if self.log else None,
         )
 
     def finalize(self) -> None:
-        """Tell Triton the last counts while it can still be told."""
+        """Report the last counts while Triton still takes reports."""
         self.counters.close()
         if self.log:
             self.log.close()
 
-    def take(self, request: Any) -> list[bytes]:
+    def take(self, request: pb_utils.InferenceRequest) -> list[bytes]:
         """A request's JSON texts. Raises `RecordError`."""
         refuse_parameters(self.reader, request)
         return pb_utils.get_input_tensor_by_name(request, "RECORD").as_numpy().ravel().tolist()
@@ -80,10 +84,16 @@ class TritonPythonModel:
         self.counters.add(table.numbers, codes, [probability, prediction])
         return [(self.probability, probability), (self.prediction, prediction)]
 
-    def keep(self, request: Any, texts: list[bytes], outputs: Outputs) -> None:
-        """Have a request's rows and their outputs written to the log."""
+    def keep(
+        self,
+        log: PredictionLog,
+        request: pb_utils.InferenceRequest,
+        texts: list[bytes],
+        outputs: Outputs,
+    ) -> None:
+        """Queue a request's rows and their outputs for the log."""
         given = self.identifier and pb_utils.get_input_tensor_by_name(request, self.identifier)
-        self.log.add(
+        log.add(
             Answered(
                 time.time(),
                 time.perf_counter() - self.began_s,

@@ -1,13 +1,11 @@
-"""Triton's side of the prediction log: where it lies, what it may hold, and what is counted.
+"""Triton's side of the prediction log: its directory, its policy, and its counters.
 
 | metric | labels | what |
 |---|---|---|
-| `trimaran_logged_predictions_total` | model, version | rows that were written |
-| `trimaran_dropped_predictions_total` | model, version, reason | rows that were not |
+| `trimaran_logged_predictions_total` | model, version | written rows |
+| `trimaran_dropped_predictions_total` | model, version, reason | dropped rows |
 
 Nothing is logged unless the environment variable `TRIMARAN_PREDICTIONS` names a directory.
-
-Self-contained: this file is copied into the versions of the models that log.
 """
 
 from __future__ import annotations
@@ -18,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import triton_python_backend_utils as pb_utils
-from custom_metrics import Family
-from prediction_files import PredictionFiles
-from prediction_line import Answered, Keyed, Policy, lines
-from prediction_log import PredictionLog, Written
+
+from trimaran.served.metrics import Family
+from trimaran.served.prediction_line import Answered, Keyed, Policy, lines
+from trimaran.served.prediction_log import PredictionFiles, PredictionLog, Written
 
 __all__ = ["open_log"]
 
@@ -34,8 +32,8 @@ def open_log(
 ) -> PredictionLog | None:
     """The log of the version that Triton loads, or None where predictions are not logged.
 
-    `names` are the record's fields. Raises `ValueError` for parameters that are not understood. A
-    directory that cannot be written is no reason not to serve: see `PredictionLog`.
+    `names` are the record's fields. Raises `ValueError` for parameters that are not understood. An
+    unwritable directory does not stop serving: see `PredictionLog`.
     """
     given = json.loads(args["model_config"])["parameters"]
     parameters = {key: value["string_value"] for key, value in given.items()}
@@ -54,7 +52,7 @@ def open_log(
     return PredictionLog(
         PredictionFiles(directory, int(megabytes) * 2**20),
         _Lines(directory, model, version, policy),
-        _Told(model, version),
+        _Reports(model, version),
     )
 
 
@@ -74,8 +72,8 @@ class _Lines:
         return lines(answered, *self._names, self._policy, self._keyed)
 
 
-class _Told:
-    """Counts for Prometheus, and says in the server's log when a disk fails, and works again."""
+class _Reports:
+    """Counts for Prometheus, and logs when a disk fails and when it works again."""
 
     def __init__(self, model: str, version: str) -> None:
         self._model = model

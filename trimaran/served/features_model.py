@@ -1,19 +1,23 @@
 """Triton's side of the transform: a record's named fields to `FEATURES` FP32 `[width]`.
 
-Every field is an optional input `[1]`: FP32 for a number, BYTES for a category. What is missing,
-unknown or refused is the policy of `records.py`.
+Every field is an optional input `[1]`: FP32 for a number, BYTES for a category. `records.py`
+is the policy for missing, unknown and refused values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from answering import answer_each, load, refuse_parameters
-from counting import Counters
-from records import RecordError, Table
+
+from trimaran.served.answering import answer_each, load, refuse_parameters
+from trimaran.served.counters import Counters
+from trimaran.served.records import RecordError, Table
+
+if TYPE_CHECKING:
+    import triton_python_backend_utils as pb_utils
 
 
 class Rows:
@@ -35,15 +39,17 @@ class TritonPythonModel:
         directory, self.transform, self.reader = load(args)
         self.counters = Counters(args, directory)
 
-    def execute(self, requests: list[Any]) -> list[Any]:
+    def execute(
+        self, requests: list[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
         """Transform all rows of all requests at once."""
         return answer_each(requests, self.take, self.read, self.score, self.counters.refuse)
 
     def finalize(self) -> None:
-        """Tell Triton the last counts while it can still be told."""
+        """Report the last counts while Triton still takes reports."""
         self.counters.close()
 
-    def take(self, request: Any) -> Rows:
+    def take(self, request: pb_utils.InferenceRequest) -> Rows:
         """A request's tensors. Raises `RecordError`."""
         refuse_parameters(self.reader, request)
         columns = {

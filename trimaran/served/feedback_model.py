@@ -1,0 +1,198 @@
+"""Triton's side of live accuracy: ground truth in, a status and counters for Prometheus out.
+
+`id` BYTES `[1]`: the record's identifier, or a request's id (`id/row` where it had several rows);
+`outcome` BOOL `[1]`; `time` BYTES `[1]`, optional: when it was known, in ISO 8601. The answer is
+`status` BYTES `[1]`, by the table in `outcomes.py`.
+
+| metric | labels | what |
+|---|---|---|
+| `trimaran_feedback_total` | model, status | reported outcomes |
+| `trimaran_outcomes_total` | model, version, cell | predictions whose outcome is known |
+| `trimaran_outcome_positives_total` | model, version, bin | true ones, by bin of the probability |
+| `trimaran_outcome_probability_total` | the same | the sum of the bin's probabilities |
+| `trimaran_outcome_squared_error_total` | model, version | of the probability, the sum |
+
+`model` is the one that predicted. All but the first continue after a restart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from trimaran.served.metrics import Family
+from trimaran.served.outcomes import STATUSES, Key, Outcome, Outcomes
+from trimaran.served.prediction_line import Keyed
+
+__all__ = ["Feedback", "TritonPythonModel"]
+
+_VARIABLE = "TRIMARAN_PREDICTIONS"
+_COLUMNS = ("id", "outcome", "time")
+_INTERVAL_S = 1.0
+"""Between two reads of the log. A release's counters begin at its first prediction there."""
+
+_NICENESS = 19
+
+_METRICS = {
+    "outcomes": ("trimaran_outcomes_total", "Predictions whose outcome is known.", "cell"),
+    "positives": ("trimaran_outcome_positives_total", "True ones, by probability.", "bin"),
+    "probability": ("trimaran_outcome_probability_total", "Sums of probabilities.", "bin"),
+    "squared_error": ("trimaran_outcome_squared_error_total", "Of the probability.", ""),
+}
+
+
+class TritonPythonModel:
+    """The one instance of one version: it alone counts."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Open the log that `TRIMARAN_PREDICTIONS` names; without one every request is refused."""
+        given = json.loads(args["model_config"])["parameters"]
+        parameters = {key: value["string_value"] for key, value in given.items()}
+        self.feedback: Feedback | None = None
+        root = os.environ.get(_VARIABLE)
+        if root:
+            directory = Path(root) / parameters["predictions_of"]
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.feedback = Feedback(directory, parameters)
+
+    def execute(
+        self, requests: list[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
+        """One response to each request; one that cannot be read or stored counts nothing."""
+        return [self.answer(request) for request in requests]
+
+    def finalize(self) -> None:
+        """Stop reading the log."""
+        if self.feedback:
+            self.feedback.close()
+
+    def answer(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
+        """The statuses of a request's outcomes."""
+        try:
+            if not self.feedback:
+                raise ValueError(
+                    "predictions are not logged, so nothing can be said about outcomes; serve "
+                    "with --log-predictions"
+                )
+            ids, outcomes, times = (_column(request, name) for name in _COLUMNS)
+            statuses = self.feedback.tell(ids, outcomes, times)
+        except ValueError as error:
+            return _refusal(str(error), pb_utils.TritonError.INVALID_ARG)
+        except (sqlite3.Error, OSError) as error:
+            return _refusal(
+                f"no outcome of this request was counted, the file of outcomes fails: {error}",
+                pb_utils.TritonError.INTERNAL,
+            )
+        found = np.array([[status.encode()] for status in statuses], dtype=object)
+        return pb_utils.InferenceResponse([pb_utils.Tensor("status", found)])
+
+
+class Feedback:
+    """The outcomes of one model, and their counters."""
+
+    def __init__(self, directory: Path, parameters: Mapping[str, str]) -> None:
+        self._model = parameters["predictions_of"]
+        self._keyed = Keyed.of(directory)
+        self._outcomes = Outcomes(directory, parameters["probability"], parameters["decision"])
+        self._families = {
+            name: Family(metric, words) for name, (metric, words, _) in _METRICS.items()
+        }
+        reported = Family("trimaran_feedback_total", "Reported outcomes.")
+        self._reported = {
+            status: reported.metric({"model": self._model, "status": status}) for status in STATUSES
+        }
+        self._metrics: dict[Key, Any] = {}
+        self._shown: dict[Key, float] = {}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._read_regularly, daemon=True)
+        self._count()
+        self._thread.start()
+
+    def tell(self, ids: list[bytes], outcomes: list[bool], times: Sequence[bytes]) -> list[str]:
+        """Count outcomes; a status for each. Raises `ValueError` for an unreadable one."""
+        rows = [
+            self._outcome(row, each.decode(errors="replace"), outcomes[row], time)
+            for row, (each, time) in enumerate(zip(ids, times or [b""] * len(ids), strict=True))
+        ]
+        self._outcomes.read_log()
+        statuses = self._outcomes.tell(rows)
+        for status, count in Counter(statuses).items():
+            self._reported[status].increment(count)
+        self._count()
+        return statuses
+
+    def close(self) -> None:
+        """Stop reading the log, and close the file."""
+        self._ended.set()
+        self._thread.join()
+        self._outcomes.close()
+
+    def _outcome(self, row: int, name: str, outcome: bool, time: bytes) -> Outcome:
+        if not name:
+            raise ValueError(f"row {row}: the id is empty")
+        try:
+            moment = datetime.fromisoformat(time.decode()) if time else None
+        except ValueError:
+            raise ValueError(
+                f"row {row}: the time is {time!r}; expected ISO 8601, such as 2026-11-22T13:00:00Z"
+            ) from None
+        if moment and moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return Outcome(
+            name, self._keyed.masked(name), outcome, moment.timestamp() if moment else None
+        )
+
+    def _read_regularly(self) -> None:
+        # Sets this thread alone. Outcomes come late; answers need the time more.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        while True:
+            try:
+                self._read()
+            except (sqlite3.Error, OSError) as error:
+                pb_utils.Logger.log_warn(f"{self._model}: the log cannot be read: {error}")
+            if self._ended.wait(_INTERVAL_S):
+                return
+
+    def _read(self) -> None:
+        self._outcomes.read_log()
+        self._count()
+
+    def _count(self) -> None:
+        """Raise the counters to the totals; an earlier process may have left them lower."""
+        with self._lock:
+            for key, total in self._outcomes.totals().items():
+                if self._shown.get(key) == total:
+                    continue
+                metric = self._metrics.get(key) or self._metric(*key)
+                missing = total - metric.value()
+                if missing > 0:
+                    metric.increment(missing)
+                self._shown[key] = total
+
+    def _metric(self, version: str, name: str, place: str) -> Any:
+        _, _, label = _METRICS[name]
+        labels = {"model": self._model, "version": version, **({label: place} if label else {})}
+        metric = self._families[name].metric(labels)
+        self._metrics[version, name, place] = metric
+        return metric
+
+
+def _column(request: pb_utils.InferenceRequest, name: str) -> list[Any]:
+    """An input's values; none where the request leaves out an optional input."""
+    found = pb_utils.get_input_tensor_by_name(request, name)
+    return found.as_numpy().ravel().tolist() if found else []
+
+
+def _refusal(words: str, code: pb_utils.ErrorCode) -> pb_utils.InferenceResponse:
+    return pb_utils.InferenceResponse([], pb_utils.TritonError(words, code))

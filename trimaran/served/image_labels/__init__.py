@@ -1,1 +1,0 @@
-"""The Python-backend model that turns logits into labels and probabilities."""

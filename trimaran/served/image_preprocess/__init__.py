@@ -1,1 +1,0 @@
-"""The Python-backend model that turns encoded photographs into tensors."""

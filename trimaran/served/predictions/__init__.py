@@ -1,1 +1,0 @@
-"""What a served model predicted is kept, until somebody tells what was true."""

@@ -1,1 +1,0 @@
-"""Records of numbers and categories: how they are read, transformed and scored."""
