@@ -63,7 +63,7 @@ def served_files(entry: str, root: Path = _ROOT) -> dict[str, bytes]:
         trees[module] = _parse(content, root / path)
         files[path] = content
         files |= {f"{parent}/__init__.py": _INIT for parent in _packages(path)}
-        waiting += [(name, module) for name in _imported(module, trees[module], root)]
+        waiting += [(name, module) for name in _imports(trees[module], module, root)]
     if not any(isinstance(n, ast.ClassDef) and n.name == _CLASS for n in trees[entry].body):
         raise TrimaranError(
             f"{entry} has no class {_CLASS}, which Triton starts; name a module that has one"
@@ -102,7 +102,7 @@ def _parse(content: bytes, path: Path) -> ast.Module:
         raise TrimaranError(f"{path} is no Python: {error}; correct it") from error
 
 
-def _imported(module: str, tree: ast.Module, root: Path) -> Iterator[str]:
+def _imports(tree: ast.Module, module: str, root: Path) -> Iterator[str]:
     """The modules of `trimaran` that a module imports when it runs, also inside a function."""
     for node in _running(tree):
         if isinstance(node, ast.Import):
@@ -110,12 +110,10 @@ def _imported(module: str, tree: ast.Module, root: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             name = f"{'.' * node.level}{node.module or ''}"
             name = importlib.util.resolve_name(name, module.rpartition(".")[0])
-            if not _is_ours(name):
-                continue
-            if (root / _path(name)).is_file():
-                yield name
-            else:
-                yield from (f"{name}.{alias.name}" for alias in node.names)
+            if _is_ours(name):
+                is_package = (root / name.replace(".", "/")).is_dir()
+                inside = [f"{name}.{alias.name}" for alias in node.names]
+                yield from inside if is_package else [name]
 
 
 def _is_ours(module: str) -> bool:

@@ -1,12 +1,16 @@
-"""A configuration's parameters become ONNX Runtime's options, and bad ones are refused."""
+"""Parameters become the options of ONNX Runtime and PyTorch, and bad ones are refused."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import Any
 
 import onnxruntime
 import pytest
 
+from tests.running import PROJECT
 from trimaran.serving.backends.settings import run_options, session_options
 
 
@@ -97,3 +101,32 @@ def test_a_library_of_operators_that_is_not_there_is_refused() -> None:
     config = given() | {"model_operations": {"op_library_filename": ["/nowhere/ops.so"]}}
     with pytest.raises(Exception, match=r"ops\.so"):
         session_options(config)
+
+
+def test_settings_of_the_process_follow_the_parameters() -> None:
+    parameters = {
+        "INTRA_OP_THREAD_COUNT": "3",
+        "INTER_OP_THREAD_COUNT": "2",
+        "DISABLE_OPTIMIZED_EXECUTION": "on",
+        "ENABLE_TENSOR_FUSER": "false",
+        "ENABLE_JIT_EXECUTOR": "false",
+        "ENABLE_JIT_PROFILING": "false",
+    }
+    given = {key: {"string_value": value} for key, value in parameters.items()}
+    program = f"""
+import json, torch
+from trimaran.serving.backends import settings
+settings.apply_torch_settings({{"instance_group": [], "parameters": {given!r}}})
+print(json.dumps([
+    torch.get_num_threads(),
+    torch.get_num_interop_threads(),
+    torch._C._get_graph_executor_optimize(),
+    torch._C._jit_texpr_fuser_enabled(),
+    torch._C._jit_set_profiling_executor(True),
+    torch._C._jit_set_profiling_mode(True),
+]))
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(found.stdout) == [3, 2, False, False, False, False]
