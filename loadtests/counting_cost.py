@@ -4,7 +4,7 @@
     python -m loadtests.counting_cost churn_record@grpc --turns 200
 
 Two models that do the same differ by some percent where the machine is shared, and that is more
-than counting costs. So the target is loaded anew with a switch in its `counting.py`, measured with
+than counting costs. So the target is loaded anew with a switch in its `counters.py`, measured with
 counting and without in turn, and then loaded as it was. Reports to Triton are made only
 while counting is on, so that it bears all of them in half of the time: what is found is rather
 too much than too little.
@@ -36,7 +36,7 @@ from trimaran.system.errors import TrimaranError
 
 __all__ = ["Switch", "compare_counting", "switched", "table"]
 
-_COUNTING = "counting.py"
+_COUNTING = "counters.py"
 _PARAMETER = "switch"
 _CONNECTIONS = 16
 _WARM_S = 2.0
