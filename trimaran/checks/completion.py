@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Addition", "Completion", "read_completion"]
+__all__ = ["Addition", "Completion", "class_file", "read_completion"]
 
 _ADDERS = {"add_input": "input", "add_output": "output"}
 _SETTERS = ("set_max_batch_size", "set_model_transaction_policy", "set_dynamic_batching")
@@ -67,6 +67,24 @@ def read_completion(source: bytes) -> Completion | None:
         )
         return Completion(is_open=True) if inherits else None
     return _completion(methods[-1], _literals(tree.body, {}))
+
+
+def class_file(source: bytes) -> str:
+    """The file that a source imports its `TritonPythonModel` from, or an empty text.
+
+    `from trimaran.served.labels_model import TritonPythonModel` gives
+    `trimaran/served/labels_model.py`, which a version may hold.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return ""
+    for node in tree.body:
+        if not isinstance(node, ast.ImportFrom) or not node.module or node.level:
+            continue
+        if any(alias.name == _MODEL and not alias.asname for alias in node.names):
+            return f"{node.module.replace('.', '/')}.py"
+    return ""
 
 
 _MODEL, _METHOD = "TritonPythonModel", "auto_complete_config"

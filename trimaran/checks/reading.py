@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from trimaran.checks.backends import BACKENDS, backend_of
-from trimaran.checks.completion import read_completion
+from trimaran.checks.completion import class_file, read_completion
 from trimaran.checks.environment_files import environment_problem
 from trimaran.checks.environments import environment_path
 from trimaran.checks.facts import Graph, ModelFacts, VersionFacts
@@ -189,7 +189,8 @@ def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> Vers
         elif kind == ".py" and _is_file(file):
             source = _source(file)
             sources[name] = source if isinstance(source, str) else source_problem(source)
-            completions[name] = None if isinstance(source, str) else read_completion(source)
+            if not isinstance(source, str):
+                completions[name] = read_completion(_with_class(source, path))
     return replace(
         facts, graphs=graphs, sources=sources, completions=completions, recognised=recognised
     )
@@ -208,6 +209,13 @@ def _loadable(config: ModelConfig) -> set[str]:
     if config.default_model_filename:
         return {config.default_model_filename}
     return {backend.filename for backend in BACKENDS.values() if backend.filename}
+
+
+def _with_class(source: bytes, version: Path) -> bytes:
+    """The source that defines the model's class: another file of the version may."""
+    defining = class_file(source)
+    found = _source(version / defining) if defining and _is_file(version / defining) else source
+    return source if isinstance(found, str) else found
 
 
 def _source(file: Path) -> bytes | str:

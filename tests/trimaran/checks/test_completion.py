@@ -157,6 +157,20 @@ def test_what_a_completion_contradicts(
     )
 
 
+def test_a_class_that_another_file_of_the_version_defines_is_followed(tmp_path: Path) -> None:
+    module = "trimaran/served/some_model.py"
+    files = {
+        "m/config.pbtxt": CONFIG,
+        "m/1/model.py": "from trimaran.served.some_model import TritonPythonModel\n",
+    }
+    complete = files | {f"m/1/{module}": completing("config.add_output(OUTPUT)")}
+    assert found(judged(tmp_path / "complete", complete)) == []
+    lacking = found(judged(tmp_path / "lacking", files | {f"m/1/{module}": SOURCE}))
+    alone = {"m/config.pbtxt": CONFIG, "m/1/model.py": SOURCE}
+    assert lacking == found(judged(tmp_path / "alone", alone))
+    assert lacking
+
+
 def test_a_completion_that_returns_nothing(tmp_path: Path) -> None:
     files = {"m/config.pbtxt": WHOLE, "m/1/model.py": completing(returns=False)}
     assert [item[3] for item in found(judged(tmp_path, files))] == [
