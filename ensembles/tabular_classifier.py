@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
 from trimaran.served import counting
 
 __all__ = ["feedback_model", "fields_ensemble", "record_model"]

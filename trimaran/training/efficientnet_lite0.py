@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from trimaran.served.image_preprocess.decoding import ImageSettings, decode, prepare
-from trimaran.system.wheels import Wheel, read_member
+from trimaran.system.downloads import Wheel, read_member
 from trimaran.training.efficientnet import IMAGE_SIZE, EfficientNetLite0, rename_checkpoint
 from trimaran.training.photographs import photographs
 

@@ -18,7 +18,7 @@ from tests.trimaran.serving.load import under_load
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy, roll_back
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.system.errors import TrimaranError
 
 MODEL = "greeter"

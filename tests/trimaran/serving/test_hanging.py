@@ -14,8 +14,9 @@ from tests.running import Running, Served, serve_to_the_end, wait_for
 from trimaran.repository.repository import Repository
 from trimaran.serving.control import LOAD_TIMEOUT, load_timeout_s
 from trimaran.serving.server import LOG
+from trimaran.serving.stub_processes import shared_memory
 from trimaran.system.errors import UsageError
-from trimaran.system.processes import children, shared_memory, start_time
+from trimaran.system.processes import children, start_time
 
 SOURCE = """
 import time

@@ -20,7 +20,8 @@ from tests.trimaran.calling import call_trimaran
 from trimaran.repository.config import read_config, write_config
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
-from trimaran.system.processes import children, identify_stub, shared_memory, start_time
+from trimaran.serving.stub_processes import identify_stub, shared_memory
+from trimaran.system.processes import children, start_time
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,16 @@ from tests.running import PROJECT, Served, start_serving, wait_for
 from trimaran.repository.live import with_generation
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
-from trimaran.serving.leftovers import Leftovers
-from trimaran.serving.supervisor import Deaths, StubWatch, short_of_stubs
+from trimaran.serving.stub_processes import (
+    Deaths,
+    Leftovers,
+    Stub,
+    StubWatch,
+    identify_stub,
+    short_of_stubs,
+)
 from trimaran.system.errors import TrimaranError
-from trimaran.system.processes import Stub, children, identify_stub, start_time
+from trimaran.system.processes import children, start_time
 
 HEALED_WITHIN_S = 5.0
 CAT = (PROJECT / "model_repository/image_classifier/golden/chelsea.jpg").read_bytes()
