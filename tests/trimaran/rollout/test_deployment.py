@@ -15,6 +15,8 @@ from ensembles.efficientnet_lite0 import onnx_ensemble
 from ensembles.publish import publish_python_model
 from tests.running import PROJECT, Served, start_serving
 from tests.trimaran.calling import call_trimaran
+from tests.trimaran.rollout.greeter import ENSEMBLE as GREETINGS
+from tests.trimaran.rollout.greeter import MODEL, publish_word, write_greetings
 from tests.trimaran.serving.load import Answers, under_load
 from trimaran.publishing.releases import make_release, read_release
 from trimaran.repository.live import live_release
@@ -61,16 +63,34 @@ def standing(released: Served) -> Iterator[Served]:
             deploy(released.repository, released.control, client, ENSEMBLE, 1, quiet)
 
 
+@pytest.fixture(scope="module")
+def greeted(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A small ensemble whose release 1 is live; not served now."""
+    directory = tmp_path_factory.mktemp("greeted")
+    repository = Repository.create(directory / "model_repository")
+    write_greetings(repository, directory)
+    publish_word(repository, directory, "hm", "loner")
+    assert make_release(repository, GREETINGS).version == 1
+    result = call_trimaran("deploy", GREETINGS, "--repository", repository.root)
+    assert result.status == 0, result.stderr
+    assert "no server runs on this repository" in result.stdout
+    return repository
+
+
 @pytest.fixture
-def stopped(standing: Served, tmp_path: Path) -> Repository:
-    """What a server leaves on disk: release 1 is live."""
-    root = tmp_path / "model_repository"
-    shutil.copytree(standing.repository.root, root)
-    return Repository.open(root)
+def stopped(greeted: Repository, tmp_path: Path) -> Repository:
+    """A copy that a test may change."""
+    shutil.copytree(greeted.root, tmp_path / "model_repository")
+    return Repository.open(tmp_path / "model_repository")
 
 
-def served_release(served: Served) -> int:
-    (version,) = served.control.ready_versions(ENSEMBLE)
+def release_with_word(repository: Repository, word: str) -> int:
+    publish_word(repository, repository.root.parent, word)
+    return make_release(repository, GREETINGS).version
+
+
+def served_release(served: Served, ensemble: str = ENSEMBLE) -> int:
+    (version,) = served.control.ready_versions(ensemble)
     return version
 
 
@@ -118,28 +138,24 @@ def test_failed_golden_request_leaves_the_live_release_serving(standing: Served)
 
 
 def test_restart_serves_the_same_release(stopped: Repository) -> None:
-    second = release_with_labels(stopped, "second")
-    third = release_with_labels(stopped, "third")
-    before = live_release(stopped.live(ENSEMBLE))
-    assert before is not None
-    assert before.number == 1
-    running = start_serving(stopped, "--model", ENSEMBLE)
+    second, third = (release_with_word(stopped, f"{word} dear") for word in ("hi", "oh"))
+    running = start_serving(stopped, "--model", GREETINGS)
     try:
-        assert served_release(running) == 1
+        assert served_release(running, GREETINGS) == 1
         for release in (third, second):
             result = call_trimaran(
-                "deploy", ENSEMBLE, "--release", str(release), "--repository", stopped.root
+                "deploy", GREETINGS, "--release", str(release), "--repository", stopped.root
             )
             assert result.status == 0, result.stderr
             assert f"release {release} is live, golden requests answered: 1" in result.stdout
     finally:
         running.stop()
-    again = start_serving(stopped, "--model", ENSEMBLE)
+    again = start_serving(stopped, "--model", GREETINGS)
     try:
-        assert served_release(again) == second
-        live = live_release(again.repository.live(ENSEMBLE))
+        assert served_release(again, GREETINGS) == second
+        live = live_release(again.repository.live(GREETINGS))
         assert live is not None
-        assert live.history == (*before.history, 1, third)
+        assert live.history == (1, third)
     finally:
         again.stop()
 
@@ -153,22 +169,16 @@ def test_steps_keep_the_replaced_release_and_drop_older_ones(standing: Served) -
     assert standing.control.ready_versions("image_labels") == set(pins)
 
 
-def test_stopped_repository_is_deployed_through_a_private_server(
-    own_repository: Repository,
-) -> None:
-    root = own_repository.root
-    good = release_with_labels(own_repository, "good")
-    result = call_trimaran("deploy", ENSEMBLE, "--repository", root)
-    assert result.status == 0, result.stderr
-    assert "no server runs on this repository" in result.stdout
-    release_with_labels(own_repository, "reverse")
-    refused = call_trimaran("deploy", ENSEMBLE, "--repository", root)
+def test_stopped_repository_is_deployed_through_a_private_server(stopped: Repository) -> None:
+    """As `greeted` was; a release that fails its golden request is not."""
+    release_with_word(stopped, "clear off")
+    refused = call_trimaran("deploy", GREETINGS, "--repository", stopped.root)
     assert refused.status == 1
-    assert "was not deployed: golden request 'cat'" in refused.error
-    live = live_release(own_repository.live(ENSEMBLE))
+    assert "was not deployed: golden request 'ada'" in refused.error
+    live = live_release(stopped.live(GREETINGS))
     assert live is not None
-    assert live.number == good
-    assert find_server(own_repository) is None
+    assert live.number == 1
+    assert find_server(stopped) is None
 
 
 def test_damaged_release_is_refused(standing: Served) -> None:
@@ -186,29 +196,25 @@ def test_damaged_release_is_refused(standing: Served) -> None:
 
 def test_serving_a_step_alone_keeps_what_the_live_release_pins(stopped: Repository) -> None:
     """A newer step version that no release pins yet must not push the pinned one out."""
-    model = labels_model(onnx_ensemble())
-    changed = model.files["labels.txt"].replace(b"cat", b"CAT")
-    files = {**model.files, "labels.txt": changed}
-    newer = publish_python_model(stopped, replace(model, files=files), "test").version
-    assert newer > 1
-    alone = start_serving(stopped, "--model", "image_labels")
-    assert {1, newer} <= alone.control.ready_versions("image_labels")
+    assert publish_word(stopped, stopped.root.parent, "hi dear") == 2
+    alone = start_serving(stopped, "--model", MODEL)
+    assert alone.control.ready_versions(MODEL) == {1, 2}
     alone.stop()
-    again = start_serving(stopped, "--model", ENSEMBLE)
+    again = start_serving(stopped, "--model", GREETINGS)
     try:
-        assert served_release(again) == 1
+        assert served_release(again, GREETINGS) == 1
     finally:
         again.stop()
 
 
 def test_missing_pinned_version_is_told_and_the_rest_served(stopped: Repository) -> None:
-    shutil.rmtree(stopped.model("image_labels") / "1")
-    again = start_serving(stopped, "--model", ENSEMBLE, "--model", "linear_onnx")
+    shutil.rmtree(stopped.model(MODEL) / "1")
+    again = start_serving(stopped, "--model", GREETINGS, "--model", "loner")
     try:
         told = " ".join("".join(again.lines).replace("│", " ").split())
-        assert "image_labels has no version 1" in told
-        assert again.control.ready_versions("linear_onnx") == {1}
-        assert again.control.ready_versions("image_preprocess") == {1}
+        assert f"{MODEL} has no version 1" in told
+        assert again.control.ready_versions("loner") == {1}
+        assert again.control.ready_versions("closer") == {1}
     finally:
         again.stop()
 

@@ -2,63 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from ensembles import PythonModel
-from ensembles.pipeline import tensor
-from ensembles.publish import publish_python_model
 from tests.running import Served, start_serving
 from tests.trimaran.calling import call_trimaran
+from tests.trimaran.rollout.greeter import MODEL, NAME, expect_politeness, publish_word
 from tests.trimaran.serving.load import under_load
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy, roll_back
 from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.system.errors import TrimaranError
-
-MODEL = "greeter"
-NAME = {"NAME": np.array([[b"Ada"]], np.object_)}
-SOURCE = """
-from pathlib import Path
-
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-
-class TritonPythonModel:
-    def initialize(self, args):
-        version = Path(args["model_repository"]) / args["model_version"]
-        self.word = (version / "word.txt").read_bytes()
-        if not self.word:
-            raise ValueError("there is no word")
-
-    def execute(self, requests):
-        names = [pb_utils.get_input_tensor_by_name(r, "NAME").as_numpy() for r in requests]
-        greetings = [self.word.decode() + " " + name[0, 0].decode() for name in names]
-        return [
-            pb_utils.InferenceResponse([pb_utils.Tensor("GREETING", np.array([[g]], object))])
-            for g in greetings
-        ]
-"""
-
-
-def publish_word(repository: Repository, directory: Path, word: str) -> int:
-    source = directory / "model.py"
-    source.write_text(SOURCE)
-    model = PythonModel(
-        MODEL,
-        [tensor("NAME", "BYTES", 1)],
-        [tensor("GREETING", "BYTES", 1)],
-        sources=[source],
-        files={"word.txt": word.encode()},
-    )
-    return publish_python_model(repository, model, "test").version
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +26,7 @@ def greeters(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository = Repository.create(directory / "model_repository")
     assert publish_word(repository, directory, "hello dear") == 1
     assert publish_word(repository, directory, "good day dear") == 2
-    golden = repository.model(MODEL) / "golden"
-    golden.mkdir()
-    request = {"inputs": {"NAME": {"value": ["Ada"]}}, "expect": {"GREETING": {"contains": "dear"}}}
-    (golden / "ada.json").write_text(json.dumps(request))
+    expect_politeness(repository, MODEL)
     return repository
 
 
