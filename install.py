@@ -19,7 +19,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from trimaran.system.cache import cache_directory
+from trimaran.system.downloads import cache_directory
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock
 from trimaran.system.machine import require_supported_machine

@@ -12,14 +12,13 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from trimaran.publishing.releases import Release, make_release, read_release
-from trimaran.publishing.wiring import step_models
+from trimaran.publishing.releases import Release, make_release, read_release, step_models
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy
 from trimaran.serving.client import Answer, Client, Protocol
 from trimaran.serving.control import Control
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
 from trimaran.system.console import console
 from trimaran.system.errors import TrimaranError, UsageError

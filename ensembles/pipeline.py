@@ -8,8 +8,8 @@ from pathlib import Path
 
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig, add_tensors
-from trimaran.repository.names import check_model_name
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
+from trimaran.repository.repository import check_model_name
 
 __all__ = ["Ensemble", "Pipeline", "PythonModel", "Step", "tensor"]
 

@@ -9,7 +9,7 @@ from ensembles.pipeline import Ensemble, Pipeline, PythonModel
 from ensembles.served_files import served_files
 from trimaran.checks.raising import standing_configs
 from trimaran.publishing.publish import Publication, check_publishable, publish
-from trimaran.publishing.wiring import check_wiring, step_models
+from trimaran.publishing.releases import check_wiring, step_models
 from trimaran.repository.config import write_config
 from trimaran.repository.manifest import describe_version
 from trimaran.repository.repository import Repository

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
 
 __all__ = ["feedback_model", "fields_ensemble", "record_model"]
 

@@ -14,11 +14,10 @@ from trimaran.checks.backends import BACKENDS, backend_of
 from trimaran.checks.raising import checked_config
 from trimaran.publishing.publish import Publication, check_publishable, publish
 from trimaran.repository.config import ModelConfig, add_tensors
+from trimaran.repository.dtypes import TensorSpec
 from trimaran.repository.manifest import describe_version
 from trimaran.repository.model_files.recognition import Kind, recognise
-from trimaran.repository.names import check_model_name
-from trimaran.repository.repository import Repository
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.repository import Repository, check_model_name
 from trimaran.system.errors import ArtifactError, ConfigError, UsageError
 
 __all__ = ["DEFAULT_MAX_BATCH_SIZE", "Added", "Wish", "add_file"]

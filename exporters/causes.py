@@ -9,7 +9,7 @@ import onnx
 from torch import nn
 from torch.nn.utils import parametrize
 
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
 
 __all__ = ["nested_tensors", "parametrised", "reduced_precision", "rounded", "unknown_operator"]
 

@@ -11,8 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from exporters.tables import tables
-from trimaran.repository.names import check_model_name
-from trimaran.repository.repository import Repository
+from trimaran.repository.repository import Repository, check_model_name
 from trimaran.system.console import console
 from trimaran.system.errors import ParityError, TrimaranError, UsageError
 from trimaran.system.factory import call_factory

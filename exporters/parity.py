@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from trimaran.repository.dtypes import DType
-from trimaran.repository.tensors import TensorSpec, describe_shape
+from trimaran.repository.dtypes import DType, TensorSpec, describe_shape
 
 __all__ = [
     "DEFAULT_TOLERANCES",

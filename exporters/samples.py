@@ -10,7 +10,7 @@ from torch import Tensor
 
 from exporters.drawing import span_of
 from exporters.spec import ModelSpec, resized, resized_inputs
-from trimaran.repository.tensors import describe_shape, shapes_agree
+from trimaran.repository.dtypes import describe_shape, shapes_agree
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["draw_samples", "own_samples"]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from exporters.calling import PositionalModule, misplaced_input
 from trimaran.repository import dtypes
-from trimaran.repository.names import check_model_name
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
+from trimaran.repository.repository import check_model_name
 from trimaran.system.errors import TrimaranError
 
 __all__ = [

@@ -28,8 +28,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from trimaran.system.cache import cache_directory
 from trimaran.system.debian import can_unpack, library_path, unpacked
+from trimaran.system.downloads import cache_directory
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, scratch_directory
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from exporters.parity import Run
-from trimaran.repository.dtypes import DType
-from trimaran.repository.tensors import describe_shape
+from trimaran.repository.dtypes import DType, describe_shape
 from trimaran.system.errors import ArtifactError
 
 __all__ = [

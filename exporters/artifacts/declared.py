@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from exporters.artifacts.artifact import FileTensor, first_repeated
 from trimaran.repository import dtypes
-from trimaran.repository.tensors import describe_shape
+from trimaran.repository.dtypes import describe_shape
 from trimaran.system.errors import ArtifactError, UsageError
 
 __all__ = ["Declared", "narrowed", "parse_declared", "require_equal"]

@@ -14,9 +14,15 @@ from google.protobuf.message import DecodeError
 from exporters.artifacts.artifact import Artifact, Axis, FileTensor, first_repeated, reason
 from exporters.parity import Arrays
 from trimaran.repository import dtypes, target
-from trimaran.repository.model_files.onnx_external import PROTOBUF_LIMIT_BYTES, externals, place
-from trimaran.repository.model_files.onnx_nodes import find_too_new, nodes, opsets
-from trimaran.repository.model_files.onnx_zipmap import without_zipmaps
+from trimaran.repository.model_files.onnx_model import (
+    PROTOBUF_LIMIT_BYTES,
+    externals,
+    find_too_new,
+    nodes,
+    opsets,
+    place,
+    without_zipmaps,
+)
 from trimaran.system.errors import ArtifactError
 
 __all__ = ["FILE_NAME", "take"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from exporters.artifacts.artifact import FileTensor
 from exporters.parity import Arrays
-from trimaran.repository.tensors import describe_shape, shapes_agree
+from trimaran.repository.dtypes import describe_shape, shapes_agree
 from trimaran.system.errors import ArtifactError
 
 __all__ = ["read_sample", "with_rows"]

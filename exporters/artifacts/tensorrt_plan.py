@@ -9,7 +9,7 @@ from typing import Any
 
 from exporters.artifacts.artifact import Artifact, FileTensor, reason
 from trimaran.repository import dtypes
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
 from trimaran.system.errors import ArtifactError, TrimaranError
 from trimaran.system.files import sha256_of
 

@@ -14,7 +14,6 @@ import io
 import json
 import os
 import struct
-import subprocess
 import sys
 import threading
 import weakref
@@ -26,6 +25,7 @@ from typing import IO, Any
 import numpy as np
 
 from exporters.parity import Arrays, ArtifactRuntimeError, Run
+from trimaran.system.processes import PIPE, Child
 
 __all__ = ["load_torchscript", "start"]
 
@@ -70,17 +70,17 @@ class _Process:
         self.owner = os.getpid()
         self._lock = threading.Lock()
         paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
-        self._child = subprocess.Popen(
+        self._child = Child(
             [sys.executable, "-P", "-m", _NAME],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # the terminal's Ctrl-C is for the parent, which ends it
+            stdin=PIPE,
+            stdout=PIPE,
+            environment={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            ends_with_parent=False,  # its standard input ends then
         )
 
     def is_usable(self) -> bool:
         """Whether it is this process' own, which a fork's parent's is not, and it still runs."""
-        return self.owner == os.getpid() and self._child.poll() is None
+        return self.owner == os.getpid() and not self._child.has_ended()
 
     def ask(self, request: Mapping[str, object], arrays: Arrays | None = None) -> dict[str, Any]:
         """What the child answers. Raises `ArtifactRuntimeError`."""
@@ -92,7 +92,7 @@ class _Process:
                 self.end()  # half an answer may be left in the pipe
                 if not isinstance(error, OSError | EOFError):
                     raise
-                status = self._child.returncode
+                status = self._child.status
                 raise ArtifactRuntimeError(f"its process ended with status {status}") from error
         if "error" in said:
             raise ArtifactRuntimeError(said["error"])
@@ -111,10 +111,6 @@ class _Process:
         if self.owner != os.getpid():
             return
         self._child.kill()
-        self._child.wait()
-        for pipe in (self._child.stdin, self._child.stdout):
-            if pipe is not None:
-                pipe.close()
 
 
 class _Current:

@@ -27,7 +27,7 @@ from exporters.formats.profile import ShapeRange, profile_of
 from exporters.parity import Arrays, Run
 from exporters.spec import Interface, ModelSpec
 from trimaran.repository import target
-from trimaran.system.cache import cache_directory
+from trimaran.system.downloads import cache_directory
 
 __all__ = ["TensorRtExporter", "build_plan", "check_tensors"]
 

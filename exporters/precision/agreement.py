@@ -29,7 +29,7 @@ from exporters.parity import (
 from exporters.precision.neighbours import dependent_rows
 from exporters.precision.precision import Precision
 from exporters.precision.speed import Cost
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
 
 __all__ = [
     "REQUIRED",

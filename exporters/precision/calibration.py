@@ -12,7 +12,7 @@ from exporters.formats.exporter import ExportError
 from exporters.original import Original
 from exporters.parity import Arrays
 from exporters.precision.reference import drawn_rows
-from trimaran.repository.tensors import TensorSpec, describe_shape, shapes_agree
+from trimaran.repository.dtypes import TensorSpec, describe_shape, shapes_agree
 
 __all__ = ["CALIBRATION_ROWS", "calibration_batches", "read_rows"]
 

@@ -17,8 +17,8 @@ from loadtests.jobs.opening import open_job
 from loadtests.jobs.published import photograph_files, record_files
 from loadtests.subject.service import Service
 from trimaran.repository.live import live_versions
-from trimaran.system.allocator import ALLOCATOR
 from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import ALLOCATOR
 
 __all__ = ["known_job", "limit"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import numpy as np
 
 from loadtests.generator.engine import Endpoint, closed_loop
 from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import PIPE, Child
 
 __all__ = ["Ceiling", "empty_endpoint", "generator_ceiling"]
 
@@ -48,17 +48,9 @@ def generator_ceiling(
 @contextmanager
 def empty_endpoint(protocol: Literal["http", "grpc"]) -> Iterator[tuple[str, int]]:
     """The address of an endpoint that only answers, in a process of its own, for the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "loadtests.generator.empty", protocol],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        process_group=0,  # a terminal's Ctrl-C is for the generator
-    )
-    try:
-        line = process.stdout.readline() if process.stdout else ""
-        if not line.strip().isdecimal():
+    command = [sys.executable, "-m", "loadtests.generator.empty", protocol]
+    with Child(command, stdin=PIPE, stdout=PIPE) as process:
+        line = process.stdout.readline() if process.stdout else b""
+        if not line.strip().isdigit():
             raise TrimaranError("the empty endpoint did not start")
         yield "127.0.0.1", int(line)
-    finally:
-        process.communicate("")

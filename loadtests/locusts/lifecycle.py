@@ -22,7 +22,6 @@ from locust.env import Environment
 from loadtests.judging.gates import VOID
 from loadtests.locusts.calls import Call
 from loadtests.locusts.choice import Choice, add_arguments
-from loadtests.locusts.ending import end_with_parent
 from loadtests.locusts.found import FACTS_SUFFIX
 from loadtests.locusts.locust_stats import Tables, own_figures
 from loadtests.locusts.prepare import calls_by_protocol, chosen_configs
@@ -32,6 +31,7 @@ from loadtests.locusts.streak import Streak
 from loadtests.locusts.users import Load, TritonUser
 from trimaran.stats.latency import quantiles
 from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import end_with_parent
 
 __all__ = ["Lifecycle"]
 
@@ -81,7 +81,7 @@ class Lifecycle:
             ]
         self._runner.register_message(_GIVE_UP, self._on_worker_gave_up)
         if options.run_directory:
-            end_with_parent()
+            end_with_parent(signal.SIGKILL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if not self._is_worker:
                 # As an exception it would be raised wherever this process is, and can get lost.

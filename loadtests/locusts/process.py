@@ -6,15 +6,15 @@ import json
 import os
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import PIPE, Child, sigterm_as_interrupt
 
 __all__ = ["LOG_NAME", "Ended", "last_error", "run_locust"]
 
@@ -47,34 +47,28 @@ def run_locust(
     more than `longest_s` from then on. Raises `TrimaranError` where it cannot start.
     """
     with (directory / LOG_NAME).open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=directory,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
+        process = Child(
+            command, stdout=PIPE, stderr=log, directory=directory, environment=_environment()
         )
     interrupts = 0
     lines = _lines(process, longest_s)
     try:
-        with _sigterm_as_interrupt():
+        with sigterm_as_interrupt(repeatedly=True):
             while True:
                 try:
                     for line in lines:
                         tell(line)
-                    _wait_without_reaping(process)
+                    process.wait()
                     break
                 except KeyboardInterrupt:
                     interrupts += 1
                     lines = _lines(process, longest_s, started=True)
                     if interrupts > 1:
                         break
-                    process.send_signal(signal.SIGINT)
+                    process.send(signal.SIGINT)
     finally:
-        _end_group(process)
-    return Ended(process.returncode, interrupts > 0)
+        process.kill()
+    return Ended(process.status, interrupts > 0)
 
 
 def last_error(directory: Path) -> str:
@@ -84,9 +78,7 @@ def last_error(directory: Path) -> str:
     return (errors or lines or ["it logged nothing"])[-1]
 
 
-def _lines(
-    process: subprocess.Popen[bytes], longest_s: float, started: bool = False
-) -> Iterator[Mapping[str, Any]]:
+def _lines(process: Child, longest_s: float, started: bool = False) -> Iterator[Mapping[str, Any]]:
     """What the process prints, until it and its workers have closed their output."""
     deadline = time.monotonic() + (longest_s if started else _START_S)
     rest, output = b"", process.stdout.fileno() if process.stdout else -1
@@ -110,33 +102,8 @@ def _lines(
                 yield found
 
 
-def _wait_without_reaping(process: subprocess.Popen[bytes]) -> None:
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of it. Its number is its own until it is waited for."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
-
-
 def _environment() -> Mapping[str, str]:
     """The user's, without settings of Locust's for other runs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     paths = [str(_PROJECT), *filter(None, [kept.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

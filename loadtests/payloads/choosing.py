@@ -12,10 +12,10 @@ import numpy as np
 from loadtests.payloads.photographs import draw_photographs
 from loadtests.payloads.records import IDENTIFIER, draw_records
 from trimaran.repository.config import ModelConfig, inputs_of
+from trimaran.repository.dtypes import TensorSpec
 from trimaran.repository.repository import Repository
-from trimaran.repository.tensors import TensorSpec
+from trimaran.serving.client import read_arrays, row_of
 from trimaran.serving.golden import read_golden
-from trimaran.serving.rows import read_arrays, row_of
 from trimaran.serving.snippets import takes_one_file
 from trimaran.system.errors import TrimaranError, UsageError
 

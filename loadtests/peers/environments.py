@@ -16,9 +16,9 @@ from pathlib import Path
 
 from loadtests.peers.catalogue import PEERS, Peer, peer_named
 from trimaran.system.console import console
+from trimaran.system.downloads import call_pip
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, write_text
-from trimaran.system.pip import call_pip
 
 __all__ = [
     "digest",

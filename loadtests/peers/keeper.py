@@ -17,11 +17,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from trimaran.system.processes import children
+from trimaran.system.processes import children, end_with_parent
 
 __all__ = ["keep"]
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 _STOP_S = 8.0
@@ -36,7 +35,7 @@ def keep(command: Sequence[str]) -> int:
     parent = os.getppid()
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    end_with_parent()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     process = subprocess.Popen(
         command, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,11 +22,9 @@ from loadtests.jobs.files import JOB_VARIABLE, JobFiles
 from loadtests.peers.catalogue import Form, Peer, Start
 from loadtests.peers.environments import python_of
 from loadtests.peers.setting import READY_VARIABLE, SETTING_VARIABLE, Setting
-from trimaran.system.allocator import ALLOCATOR
 from trimaran.system.errors import TrimaranError
-from trimaran.system.interrupts import has_ended
 from trimaran.system.ports import free_ports
-from trimaran.system.processes import children
+from trimaran.system.processes import ALLOCATOR, STDOUT, Child, children
 
 __all__ = ["PeerService", "serve_peer"]
 
@@ -142,14 +139,12 @@ def serve_peer(
         (scratch / "tmp").mkdir()
         start = Start(python, (ports.http, ports.grpc, ports.metrics), scratch, files.job, setting)
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            process = Child(
                 [sys.executable, "-m", "loadtests.peers.keeper", *peer.command(start)],
-                stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=scratch,
-                env=_environment(peer, files, start),
-                start_new_session=True,
+                stderr=STDOUT,
+                directory=scratch,
+                environment=_environment(peer, files, start),
             )
         form = peer.form(files.job, setting)
         service = PeerService(peer, files.job, setting, ports.host, ports.http, form, process.pid)
@@ -157,8 +152,7 @@ def serve_peer(
             _wait_until_ready(service, process, ready, log, example)
             yield service
         finally:
-            process.terminate()
-            process.wait(_STOP_S)
+            process.end(within_s=_STOP_S)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -183,7 +177,7 @@ def _environment(peer: Peer, files: JobFiles, start: Start) -> dict[str, str]:
 
 
 def _wait_until_ready(
-    service: PeerService, process: subprocess.Popen[bytes], ready: Path, log: Path, example: bytes
+    service: PeerService, process: Child, ready: Path, log: Path, example: bytes
 ) -> None:
     deadline = time.monotonic() + _START_S
     wanted = max(service.setting.workers, 1)
@@ -195,7 +189,7 @@ def _wait_until_ready(
                 return
             except TrimaranError as error:
                 why = str(error)
-        if has_ended(process):
+        if process.has_ended():
             raise TrimaranError(f"{service.peer.title} did not start: {_last_words(log)}")
         if time.monotonic() > deadline:
             raise TrimaranError(

@@ -18,11 +18,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 
-from trimaran.system.cache import cache_directory
+from trimaran.system.debian import joined_path, lacking, provided, remedy
+from trimaran.system.downloads import Wheel, cache_directory, fetch
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, scratch_directory
-from trimaran.system.linking import joined_path, lacking, provided, remedy
-from trimaran.system.wheels import Wheel, fetch
 
 __all__ = ["ENVIRONMENT_VARIABLE", "PerfAnalyzer", "find_perf_analyzer"]
 

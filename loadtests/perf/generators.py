@@ -30,7 +30,7 @@ from loadtests.perf.measure import measure
 from loadtests.subject.service import Service, find_service
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.repository import Repository
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
 from trimaran.stats.ratio import paired_ratio
 from trimaran.system.console import console

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from loadtests.perf.binary import PerfAnalyzer
 from loadtests.perf.shared_regions import regions_of
 from trimaran.system.errors import TrimaranError
-from trimaran.system.interrupts import end_with_parent, has_ended
+from trimaran.system.processes import Child
 
 __all__ = ["Ended", "run_perf_analyzer"]
 
@@ -47,21 +46,18 @@ def run_perf_analyzer(
     output, errors = directory / "output", directory / "errors"
     with output.open("wb") as out, errors.open("wb") as err:
         try:
-            process = subprocess.Popen(
-                [str(tool.executable), *arguments],
-                stdin=subprocess.DEVNULL,
+            process = Child(
+                [tool.executable, *arguments],
                 stdout=out,
                 stderr=err,
-                cwd=directory,
-                env={**os.environ, **tool.environment},
-                start_new_session=True,
-                preexec_fn=end_with_parent,
+                directory=directory,
+                environment={**os.environ, **tool.environment},
             )
         except OSError as error:
             raise TrimaranError(f"{tool.executable} cannot be started: {error}") from error
     began, used_before_s = time.monotonic(), _children_s()
     try:
-        while not has_ended(process):
+        while not process.has_ended():
             took_s = time.monotonic() - began
             if took_s > most_s:
                 raise TrimaranError(
@@ -73,18 +69,17 @@ def run_perf_analyzer(
     finally:
         _end(process)
     return Ended(
-        process.returncode,
+        process.status,
         output.read_text(errors="replace"),
         errors.read_text(errors="replace"),
         _children_s() - used_before_s,
     )
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Child) -> None:
     """End it at once. Asked with SIGINT it would measure its window to the end first."""
-    regions = set() if has_ended(process) else regions_of(process.pid)
+    regions = set() if process.has_ended() else regions_of(process.pid)
     process.kill()
-    process.wait()
     for region in regions:
         region.unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from loadtests.subject.service import Service
 from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import select
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
 from trimaran.system.errors import TrimaranError
 

@@ -23,8 +23,8 @@ from trimaran.cli.options import RepositoryPath
 from trimaran.serving.report import say
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError
-from trimaran.system.interrupts import interrupt_once
 from trimaran.system.ports import require_free_ports
+from trimaran.system.processes import interrupt_once
 
 __all__ = ["Pages", "dashboard"]
 

@@ -21,8 +21,8 @@ from trimaran.serving.report import say
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
-from trimaran.system.interrupts import interrupt_once
 from trimaran.system.ports import Ports, require_free_ports
+from trimaran.system.processes import interrupt_once
 
 __all__ = ["up"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 import urllib3
 
 from trimaran.system.errors import TrimaranError
-from trimaran.system.interrupts import end_with_parent, has_ended
+from trimaran.system.processes import STDOUT, Child
 
 __all__ = ["Program", "running"]
 
@@ -23,7 +22,7 @@ _POLL_S = 0.05
 class Program:
     """A started program that answers at `url`."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    def __init__(self, name: str, process: Child, url: str, log: Path) -> None:
         self.name = name
         self.process = process
         self.url = url
@@ -31,13 +30,13 @@ class Program:
 
     def require_running(self) -> None:
         """Raise `TrimaranError` with its last line if it has ended."""
-        if not has_ended(self.process):
+        if not self.process.has_ended():
             return
         lines = self.log.read_text(errors="replace").strip().splitlines()
         errors = [line for line in lines if "level=error" in line or "error: " in line]
         words = (errors or lines or ["it logged nothing"])[-1]
         raise TrimaranError(
-            f"{self.name} ended with status {self.process.wait()}: {words}; its log is {self.log}"
+            f"{self.name} ended with status {self.process.status}: {words}; its log is {self.log}"
         )
 
 
@@ -50,25 +49,13 @@ def running(name: str, command: Sequence[str], url: str, log: Path) -> Iterator[
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # a terminal's Ctrl-C is for this process
-            preexec_fn=end_with_parent,
-        )
+        process = Child(command, stdout=output, stderr=STDOUT)
     program = Program(name, process, url, log)
     try:
         _wait_until_ready(program)
         yield program
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.end(within_s=_STOP_S)
 
 
 def _wait_until_ready(program: Program) -> None:

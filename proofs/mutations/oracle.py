@@ -11,8 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from trimaran.repository.repository import Repository
-from trimaran.serving.discovery import find_runtime
-from trimaran.serving.runtime import Runtime
+from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.serving.server import Server, private_server
 from trimaran.system.errors import TrimaranError
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from proofs.mutations.confusion import Confusion, page
 from proofs.mutations.oracle import oracle
 from proofs.mutations.trial import Outcome, hold_trial, make_trials
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 
 __all__ = ["hold_trials", "main"]
 

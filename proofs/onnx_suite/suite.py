@@ -25,7 +25,7 @@ from proofs.onnx_suite.page import page
 from proofs.onnx_suite.results import Reached, Result
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client, Protocol
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import Server, private_server
 from trimaran.system.console import console
 from trimaran.system.errors import TrimaranError

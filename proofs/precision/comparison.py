@@ -29,7 +29,7 @@ from exporters.spec import ModelSpec
 from proofs.precision.page import Row, ServedRow, page
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
 from trimaran.system.console import console
 from trimaran.system.errors import TrimaranError

@@ -17,7 +17,7 @@ from tests.running import run_trimaran
 from trimaran.repository import target
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
 from trimaran.system.files import sha256_of
 

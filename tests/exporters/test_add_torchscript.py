@@ -14,7 +14,7 @@ from tests.exporters import model_files as files
 from tests.exporters.adding_files import AFFINE, add, tensors
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
 
 

@@ -29,7 +29,7 @@ from tests.running import PROJECT, TRIMARAN, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import Server, private_server
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import children

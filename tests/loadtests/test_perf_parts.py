@@ -14,8 +14,8 @@ from loadtests.perf.input_data import input_data
 from loadtests.perf.judging import judge_results, void_results
 from loadtests.perf.load import Load, arguments
 from loadtests.perf.results import Results, parse_results, reason
+from trimaran.system.debian import Lacking, read_lacking, remedy
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.linking import Lacking, read_lacking, remedy
 from trimaran.system.ports import Ports
 
 LDD = """\

@@ -18,9 +18,10 @@ from tests.running import Served, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
+from trimaran.serving.stub_processes import identify_stub
 from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import free_ports
-from trimaran.system.processes import children, identify_stub, start_time
+from trimaran.system.processes import children, start_time
 
 
 def stub_of(served: Served, model: str) -> int:

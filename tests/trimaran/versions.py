@@ -9,9 +9,9 @@ from pathlib import Path
 from trimaran.publishing.publish import Publication, publish
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig, add_tensors
+from trimaran.repository.dtypes import TensorSpec
 from trimaran.repository.manifest import Manifest, content_digest, describe_files, now
 from trimaran.repository.repository import Repository
-from trimaran.repository.tensors import TensorSpec
 
 
 def tensor(name: str, dtype: str = "FP32", *dims: int) -> TensorSpec:

@@ -11,7 +11,7 @@ from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.onnx_feeds import check_feeds, feed_names
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
-from trimaran.repository.tensors import describe_shape
+from trimaran.repository.dtypes import describe_shape
 
 __all__ = ["check_graph", "completed"]
 

@@ -7,7 +7,7 @@ from math import prod
 
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig
-from trimaran.repository.tensors import describe_shape
+from trimaran.repository.dtypes import describe_shape
 
 __all__ = ["check_labels", "label_files"]
 

@@ -16,7 +16,7 @@ from trimaran.checks.facts import Graph
 from trimaran.checks.finding import Problems, error
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
-from trimaran.repository.tensors import describe_shape
+from trimaran.repository.dtypes import describe_shape
 
 __all__ = ["check_feeds", "feed_names"]
 

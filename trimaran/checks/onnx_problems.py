@@ -49,7 +49,7 @@ def refused(refusal: Refusal) -> FileProblem:
 
 def _weights(model: Any, file: Path) -> Iterator[FileProblem]:
     """Weights in other files that are missing, too short, or outside the directory."""
-    from trimaran.repository.model_files.onnx_external import externals
+    from trimaran.repository.model_files.onnx_model import externals
 
     try:
         externals(model, file)

@@ -10,7 +10,7 @@ from tritonclient.grpc import model_config_pb2 as protocol
 from trimaran.checks.ensemble import check_flow
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig, is_ensemble
-from trimaran.repository.tensors import describe_shape, shapes_agree
+from trimaran.repository.dtypes import describe_shape, shapes_agree
 
 __all__ = ["check_nesting", "check_pins", "check_steps", "check_wired", "floating_steps"]
 

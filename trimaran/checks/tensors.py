@@ -10,7 +10,7 @@ from tritonclient.grpc import model_config_pb2 as protocol
 
 from trimaran.checks.finding import Finding, Problems, error, warning
 from trimaran.repository.config import ModelConfig
-from trimaran.repository.tensors import describe_shape
+from trimaran.repository.dtypes import describe_shape
 
 __all__ = ["check_tensors", "tensor_problems"]
 

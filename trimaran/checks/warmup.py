@@ -10,7 +10,7 @@ from tritonclient.grpc import model_config_pb2 as protocol
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
-from trimaran.repository.tensors import describe_shape, shapes_agree
+from trimaran.repository.dtypes import describe_shape, shapes_agree
 
 __all__ = ["check_warmup", "warmup_files"]
 

@@ -12,16 +12,14 @@ import importlib
 import io
 import locale
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import sigterm_as_interrupt
 
 __all__ = ["COMMANDS", "main", "run"]
 
@@ -120,7 +118,7 @@ def main() -> None:
     """Run the command; a user's mistake ends in one sentence and the error's exit status."""
     try:
         overview = "A trained PyTorch model, verified, versioned and served by NVIDIA Triton."
-        with _ending_in_order():
+        with sigterm_as_interrupt():
             _group(overview)(prog_name="trimaran")
     except TrimaranError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -135,21 +133,6 @@ def main() -> None:
     except OSError as error:  # a full disk, a missing permission, a port that is taken
         print(f"error: {error}{_REMEDIES.get(error.errno or 0, '')}", file=sys.stderr)
         sys.exit(TrimaranError.exit_status)
-
-
-@contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Turn SIGTERM into `KeyboardInterrupt` during the block, so that what it started is ended."""
-
-    def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def run() -> None:

@@ -18,11 +18,10 @@ from rich.table import Table
 from trimaran.checks.raising import checked_config
 from trimaran.cli.options import GrpcPort, Host, HttpPort, RepositoryPath
 from trimaran.repository.config import ModelConfig, inputs_of
+from trimaran.repository.dtypes import describe_shape
 from trimaran.repository.presence import ports_of
 from trimaran.repository.repository import Repository
-from trimaran.repository.tensors import describe_shape
-from trimaran.serving.client import Answer, Client
-from trimaran.serving.rows import read_arrays, row_of
+from trimaran.serving.client import Answer, Client, read_arrays, row_of
 from trimaran.serving.scoring import score_csv
 from trimaran.serving.snippets import takes_one_file
 from trimaran.system.console import console

@@ -16,12 +16,11 @@ from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy as deploy_release
 from trimaran.rollout.deployment import roll_back
-from trimaran.rollout.version_switch import require_no_step
+from trimaran.rollout.switch import require_no_step
 from trimaran.serving.client import Client
 from trimaran.serving.control import Control
-from trimaran.serving.discovery import find_runtime
 from trimaran.serving.report import say
-from trimaran.serving.runtime import Runtime
+from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.serving.server import LOG, private_server
 from trimaran.system.errors import TrimaranError, UsageError
 

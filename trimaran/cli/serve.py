@@ -15,16 +15,14 @@ from trimaran.repository.presence import announce, sole_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import Selection, select
 from trimaran.serving.control import Control, LoadTimeoutError
-from trimaran.serving.discovery import find_runtime
 from trimaran.serving.metrics import Metrics, serve_metrics
 from trimaran.serving.report import print_ready, say
-from trimaran.serving.runtime import Runtime
+from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.serving.server import LOG, Server
 from trimaran.serving.supervisor import Supervisor
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.interrupts import interrupt_once
 from trimaran.system.ports import Ports, require_free
-from trimaran.system.processes import age_s
+from trimaran.system.processes import age_s, interrupt_once
 
 __all__ = ["serve"]
 
@@ -127,7 +125,7 @@ def _serve(
         while server.is_running():
             time.sleep(_LOOK_S)
         raise TrimaranError(
-            f"tritonserver ended by itself with status {server.process.wait()}: "
+            f"tritonserver ended by itself with status {server.process.status}: "
             f"{server.last_error()}; its log is {server.log}"
         )
 

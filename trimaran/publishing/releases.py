@@ -7,16 +7,25 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from trimaran.checks.finding import Severity
 from trimaran.checks.raising import checked_config, standing_configs
+from trimaran.checks.steps import check_nesting, check_wired
 from trimaran.publishing.publish import Publication, publish
-from trimaran.publishing.wiring import check_wiring, step_models
 from trimaran.repository.config import ModelConfig, format_config, is_ensemble, parse_config
 from trimaran.repository.manifest import describe_version
 from trimaran.repository.repository import Repository
-from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.errors import ConfigError, TrimaranError, UsageError
 from trimaran.system.files import write_text
 
-__all__ = ["Pin", "Release", "make_release", "read_release", "verify_release"]
+__all__ = [
+    "Pin",
+    "Release",
+    "check_wiring",
+    "make_release",
+    "read_release",
+    "step_models",
+    "verify_release",
+]
 
 _RELEASE_NAME = "release.json"
 
@@ -117,3 +126,22 @@ def verify_release(repository: Repository, release: Release) -> None:
         damage = manifest.damage(version.path, hashes=True)
         if damage:
             raise TrimaranError(f"{model} version {pin.version} cannot be served: {damage}")
+
+
+def step_models(ensemble: ModelConfig) -> list[str]:
+    """The models that an ensemble's steps name, each once, in order."""
+    return list(dict.fromkeys(step.model_name for step in ensemble.ensemble_scheduling.step))
+
+
+def check_wiring(ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> None:
+    """Refuse an ensemble that Triton would refuse, or that would fail on its first request.
+
+    `models` has the configuration of every step's model, by name. Raises `ConfigError` naming
+    the step, the tensor, and both sides.
+    """
+    findings = [
+        *check_nesting(ensemble, models),  # Triton serves these, but a release cannot pin them.
+        *(f for f in check_wired(ensemble, models) if f.severity is Severity.ERROR),
+    ]
+    for finding in findings:
+        raise ConfigError(f"ensemble {ensemble.name}: {finding.sentence}")

@@ -14,7 +14,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from trimaran.repository import dtypes
 from trimaran.repository.config_text import decode_config
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
 from trimaran.system.errors import ConfigError
 from trimaran.system.files import write_text
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from trimaran.repository.config import ModelConfig, read_config
 from trimaran.repository.manifest import Manifest
-from trimaran.system.errors import ConfigError, TrimaranError
+from trimaran.system.errors import ConfigError, TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, scratch_directory
 
-__all__ = ["LIVE_CONFIG_NAME", "Repository", "Version"]
+__all__ = ["LIVE_CONFIG_NAME", "Repository", "Version", "check_model_name"]
 
 LIVE_CONFIG_NAME = "live"
 """What `tritonserver --model-config-name` is given: `configs/live.pbtxt`."""
@@ -163,3 +163,20 @@ def _inspect(path: Path, number: int) -> Version:
     except TrimaranError as error:
         return Version(number, path, None, str(error).removeprefix(f"{path}: "))
     return Version(number, path, manifest, manifest.damage(path))
+
+
+_MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+
+
+def check_model_name(name: str) -> str:
+    """`name`, if it can name a model directory. Raises `UsageError`.
+
+    A leading digit is refused because Triton takes such a directory for a version, and a path
+    separator because a model lies directly in its repository.
+    """
+    if not _MODEL_NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot name a model; use letters, digits, '_', '-' and '.', at most 128, "
+            "beginning with a letter or '_'"
+        )
+    return name

@@ -12,8 +12,7 @@ from trimaran.checks.raising import checked_config
 from trimaran.repository.config import is_ensemble
 from trimaran.repository.live import LiveRelease, live_release
 from trimaran.repository.repository import Repository
-from trimaran.rollout.release_switch import ReleaseSwitch
-from trimaran.rollout.version_switch import VersionSwitch
+from trimaran.rollout.switch import ReleaseSwitch, VersionSwitch
 from trimaran.serving.client import Client
 from trimaran.serving.control import Control
 from trimaran.serving.runtime import Runtime

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,12 +30,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from trimaran.serving.control import Control
-from trimaran.serving.load_times import LoadTimes, follow
+from trimaran.serving.stub_processes import identify_stub
 from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import Ports
-from trimaran.system.processes import children, identify_stub, own_cpu_s, resident_bytes
+from trimaran.system.processes import children, own_cpu_s, resident_bytes
 
-__all__ = ["Metrics", "serve_metrics"]
+__all__ = ["LoadTimes", "Metrics", "follow", "serve_metrics"]
 
 _PROCESS_LABELS = ("model", "version", "instance_name")
 
@@ -169,3 +170,46 @@ class _Processes(Collector):
             if stub is not None:  # of two by one name, one is a leftover that is about to end
                 newest[stub.model, str(stub.version), stub.instance] = pid
         yield from newest.items()
+
+
+_LINE = re.compile(
+    r"I\d{4} (\d\d):(\d\d):(\d\d\.\d+) .*\"(?:loading: (.+):(\d+)|successfully loaded '(.+)')\""
+)
+_DAY_S = 86400.0
+
+
+class LoadTimes:
+    """The last load of each model and version, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[tuple[str, int], float] = {}
+        self._began: dict[tuple[str, int], float] = {}
+
+    def read(self, lines: Iterable[str]) -> None:
+        """Take in more lines of the log."""
+        for line in lines:
+            found = _LINE.match(line)
+            if not found:
+                continue
+            hours, minutes, seconds, model, version, loaded = found.groups()
+            at_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            if model:
+                self._began[model, int(version)] = at_s
+                continue
+            # The line names no version: it is of all that began to load.
+            for key in [key for key in self._began if key[0] == loaded]:
+                self.seconds[key] = (at_s - self._began.pop(key)) % _DAY_S
+
+
+def follow(log: Path, offset: int) -> tuple[list[str], int]:
+    """The whole lines of a log from an offset in bytes on, and the offset after them."""
+    try:
+        with log.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return [], offset
+    whole = data.rpartition(b"\n")[0]
+    if not whole:
+        return [], offset
+    return whole.decode(errors="replace").split("\n"), offset + len(whole) + 1

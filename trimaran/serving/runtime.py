@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Runtime"]
+from trimaran.serving.stubs import OWN_BACKENDS, stub_environment
+from trimaran.system.downloads import Wheel, cache_directory, fetch
+from trimaran.system.errors import UsageError
+from trimaran.system.files import exclusive_lock, scratch_directory
+from trimaran.system.machine import require_supported_machine
+
+__all__ = ["TRITON_VERSION", "VARIABLE", "Runtime", "find_runtime", "install"]
 
 
 @dataclass(frozen=True)
@@ -20,3 +29,74 @@ class Runtime:
     embedded: bool = False
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+VARIABLE = "TRIMARAN_TRITONSERVER"
+"""The environment variable that names a `tritonserver` to use."""
+
+
+def find_runtime(named: Path | None = None) -> Runtime:
+    """The runtime to start, installed into the cache if there is no other.
+
+    Raises `UsageError` where the one that was named does not exist.
+    """
+    chosen = named or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    if chosen is not None:
+        if not os.access(chosen, os.X_OK) or chosen.is_dir():
+            raise UsageError(
+                f"{chosen} is no executable tritonserver; correct --tritonserver or ${VARIABLE}"
+            )
+        return Runtime(chosen.resolve())
+    on_path = shutil.which("tritonserver")
+    if on_path:
+        return Runtime(Path(on_path))
+    return install()
+
+
+TRITON_VERSION = "2.51.0"
+
+_WHEEL = Wheel(
+    "nvidia-pytriton",
+    "0.7.0",
+    "nvidia_pytriton-0.7.0-py3-none-manylinux_2_35_x86_64.whl",
+    "21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df",
+)
+_SERVER = Path("pytriton/tritonserver")
+_EXECUTABLE = _SERVER / "bin" / "tritonserver"
+
+
+def install() -> Runtime:
+    """The embedded runtime, unpacked and set up on first use, and tried at every use.
+
+    Each finished step is kept, so that an interrupted installation goes on where it stopped.
+    Raises `TrimaranError` on a machine that it cannot run on.
+    """
+    require_supported_machine()
+    wheel = _unpack()
+    stubs = stub_environment(wheel)
+    return Runtime(
+        executable=wheel / _EXECUTABLE,
+        stub_backends=("python", *OWN_BACKENDS),
+        version=TRITON_VERSION,
+        embedded=True,
+        arguments=(
+            f"--backend-directory={stubs.backend_directory}",
+            f"--cache-directory={wheel / _SERVER / 'caches'}",
+        ),
+        environment=stubs.environment,
+    )
+
+
+def _unpack() -> Path:
+    root = cache_directory() / "runtime"
+    target = root / f"{_WHEEL.project}-{_WHEEL.version}"
+    with exclusive_lock(root / ".lock"):
+        if not target.is_dir():
+            archive = fetch(_WHEEL)
+            with scratch_directory(root / "unpacking") as scratch:
+                content = scratch / "content"
+                with zipfile.ZipFile(archive) as wheel:
+                    wheel.extractall(content)
+                content.rename(target)
+        (target / _EXECUTABLE).chmod(0o755)
+    return target

@@ -21,7 +21,7 @@ from typing import TextIO
 import numpy as np
 
 from trimaran.repository.config import ModelConfig, inputs_of, outputs_of
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
 from trimaran.serving.client import Client, UnreachableError
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import replacing

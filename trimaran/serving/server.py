@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -24,11 +23,10 @@ from trimaran.serving.control import (
 )
 from trimaran.serving.runtime import Runtime
 from trimaran.serving.shared_memory import Regions, free_bytes, plan_regions, stubs_of
-from trimaran.system.allocator import ALLOCATOR
+from trimaran.serving.stub_processes import shared_memory
 from trimaran.system.errors import TrimaranError
-from trimaran.system.interrupts import end_with_parent, has_ended
 from trimaran.system.ports import Ports, free_ports, require_free
-from trimaran.system.processes import children, shared_memory, start_time
+from trimaran.system.processes import ALLOCATOR, STDOUT, Child, children, start_time
 
 __all__ = ["LOG", "Server", "all_complete", "private_server"]
 
@@ -45,9 +43,7 @@ _POLL_S = 0.02
 class Server:
     """A running `tritonserver` on one repository; `note` is what its user should know."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], ports: Ports, log: Path, note: str = ""
-    ) -> None:
+    def __init__(self, process: Child, ports: Ports, log: Path, note: str = "") -> None:
         self.process = process
         self.note = note
         self.ports = ports
@@ -80,15 +76,17 @@ class Server:
         command += options
         try:
             with log.open("wb") as output:
-                process = subprocess.Popen(
+                process = Child(
                     command,
-                    stdin=subprocess.DEVNULL,
                     stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env={**ALLOCATOR, **os.environ, **runtime.environment, **(environment or {})},
-                    cwd=repository.root,
-                    start_new_session=True,
-                    preexec_fn=end_with_parent,
+                    stderr=STDOUT,
+                    directory=repository.root,
+                    environment={
+                        **ALLOCATOR,
+                        **os.environ,
+                        **runtime.environment,
+                        **(environment or {}),
+                    },
                 )
         except OSError as error:
             raise TrimaranError(f"{runtime.executable} cannot be started: {error}") from error
@@ -101,7 +99,7 @@ class Server:
         while not self.control.is_live():
             if not self.is_running():
                 raise TrimaranError(
-                    f"tritonserver ended with status {self.process.wait()}: "
+                    f"tritonserver ended with status {self.process.status}: "
                     f"{self.last_error()}; its log is {self.log}"
                 )
             if time.monotonic() > deadline:
@@ -119,7 +117,7 @@ class Server:
 
     def is_running(self) -> bool:
         """Whether the process lives."""
-        return not has_ended(self.process)
+        return not self.process.has_ended()
 
     def stop(self) -> None:
         """End the server and every process it started, within five seconds.
@@ -129,18 +127,10 @@ class Server:
         """
         stubs = children(self.process.pid)
         regions = shared_memory(self.process.pid)
-        if self.is_running():
-            self.process.terminate()
-            try:
-                self.process.wait(_STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                stubs |= children(self.process.pid)
-                self.process.kill()
-                self.process.wait()
-        # The server leads a process group of its own, so nothing else can be in it.
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.poll()  # takes its status, which `is_running` leaves
+        self.process.send(signal.SIGTERM)
+        if not self.process.wait(_STOP_TIMEOUT_S):
+            stubs |= children(self.process.pid)
+        self.process.kill()
         for pid in stubs:
             _wait_until_gone(pid)
         for region in regions:

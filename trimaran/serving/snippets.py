@@ -9,7 +9,7 @@ from typing import Any
 
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig, inputs_of
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
 from trimaran.system.ports import Ports
 
 __all__ = ["curl_snippet", "python_snippet", "takes_one_file"]

@@ -26,11 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trimaran.serving import backends
-from trimaran.system.cache import cache_directory
+from trimaran.system.debian import joined_path, lacking, provided, remedy
+from trimaran.system.downloads import Wheel, cache_directory, fetch
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, short_path, write_text
-from trimaran.system.linking import joined_path, lacking, provided, remedy
-from trimaran.system.wheels import Wheel, fetch
 
 __all__ = ["OWN_BACKENDS", "Stubs", "stub_environment"]
 

@@ -11,72 +11,31 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from trimaran.checks.raising import checked_config
 from trimaran.repository.live import with_generation
 from trimaran.repository.repository import Repository
 from trimaran.serving.control import Control
-from trimaran.serving.leftovers import Leftovers
 from trimaran.serving.metrics import Metrics
+from trimaran.serving.stub_processes import (
+    Leftovers,
+    Stub,
+    StubWatch,
+    identify_stub,
+    short_of_stubs,
+)
 from trimaran.system.errors import TrimaranError
-from trimaran.system.processes import Stub, children, cpu_s, identify_stub, is_zombie
+from trimaran.system.processes import children, cpu_s, is_zombie
 
-__all__ = ["Deaths", "StubWatch", "Supervisor", "reload_model", "short_of_stubs"]
+__all__ = ["Supervisor", "reload_model"]
 
 _INTERVAL_S = 0.2
 _LOOKS_PER_CENSUS = 5
 _RETRY_S = 2.0
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Deaths:
-    """Stubs found dead, and dead processes that were never seen alive."""
-
-    stubs: tuple[Stub, ...] = ()
-    strangers: tuple[int, ...] = ()
-
-
-@dataclass
-class StubWatch:
-    """Tells dead stubs from those that ended because Triton asked them to.
-
-    Triton waits for a stub that it ends, and not for one that was killed, which therefore stays a
-    zombie: one that is seen twice is dead.
-    """
-
-    known: dict[int, Stub] = field(default_factory=dict)
-    suspects: set[int] = field(default_factory=set)
-    reported: set[int] = field(default_factory=set)
-
-    def observe(self, living: Mapping[int, Stub], zombies: Iterable[int]) -> Deaths:
-        """What this look finds dead: a stub is told once, a stranger as long as it is there."""
-        zombies = set(zombies)
-        present = living.keys() | zombies
-        self.known = {p: s for p, s in {**self.known, **living}.items() if p in present}
-        dead = zombies & self.suspects
-        fresh = sorted(dead & self.known.keys() - self.reported)
-        self.suspects = zombies
-        self.reported = (self.reported | set(fresh)) & zombies
-        return Deaths(
-            tuple(self.known[pid] for pid in fresh), tuple(sorted(dead - self.known.keys()))
-        )
-
-
-def short_of_stubs(
-    living: Iterable[Stub], ready: Iterable[tuple[str, int]], instances: Mapping[str, int]
-) -> list[str]:
-    """The models with fewer living stubs than instances in a version that Triton calls ready.
-
-    `instances` has each model that runs in stubs; others, such as ensembles, are left alone.
-    """
-    alive = Counter((stub.model, stub.version) for stub in living)
-    return sorted({m for m, v in ready if m in instances and alive[m, v] < instances[m]})
 
 
 class Supervisor(threading.Thread):

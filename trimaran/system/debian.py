@@ -12,24 +12,39 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from trimaran.system.cache import cache_directory
+from trimaran.system.downloads import cache_directory
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, scratch_directory
+from trimaran.system.processes import PIPE, Child
 
-__all__ = ["can_unpack", "library_path", "unpacked"]
+__all__ = [
+    "Lacking",
+    "can_unpack",
+    "joined_path",
+    "lacking",
+    "library_path",
+    "package_of",
+    "provided",
+    "read_lacking",
+    "remedy",
+    "unpacked",
+]
 
 _STATUS = Path("/var/lib/dpkg/status")
 _LISTS_FRESH_S = 3600.0
 _NEVER = ("libc6_", "libc-bin_")
 """Another C library than the machine's loader belongs to would break every program."""
-_SHOWN = ("Need to get", "Get:", "Fetched")
+_SHOWN = (b"Need to get", b"Get:", b"Fetched")
 """How the lines of apt begin that tell what is downloaded."""
 
 
@@ -125,30 +140,118 @@ def _update(options: list[str], stamp: Path) -> str:
 
 def _run(*command: str) -> None:
     """Run a command and show what it fetches. Raises `TrimaranError` with its reason."""
+    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     with (
-        tempfile.TemporaryFile("w+", errors="replace") as errors,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
+        tempfile.TemporaryFile() as errors,
+        # Killed if the block fails, so that the next one does not find it at work.
+        Child(command, stdout=PIPE, stderr=errors, environment=environment) as process,
+    ):
+        for line in process.stdout or ():
+            if line.startswith(_SHOWN):
+                print(f"  {line.decode(errors='replace').rstrip()}", file=sys.stderr)
+        if process.status == 0:
+            return
+        errors.seek(0)
+        lines = errors.read().decode(errors="replace").strip().splitlines()
+    reasons = [line.removeprefix("E: ") for line in lines if line.startswith("E:")]
+    reason = (reasons or lines or [f"it ended with status {process.status}"])[0]
+    raise TrimaranError(f"{command[0]} failed: {reason}")
+
+
+_LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
+_VERSION = re.compile(r"^.+?: (\S+): version `(\S+)' not found", re.MULTILINE)
+_FOREIGN = "not a dynamic executable"
+
+_PACKAGES = {
+    "libb64.so.0d": "libb64-0d",
+    "libcrypto.so.3": "libssl3",
+    "libssl.so.3": "libssl3",
+    "libstdc++.so.6": "libstdc++6",
+    "libgcc_s.so.1": "libgcc-s1",
+    "libz.so.1": "zlib1g",
+    "libexpat.so.1": "libexpat1",
+}
+_PYTHON = re.compile(r"(libpython3\.\d+)\.so\.1\.0")
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """What a program needs and the loader does not find."""
+
+    libraries: Sequence[str] = ()
+    versions: Sequence[str] = ()
+    """Symbol versions that the libraries of this machine are too old for, such as `GLIBC_2.38`."""
+    foreign: bool = False
+    """The file is no program for this machine at all."""
+
+    def __bool__(self) -> bool:
+        return bool(self.libraries or self.versions or self.foreign)
+
+
+def package_of(library: str) -> str:
+    """Debian's package of a library, or an empty string where none is known."""
+    python = _PYTHON.fullmatch(library)
+    return python[1] if python else _PACKAGES.get(library, "")
+
+
+def read_lacking(output: str) -> Lacking:
+    """What is missing by the output of `ldd`."""
+    libraries = dict.fromkeys(_LIBRARY.findall(output))
+    versions = dict.fromkeys(found for _, found in _VERSION.findall(output))
+    return Lacking(tuple(libraries), tuple(versions), _FOREIGN in output)
+
+
+def lacking(program: Path, environment: Mapping[str, str]) -> Lacking:
+    """What `program` lacks if it is started with `environment` added; nothing for a script."""
+    with program.open("rb") as file:
+        if file.read(2) == b"#!":
+            return Lacking()
+    try:
+        result = subprocess.run(
+            ["ldd", str(program)],  # noqa: S607 - where glibc is, so is ldd
+            capture_output=True,
             text=True,
             errors="replace",
-            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
-        ) as process,
-    ):
-        try:
-            for line in process.stdout or ():
-                if line.startswith(_SHOWN):
-                    print(f"  {line.rstrip()}", file=sys.stderr)
-            if process.wait() == 0:
-                return
-        except BaseException:  # whoever comes next must not find it at work
-            process.kill()
-            process.wait()
-            raise
-        errors.seek(0)
-        lines = errors.read().strip().splitlines()
-    reasons = [line.removeprefix("E: ") for line in lines if line.startswith("E:")]
-    reason = (reasons or lines or [f"it ended with status {process.returncode}"])[0]
-    raise TrimaranError(f"{command[0]} failed: {reason}")
+            env={**os.environ, **environment, "LC_ALL": "C"},
+            check=False,
+        )
+    except FileNotFoundError:
+        return Lacking(foreign=True)
+    return read_lacking(result.stdout + result.stderr)
+
+
+def provided(found: Lacking) -> tuple[str, str]:
+    """What can be brought of the missing libraries, and why others could not be.
+
+    The first is a value for `LD_LIBRARY_PATH`; either is empty where there is nothing to say.
+    """
+    packages = [package for name in found.libraries if (package := package_of(name))]
+    if not packages or not can_unpack():
+        return "", ""
+    try:
+        return library_path(unpacked(*packages)), ""
+    except TrimaranError as error:
+        return "", str(error)
+
+
+def joined_path(*values: str | None) -> str:
+    """One value for a variable that lists directories; empty ones are left out."""
+    return os.pathsep.join(value for value in values if value)
+
+
+def remedy(found: Lacking, glibc: str) -> str:
+    """All that is missing in words, and how to get it; `glibc` is this machine's version."""
+    if found.foreign:
+        return "it is no program for this machine, which must be x86-64 Linux with glibc"
+    wants = [*found.libraries, *found.versions]
+    words = f"it needs {', '.join(wants)}, which this machine (glibc {glibc}) does not have"
+    packages = dict.fromkeys(filter(None, map(package_of, found.libraries)))
+    unknown = [name for name in found.libraries if not package_of(name)]
+    remedies = []
+    if packages:
+        remedies.append(f"'apt-get install {' '.join(packages)}'")
+    if unknown:
+        remedies.append(f"install what brings {', '.join(unknown)}")
+    if found.versions:
+        remedies.append("run inside a newer distribution")
+    return f"{words}: {', and '.join(remedies)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trimaran.system.wheels import Wheel, read_member
+from trimaran.system.downloads import Wheel, read_member
 
 __all__ = ["class_names"]
 

@@ -63,5 +63,5 @@ def test_a_process_that_died_is_told_and_the_next_load_starts_another(tmp_path: 
     os.kill(child.pid, signal.SIGKILL)
     with pytest.raises(ArtifactRuntimeError, match="its process ended with status -9"):
         run({"x": X})
-    assert child.poll() == -signal.SIGKILL
+    assert child.status == -signal.SIGKILL
     assert load_torchscript(path, ["x"], ["y"])({"x": X})["y"].shape == (2, 2)

@@ -22,7 +22,7 @@ from tests.trimaran.calling import call_trimaran
 from trimaran.repository.config import ModelConfig, read_config
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
 from trimaran.system.errors import ConfigError
 

@@ -15,7 +15,7 @@ from exporters.precision.agreement import (
 )
 from exporters.precision.precision import PRECISIONS
 from trimaran.repository import dtypes
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
 
 NAN = float("nan")
 INT8 = PRECISIONS["int8"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.trimaran.versions import model_config, tensor
-from trimaran.publishing.wiring import check_wiring, step_models
+from trimaran.publishing.releases import check_wiring, step_models
 from trimaran.repository.config import ModelConfig, add_tensors
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import TensorSpec
 from trimaran.system.errors import ConfigError
 
 IMAGE = tensor("IMAGE", "BYTES", 1)

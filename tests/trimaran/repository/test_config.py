@@ -25,8 +25,7 @@ from trimaran.repository.config import (
     read_config,
     write_config,
 )
-from trimaran.repository.dtypes import DTYPES
-from trimaran.repository.tensors import TensorSpec
+from trimaran.repository.dtypes import DTYPES, TensorSpec
 from trimaran.system.errors import ConfigError
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trimaran.repository.names import check_model_name
+from trimaran.repository.repository import check_model_name
 from trimaran.system.errors import UsageError
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.trimaran.versions import tensor
 from trimaran.repository import dtypes
-from trimaran.repository.tensors import TensorSpec, describe_shape, shapes_agree
+from trimaran.repository.dtypes import TensorSpec, describe_shape, shapes_agree
 
 
 @pytest.mark.parametrize(

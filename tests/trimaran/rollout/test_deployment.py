@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from ensembles import Pipeline, PythonModel
 from ensembles.efficientnet_lite0 import onnx_ensemble
 from ensembles.publish import publish_python_model
-from tests.running import PROJECT, Served, run_trimaran, start_serving
+from tests.running import PROJECT, Served, start_serving
 from tests.trimaran.calling import call_trimaran
+from tests.trimaran.rollout.greeter import ENSEMBLE as GREETINGS
+from tests.trimaran.rollout.greeter import MODEL, publish_word, write_greetings
 from tests.trimaran.serving.load import Answers, under_load
 from trimaran.publishing.releases import make_release, read_release
 from trimaran.repository.live import live_release
@@ -41,26 +44,53 @@ def release_with_labels(repository: Repository, change: str) -> int:
     return make_release(repository, ENSEMBLE).version
 
 
-@pytest.fixture
-def running(own_repository: Repository) -> Iterator[Served]:
-    served = start_serving(own_repository, "--model", ENSEMBLE)
-    yield served
-    if served.process.poll() is None:
-        served.stop()
-
-
 @pytest.fixture(scope="module")
-def standing(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server whose release 1 stays live, whatever is refused."""
-    root = tmp_path_factory.mktemp("standing") / "model_repository"
+def released(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("released") / "model_repository"
     shutil.copytree(exported.root, root, ignore=shutil.ignore_patterns("configs"))
     served = start_serving(Repository.open(root), "--model", ENSEMBLE)
     yield served
     served.stop()
 
 
-def served_release(served: Served) -> int:
-    (version,) = served.control.ready_versions(ENSEMBLE)
+@pytest.fixture
+def standing(released: Served) -> Iterator[Served]:
+    """A server whose release 1 is live; what a test makes live is taken back after it."""
+    assert served_release(released) == 1
+    yield released
+    if served_release(released) != 1:
+        with released.client() as client:
+            deploy(released.repository, released.control, client, ENSEMBLE, 1, quiet)
+
+
+@pytest.fixture(scope="module")
+def greeted(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A small ensemble whose release 1 is live; not served now."""
+    directory = tmp_path_factory.mktemp("greeted")
+    repository = Repository.create(directory / "model_repository")
+    write_greetings(repository, directory)
+    publish_word(repository, directory, "hm", "loner")
+    assert make_release(repository, GREETINGS).version == 1
+    result = call_trimaran("deploy", GREETINGS, "--repository", repository.root)
+    assert result.status == 0, result.stderr
+    assert "no server runs on this repository" in result.stdout
+    return repository
+
+
+@pytest.fixture
+def stopped(greeted: Repository, tmp_path: Path) -> Repository:
+    """A copy that a test may change."""
+    shutil.copytree(greeted.root, tmp_path / "model_repository")
+    return Repository.open(tmp_path / "model_repository")
+
+
+def release_with_word(repository: Repository, word: str) -> int:
+    publish_word(repository, repository.root.parent, word)
+    return make_release(repository, GREETINGS).version
+
+
+def served_release(served: Served, ensemble: str = ENSEMBLE) -> int:
+    (version,) = served.control.ready_versions(ensemble)
     return version
 
 
@@ -72,20 +102,21 @@ def quiet(step: str) -> None:
     """Progress that nobody reads."""
 
 
-def test_twenty_deployments_and_rollbacks_without_a_failed_request(running: Served) -> None:
-    first = served_release(running)
-    second = release_with_labels(running.repository, "second")
-    with under_load(running, ENSEMBLE, PHOTOGRAPH) as answers, running.client() as client:
-        for _ in range(10):
+@pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.long)])
+def test_deployments_and_rollbacks_without_a_failed_request(standing: Served, rounds: int) -> None:
+    repository, control = standing.repository, standing.control
+    second = release_with_labels(repository, "second")
+    with under_load(standing, ENSEMBLE, PHOTOGRAPH) as answers, standing.client() as client:
+        for _ in range(rounds):
             before = answers.count
-            deployed = deploy(running.repository, running.control, client, ENSEMBLE, second, quiet)
+            deployed = deploy(repository, control, client, ENSEMBLE, second, quiet)
             assert deployed.golden == 1
-            assert served_release(running) == second
-            rolled = roll_back(running.repository, running.control, client, ENSEMBLE, quiet)
-            assert rolled.release == served_release(running) == first
+            assert served_release(standing) == second
+            rolled = roll_back(repository, control, client, ENSEMBLE, quiet)
+            assert rolled.release == served_release(standing) == 1
             assert answers.count > before, "no request was answered meanwhile"
     assert answers.failures == []
-    assert answers.versions == {str(first), str(second)}
+    assert answers.versions == {"1", str(second)}
     assert best_labels(answers) == {b"Egyptian cat", b"Egyptian cat (second)"}
 
 
@@ -106,51 +137,48 @@ def test_failed_golden_request_leaves_the_live_release_serving(standing: Served)
     }
 
 
-def test_restart_serves_the_same_release(running: Served) -> None:
-    second = release_with_labels(running.repository, "second")
-    third = release_with_labels(running.repository, "third")
-    for release in (third, second):
-        result = call_trimaran(
-            "deploy", ENSEMBLE, "--release", str(release), "--repository", running.repository.root
-        )
-        assert result.status == 0, result.stderr
-        assert f"release {release} is live, golden requests answered: 1" in result.stdout
-    running.stop()
-    again = start_serving(running.repository, "--model", ENSEMBLE)
+def test_restart_serves_the_same_release(stopped: Repository) -> None:
+    second, third = (release_with_word(stopped, f"{word} dear") for word in ("hi", "oh"))
+    running = start_serving(stopped, "--model", GREETINGS)
     try:
-        assert served_release(again) == second
-        live = live_release(again.repository.live(ENSEMBLE))
+        assert served_release(running, GREETINGS) == 1
+        for release in (third, second):
+            result = call_trimaran(
+                "deploy", GREETINGS, "--release", str(release), "--repository", stopped.root
+            )
+            assert result.status == 0, result.stderr
+            assert f"release {release} is live, golden requests answered: 1" in result.stdout
+    finally:
+        running.stop()
+    again = start_serving(stopped, "--model", GREETINGS)
+    try:
+        assert served_release(again, GREETINGS) == second
+        live = live_release(again.repository.live(GREETINGS))
         assert live is not None
         assert live.history == (1, third)
     finally:
         again.stop()
 
 
-def test_steps_keep_the_replaced_release_and_drop_older_ones(running: Served) -> None:
-    releases = [release_with_labels(running.repository, name) for name in ("second", "third")]
-    with running.client() as client:
+def test_steps_keep_the_replaced_release_and_drop_older_ones(standing: Served) -> None:
+    releases = [release_with_labels(standing.repository, name) for name in ("second", "third")]
+    with standing.client() as client:
         for release in releases:
-            deploy(running.repository, running.control, client, ENSEMBLE, release, quiet)
-    pins = [read_release(running.repository, ENSEMBLE, r).pins["image_labels"] for r in releases]
-    assert running.control.ready_versions("image_labels") == set(pins)
+            deploy(standing.repository, standing.control, client, ENSEMBLE, release, quiet)
+    pins = [read_release(standing.repository, ENSEMBLE, r).pins["image_labels"] for r in releases]
+    assert standing.control.ready_versions("image_labels") == set(pins)
 
 
-def test_stopped_repository_is_deployed_through_a_private_server(
-    own_repository: Repository,
-) -> None:
-    root = own_repository.root
-    good = release_with_labels(own_repository, "good")
-    result = run_trimaran("deploy", ENSEMBLE, "--repository", root)
-    assert result.returncode == 0, result.stderr
-    assert "no server runs on this repository" in result.stdout
-    release_with_labels(own_repository, "reverse")
-    refused = run_trimaran("deploy", ENSEMBLE, "--repository", root)
-    assert refused.returncode == 1
-    assert "was not deployed: golden request 'cat'" in refused.stderr
-    live = live_release(own_repository.live(ENSEMBLE))
+def test_stopped_repository_is_deployed_through_a_private_server(stopped: Repository) -> None:
+    """As `greeted` was; a release that fails its golden request is not."""
+    release_with_word(stopped, "clear off")
+    refused = call_trimaran("deploy", GREETINGS, "--repository", stopped.root)
+    assert refused.status == 1
+    assert "was not deployed: golden request 'ada'" in refused.error
+    live = live_release(stopped.live(GREETINGS))
     assert live is not None
-    assert live.number == good
-    assert find_server(own_repository) is None
+    assert live.number == 1
+    assert find_server(stopped) is None
 
 
 def test_damaged_release_is_refused(standing: Served) -> None:
@@ -166,34 +194,27 @@ def test_damaged_release_is_refused(standing: Served) -> None:
     assert served_release(standing) == 1
 
 
-def test_serving_a_step_alone_keeps_what_the_live_release_pins(running: Served) -> None:
+def test_serving_a_step_alone_keeps_what_the_live_release_pins(stopped: Repository) -> None:
     """A newer step version that no release pins yet must not push the pinned one out."""
-    repository = running.repository
-    running.stop()
-    model = labels_model(onnx_ensemble())
-    changed = model.files["labels.txt"].replace(b"cat", b"CAT")
-    files = {**model.files, "labels.txt": changed}
-    published = publish_python_model(repository, replace(model, files=files), "test")
-    assert published.version == 2
-    alone = start_serving(repository, "--model", "image_labels")
-    assert alone.control.ready_versions("image_labels") == {1, 2}
+    assert publish_word(stopped, stopped.root.parent, "hi dear") == 2
+    alone = start_serving(stopped, "--model", MODEL)
+    assert alone.control.ready_versions(MODEL) == {1, 2}
     alone.stop()
-    again = start_serving(repository, "--model", ENSEMBLE)
+    again = start_serving(stopped, "--model", GREETINGS)
     try:
-        assert served_release(again) == 1
+        assert served_release(again, GREETINGS) == 1
     finally:
         again.stop()
 
 
-def test_missing_pinned_version_is_told_and_the_rest_served(running: Served) -> None:
-    running.stop()
-    shutil.rmtree(running.repository.model("image_labels") / "1")
-    again = start_serving(running.repository, "--model", ENSEMBLE, "--model", "linear_onnx")
+def test_missing_pinned_version_is_told_and_the_rest_served(stopped: Repository) -> None:
+    shutil.rmtree(stopped.model(MODEL) / "1")
+    again = start_serving(stopped, "--model", GREETINGS, "--model", "loner")
     try:
         told = " ".join("".join(again.lines).replace("│", " ").split())
-        assert "image_labels has no version 1" in told
-        assert again.control.ready_versions("linear_onnx") == {1}
-        assert again.control.ready_versions("image_preprocess") == {1}
+        assert f"{MODEL} has no version 1" in told
+        assert again.control.ready_versions("loner") == {1}
+        assert again.control.ready_versions("closer") == {1}
     finally:
         again.stop()
 
@@ -203,8 +224,11 @@ def test_model_of_the_candidate_name_is_not_touched(standing: Served) -> None:
     own = standing.repository.model(f"{ENSEMBLE}_canary")
     own.mkdir()
     (own / "config.pbtxt").write_text(f'name: "{ENSEMBLE}_canary"\n')
-    with standing.client() as client, pytest.raises(TrimaranError, match="rename that model"):
-        deploy(standing.repository, standing.control, client, ENSEMBLE, untried, quiet)
+    try:
+        with standing.client() as client, pytest.raises(TrimaranError, match="rename that model"):
+            deploy(standing.repository, standing.control, client, ENSEMBLE, untried, quiet)
+    finally:
+        shutil.rmtree(own)
     assert served_release(standing) == 1
 
 

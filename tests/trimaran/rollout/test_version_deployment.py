@@ -2,91 +2,72 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from ensembles import PythonModel
-from ensembles.pipeline import tensor
-from ensembles.publish import publish_python_model
-from tests.running import Served, run_trimaran, start_serving
+from tests.running import Served, start_serving
 from tests.trimaran.calling import call_trimaran
+from tests.trimaran.rollout.greeter import MODEL, NAME, expect_politeness, publish_word
 from tests.trimaran.serving.load import under_load
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy, roll_back
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.system.errors import TrimaranError
 
-MODEL = "greeter"
-NAME = {"NAME": np.array([[b"Ada"]], np.object_)}
-SOURCE = """
-from pathlib import Path
 
-import numpy as np
-import triton_python_backend_utils as pb_utils
-
-
-class TritonPythonModel:
-    def initialize(self, args):
-        version = Path(args["model_repository"]) / args["model_version"]
-        self.word = (version / "word.txt").read_bytes()
-        if not self.word:
-            raise ValueError("there is no word")
-
-    def execute(self, requests):
-        names = [pb_utils.get_input_tensor_by_name(r, "NAME").as_numpy() for r in requests]
-        greetings = [self.word.decode() + " " + name[0, 0].decode() for name in names]
-        return [
-            pb_utils.InferenceResponse([pb_utils.Tensor("GREETING", np.array([[g]], object))])
-            for g in greetings
-        ]
-"""
-
-
-def publish_word(repository: Repository, directory: Path, word: str) -> int:
-    source = directory / "model.py"
-    source.write_text(SOURCE)
-    model = PythonModel(
-        MODEL,
-        [tensor("NAME", "BYTES", 1)],
-        [tensor("GREETING", "BYTES", 1)],
-        sources=[source],
-        files={"word.txt": word.encode()},
-    )
-    return publish_python_model(repository, model, "test").version
+@pytest.fixture(scope="module")
+def greeters(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """Two versions that greet politely, and a golden request that wants that; never served."""
+    directory = tmp_path_factory.mktemp("greeters")
+    repository = Repository.create(directory / "model_repository")
+    assert publish_word(repository, directory, "hello dear") == 1
+    assert publish_word(repository, directory, "good day dear") == 2
+    expect_politeness(repository, MODEL)
+    return repository
 
 
 @pytest.fixture
-def repository(empty_repository: Repository, tmp_path: Path) -> Repository:
-    """Two versions that greet politely, and a golden request that wants that."""
-    assert publish_word(empty_repository, tmp_path, "hello dear") == 1
-    assert publish_word(empty_repository, tmp_path, "good day dear") == 2
-    golden = empty_repository.model(MODEL) / "golden"
-    golden.mkdir()
-    request = {"inputs": {"NAME": {"value": ["Ada"]}}, "expect": {"GREETING": {"contains": "dear"}}}
-    (golden / "ada.json").write_text(json.dumps(request))
-    return empty_repository
+def repository(greeters: Repository, tmp_path: Path) -> Repository:
+    """A copy that a test may change."""
+    shutil.copytree(greeters.root, tmp_path / "model_repository")
+    return Repository.open(tmp_path / "model_repository")
 
 
-@pytest.fixture
-def running(repository: Repository) -> Iterator[Served]:
-    served = start_serving(repository)
+@pytest.fixture(scope="module")
+def runtime() -> Runtime:
+    return find_runtime()
+
+
+@pytest.fixture(scope="module")
+def greeting(greeters: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("greeting") / "model_repository"
+    shutil.copytree(greeters.root, root)
+    served = start_serving(Repository.open(root))
     yield served
-    if served.process.poll() is None:
-        served.stop()
+    served.stop()
+
+
+@pytest.fixture
+def running(greeting: Served, runtime: Runtime) -> Iterator[Served]:
+    """A server whose version 2 is live; what a test makes live is taken back after it."""
+    assert greeting.control.ready_versions(MODEL) == {2}
+    yield greeting
+    if greeting.control.ready_versions(MODEL) != {2}:
+        with greeting.client() as client:
+            deploy(greeting.repository, greeting.control, client, MODEL, 2, quiet, runtime)
 
 
 def quiet(step: str) -> None:
     """Progress that nobody reads."""
 
 
-def test_deployments_and_a_rollback_without_a_failed_request(running: Served) -> None:
-    runtime = find_runtime()
-    assert running.control.ready_versions(MODEL) == {2}
+def test_deployments_and_a_rollback_without_a_failed_request(
+    running: Served, runtime: Runtime
+) -> None:
     with under_load(running, MODEL, NAME) as answers, running.client() as client:
         for version in (1, 2):
             before = answers.count
@@ -109,31 +90,33 @@ def test_deployments_and_a_rollback_without_a_failed_request(running: Served) ->
     [("clear off", "golden request 'ada': GREETING is .*, and none contains 'dear'"), ("", "word")],
 )
 def test_a_version_that_fails_is_never_asked_by_clients(
-    running: Served, tmp_path: Path, word: str, reason: str
+    running: Served, tmp_path: Path, runtime: Runtime, word: str, reason: str
 ) -> None:
     wrong = publish_word(running.repository, tmp_path, word)
     before = running.repository.live_path(MODEL).read_text()
     with (
         under_load(running, MODEL, NAME) as answers,
         running.client() as client,
-        pytest.raises(TrimaranError, match=f"greeter version 3 was not deployed: .*{reason}"),
+        pytest.raises(TrimaranError, match=f"greeter version {wrong} was not deployed: .*{reason}"),
     ):
-        deploy(running.repository, running.control, client, MODEL, wrong, quiet, find_runtime())
+        deploy(running.repository, running.control, client, MODEL, wrong, quiet, runtime)
     assert answers.failures == []
     assert answers.versions == {"2"}
     assert running.repository.live_path(MODEL).read_text() == before
 
 
 def test_a_restart_serves_what_was_deployed_and_tells_of_what_waits(
-    running: Served, tmp_path: Path
+    repository: Repository,
 ) -> None:
-    result = call_trimaran(
-        "deploy", MODEL, "--release", "1", "--repository", running.repository.root
-    )
-    assert result.status == 0, result.stderr
-    assert "version 1 is live, golden requests answered: 1" in result.stdout
-    running.stop()
-    again = start_serving(running.repository)
+    served = start_serving(repository)
+    try:
+        assert served.control.ready_versions(MODEL) == {2}
+        result = call_trimaran("deploy", MODEL, "--release", "1", "--repository", repository.root)
+        assert result.status == 0, result.stderr
+        assert "version 1 is live, golden requests answered: 1" in result.stdout
+    finally:
+        served.stop()
+    again = start_serving(repository)
     try:
         assert again.control.ready_versions(MODEL) == {1}
         assert again.said(f"greeter serves 1, as deployed; 2 waits for 'trimaran deploy {MODEL}'")
@@ -152,17 +135,21 @@ def test_a_stopped_repository_is_deployed_and_rolled_back(repository: Repository
         found = live_release(repository.live(MODEL))
         assert found is not None
         assert (found.number, found.history) == (live, history)
-    refused = run_trimaran("rollback", MODEL, "--repository", repository.root)
-    assert refused.returncode == 1
-    assert "no earlier live release" in refused.stderr
+    refused = call_trimaran("rollback", MODEL, "--repository", repository.root)
+    assert refused.status == 1
+    assert "no earlier live release" in refused.error
 
 
-def test_a_damaged_version_is_refused(running: Served) -> None:
+def test_a_damaged_version_is_refused(running: Served, runtime: Runtime) -> None:
     path = running.repository.model(MODEL) / "1" / "word.txt"
-    path.write_text(path.read_text().replace("hello", "jello"))
-    with (
-        running.client() as client,
-        pytest.raises(TrimaranError, match=r"word\.txt was altered after it was published"),
-    ):
-        deploy(running.repository, running.control, client, MODEL, 1, quiet, find_runtime())
+    good = path.read_text()
+    path.write_text(good.replace("hello", "jello"))
+    try:
+        with (
+            running.client() as client,
+            pytest.raises(TrimaranError, match=r"word\.txt was altered after it was published"),
+        ):
+            deploy(running.repository, running.control, client, MODEL, 1, quiet, runtime)
+    finally:
+        path.write_text(good)
     assert running.control.ready_versions(MODEL) == {2}

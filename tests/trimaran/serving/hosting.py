@@ -17,10 +17,11 @@ from trimaran.repository.config import ModelConfig
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Answer, Client
 from trimaran.serving.control import Control
-from trimaran.serving.discovery import find_runtime
+from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import Server, private_server
+from trimaran.serving.stub_processes import identify_stub
 from trimaran.system.errors import TrimaranError
-from trimaran.system.processes import children, identify_stub
+from trimaran.system.processes import children
 
 Arrays = Mapping[str, np.ndarray]
 

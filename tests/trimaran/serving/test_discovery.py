@@ -17,12 +17,10 @@ from ensembles.pipeline import tensor
 from ensembles.publish import publish_python_model
 from tests.running import PROJECT, wait_for
 from trimaran.repository.repository import Repository
-from trimaran.serving.discovery import VARIABLE, find_runtime
-from trimaran.serving.embedded import install
-from trimaran.serving.runtime import Runtime
+from trimaran.serving.runtime import VARIABLE, Runtime, find_runtime, install
 from trimaran.serving.server import private_server
 from trimaran.serving.stubs import _require_own_numpy
-from trimaran.system.cache import cache_directory
+from trimaran.system.downloads import cache_directory
 from trimaran.system.errors import TrimaranError, UsageError
 
 
@@ -100,7 +98,7 @@ def test_killed_installation_goes_on_where_it_stopped(
         (cache / "wheels" / wheel.name).symlink_to(wheel)
     monkeypatch.setenv("TRIMARAN_CACHE", str(cache))
     child = subprocess.Popen(
-        [sys.executable, "-c", "from trimaran.serving.embedded import install; install()"],
+        [sys.executable, "-c", "from trimaran.serving.runtime import install; install()"],
         cwd=PROJECT,
     )
     unpacking = cache / "runtime" / "unpacking"

@@ -10,12 +10,14 @@ import pytest
 from ensembles import PythonModel
 from ensembles.pipeline import tensor
 from ensembles.publish import publish_python_model
-from tests.running import Running, Served, serve_to_the_end, wait_for
+from tests.running import Running, Served, wait_for
+from tests.trimaran.serving.refusal import serve_refused
 from trimaran.repository.repository import Repository
 from trimaran.serving.control import LOAD_TIMEOUT, load_timeout_s
 from trimaran.serving.server import LOG
+from trimaran.serving.stub_processes import shared_memory
 from trimaran.system.errors import UsageError
-from trimaran.system.processes import children, shared_memory, start_time
+from trimaran.system.processes import children, start_time
 
 SOURCE = """
 import time
@@ -90,14 +92,14 @@ def test_told_to_end_during_a_load_it_leaves_nothing(
 def test_a_load_that_takes_too_long_is_ended_and_told_with_the_log(
     sleeper: Repository, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(LOAD_TIMEOUT, "6")
+    monkeypatch.setenv(LOAD_TIMEOUT, "4")
     running, log = started(command, sleeper), log_of(command, sleeper)
     made = once_it_hangs(running, log)
     wait_for(lambda: running.process.poll() is not None, 60, "the end")
     running.stop()
     assert running.process.returncode == 1, "\n".join(running.lines)
     (line,) = running.said("error: ")
-    assert "within 6 s" in line
+    assert "within 4 s" in line
     assert LOAD_TIMEOUT in line
     assert line.endswith(f"the log {log} ends:")
     assert "reading a very large file" in running.lines
@@ -118,6 +120,5 @@ def test_a_limit_that_is_no_number_is_told_before_anything_starts(
     sleeper: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(LOAD_TIMEOUT, "soon")
-    result = serve_to_the_end(sleeper.root)
-    assert result.returncode == 2
+    assert serve_refused(sleeper.root).status == 2
     assert not log_of("serve", sleeper).exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.serving.load_times import LoadTimes, follow
+from trimaran.serving.metrics import LoadTimes, follow
 
 
 def line(time: str, words: str) -> str:

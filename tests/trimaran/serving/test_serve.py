@@ -7,28 +7,46 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from exporters.export import export_model
-from exporters.original import run_original
-from tests import models
 from tests.running import PROJECT, Served, serve_to_the_end, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
+from tests.trimaran.serving.refusal import serve_refused
+from tests.trimaran.versions import model_config, publish_files, tensor
 from trimaran.repository.config import read_config, write_config
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
-from trimaran.system.processes import children, identify_stub, shared_memory, start_time
+from trimaran.serving.stub_processes import identify_stub, shared_memory
+from trimaran.system.processes import children, start_time
+
+
+def publish_linear(repository: Repository, factor: float, name: str = "linear_onnx") -> int:
+    """A version of a small ONNX model: `y = x W`, where `W` is `[8, 4]` of `factor`."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.full((8, 4), factor, np.float32), "W")
+    shapes = (("x", 8), ("y", 4))
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [None, d]) for n, d in shapes)
+    node = helper.make_node("MatMul", ["x", "W"], ["y"])
+    graph = helper.make_graph([node], "graph", [x], [y], [weights])
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    config = model_config(name, (tensor("x", "FP32", 8),), (tensor("y", "FP32", 4),))
+    config.instance_group.add(count=1)
+    files = {"model.onnx": model.SerializeToString()}
+    return publish_files(repository, config, files).version
 
 
 @pytest.fixture(scope="module")
 def linear_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """One small ONNX model."""
     repository = Repository.create(tmp_path_factory.mktemp("linear") / "model_repository")
-    result = export_model(run_original(models.linear(), 8), "onnx", repository, "test")
-    assert result.publication is not None
+    assert publish_linear(repository, 1.0) == 1
     return repository
 
 
@@ -56,22 +74,22 @@ def gone(processes: set[tuple[int, str]]) -> bool:
     return all(start_time(pid) != started for pid, started in processes)
 
 
-@pytest.mark.parametrize(
-    ("number", "place"), [(signal.SIGINT, "models"), (signal.SIGTERM, "my models/of today")]
-)
-def test_answers_from_any_path_and_stops_cleanly_on_a_signal(
-    linear_repository: Repository, tmp_path: Path, number: signal.Signals, place: str
-) -> None:
-    shutil.copytree(linear_repository.root, tmp_path / place)
-    linear = Repository.open(tmp_path / place)
-    served = start_serving(linear)
+def stops_cleanly(served: Served, number: signal.Signals) -> None:
     assert answers(served)
     processes = process_tree(served)
     assert len(processes) == 2
     assert served.stop(number) < 5
     assert served.process.returncode == 0
     assert gone(processes)
-    assert find_server(linear) is None
+    assert find_server(served.repository) is None
+
+
+def test_answers_from_any_path_and_stops_cleanly_on_sigterm(
+    linear_repository: Repository, tmp_path: Path
+) -> None:
+    place = tmp_path / "my models/of today"
+    shutil.copytree(linear_repository.root, place)
+    stops_cleanly(start_serving(Repository.open(place)), signal.SIGTERM)
 
 
 def test_stops_within_five_seconds_with_a_dead_stub(linear: Repository) -> None:
@@ -92,15 +110,14 @@ def test_stops_within_five_seconds_with_a_dead_stub(linear: Repository) -> None:
     assert not any(region.exists() for region in regions)
 
 
-def test_server_ends_with_a_killed_trimaran(linear: Repository) -> None:
+def test_server_ends_with_a_killed_trimaran_and_starts_again(linear: Repository) -> None:
+    """The second one stops cleanly on Ctrl-C."""
     served = start_serving(linear)
     processes = process_tree(served)
     served.stop(signal.SIGKILL)
     wait_for(lambda: gone(processes), 10, "the end of tritonserver and its stubs")
     assert find_server(linear) is None
-    again = start_serving(linear)
-    assert answers(again)
-    again.stop()
+    stops_cleanly(start_serving(linear), signal.SIGINT)
 
 
 def test_ended_server_is_told(linear: Repository) -> None:
@@ -113,24 +130,42 @@ def test_ended_server_is_told(linear: Repository) -> None:
     assert served.said("error: tritonserver ended by itself with status -9")
 
 
-def test_second_server_on_a_repository_is_refused(linear: Repository) -> None:
-    served = start_serving(linear)
-    result = serve_to_the_end(linear.root)
-    assert result.returncode == 1
-    assert f"is already served by process {served.process.pid}" in result.stderr
+@pytest.fixture(scope="module")
+def two_named(
+    linear_repository: Repository, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A server that was given two of a repository's three models."""
+    root = tmp_path_factory.mktemp("named") / "model_repository"
+    shutil.copytree(linear_repository.root, root)
+    repository = Repository.open(root)
+    for name in ("second_onnx", "third_onnx"):
+        publish_linear(repository, 1.0, name)
+    served = start_serving(repository, "--model", "linear_onnx", "--model", "third_onnx")
+    yield served
     served.stop()
 
 
+def test_only_named_models_are_served(two_named: Served) -> None:
+    ready = {state.name for state in two_named.control.index() if state.state == "READY"}
+    assert ready == {"linear_onnx", "third_onnx"}
+
+
+def test_second_server_on_a_repository_is_refused(two_named: Served) -> None:
+    result = serve_refused(two_named.repository.root)
+    assert result.status == 1
+    assert f"is already served by process {two_named.process.pid}" in result.error
+
+
 @pytest.mark.parametrize("option", ["http", "grpc", "metrics", "supervisor"])
-def test_port_in_use(linear: Repository, option: str) -> None:
+def test_port_in_use(linear_repository: Repository, option: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        result = serve_to_the_end(linear.root, f"--{option}-port", str(port))
-    assert result.returncode == 1
-    assert f"{option} port {port} on 127.0.0.1 cannot be used" in result.stderr
-    assert f"--{option}-port" in result.stderr
+        result = serve_refused(linear_repository.root, f"--{option}-port", str(port))
+    assert result.status == 1
+    assert f"{option} port {port} on 127.0.0.1 cannot be used" in result.error
+    assert f"--{option}-port" in result.error
 
 
 @pytest.mark.parametrize(
@@ -146,12 +181,11 @@ def test_port_in_use(linear: Repository, option: str) -> None:
     ],
 )
 def test_mistakes_are_one_sentence(
-    linear: Repository, arguments: list[str], status: int, message: str
+    linear_repository: Repository, arguments: list[str], status: int, message: str
 ) -> None:
-    result = serve_to_the_end(linear.root, *arguments)
-    assert result.returncode == status, result.stderr
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+    result = serve_refused(linear_repository.root, *arguments)
+    assert result.status == status, result.stderr
+    assert message in result.error
 
 
 def test_fresh_clone_without_versions_says_what_to_do(tmp_path: Path) -> None:
@@ -218,78 +252,82 @@ def damage_foreign_garbage(repository: Repository, name: str) -> str:
 DAMAGES = (damage_truncated, damage_no_file, damage_config, damage_name, damage_foreign_garbage)
 
 
-def test_broken_models_are_told_and_the_rest_served(linear: Repository) -> None:
-    reasons = {damage.__name__: damage(linear, damage.__name__) for damage in DAMAGES}
-    served = start_serving(linear)
-    try:
-        flat = "".join(served.lines).replace("│", "").replace(" ", "")
-        for name, reason in reasons.items():
-            assert name in flat
-            wanted = [part.replace(" ", "") for part in reason.split("|")]
-            assert any(part in flat for part in wanted), flat
-        assert answers(served)
-    finally:
-        served.stop()
+@dataclass(frozen=True)
+class Mixed:
+    """A server of a repository in which little is as it should be."""
+
+    served: Served
+    reasons: dict[str, str]
+    """By model, what of it is told; alternatives are separated by a bar."""
 
 
-def test_half_written_version_is_passed_over(linear: Repository) -> None:
-    """A newer version that some killed tool left behind; the complete one serves."""
-    half = linear.model("linear_onnx") / "2"
+@pytest.fixture(scope="module")
+def mixed(
+    linear_repository: Repository, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mixed]:
+    root = tmp_path_factory.mktemp("mixed") / "model_repository"
+    shutil.copytree(linear_repository.root, root)
+    repository = Repository.open(root)
+    reasons = {damage.__name__: damage(repository, damage.__name__) for damage in DAMAGES}
+
+    # A newer version that some killed tool left behind.
+    half = repository.model("linear_onnx") / "2"
     half.mkdir()
-    whole = linear.model("linear_onnx") / "1" / "model.onnx"
+    whole = repository.model("linear_onnx") / "1" / "model.onnx"
     (half / "model.onnx").write_bytes(whole.read_bytes()[:50])
-    status = call_trimaran("status", "--repository", linear.root)
+
+    # A model without a configuration, and a directory that is no model.
+    publish_linear(repository, 1.0, "bare")
+    repository.config_path("bare").unlink()
+    (repository.root / "notes").mkdir()
+    (repository.root / "notes" / "readme.txt").write_text("not a model")
+
+    # Two versions, and a policy of the user's own for the older one.
+    publish_linear(repository, 1.0, "policy_onnx")
+    path = repository.config_path("policy_onnx")
+    config = read_config(path)
+    config.version_policy.specific.versions.append(1)
+    write_config(path, config)
+    assert publish_linear(repository, 2.0, "policy_onnx") == 2
+
+    served = start_serving(repository)
+    yield Mixed(served, reasons)
+    served.stop()
+
+
+def test_broken_models_are_told_and_the_rest_served(mixed: Mixed) -> None:
+    flat = "".join(mixed.served.lines).replace("│", "").replace(" ", "")
+    assert len(mixed.reasons) == len(DAMAGES)
+    for name, reason in mixed.reasons.items():
+        assert name in flat
+        wanted = [part.replace(" ", "") for part in reason.split("|")]
+        assert any(part in flat for part in wanted), flat
+    assert answers(mixed.served)
+
+
+def test_half_written_version_is_passed_over(mixed: Mixed) -> None:
+    """The complete one serves."""
+    status = call_trimaran("status", "--repository", mixed.served.repository.root)
     assert "unusable: has no manifest.json" in status.stdout
-    served = start_serving(linear)
-    try:
-        assert served.control.ready_versions("linear_onnx") == {1}
-        assert served.said("version 2 of linear_onnx is passed over: has no manifest.json")
-        assert answers(served)
-    finally:
-        served.stop()
+    assert mixed.served.control.ready_versions("linear_onnx") == {1}
+    assert mixed.served.said("version 2 of linear_onnx is passed over: has no manifest.json")
 
 
-def test_model_without_a_configuration_is_left_to_triton(linear: Repository) -> None:
+def test_model_without_a_configuration_is_left_to_triton(mixed: Mixed) -> None:
     """Triton completes it from the file; a directory that is no model is passed over."""
-    shutil.copytree(linear.model("linear_onnx"), linear.model("bare"))
-    linear.config_path("bare").unlink()
-    (linear.root / "notes").mkdir()
-    (linear.root / "notes" / "readme.txt").write_text("not a model")
-    served = start_serving(linear)
-    try:
-        assert answers(served, "bare")
-        assert not served.said("notes")
-    finally:
-        served.stop()
+    assert answers(mixed.served, "bare")
+    assert not mixed.served.said("notes")
+
+
+def test_own_version_policy_is_respected(mixed: Mixed) -> None:
+    assert mixed.served.control.ready_versions("policy_onnx") == {1}
 
 
 def test_newer_version_is_served_after_a_restart(linear: Repository) -> None:
     served = start_serving(linear)
     assert served.control.ready_versions("linear_onnx") == {1}
     served.stop()
-    original = run_original(models.linear_other_weights(), 8)
-    result = export_model(original, "onnx", linear, "test")
-    assert result.publication is not None
-    assert result.publication.version == 2
+    assert publish_linear(linear, 2.0) == 2
     served = start_serving(linear)
     assert served.control.ready_versions("linear_onnx") == {2}
     served.stop()
-
-
-def test_own_version_policy_is_respected(linear: Repository) -> None:
-    path = linear.config_path("linear_onnx")
-    config = read_config(path)
-    config.version_policy.specific.versions.append(1)
-    write_config(path, config)
-    original = run_original(models.linear_other_weights(), 8)
-    export_model(original, "onnx", linear, "test")
-    served = start_serving(linear)
-    assert served.control.ready_versions("linear_onnx") == {1}
-    served.stop()
-
-
-def test_only_named_models_are_served(own_repository: Repository) -> None:
-    alone = start_serving(own_repository, "--model", "linear_onnx", "--model", "tokens_onnx")
-    ready = {state.name for state in alone.control.index() if state.state == "READY"}
-    alone.stop()
-    assert ready == {"linear_onnx", "tokens_onnx"}

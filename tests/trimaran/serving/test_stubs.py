@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.serving.embedded import install
+from trimaran.serving.runtime import install
 from trimaran.serving.stubs import _LIBRARY, _STUB, _one_word, _python_libraries, _require_start
+from trimaran.system.debian import read_lacking
 from trimaran.system.errors import TrimaranError
-from trimaran.system.linking import read_lacking
 
 
 @pytest.fixture(scope="module")

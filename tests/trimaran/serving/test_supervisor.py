@@ -12,14 +12,19 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from tests.running import PROJECT, Served, start_serving, wait_for
+from tests.running import PROJECT, Served, wait_for
 from trimaran.repository.live import with_generation
 from trimaran.repository.presence import find_server
-from trimaran.repository.repository import Repository
-from trimaran.serving.leftovers import Leftovers
-from trimaran.serving.supervisor import Deaths, StubWatch, short_of_stubs
+from trimaran.serving.stub_processes import (
+    Deaths,
+    Leftovers,
+    Stub,
+    StubWatch,
+    identify_stub,
+    short_of_stubs,
+)
 from trimaran.system.errors import TrimaranError
-from trimaran.system.processes import Stub, children, identify_stub, start_time
+from trimaran.system.processes import children, start_time
 
 HEALED_WITHIN_S = 5.0
 CAT = (PROJECT / "model_repository/image_classifier/golden/chelsea.jpg").read_bytes()
@@ -188,9 +193,11 @@ def test_killed_stub_is_healed_under_load(served: Served, victim: str) -> None:
 
 
 def test_every_killed_stub_of_a_model_is_healed_again(served: Served) -> None:
-    """A second death of the same model is noticed like the first."""
+    """A second death of the same model is noticed like the first; its files stay as they are."""
+    path = served.repository.live_path("linear_torchscript")
+    before = path.read_text()
     seen = set()
-    for _ in range(3):
+    for _ in range(2):
         (pid,) = stubs_of(served, "linear_torchscript")
         assert pid not in seen
         seen.add(pid)
@@ -203,39 +210,25 @@ def test_every_killed_stub_of_a_model_is_healed_again(served: Served) -> None:
         )
         with served.client() as client:
             client.infer("linear_torchscript", {"x__0": np.zeros((1, 8), np.float32)})
+        assert path.read_text() == before
 
 
-def test_stub_that_dies_before_it_was_seen_is_healed(own_repository: Repository) -> None:
+def test_stub_that_dies_before_it_was_seen_is_healed(served: Served) -> None:
     """Killed as soon as Triton has started it, while `trimaran serve` itself is stopped."""
-    served = start_serving(own_repository, "--model", "linear_onnx")
+    config = served.repository.config("linear_onnx")
+    first = stubs_of(served, "linear_onnx").keys()
+    printed = len(served.lines)
+    served.process.send_signal(signal.SIGSTOP)
     try:
-        (first,) = stubs_of(served, "linear_onnx")
-        served.process.send_signal(signal.SIGSTOP)
-        served.control.load_given(
-            with_generation(own_repository.config("linear_onnx"), "of the test")
-        )
+        served.control.load_given(with_generation(config, "of the test"))
         (second,) = wait_for(
-            lambda: stubs_of(served, "linear_onnx").keys() - {first}, 10, "the second stub"
+            lambda: stubs_of(served, "linear_onnx").keys() - first, 10, "the second stub"
         )
         os.kill(second, signal.SIGKILL)
         wait_for(lambda: not start_time(second), 10, "the kill")
-        served.process.send_signal(signal.SIGCONT)
-        wait_for(lambda: served.said("linear_onnx: healed"), 30, "the heal")
-        assert served.said("linear_onnx: a stub died as soon as it was started")
-        with served.client() as client:
-            client.infer("linear_onnx", {"x": np.zeros((1, 8), np.float32)})
     finally:
         served.process.send_signal(signal.SIGCONT)
-        served.stop()
-
-
-def test_heal_writes_nothing_into_the_repository(own_repository: Repository) -> None:
-    served = start_serving(own_repository, "--model", "linear_onnx")
-    try:
-        before = own_repository.live_path("linear_onnx").read_text()
-        (pid,) = stubs_of(served, "linear_onnx")
-        os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: served.said("linear_onnx: healed"), 30, "the heal")
-        assert own_repository.live_path("linear_onnx").read_text() == before
-    finally:
-        served.stop()
+    wait_for(lambda: served.said("linear_onnx: healed", printed), 30, "the heal")
+    assert served.said("linear_onnx: a stub died as soon as it was started", printed)
+    with served.client() as client:
+        client.infer("linear_onnx", {"x": np.zeros((1, 8), np.float32)})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.system.cache import cache_directory
+from trimaran.system.downloads import cache_directory
 from trimaran.system.errors import TrimaranError
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.system.cache import cache_directory
 from trimaran.system.debian import _download, _release, can_unpack, library_path, unpacked
+from trimaran.system.downloads import cache_directory
 from trimaran.system.errors import TrimaranError
 
 pytestmark = pytest.mark.skipif(not can_unpack(), reason="this distribution has no apt")

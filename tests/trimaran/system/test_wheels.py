@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.system import wheels
+from trimaran.system import downloads
+from trimaran.system.downloads import Wheel, fetch, read_member
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import sha256_of
-from trimaran.system.wheels import Wheel, fetch, read_member
 
 NAME = "trimaran_test_wheel-1.0-py3-none-any.whl"
 
@@ -105,6 +105,6 @@ def test_without_an_index_the_file_may_be_put_there(
 
 
 def test_no_host_is_named() -> None:
-    source = Path(wheels.__file__).read_text()
+    source = Path(downloads.__file__).read_text()
     assert "://" not in source
     assert not re.search(r"\.(org|com|io|net)\b", source)

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from exporters.artifacts import onnx_file
 from tests.exporters import model_files as files
-from trimaran.repository.model_files.onnx_external import externals
+from trimaran.repository.model_files.onnx_model import externals
 from trimaran.system.errors import ArtifactError
 
 X = np.ones((2, 3), dtype=np.float32)

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from tests.exporters import model_files as files
 from trimaran.repository import target
-from trimaran.repository.model_files.onnx_nodes import find_too_new, nodes, opsets
+from trimaran.repository.model_files.onnx_model import find_too_new, nodes, opsets
 
 
 def model(

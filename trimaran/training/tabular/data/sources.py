@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from trimaran.system.csv_table import read_csv
+from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.wheels import Wheel, read_member
 from trimaran.training.tabular.data.schema import (
     FLOAT32_MAX,
     Schema,

@@ -1,21 +1,13 @@
-"""Another release of an ensemble goes live without a failed request.
-
-1. Every step also serves the versions that the release pins.
-2. The release is loaded under another name and must answer the golden requests.
-3. The ensemble's live configuration is renamed into place and loaded: one flip.
-4. Steps drop the versions that neither the new nor the previous release pins.
-
-Until step 3 the live release is untouched; a failure before it leaves everything as it was.
-"""
+"""The moment another version goes live: one rename and one load, or all as it was."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from trimaran.checks.raising import sound_ensembles
-from trimaran.publishing.releases import Release, read_release, verify_release
+from trimaran.checks.raising import checked_config, sound_ensembles
+from trimaran.publishing.releases import Release, read_release, step_models, verify_release
 from trimaran.repository.config import ModelConfig, format_config, write_config
 from trimaran.repository.live import (
     LiveRelease,
@@ -27,13 +19,36 @@ from trimaran.repository.live import (
     render_step,
 )
 from trimaran.repository.repository import Repository
-from trimaran.rollout.flip import flip
 from trimaran.serving.client import Client
 from trimaran.serving.control import Control, LoadTimeoutError
 from trimaran.serving.golden import check_golden, read_golden
+from trimaran.serving.runtime import Runtime
+from trimaran.serving.server import private_server
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["ReleaseSwitch"]
+__all__ = ["ReleaseSwitch", "VersionSwitch", "flip", "require_no_step"]
+
+
+def flip(repository: Repository, control: Control, live: ModelConfig) -> None:
+    """Make `live` the live configuration of the model that it names, and load it.
+
+    Triton serves the old version until the new one is ready. Raises `TrimaranError` where it does
+    not load; the old configuration stands again then.
+    """
+    path = repository.live_path(live.name)
+    before = repository.live(live.name)
+    write_config(path, live)
+    try:
+        control.load(live.name)
+    except TrimaranError as error:
+        if before is None:
+            path.unlink()
+        else:
+            write_config(path, before)
+            # A server with a model that hangs would not come to the end of another load.
+            if not isinstance(error, LoadTimeoutError):
+                control.load(live.name)
+        raise
 
 
 @dataclass(frozen=True)
@@ -152,3 +167,70 @@ class ReleaseSwitch:
             if live_config is not None and not set(live_versions(live_config)) <= keep:
                 self.say(f"dropping old versions of {model}")
                 self._set_step(live_config, model, keep & set(live_versions(live_config)))
+
+
+@dataclass(frozen=True)
+class VersionSwitch:
+    """One model on one server. `say` is told each step.
+
+    `elsewhere` is what to try the version with, in a server of its own; `None` where the server
+    is one that nobody asks.
+    """
+
+    repository: Repository
+    control: Control
+    client: Client
+    model: str
+    elsewhere: Runtime | None
+    say: Callable[[str], None]
+
+    def to(self, target: LiveRelease) -> int:
+        """Make `target` live; gives how many golden requests it answered before.
+
+        Raises `TrimaranError` if the version is damaged, does not load, or fails a golden request;
+        the live one goes on serving then.
+        """
+        require_no_step(self.repository, self.model)
+        version = self.repository.version(self.model, target.number)
+        damage = version.manifest and version.manifest.damage(version.path, hashes=True)
+        if damage:
+            raise TrimaranError(f"{self.model} version {target.number} cannot be served: {damage}")
+        live = render_deployed(checked_config(self.repository, self.model), target)
+        self.say(f"asking version {target.number} the golden requests")
+        try:
+            golden = self._try(live)
+            self.say(f"switching to version {target.number}")
+            flip(self.repository, self.control, live)
+        except TrimaranError as error:
+            raise type(error)(
+                f"{self.model} version {target.number} was not deployed: {error}"
+            ) from error
+        return golden
+
+    def _try(self, live: ModelConfig) -> int:
+        requests = read_golden(self.repository, live)
+        with self._quiet_server() as (control, client):
+            control.load_given(live)
+            check_golden(client, self.model, requests)
+        return len(requests)
+
+    @contextmanager
+    def _quiet_server(self) -> Iterator[tuple[Control, Client]]:
+        if self.elsewhere is None:
+            yield self.control, self.client
+            return
+        with (
+            private_server(self.elsewhere, self.repository, beside=True) as server,
+            Client(server.ports) as client,
+        ):
+            yield server.control, client
+
+
+def require_no_step(repository: Repository, model: str) -> None:
+    """Raise `TrimaranError` for a step: the ensemble's releases say which version is live."""
+    for ensemble in sound_ensembles(repository):
+        if model in step_models(checked_config(repository, ensemble)):
+            raise TrimaranError(
+                f"{model} is a step of {ensemble}, whose releases pin its version; deploy "
+                f"{ensemble} instead"
+            )

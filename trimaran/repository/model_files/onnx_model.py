@@ -1,23 +1,122 @@
-"""Weights beside an ONNX file: found inside its directory only, and brought into one file.
-
-Triton serves one file, or a directory `model.onnx/`. The first is made wherever protobuf allows,
-which is below 2 GiB.
-"""
+"""What operators an ONNX model holds, at any depth, and what that says before it is run."""
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import onnx
+from onnx import TensorProto, helper
 
+from trimaran.repository import target
 from trimaran.system.errors import ArtifactError
 
-__all__ = ["PROTOBUF_LIMIT_BYTES", "External", "externals", "place"]
+__all__ = [
+    "PROTOBUF_LIMIT_BYTES",
+    "External",
+    "externals",
+    "find_too_new",
+    "nodes",
+    "opsets",
+    "place",
+    "without_zipmaps",
+]
+
+_ONNX_DOMAINS = ("", "ai.onnx")
+"""Two names of one domain."""
+
+
+def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Every node of the graph, of its subgraphs, and of the model's functions."""
+    yield from _nodes(model.graph.node)
+    for function in model.functions:
+        yield from _nodes(function.node)
+
+
+def _nodes(found: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    for node in found:
+        yield node
+        for attribute in node.attribute:
+            yield from _nodes(attribute.g.node)
+            for graph in attribute.graphs:
+                yield from _nodes(graph.node)
+
+
+def opsets(model: onnx.ModelProto) -> dict[str, int]:
+    """The newest opset of each domain that a model or one of its functions imports.
+
+    `ai.onnx` is told as the empty name, and some exporters import both.
+    """
+    newest: dict[str, int] = {}
+    functions = (item for function in model.functions for item in function.opset_import)
+    for item in (*model.opset_import, *functions):
+        domain = "" if item.domain in _ONNX_DOMAINS else item.domain
+        newest[domain] = max(newest.get(domain, 0), item.version)
+    return newest
+
+
+def find_too_new(model: onnx.ModelProto) -> str | None:
+    """What in a model the target container does not read, and the remedy, or `None`."""
+    asked = opsets(model)
+    for what, found, most, remedy in (
+        ("opset", asked.get("", 0), target.READ_OPSET,
+         "export it with that, or use onnx.version_converter"),
+        ("opset of ai.onnx.ml", asked.get("ai.onnx.ml", 0), target.READ_ML_OPSET,
+         "export it with that"),
+        ("IR version", model.ir_version, target.READ_IR_VERSION, "save it with that ir_version"),
+    ):  # fmt: skip
+        if found > most:
+            told = f"has {what} {found}, and container {target.CONTAINER} reads {most} at most"
+            return f"{told}; {remedy}"
+    for node in nodes(model):
+        since = target.ONNX_MISSING.get(node.op_type)
+        if since and node.domain in _ONNX_DOMAINS and asked.get("", 0) >= since:
+            return (
+                f"has opset {asked['']} and the operator {node.op_type}, which container "
+                f"{target.CONTAINER} lacks from opset {since} on; export it with an "
+                "older opset, where that has it, or with other operators"
+            )
+    return None
+
+
+def without_zipmaps(model: onnx.ModelProto) -> dict[str, list[str]]:
+    """Give the outputs that a ZipMap makes the scores before it, in place.
+
+    Returns the classes by output, in the order of the columns; nothing where there is no ZipMap.
+    """
+    outputs = {value.name: value for value in model.graph.output}
+    classes = {}
+    for node in model.graph.node:
+        if (node.op_type, node.domain) == ("ZipMap", "ai.onnx.ml") and node.output[0] in outputs:
+            labels = _labels(node)
+            value = outputs[node.output[0]]
+            value.CopyFrom(_scores(model, value.name, len(labels)))
+            node.CopyFrom(helper.make_node("Identity", node.input, node.output, node.name))
+            classes[value.name] = labels
+    return classes
+
+
+def _labels(node: onnx.NodeProto) -> list[str]:
+    for attribute in node.attribute:
+        if attribute.name == "classlabels_int64s":
+            return [str(label) for label in attribute.ints]
+        if attribute.name == "classlabels_strings":
+            return [label.decode(errors="replace") for label in attribute.strings]
+    return []
+
+
+def _scores(model: onnx.ModelProto, name: str, count: int) -> onnx.ValueInfoProto:
+    """Scores of as many rows as the first input has; ZipMap takes float alone."""
+    scores = helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, count or None])
+    first = model.graph.input[0].type.tensor_type.shape.dim if model.graph.input else []
+    if first:
+        scores.type.tensor_type.shape.dim[0].CopyFrom(first[0])
+    return scores
+
 
 PROTOBUF_LIMIT_BYTES = 2**31 - 1
 """The most that one protobuf message may hold."""
