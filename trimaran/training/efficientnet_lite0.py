@@ -17,11 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trimaran.served.decoding import ImageSettings
-from trimaran.served.decoding import decode
-from trimaran.served.decoding import prepare
-from trimaran.system.downloads import Wheel
-from trimaran.system.downloads import read_member
+from trimaran.served.decoding import ImageSettings, decode, prepare
+from trimaran.system.downloads import Wheel, read_member
 from trimaran.training.efficientnet import IMAGE_SIZE, EfficientNetLite0, rename_checkpoint
 from trimaran.training.photographs import photographs
 
