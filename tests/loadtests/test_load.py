@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from loadtests.commands.locust import load
-from loadtests.locusts.locust_files import KEPT
+from loadtests.locusts.process import KEPT
 from tests.running import PROJECT, TRIMARAN, Served, run_trimaran, wait_for
 from tests.trimaran.serving.hosting import Model, hosted, tensor
 from trimaran.stats.latency import quantiles
@@ -214,7 +214,11 @@ def test_what_cannot_be_measured_is_told_in_one_sentence(
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("nosuch", root, "has no model 'nosuch'; it serves churn,"),
         ("churn", nobody, "no server answers at"),
-        ("churn", {**root, "duration": "soon"}, "--duration soon: give whole seconds"),
+        (
+            "churn",
+            {**root, "duration": "soon"},
+            "--duration is 'soon'; expected a duration such as 30s",
+        ),
         ("churn", {**root, "p99_ms": -1.0}, "--p99-ms is -1"),
         ("churn", {**root, "out": wrong / "below"}, "no files can be written there"),
         *(

@@ -9,11 +9,10 @@ import threading
 import numpy as np
 import pytest
 
+from loadtests.gates import void
 from loadtests.generator.ceiling import empty_endpoint
-from loadtests.generator.engine import Endpoint, closed_loop, open_loop
+from loadtests.generator.engine import Endpoint, closed_loop, open_loop, poisson_arrivals
 from loadtests.generator.http1 import Http1, http_request
-from loadtests.generator.schedule import poisson_arrivals
-from loadtests.judging.validity import void
 from tests.loadtests.knowing import connections, known_server, one_request
 from tests.running import wait_for
 from trimaran.stats.latency import quantiles

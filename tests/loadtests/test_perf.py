@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 import urllib3
+from loadtests.perf.generators import endpoint
 
 from loadtests.generator.engine import closed_loop
 from loadtests.payloads.choosing import Rows
 from loadtests.perf.binary import ENVIRONMENT_VARIABLE, PerfAnalyzer, find_perf_analyzer
-from loadtests.perf.generators import endpoint
 from loadtests.perf.load import Load
 from loadtests.perf.measure import measure
 from loadtests.subject.service import Service
