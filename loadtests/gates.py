@@ -81,7 +81,7 @@ def evaluate(gates: Gates, latency_s: np.ndarray, seconds: float) -> list[Gate]:
             f"{gates.p99_ms:g} ms, {max(allowed_late(requests), 0)} allowed"
         )
         if allowed_late(requests) < 0:
-            words += f" (too few to tell: at least {least_requests(0)} are needed)"
+            words += f" (too few requests: at least {least_requests(0)} are needed)"
         found.append(Gate("p99", holds, words))
     if gates.min_rps is not None:
         rate = answered / seconds if seconds else 0.0
@@ -117,7 +117,7 @@ def lateness(outcome: Outcome) -> str:
         return ""
     return (
         f"the generator was late for {late:.1%} of the requests; ask for a lower rate, or give "
-        "it a core of its own"
+        "it a separate core"
     )
 
 

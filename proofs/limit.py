@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
@@ -23,7 +22,7 @@ from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_tar
 from loadtests.gates import KEPT, VOID, Gates
 from loadtests.reports.tables import print_figures
 from loadtests.subject.service import Service, find_service, unusable
-from proofs.jobs.job import JobFiles, open_job
+from proofs.jobs.job import JobFiles, work
 from proofs.jobs.published import photograph_files, record_files
 from trimaran.repository.live import live_versions
 from trimaran.system.allocator import ALLOCATOR
@@ -131,7 +130,7 @@ def limit(
         pipes = []
         for _ in range(len(os.sched_getaffinity(0))):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, files, inputs), daemon=True)
+            process = context.Process(target=work, args=(theirs, files, inputs), daemon=True)
             with _inherited({**ALLOCATOR, **os.environ}):
                 process.start()
             stack.callback(_end, process, ours)
@@ -158,27 +157,6 @@ def _rate(pipes: Sequence[Connection], seconds: float, batch: int) -> tuple[floa
     done = sum(count for count, _, _ in answers)
     rate = sum(count / wall_s for count, wall_s, _ in answers)
     return rate, sum(cpu_s for _, _, cpu_s in answers) / done
-
-
-def _work(pipe: Connection, files: JobFiles, inputs: Sequence[bytes]) -> None:
-    job = open_job(files)
-    job.answer_many(inputs[:8])
-    pipe.send("ready")
-    place = 0
-    while True:
-        try:
-            seconds, batch = pipe.recv()
-        except EOFError:
-            return
-        began, cpu_began, count = time.perf_counter(), time.process_time(), 0
-        while time.perf_counter() - began < seconds:
-            if batch == 1:
-                job.answer(inputs[place % len(inputs)])
-            else:
-                job.answer_many([inputs[(place + at) % len(inputs)] for at in range(batch)])
-            place += batch
-            count += batch
-        pipe.send((count, time.perf_counter() - began, time.process_time() - cpu_began))
 
 
 @contextmanager

@@ -111,9 +111,9 @@ def take_turns(contestants: Sequence[Contestant], turns: int) -> Turns:
     comparison is invalid where more than two thirds of the turns are.
     """
     kept: list[list[Sample]] = []
-    left_out, whole, reason = 0, 0, ""
+    left_out, complete, reason = 0, 0, ""
     for turn in range(_MOST_TRIES * turns):
-        if whole == turns:
+        if complete == turns:
             break
         order = list(enumerate(contestants))
         samples: dict[int, Sample] = {}
@@ -124,7 +124,7 @@ def take_turns(contestants: Sequence[Contestant], turns: int) -> Turns:
         broken = next((sample for sample in samples.values() if sample.void), None)
         if broken is None:
             kept.append([samples[place] for place in range(len(contestants))])
-            whole += not any(sample.late for sample in samples.values())
+            complete += not any(sample.late for sample in samples.values())
             continue
         left_out, reason = left_out + 1, broken.void
         if broken.ended:

@@ -59,11 +59,11 @@ class Http1:
         if not self._good:
             self.refusal = (self.refusal + data.decode(errors="replace"))[:_EXCERPT]
         if self._chunks is not None:
-            whole = self._chunks.feed(data)
+            complete = self._chunks.feed(data)
         else:
             self._missing = (self._missing or 0) - len(data)
-            whole = self._missing <= 0
-        if not whole:
+            complete = self._missing <= 0
+        if not complete:
             return None, b""
         self._missing = self._chunks = None
         return self._good, b""

@@ -52,7 +52,7 @@ def prevent_stalls() -> None:
     """Do Locust's long computations once, before users start.
 
     While one greenlet computes, no other one runs, and the delay looks like the server's latency.
-    A worker builds Locust's whole parser for each option whenever users are added, and a stopping
+    A worker builds Locust's full parser for each option whenever users are added, and a stopping
     runner looks for its caller's source, which searches all modules the first time.
     """
     if not hasattr(argument_parser.default_args_dict, "cache_info"):

@@ -77,7 +77,7 @@ class Settings:
     protocol: str
     users: int
     seconds: float
-    """A whole number: Locust counts no parts of a second."""
+    """An integer: Locust counts whole seconds."""
     rate: float | None = None
     shape: str | None = None
     spawn_rate: float | None = None

@@ -99,7 +99,7 @@ def evaluate_results(gates: Gates, results: Results, seconds: float) -> list[Gat
         )
         holds = p99_ms <= gates.p99_ms and results.requests >= enough
         if results.requests < enough:
-            words += f" (too few to tell: at least {enough} are needed)"
+            words += f" (too few requests: at least {enough} are needed)"
         found.append(Gate("p99", holds, words))
     others = Gates(min_rps=gates.min_rps, max_error_ratio=gates.max_error_ratio)
     return found + evaluate(others, np.zeros(results.requests), seconds)

@@ -10,9 +10,11 @@ import importlib.util
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -36,6 +38,7 @@ __all__ = [
     "Records",
     "given_files",
     "open_job",
+    "work",
 ]
 
 PHOTOGRAPH = "photograph"
@@ -87,6 +90,32 @@ def open_job(files: JobFiles, threads: int = 1) -> Photographs | Records:
 def given_files() -> JobFiles:
     """The files that the environment names."""
     return JobFiles.from_json(os.environ[JOB_VARIABLE])
+
+
+def work(pipe: Connection, files: JobFiles, inputs: Sequence[bytes]) -> None:
+    """Do a job as fast as possible whenever seconds and a batch size come through the pipe.
+
+    The answer is how many inputs were done, and the wall and CPU seconds that they took. It stands
+    here since a process that is started for it imports this module alone.
+    """
+    job = open_job(files)
+    job.answer_many(inputs[:8])
+    pipe.send("ready")
+    place = 0
+    while True:
+        try:
+            seconds, batch = pipe.recv()
+        except EOFError:
+            return
+        began, cpu_began, count = time.perf_counter(), time.process_time(), 0
+        while time.perf_counter() - began < seconds:
+            if batch == 1:
+                job.answer(inputs[place % len(inputs)])
+            else:
+                job.answer_many([inputs[(place + at) % len(inputs)] for at in range(batch)])
+            place += batch
+            count += batch
+        pipe.send((count, time.perf_counter() - began, time.process_time() - cpu_began))
 
 
 class Photographs:

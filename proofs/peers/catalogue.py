@@ -146,8 +146,8 @@ def _ray(start: Start) -> list[str]:
 def _ray_variables(start: Start) -> dict[str, str]:
     found = {
         "RAY_USAGE_STATS_ENABLED": "0",
-        # Ray takes 127.0.0.1 for a mistake and looks for another address, unless it is told that it
-        # runs on one machine, as it does on a desktop. Whoever reaches it may run any code.
+        # Ray replaces 127.0.0.1 by another address of the machine, where whoever reaches it may run
+        # any code, unless this variable says that the cluster is one machine.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),

@@ -68,7 +68,7 @@ def check_equal(service: PeerService, job: Job, inputs: Sequence[bytes]) -> None
 
 
 def difference(job: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """How two answers differ, in words; empty where they are equal."""
+    """How two answers differ; empty where they are equal."""
     if job == PHOTOGRAPH:
         if found["label"] != wanted["label"]:
             return f"labels {found['label']}, expected {wanted['label']}"

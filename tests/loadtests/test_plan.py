@@ -22,7 +22,7 @@ def test_a_profile_that_is_interrupted_keeps_what_was_measured(blocks: int) -> N
 
     with known_server(0.01) as (_, port):
         target = Target("known", "http", one_request(port), "an empty object")
-        settings = Settings(0.3, 0, 2, Gates(), float("inf"), tell)
+        settings = Settings(0.15, 0, 2, Gates(), float("inf"), tell)
         measured = profile(target, settings)
     assert measured.void == "interrupted"
     assert len(told) == blocks

@@ -214,8 +214,10 @@ def test_the_page_shows_every_trial_and_its_plot() -> None:
 
 
 def test_a_search_on_a_real_server_writes_only_what_is_better(
-    own_repository: Repository, tmp_path: Path
+    own_repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("loadtests.tuning.study._CONNECTIONS", (1, 4))
+    monkeypatch.setattr("loadtests.bench.compare._MOST_TRIES", 1)
     path = own_repository.config_path("linear_onnx")
     before = path.read_text()
     page = tmp_path / "tuning.html"
