@@ -50,11 +50,11 @@ bench-tools:
 	$(call ready,bench)
 
 peers: bench-tools
-	$(BIN)/python -m loadtests.peers.environments
-	$(BIN)/python -m loadtests.peers.check
+	$(BIN)/python -m proofs.peers.environments
+	$(BIN)/python -m proofs.peers.check
 
 bench: peers
-	$(BIN)/trimaran bench peers --out docs/benchmarks.md --trials .trimaran/peers.jsonl
+	$(BIN)/python -m proofs.peers --output docs/benchmarks.md --trials .trimaran/peers.jsonl
 
 proofs:
 	$(call ready,test)

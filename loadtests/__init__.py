@@ -1,1 +1,1 @@
-"""How fast it is: the served ensembles beside other ways to serve the same model."""
+"""Load tests: how fast a served model is, by an open-loop benchmark, Locust and perf_analyzer."""

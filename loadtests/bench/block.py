@@ -1,28 +1,27 @@
-"""One block of load on one target, and what it came to."""
+"""One block of load on one target: how it is measured, and the run that comes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from loadtests.bench.target import Target
-from loadtests.generator.engine import closed_loop, open_loop
+from loadtests.gates import Gates, evaluate, late_sends, lateness, unfit
+from loadtests.generator.engine import closed_loop, open_loop, poisson_arrivals
 from loadtests.generator.outcome import Outcome
-from loadtests.generator.schedule import poisson_arrivals
-from loadtests.judging.gates import Gates, judge
-from loadtests.judging.validity import late_sends, lateness, unfit
 from loadtests.reports.run import Run
 from loadtests.subject.machine import Moment, since
 from loadtests.subject.steps import Reading, read_statistics, steps_between
 from trimaran.serving.client import Client
 from trimaran.stats.latency import quantiles
-from trimaran.system.errors import TrimaranError
+from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
 from trimaran.system.processes import cpu_s
 
-__all__ = ["Block", "closed_block", "open_block", "warm_up"]
+__all__ = ["Block", "Settings", "closed_block", "open_block", "require_carried", "warm_up"]
 
 _WARM_CONNECTIONS = 2
 
@@ -37,7 +36,27 @@ class Block:
     """Unix time."""
     ended: float
     late: str = ""
-    """Why only its latencies do not count, and the rest does; or nothing."""
+    """Why its latencies do not count, while the rest does; or nothing."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a target is measured; `tell` gets each block when it is done."""
+
+    seconds: float
+    seed: int
+    connections: int
+    gates: Gates
+    most_rate: float
+    """The most requests per second that the generator can send."""
+    tell: Callable[[Block], None] = field(default=lambda block: None)
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for settings that cannot be measured."""
+        if not 0 < self.seconds < float("inf"):
+            raise UsageError(f"--seconds is {self.seconds:g}; it is above 0")
+        if self.connections < 1:
+            raise UsageError(f"--connections is {self.connections}; it is at least 1")
 
 
 def open_block(
@@ -56,7 +75,7 @@ def open_block(
         loop="open",
         load=words,
         seconds=seconds,
-        gates=judge(gates, block.outcome.latency_s, seconds),
+        gates=evaluate(gates, block.outcome.latency_s, seconds),
     )
     return replace(block, run=replace(run, rate=run.answered / _span_s(block.outcome, seconds)))
 
@@ -67,25 +86,20 @@ def closed_block(
     seconds: float,
     gates: Gates = Gates(),  # noqa: B008 - immutable
 ) -> Block:
-    """Each of some connections sends its next request when the last is answered."""
+    """Each connection sends its next request when the last one is answered."""
     block = _measured(
         target, lambda: closed_loop(target.endpoint, connections=connections, seconds=seconds)
     )
     words = f"{connections} connection{'s' if connections > 1 else ''}"
-    gated = judge(gates, block.outcome.latency_s, block.outcome.wall_s)
+    gated = evaluate(gates, block.outcome.latency_s, block.outcome.wall_s)
     return replace(block, run=replace(block.run, load=words, gates=gated))
 
 
 def warm_up(target: Target) -> None:
-    """Send every payload once. Raises `TrimaranError` with the server's words on a refusal."""
+    """Send every payload once. Raises `TrimaranError` with the server's message on a refusal."""
     count = len(target.endpoint.requests)
-    try:
+    with _answering(target):
         outcome = open_loop(target.endpoint, np.zeros(count), connections=_WARM_CONNECTIONS)
-    except OSError as error:
-        raise TrimaranError(
-            f"{target.name}: no server answers at {target.endpoint.address[0]}:"
-            f"{target.endpoint.address[1]}: {error.strerror or error}"
-        ) from error
     if outcome.interrupted:
         raise KeyboardInterrupt
     refused = int(np.count_nonzero(~outcome.good))
@@ -96,17 +110,23 @@ def warm_up(target: Target) -> None:
         )
 
 
+def require_carried(settings: Settings, rate: float) -> None:
+    """Raise `UsageError` for a rate that the generator cannot send."""
+    if rate <= 0:
+        raise UsageError(f"--rate is {rate:g}; it is above 0")
+    if rate > settings.most_rate:
+        raise UsageError(
+            f"--rate is {rate:,.0f}; the generator carries {settings.most_rate:,.0f} requests/s "
+            "with these payloads on this machine; ask for less, or run several generators"
+        )
+
+
 def _measured(target: Target, load: Callable[[], Outcome]) -> Block:
     before = _statistics(target)
     cpu_before = cpu_s(target.pid) if target.pid else 0.0
     start = Moment.now()
-    try:
+    with _answering(target):
         outcome = load()
-    except OSError as error:
-        raise TrimaranError(
-            f"{target.name}: no server answers at {target.endpoint.address[0]}:"
-            f"{target.endpoint.address[1]}: {error.strerror or error}"
-        ) from error
     end = Moment.now()
     requests = len(outcome.good)
     answered = int(np.count_nonzero(outcome.good))
@@ -134,8 +154,20 @@ def _measured(target: Target, load: Callable[[], Outcome]) -> Block:
     return Block(run, outcome, start.wall_s, end.wall_s, late)
 
 
+@contextmanager
+def _answering(target: Target) -> Iterator[None]:
+    """Raise `TrimaranError` where no server listens."""
+    try:
+        yield
+    except OSError as error:
+        host, port = target.endpoint.address
+        raise TrimaranError(
+            f"{target.name}: no server answers at {host}:{port}: {error.strerror or error}"
+        ) from error
+
+
 def _span_s(outcome: Outcome, seconds: float) -> float:
-    """How long the answers took: the schedule, and longer where the server lagged behind it."""
+    """How long the answers took: the schedule, or longer where the server lagged behind."""
     if outcome.broken or outcome.interrupted:
         return outcome.wall_s
     done = outcome.done_s[np.isfinite(outcome.done_s)]
@@ -147,12 +179,12 @@ def _statistics(target: Target) -> Reading:
         return {}
     try:
         return read_statistics(target.control, target.models)
-    except TrimaranError:  # a server that went away during the run is told by the run itself
+    except TrimaranError:  # the run itself reports a server that went away
         return {}
 
 
 def _words(target: Target) -> str:
-    """What the server says of one request in words, which gRPC hides in compressed trailers."""
+    """The server's message on one request, which gRPC hides in compressed trailers."""
     if target.protocol not in ("grpc", "shm") or not target.sent or not target.models:
         return ""
     host, port = target.endpoint.address

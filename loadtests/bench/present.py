@@ -1,4 +1,4 @@
-"""What a benchmark came to, as a report and on the terminal."""
+"""The results of a benchmark, as a report and on the terminal."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from loadtests.bench.block import Block
 from loadtests.bench.compare import FIGURES, Compared
 from loadtests.bench.plan import Measured
 from loadtests.bench.target import Target
+from loadtests.gates import Gate
 from loadtests.generator.ceiling import Ceiling
-from loadtests.judging.gates import Gate
 from loadtests.reports.run import Report
 from loadtests.reports.tables import number
 
-__all__ = ["compare_report", "print_compared", "target_report"]
+__all__ = ["block_line", "compare_report", "print_compared", "target_report"]
 
 
 def target_report(
@@ -52,10 +52,10 @@ def compare_report(
     gates: Sequence[Gate],
     about: Mapping[str, str],
 ) -> Report:
-    """The report on two targets; a void comparison and its gates are its own, not a run's."""
+    """The report on two targets; the gates are those of the comparison, not of a run."""
     blocks = compared.turns.blocks()
     return Report(
-        title=f"{ours.name} beside {theirs.name}",
+        title=f"{ours.name} and {theirs.name}",
         command=command,
         about={
             "payloads": f"{ours.source}; {theirs.source}",
@@ -73,6 +73,16 @@ def compare_report(
     )
 
 
+def block_line(block: Block) -> str:
+    """One block in a line."""
+    run = block.run
+    words = (
+        f"{run.target}  {run.load}: {number(run.rate)} answers/s, p50 "
+        f"{number(run.latency_ms['p50'])} ms, p99 {number(run.latency_ms['p99'])} ms"
+    )
+    return f"{words}  invalid: {run.void}" if run.void else words
+
+
 def print_compared(screen: Console, ours: str, theirs: str, compared: Compared) -> None:
     """The medians of both, and the ratios between them."""
     table = Table()
@@ -84,7 +94,7 @@ def print_compared(screen: Console, ours: str, theirs: str, compared: Compared) 
     screen.print(table)
     left_out = compared.turns.left_out
     words = f"{len(compared.turns.turns)} turns count"
-    words += f", {left_out} void ones were left out" if left_out else ""
+    words += f", {left_out} invalid ones were left out" if left_out else ""
     late = compared.turns.late
     words += f", {late} without latencies, since the generator was late" if late else ""
     screen.print(
@@ -102,7 +112,7 @@ def _generator(ceiling: Ceiling) -> dict[str, str]:
 
 
 def _times(blocks: Sequence[Block]) -> dict[str, str]:
-    """The span of Unix time in which it was measured, for a look at what else was recorded."""
+    """The span of Unix time of the measurement, to look up other records of that time."""
     if not blocks:
         return {}
     return {"window": f"{blocks[0].began:.3f} to {blocks[-1].ended:.3f} (Unix time)"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from loadtests.bench.shared_inputs import shared_inputs
+import numpy as np
+import tritonclient.grpc as triton_grpc
+from tritonclient.grpc import service_pb2
+from tritonclient.utils import InferenceServerException, serialize_byte_tensor, shared_memory
+
 from loadtests.generator.engine import Endpoint
 from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
@@ -24,11 +29,20 @@ from loadtests.payloads.encoding import (
     json_call,
 )
 from loadtests.subject.service import Service
+from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
 from trimaran.serving.control import Control
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.ports import Ports
 
-__all__ = ["PROTOCOLS", "Payloads", "Target", "Wanted", "open_target", "url_target"]
+__all__ = [
+    "PROTOCOLS",
+    "Payloads",
+    "Target",
+    "Wanted",
+    "open_target",
+    "url_target",
+]
 
 PROTOCOLS = ("http", "json", "generate", "grpc", "shm")
 """KServe v2 with binary tensors, in JSON, Triton's flat JSON, gRPC, gRPC with shared memory."""
@@ -52,7 +66,7 @@ class Wanted:
 
     @classmethod
     def parse(cls, text: str, protocol: str = "http") -> Wanted:
-        """Read the name; `protocol` is for one that has none. Raises `UsageError`."""
+        """Read the name; `protocol` is the default. Raises `UsageError`."""
         if text.startswith(("http://", "https://")):
             return cls("", protocol="http", url=text)
         match = _FORM.fullmatch(text)
@@ -83,20 +97,20 @@ class Payloads:
 
 @dataclass(frozen=True)
 class Target:
-    """An endpoint to load, and where its figures come from."""
+    """An endpoint to load, and where its figures are read."""
 
     name: str
     protocol: str
     endpoint: Endpoint
     source: str
-    """Where its payloads are from, in words."""
+    """Where its payloads are from."""
     rows: int = 1
     pid: int | None = None
     control: Control | None = None
     models: Sequence[str] = ()
-    """The model and its steps, whose statistics Triton keeps."""
+    """The model and its steps, for Triton's statistics."""
     sent: Sequence[Row] = ()
-    """The requests' arrays, in their order."""
+    """The arrays of the requests, in order."""
 
 
 @contextmanager
@@ -140,14 +154,14 @@ def open_target(wanted: Wanted, service: Service, payloads: Payloads) -> Iterato
         return
     if service.pid is None:
         raise TrimaranError("shared memory needs a server on this machine, found by its repository")
-    with shared_inputs(ports, wanted.model, wanted.version, rows.rows) as messages:
+    with _shared_inputs(ports, wanted.model, wanted.version, rows.rows) as messages:
         requests = [grpc_message(message.SerializeToString()) for message in messages]
         source = f"{rows.source}, inputs in shared memory"
         yield target(Endpoint((ports.host, ports.grpc), codec, requests), source)
 
 
 def url_target(wanted: Wanted, payload: Path | None, pid: int | None = None) -> Target:
-    """Any URL: a POST of each file that `payload` is or holds, or a GET without one.
+    """Any URL: a POST of each file of `payload`, or a GET without one.
 
     `.json` files go as JSON, a `.jsonl` file as a request for each line, others as bytes. Raises
     `UsageError`.
@@ -203,3 +217,70 @@ def _bodies(path: Path) -> list[tuple[bytes | None, Mapping[str, str]]]:
 def _content_type(file: Path) -> str:
     kinds = {".json": "application/json", ".jpg": "image/jpeg", ".png": "image/png"}
     return kinds.get(file.suffix, "application/octet-stream")
+
+
+@contextmanager
+def _shared_inputs(
+    ports: Ports, model: str, version: str, rows: Sequence[Row]
+) -> Iterator[list[service_pb2.ModelInferRequest]]:
+    """A request for each row. Its tensors lie in one region, which is registered for the block.
+
+    Raises `TrimaranError` where the server refuses the region.
+    """
+    name = f"trimaran_bench_{os.getpid()}"
+    places: list[dict[str, tuple[bytes, int]]] = []
+    size = 0
+    for row in rows:
+        place = {}
+        for key, array in row.items():
+            place[key] = (_bytes(array), size)
+            size += len(place[key][0])
+        places.append(place)
+    region = shared_memory.create_shared_memory_region(name, f"/{name}", max(size, 1))
+    client = triton_grpc.InferenceServerClient(f"{ports.host}:{ports.grpc}")
+    try:
+        for place in places:
+            for data, offset in place.values():
+                shared_memory.set_shared_memory_region(
+                    region, [np.frombuffer(data, np.uint8)], offset
+                )
+        try:
+            client.register_system_shared_memory(name, f"/{name}", max(size, 1))
+        except InferenceServerException as error:
+            raise TrimaranError(f"the server takes no shared memory: {error.message()}") from error
+        try:
+            yield [
+                _request(model, version, name, row, place)
+                for row, place in zip(rows, places, strict=True)
+            ]
+        finally:
+            _unregister(client, name)
+    finally:
+        client.close()
+        shared_memory.destroy_shared_memory_region(region)
+
+
+def _request(
+    model: str, version: str, region: str, row: Row, place: dict[str, tuple[bytes, int]]
+) -> service_pb2.ModelInferRequest:
+    request = service_pb2.ModelInferRequest(model_name=model, model_version=version)
+    for name, array in row.items():
+        data, offset = place[name]
+        item = triton_grpc.InferInput(name, list(array.shape), dtypes.by_numpy(array.dtype).triton)
+        item.set_shared_memory(region, len(data), offset)
+        request.inputs.append(item._get_tensor())
+    return request
+
+
+def _bytes(array: np.ndarray) -> bytes:
+    if array.dtype == object:
+        return bytes(serialize_byte_tensor(array).item())
+    return np.ascontiguousarray(array).tobytes()
+
+
+def _unregister(client: triton_grpc.InferenceServerClient, name: str) -> None:
+    """A server that went away has no region any more."""
+    try:
+        client.unregister_system_shared_memory(name)
+    except InferenceServerException:
+        return

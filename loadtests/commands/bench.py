@@ -11,24 +11,20 @@ from typing import Annotated
 
 import typer
 
-from loadtests.bench.block import Block, warm_up
-from loadtests.bench.compare import compare, judge_ratios, require_latencies
-from loadtests.bench.limit import known_job, limit
-from loadtests.bench.peers_command import bench_peers
-from loadtests.bench.plan import BOUND_TURNS, Measured, find_max, one_load, profile
-from loadtests.bench.present import compare_report, print_compared, target_report
-from loadtests.bench.settings import Settings
+from loadtests.bench.block import Block, Settings, warm_up
+from loadtests.bench.compare import compare, ratio_gates, require_latencies
+from loadtests.bench.plan import Measured, find_max, one_load, profile
+from loadtests.bench.present import block_line, compare_report, print_compared, target_report
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target, url_target
-from loadtests.bench.usage import PEERS, refuse_mixtures
-from loadtests.bench.variant import variant
+from loadtests.bench.usage import refuse_mixtures
+from loadtests.gates import Gates
 from loadtests.generator.ceiling import Ceiling, generator_ceiling
-from loadtests.judging.gates import Gates
 from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
 from loadtests.reports.run import Report
-from loadtests.reports.tables import number, print_figures, print_runs, print_verdict
+from loadtests.reports.tables import print_figures, print_runs, print_verdict
 from loadtests.subject.machine import Moment, circumstances, since
-from loadtests.subject.service import Service, find_service, unusable
+from loadtests.subject.service import Service, find_service, unusable, variant
 from trimaran.cli.options import (
     GrpcPort,
     Host,
@@ -51,9 +47,7 @@ _CARRIED_SHARE = 0.8
 def bench(
     target: Annotated[
         str,
-        typer.Argument(
-            metavar="TARGET", help="MODEL, MODEL:VERSION, MODEL@PROTOCOL, a URL, or: peers."
-        ),
+        typer.Argument(metavar="TARGET", help="MODEL, MODEL:VERSION, MODEL@PROTOCOL or a URL."),
     ],
     vs: Annotated[
         str | None, typer.Option(metavar="TARGET", help="Measure this one in turn, for a ratio.")
@@ -102,18 +96,9 @@ def bench(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write JSON, CSV and a page there; of peers, a .md page."),
+        typer.Option(metavar="DIR", help="Write JSON, CSV and a page there."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    peer: Annotated[
-        list[str] | None, typer.Option(help="With peers: only this one; repeatable.")
-    ] = None,
-    job: Annotated[
-        list[str] | None, typer.Option(help="With peers: only photograph or record; repeatable.")
-    ] = None,
-    trials: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With peers: what is done already.")
-    ] = None,
     repository: RepositoryPath = Path("model_repository"),
     host: Host = None,
     http_port: HttpPort = None,
@@ -142,17 +127,8 @@ def bench(
                 "--min-rate-ratio": min_rate_ratio,
                 "--max-p99-ratio": max_p99_ratio,
                 "--price": price,
-                "--peer": peer,
-                "--job": job,
-                "--trials": trials,
             },
         )
-        if target == PEERS:
-            settings = Settings(
-                2.0 if seconds is None else seconds, seed, connections, Gates(), float("inf"), _tell
-            )
-            bench_peers(repository, settings, pairs, peer or [], job or [], trials, out)
-            return
         wanted = Wanted.parse(target, protocol)
         other = Wanted.parse(vs, protocol) if vs else None
         needs_service = not wanted.url or (other is not None and not other.url)
@@ -177,7 +153,7 @@ def bench(
         )
         command = shlex.join(["trimaran", *sys.argv[1:]])
         if other is None:
-            measured = _measure(service, opened, settings, rate, find_max_rate, closed, price)
+            measured = _measure(opened, settings, rate, find_max_rate, closed, price)
             about = circumstances(opened.pid, since(started, Moment.now()), seed)
             report = target_report(command, opened, ceiling, measured, about)
             _finish(_observed(report, service, measured.blocks), measured.blocks, out, as_json)
@@ -192,7 +168,7 @@ def bench(
         compared = compare(opened, theirs, settings, pairs, rate)
         if rate is not None or max_p99_ratio is not None:
             compared = require_latencies(compared)
-        gates = judge_ratios(compared.ratios, min_rate_ratio, max_p99_ratio)
+        gates = ratio_gates(compared.ratios, min_rate_ratio, max_p99_ratio)
         about = circumstances(opened.pid, since(started, Moment.now()), seed)
         report = compare_report(command, opened, theirs, ceiling, compared, gates, about)
         report = _observed(report, service, compared.turns.blocks())
@@ -222,7 +198,6 @@ def _ceiling(target: Target) -> Ceiling:
 
 
 def _measure(
-    service: Service | None,
     target: Target,
     settings: Settings,
     rate: float | None,
@@ -234,11 +209,7 @@ def _measure(
         return find_max(target, settings)
     if closed or rate is not None:
         return one_load(target, settings, rate)
-    job = known_job(service, target) if service else None
-    if job is None:
-        return profile(target, settings, price=price)
-    with limit(*job, settings.seconds / BOUND_TURNS, target.rows) as bound:
-        return profile(target, settings, bound, price)
+    return profile(target, settings, price)
 
 
 def _observed(report: Report, service: Service | None, blocks: Sequence[Block]) -> Report:
@@ -270,11 +241,4 @@ def _write(report: Report, blocks: list[Block], out: Path | None, as_json: bool)
 
 
 def _tell(block: Block) -> None:
-    run = block.run
-    words = (
-        f"{run.target}  {run.load}: {number(run.rate)} answers/s, p50 "
-        f"{number(run.latency_ms['p50'])} ms, p99 {number(run.latency_ms['p99'])} ms"
-    )
-    if run.void:
-        words += f"  void: {run.void}"
-    print(words, file=sys.stderr)
+    print(block_line(block), file=sys.stderr)

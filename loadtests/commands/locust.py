@@ -13,18 +13,13 @@ from typing import Annotated, Any
 
 import typer
 
-from loadtests.judging.gates import Gates
-from loadtests.locusts.calls import encode, in_turn, save_calls
-from loadtests.locusts.choice import DEFAULT_TIMEOUT_S
-from loadtests.locusts.duration import seconds_of
-from loadtests.locusts.found import outcome_of, read_found
-from loadtests.locusts.load_report import Measured, print_load, report_of
-from loadtests.locusts.locust_files import keep_locust_files
-from loadtests.locusts.prepare import CALLS_NAME, ROWS
-from loadtests.locusts.process import Ended, last_error, run_locust
+from loadtests.gates import Gates
+from loadtests.locusts.calls import encode, in_turn, save_calls, try_call
+from loadtests.locusts.choice import CALLS_NAME, DEFAULT_TIMEOUT_S, ROWS
+from loadtests.locusts.load_report import Measured, Snapshot, print_load, report_of
+from loadtests.locusts.process import Ended, keep_locust_files, last_error, run_locust
+from loadtests.locusts.record import outcome_of, read_found
 from loadtests.locusts.settings import STOP_TIMEOUT_S, Settings
-from loadtests.locusts.snapshot import Snapshot
-from loadtests.locusts.trial import try_call
 from loadtests.payloads.choosing import choose_rows
 from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
@@ -40,6 +35,7 @@ from trimaran.cli.options import (
     RepositoryPath,
 )
 from trimaran.system.console import console
+from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import free_ports
 from trimaran.system.processes import cpu_s
@@ -89,7 +85,15 @@ def load(
     """
     with unusable():
         settings = Settings(
-            model, protocol, users, seconds_of(duration), rate, shape, spawn_rate, seed, processes
+            model,
+            protocol,
+            users,
+            seconds_of(duration, "--duration", bare=True),
+            rate,
+            shape,
+            spawn_rate,
+            seed,
+            processes,
         )
         gates = Gates(p99_ms, min_rps, max_error_ratio)
         if importlib.util.find_spec("locust") is None:
@@ -99,7 +103,7 @@ def load(
         service = find_service(repository, host, http_port, grpc_port)
         with tempfile.TemporaryDirectory(prefix="trimaran-load-") as name:
             source = _prepare(settings, service, payloads, Path(name))
-            _say(f"{model}: {source}; {settings.load} for {settings.seconds} s over {protocol}")
+            _say(f"{model}: {source}; {settings.load} for {settings.seconds:.0f} s over {protocol}")
             measured = _measure(settings, service, gates, Path(name))
             report = with_observed(
                 report_of(measured, source, shlex.join(["trimaran", *sys.argv[1:]])),

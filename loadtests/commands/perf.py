@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from loadtests.judging.gates import Gates
+from loadtests.gates import Gates
 from loadtests.payloads.choosing import Rows, choose_rows
 from loadtests.perf.binary import PerfAnalyzer, find_perf_analyzer
 from loadtests.perf.load import Load

@@ -12,20 +12,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from loadtests.bench.block import warm_up
-from loadtests.bench.compare import contestant
-from loadtests.bench.settings import Settings
+from loadtests.bench.block import Settings, warm_up
+from loadtests.bench.compare import Contestant, Sample, contestant, take_turns
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target
-from loadtests.bench.turns import Contestant, Sample, take_turns
-from loadtests.judging.gates import Gates
+from loadtests.gates import Gates
 from loadtests.reports.tables import number
-from loadtests.subject.private import private_service
-from loadtests.subject.service import unusable
-from loadtests.tuning.knobs import Knobs, with_knobs
+from loadtests.subject.service import private_service, unusable
+from loadtests.tuning.knobs import Knobs, knobs_of, parameters_of, space, with_knobs
 from loadtests.tuning.page import tuning_page
-from loadtests.tuning.space import knobs_of, parameters_of, space
-from loadtests.tuning.study import Tried, digest_of, search
-from loadtests.tuning.trial import Score, Tuned, best_load
+from loadtests.tuning.study import Score, Tried, Tuned, best_load, digest_of, search
 from trimaran.checks.raising import checked_config
 from trimaran.cli.options import PayloadsPath, RepositoryPath
 from trimaran.repository.config import ModelConfig, format_config, write_config

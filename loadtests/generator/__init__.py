@@ -1,1 +1,1 @@
-"""The load generator: requests at scheduled times, or one after the other, from one thread."""
+"""The load generator: requests at scheduled times, or one after another, from one thread."""

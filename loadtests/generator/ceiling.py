@@ -1,4 +1,4 @@
-"""What the generator itself can carry: its requests against an endpoint that does nothing."""
+"""The generator's ceiling: how fast it sends to an endpoint that only answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONNECTIONS = 16
 
 @dataclass(frozen=True)
 class Ceiling:
-    """How fast the generator is where nobody makes it wait."""
+    """How fast the generator is without a server to wait for."""
 
     rate: float
     """Requests per second."""
@@ -32,7 +32,7 @@ class Ceiling:
 def generator_ceiling(
     endpoint: Endpoint, protocol: Literal["http", "grpc"], seconds: float = 0.5
 ) -> Ceiling:
-    """Send the endpoint's own requests to one that does nothing, as fast as they go."""
+    """Send the requests of `endpoint` to an endpoint that only answers, as fast as possible."""
     with empty_endpoint(protocol) as address:
         outcome = closed_loop(
             replace(endpoint, address=address), connections=_CONNECTIONS, seconds=seconds
@@ -47,7 +47,7 @@ def generator_ceiling(
 
 @contextmanager
 def empty_endpoint(protocol: Literal["http", "grpc"]) -> Iterator[tuple[str, int]]:
-    """The address of an endpoint that only answers, in a process of its own, for the block."""
+    """The address of an endpoint that only answers, in a child process, for the block."""
     command = [sys.executable, "-m", "loadtests.generator.empty", protocol]
     with Child(command, stdin=PIPE, stdout=PIPE) as process:
         line = process.stdout.readline() if process.stdout else b""

@@ -1,7 +1,7 @@
-"""An endpoint that does nothing but answer: `python -m loadtests.generator.empty http|grpc`.
+"""An endpoint that only answers: `python -m loadtests.generator.empty http|grpc`.
 
-What a generator gets out of it is the generator's own ceiling. It prints its port, and ends with
-its standard input.
+The rate that a generator reaches with it is the generator's ceiling. It prints its port, and ends
+with its standard input.
 """
 
 from __future__ import annotations

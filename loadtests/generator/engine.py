@@ -1,7 +1,7 @@
-"""Requests over many connections from one thread: at scheduled times, or one after the other.
+"""Requests over many connections from one thread: at scheduled times, or one after another.
 
-One epoll loop on plain sockets, so that a request costs the generator some microseconds: what it
-takes, a server on the same machine does not have.
+One epoll loop on plain sockets: a request costs the generator a few microseconds, which a server on
+the same machine lacks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from loadtests.generator.outcome import Outcome
 from loadtests.generator.priority import first_in_line
 
-__all__ = ["Codec", "Endpoint", "closed_loop", "open_loop"]
+__all__ = ["Codec", "Endpoint", "closed_loop", "open_loop", "poisson_arrivals"]
 
 _PR_SET_TIMERSLACK = 29
 _READ_BYTES = 1 << 18
@@ -32,26 +32,38 @@ _DRAIN_POLL_S = 0.05
 
 
 class Codec(Protocol):
-    """One connection's protocol: bytes to write, and when an answer is whole."""
+    """One connection's protocol: bytes to write, and when an answer is complete."""
 
     greeting: bytes
     refusal: str
-    """What the last answer that was not good said."""
+    """The text of the last answer that was not good."""
 
     def send(self, request: bytes) -> bytes:
         """What to write for a prepared request."""
 
     def feed(self, data: bytes) -> tuple[bool | None, bytes]:
-        """Whether the answer is good, `None` while it is not whole; and what to write now."""
+        """Whether the answer is good, `None` while it is incomplete; and what to write now."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where requests go, how they are spoken, and the requests, which are sent in turn."""
+    """Where requests go, their protocol, and the requests, which are sent in turn."""
 
     address: tuple[str, int]
     codec: Callable[[], Codec]
     requests: Sequence[bytes]
+
+
+def poisson_arrivals(rate: float, seconds: float, seed: int) -> np.ndarray:
+    """Times in seconds from the start, float64 `[requests]`, ascending, at `rate` per second.
+
+    The same arguments give the same times; there is at least one.
+    """
+    generator = np.random.default_rng(seed)
+    expected = max(rate * seconds, 1.0)
+    gaps = generator.exponential(1 / rate, size=int(expected + 10 * expected**0.5 + 10))
+    times = np.cumsum(gaps)
+    return times[times < seconds] if times[0] < seconds else np.array([seconds / 2])
 
 
 def open_loop(
@@ -62,13 +74,13 @@ def open_loop(
     warm: int = 32,
     drain_s: float = 10.0,
 ) -> Outcome:
-    """Send request `i` at `arrivals_s[i]`, whatever became of those before.
+    """Send request `i` at `arrivals_s[i]`, whatever happened to earlier ones.
 
     `warm` connections are made before the clock starts, more when they are needed, and at most
     `connections`; beyond that a request waits, and its latency runs on. Answers are waited for
     until `drain_s` after the last arrival. Ends early where the server takes no more connections,
-    and at an interrupt from the keyboard; what was measured until then is the outcome.
-    Raises `ConnectionError` or `OSError` where there is no server to begin with.
+    and at an interrupt from the keyboard; the outcome has the requests until then.
+    Raises `ConnectionError` or `OSError` where no server listens at the start.
     """
     loop = _Loop(endpoint)
     schedule = arrivals_s.tolist()
@@ -99,7 +111,7 @@ def open_loop(
                     loop.start(connection, waiting.popleft(), loop.clock())
                 else:
                     loop.idle.append(connection)
-            # Requests may wait although connections were lost, and nothing is answered any more.
+            # Requests may wait although connections were lost, and no answer comes any more.
             while waiting and len(loop.by_fd) < connections:
                 loop.start(loop.connect(), waiting.popleft(), loop.clock())
     return loop.outcome()
@@ -108,7 +120,7 @@ def open_loop(
 def closed_loop(
     endpoint: Endpoint, *, connections: int, seconds: float, drain_s: float = 10.0
 ) -> Outcome:
-    """Each connection sends its next request when the last is answered, for some seconds.
+    """Each connection sends its next request when the last one is answered, for some seconds.
 
     Ends and raises as `open_loop`.
     """
@@ -177,9 +189,9 @@ class _Loop:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """What is measured; an interrupt or a vanished server ends it early.
+        """The measurement; an interrupt or a vanished server ends it early.
 
-        A server that is not there to begin with is the caller's error.
+        Where no server listens at the start, the error is the caller's.
         """
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
         collects = gc.isenabled()
@@ -207,7 +219,7 @@ class _Loop:
         return connection
 
     def add(self, scheduled: float, tried: float) -> int:
-        """Another request, not sent yet; gives its index."""
+        """Add a request, not sent yet; its index."""
         self.scheduled.append(scheduled)
         self.tried.append(tried)
         self.sent.append(math.nan)
@@ -223,7 +235,7 @@ class _Loop:
         self.write(connection, connection.codec.send(requests[index % len(requests)]))
 
     def answered(self, wait_s: float) -> list[_Connection]:
-        """Wait for what comes, and read it; the connections that are free again."""
+        """Wait for answers, and read them; the connections that are free again."""
         if wait_s > 0:
             # epoll's own timeout counts whole milliseconds.
             select.select((self.epoll.fileno(),), (), (), wait_s)
@@ -239,7 +251,7 @@ class _Loop:
         return free
 
     def read(self, connection: _Connection) -> bool:
-        """Whether the connection's answer is whole now."""
+        """Whether the connection's answer is complete now."""
         try:
             data = connection.socket.recv(_READ_BYTES)
             if not data:
@@ -286,7 +298,7 @@ class _Loop:
             self.epoll.modify(connection.socket.fileno(), select.EPOLLIN)
 
     def drop(self, connection: _Connection, reason: str) -> None:
-        """Give a connection up, and with it the request that it carries."""
+        """Give up a connection, and with it the request that it carries."""
         fd = connection.socket.fileno()
         if self.by_fd.pop(fd, None) is None:
             return

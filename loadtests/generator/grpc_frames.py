@@ -1,8 +1,8 @@
 """Unary gRPC over HTTP/2 on one connection, one call at a time, without a general HTTP/2 stack.
 
-Headers are the same for every call, so they are encoded once, without the dynamic table. Of the
-answer only frames are looked at: a unary call that succeeds has a DATA frame, one that fails has
-trailers alone. Flow control is kept in both directions.
+Headers are the same for every call, so they are encoded once, without the dynamic table. Only the
+frames of an answer are read: a unary call that succeeds has a DATA frame, one that fails has only
+trailers. Flow control is kept in both directions.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class GrpcCalls:
         return _frame(_HEADERS, _END_HEADERS, self._stream, self._block) + self._body()
 
     def feed(self, data: bytes) -> tuple[bool | None, bytes]:
-        """Whether the call is done well, or `None` while it is not done; and what to write now."""
+        """Whether the call succeeded, or `None` while it runs; and what to write now."""
         buffer = self._buffer + data if self._buffer else data
         reply, done, at = b"", None, 0
         while len(buffer) - at >= 9:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on one kept-open connection: a request's bytes, and when its answer is whole."""
+"""HTTP/1.1 on one kept-open connection: a request's bytes, and when its answer is complete."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _EXCERPT = 500
 def http_request(
     host: str, path: str, body: bytes | None, headers: Mapping[str, str] | None = None
 ) -> bytes:
-    """A whole request, ready to be sent: `POST` with a body, `GET` without one.
+    """A complete request, ready to send: `POST` with a body, `GET` without one.
 
-    A body is JSON unless `headers` say otherwise.
+    The default type of a body is JSON; `headers` may name another.
     """
     lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", f"Host: {host}"]
     if body is not None:
@@ -25,14 +25,14 @@ def http_request(
 
 
 class Http1:
-    """One exchange after the other; an answer is good if its status is 200."""
+    """One exchange after another; an answer is good if its status is 200."""
 
     greeting = b""
 
     def __init__(self) -> None:
         self._buffer = b""
         self._missing: int | None = None
-        """Bytes of the body still to come; `None` until the headers are through."""
+        """Missing bytes of the body; `None` until the headers are complete."""
         self._chunks: _Chunks | None = None
         self._good = False
         self.refusal = ""
@@ -42,7 +42,7 @@ class Http1:
         return request
 
     def feed(self, data: bytes) -> tuple[bool | None, bytes]:
-        """Whether the answer is good, or `None` while it is not whole; and what to write now."""
+        """Whether the answer is good, or `None` while it is incomplete; and what to write now."""
         if self._missing is None and self._chunks is None:
             buffer = self._buffer + data if self._buffer else data
             end = buffer.find(_END)
@@ -59,11 +59,11 @@ class Http1:
         if not self._good:
             self.refusal = (self.refusal + data.decode(errors="replace"))[:_EXCERPT]
         if self._chunks is not None:
-            whole = self._chunks.feed(data)
+            complete = self._chunks.feed(data)
         else:
             self._missing = (self._missing or 0) - len(data)
-            whole = self._missing <= 0
-        if not whole:
+            complete = self._missing <= 0
+        if not complete:
             return None, b""
         self._missing = self._chunks = None
         return self._good, b""
@@ -85,7 +85,7 @@ class _Chunks:
     def __init__(self) -> None:
         self._buffer = b""
         self._skip = 0
-        """Bytes of the present chunk, with its line end, that are still to come."""
+        """Bytes of the present chunk, with its line end, that are still missing."""
 
     def feed(self, data: bytes) -> bool:
         """Whether the last chunk and the empty line after it have come."""

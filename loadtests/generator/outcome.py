@@ -1,4 +1,4 @@
-"""What became of the requests of one run."""
+"""The requests of one run, with their times and results."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class Outcome:
     scheduled_s: np.ndarray
     """When it was due; in a closed loop, when it was sent."""
     tried_s: np.ndarray
-    """When the generator came to it."""
+    """When the generator reached it."""
     sent_s: np.ndarray
-    """When it was written: later than tried where every connection was taken. NaN if never."""
+    """When it was written: later than tried where every connection was busy. NaN if never."""
     done_s: np.ndarray
-    """When its answer was whole, NaN where none came."""
+    """When its answer was complete, NaN where none came."""
     good: np.ndarray
     """Whether the answer was a success."""
     wall_s: float
     cpu_s: float
     """CPU seconds of the generator."""
     broken: str = ""
-    """Why the run ended before its time, if it did."""
+    """Why the run ended early, if it did."""
     interrupted: bool = False
     refusal: str = ""
-    """The server's words on the first request that it refused."""
+    """The server's message on the first request that it refused."""
 
     @property
     def latency_s(self) -> np.ndarray:

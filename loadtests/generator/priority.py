@@ -1,4 +1,4 @@
-"""The generator goes before the server on a shared core, as if it ran on a machine of its own."""
+"""Real-time priority of the generator, as if it did not share a core with the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["first_in_line", "may_go_first"]
 def first_in_line() -> Iterator[None]:
     """Run this thread by real-time scheduling during the block, where that is permitted.
 
-    A few microseconds for each request are all that the server loses by it.
+    It takes the server a few microseconds for each request.
     """
     before = os.sched_getscheduler(0), os.sched_getparam(0)
     try:

@@ -1,1 +1,1 @@
-"""Locust's users for Triton's protocols, and runs that keep exact latencies beside Locust's."""
+"""Locust's users for Triton's protocols, and runs that keep exact latencies."""

@@ -1,28 +1,50 @@
-"""Requests that are made ready before the load begins, so that a user only sends bytes."""
+"""Requests that are prepared before the load begins, so that a user only sends bytes.
+
+One of them is sent to the server first, so that a refusal is reported before the load.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc  # type: ignore[import-untyped]
+import urllib3
+
+from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
+from trimaran.system.ports import Ports
 
 if TYPE_CHECKING:
     from loadtests.payloads.choosing import Row
 
-__all__ = ["PROTOCOLS", "Call", "encode", "in_turn", "read_calls", "save_calls"]
+__all__ = [
+    "PROTOCOLS",
+    "Call",
+    "encode",
+    "grpc_words",
+    "http_words",
+    "in_turn",
+    "open_channel",
+    "read_calls",
+    "save_calls",
+    "try_call",
+]
 
 PROTOCOLS = ("http", "json", "grpc")
 """KServe v2 over HTTP with binary tensors or in JSON, and over gRPC."""
 
+_EXCERPT = 300
+
 
 @dataclass(frozen=True)
 class Call:
-    """One request's bytes, and where they go: an HTTP path with headers, or a gRPC method."""
+    """One request's bytes, and their HTTP path with headers, or gRPC method."""
 
     model: str
     protocol: str
@@ -32,7 +54,7 @@ class Call:
 
     @property
     def name(self) -> str:
-        """Under which Locust counts it."""
+        """The name under which Locust counts it."""
         return f"{self.model} ({self.protocol})"
 
 
@@ -43,19 +65,19 @@ def encode(protocol: str, model: str, row: Row) -> Call:
     if protocol == "grpc":
         return Call(model, protocol, grpc_request(model, "", row).SerializeToString(), GRPC_METHOD)
     made = (http_call if protocol == "http" else json_call)(model, "", row)
-    # An answer that is compressed for Locust's sake would cost the server time.
+    # To compress an answer for Locust would cost the server time.
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **made.headers}
     return Call(model, protocol, made.body, made.path, headers)
 
 
 def in_turn(by_model: Sequence[Sequence[Call]]) -> list[Call]:
-    """One call of each model, then the next of each, as long as the longest lasts."""
+    """One call of each model, then the next of each, until the longest list ends."""
     longest = max(map(len, by_model), default=0)
     return [calls[place % len(calls)] for place in range(longest) for calls in by_model]
 
 
 def save_calls(path: Path, calls: Sequence[Call]) -> None:
-    """Write calls down for another process."""
+    """Write calls for another process."""
     plain = [
         {**vars(call), "body": base64.b64encode(call.body).decode(), "headers": dict(call.headers)}
         for call in calls
@@ -67,3 +89,57 @@ def read_calls(path: Path) -> list[Call]:
     """What `save_calls` wrote."""
     plain = json.loads(path.read_text(encoding="utf-8"))
     return [Call(**{**item, "body": base64.b64decode(item["body"])}) for item in plain]
+
+
+def try_call(call: Call, ports: Ports, timeout_s: float) -> None:
+    """Send a call once. Raises `TrimaranError` with the server's message if it is refused."""
+    words = (
+        _grpc(call, ports, timeout_s) if call.protocol == "grpc" else _http(call, ports, timeout_s)
+    )
+    if words:
+        raise TrimaranError(
+            f"{call.model} does not answer what would be sent over {call.protocol}: {words}"
+        )
+
+
+def http_words(status: int, body: bytes) -> str:
+    """A refusal over HTTP: the status, and the reason that Triton gives as JSON."""
+    text = body.decode(errors="replace").strip()
+    with suppress(ValueError, KeyError, TypeError):
+        text = str(json.loads(text)["error"])
+    return f"status {status}: {text[:_EXCERPT]}"
+
+
+def grpc_words(error: grpc.RpcError) -> str:
+    """A refusal over gRPC: the code's name, and the server's reason."""
+    return f"{error.code().name}: {str(error.details())[:_EXCERPT]}"
+
+
+def open_channel(ports: Ports) -> grpc.Channel:
+    """A separate connection, without gRPC's limit on the size of an answer."""
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+    return grpc.insecure_channel(f"{ports.host}:{ports.grpc}", options)
+
+
+def _http(call: Call, ports: Ports, timeout_s: float) -> str:
+    try:
+        response = urllib3.request(
+            "POST",
+            f"http://{ports.host}:{ports.http}{call.path}",
+            body=call.body,
+            headers={**call.headers, "Connection": "close"},
+            retries=False,
+            timeout=timeout_s,
+        )
+    except urllib3.exceptions.HTTPError as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if response.status == 200 else http_words(response.status, response.data)
+
+
+def _grpc(call: Call, ports: Ports, timeout_s: float) -> str:
+    with open_channel(ports) as channel:
+        try:
+            channel.unary_unary(call.path)(call.body, timeout=timeout_s)
+        except grpc.RpcError as error:
+            return grpc_words(error)
+    return ""

@@ -1,25 +1,39 @@
-"""What a Locust run is asked for beyond Locust's own options."""
+"""The options that this project adds to Locust, and the requests that they choose."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from loadtests.locusts.calls import PROTOCOLS
-from trimaran.system.errors import UsageError
+from loadtests.locusts.calls import PROTOCOLS, Call, encode, in_turn, read_calls, try_call
+from loadtests.subject.service import Service, find_service
+from trimaran.repository.config import ModelConfig, is_ensemble
+from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
 
-__all__ = ["DEFAULT_TIMEOUT_S", "Choice", "add_arguments"]
+__all__ = [
+    "CALLS_NAME",
+    "DEFAULT_TIMEOUT_S",
+    "ROWS",
+    "Choice",
+    "add_arguments",
+    "calls_by_protocol",
+    "chosen_configs",
+]
 
 DEFAULT_TIMEOUT_S = 10.0
+CALLS_NAME = "calls.json"
+ROWS = 64
+"""Rows drawn for each model."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The server, the models (all served ensembles if there are none), and what is sent."""
+    """The server, the models (by default all served ensembles), and what is sent."""
 
     ports: Ports
     models: tuple[str, ...] = ()
@@ -30,9 +44,9 @@ class Choice:
     """Requests per second, of all users together."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     patience_s: float | None = None
-    """For how long nothing may come but failures; `None` for ever."""
+    """For how long there may be only failures; `None` for ever."""
     directory: Path | None = None
-    """Where `trimaran load` left the requests, and where exact times go."""
+    """Where `trimaran locust` left the requests, and where exact times go."""
 
     @classmethod
     def of(cls, options: Namespace | None, host: str | None) -> Choice:
@@ -95,29 +109,73 @@ def add_arguments(parser: Any) -> None:
         type=float,
         metavar="<float>",
         default=0.0,
-        help="Requests per second of all users together; 0 for as many as they get answered.",
+        help="Requests per second of all users together; 0 for as many as are answered.",
     )
     group.add_argument(
         "--request-timeout",
         type=float,
         metavar="<seconds>",
         default=DEFAULT_TIMEOUT_S,
-        help=f"When a request has failed. Default: {DEFAULT_TIMEOUT_S:g}.",
+        help=f"After this time a request has failed. Default: {DEFAULT_TIMEOUT_S:g}.",
     )
     group.add_argument(
         "--give-up-after",
         type=float,
         metavar="<seconds>",
         default=0.0,
-        help="End the test when there were only failures for so long; 0 for never.",
+        help="End the test after so long with only failures; 0 for never.",
     )
     parser.add_argument(
         "--run-directory",
         metavar="<path>",
         default="",
         include_in_web_ui=False,
-        help="Where 'trimaran load' leaves the requests and finds their times.",
+        help="Where 'trimaran locust' leaves the requests and finds their times.",
     )
+
+
+def chosen_configs(choice: Choice) -> list[ModelConfig]:
+    """The models to ask: those named, or every ensemble that is served.
+
+    Raises `TrimaranError` where one is missing or not ready, or no ensemble is served.
+    """
+    service = _service(choice)
+    if choice.models:
+        return [service.config(name) for name in choice.models]
+    ready = sorted({item.name for item in service.control.index() if item.state == "READY"})
+    configs = [service.config(name) for name in ready]
+    ensembles = [config for config in configs if is_ensemble(config)]
+    if not ensembles:
+        raise TrimaranError(
+            f"the server at {choice.ports.host}:{choice.ports.http} serves no ensemble; name "
+            f"models with --model: it serves {', '.join(ready) or 'none'}"
+        )
+    return ensembles
+
+
+def calls_by_protocol(choice: Choice) -> Mapping[str, Sequence[Call]]:
+    """Requests to all chosen models in turn, by protocol; the first of each was answered.
+
+    What `trimaran locust` prepared is sent unchanged. Raises `TrimaranError` with the server's
+    message where it refuses a request.
+    """
+    if choice.directory is not None:
+        calls = read_calls(choice.directory / CALLS_NAME)
+        return {choice.protocols[0]: calls}
+    # Tables and photographs take a second to import, and a prepared run needs neither.
+    from loadtests.payloads.choosing import choose_rows
+
+    found = {}
+    drawn = [
+        (config.name, choose_rows(config, count=ROWS, seed=choice.seed, given=choice.payloads))
+        for config in chosen_configs(choice)
+    ]
+    for protocol in choice.protocols:
+        by_model = [[encode(protocol, name, row) for row in rows.rows] for name, rows in drawn]
+        for calls in by_model:
+            try_call(calls[0], choice.ports, choice.timeout_s)
+        found[protocol] = in_turn(by_model)
+    return found
 
 
 def _ports(host: str | None, grpc_port: Any) -> Ports:
@@ -134,7 +192,7 @@ def _ports(host: str | None, grpc_port: Any) -> Ports:
 
 
 def _positive(name: str, value: Any) -> float | None:
-    """A number of an option, `None` where it is left out or 0."""
+    """The number of an option, `None` where it is missing or 0."""
     try:
         number = float(value or 0)
     except ValueError:
@@ -149,3 +207,8 @@ def _seed(value: Any) -> int:
     if seed < 0:
         raise UsageError(f"--payload-seed is {seed}; a seed is 0 or more")
     return seed
+
+
+def _service(choice: Choice) -> Service:
+    ports = choice.ports
+    return find_service(Path(), ports.host, ports.http, ports.grpc)

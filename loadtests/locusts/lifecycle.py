@@ -1,4 +1,4 @@
-"""What happens around a Locust test: requests made ready, exact times kept, and an early end."""
+"""Locust's events: requests are prepared, exact times kept, and a hopeless test is ended."""
 
 from __future__ import annotations
 
@@ -19,15 +19,11 @@ from grpc.experimental.gevent import init_gevent  # type: ignore[import-untyped]
 from locust import runners
 from locust.env import Environment
 
-from loadtests.judging.gates import VOID
+from loadtests.gates import VOID
 from loadtests.locusts.calls import Call
-from loadtests.locusts.choice import Choice, add_arguments
-from loadtests.locusts.found import FACTS_SUFFIX
-from loadtests.locusts.locust_stats import Tables, own_figures
-from loadtests.locusts.prepare import calls_by_protocol, chosen_configs
-from loadtests.locusts.record import Recorder
-from loadtests.locusts.stalls import prevent_stalls
-from loadtests.locusts.streak import Streak
+from loadtests.locusts.choice import Choice, add_arguments, calls_by_protocol, chosen_configs
+from loadtests.locusts.internals import Tables, own_figures, prevent_stalls
+from loadtests.locusts.record import FACTS_SUFFIX, Recorder, Streak
 from loadtests.locusts.users import Load, TritonUser
 from trimaran.stats.latency import quantiles
 from trimaran.system.errors import TrimaranError
@@ -43,7 +39,7 @@ _logger = logging.getLogger("trimaran")
 
 
 class Lifecycle:
-    """One process's part in a test, whether it runs alone, leads workers, or is one."""
+    """One process's part in a test: alone, as the leader of workers, or as a worker."""
 
     def __init__(self) -> None:
         self.recorder = Recorder()
@@ -58,7 +54,7 @@ class Lifecycle:
         self._prepared: tuple[Choice, dict[str, Sequence[Call]]] | None = None
 
     def listen(self, events: Any) -> None:
-        """Take part in Locust's events."""
+        """Listen to Locust's events."""
         events.init_command_line_parser.add_listener(add_arguments)
         events.init.add_listener(self.on_init)
         events.test_start.add_listener(self.on_test_start)
@@ -68,7 +64,7 @@ class Lifecycle:
         events.quit.add_listener(self.on_quit)
 
     def on_init(self, environment: Environment, **_: Any) -> None:
-        """In each process, after Locust forked: only then may gRPC be touched."""
+        """In each process, after Locust forked: gRPC must not be used before."""
         init_gevent()
         prevent_stalls()
         self.environment = environment
@@ -84,7 +80,7 @@ class Lifecycle:
             end_with_parent(signal.SIGKILL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if not self._is_worker:
-                # As an exception it would be raised wherever this process is, and can get lost.
+                # As an exception it would be raised at any line, and can get lost.
                 gevent.signal_handler(signal.SIGINT, self._runner.quit)
             runners.WORKER_REPORT_INTERVAL = _SECOND
             self.directory = Path(options.run_directory)
@@ -92,14 +88,14 @@ class Lifecycle:
             if not self._is_worker:
                 self._tables = Tables(environment, self.directory)
         elif environment.host and options.headless and not self._is_leader:
-            # Before the clock runs; a mistake is told when the test starts.
+            # Before the clock runs; a mistake is reported when the test starts.
             with suppress(TrimaranError):
                 self._calls(Choice.of(options, environment.host))
-        # Locust sets its alarms by this loop's clock, which has stood still while modules loaded.
+        # Locust sets its timers by this loop's clock, which stood still while modules loaded.
         gevent.get_hub().loop.update_now()
 
     def on_test_start(self, environment: Environment, **_: Any) -> None:
-        """Make requests ready, or end the test before it began."""
+        """Prepare requests, or end the test before it begins."""
         options: Any = environment.parsed_options
         self.gave_up = self.refusal = ""
         if self.directory is None:
@@ -132,12 +128,12 @@ class Lifecycle:
         if self.directory is not None:
             gevent.spawn(self._each_second)
             if not self._is_worker:
-                _tell(started=True)
+                _report(started=True)
 
     def on_request(
         self, name: str, response_time: float, exception: Exception | None = None, **_: Any
     ) -> None:
-        """Keep its exact times, and judge whether it is of any use to go on."""
+        """Keep its exact times, and end the test after nothing but failures."""
         ended_s = time.perf_counter()
         latency_s = response_time / 1e3
         self.recorder.add(ended_s - latency_s, latency_s, exception is None)
@@ -148,11 +144,11 @@ class Lifecycle:
             self._give_up(f"nothing but failures any more: {name}: {_words(exception)}")
 
     def on_test_stopping(self, **_: Any) -> None:
-        """From now on, users only finish what they have begun."""
+        """From now on, users only finish their requests."""
         self.until_s = time.perf_counter()
 
     def on_test_stop(self, **_: Any) -> None:
-        """Tell the exact latencies where nobody else will."""
+        """Log the exact latencies, unless `trimaran locust` or a leader reports them."""
         if self.directory is not None or self._is_leader:
             return
         record = self.recorder.record()
@@ -168,7 +164,7 @@ class Lifecycle:
         )
 
     def on_quit(self, **_: Any) -> None:
-        """Leave what this process knows to `trimaran load`."""
+        """Write this process's facts for `trimaran locust`."""
         if self.directory is None:
             return
         self.recorder.close()
@@ -196,7 +192,7 @@ class Lifecycle:
         return isinstance(self.environment.runner, runners.MasterRunner)
 
     def _users(self, options: Any) -> int:
-        """How many users share the rate: the most that a shape has, or those asked for now."""
+        """How many users share the rate: the most users of a shape, or the requested ones."""
         if self.environment.shape_class is not None and options.num_users:
             return int(options.num_users)
         return max(int(self._runner.target_user_count), 1)
@@ -207,7 +203,7 @@ class Lifecycle:
         return self._prepared[1]
 
     def _skip_ahead(self, load: Load) -> None:
-        """Let each worker begin at another request and place in the rhythm."""
+        """Let each worker begin at another request and another time."""
         index = max(int(getattr(self._runner, "worker_index", 0)), 0)
         load.users = itertools.count(index, 2 if self._is_worker else 1)
         for calls in load.calls.values():
@@ -237,7 +233,7 @@ class Lifecycle:
             if self._is_worker:
                 continue
             total, now_s = self._runner.stats.total, time.perf_counter()
-            _tell(
+            _report(
                 users=self._runner.user_count,
                 requests=total.num_requests,
                 failures=total.num_failures,
@@ -248,7 +244,7 @@ class Lifecycle:
 
 
 def _words(exception: Exception | None) -> str:
-    """A failure in a line: the server's words, or the kind of error and its own."""
+    """A failure in a line: the server's message, or the error's type and message."""
     if exception is None:
         return ""
     text = str(exception)
@@ -256,8 +252,8 @@ def _words(exception: Exception | None) -> str:
     return text if kind == "CatchResponseError" else f"{kind}: {text}" if text else kind
 
 
-def _tell(**facts: Any) -> None:
-    """A line of JSON to `trimaran load`, which may be gone."""
+def _report(**facts: Any) -> None:
+    """A line of JSON to `trimaran locust`, which may be gone."""
     try:
         print(json.dumps(facts), flush=True)
     except BrokenPipeError:

@@ -1,9 +1,10 @@
-"""A run of Locust as the project's report, and as tables on a terminal."""
+"""A run of Locust as a report: its figures, whether it is valid, and tables on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -11,21 +12,33 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from loadtests.gates import Gates, evaluate, void
 from loadtests.generator.outcome import Outcome
-from loadtests.judging.gates import Gates, judge
-from loadtests.locusts.found import Found
+from loadtests.locusts.record import Found
 from loadtests.locusts.settings import Settings
-from loadtests.locusts.snapshot import Snapshot
-from loadtests.locusts.verdict import Pace, pace_of, why_void
 from loadtests.reports.observed import OBSERVED
 from loadtests.reports.run import Report, Run
 from loadtests.reports.tables import number, print_figures, print_runs, print_verdict
-from loadtests.subject.machine import circumstances, since
-from loadtests.subject.steps import steps_between
+from loadtests.subject.machine import Moment, circumstances, since
+from loadtests.subject.service import Service
+from loadtests.subject.steps import Reading, read_statistics, steps_between
 from trimaran.stats.latency import quantiles
+from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import cpu_s
 
-__all__ = ["Measured", "print_load", "report_of", "run_of"]
+__all__ = [
+    "Measured",
+    "Pace",
+    "Snapshot",
+    "pace_of",
+    "print_load",
+    "report_of",
+    "run_of",
+    "why_void",
+]
 
+_REACHED = 0.95
+_LEAST_S = 1.0
 _BUSY = 0.9
 _CLOSED_LOOP = (
     "a closed loop: a user that waits for an answer sends nothing, so a stall is felt by one "
@@ -36,8 +49,45 @@ _LOCUST = "Locust's own, rounded"
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """Clocks, the server's CPU seconds (0 where it is on another machine), Triton's counts."""
+
+    moment: Moment
+    cpu_s: float
+    statistics: Reading
+
+    @classmethod
+    def take(cls, service: Service, model: str) -> Snapshot:
+        """The present ones. The counts are empty where the server does not answer."""
+        statistics: Reading = {}
+        with suppress(TrimaranError):
+            statistics = read_statistics(service.control, service.models(model))
+        return cls(Moment.now(), cpu_s(service.pid) if service.pid else 0.0, statistics)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many requests were sent while all users were running, and how many were requested."""
+
+    sent: int
+    asked: float
+    seconds: float
+    users: int
+
+    @property
+    def rate(self) -> float:
+        """Requests per second that were sent."""
+        return self.sent / self.seconds
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether at most 5 % are missing, and one of each user that was not due yet."""
+        return self.sent >= _REACHED * self.asked - self.users
+
+
+@dataclass(frozen=True)
 class Measured:
-    """Everything that is known of a run. `pid` is the server's, where it is on this machine."""
+    """A run with all its measurements. `pid` is the server's, where it is on this machine."""
 
     settings: Settings
     gates: Gates
@@ -49,11 +99,11 @@ class Measured:
     alive: bool
     """Whether the server answered at the end."""
     crash: str = ""
-    """How Locust ended, if not as it should."""
+    """How Locust failed, or nothing."""
 
     @property
     def pace(self) -> Pace | None:
-        """Whether a rate that was asked for was kept; a shape has none to keep."""
+        """Whether the requested rate was kept; `None` without one, and with a shape."""
         settings, users_s = self.settings, self.found.users_s
         if settings.rate is None or settings.shape is not None or users_s is None:
             return None
@@ -71,7 +121,7 @@ class Measured:
 
 
 def run_of(measured: Measured) -> Run:
-    """The run in figures, from exact times; its promises are judged unless it is void."""
+    """The run in figures, from exact times; its SLOs are checked unless it is invalid."""
     settings, outcome = measured.settings, measured.outcome
     requests, answered = len(outcome.good), int(np.count_nonzero(outcome.good))
     used_s = measured.after.cpu_s - measured.before.cpu_s
@@ -79,7 +129,7 @@ def run_of(measured: Measured) -> Run:
         outcome,
         gave_up=measured.found.gave_up or measured.crash,
         alive=measured.alive,
-        failures_are_judged=measured.gates.max_error_ratio is not None,
+        failures_are_gated=measured.gates.max_error_ratio is not None,
         pace=measured.pace,
         suspended_s=since(measured.before.moment, measured.after.moment).suspended_s,
     )
@@ -97,7 +147,7 @@ def run_of(measured: Measured) -> Run:
         generator_cpu_ms=outcome.cpu_s / requests * 1e3 if requests else None,
         steps=steps_between(measured.before.statistics, measured.after.statistics),
         void=void,
-        gates=[] if void else judge(measured.gates, outcome.latency_s, outcome.wall_s),
+        gates=[] if void else evaluate(measured.gates, outcome.latency_s, outcome.wall_s),
     )
 
 
@@ -115,7 +165,7 @@ def report_of(measured: Measured, source: str, command: str) -> Report:
     }
     figures: dict[str, Any] = {"Locust's share of a core": measured.busy}
     if measured.pace is not None:
-        figures["requests/s sent while all users were there"] = measured.pace.rate
+        figures["requests/s sent while all users were running"] = measured.pace.rate
     locust = {f"{name} ms": value for name, value in measured.found.locust_ms.items()}
     if measured.found.locust_requests is not None:
         figures[_LOCUST] = {"requests": measured.found.locust_requests, **locust}
@@ -123,7 +173,7 @@ def report_of(measured: Measured, source: str, command: str) -> Report:
 
 
 def print_load(screen: Console, report: Report, measured: Measured) -> None:
-    """The run, exact latencies beside Locust's, what to mind, and the verdict."""
+    """The run, exact latencies next to Locust's, notes, and the verdict."""
     (run,) = report.runs
     print_runs(screen, report.runs)
     screen.print(_side_by_side(run.latency_ms, measured.found.locust_ms))
@@ -131,12 +181,12 @@ def print_load(screen: Console, report: Report, measured: Measured) -> None:
     if run.requests > run.answered:
         failed = f"{run.requests - run.answered} of {run.requests} requests failed"
         notes.append(
-            f"{failed}, and count as endlessly late in the exact latencies, not in Locust's: "
+            f"{failed}, and count as infinitely late in the exact latencies, not in Locust's: "
             f"{measured.outcome.refusal or 'no answer came'}"
         )
     if measured.busy > _BUSY:
         notes.append(
-            f"Locust used {measured.busy:.0%} of a core per process: latencies hold its own "
+            f"Locust used {measured.busy:.0%} of a core per process: latencies contain its own "
             "delays; give it more --processes, or less to do."
         )
     if OBSERVED in report.figures:
@@ -144,6 +194,48 @@ def print_load(screen: Console, report: Report, measured: Measured) -> None:
     for note in notes:
         screen.print(note, highlight=False, markup=False, soft_wrap=True)
     print_verdict(screen, report)
+
+
+def pace_of(
+    outcome: Outcome, rate: float, users: int, from_s: float, until_s: float
+) -> Pace | None:
+    """Between two times, or until the run ended; `None` for under a second."""
+    until_s = min(until_s, outcome.wall_s)
+    if until_s - from_s < _LEAST_S:
+        return None
+    sent = int(np.count_nonzero((outcome.sent_s >= from_s) & (outcome.sent_s < until_s)))
+    return Pace(sent, rate * (until_s - from_s), until_s - from_s, users)
+
+
+def why_void(
+    outcome: Outcome,
+    *,
+    gave_up: str = "",
+    alive: bool = True,
+    failures_are_gated: bool = False,
+    pace: Pace | None = None,
+    suspended_s: float = 0.0,
+) -> str:
+    """Why the run is invalid, or nothing if it counts.
+
+    Failures above 1 % make it invalid, unless an SLO limits them (`failures_are_gated`) and some
+    request was answered. So does a requested pace that was not kept: users waited for answers
+    instead of sending.
+    """
+    if gave_up:
+        return f"stopped after {outcome.wall_s:.1f} s: {gave_up}"
+    if not alive and not outcome.interrupted:
+        return f"the server no longer answers at the end{_words(outcome)}"
+    judged = outcome
+    if failures_are_gated and outcome.good.any():
+        judged = replace(outcome, good=np.ones_like(outcome.good))
+    found = void(judged, suspended_s)
+    if not found and pace is not None and not pace.is_kept:
+        found = (
+            f"only {pace.rate:,.1f} of the {pace.asked / pace.seconds:,.1f} requests/s asked for "
+            "were sent, because users waited for answers; add --users, or lower --rate"
+        )
+    return found
 
 
 def _side_by_side(exact: Mapping[str, float], locust: Mapping[str, float]) -> Table:
@@ -155,3 +247,7 @@ def _side_by_side(exact: Mapping[str, float], locust: Mapping[str, float]) -> Ta
         rounded = locust.get(name)
         table.add_row(name, number(value), "" if rounded is None else f"{rounded:,.0f}")
     return table
+
+
+def _words(outcome: Outcome) -> str:
+    return f": {outcome.refusal}" if outcome.refusal else ""

@@ -1,10 +1,11 @@
-"""Locust as a process: started, listened to, interrupted, and ended with all its workers."""
+"""Locust as a process: started, read, interrupted, ended with all its workers, and its files."""
 
 from __future__ import annotations
 
 import json
 import os
 import select
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,9 +17,17 @@ from typing import Any
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import PIPE, Child, sigterm_as_interrupt
 
-__all__ = ["LOG_NAME", "Ended", "last_error", "run_locust"]
+__all__ = ["KEPT", "LOG_NAME", "Ended", "keep_locust_files", "last_error", "run_locust"]
 
 LOG_NAME = "locust.log"
+KEPT = (
+    "locust.html",
+    "locust_stats.csv",
+    "locust_stats_history.csv",
+    "locust_failures.csv",
+    "locust_exceptions.csv",
+    LOG_NAME,
+)
 
 _START_S = 60.0
 _READ_BYTES = 1 << 16
@@ -27,7 +36,7 @@ _PROJECT = Path(__file__).parent.parent.parent
 
 @dataclass(frozen=True)
 class Ended:
-    """How Locust ended, of itself or at an interrupt."""
+    """How Locust ended, by itself or at an interrupt."""
 
     status: int
     interrupted: bool
@@ -78,6 +87,14 @@ def last_error(directory: Path) -> str:
     return (errors or lines or ["it logged nothing"])[-1]
 
 
+def keep_locust_files(directory: Path, out: Path) -> None:
+    """Copy Locust's report, tables and log into `out`, in place of those of an earlier run."""
+    for name in KEPT:
+        (out / name).unlink(missing_ok=True)
+        if (directory / name).exists():
+            shutil.copyfile(directory / name, out / name)
+
+
 def _lines(process: Child, longest_s: float, started: bool = False) -> Iterator[Mapping[str, Any]]:
     """What the process prints, until it and its workers have closed their output."""
     deadline = time.monotonic() + (longest_s if started else _START_S)
@@ -103,7 +120,7 @@ def _lines(process: Child, longest_s: float, started: bool = False) -> Iterator[
 
 
 def _environment() -> Mapping[str, str]:
-    """The user's, without settings of Locust's for other runs."""
+    """The user's environment, without Locust's settings for other runs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     paths = [str(_PROJECT), *filter(None, [kept.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}

@@ -1,4 +1,4 @@
-"""Locust's users, one class for each protocol, which send prepared requests in turn."""
+"""Locust's users, a class for each protocol, and how many there are over time."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from typing import Any, ClassVar
 
 import gevent  # type: ignore[import-untyped]
 import grpc  # type: ignore[import-untyped]
-from locust import FastHttpUser, User, constant, constant_throughput, task
+from locust import FastHttpUser, LoadTestShape, User, constant, constant_throughput, task
 from locust.exception import CatchResponseError, StopUser
 
-from loadtests.locusts.calls import Call
-from loadtests.locusts.trial import grpc_words, http_words, open_channel
+from loadtests.locusts.calls import Call, grpc_words, http_words, open_channel
+from loadtests.locusts.settings import LEAST_SECONDS
 from trimaran.system.ports import Ports
 
-__all__ = ["BinaryHttpUser", "GrpcUser", "JsonHttpUser", "Load", "TritonUser"]
+__all__ = ["BinaryHttpUser", "CurveShape", "GrpcUser", "JsonHttpUser", "Load", "TritonUser"]
 
 _NO_ANSWER_PAUSE_S = 0.1
-"""Before a user tries a server again that did not take its request at all."""
+"""Before a user tries a server again that did not accept its request."""
 _GOLDEN = 0.6180339887498949
+_USERS, _SECONDS = 10, 60
+"""Of a shape without `--users` or `--run-time`."""
 
 
 @dataclass
@@ -31,16 +33,16 @@ class Load:
 
     ports: Ports
     calls: Mapping[str, Iterator[Call]]
-    """By protocol, without an end; all users of a process share them."""
+    """By protocol, endless; all users of a process share them."""
     user_rate: float | None
     """Requests per second of one user; `None` for as many as are answered."""
     timeout_s: float
     users: Iterator[int] = field(default_factory=itertools.count)
-    """Their numbers, as they come."""
+    """The numbers of users, in order of their start."""
 
 
 class TritonUser(User):
-    """Sends the next prepared request, waits for its answer, and then for its own next turn."""
+    """Sends the next prepared request, waits for its answer, and then until its next one is due."""
 
     abstract = True
     protocol: ClassVar[str]
@@ -48,7 +50,7 @@ class TritonUser(User):
     _pace: Callable[[Any], float]
 
     def on_start(self) -> None:
-        """Take a place of its own in the rhythm, so that users do not all send at once."""
+        """Start at another time than the other users, so that they do not all send at once."""
         if self.load is None or self.protocol not in self.load.calls:
             raise StopUser
         self._pace = constant(0)
@@ -64,7 +66,7 @@ class TritonUser(User):
 
     @task
     def infer(self) -> None:
-        """One request. A failure carries the server's words."""
+        """One request. A failure has the server's message."""
         if self.load is not None:
             self.send(next(self.load.calls[self.protocol]), self.load)
 
@@ -111,7 +113,7 @@ class JsonHttpUser(_HttpUser):
 
 
 class GrpcUser(TritonUser):
-    """KServe v2 over gRPC, each user with a connection of its own."""
+    """KServe v2 over gRPC; each user has its own connection."""
 
     protocol = "grpc"
     _channel: grpc.Channel | None = None
@@ -153,3 +155,25 @@ class GrpcUser(TritonUser):
         )
         if not reached:
             gevent.sleep(_NO_ANSWER_PAUSE_S)
+
+
+class CurveShape(LoadTestShape):
+    """A curve as Locust's shape, scaled to `--users` and `--run-time`.
+
+    Locust makes every change within a second.
+    """
+
+    abstract = True
+    use_common_options = True
+    curve: ClassVar[Any]
+    """A `Curve`."""
+
+    def tick(self) -> tuple[int, float] | None:
+        """How many users there should be now, and the spawn rate; `None` at the end."""
+        options = self.runner.environment.parsed_options if self.runner else None
+        users = int(getattr(options, "num_users", None) or _USERS)
+        seconds = max(int(getattr(options, "run_time", None) or _SECONDS), LEAST_SECONDS)
+        at = self.get_run_time()  # type: ignore[no-untyped-call]
+        if at >= seconds:
+            return None
+        return type(self).curve(users, seconds, at), float(users)

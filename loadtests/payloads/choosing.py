@@ -1,4 +1,4 @@
-"""Which rows are sent to a model: a user's own, or what its inputs ask for."""
+"""The rows that are sent to a model: a user's rows, or rows that fit its inputs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loadtests.payloads.photographs import draw_photographs
-from loadtests.payloads.records import IDENTIFIER, draw_records
+from loadtests.payloads.drawing import IDENTIFIER, draw_photographs, draw_records
 from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.repository.dtypes import TensorSpec
 from trimaran.repository.repository import Repository
@@ -25,18 +24,18 @@ Row = Mapping[str, np.ndarray]
 """One request's arrays by input name, with a batch axis where the model batches."""
 
 _FREE_AXIS = 16
-"""How long an axis of any length is in made-up rows."""
+"""The length of a free axis in generated rows."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to send in turn, and where they are from in words."""
+    """Rows to send in turn, and a description of their source."""
 
     rows: Sequence[Row]
     source: str
 
     def batches(self, size: int) -> Rows:
-        """As many requests of `size` rows each; each row is in `size` of them."""
+        """As many requests, of `size` rows each; each row is in `size` of them."""
         if size == 1:
             return self
         count = len(self.rows)
@@ -57,10 +56,10 @@ def choose_rows(
 ) -> Rows:
     """Rows for the model of `config`.
 
-    `given` is a user's own: an `.npz` with an array `[rows, …]` for each input, a `.json` or
+    `given` is a user's file: an `.npz` with an array `[rows, …]` for each input, a `.json` or
     `.jsonl` file of rows by input name, or a directory of files for a model that takes one. Without
     it: photographs for an image ensemble, customers for a churn model, the model's golden requests,
-    and last random numbers, which `source` says. Raises `UsageError` where nothing fits.
+    or random numbers; `source` says which. Raises `UsageError` where nothing fits.
     """
     if given is not None:
         return Rows(_given(config, given), str(given))
@@ -84,7 +83,7 @@ def choose_rows(
 
 
 def stack(rows: Sequence[Row]) -> Row:
-    """Rows as one batch. Raises `UsageError` where they have not the same inputs and shapes."""
+    """Rows as one batch. Raises `UsageError` where their inputs or shapes differ."""
     try:
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     except (KeyError, ValueError) as error:
@@ -182,7 +181,7 @@ def _values(config: ModelConfig, spec: TensorSpec, generator: np.random.Generato
         shape = [1, *shape]
     if spec.dtype.numpy is None or spec.dtype.triton == "BYTES":
         raise TrimaranError(
-            f"{config.name}: nothing is known to send as {spec}; give rows with --payloads"
+            f"{config.name}: no payload is known for {spec}; give rows with --payloads"
         )
     if spec.dtype.is_floating:
         return generator.standard_normal(shape).astype(spec.dtype.numpy)

@@ -24,7 +24,7 @@ GRPC_METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
 @dataclass(frozen=True)
 class HttpCall:
-    """What to post, and where."""
+    """The body of a POST, and its path."""
 
     path: str
     body: bytes
@@ -43,7 +43,7 @@ def http_call(model: str, version: str, row: Row) -> HttpCall:
 
 
 def json_call(model: str, version: str, row: Row) -> HttpCall:
-    """KServe v2 in JSON. Bytes that are no text go as base64, which an image ensemble reads."""
+    """KServe v2 in JSON. Bytes that are not text go as base64, which an image ensemble reads."""
     inputs = [
         {
             "name": name,

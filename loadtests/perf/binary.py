@@ -1,8 +1,7 @@
-"""Finds perf_analyzer: a named one, the one on PATH, a wheel's, or the one in tritonclient's wheel.
+"""Finds perf_analyzer: a named one, the one on PATH, or the one in a wheel.
 
-The wheel `tritonclient` 2.51.0 carries the program, and is unpacked for this one
-file; so is the wheel of the CUDA runtime, which the program is linked with and does not use on
-a machine without a GPU.
+The wheel `tritonclient` 2.51.0 has the program, and only this file of it is unpacked. So is one
+library of the CUDA runtime's wheel: the program is linked with it, and needs no GPU.
 """
 
 from __future__ import annotations
@@ -55,15 +54,15 @@ class PerfAnalyzer:
     executable: Path
     version: str
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What its process needs beside this process's environment."""
+    """What its process needs in addition to this process's environment."""
 
 
 def find_perf_analyzer(named: str | None = None) -> PerfAnalyzer:
     """The first usable one; downloads the last resort if nothing else is found.
 
-    `named` is a path or a command, and before anything else, then
-    `$TRIMARAN_PERF_ANALYZER`. Raises `TrimaranError` with all that the program lacks and how to
-    get it: a named one is not passed over, others are.
+    `named` is a path or a command and comes first, then `$TRIMARAN_PERF_ANALYZER`. Raises
+    `TrimaranError` with all that the program lacks and how to get it. A named program that cannot
+    run is an error; others are passed over.
     """
     for name, source in (
         (named, "--perf-analyzer"),
@@ -103,7 +102,7 @@ def _installed() -> Iterator[Path]:
 
 
 def _usable(program: Path) -> PerfAnalyzer:
-    """The program with the environment that it needs, after it told its version."""
+    """The program with the environment that it needs, after it printed its version."""
     environment: dict[str, str] = {}
     missing = lacking(program, environment)
     if missing.libraries:
@@ -140,7 +139,7 @@ def _usable(program: Path) -> PerfAnalyzer:
 
 
 def _unpacked(wheel: Wheel, member: str) -> Path:
-    """One file of a wheel in the cache, which can be run."""
+    """One file of a wheel, executable, in the cache."""
     root = cache_directory() / _NAME
     target = root / f"{wheel.project}-{wheel.version}"
     with exclusive_lock(root / ".lock"):

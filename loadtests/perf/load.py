@@ -1,24 +1,31 @@
-"""What load perf_analyzer is asked for, as its arguments."""
+"""A load on a model as perf_analyzer takes it: its arguments, and its file of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import json
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+
+from loadtests.payloads.choosing import Row
+from trimaran.system.errors import UsageError
 from trimaran.system.ports import Ports
 
-__all__ = ["WINDOWS", "Load", "arguments"]
+__all__ = ["WINDOWS", "Load", "arguments", "input_data"]
 
 WINDOWS = 3
 """perf_analyzer reports three windows together."""
 
 _STRETCH = 1.2
-"""It makes each window this much longer than it is asked to."""
+"""It makes each window longer than requested, by this factor."""
 _ANY_SPREAD_PERCENT = 100_000
-"""How much the windows may differ. By default it measures until three are within 10 %, and without
-a word of theirs after ten: so it reports the calm times of a noisy machine."""
+"""How much the windows may differ. By default it measures until three windows are within 10 %, and
+stops silently after ten: so it reports only the calm times of a noisy machine."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Load:
 
     @property
     def words(self) -> str:
-        """The load in words."""
+        """A description of the load."""
         if self.rate is not None:
             return f"{self.rate:,.4g} requests/s"
         return f"{self.connections} connection{'s' if self.connections > 1 else ''}"
@@ -45,8 +52,8 @@ class Load:
 def arguments(load: Load, ports: Ports, data: Path, csv: Path) -> Sequence[str]:
     """perf_analyzer's arguments: exactly three windows, however much they differ.
 
-    The end of the range is given, without which it holds at most 16 connections; and a rate is sent
-    asynchronously, without which at most 4 requests are on their way.
+    Without the end of the range it opens at most 16 connections. A rate is sent asynchronously,
+    since otherwise at most 4 requests are in flight.
     """
     port = ports.http if load.protocol == "http" else ports.grpc
     window_ms = max(round(load.seconds * 1e3 / WINDOWS / _STRETCH), 1)
@@ -64,3 +71,42 @@ def arguments(load: Load, ports: Ports, data: Path, csv: Path) -> Sequence[str]:
     found += ["--measurement-mode", "time_windows", "--measurement-interval", str(window_ms)]
     found += ["--max-trials", str(WINDOWS), "--stability-percentage", str(_ANY_SPREAD_PERCENT)]
     return [*found, "-f", str(csv), "--verbose-csv", "-v"]
+
+
+def input_data(rows: Iterable[Row], *, batches: bool, batch: int = 1) -> str:
+    """The text of the input file. perf_analyzer adds the batch axis, so each row is an entry.
+
+    `batches` says whether the arrays have a batch axis, `batch` how many rows go into a request.
+    Raises `UsageError` where rows do not fit into one batch.
+    """
+    entries = [_entry(row) for given in rows for row in (_split(given) if batches else [given])]
+    if batch > 1 and len({tuple(sorted(_shapes(entry).items())) for entry in entries}) > 1:
+        raise UsageError(
+            "rows do not fit into one batch: their inputs or shapes differ; leave --batch out"
+        )
+    return json.dumps({"data": entries})
+
+
+def _split(row: Row) -> list[dict[str, np.ndarray]]:
+    return [
+        {name: array[at] for name, array in row.items()}
+        for at in range(min(len(array) for array in row.values()))
+    ]
+
+
+def _entry(row: Row) -> dict[str, Any]:
+    return {
+        name: {"b64": base64.b64encode(_raw(array)).decode(), "shape": list(np.shape(array))}
+        for name, array in row.items()
+    }
+
+
+def _raw(array: np.ndarray) -> bytes:
+    """A tensor as Triton takes it: little-endian; each text after its length in four bytes."""
+    if array.dtype != object:
+        return np.ascontiguousarray(array).tobytes()
+    return b"".join(struct.pack("<I", len(value)) + value for value in array.reshape(-1).tolist())
+
+
+def _shapes(entry: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(item["shape"]) for name, item in entry.items()}

@@ -6,15 +6,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from loadtests.judging.gates import Gates
+from loadtests.gates import Gates
 from loadtests.payloads.choosing import Rows
 from loadtests.perf.binary import PerfAnalyzer
-from loadtests.perf.input_data import input_data
-from loadtests.perf.judging import judge_results, void_results
-from loadtests.perf.load import Load, arguments
-from loadtests.perf.process import Ended, run_perf_analyzer
-from loadtests.perf.results import Results, parse_results, reason
-from loadtests.perf.shared_regions import unregister_lost
+from loadtests.perf.load import Load, arguments, input_data
+from loadtests.perf.process import Ended, run_perf_analyzer, unregister_lost
+from loadtests.perf.results import Results, evaluate_results, parse_results, reason, void_results
 from loadtests.reports.run import Run
 from loadtests.subject.service import Service
 from loadtests.subject.steps import Reading, read_statistics, steps_between
@@ -37,10 +34,10 @@ def measure(
     gates: Gates = Gates(),  # noqa: B008 - immutable
     progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[Run, Results]:
-    """Run it once, and judge what it found.
+    """Run it once, and compare the result with the SLOs.
 
-    `models` are the configurations of the model and its steps, by name. Raises `TrimaranError` in
-    perf_analyzer's own words where it gives up, as it does at the first request that is refused.
+    `models` are the configurations of the model and its steps, by name. Raises `TrimaranError` with
+    perf_analyzer's message where it gives up, as it does at the first request that is refused.
     """
     config = models[load.model]
     if not 1 <= load.batch <= max(config.max_batch_size, 1):
@@ -91,7 +88,7 @@ def measure(
         generator_cpu_ms=ended.cpu_s / sent * 1e3 if sent > 0 else None,
         steps=steps_between(before, after),
         void=void_results(load, results, seconds),
-        gates=judge_results(gates, results, seconds),
+        gates=evaluate_results(gates, results, seconds),
     ), results
 
 

@@ -1,4 +1,8 @@
-"""Runs perf_analyzer: with progress, within a time, and never left behind."""
+"""Runs perf_analyzer with progress and within a time, and removes what it leaves behind.
+
+A perf_analyzer that is ended early leaves shared memory: files on this machine, and regions that
+are registered with the server.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +10,35 @@ import os
 import resource
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
+
+import urllib3
 
 from loadtests.perf.binary import PerfAnalyzer
-from loadtests.perf.shared_regions import regions_of
 from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import Ports
 from trimaran.system.processes import Child
 
-__all__ = ["Ended", "run_perf_analyzer"]
+__all__ = ["Ended", "run_perf_analyzer", "unregister_lost"]
 
 _POLL_S = 0.05
+_PLACE = "/dev/shm"  # noqa: S108 - where glibc keeps it
+_TIMEOUT_S = 2.0
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What the process left."""
+    """The result of the process."""
 
     status: int
     output: str
     errors: str
     cpu_s: float
-    """CPU seconds of the whole process, its start included."""
+    """CPU seconds of the process, including its start."""
 
 
 def run_perf_analyzer(
@@ -38,7 +49,7 @@ def run_perf_analyzer(
     most_s: float,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Ended:
-    """Run it in `directory`, telling `progress` the seconds that went by.
+    """Run it in `directory`, and call `progress` with the seconds since its start.
 
     It ends with this process, and with any exception here. Raises `TrimaranError` where it takes
     longer than `most_s` (it can wait for ever for an answer), or cannot be started.
@@ -76,9 +87,30 @@ def run_perf_analyzer(
     )
 
 
+def unregister_lost(ports: Ports) -> None:
+    """Unregister the regions whose files are gone from a server of this machine.
+
+    A region that a request still uses stays although it is unregistered, so this is repeated for
+    some seconds. A server that does not answer has none any more.
+    """
+    url = f"http://{ports.host}:{ports.http}/v2/systemsharedmemory"
+    deadline = time.monotonic() + _PATIENCE_S
+    pool = urllib3.PoolManager(retries=False, headers={"Connection": "close"})
+    with suppress(urllib3.exceptions.HTTPError, ValueError, TypeError, KeyError):
+        while time.monotonic() < deadline:
+            regions = pool.request("GET", f"{url}/status", timeout=_TIMEOUT_S).json()
+            lost = [region["name"] for region in regions if not _file(region["key"]).exists()]
+            if not lost:
+                return
+            for name in lost:
+                path = f"{url}/region/{quote(name, safe='')}/unregister"
+                pool.request("POST", path, timeout=_TIMEOUT_S)
+            time.sleep(_POLL_S)
+
+
 def _end(process: Child) -> None:
-    """End it at once. Asked with SIGINT it would measure its window to the end first."""
-    regions = set() if process.has_ended() else regions_of(process.pid)
+    """End it at once. At SIGINT it would first measure its window to the end."""
+    regions = set() if process.has_ended() else _regions_of(process.pid)
     process.kill()
     for region in regions:
         region.unlink(missing_ok=True)
@@ -88,3 +120,16 @@ def _children_s() -> float:
     """CPU seconds of the processes that this one waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def _regions_of(pid: int) -> set[Path]:
+    """The shared memory that a process has open, as files."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    return {Path(line.split()[-1]) for line in lines if line.split()[-1].startswith(f"{_PLACE}/")}
+
+
+def _file(key: str) -> Path:
+    return Path(_PLACE) / key.lstrip("/")

@@ -1,1 +1,1 @@
-"""What load tests came to: one form for every tool, as a table, JSON, CSV and a page."""
+"""Reports of load tests: one form for every tool, as a table, JSON, CSV and a page."""

@@ -18,9 +18,9 @@ __all__ = ["write_report"]
 
 
 def write_report(directory: Path, report: Report, outcomes: Mapping[str, Outcome] = {}) -> None:
-    """Write all files, each whole or not at all.
+    """Write all files, each completely or not at all.
 
-    `outcomes` are the requests of runs by the run's name; without them there is no `requests.csv`.
+    `outcomes` has the requests of runs by name; without it there is no `requests.csv`.
     """
     write_text(directory / "report.json", report.json_text())
     _write_runs(directory / "runs.csv", report)
@@ -48,7 +48,7 @@ def _write_runs(path: Path, report: Report) -> None:
 
 
 def _write_requests(path: Path, outcomes: Mapping[str, Outcome]) -> None:
-    """A line for each request; times in seconds from the run's start, empty where there is none."""
+    """A line for each request; times in seconds from the start of the run, or empty."""
     with replacing(path) as file:
         lines = csv.writer(file)
         lines.writerow(["run", "scheduled_s", "sent_s", "done_s", "good"])

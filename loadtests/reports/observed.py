@@ -1,4 +1,4 @@
-"""What Prometheus saw of a server during a run, beside what the generator saw."""
+"""What Prometheus measured of a server during a run, in addition to the generator's figures."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def with_observed(
 ) -> Report:
     """The report with what Prometheus counted from one Unix time to another.
 
-    That is from the last scrape before to the first after. As it is where nothing watches the
-    repository; where Prometheus cannot tell, the circumstances say so.
+    It counts from the last scrape before to the first scrape after. The report is unchanged where
+    no Prometheus watches the repository; where Prometheus does not answer, `about` says so.
     """
     watching = find_watch(repository) if repository is not None else None
     if watching is None:
@@ -60,16 +60,16 @@ def _observed(prometheus: Prometheus, began_s: float, ended_s: float) -> dict[st
 
 
 def between(before: _Totals, after: _Totals) -> dict[str, dict[str, float]]:
-    """Figures of each model and version that was asked between two readings of its counters.
+    """Figures of each model and version that had requests between two readings of its counters.
 
-    Where one is lower than before, all of them began anew, and are counted from there.
+    Where a counter is lower than before, all of them were reset, and are counted from 0.
     """
     figures = {}
     for key in sorted(after.get("request_success", {})):
         now = {name: after.get(name, {}).get(key, 0.0) for name in _METRICS}
         then = {name: before.get(name, {}).get(key, 0.0) for name in _METRICS}
-        anew = any(now[name] < then[name] for name in _METRICS)
-        grown = now if anew else {name: now[name] - then[name] for name in _METRICS}
+        reset = any(now[name] < then[name] for name in _METRICS)
+        grown = now if reset else {name: now[name] - then[name] for name in _METRICS}
         answered, failed = grown["request_success"], grown["request_failure"]
         if not answered + failed:
             continue

@@ -1,4 +1,4 @@
-"""A report as one page that a person can look at: verdicts, tables, and a plot of latencies."""
+"""A report as one page of HTML: verdicts, tables, and plots of latencies."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _WINDOWS = 60
 def report_page(
     report: Report, latencies: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None
 ) -> str:
-    """The whole document.
+    """The document.
 
-    `latencies` has for a run's name the scheduled times in seconds and the latencies in
+    `latencies` has, by the name of a run, the scheduled times in seconds and the latencies in
     milliseconds of its requests, `[requests]` each.
     """
     page = Page(report.title, report.command)
@@ -36,8 +36,8 @@ def report_page(
             "Latency",
             figure(
                 _distribution(drawn),
-                "The latency that a share of the requests stayed below; the axis gives the slowest "
-                "requests their place.",
+                "The latency that a share of the requests stayed below; the axis is widest at the "
+                "slowest requests.",
                 "latency by percentile",
             ),
             figure(
@@ -56,13 +56,13 @@ def report_page(
 
 
 def _verdict(report: Report) -> list[Markup]:
-    blocks = [text(f"Void: {report.void}", "error")] if report.void else []
+    blocks = [text(f"Invalid: {report.void}", "error")] if report.void else []
     for gate in report.gates:
         words = f"{gate.name} {'holds' if gate.holds else 'FAILS'}: {gate.words}"
         blocks.append(text(words, "good" if gate.holds else "error"))
     for run in report.runs:
         if run.void:
-            blocks.append(text(f"Void: {run.target}, {run.load}: {run.void}", "error"))
+            blocks.append(text(f"Invalid: {run.target}, {run.load}: {run.void}", "error"))
         blocks += [
             text(
                 f"{gate.name} {'holds' if gate.holds else 'FAILS'} ({run.target}, {run.load}): "
@@ -72,7 +72,7 @@ def _verdict(report: Report) -> list[Markup]:
             for gate in run.gates
         ]
     if not blocks:
-        blocks.append(text("No promise was asked for, and every run counts."))
+        blocks.append(text("No SLO was given, and every run is valid."))
     last = report.runs[-1] if report.runs else None
     if last:
         pairs = [("answers/s", last.rate)]
@@ -91,7 +91,7 @@ def _runs(runs: Sequence[Run]) -> Markup:
             run.protocol,
             run.loop,
             run.load,
-            badge("void", "error") if run.void else badge("counts", "good"),
+            badge("invalid", "error") if run.void else badge("valid", "good"),
             run.seconds,
             run.requests,
             run.requests - run.answered,

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from loadtests.judging.gates import Gate, exit_status
+from loadtests.gates import Gate, exit_status
 
 __all__ = ["Report", "Run", "StepTimes"]
 
 
 @dataclass(frozen=True)
 class StepTimes:
-    """What a model says of its own requests during a run: means, in milliseconds.
+    """Means of a model's requests during a run, in milliseconds, by Triton's statistics.
 
-    From Triton's statistics: an ensemble's steps each have their own.
+    Each step of an ensemble has its own.
     """
 
     model: str
@@ -40,35 +40,35 @@ class Run:
     loop: Literal["open", "closed"]
     """Whether requests go out at scheduled times, or each after the answer to another."""
     load: str
-    """In words: `200 requests/s` or `16 connections`."""
+    """A description: `200 requests/s` or `16 connections`."""
     seconds: float
     requests: int
     answered: int
     rate: float
     """Good answers per second."""
     latency_ms: Mapping[str, float]
-    """`p50`, `p90`, `p95`, `p99`, `p999` and `max`, as far as the tool tells them."""
+    """`p50`, `p90`, `p95`, `p99`, `p999` and `max`, as far as the tool reports them."""
     rows: int = 1
     """Rows per request."""
     late_sends: float = 0.0
-    """The share of requests that the generator sent over a millisecond late."""
+    """The share of requests that the generator sent late."""
     server_cpu_ms: float | None = None
     """CPU of the server and its children per request; `None` where it is on another machine."""
     generator_cpu_ms: float | None = None
     steps: Sequence[StepTimes] = ()
     void: str = ""
-    """Why the run cannot be believed, or nothing."""
+    """Why the run is invalid, or nothing."""
     gates: Sequence[Gate] = ()
 
     @property
     def exit_status(self) -> int:
-        """0 where every gate holds, 1 where one does not, 2 where the run is void."""
+        """0 where every gate holds, 1 where one fails, 2 where the run is invalid."""
         return exit_status(self.void, self.gates)
 
 
 @dataclass(frozen=True)
 class Report:
-    """Runs that belong together, and under which circumstances they were made."""
+    """Runs that belong together, and their circumstances."""
 
     title: str
     command: str
@@ -76,20 +76,20 @@ class Report:
     """Circumstances by name: machine, versions, placement, payloads, seed, times."""
     runs: Sequence[Run]
     figures: Mapping[str, Any] = field(default_factory=dict)
-    """What was concluded from several runs, by name."""
+    """Conclusions from several runs, by name."""
     void: str = ""
     """Why nothing can be concluded from the runs together, or nothing."""
     gates: Sequence[Gate] = ()
-    """Promises on what was concluded from several runs."""
+    """SLOs on the conclusions from several runs."""
 
     @property
     def exit_status(self) -> int:
-        """The worst of the runs' and of what was concluded from them."""
+        """The worst exit status of the runs and of the conclusions."""
         own = exit_status(self.void, self.gates)
         return max([own, *(run.exit_status for run in self.runs)])
 
     def json_text(self) -> str:
-        """The report as JSON, `null` for what has no number (no answer came)."""
+        """The report as JSON, `null` for infinity and NaN."""
         plain = _finite({**asdict(self), "exit_status": self.exit_status})
         return json.dumps(plain, indent=2, allow_nan=False) + "\n"
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from loadtests.judging.gates import Gate
+from loadtests.gates import Gate
 from loadtests.reports.run import Report, Run, StepTimes
 
 __all__ = ["number", "print_figures", "print_runs", "print_verdict"]
@@ -18,7 +18,7 @@ _RIGHT = ("answers/s", "p50 ms", "p99 ms", "max ms", "CPU ms", "failed", "late s
 
 
 def print_runs(screen: Console, runs: Sequence[Run]) -> None:
-    """A line for each run, then the steps of the last one that has several."""
+    """A line for each run, then the steps of the last run that has them."""
     table = Table()
     for heading in ("target", "load", *_RIGHT):
         table.add_column(heading, justify="right" if heading in _RIGHT else "left")
@@ -39,16 +39,16 @@ def print_runs(screen: Console, runs: Sequence[Run]) -> None:
 
 
 def print_figures(screen: Console, figures: Mapping[str, Any]) -> None:
-    """A line for each figure; of figures with parts, a line for each part."""
+    """A line for each figure, or for each part of a figure that has parts."""
     for name, value in figures.items():
         parts = value.items() if isinstance(value, Mapping) else [("", value)]
         for part, found in parts:
             title = f"{name}, {part}" if part else name
-            screen.print(f"{title}: {_told(found)}", highlight=False, markup=False, soft_wrap=True)
+            screen.print(f"{title}: {_shown(found)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_verdict(screen: Console, report: Report) -> None:
-    """Which promises were kept, and why a run, or what all should come to, is void."""
+    """Which gates hold, and why a run or the comparison is invalid."""
 
     def say(words: str) -> None:
         screen.print(words, highlight=False, soft_wrap=True)
@@ -56,14 +56,14 @@ def print_verdict(screen: Console, report: Report) -> None:
     for run in report.runs:
         where = escape(f"{run.target}, {run.load}")
         if run.void:
-            say(f"[red]void[/red] {where}: {escape(run.void)}")
+            say(f"[red]invalid[/red] {where}: {escape(run.void)}")
             continue
         for gate in run.gates:
             say(f"{_word(gate)} {gate.name} ({where}): {escape(gate.words)}")
     for gate in report.gates:
         say(f"{_word(gate)} {escape(gate.words)}")
     if report.void:
-        say(f"[red]void[/red] {escape(report.void)}")
+        say(f"[red]invalid[/red] {escape(report.void)}")
 
 
 def number(value: float | None) -> str:
@@ -77,9 +77,9 @@ def number(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_told(part)}" for name, part in value.items())
+        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items())
     return number(value) if isinstance(value, float) else str(value)
 
 
@@ -89,7 +89,7 @@ def _word(gate: Gate) -> str:
 
 def _steps(title: str, steps: Sequence[StepTimes]) -> Table:
     columns = ("requests", "batch", "queue ms", "input ms", "infer ms", "output ms")
-    table = Table(title=f"by Triton's own count: {escape(title)}", title_justify="left")
+    table = Table(title=f"by Triton's statistics: {escape(title)}", title_justify="left")
     for heading in ("model", "version", *columns):
         table.add_column(heading, justify="right" if heading in columns else "left")
     for step in steps:

@@ -1,9 +1,9 @@
-"""Up, all users for long, and down: a file for Locust's `-f`, beside `loadtests/locustfile.py`."""
+"""Up, all users for long, and down: a file for Locust's `-f`, after `loadtests/locustfile.py`."""
 
 from __future__ import annotations
 
-from loadtests.shapes.curves import soak
-from loadtests.shapes.shape import CurveShape
+from loadtests.locusts.settings import soak
+from loadtests.locusts.users import CurveShape
 
 __all__ = ["Soak"]
 

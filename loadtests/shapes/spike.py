@@ -1,9 +1,9 @@
-"""Few users, then all, then few: a file for Locust's `-f`, beside `loadtests/locustfile.py`."""
+"""Few users, then all, then few: a file for Locust's `-f`, after `loadtests/locustfile.py`."""
 
 from __future__ import annotations
 
-from loadtests.shapes.curves import spike
-from loadtests.shapes.shape import CurveShape
+from loadtests.locusts.settings import spike
+from loadtests.locusts.users import CurveShape
 
 __all__ = ["Spike"]
 

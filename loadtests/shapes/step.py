@@ -1,9 +1,9 @@
-"""Stairs up to all users: a file for Locust's `-f`, beside `loadtests/locustfile.py`."""
+"""Stairs up to all users: a file for Locust's `-f`, after `loadtests/locustfile.py`."""
 
 from __future__ import annotations
 
-from loadtests.shapes.curves import step
-from loadtests.shapes.shape import CurveShape
+from loadtests.locusts.settings import step
+from loadtests.locusts.users import CurveShape
 
 __all__ = ["Step"]
 

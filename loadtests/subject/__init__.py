@@ -1,1 +1,1 @@
-"""What is measured: the server under test, its statistics, and the machine that it runs on."""
+"""What is measured: the server under test, its statistics, and its machine."""

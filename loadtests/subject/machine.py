@@ -21,7 +21,7 @@ _STEP_S = 0.1
 
 @dataclass(frozen=True)
 class Moment:
-    """What the machine's clocks and counters say, at one time."""
+    """The machine's clocks and counters at one time."""
 
     wall_s: float
     monotonic_s: float
@@ -44,7 +44,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Since:
-    """What happened to the machine between two moments."""
+    """The events on the machine between two moments."""
 
     seconds: float
     suspended_s: float
@@ -52,7 +52,7 @@ class Since:
     stepped_s: float
     """The wall clock was set; latencies are taken from another clock, and are not affected."""
     stolen: float
-    """The share of its CPU time that the host gave to others, 0 to 1."""
+    """The share of its CPU time that the host gave to other guests, 0 to 1."""
 
 
 def since(earlier: Moment, later: Moment) -> Since:
@@ -84,7 +84,7 @@ def placement(pid: int | None) -> str:
 
 
 def circumstances(pid: int | None, past: Since, seed: int) -> Mapping[str, str]:
-    """What a reader must know of the machine, by name."""
+    """The circumstances that a reader of the report must know, by name."""
     found = {
         "placement": placement(pid),
         "generator's priority": "real-time" if may_go_first() else "as any process",

@@ -1,23 +1,27 @@
-"""The server under test: where it listens, what it serves, and whose CPU seconds count."""
+"""The server under test: found by its repository or address, or started for the measurement."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import json_format
 
-from loadtests.judging.gates import VOID
-from trimaran.repository.config import ModelConfig
+from loadtests.gates import VOID
+from trimaran.repository.config import ModelConfig, read_config
+from trimaran.repository.live import live_versions, pinned_versions
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
+from trimaran.rollout.selection import select
 from trimaran.serving.control import Control
-from trimaran.system.errors import TrimaranError
+from trimaran.serving.runtime import find_runtime
+from trimaran.serving.server import private_server
+from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
 
-__all__ = ["Service", "find_service", "unusable"]
+__all__ = ["Service", "find_service", "private_service", "unusable", "variant"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Service:
     def config(self, model: str, version: str = "") -> ModelConfig:
         """The configuration of a model that is ready.
 
-        Raises `TrimaranError` saying what is served instead, or why it is not ready.
+        Raises `TrimaranError` that says what is served instead, or why it is not ready.
         """
         try:
             ready = self.control.metadata(model).get("versions", [])
@@ -102,7 +106,7 @@ def find_service(
 
 @contextmanager
 def unusable() -> Iterator[None]:
-    """What cannot be measured at all ends like a void run: with exit status 2."""
+    """What cannot be measured at all ends like an invalid run: with exit status 2."""
     try:
         yield
     except KeyboardInterrupt:
@@ -112,3 +116,63 @@ def unusable() -> Iterator[None]:
     except TrimaranError as error:
         error.exit_status = VOID
         raise
+
+
+@contextmanager
+def private_service(repository: Repository, models: Sequence[str]) -> Iterator[Service]:
+    """A server for the block, on free ports, of what is live of these models and their steps.
+
+    Raises `TrimaranError` where the repository is served already, or no release is live.
+    """
+    selection = select(repository, models)
+    if selection.problems:
+        name, problem = selection.problems[0]
+        raise TrimaranError(f"{name}: {problem}")
+    if selection.deploy:
+        name, _ = selection.deploy[0]
+        raise TrimaranError(
+            f"no release of {name} is live; make one live first: 'trimaran deploy {name}'"
+        )
+    with private_server(find_runtime(), repository, selection.load) as server:
+        yield Service(server.ports, server.control, server.process.pid, repository)
+
+
+@contextmanager
+def variant(service: Service, model: str, config_file: Path) -> Iterator[str]:
+    """Serve `model` under another name with the configuration of `config_file`; that name.
+
+    The files are those of the live version, the steps of an ensemble those of the live release.
+    The model is unloaded after the block, and nothing is written into the repository. Raises
+    `TrimaranError` where the server refuses it.
+    """
+    if service.repository is None:
+        raise UsageError("--vs-config needs the server's repository, so leave --host out")
+    name = f"{model}_variant"
+    if name in {item.name for item in service.control.index()}:
+        raise TrimaranError(f"the server has a model {name!r} already; unload or rename it")
+    config = read_config(config_file)
+    config.name = name
+    config.ClearField("version_policy")
+    live = live_versions(service.repository.live(model))
+    if not live:
+        raise TrimaranError(f"no version of {model} is live")
+    directory = service.repository.model(model) / str(max(live))
+    pins = pinned_versions(service.repository.live(model) or config)
+    for step in config.ensemble_scheduling.step:
+        if step.model_version < 0:
+            step.model_version = pins.get(step.model_name, -1)
+    service.control.load_given(config, _version_files(directory, 1))
+    try:
+        yield name
+    finally:
+        with suppress(TrimaranError):  # the run itself reports a server that went away
+            service.control.unload(name)
+
+
+def _version_files(directory: Path, number: int) -> dict[str, bytes]:
+    """The files of `directory`, by their paths in version `number`: see `Control.load_given`."""
+    return {
+        f"{number}/{path.relative_to(directory)}": path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }

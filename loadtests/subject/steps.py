@@ -1,4 +1,4 @@
-"""Where a model's time goes by Triton's own statistics, the difference of two readings."""
+"""Where a model's time goes, by the difference of two readings of Triton's statistics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
 
 
 def read_statistics(control: Control, models: Iterable[str]) -> Reading:
-    """What Triton has counted of these models until now."""
+    """Triton's statistics of these models until now."""
     return {
         (name, entry["version"]): entry for name in models for entry in control.statistics(name)
     }
@@ -26,8 +26,8 @@ def read_statistics(control: Control, models: Iterable[str]) -> Reading:
 def steps_between(before: Reading, after: Reading) -> list[StepTimes]:
     """Means over the requests between two readings, in the order of the later one.
 
-    Versions without a request between them are left out. A version that counted less than before
-    was reloaded, and is counted from there.
+    Versions without a request between them are left out. A version with a lower count than
+    before was reloaded, and is counted from 0.
     """
     steps = []
     for (model, version), entry in after.items():
@@ -40,7 +40,7 @@ def steps_between(before: Reading, after: Reading) -> list[StepTimes]:
         executions = _number(entry, "execution_count") - _number(earlier, "execution_count")
         rows = _number(entry, "inference_count") - _number(earlier, "inference_count")
         times = [_ns(entry, part) - _ns(earlier, part) for part in _PARTS]
-        # Triton counts an ensemble's executions too, and they are no batches.
+        # Triton counts the executions of an ensemble too, which are not batches.
         batch = rows / executions if executions and any(times[1:]) else 0.0
         queue, compute_input, infer, output = (ns / requests / 1e6 for ns in times)
         steps.append(

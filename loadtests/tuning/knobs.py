@@ -1,19 +1,33 @@
-"""What is tuned of a model's configuration: read from it, and written back into a copy."""
+"""The tuned settings of a model: read from its configuration, searched, and written into a copy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from trimaran.repository.config import ModelConfig, is_ensemble
 
-__all__ = ["THREAD_PARAMETERS", "Knobs", "read_knobs", "with_knobs"]
+__all__ = [
+    "THREAD_PARAMETERS",
+    "Knobs",
+    "knobs_of",
+    "parameters_of",
+    "read_knobs",
+    "space",
+    "with_knobs",
+]
 
 THREAD_PARAMETERS: Mapping[str, str] = {
     "onnxruntime": "intra_op_thread_count",
     "pytorch": "INTRA_OP_THREAD_COUNT",
 }
 """The parameter that limits an instance's threads, by backend."""
+
+_BATCHES = (0, 1, 4, 8, 16, 32)
+_DELAYS_US = (0, 200, 1000, 5000)
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,7 @@ def read_knobs(config: ModelConfig) -> Knobs | None:
 
 
 def with_knobs(config: ModelConfig, knobs: Knobs) -> ModelConfig:
-    """A copy of the configuration with these settings, and everything else as it was."""
+    """A copy of the configuration with these settings, and nothing else changed."""
     tuned = ModelConfig()
     tuned.CopyFrom(config)
     if not tuned.instance_group:
@@ -77,3 +91,56 @@ def with_knobs(config: ModelConfig, knobs: Knobs) -> ModelConfig:
     if knobs.batch > 1:
         batching.preferred_batch_size.append(knobs.batch)
     return tuned
+
+
+def space(configs: Mapping[str, ModelConfig], cores: int) -> dict[str, BaseDistribution]:
+    """The distributions by name, `<model>.<setting>`, for every model that has settings.
+
+    Up to two instances and one thread for each core, and batches within the model's maximum. The
+    settings that a model has now are among the choices.
+    """
+    found: dict[str, BaseDistribution] = {}
+    for model, config in configs.items():
+        own = read_knobs(config)
+        if own is None:
+            continue
+        found[f"{model}.instances"] = IntDistribution(1, max(2 * cores, own.instances))
+        if config.backend in THREAD_PARAMETERS:
+            found[f"{model}.threads"] = _among(own.threads, range(1, cores + 1))
+        if config.max_batch_size > 1:
+            most = config.max_batch_size
+            batches = [size for size in _BATCHES if size <= most]
+            found[f"{model}.batch"] = _among(own.batch, batches)
+            found[f"{model}.delay_us"] = _among(own.delay_us, _DELAYS_US)
+    return found
+
+
+def parameters_of(configs: Mapping[str, ModelConfig], names: Mapping[str, Any]) -> dict[str, int]:
+    """The settings that the models have now, by the names of `names`."""
+    found = {}
+    for model, config in configs.items():
+        own = read_knobs(config)
+        for setting in ("instances", "threads", "batch", "delay_us") if own else ():
+            if f"{model}.{setting}" in names:
+                found[f"{model}.{setting}"] = getattr(own, setting)
+    return found
+
+
+def knobs_of(configs: Mapping[str, ModelConfig], parameters: Mapping[str, int]) -> dict[str, Knobs]:
+    """Each model's settings, from a trial's parameters by name."""
+    found = {}
+    for model, config in configs.items():
+        own = read_knobs(config)
+        if own is None:
+            continue
+        found[model] = Knobs(
+            instances=parameters.get(f"{model}.instances", own.instances),
+            threads=parameters.get(f"{model}.threads", own.threads),
+            batch=parameters.get(f"{model}.batch", own.batch),
+            delay_us=parameters.get(f"{model}.delay_us", own.delay_us),
+        )
+    return found
+
+
+def _among(own: int, values: Any) -> CategoricalDistribution:
+    return CategoricalDistribution(sorted({own, *values}))

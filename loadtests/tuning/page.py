@@ -1,4 +1,4 @@
-"""What a search tried, as a page."""
+"""The trials of a search, as a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["tuning_page"]
 
 
 def tuning_page(title: str, verdict: str, bound_ms: float, trials: Sequence[Tried]) -> str:
-    """The whole document: the verdict, a plot of all trials, and their table."""
+    """The document: the verdict, a plot of all trials, and their table."""
     page = Page(title, f"highest rate with p99 within {bound_ms:g} ms")
     page.section("Verdict", text(verdict))
     page.section(

@@ -1,4 +1,7 @@
-"""The trials of a search, remembered in a file, so that a killed search goes on."""
+"""The trials of a search, kept in a file so that a killed search goes on, and their score.
+
+The score of some settings is the highest rate in a closed loop that keeps the bound on p99.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,74 @@ from pathlib import Path
 import optuna
 from optuna.distributions import BaseDistribution
 
-from loadtests.tuning.trial import Score
+from loadtests.bench.block import closed_block, warm_up
+from loadtests.bench.target import Target
+from loadtests.tuning.knobs import Knobs, with_knobs
+from trimaran.repository.config import ModelConfig, format_config
+from trimaran.serving.control import Control
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["Tried", "digest_of", "search"]
+__all__ = ["Score", "Tried", "Tuned", "best_load", "digest_of", "search"]
+
+
+_CONNECTIONS = (1, 2, 4, 8, 16, 32, 64)
+_PATIENCE = 2
+
+
+@dataclass(frozen=True)
+class Score:
+    """The score of some settings. The rate is 0 where no load kept the bound."""
+
+    rate: float
+    """Rows per second."""
+    p99_ms: float
+    connections: int
+    cpu_ms: float
+    """Of the server, per row."""
+
+
+class Tuned:
+    """A private server whose models take settings, while nothing is written."""
+
+    def __init__(self, control: Control, live: Mapping[str, ModelConfig]) -> None:
+        self._control = control
+        self._live = live
+        self._loaded = {name: format_config(config) for name, config in live.items()}
+
+    def apply(self, settings: Mapping[str, Knobs]) -> None:
+        """Load every model whose settings differ from what is loaded. Raises `TrimaranError`."""
+        for model, knobs in settings.items():
+            wanted = with_knobs(self._live[model], knobs)
+            text = format_config(wanted)
+            if text != self._loaded[model]:
+                self._control.load_given(wanted)
+                self._loaded[model] = text
+
+
+def best_load(target: Target, p99_ms: float, seconds: float) -> Score:
+    """Load with more and more connections, until two in a row improve nothing."""
+    warm_up(target)
+    best = Score(0.0, float("inf"), 0, float("nan"))
+    worse = 0
+    for connections in _CONNECTIONS:
+        block = closed_block(target, connections, seconds)
+        run = block.run
+        if block.outcome.interrupted:
+            raise KeyboardInterrupt
+        if run.void:
+            raise TrimaranError(run.void)
+        rate = run.rate * run.rows
+        p99 = run.latency_ms["p99"]
+        if p99 <= p99_ms and rate > best.rate:
+            best = Score(rate, p99, connections, (run.server_cpu_ms or 0.0) / run.rows)
+            worse = 0
+        else:
+            if not best.connections and p99 < best.p99_ms:
+                best = Score(0.0, p99, 0, (run.server_cpu_ms or 0.0) / run.rows)
+            worse += 1
+        if worse == _PATIENCE:
+            break
+    return best
 
 
 @dataclass(frozen=True)
@@ -28,7 +95,7 @@ class Tried:
 
 
 def digest_of(**decisive: object) -> str:
-    """A name for a search by everything that decides it."""
+    """A name for a search from everything that decides it."""
     text = json.dumps(decisive, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -45,8 +112,8 @@ def search(
 ) -> list[Tried]:
     """Trials by Optuna's tree-structured Parzen estimator, the present settings first.
 
-    Those that `storage` holds already are told and not repeated. Settings that the server refuses
-    count as the worst. An interrupt ends the search and keeps the finished trials.
+    Trials in `storage` are reported and not repeated. Settings that the server refuses count as
+    the worst. An interrupt ends the search and keeps the finished trials.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import re
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from loadtests.generator.ceiling import generator_ceiling
+from loadtests.payloads.drawing import draw_photographs
 from tests.loadtests.knowing import connections, known_server
 from tests.running import TRIMARAN, Served, wait_for
 from tests.trimaran.calling import Outcome, call_trimaran
@@ -29,12 +32,34 @@ def _report(outcome: Outcome) -> dict[str, Any]:
     return report
 
 
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorter probes: how fast the generator is, and what both targets of `--vs` reach."""
+    probe = functools.partial(generator_ceiling, seconds=0.1)
+    monkeypatch.setattr("loadtests.commands.bench.generator_ceiling", probe)
+    monkeypatch.setattr("loadtests.bench.compare._WARM_S", 0.2)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of two."""
+    directory = tmp_path_factory.mktemp("photographs")
+    for at, data in enumerate(draw_photographs(2, seed=1)):
+        (directory / f"{at}.jpg").write_bytes(data)
+    return directory
+
+
 @pytest.mark.parametrize("protocol", ["http", "json", "grpc", "shm"])
-def test_an_image_ensemble_over_every_protocol(served: Served, protocol: str) -> None:
+def test_an_image_ensemble_over_every_protocol(
+    served: Served, photographs: Path, protocol: str
+) -> None:
     options = ("--protocol", protocol, "--closed", "--connections", "2", "--seconds", "0.2")
-    report = _report(_bench(served, "image_classifier", *options, "--json"))
+    drawn = protocol == "http"
+    payloads = () if drawn else ("--payloads", photographs)
+    report = _report(_bench(served, "image_classifier", *options, *payloads, "--json"))
     run = report["runs"][0]
-    assert report["about"]["payloads"].startswith("64 JPEG photographs, seed 0")
+    source = "64 JPEG photographs, seed 0" if drawn else str(photographs)
+    assert report["about"]["payloads"].startswith(source)
     assert run["requests"] == run["answered"] > 0
     assert run["server_cpu_ms"] > 0
     steps = {step["model"]: step for step in run["steps"]}
@@ -51,7 +76,7 @@ def test_an_image_ensemble_over_every_protocol(served: Served, protocol: str) ->
 
 def test_records_by_field_and_as_text(churn_served: Served) -> None:
     for model, source in (("churn", "by field"), ("churn_record", "as JSON text")):
-        options = ("--protocol", "generate", "--rate", "50", "--seconds", "0.5", "--json")
+        options = ("--protocol", "generate", "--rate", "50", "--seconds", "0.3", "--json")
         report = _report(_bench(churn_served, model, *options))
         assert source in report["about"]["payloads"]
         assert report["runs"][0]["answered"] == report["runs"][0]["requests"] > 0
@@ -66,7 +91,7 @@ def test_several_rows_a_request_and_a_version_by_number(churn_served: Served) ->
 
 def test_the_profile_and_its_files(served: Served, tmp_path: Path) -> None:
     out = tmp_path / "report"
-    outcome = _bench(served, "linear_onnx", "--seconds", "0.4", "--out", out)
+    outcome = _bench(served, "linear_onnx", "--seconds", "0.2", "--out", out)
     assert "random numbers" in outcome.stderr
     report = json.loads((out / "report.json").read_text())
     assert outcome.status == report["exit_status"]
@@ -82,8 +107,8 @@ def test_the_profile_and_its_files(served: Served, tmp_path: Path) -> None:
     assert 'src="http' not in page
 
 
-def test_promises_decide_the_exit_status(served: Served) -> None:
-    options = ("linear_onnx", "--closed", "--seconds", "0.5", "--json")
+def test_gates_decide_the_exit_status(served: Served) -> None:
+    options = ("linear_onnx", "--closed", "--seconds", "0.2", "--json")
     kept = _bench(served, *options, "--min-rps", "1", "--max-error-ratio", "0.5")
     assert kept.status == 0, kept.stdout
     broken = _bench(served, *options, "--p99-ms", "0.001")
@@ -93,10 +118,10 @@ def test_promises_decide_the_exit_status(served: Served) -> None:
     assert gate["holds"] is False
 
 
-def test_the_search_needs_a_bound_and_tells_where_none_holds(served: Served) -> None:
+def test_the_search_needs_a_bound_and_says_where_none_holds(served: Served) -> None:
     assert "--p99-ms" in _bench(served, "linear_onnx", "--find-max").error
     outcome = _bench(
-        served, "linear_onnx", "--find-max", "--p99-ms", "0.001", "--seconds", "0.2", "--json"
+        served, "linear_onnx", "--find-max", "--p99-ms", "0.001", "--seconds", "0.1", "--json"
     )
     assert outcome.status == 1
     words = _report(outcome)["runs"][0]["gates"][0]["words"]
@@ -107,7 +132,7 @@ def test_two_targets_in_turn(churn_served: Served) -> None:
     """Eight rows in one call against one: so much apart that any machine shows it."""
     outcome = _bench(
         churn_served, "churn_record@generate", "--vs", "churn@generate",
-        "--pairs", "2", "--seconds", "0.3", "--json",
+        "--pairs", "2", "--seconds", "0.2", "--json",
     )  # fmt: skip
     report = _report(outcome)
     if not report["void"]:
@@ -116,14 +141,14 @@ def test_two_targets_in_turn(churn_served: Served) -> None:
     assert outcome.status == (2 if report["void"] else 0)
 
 
-def test_a_model_beside_itself_with_another_configuration(served: Served, tmp_path: Path) -> None:
+def test_a_model_and_itself_with_another_configuration(served: Served, tmp_path: Path) -> None:
     config = read_config(served.repository.config_path("linear_onnx"))
     config.instance_group[0].count = 2
     path = tmp_path / "config.pbtxt"
     path.write_text(format_config(config))
     outcome = _bench(
         served, "linear_onnx", "--vs", "linear_onnx", "--vs-config", path,
-        "--pairs", "2", "--seconds", "0.2", "--json",
+        "--pairs", "2", "--seconds", "0.1", "--json",
     )  # fmt: skip
     names = {run["target"] for run in _report(outcome)["runs"]}
     assert "linear_onnx_variant@http" in outcome.stderr or "linear_onnx_variant@http" in names
@@ -161,10 +186,7 @@ def test_any_url_with_a_payload(tmp_path: Path) -> None:
         (("linear_onnx", "--protocol", "generate"), "x has 8 values, and generate takes one"),
         (("linear_onnx", "--vs", "linear_onnx", "--closed"), "--vs takes turns"),
         (("linear_onnx", "--vs", "linear_onnx", "--p99-ms", "5"), "--max-p99-ratio"),
-        (("peers", "--vs", "linear_onnx"), "leave --vs out"),
-        (("peers", "--job", "lunch"), "there is no job 'lunch'; choose from photograph, record"),
-        (("peers", "--peer", "flask"), "flask"),
-        (("linear_onnx", "--peer", "fastapi"), "--peer goes with 'bench peers'"),
+        (("peers",), "'trimaran bench peers' is now 'python -m proofs.peers'"),
         (("linear_onnx", "--min-rate-ratio", "1"), "--min-rate-ratio goes with --vs"),
         (("image_preprocess:", "--closed"), "names no target"),
     ],
@@ -178,7 +200,7 @@ def test_mistakes_are_one_sentence_and_status_2(
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_a_payload_of_another_shape_is_refused_in_the_servers_words(
+def test_a_payload_of_another_shape_is_refused_with_the_servers_message(
     served: Served, tmp_path: Path, protocol: str
 ) -> None:
     rows = tmp_path / "rows.json"
@@ -189,7 +211,7 @@ def test_a_payload_of_another_shape_is_refused_in_the_servers_words(
     assert "[-1,8], got [1,3]" in outcome.error
 
 
-def test_no_server_is_said_with_the_remedy(served: Served, tmp_path: Path) -> None:
+def test_a_missing_server_is_reported_with_the_remedy(served: Served, tmp_path: Path) -> None:
     (tmp_path / "model_repository").mkdir()
     outcome = call_trimaran("bench", "linear_onnx", cwd=tmp_path)
     assert outcome.status == 2
@@ -202,7 +224,7 @@ def test_no_server_is_said_with_the_remedy(served: Served, tmp_path: Path) -> No
     assert f"no server answers at 127.0.0.1:{port}" in outcome.error
 
 
-def test_a_server_that_dies_makes_the_run_void_and_keeps_what_was_measured(tmp_path: Path) -> None:
+def test_a_server_that_dies_makes_the_run_invalid_and_keeps_its_requests(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with known_server(0.001, count=60) as (process, port):
         outcome = call_trimaran(

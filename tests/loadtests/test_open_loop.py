@@ -9,11 +9,10 @@ import threading
 import numpy as np
 import pytest
 
+from loadtests.gates import void
 from loadtests.generator.ceiling import empty_endpoint
-from loadtests.generator.engine import Endpoint, closed_loop, open_loop
+from loadtests.generator.engine import Endpoint, closed_loop, open_loop, poisson_arrivals
 from loadtests.generator.http1 import Http1, http_request
-from loadtests.generator.schedule import poisson_arrivals
-from loadtests.judging.validity import void
 from tests.loadtests.knowing import connections, known_server, one_request
 from tests.running import wait_for
 from trimaran.stats.latency import quantiles
@@ -23,10 +22,10 @@ _STALL_S = 0.2
 
 def test_a_stall_shows_in_the_open_loop_and_hides_in_a_closed_one() -> None:
     """Coordinated omission: a connection waits the stall out once, and sends nothing meanwhile."""
-    with known_server(0.002, stall_at_s=0.5, stall_s=_STALL_S) as (_, port):
-        closed = closed_loop(one_request(port), connections=1, seconds=2.0)
-    with known_server(0.002, stall_at_s=0.5, stall_s=_STALL_S) as (_, port):
-        opened = open_loop(one_request(port), poisson_arrivals(300, 2.0, seed=1))
+    with known_server(0.002, stall_at_s=0.3, stall_s=_STALL_S) as (_, port):
+        closed = closed_loop(one_request(port), connections=1, seconds=1.3)
+    with known_server(0.002, stall_at_s=0.3, stall_s=_STALL_S) as (_, port):
+        opened = open_loop(one_request(port), poisson_arrivals(300, 1.3, seed=1))
     assert closed.good.all()
     assert opened.good.all()
     # The fault happened in both.
@@ -83,7 +82,7 @@ def test_an_interrupt_ends_the_run_and_keeps_its_requests() -> None:
 
 def _interrupt_under_load(port: int) -> None:
     wait_for(lambda: connections(port) >= 32, 20, "the connections")
-    threading.Event().wait(0.5)  # of requests
+    threading.Event().wait(0.3)  # of requests
     os.kill(os.getpid(), signal.SIGINT)
 
 

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import urllib3
 
-from loadtests.generator.engine import closed_loop
+from loadtests.bench.block import closed_block
+from loadtests.bench.target import Payloads, Wanted, open_target
 from loadtests.payloads.choosing import Rows
 from loadtests.perf.binary import ENVIRONMENT_VARIABLE, PerfAnalyzer, find_perf_analyzer
-from loadtests.perf.generators import endpoint
 from loadtests.perf.load import Load
 from loadtests.perf.measure import measure
 from loadtests.subject.service import Service
@@ -42,16 +42,10 @@ import triton_python_backend_utils as pb_utils
 PERIOD_S = 0.02
 
 class TritonPythonModel:
-    def initialize(self, args):
-        self.due = 0.0
-
     def execute(self, requests):
         answers = []
         for request in requests:
-            # From one due time to the next, so that what the server costs is within the period,
-            # and what a busy machine takes is caught up.
-            self.due = max(self.due, time.monotonic() - 3 * PERIOD_S) + PERIOD_S
-            time.sleep(max(0.0, self.due - time.monotonic()))
+            time.sleep(PERIOD_S)
             text = pb_utils.get_input_tensor_by_name(request, "TEXT")
             answers.append(pb_utils.InferenceResponse([pb_utils.Tensor("OUT", text.as_numpy())]))
         return answers
@@ -162,24 +156,29 @@ ROWS = Rows(
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_both_generators_find_the_same_throughput(
-    tool: PerfAnalyzer, server: Server, protocol: str
+def test_both_generators_send_to_the_same_model(
+    tool: PerfAnalyzer, server: Server, tmp_path: Path, protocol: str
 ) -> None:
-    """The model takes a fixed time, so how fast either generator is does not come into it."""
-    service = _service(server)
+    """The model answers one request in each period, so no figure can be better than that."""
+    service, rows = _service(server), tmp_path / "rows.json"
+    rows.write_text(json.dumps({"TEXT": "any"}))
     load = Load(
-        "steady", protocol="grpc" if protocol == "grpc" else "http", connections=4, seconds=3.0
+        "steady", protocol="grpc" if protocol == "grpc" else "http", connections=4, seconds=1.2
     )
     theirs, _ = measure(tool, service, service.models("steady"), load, Rows([STEADY_ROW], "any"))
-    ours = closed_loop(
-        endpoint(server.ports, "steady", protocol, [STEADY_ROW]), connections=4, seconds=3.0
-    )
-    assert ours.good.all()
-    rate = len(ours.good) / ours.wall_s
-    assert theirs.rate == pytest.approx(rate, rel=0.1)
-    assert theirs.rate == pytest.approx(1 / PERIOD_S, rel=0.1)
-    assert theirs.latency_ms["p50"] == pytest.approx(4 * PERIOD_S * 1e3, rel=0.2)
     assert (theirs.loop, theirs.load) == ("closed", "4 connections")
+    (step,) = theirs.steps
+    assert 0 < theirs.requests == theirs.answered <= step.requests
+    assert theirs.requests <= theirs.seconds / PERIOD_S + load.connections
+    assert theirs.rate == pytest.approx(theirs.requests / theirs.seconds)
+    assert theirs.latency_ms["p50"] >= PERIOD_S * 1e3
+    with open_target(Wanted("steady", "", protocol), service, Payloads(given=rows)) as target:
+        ours = closed_block(target, connections=4, seconds=0.5)
+    assert ours.outcome.good.all()
+    (step,) = ours.run.steps
+    assert ours.run.requests == step.requests > 0
+    assert ours.run.requests <= ours.outcome.wall_s / PERIOD_S + 1
+    assert ours.run.latency_ms["p50"] >= PERIOD_S * 1e3
 
 
 @pytest.mark.parametrize(("protocol", "batch"), [("http", 1), ("grpc", 2)])
@@ -230,7 +229,7 @@ def test_a_refused_request_ends_the_run_with_the_model_s_words(
         measure(tool, service, service.models("checker"), load, Rows([broken], "broken"))
 
 
-def test_the_command_tells_steps_and_promises(server: Server, tmp_path: Path) -> None:
+def test_the_command_reports_steps_and_gates(server: Server, tmp_path: Path) -> None:
     given, out = tmp_path / "rows.json", tmp_path / "out"
     row = {name: array[0].tolist() for name, array in _sealed(b"some text").items()}
     given.write_text(json.dumps({"TEXT": [text.decode() for text in row["TEXT"]]}))
@@ -262,7 +261,7 @@ def test_the_command_tells_steps_and_promises(server: Server, tmp_path: Path) ->
         (["steady", "--host", "127.0.0.2", "--http-port", "1"], "no server answers"),
     ],
 )
-def test_what_cannot_be_measured_is_told_in_a_sentence(
+def test_what_cannot_be_measured_is_reported_in_a_sentence(
     server: Server, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     given = tmp_path / "rows.json"
@@ -273,7 +272,9 @@ def test_what_cannot_be_measured_is_told_in_a_sentence(
     assert words in outcome.error
 
 
-def test_a_server_that_dies_is_told_and_nothing_is_left(tool: PerfAnalyzer, tmp_path: Path) -> None:
+def test_a_server_that_dies_is_reported_and_leaves_nothing(
+    tool: PerfAnalyzer, tmp_path: Path
+) -> None:
     with _server(tmp_path, "steady") as running:
         service = _service(running)
         models = service.models("steady")
@@ -324,7 +325,7 @@ def test_an_interrupt_ends_perf_analyzer_too(server: Server, tmp_path: Path) -> 
     assert not _registered(server)
 
 
-def test_a_missing_library_is_told_before_anything_runs(tool: PerfAnalyzer, tmp_path: Path) -> None:
+def test_a_missing_library_is_named_before_a_run(tool: PerfAnalyzer, tmp_path: Path) -> None:
     """The program itself, linked with a library that no machine has."""
     program = tmp_path / "perf_analyzer"
     content = tool.executable.read_bytes()

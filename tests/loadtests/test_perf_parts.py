@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtests.judging.gates import Gates
-from loadtests.perf.input_data import input_data
-from loadtests.perf.judging import judge_results, void_results
-from loadtests.perf.load import Load, arguments
-from loadtests.perf.results import Results, parse_results, reason
+from loadtests.gates import Gates
+from loadtests.perf.load import Load, arguments, input_data
+from loadtests.perf.results import Results, evaluate_results, parse_results, reason, void_results
 from trimaran.system.debian import Lacking, read_lacking, remedy
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
@@ -133,7 +131,7 @@ def test_the_server_s_own_words_are_the_reason() -> None:
     assert reason("error: failed to get model metadata: nope\n", "") == (
         "failed to get model metadata: nope"
     )
-    assert reason("", "") == "it said nothing"
+    assert reason("", "") == "it printed nothing"
 
 
 def _results(requests: int, p99_ms: float, sent: float | None = None) -> Results:
@@ -142,12 +140,12 @@ def _results(requests: int, p99_ms: float, sent: float | None = None) -> Results
 
 def test_a_p99_bound_is_compared_and_its_certainty_not_claimed() -> None:
     gates = Gates(p99_ms=10.0, min_rps=200.0, max_error_ratio=0.0)
-    p99, rate, errors = judge_results(gates, _results(1000, 9.0), 4.0)
+    p99, rate, errors = evaluate_results(gates, _results(1000, 9.0), 4.0)
     assert p99.holds
     assert "cannot be tested" in p99.words
     assert (rate.holds, errors.holds) == (True, True)
-    assert not judge_results(gates, _results(1000, 11.0), 4.0)[0].holds
-    few = judge_results(gates, _results(458, 1.0), 4.0)
+    assert not evaluate_results(gates, _results(1000, 11.0), 4.0)[0].holds
+    few = evaluate_results(gates, _results(458, 1.0), 4.0)
     assert not few[0].holds
     assert "at least 459" in few[0].words
     assert not few[1].holds

@@ -11,11 +11,9 @@ from optuna.distributions import IntDistribution
 
 from loadtests.bench.block import Block, closed_block
 from loadtests.bench.target import Target
-from loadtests.tuning.knobs import Knobs, read_knobs, with_knobs
+from loadtests.tuning.knobs import Knobs, knobs_of, parameters_of, read_knobs, space, with_knobs
 from loadtests.tuning.page import tuning_page
-from loadtests.tuning.space import knobs_of, parameters_of, space
-from loadtests.tuning.study import Tried, search
-from loadtests.tuning.trial import Score, best_load
+from loadtests.tuning.study import Score, Tried, best_load, search
 from tests.loadtests.knowing import known_server, one_request
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.config import ModelConfig, parse_config
@@ -175,7 +173,7 @@ def test_an_interrupt_while_a_trial_sends_ends_the_search_and_is_no_trial(
         def measure(parameters: Mapping[str, int]) -> Score:
             asked.append(parameters)
             if len(asked) == 2:
-                monkeypatch.setattr("loadtests.tuning.trial.closed_block", interrupted)
+                monkeypatch.setattr("loadtests.tuning.study.closed_block", interrupted)
                 return best_load(target, 1000.0, 0.1)
             return score(1.0)
 
@@ -216,8 +214,10 @@ def test_the_page_shows_every_trial_and_its_plot() -> None:
 
 
 def test_a_search_on_a_real_server_writes_only_what_is_better(
-    own_repository: Repository, tmp_path: Path
+    own_repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("loadtests.tuning.study._CONNECTIONS", (1, 4))
+    monkeypatch.setattr("loadtests.bench.compare._MOST_TRIES", 1)
     path = own_repository.config_path("linear_onnx")
     before = path.read_text()
     page = tmp_path / "tuning.html"
@@ -230,8 +230,8 @@ def test_a_search_on_a_real_server_writes_only_what_is_better(
     assert "<svg" in page.read_text()
     if outcome.status == 0:
         assert (path.read_text() != before) is ("better settings:" in outcome.stdout)
-    else:  # the comparison may be void on a busy machine; then nothing is written
-        assert "void" in outcome.error
+    else:  # the comparison may be invalid on a busy machine; then nothing is written
+        assert "void" in outcome.error or "invalid" in outcome.error
         assert path.read_text() == before
     storages = list((own_repository.state / "tuning").glob("linear_onnx*.sqlite3"))
     assert len(storages) == 1

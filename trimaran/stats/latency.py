@@ -1,9 +1,8 @@
-"""Latencies in short, and whether a bound on a percentile holds with enough certainty."""
+"""Percentiles of latencies, and whether a bound on one holds with enough certainty."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import bdtr
 
 __all__ = ["QUANTILES", "allowed_late", "bound_holds", "least_requests", "quantiles"]
 
@@ -31,19 +30,21 @@ def quantiles(latency_s: np.ndarray) -> dict[str, float]:
 def bound_holds(latency_s: np.ndarray, bound_s: float, share: float = 0.99) -> bool:
     """Whether at least `share` of all requests lie within `bound_s`, with 99 % confidence.
 
-    The early-stopping rule of MLPerf's LoadGen: so few late ones among so many would be seen in at
-    most one run of a hundred if more than `1 - share` were late in truth. No answer is late.
+    The early-stopping rule of MLPerf's LoadGen: if more than `1 - share` were late in truth, at
+    most one run in a hundred would show so few late requests. No answer counts as late.
     """
     late = int(np.count_nonzero(~(latency_s <= bound_s)))
     return late <= allowed_late(len(latency_s), share)
 
 
 def allowed_late(requests: int, share: float = 0.99) -> int:
-    """How many of `requests` may be late; -1 if there are too few to tell even without any."""
+    """How many of `requests` may be late; -1 if there are too few even without a late one."""
+    from scipy.special import bdtr  # the binomial distribution; a quarter of a second to import
+
     low, high = -1, requests
     while low < high:
         middle = (low + high + 1) // 2
-        if bdtr(middle, requests, 1 - share) <= 1 - _CONFIDENCE:  # the binomial distribution
+        if bdtr(middle, requests, 1 - share) <= 1 - _CONFIDENCE:
             low = middle
         else:
             high = middle - 1

@@ -1,1 +1,0 @@
-"""What measured numbers mean: pure functions on arrays."""

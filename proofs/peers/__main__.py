@@ -1,0 +1,122 @@
+"""`python -m proofs.peers`: other servers on the same jobs, each in turn with ours."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from loadtests.bench.block import Settings
+from loadtests.bench.present import block_line
+from loadtests.gates import KEPT, Gates
+from loadtests.reports.tables import number
+from loadtests.subject.service import private_service, unusable
+from proofs.peers.catalogue import PEERS, peer_named
+from proofs.peers.measure import JOBS, Comparison, measure_peers
+from proofs.peers.page import write_peers_page
+from trimaran.repository.repository import Repository
+from trimaran.system.console import console
+from trimaran.system.durations import seconds_of
+from trimaran.system.errors import TrimaranError, UsageError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print a table, and write the page where one is asked for; 2 for an invalid run."""
+    parser = argparse.ArgumentParser(prog="python -m proofs.peers", description=__doc__)
+    parser.add_argument(
+        "--peer", action="append", metavar="NAME", help=f"only this one: {', '.join(PEERS)}"
+    )
+    parser.add_argument("--job", action="append", help=f"only this one: {', '.join(JOBS)}")
+    parser.add_argument("--pairs", type=int, default=10, help="turns of each comparison")
+    parser.add_argument("--duration", default="2s", help="of each load in a turn")
+    parser.add_argument("--connections", type=int, default=16, help="of the closed loop")
+    parser.add_argument("--seed", type=int, default=0, help="decides payloads and times")
+    parser.add_argument(
+        "--trials", type=Path, metavar="FILE", help="keep results here, and go on from them"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write a .md page and its plot")
+    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
+    given = parser.parse_args(arguments)
+    try:
+        with unusable():
+            _run(given, ["-m", "proofs.peers", *(sys.argv[1:] if arguments is None else arguments)])
+    except TrimaranError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    return KEPT
+
+
+def _run(given: argparse.Namespace, words: Sequence[str]) -> None:
+    jobs = list(given.job or JOBS)
+    for job in jobs:
+        if job not in JOBS:
+            raise UsageError(f"there is no job {job!r}; choose from {', '.join(JOBS)}")
+    if given.pairs < 2:
+        raise UsageError(f"--pairs is {given.pairs}; an interval needs at least 2")
+    peers = [peer_named(name) for name in given.peer or PEERS]
+    seconds = seconds_of(given.duration, "--duration", bare=True)
+    settings = Settings(
+        seconds,
+        given.seed,
+        given.connections,
+        Gates(),
+        float("inf"),
+        lambda block: print(block_line(block), file=sys.stderr),
+    )
+    repository = Repository.open(given.repository)
+    with private_service(repository, [JOBS[job].model for job in jobs]) as service:
+        found = measure_peers(
+            service,
+            peers,
+            jobs,
+            settings,
+            given.pairs,
+            given.trials,
+            lambda step: print(step, flush=True),
+        )
+    console().print(_table(found))
+    if given.output:
+        command = shlex.join([".venv/bin/python", *words])
+        write_peers_page(given.output, found, command, _method(settings, given.pairs))
+
+
+def _method(settings: Settings, turns: int) -> str:
+    """How it was measured, for the page."""
+    return (
+        f"{turns} turns: in each, both have a closed loop of {settings.connections} "
+        f"connections and an open loop at 70 % of what the slower one reached, "
+        f"{settings.seconds:g} s each, every second turn backwards. Rate and CPU are the "
+        "closed loop's, p99 is the open loop's, from the time at which a request was due. "
+        "Medians, and ratios with 95 % bootstrap intervals over the turns. Only the two that "
+        "are compared run at a time, and all processes of the other are stopped while ours is "
+        "measured, since LitServe and Ray Serve keep half and a quarter of a core busy when "
+        "nobody asks. Before anything is measured, each peer must give the "
+        "answers of the work in one process."
+    )
+
+
+def _table(found: Sequence[Comparison]) -> Table:
+    table = Table()
+    for heading in ("ours", "compared with"):
+        table.add_column(heading)
+    for heading in ("rows/s", "theirs", "rate", "p99", "CPU"):
+        table.add_column(heading, justify="right")
+    for one in found:
+        ratios = [one.ratios.get(figure) for figure in ("rate", "p99", "CPU")]
+        table.add_row(
+            one.ours,
+            one.theirs,
+            *(number(value) for value in one.medians.get("rate", (None, None))),
+            *(str(ratio) if ratio else "" for ratio in ratios),
+        )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
