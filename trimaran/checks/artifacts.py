@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from trimaran.checks.backend_rules import tensorflow_file
 from trimaran.checks.backends import BACKENDS, attribute, backend_of
 from trimaran.checks.facts import FileProblem, ModelFacts, VersionFacts
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.graphs import check_graph
 from trimaran.checks.source_completion import check_completion
-from trimaran.checks.tensorflow import tensorflow_file
 from trimaran.checks.versions import served_versions
 from trimaran.repository.config import ModelConfig, is_ensemble
 

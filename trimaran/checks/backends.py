@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from trimaran.checks.backend_rules import SAVED_MODEL, tensorflow_file
 from trimaran.checks.finding import Problems, error
-from trimaran.checks.tensorflow import SAVED_MODEL, tensorflow_file
 from trimaran.repository.config import ModelConfig, is_ensemble
 
 __all__ = ["BACKENDS", "Backend", "attribute", "backend_of", "check_backend", "tells_tensors"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from trimaran.checks.completion import Completion
 from trimaran.checks.finding import Finding
+from trimaran.checks.python_source import Completion
 from trimaran.repository.config import ModelConfig
 
 __all__ = ["FileProblem", "Graph", "GraphTensor", "ModelFacts", "VersionFacts"]

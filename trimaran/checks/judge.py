@@ -6,27 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from trimaran.checks.artifacts import artifact_name, check_artifacts
+from trimaran.checks.backend_rules import check_native_features, check_pytorch, check_tensorflow
 from trimaran.checks.backends import attribute, check_backend, tells_tensors
 from trimaran.checks.batching import check_batch_limit
-from trimaran.checks.completion import Completion
-from trimaran.checks.cycles import check_cycles
-from trimaran.checks.decoupling import check_decoupling
+from trimaran.checks.ensemble import check_cycles, check_decoupling
 from trimaran.checks.environments import check_environment
 from trimaran.checks.facts import Graph, ModelFacts
-from trimaran.checks.finding import Problems, error, note, warning
+from trimaran.checks.finding import Problems, Report, error, note, warning
 from trimaran.checks.graphs import completed
 from trimaran.checks.instances import check_threads
 from trimaran.checks.labels import check_labels
 from trimaran.checks.model import check_model, check_newer
-from trimaran.checks.native_features import check_native_features
-from trimaran.checks.provenance import check_provenance
-from trimaran.checks.pytorch import check_pytorch
-from trimaran.checks.report import Report
+from trimaran.checks.python_source import Completion
 from trimaran.checks.sequences import check_sequences
 from trimaran.checks.source_completion import complete_from_source
 from trimaran.checks.steps import check_nesting, check_pins, check_wired, floating_steps
-from trimaran.checks.tensorflow import check_tensorflow
-from trimaran.checks.versions import check_versions, served_versions
+from trimaran.checks.versions import check_provenance, check_versions, served_versions
 from trimaran.checks.warmup import check_warmup
 from trimaran.repository.config import ModelConfig, is_declared, is_ensemble
 

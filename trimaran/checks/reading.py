@@ -7,15 +7,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from trimaran.checks.backends import BACKENDS, backend_of
-from trimaran.checks.completion import read_completion
-from trimaran.checks.environment_files import environment_problem
-from trimaran.checks.environments import environment_path
+from trimaran.checks.environments import environment_path, environment_problem
 from trimaran.checks.facts import Graph, ModelFacts, VersionFacts
 from trimaran.checks.finding import Finding, Severity, error, warning
 from trimaran.checks.labels import label_files
 from trimaran.checks.onnx_files import read_onnx
+from trimaran.checks.python_source import read_completion, source_problem
 from trimaran.checks.recognised_files import plan_problem, torchscript_problem
-from trimaran.checks.sources import source_problem
 from trimaran.checks.versions import served_versions, version_of
 from trimaran.checks.warmup import warmup_files
 from trimaran.repository.config import (

@@ -7,8 +7,8 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
-from trimaran.checks.completion import Addition, Completion
 from trimaran.checks.finding import Problems, error
+from trimaran.checks.python_source import Addition, Completion
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.tensors import describe_shape
 

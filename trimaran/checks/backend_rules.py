@@ -6,12 +6,20 @@ Source: triton-inference-server/pytorch_backend, `libtorch.cc`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tritonclient.grpc import model_config_pb2 as protocol
 
-from trimaran.checks.finding import Problems, error
+from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig
 
-__all__ = ["check_pytorch"]
+__all__ = [
+    "SAVED_MODEL",
+    "check_native_features",
+    "check_pytorch",
+    "check_tensorflow",
+    "tensorflow_file",
+]
 
 _SERVED = frozenset(
     protocol.DataType.Value(f"TYPE_{name}")
@@ -53,4 +61,50 @@ def check_pytorch(config: ModelConfig) -> Problems:
                 f"input.{item.name}.optional",
                 f"input {item.name!r} is optional, which the pytorch backend does not support",
                 "remove optional",
+            )
+
+
+SAVED_MODEL, _GRAPH = "model.savedmodel", "model.graphdef"
+
+
+def tensorflow_file(config: ModelConfig, entries: Iterable[str]) -> str:
+    """What the backend loads by default; `entries` lie in the model's first version."""
+    if config.platform:
+        return _GRAPH if config.platform == "tensorflow_graphdef" else SAVED_MODEL
+    here, named = set(entries), config.default_model_filename
+    is_graph = named == _GRAPH or (_GRAPH in here and SAVED_MODEL not in here)
+    return _GRAPH if is_graph else SAVED_MODEL
+
+
+def check_tensorflow(config: ModelConfig, entries: Iterable[str]) -> Problems:
+    """A graph without a configuration of its tensors."""
+    if tensorflow_file(config, entries) == _GRAPH and not (config.input or config.output):
+        yield error(
+            "input",
+            f"there is neither input nor output, and no {_GRAPH} tells them",
+            "declare every input and output, with its name, data_type and dims",
+        )
+
+
+_STANDINS = ("onnxruntime", "pytorch")
+
+
+def check_native_features(config: ModelConfig, backend: str) -> Problems:
+    """Features for which a model has to be served with NVIDIA's container."""
+    if backend not in _STANDINS:
+        return
+    used = {
+        "sequence_batching.control_input": bool(config.sequence_batching.control_input),
+        "sequence_batching.state": bool(config.sequence_batching.state),
+        "batch_input": bool(config.batch_input),
+        "batch_output": bool(config.batch_output),
+        "allow_ragged_batch": any(item.allow_ragged_batch for item in config.input),
+    }
+    for field, is_used in used.items():
+        if is_used:
+            yield warning(
+                field,
+                f"{field.rpartition('.')[2]} is served by NVIDIA's container alone, and trimaran's "
+                "own runtime refuses the model",
+                "serve it with NVIDIA's container, or make it a Python model",
             )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Addition", "Completion", "read_completion"]
+__all__ = ["Addition", "Completion", "read_completion", "source_problem"]
 
 _ADDERS = {"add_input": "input", "add_output": "output"}
 _SETTERS = ("set_max_batch_size", "set_model_transaction_policy", "set_dynamic_batching")
@@ -216,3 +216,28 @@ def _mentions(node: ast.expr, names: set[str]) -> bool:
 
 def _is_named(value: Mapping[str, Any]) -> bool:
     return isinstance(value.get("name"), str)
+
+
+def source_problem(source: bytes) -> str:
+    """Why Triton cannot load this source, or an empty text.
+
+    A name that is bound in any other way than a class of it is left to Triton.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        place = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        return f"is no Python{place}: {error.msg if isinstance(error, SyntaxError) else error}"
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    names |= {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    names |= {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    return "" if names & {_MODEL, "*"} else f"has no class {_MODEL}"
