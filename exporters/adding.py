@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporters.artifacts.artifact import Artifact, FileTensor
-from exporters.artifacts.declared import Declared, narrowed, require_equal
-from exporters.artifacts.sample import read_sample
+from exporters.artifacts.declared import Declared, narrowed, read_sample, require_equal
 from exporters.artifacts.trial import Verdict, judge
 from trimaran.checks.backends import BACKENDS, backend_of
 from trimaran.checks.raising import checked_config

@@ -1,4 +1,4 @@
-"""From a `ModelSpec` to a version: captured, verified, published."""
+"""What else may be chosen for an export beside its format."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporters.causes import nested_tensors, reduced_precision, unknown_operator
-from exporters.formats.accelerator import accelerate, check_accelerated
+from exporters.formats.accelerator import accelerate, check_accelerated, profile_of
 from exporters.formats.exporter import Exporter, ExportError, one_sentence
 from exporters.formats.onnx import OnnxExporter
-from exporters.formats.profile import profile_of
 from exporters.formats.tensorrt import TensorRtExporter
 from exporters.formats.torchscript import TorchScriptExporter
-from exporters.options import Options
 from exporters.original import Original, parity_with
-from exporters.parity import ParityReport, Run
-from exporters.precision.agreement import AgreementReport, Answered, measure_agreement
-from exporters.precision.calibration import calibration_batches
-from exporters.precision.int8 import Int8OnnxExporter
+from exporters.parity import Arrays, ParityReport, Run
+from exporters.precision.agreement import REQUIRED, AgreementReport, Answered, measure_agreement
+from exporters.precision.int8 import Int8OnnxExporter, calibration_batches
 from exporters.precision.precision import PRECISIONS, model_name, spec_in
 from exporters.precision.reference import Reference, reference_for
 from exporters.precision.speed import Cost, measure_speedup
@@ -29,7 +26,31 @@ from trimaran.publishing.publish import Publication, check_publishable, publish
 from trimaran.repository.manifest import Manifest, describe_version
 from trimaran.repository.repository import Repository
 
-__all__ = ["FORMATS", "ExportResult", "export_model", "label_file_name", "largest_served_batch"]
+__all__ = [
+    "FORMATS",
+    "ExportResult",
+    "Options",
+    "export_model",
+    "label_file_name",
+    "largest_served_batch",
+]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an artifact is made and judged.
+
+    `precision` is a name of `PRECISIONS`; `int8` the method of quantisation, `static` or `dynamic`;
+    `calibration` rows for it by input name, `None` for the model's own samples. `required` is the
+    share of decisions that must be those of FP32. `accelerator` is asked for in the configuration.
+    """
+
+    precision: str = "fp32"
+    int8: str = "static"
+    calibration: Arrays | None = None
+    required: float = REQUIRED
+    accelerator: str | None = None
+
 
 FORMATS: Mapping[str, type[Exporter]] = {
     exporter.format: exporter for exporter in (OnnxExporter, TorchScriptExporter, TensorRtExporter)

@@ -10,30 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exporters.batches import (
-    Answer,
-    Batch,
-    Tensors,
-    example_batches,
-    find_ways,
-    tried_batches,
-    usable_spans,
-)
+from exporters.batches import Batch, example_batches, tried_batches
 from exporters.causes import nested_tensors, rounded
 from exporters.drawing import Spans
-from exporters.parity import (
-    Arrays,
-    ParityReport,
-    Run,
-    column_shares,
-    compare,
-    measure_parity,
-    row_count,
-    row_limits,
-    typical_scale,
-)
-from exporters.quiet import quiet
+from exporters.lengths import find_ways
+from exporters.parity import Arrays, ParityReport, Run, compare, measure_parity, row_count
+from exporters.samples import Answer, Tensors, usable_spans
 from exporters.spec import Interface, ModelSpec, interface_of, require_served
+from exporters.tolerance import column_shares, row_limits, typical_scale
+from exporters.torch_state import quiet
 from trimaran.system.errors import ParityError, TrimaranError
 
 __all__ = ["Original", "parity_with", "run_original"]

@@ -29,9 +29,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._sympy.printers import PythonPrinter
 
-from exporters.quiet import quiet, silent_torch
-from exporters.recurrent import as_loops
 from exporters.spec import BATCH_AXIS, ModelSpec
+from exporters.torch_state import as_loops, quiet, silent_torch
 
 __all__ = ["Way", "way_at"]
 

@@ -13,11 +13,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from exporters.artifacts.artifact import Artifact, Axis, FileTensor, NoAnswerError, reason
+from exporters.artifacts.artifact import (
+    Artifact,
+    Axis,
+    FileTensor,
+    NoAnswerError,
+    UnservableError,
+    reason,
+)
 from exporters.artifacts.declared import Declared
-from exporters.artifacts.torchscript_call import RESULTS, caller, takes_dictionary
 from exporters.artifacts.torchscript_graph import (
     devices,
     mixing,
@@ -26,13 +33,14 @@ from exporters.artifacts.torchscript_graph import (
     unservable_result,
 )
 from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
-from exporters.quiet import quiet
+from exporters.parity import Arrays, Run
+from exporters.torch_state import quiet
 from trimaran.repository import target
 from trimaran.repository.model_files.torchscript_archive import require_torchscript
 from trimaran.system.errors import ArtifactError
 from trimaran.system.files import sha256_of
 
-__all__ = ["FILE_NAME", "take"]
+__all__ = ["FILE_NAME", "RESULTS", "caller", "take", "takes_dictionary"]
 
 FILE_NAME = "model.pt"
 
@@ -234,4 +242,50 @@ def _served(
     raise ArtifactError(
         f"{source}: the {kind}s are named {', '.join(names)}, and the pytorch backend takes the "
         f"number after '__' for a position; number all from 0 in forward's order, or none"
+    )
+
+
+RESULTS = (
+    "a tensor, a list of text, or a tuple of these; wrap the model in a module whose forward "
+    "returns a tuple of tensors instead, and script or trace that"
+)
+"""What the backend takes, and the remedy where `forward` returns something else."""
+
+
+def takes_dictionary(arguments: Sequence[Any]) -> bool:
+    return len(arguments) == 1 and str(arguments[0].type) == "Dict[str, Tensor]"
+
+
+def caller(module: Any, inputs: Sequence[FileTensor]) -> Run:
+    """`module` on arrays by name; its results by their position as text, `0` first."""
+    as_dictionary = takes_dictionary(module.forward.schema.arguments[1:])
+
+    def run(arrays: Arrays) -> Arrays:
+        values = {tensor.name: _value(arrays[tensor.name]) for tensor in inputs}
+        with quiet(), torch.inference_mode():
+            result = module(values) if as_dictionary else module(*values.values())
+        is_tuple = isinstance(result, tuple)
+        results = result if is_tuple else (result,)
+        return {str(i): _array(value, nested=is_tuple) for i, value in enumerate(results)}
+
+    return run
+
+
+def _value(array: np.ndarray) -> Any:
+    return array.tolist() if array.dtype == object else torch.tensor(array)
+
+
+def _array(value: Any, *, nested: bool) -> np.ndarray:
+    if isinstance(value, torch.Tensor):
+        if value.dtype == torch.bfloat16 or value.is_complex() or value.is_sparse:
+            raise UnservableError(
+                f"forward returns {value.dtype}{' as sparse' if value.is_sparse else ''}, which "
+                "NumPy and Triton cannot carry; convert it in forward"
+            )
+        return value.numpy()
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return np.array(value, dtype=object)
+    raise UnservableError(
+        f"forward returns a {type(value).__name__}{' in a tuple' if nested else ''}, and Triton's "
+        f"pytorch backend takes {RESULTS}"
     )

@@ -10,8 +10,7 @@ import numpy as np
 
 from exporters.artifacts.artifact import Axis, FileTensor, first_repeated
 from exporters.artifacts.asking import first_answer
-from exporters.artifacts.declared import Declared
-from exporters.artifacts.sample import read_sample
+from exporters.artifacts.declared import Declared, read_sample
 from exporters.parity import Arrays, Run
 from trimaran.repository import dtypes
 from trimaran.system.errors import ArtifactError

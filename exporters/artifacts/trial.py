@@ -15,7 +15,8 @@ import numpy as np
 
 from exporters.artifacts.artifact import Artifact, Axis, FileTensor, NoAnswerError, reason
 from exporters.artifacts.asking import Answered, first_answer, more_answers
-from exporters.parity import Arrays, compare, scale_of, tolerance_for
+from exporters.parity import Arrays, compare
+from exporters.tolerance import scale_of, tolerance_for
 from trimaran.repository.tensors import describe_shape, shapes_agree
 from trimaran.system.errors import ArtifactError
 

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from exporters.formats.accelerator import ShapeRange, profile_of
 from exporters.formats.exporter import Exporter, ExportError, one_sentence
 from exporters.formats.onnx import OnnxExporter
-from exporters.formats.profile import ShapeRange, profile_of
 from exporters.parity import Arrays, Run
 from exporters.spec import Interface, ModelSpec
 from trimaran.repository import target

@@ -15,15 +15,14 @@ import torch
 from torch import fx
 
 from exporters.calling import takes_by_name
+from exporters.causes import explain
 from exporters.formats.clean_process import load_torchscript, start
 from exporters.formats.exporter import Exporter, ExportError
-from exporters.formats.graph_script import script_program
-from exporters.formats.program import export_program
-from exporters.formats.refusal import explain
+from exporters.formats.program import export_program, script_program
 from exporters.formats.value_reads import value_read
 from exporters.parity import Arrays, Run
-from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec
+from exporters.torch_state import quiet
 from trimaran.repository import target
 
 __all__ = ["TorchScriptExporter"]

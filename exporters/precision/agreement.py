@@ -5,7 +5,7 @@ The right one is the task's: does the model still decide the same? An output who
 values or more is read as scores of classes, and the class with the highest score must be the same
 for 99 % of them; of integers and booleans 99 % of the rows must be equal; any other floating output
 must stay within a tolerance that fits the precision. Rows must be independent of one another as
-they must be in FP32 (`exporters/precision/neighbours.py`).
+they must be in FP32 (`exporters/precision/agreement.py`).
 """
 
 from __future__ import annotations
@@ -16,19 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from exporters.parity import (
-    LEAST_FINITE,
-    Arrays,
-    Report,
-    Run,
-    compare,
-    failure,
-    finite_share,
-    row_count,
-)
-from exporters.precision.neighbours import dependent_rows
+from exporters.parity import Arrays, Report, Run, compare, failure, row_count
 from exporters.precision.precision import Precision
 from exporters.precision.speed import Cost
+from exporters.tolerance import LEAST_FINITE, finite_share
 from trimaran.repository.tensors import TensorSpec
 
 __all__ = [
@@ -37,6 +28,7 @@ __all__ = [
     "Answered",
     "OutputAgreement",
     "agreeing",
+    "dependent_rows",
     "measure_agreement",
     "rule_for",
 ]
@@ -246,3 +238,44 @@ def _tolerance(precision: Precision, expected: np.ndarray) -> tuple[float, float
     finite = expected[np.isfinite(expected)].astype(np.float64)
     size = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
     return precision.tolerance, precision.tolerance * size
+
+
+_LOUDER = 16.0
+
+
+def dependent_rows(
+    outputs: Sequence[TensorSpec],
+    limits: Mapping[str, tuple[float, float]],
+    batch: Arrays,
+    run: Run,
+) -> Iterator[tuple[str, str]]:
+    """Outputs, with the reason, whose rows answer otherwise beside loud neighbours than alone.
+
+    `limits` are `(rtol, atol)` of floating outputs. A decision at a threshold may flip by one
+    rounding, so booleans and integers are watched only where there is nothing else to watch.
+    """
+    rows = len(next(iter(batch.values())))
+    watched = [output for output in outputs if output.dtype.is_floating] or outputs
+    for index in sorted({0, rows // 2, rows - 1}) if rows > 1 else ():
+        alone = run({name: array[index : index + 1] for name, array in batch.items()})
+        beside = run({name: _louder(array, index) for name, array in batch.items()})
+        for output in watched:
+            rtol, atol = limits.get(output.name, (0.0, 0.0))
+            one, other = alone[output.name], beside[output.name][index : index + 1]
+            found = compare(one, other, rtol, atol)
+            if not found.passed:
+                yield (
+                    output.name,
+                    f"row {index} depends on the rows beside it: alone and beside larger ones its "
+                    f"values are up to {found.largest_error:.3g} apart (allowed: {atol:.3g} + "
+                    f"{rtol:g}·|x|), so requests may not be batched together",
+                )
+
+
+def _louder(array: np.ndarray, index: int) -> np.ndarray:
+    """The batch with every row but `index` multiplied, where its numbers can be."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return array
+    louder = (array * _LOUDER).astype(array.dtype)
+    louder[index] = array[index]
+    return louder

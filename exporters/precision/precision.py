@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from exporters.formats.exporter import ExportError, one_sentence
-from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec
+from exporters.torch_state import quiet
 
 __all__ = ["PRECISIONS", "InPrecision", "Precision", "model_name", "spec_in"]
 

@@ -15,8 +15,8 @@ from exporters.formats.exporter import Exporter, ExportError
 from exporters.original import Original
 from exporters.parity import Arrays
 from exporters.precision.agreement import Answered
-from exporters.quiet import quiet
 from exporters.samples import draw_samples
+from exporters.torch_state import quiet
 
 __all__ = ["GATE_ROWS", "Reference", "drawn_rows", "reference_for"]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exporters.quiet import quiet
+from exporters.torch_state import quiet
 from tests.exporters import model_files as files
 from tests.exporters.adding_files import AFFINE, add, tensors
 from trimaran.repository.repository import Repository

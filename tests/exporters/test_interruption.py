@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 import torch
 
-from exporters.quiet import quiet
+from exporters.torch_state import quiet
 from tests.exporters.forks import Forks, forks
 from trimaran.repository.repository import Repository, Version
 

@@ -10,13 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from exporters.parity import (
+from exporters.parity import Arrays, compare, failure, measure_parity
+from exporters.tolerance import (
     DEFAULT_TOLERANCES,
-    Arrays,
-    compare,
-    failure,
     finite_share,
-    measure_parity,
     row_limits,
     scale_of,
     tolerance_for,

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from exporters.export import export_model
-from exporters.formats.accelerator import accelerate
+from exporters.export import Options, export_model
+from exporters.formats.accelerator import ShapeRange, accelerate, profile_of
 from exporters.formats.exporter import ExportError
-from exporters.formats.profile import ShapeRange, profile_of
 from exporters.formats.tensorrt import TensorRtExporter, check_tensors
-from exporters.options import Options
 from exporters.original import Original, run_original
 from tests import models
 from tests.exporters.quadrants import quadrants, samples

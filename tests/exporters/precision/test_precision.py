@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exporters.export import ExportResult, export_model
+from exporters.export import ExportResult, Options, export_model
 from exporters.formats.exporter import ExportError
-from exporters.options import Options
 from exporters.original import Original, run_original
 from exporters.precision.agreement import OutputAgreement
 from exporters.precision.precision import PRECISIONS, InPrecision, model_name, spec_in

@@ -1,18 +1,38 @@
-"""GRU and LSTM of any length, while a module is captured or run on symbols.
-
-Torch can take a recurrent layer for a loop over its sequence, which is open; otherwise it unrolls
-the layer to the example's length. It swaps the kernel for that, and keeps using the one that it
-called last: what it remembers has to be cleared on both sides.
-"""
+"""Torch without its warnings, its log and its gradients, while modules are run and captured."""
 
 from __future__ import annotations
 
+import io
+import logging
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 import torch
 
-__all__ = ["as_loops", "forgetting_kernels"]
+__all__ = ["as_loops", "forgetting_kernels", "quiet", "silent_torch"]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without gradients, and without the warnings that capturing a module emits."""
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def silent_torch() -> Iterator[None]:
+    """Without torch's log, and the graph that it prints when it gives up: the error says enough."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+
 
 _OPERATORS = (
     torch.ops.aten.gru.input,
