@@ -19,6 +19,7 @@ __all__ = [
     "read_outputs",
     "takes_by_name",
     "takes_one_collection",
+    "unpassable_argument",
 ]
 
 
@@ -92,6 +93,14 @@ def takes_one_collection(module: nn.Module, inputs: Mapping[str, Tensor]) -> str
             module(value)
             return kind
     return None
+
+
+def unpassable_argument(schema: Any, *, passed: Sequence[str] = ("Tensor",)) -> Any | None:
+    """The first argument of a TorchScript `forward` that is none of the types `passed`, or `None`.
+
+    `schema` is that of the compiled `forward`, whose first argument is the module itself.
+    """
+    return next((item for item in schema.arguments[1:] if str(item.type) not in passed), None)
 
 
 def read_outputs(result: Any, names: Sequence[str]) -> tuple[Tensor, ...]:

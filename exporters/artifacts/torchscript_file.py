@@ -33,6 +33,7 @@ from exporters.artifacts.torchscript_graph import (
     unservable_result,
 )
 from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
+from exporters.calling import unpassable_argument
 from exporters.parity import Arrays, Run
 from exporters.torch_state import quiet
 from trimaran.repository import target
@@ -141,20 +142,19 @@ def _device_error(module: Any, source: Path) -> ArtifactError | None:
 
 
 def _arguments(module: Any, source: Path) -> list[Any]:
-    arguments = list(module.forward.schema.arguments[1:])
-    kinds = {argument.type.kind() for argument in arguments}
+    schema = module.forward.schema
+    arguments = list(schema.arguments[1:])
     if takes_dictionary(arguments):
         return arguments
-    for argument in arguments:
-        is_text = str(argument.type) == "List[str]"
-        if argument.type.kind() != "TensorType" and not is_text:
-            fixed = f" and fixes {argument.name}" if argument.has_default_value() else ""
-            raise ArtifactError(
-                f"{source}: argument {argument.name!r} of forward is {argument.type}, and Triton's "
-                "pytorch backend passes tensors, lists of text, or one Dict[str, Tensor]; wrap the "
-                f"model in a module whose forward takes these alone{fixed}, and script that"
-            )
-    if not kinds:
+    strange = unpassable_argument(schema, passed=("Tensor", "List[str]"))
+    if strange is not None:
+        fixed = f" and fixes {strange.name}" if strange.has_default_value() else ""
+        raise ArtifactError(
+            f"{source}: argument {strange.name!r} of forward is {strange.type}, and Triton's "
+            "pytorch backend passes tensors, lists of text, or one Dict[str, Tensor]; wrap the "
+            f"model in a module whose forward takes these alone{fixed}, and script that"
+        )
+    if not arguments:
         raise ArtifactError(
             f"{source}: forward takes no arguments, and a request needs an input; let it take one"
         )

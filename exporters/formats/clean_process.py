@@ -197,29 +197,25 @@ def _attempt(
 def _done(
     torch: Any, modules: dict[int, Any], said: Mapping[str, Any], arrays: Arrays
 ) -> dict[str, np.ndarray]:
+    from exporters.calling import unpassable_argument  # it imports torch, as `_serve` does late
+
     if "forget" in said:
         modules.pop(said["forget"], None)
         return {}
     if "load" in said:
         with torch.inference_mode():
             modules[said["as"]] = torch.jit.load(said["load"], map_location="cpu")
-        _require_tensors(modules[said["as"]].forward.schema)
+        strange = unpassable_argument(modules[said["as"]].forward.schema)
+        if strange is not None:
+            raise TypeError(
+                f"argument {strange.name!r} of forward is {strange.type}, and Triton passes tensors"
+            )
         return {}
     inputs = [torch.from_numpy(arrays[str(place)]) for place in range(len(arrays))]
     with torch.inference_mode():
         result = modules[said["run"]](*inputs)
     results = result if isinstance(result, tuple) else (result,)
     return {str(place): tensor.numpy() for place, tensor in enumerate(results)}
-
-
-def _require_tensors(schema: Any) -> None:
-    """Refuse a `forward` that takes anything but tensors, as Triton's backend does."""
-    for argument in schema.arguments[1:]:
-        if str(argument.type) != "Tensor":
-            raise TypeError(
-                f"argument {argument.name!r} of forward is {argument.type}, and Triton passes "
-                "tensors"
-            )
 
 
 if __name__ == "__main__":
