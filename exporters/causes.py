@@ -8,13 +8,7 @@ from pathlib import Path
 
 import onnx
 from torch import nn
-from torch._dynamo.exc import UncapturedHigherOrderOpError, Unsupported, UserError, UserErrorType
-from torch.fx.experimental.symbolic_shapes import (
-    ConstraintViolationError,
-    GuardOnDataDependentSymNode,
-)
 from torch.nn.utils import parametrize
-from torch.onnx._internal.exporter._errors import ConversionError, DispatchError
 
 from exporters.formats.exporter import one_sentence
 from trimaran.repository.tensors import TensorSpec
@@ -134,6 +128,15 @@ def explain(error: BaseException, module: nn.Module) -> str:
 
 
 def _advice(error: BaseException) -> str:
+    # Torch takes seconds to import these, and only a failed capture needs them.
+    from torch._dynamo.exc import UncapturedHigherOrderOpError, Unsupported, UserError
+    from torch._dynamo.exc import UserErrorType as Kind
+    from torch.fx.experimental.symbolic_shapes import (
+        ConstraintViolationError,
+        GuardOnDataDependentSymNode,
+    )
+    from torch.onnx._internal.exporter._errors import ConversionError, DispatchError
+
     if "pack_padded_sequence" in "".join(traceback.format_tb(error.__traceback__)):
         return _PACKED
     if "Guard failed on the same frame" in str(error):
@@ -143,7 +146,8 @@ def _advice(error: BaseException) -> str:
     if isinstance(error, ConstraintViolationError):
         return _FIXED
     if isinstance(error, UserError):
-        return _USER.get(error.error_type, "")
+        advice = {Kind.DYNAMIC_CONTROL_FLOW: _VALUES, Kind.CONSTRAINT_VIOLATION: _FIXED}
+        return advice.get(error.error_type, "")
     if isinstance(error, Unsupported | UncapturedHigherOrderOpError):
         return "forward calls Python that a graph cannot hold; keep to tensor operations"
     if isinstance(error, DispatchError):
@@ -151,12 +155,6 @@ def _advice(error: BaseException) -> str:
     if isinstance(error, ConversionError) and error.__cause__ is None:
         return _OPERATOR
     return ""
-
-
-_USER = {
-    UserErrorType.DYNAMIC_CONTROL_FLOW: _VALUES,
-    UserErrorType.CONSTRAINT_VIOLATION: _FIXED,
-}
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -133,10 +133,16 @@ sequence_batching {
   control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } }
 }
 """
-PAIR = """
-platform: "ensemble" max_batch_size: 8
+_X_TO_Y = """\
 input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
 output { name: "Y" data_type: TYPE_FP32 dims: [ 4 ] }
+"""
+PAIR = (
+    """
+platform: "ensemble" max_batch_size: 8
+"""
+    + _X_TO_Y
+    + """\
 ensemble_scheduling {
   step { model_name: "@first" model_version: -1
     input_map { key: "x" value: "X" } output_map { key: "y" value: "M" } }
@@ -144,6 +150,7 @@ ensemble_scheduling {
     input_map { key: "x" value: "M" } output_map { key: "y" value: "Y" } }
 }
 """
+)
 CHAIN = """
 platform: "ensemble" max_batch_size: 4
 input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
@@ -162,10 +169,12 @@ ensemble_scheduling {
 """
 
 
-OUTER = """
+OUTER = (
+    """
 platform: "ensemble" max_batch_size: 0
-input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
-output { name: "Y" data_type: TYPE_FP32 dims: [ 4 ] }
+"""
+    + _X_TO_Y
+    + """\
 ensemble_scheduling {
   step { model_name: "@inner" model_version: -1
     input_map { key: "X" value: "X" } output_map { key: "Y" value: "M" } }
@@ -176,6 +185,7 @@ ensemble_scheduling {
     output_map { key: "y" value: "Y" } }
 }
 """
+)
 INNER = """
 platform: "ensemble" max_batch_size: 0
 input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }

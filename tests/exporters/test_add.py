@@ -21,7 +21,7 @@ from trimaran.serving.discovery import find_runtime
 from trimaran.serving.server import private_server
 from trimaran.system.files import sha256_of
 
-OLD_SCRIPT = Path(__file__).parents[1] / "trimaran" / "model_files" / "torch_1_13.pt"
+OLD_SCRIPT = Path(__file__).parents[1] / "trimaran/repository/model_files/torch_1_13.pt"
 
 
 def test_files_of_both_kinds_are_published_and_served(

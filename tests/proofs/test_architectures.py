@@ -6,9 +6,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from proofs.architectures.catalogue import catalogue, find
-from proofs.architectures.report import markdown
-from proofs.architectures.trial import FORMATS, Trial, try_architecture, try_each
+from proofs.architectures.trial import (
+    FORMATS,
+    Trial,
+    catalogue,
+    find,
+    markdown,
+    try_architecture,
+    try_each,
+)
 
 EXPORTED = {
     "distilbert": ("batch", "sequence"),

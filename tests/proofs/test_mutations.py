@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from proofs.mutations.__main__ import hold_trials
 from proofs.mutations.confusion import Confusion, page
 from proofs.mutations.mutating import KINDS
 from proofs.mutations.repositories import GOOD
 from proofs.mutations.trial import Outcome, make_trials
-from proofs.mutations.trials import hold_trials
 
 COUNT = len(GOOD) + len(KINDS)
 SEED = 2

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from proofs.onnx_suite.cases import find_cases, spread
-from proofs.onnx_suite.page import counts, page
-from proofs.onnx_suite.results import Reached, Result
+from proofs.onnx_suite.page import Reached, Result, counts, page
 from proofs.onnx_suite.suite import difference, run_suite
 
 
