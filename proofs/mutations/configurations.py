@@ -133,16 +133,10 @@ sequence_batching {
   control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } }
 }
 """
-_X_TO_Y = """\
+PAIR = """
+platform: "ensemble" max_batch_size: 8
 input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
 output { name: "Y" data_type: TYPE_FP32 dims: [ 4 ] }
-"""
-PAIR = (
-    """
-platform: "ensemble" max_batch_size: 8
-"""
-    + _X_TO_Y
-    + """\
 ensemble_scheduling {
   step { model_name: "@first" model_version: -1
     input_map { key: "x" value: "X" } output_map { key: "y" value: "M" } }
@@ -150,7 +144,6 @@ ensemble_scheduling {
     input_map { key: "x" value: "M" } output_map { key: "y" value: "Y" } }
 }
 """
-)
 CHAIN = """
 platform: "ensemble" max_batch_size: 4
 input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
@@ -169,12 +162,10 @@ ensemble_scheduling {
 """
 
 
-OUTER = (
-    """
+OUTER = """
 platform: "ensemble" max_batch_size: 0
-"""
-    + _X_TO_Y
-    + """\
+input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "Y" data_type: TYPE_FP32 dims: [ 4 ] }
 ensemble_scheduling {
   step { model_name: "@inner" model_version: -1
     input_map { key: "X" value: "X" } output_map { key: "Y" value: "M" } }
@@ -185,7 +176,6 @@ ensemble_scheduling {
     output_map { key: "y" value: "Y" } }
 }
 """
-)
 INNER = """
 platform: "ensemble" max_batch_size: 0
 input { name: "X" data_type: TYPE_FP32 dims: [ 4 ] }
