@@ -1,8 +1,8 @@
 """The batches that a module, and then each artifact of it, is run on.
 
-The examples come first, as they are. Then rows of the model's own samples, or rows made up from
-the examples in the ways of `exporters.drawing`, as far as the module takes them: they are run in
-small batches, and once more all together, in the largest batch. Last come other lengths.
+The examples come first. Then rows of the model's own samples, or rows made up from the examples
+(`exporters.drawing`) that the module takes: in small batches, and again all together in the largest
+batch. Last come other lengths.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ __all__ = [
 
 _SEED = 20_240_229
 _CHUNKS = ((1, 3), (5,), (2,), (1, 4), (6,), (7,), (1, 3), (1, 2))
-"""How the rows of one source are put into batches, the next source's in another way, so that every
-small number of rows is tried."""
+"""How the rows of each source are put into batches: every small number of rows is tried."""
 _EQUAL_ROWS = 4
 _MOST_EXAMPLES = 64
 _LENGTH_ROWS, _ENDS = 2, 2
@@ -95,7 +94,7 @@ def _left(
 
 
 def example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Batch]:
-    """The examples as they are, one of them alone, and three of them.
+    """The examples, one of them alone, and three of them.
 
     Raises `TrimaranError` where the module fails on them, or answers nothing that is a number.
     """

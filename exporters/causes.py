@@ -1,4 +1,4 @@
-"""Causes of refusals that a module or an artifact shows, each with the way round."""
+"""Why a module cannot be exported, or an artifact not served, in one sentence with the remedy."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ _REDUCED: Mapping[int, str] = {
 
 
 def nested_tensors(module: nn.Module) -> str:
-    """For a module that answers otherwise with padding in eager mode than in any export."""
+    """For a module whose eager answers to padded rows differ from those of any export."""
     for name, item in module.named_modules():
         if isinstance(item, nn.TransformerEncoder) and item.use_nested_tensor:
             return (
                 f"; {name or 'the module'} is an nn.TransformerEncoder, which computes padded rows "
-                "on nested tensors in eager mode and as no export does: make it with "
+                "on nested tensors in eager mode, which no export does: make it with "
                 "enable_nested_tensor=False"
             )
     return ""
 
 
 def rounded(output: TensorSpec, largest_error: float) -> str:
-    """For whole numbers that are one apart, as those are that were rounded at a half."""
+    """For integers that differ by one, as numbers rounded at a half may."""
     if output.dtype.is_floating or largest_error != 1:
         return ""
     return (
-        "; whole numbers that are rounded from fractions may come out one apart: allow that by "
+        "; integers that are rounded from fractions may differ by one: allow that by "
         f"tolerances={{{output.name!r}: (0, 1)}} in the ModelSpec"
     )
 
 
 def parametrised(module: nn.Module) -> str:
-    """For a module whose weights are computed anew at every call."""
+    """For a module whose weights are computed again at every call."""
     for name, item in module.named_modules():
         if parametrize.is_parametrized(item):
             weight = next(iter(item.parametrizations))
@@ -74,9 +74,9 @@ def reduced_precision(path: Path) -> str:
             "torchscript"
         )
     return (
-        f"; forward computes in {found}, by torch.autocast or a cast of its own, and ONNX Runtime "
-        "has no such kernel for the CPU: take it out of forward (--precision makes fewer bits of a "
-        "whole model), or take --format torchscript"
+        f"; forward computes in {found}, by torch.autocast or by a cast, and ONNX Runtime "
+        "has no such kernel for the CPU: take it out of forward (--precision lowers the precision "
+        "of a model), or take --format torchscript"
     )
 
 
@@ -101,8 +101,8 @@ def _element_types(graph: onnx.GraphProto) -> Iterator[int]:
 
 
 _VALUES = (
-    "forward goes another way depending on a tensor's values; write the choice with torch.where or "
-    "torch.cond"
+    "forward takes another branch depending on a tensor's values; write the choice with "
+    "torch.where or torch.cond"
 )
 _FIXED = (
     "forward makes a constant of an axis that varies (the batch always does); compute with the "
@@ -118,7 +118,7 @@ _PACKED = (
 
 
 def explain(error: BaseException, module: nn.Module) -> str:
-    """The reason of a failed capture of a module, with the way round where it is known."""
+    """The reason of a failed capture of a module, with the remedy where it is known."""
     reason = one_sentence(error)
     cause = parametrised(module)
     if cause:

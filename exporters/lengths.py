@@ -1,7 +1,7 @@
-"""Which lengths of the axes that vary an artifact is tried at.
+"""At which lengths of the dynamic axes an artifact is tried.
 
 A length can decide which way `forward` goes: by its parity, by multiples of 8, below and above a
-window. A capture keeps one way and drops the others, so lengths of every way have to be tried.
+window. A capture keeps one way only, so lengths of every way have to be tried.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from exporters.ways import Way, way_at
 __all__ = ["candidates", "every_length", "find_ways", "spread", "uncovered", "usual_lengths"]
 
 _MULTIPLE = 8
-"""What lengths are padded to most often."""
+"""Lengths are most often padded to multiples of it."""
 _FEW = 32
-"""An axis of at most so many lengths is tried at all of them."""
+"""An axis with at most this many lengths is tried at all of them."""
 _EVERY = 256
-"""An axis of at most so many lengths is looked at whole."""
+"""An axis with at most this many lengths is searched completely."""
 _PAIRS = 64
 _MOST_WAYS = 8
 _SEED = 20_260_101

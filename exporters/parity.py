@@ -1,8 +1,8 @@
 """The parity gate: an exported artifact must compute what the trained module computes.
 
-It is run in its own runtime beside eager PyTorch, on the batches of `exporters.batches`, and shown
-that rows do not influence one another, which is what batching requests of different clients
-together relies on.
+The artifact is run in its own runtime, and compared with eager PyTorch on the batches of
+`exporters.batches`. Its rows must not influence one another, since requests of different clients
+are batched together.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class OutputParity:
 
 
 class Report:
-    """All outputs of one artifact, each a row that says whether it passed, and if not why."""
+    """All outputs of one artifact, each a row that says whether it passed, or why not."""
 
     outputs: tuple[Any, ...]
     notes: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class Report:
 class ParityReport(Report):
     """All outputs of one artifact, each within its tolerance or not.
 
-    `notes` tell where it answers otherwise on inputs that it is not judged by.
+    `notes` say where it differs on inputs that do not decide.
     """
 
     outputs: tuple[OutputParity, ...]
@@ -112,10 +112,10 @@ class ParityReport(Report):
 def compare(
     expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float | np.ndarray
 ) -> Comparison:
-    """Hold `actual` against `expected`, element by element: `|a - e| <= atol + rtol * |e|`.
+    """Compare `actual` with `expected`, element by element: `|a - e| <= atol + rtol * |e|`.
 
     `atol` may have a value for each row. NaN equals NaN, and an infinity equals itself, at the same
-    place; NaN and a number differ. Integers that float64 cannot tell apart still differ.
+    place; NaN and a number differ. Integers that are equal only as float64 differ.
     """
     if expected.dtype != actual.dtype:
         text = f"is {actual.dtype}, PyTorch gives {expected.dtype}"
@@ -160,14 +160,14 @@ def measure_parity(
     shares: Mapping[str, Mapping[int, np.ndarray]] | None = None,
     with_nan: tuple[Arrays, Arrays] | None = None,
 ) -> ParityReport:
-    """Run the artifact on every batch, hold it against PyTorch's results, then try rows alone.
+    """Run the artifact on every batch, compare it with PyTorch's results, then try rows alone.
 
     `batches` and `expected` map tensor names to arrays, `[rows, ...]`, one entry for each batch;
     `labels` says what each batch is. In rows that are among its `ties` only floating outputs are
     compared. `scales` are those of a typical row of each output, and `shares` those of its columns,
     else of all rows. A runtime's failure is reported as every output's failure, with its reason.
-    `with_nan` is a batch with NaN in its inputs and PyTorch's answer: that an artifact answers it
-    otherwise is told, and refuses nothing.
+    `with_nan` is a batch with NaN in its inputs and PyTorch's answer: a different
+    answer to it becomes a note, and refuses nothing.
     """
     if scales is None:
         scales = {s.name: typical_scale([answer[s.name] for answer in expected]) for s in outputs}
@@ -218,7 +218,7 @@ def measure_parity(
 def _decided(
     spec: TensorSpec, wanted: np.ndarray, actual: np.ndarray, tied: list[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both without the rows in which a decision may be a tie, for what is not floating."""
+    """Both without the rows in which a decision may be a tie, for outputs that are not floating."""
     if not tied or spec.dtype.is_floating or wanted.shape != actual.shape:
         return wanted, actual
     return np.delete(wanted, tied, axis=0), np.delete(actual, tied, axis=0)
@@ -265,7 +265,7 @@ def compare_rows(
             own = atol[index : index + 1]
             found = compare(alone[name], together[name][index : index + 1], rtol, own)
             text = (
-                f"row {index} depends on the rows beside it: alone and in a batch of {rows} its "
+                f"row {index} depends on the rows next to it: alone and in a batch of {rows} its "
                 f"values are up to {found.largest_error:.3g} apart (allowed: {own.max():.3g} + "
                 f"{rtol:g}·|x|), so requests may not be batched together"
             )
@@ -275,7 +275,7 @@ def compare_rows(
 def _attempt(run: Run, batch: Arrays) -> tuple[Arrays | None, str]:
     try:
         return run(batch), ""
-    except Exception as error:  # a runtime raises types of its own; all of them mean failure here
+    except Exception as error:  # each runtime raises its own types; all of them mean failure here
         return None, failure(error)
 
 
@@ -287,14 +287,14 @@ _NOISE = re.compile(
 
 
 class ArtifactRuntimeError(Exception):
-    """What an artifact's own runtime said, in its words."""
+    """The message of an artifact's own runtime."""
 
 
 def failure(error: Exception) -> str:
     """Why a runtime could not run an artifact, in one line.
 
-    TorchScript tells where in the archive's code it was, and only last what was wrong; ONNX Runtime
-    tells where in its own sources.
+    TorchScript puts the reason last, after its place in the archive's code; ONNX Runtime adds
+    places in its own sources.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if any(line.startswith("Traceback of TorchScript") for line in lines):

@@ -1,4 +1,4 @@
-"""Rows of the task: a model's own samples, or its examples with a little noise."""
+"""Where rows come from: the model's own samples, or rows made up from its examples."""
 
 from __future__ import annotations
 

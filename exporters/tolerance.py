@@ -1,4 +1,4 @@
-"""How far an element of an output may be off: a share of itself, and a share of its row's scale."""
+"""How far an element may be off: by a share of itself, and by a share of its row's scale."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEFAULT_TOLERANCES: Mapping[str, tuple[float, float]] = {
 }
 """By output type: the share of an element, and the share of the output's scale, that it may be off.
 Wide enough for a deep network whose sums another runtime adds in another order
-(docs/architectures.md has what that comes to), and below what a wrong operator shows
+(docs/architectures.md has the errors), and below the error of a wrong operator
 (docs/gate.md). All other types must be equal."""
 LEAST_FINITE = 0.5
 """The share of an output that has to be finite for a batch to show anything."""
@@ -41,7 +41,7 @@ _LEAST_SHARE = 1e-2
 def tolerance_for(
     dtype: DType, scale: float, chosen: tuple[float, float] | None = None
 ) -> tuple[float, float]:
-    """`(rtol, atol)` of an output: what the model itself says, or its type's at its `scale`."""
+    """`(rtol, atol)` of an output: that of the `ModelSpec`, or that of its type at its `scale`."""
     if chosen is not None:
         return chosen
     rtol, share = DEFAULT_TOLERANCES.get(dtype.triton, (0.0, 0.0))
@@ -57,8 +57,8 @@ def row_limits(
 ) -> tuple[float, np.ndarray]:
     """`rtol`, and an `atol` for each row of `expected`, `[rows, 1, ...]`.
 
-    A row's scale is its own, or that of a `typical` row where it is smaller: what small numbers a
-    row answers beside others of its kind is rounding, and a loud row may round more. `shares` are
+    A row's scale is its own, or that of a `typical` row where that is larger: the small numbers of
+    a row among larger ones are rounding, and a row of large numbers may round more. `shares` are
     those of `column_shares`: the smallest at an element's place lowers its limit.
     """
     rtol, _ = tolerance_for(dtype, 0.0, chosen)
@@ -75,8 +75,8 @@ def row_limits(
 def scale_of(arrays: Iterable[np.ndarray]) -> float:
     """The root mean square of an output's usual numbers, 0 where there are none.
 
-    What is not finite is left out, and what fills masked places, such as -1e9: the largest number,
-    where it is repeated and a thousand times the others.
+    Infinite numbers and NaN are left out, and so is a filler of masked places such as -1e9: the
+    largest number, where it is repeated and a thousand times the others.
     """
     total, count = 0.0, 0
     for array in arrays:
@@ -95,11 +95,11 @@ def typical_scale(arrays: Iterable[np.ndarray]) -> float:
 
 
 def column_shares(answers: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
-    """How large an output is at each place along an axis, as a share of the whole: 0.01 to 1.
+    """How large an output is at each place along an axis, as a share of all of it: 0.01 to 1.
 
-    By axis, for those of one length in all of `answers`, `[rows, ...]` each. A score beside a box
-    in one tensor is held to its own size, and what cancels in a column still to a hundredth of the
-    others, since its rounding is theirs.
+    By axis, for those of one length in all of `answers`, `[rows, ...]` each. A score next to a box
+    in one tensor is compared by its own size. A column that cancels out is compared by a hundredth
+    of the others, since it has their rounding.
     """
     shapes = {answer.shape[1:] for answer in answers}
     ranks = {len(shape) for shape in shapes}
@@ -117,7 +117,7 @@ def column_shares(answers: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
 
 
 def finite_share(array: np.ndarray) -> float:
-    """The share of an output that is neither NaN nor infinite; 1 for what is not floating."""
+    """The share of an output that is neither NaN nor infinite; 1 for other types."""
     if array.dtype.kind != "f" or array.size == 0:
         return 1.0
     return float(np.isfinite(array).mean())
@@ -133,7 +133,7 @@ def _row_scales(array: np.ndarray) -> np.ndarray:
 
 
 def _usual(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`[rows, n]` as float64 with zeros for what is not usual, and which numbers are."""
+    """`[rows, n]` as float64 with zeros for unusual numbers, and which ones are usual."""
     usual = np.isfinite(rows)
     numbers = np.where(usual, rows, 0.0).astype(np.float64)
     for _ in range(_FILLERS):

@@ -1,4 +1,9 @@
-"""Torch without its warnings, its log and its gradients, while modules are run and captured."""
+"""The global state of torch while modules are run and captured.
+
+Warnings, log and gradients are off. GRU and LSTM may be captured as loops, so that their sequence
+has any length: torch swaps the kernel for that, and keeps using the one that it called last, so the
+kernels that it remembers are cleared on both sides.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +49,7 @@ _OPERATORS = (
 
 @contextmanager
 def forgetting_kernels() -> Iterator[None]:
-    """Choose the kernels of recurrent layers anew within the block, and after it."""
+    """Choose the kernels of recurrent layers again within the block, and after it."""
     _forget()
     try:
         yield
@@ -54,8 +59,8 @@ def forgetting_kernels() -> Iterator[None]:
 
 @contextmanager
 def as_loops() -> Iterator[None]:
-    """Take recurrent layers for loops over their sequence within the block."""
-    # Torch loads what registers decompositions only where it is needed, and so do we.
+    """Capture recurrent layers as loops over their sequence within the block."""
+    # Torch imports these only where they are needed.
     from torch.export._patches import (
         register_gru_while_loop_decomposition,
         register_lstm_while_loop_decomposition,

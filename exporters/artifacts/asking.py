@@ -1,4 +1,4 @@
-"""A model file is asked: first with anything it answers, then with what shows its faults."""
+"""Inputs that a model file answers: first any, then those that reveal its faults."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def first_answer(
     """The first inputs that `run` answers: the sample, or made-up ones.
 
     Raises `NoAnswerError` with the runtime's words where it answers none, and `ArtifactError` at
-    once for answers that no inputs can mend.
+    once for answers that are wrong for all inputs.
     """
     failure = None
     for inputs, drawing in _candidates(tensors, rows, sample):
@@ -46,7 +46,7 @@ def first_answer(
             return Answered(inputs, run(inputs), drawing)
         except UnservableError as error:
             raise ArtifactError(f"{where}: {error}") from error
-        except Exception as error:  # runtimes raise types of their own
+        except Exception as error:  # each runtime raises its own types
             failure = failure or error
     if failure is None:
         raise ArtifactError(
@@ -75,7 +75,7 @@ def _candidates(
 
 
 def more_answers(run: Run, first: Answered) -> Iterator[Answered]:
-    """Further made-up inputs of the same shapes that `run` answers; none beside a sample."""
+    """Further made-up inputs of the same shapes that `run` answers; none if a sample was given."""
     if first.drawing is None:
         return
     began = time.monotonic()
@@ -86,7 +86,7 @@ def more_answers(run: Run, first: Answered) -> Iterator[Answered]:
         inputs = drawing.draw(pattern)
         try:
             outputs = run(inputs)
-        except Exception:  # noqa: S112  what it does not take is no evidence
+        except Exception:  # noqa: S112  inputs that it refuses show nothing
             continue
         yield Answered(inputs, outputs, drawing)
 
@@ -119,7 +119,7 @@ def _accepts(run: Run, drawing: Drawing, name: str, deadline: float) -> Callable
         began = time.monotonic()
         try:
             answer = run(drawing.with_bound(name, bound).draw(Pattern.WIDE))
-        except Exception:  # runtimes raise types of their own
+        except Exception:  # each runtime raises its own types
             return False
         # An integer that is a size must not fill the memory, nor the day.
         is_small = sum(array.nbytes for array in answer.values()) <= _MOST_ANSWER_BYTES

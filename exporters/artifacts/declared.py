@@ -1,4 +1,4 @@
-"""What a user says about a tensor: `image:FP32[-1,3,224,224]`."""
+"""What a user says about a file: tensors such as `image:FP32[-1,3,224,224]`, and a sample."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def take(
     output_names: Sequence[Declared],
     sample: Path | None,
 ) -> Artifact:
-    """Bring a TorchScript file into the directory `staged` as `model.pt`, and open it there.
+    """Copy a TorchScript file into the directory `staged` as `model.pt`, and open it there.
 
     `sample` is an `.npz` to run it on instead of made-up inputs. Raises `ArtifactError` for
     anything that cannot be served.
@@ -130,7 +130,7 @@ def _require_evaluation(module: Any, source: Path) -> None:
 
 
 def _device_error(module: Any, source: Path) -> ArtifactError | None:
-    """Why a module fails whose code names a GPU; weights are moved on loading, constants not."""
+    """Why a module whose code names a GPU fails: loading moves weights, and not constants."""
     named = devices(module)
     if not named:
         return None
@@ -166,24 +166,24 @@ def _inputs(
 ) -> list[FileTensor]:
     """The declared inputs in the order of `forward`'s arguments."""
     names = [argument.name for argument in arguments]
-    told = f"forward takes {', '.join(names)}"
+    takes = f"forward takes {', '.join(names)}"
     if not declared:
         raise ArtifactError(
-            f"{source}: TorchScript does not keep dtypes and shapes ({told}); give each input by "
+            f"{source}: TorchScript does not keep dtypes and shapes ({takes}); give each input by "
             f"{_SIGNATURE}"
         )
     ordered = list(declared)
     if not takes_dictionary(arguments):
         if len(declared) != len(names):
             raise ArtifactError(
-                f"{source}: {told}, and {len(declared)} inputs were given; give each by "
+                f"{source}: {takes}, and {len(declared)} inputs were given; give each by "
                 f"{_SIGNATURE}"
             )
         given = {item.name: item for item in declared}
         known = given.keys() & set(names)
         if known and len(known) < len(names):
             strange = ", ".join(sorted(given.keys() - known))
-            raise ArtifactError(f"{source}: {told}, and not {strange}; give each by its name")
+            raise ArtifactError(f"{source}: {takes}, and not {strange}; give each by its name")
         ordered = (
             [given[name] for name in names]
             if known
@@ -229,7 +229,7 @@ def _served(
 ) -> dict[str, str]:
     """The names that Triton's backend wants, with the position of each tensor.
 
-    Names that have it already are kept; those in a dictionary are its keys, and stay as they are.
+    Names that have it already are kept, and so are those in a dictionary, which are its keys.
     """
     names = [tensor.name for tensor in tensors]
     if by_name:

@@ -1,4 +1,8 @@
-"""The shapes that a TensorRT engine is built for: the least, the usual, and the largest."""
+"""TensorRT inside Triton's `onnxruntime` backend, and the shapes that engines are built for.
+
+The backend builds the engines when it loads the model. The parameters are those of the backend's
+README; a server without a GPU ignores them, since they apply to instances on GPUs only.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,7 @@ _WORKSPACE_BYTES = 1 << 30
 def accelerate(config: ModelConfig, precision: str, profile: Mapping[str, ShapeRange]) -> None:
     """Ask for TensorRT in the configuration of an ONNX model.
 
-    The profile keeps the engine from being built anew for every new shape. Raises `ConfigError`
+    With the profile the engine is not built again for every new shape. Raises `ConfigError`
     for a precision that the backend does not offer.
     """
     if precision not in _MODES:
@@ -72,12 +76,12 @@ def accelerate(config: ModelConfig, precision: str, profile: Mapping[str, ShapeR
 
 
 def check_accelerated(repository: Repository, name: str) -> None:
-    """Refuse where a configuration that stands, and stays, asks for no accelerator."""
+    """Refuse an existing configuration, which an export keeps, without the accelerator."""
     if not repository.has_config(name):
         return
     accelerators = checked_config(repository, name).optimization.execution_accelerators
     if not any(item.name == "tensorrt" for item in accelerators.gpu_execution_accelerator):
         raise ConfigError(
-            f"{repository.config_path(name)} stands and asks for no accelerator; add tensorrt to "
+            f"{repository.config_path(name)} exists and has no accelerator; add tensorrt to "
             "its optimization section, or leave --accelerator out"
         )

@@ -1,8 +1,8 @@
-"""TorchScript run as a server runs it: in a process that has torch, and nothing of the exporter's.
+"""TorchScript run as a server runs it: in a process with torch and without the exporter's code.
 
-A custom operator that the exporting process registered is not there, so an artifact that needs it
-cannot be loaded, as in Triton. The process is started once and serves every artifact after that; it
-ends with its parent. Arrays go both ways in NumPy's own format, without pickles.
+A custom operator that the exporting process registered is missing there, so an artifact that needs
+it cannot be loaded, as in Triton. One process serves every artifact, and ends with its parent.
+Arrays go both ways in NumPy's format, without pickles.
 
 `python -P -m exporters.formats.clean_process` is the child's side.
 """
@@ -35,7 +35,7 @@ _LENGTH = struct.Struct("<Q")
 
 
 def start() -> None:
-    """Begin to start the process, which takes torch a few seconds, and do not wait for it."""
+    """Start the process, which takes a few seconds to import torch, without waiting for it."""
     _CURRENT.started()
 
 
@@ -79,7 +79,7 @@ class _Process:
         )
 
     def is_usable(self) -> bool:
-        """Whether it is this process' own, which a fork's parent's is not, and it still runs."""
+        """Whether it still runs and belongs to this process, and not to the parent of a fork."""
         return self.owner == os.getpid() and self._child.poll() is None
 
     def ask(self, request: Mapping[str, object], arrays: Arrays | None = None) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class _Process:
         return answers
 
     def forget(self, number: int) -> None:
-        """Let go of a loaded artifact."""
+        """Unload an artifact."""
         if self.is_usable() and not sys.is_finalizing():
             try:
                 self.ask({"forget": number})
@@ -170,7 +170,7 @@ def _exactly(pipe: IO[bytes] | None, length: int) -> bytes:
 
 def _serve() -> None:
     """The child's side: load, run and forget artifacts until standard input ends."""
-    # What a model prints must not get between the answers.
+    # What a model prints must not mix with the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     import torch

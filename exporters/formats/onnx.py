@@ -61,7 +61,7 @@ class OnnxExporter(Exporter):
         return run
 
     def target(self, path: Path) -> Mapping[str, str | int]:
-        """Opset and IR version, held against what the target container reads."""
+        """Opset and IR version, compared with those that the target container reads."""
         model = onnx.load(path)
         opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
         if opset > target.ONNX_OPSET or model.ir_version > target.ONNX_IR_VERSION:
@@ -115,7 +115,7 @@ def _strip_debug_data(model: onnx.ModelProto) -> None:
 
 
 def _require_dynamic_axes(spec: ModelSpec, model: onnx.ModelProto) -> None:
-    """Refuse a graph in which torch took an axis that varies for one of fixed length."""
+    """Refuse a graph in which torch made a dynamic axis fixed."""
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
         varying = {axis: item.name for axis, item in spec.axes.get(value.name, {}).items()}

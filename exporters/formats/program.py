@@ -1,4 +1,10 @@
-"""The module as `torch.export` captures it: one graph for every length of the axes that vary."""
+"""The module as `torch.export` captures it, and that graph as TorchScript.
+
+One graph serves every length of the dynamic axes, where a trace makes constants of lengths: it
+computes lengths from the sizes of its inputs. Its operators are ATen's, which TorchScript calls as
+well; so the graph is written as Python source, with the few things replaced that TorchScript spells
+differently, and scripted.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +58,7 @@ def _dim(axis: DynamicAxis) -> Any:
 def script_program(program: ExportedProgram) -> torch.jit.ScriptModule:
     """The program, called with its inputs by position and answering a tuple of tensors.
 
-    Raises `ValueError` for a call that TorchScript has no word for, and what `torch.jit.script`
+    Raises `ValueError` for a call that TorchScript does not have, and what `torch.jit.script`
     raises.
     """
     source = program.module(check_guards=False)
@@ -91,7 +97,7 @@ class _Writer:
     def _tensor(self, node: fx.Node) -> fx.Node:
         value = operator.attrgetter(str(node.target))(self.source)
         if not isinstance(value, torch.Tensor):
-            raise ValueError(f"the graph holds a graph of its own, {node.target}")
+            raise ValueError(f"the graph holds another graph, {node.target}")
         name = self._names.setdefault(id(value), f"tensor_{len(self._names)}")
         self.tensors[name] = value
         return self.graph.get_attr(name)
@@ -150,5 +156,5 @@ _NUMBER_TYPES: dict[type, Callable[..., Any]] = {
 
 
 def _is_check(node: fx.Node) -> bool:
-    """Whether a call only asserts what `torch.export` assumed, and the parity gate tries."""
+    """Whether a call only asserts an assumption of `torch.export`, which the parity gate tries."""
     return getattr(node.target, "_opname", "").startswith(("_assert", "sym_constrain_range"))

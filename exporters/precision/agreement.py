@@ -1,7 +1,7 @@
-"""The gate for lower precision: an artifact must do the task as its FP32 original does.
+"""The gate for lower precision: an artifact must decide as its FP32 original does.
 
 Rounding moves every number a little, so equality within float32's tolerance is the wrong question.
-The right one is the task's: does the model still decide the same? An output whose last axis has two
+The gate asks whether the model still decides the same. An output whose last axis has two
 values or more is read as scores of classes, and the class with the highest score must be the same
 for 99 % of them; of integers and booleans 99 % of the rows must be equal; any other floating output
 must stay within a tolerance that fits the precision. Rows must be independent of one another as
@@ -88,12 +88,12 @@ class AgreementReport(Report):
     outputs: tuple[OutputAgreement, ...]
 
     def with_cost(self, cost: Cost) -> AgreementReport:
-        """The same with what the artifact costs beside FP32."""
+        """The same with the artifact's size and speed compared with FP32."""
         return AgreementReport(tuple(replace(row, cost=cost) for row in self.outputs))
 
 
 def rule_for(output: TensorSpec) -> str:
-    """How an output is judged: `top-1`, `equal` or `tolerance`."""
+    """How an output is compared: `top-1`, `equal` or `tolerance`."""
     if not output.dtype.is_floating:
         return "equal"
     return "top-1" if output.dims and output.dims[-1] not in (0, 1) else "tolerance"
@@ -105,8 +105,8 @@ def agreeing(
     """Which decisions are FP32's, one boolean each.
 
     A decision is a row, `[rows, ...]`, for `equal` and `tolerance`, and for `top-1` a place along
-    all axes but the last. A tie of FP32's classes may be broken either way; what is not a number
-    agrees only with what is not one either, at the same place. `allowed` is `(rtol, atol)`.
+    all axes but the last. A tie of FP32's classes may be broken either way; NaN agrees only
+    with NaN at the same place. `allowed` is `(rtol, atol)`.
     """
     if rule == "top-1":
         chosen = np.argmax(_without_nan(actual), axis=-1, keepdims=True)
@@ -134,10 +134,10 @@ def measure_agreement(
     artifact: Run,
     required: float = REQUIRED,
 ) -> AgreementReport:
-    """Hold the artifact against FP32, then try rows beside much larger ones.
+    """Compare the artifact with FP32, then try rows next to much larger ones.
 
     `sizes` has batches of every size that is served, `task` 256 rows or more of what the model is
-    for. `tolerances` replace the precision's own for outputs judged by `tolerance`; `required` is
+    for. `tolerances` replace the precision's own for outputs compared by `tolerance`; `required` is
     the share of decisions that must be FP32's for all others. A runtime's failure is every
     output's, with its reason.
     """
@@ -190,7 +190,7 @@ def _shape_problems(
     for batch, wanted in zip(sizes.batches, sizes.answers, strict=True):
         try:
             answers = run(batch)
-        except Exception as error:  # a runtime raises types of its own
+        except Exception as error:  # each runtime raises its own types
             problem = f"fails on {row_count(batch)} rows: {failure(error)}"
             yield from ((output.name, problem) for output in outputs)
             return
@@ -231,7 +231,7 @@ def _disagreement(
 def _tolerance(precision: Precision, expected: np.ndarray) -> tuple[float, float]:
     """The precision's share of each element, and of the output's root mean square.
 
-    Nothing for what is not floating.
+    `(0, 0)` for other types.
     """
     if not np.issubdtype(expected.dtype, np.floating):
         return 0.0, 0.0
@@ -249,7 +249,7 @@ def dependent_rows(
     batch: Arrays,
     run: Run,
 ) -> Iterator[tuple[str, str]]:
-    """Outputs, with the reason, whose rows answer otherwise beside loud neighbours than alone.
+    """Outputs, with the reason, whose rows answer differently next to large neighbours than alone.
 
     `limits` are `(rtol, atol)` of floating outputs. A decision at a threshold may flip by one
     rounding, so booleans and integers are watched only where there is nothing else to watch.
@@ -266,8 +266,8 @@ def dependent_rows(
             if not found.passed:
                 yield (
                     output.name,
-                    f"row {index} depends on the rows beside it: alone and beside larger ones its "
-                    f"values are up to {found.largest_error:.3g} apart (allowed: {atol:.3g} + "
+                    f"row {index} depends on the rows next to it: alone and next to larger ones "
+                    f"its values are up to {found.largest_error:.3g} apart (allowed: {atol:.3g} + "
                     f"{rtol:g}·|x|), so requests may not be batched together",
                 )
 

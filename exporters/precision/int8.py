@@ -5,8 +5,8 @@ into the graph as pairs of QuantizeLinear and DequantizeLinear, which ONNX Runti
 turn into integer kernels. Weights get a scale for each output channel where the kernels take them.
 
 Dynamic quantisation needs no rows, because the graph measures the range of each activation while it
-runs: one range for the whole tensor, batch and all. So what one request sends changes the answers
-to those that are batched with it, and only models that are never batched may be served like that.
+runs: one range for the whole tensor with all its rows. So one request changes the answers to those
+that are batched with it, and only models that are never batched may be served like that.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Int8OnnxExporter(OnnxExporter):
                 yield from self._static(spec, source, path)
 
     def _dynamic(self, spec: ModelSpec, source: Path, path: Path) -> str:
-        with _told_in_one_sentence(spec):
+        with _refused_in_one_sentence(spec):
             quantize_dynamic(
                 source,
                 path,
@@ -130,7 +130,7 @@ class Int8OnnxExporter(OnnxExporter):
             kept = round(share * len(nodes))
             if share and not kept:
                 continue
-            with _told_in_one_sentence(spec):
+            with _refused_in_one_sentence(spec):
                 quantize_static(
                     source,
                     path,
@@ -163,12 +163,12 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
 
 def measures_whole_batches(model: onnx.ModelProto) -> bool:
-    """Whether a graph takes one range for a whole tensor while it runs."""
+    """Whether a graph measures one range per tensor while it runs."""
     return any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.node)
 
 
 def takes_scales_per_channel(model: onnx.ModelProto) -> bool:
-    """Whether each output channel may have a scale of its own.
+    """Whether each output channel may have its own scale.
 
     ONNX Runtime's integer kernels cannot do that for a stack of matrices, and the quantiser
     would not notice.
@@ -182,7 +182,7 @@ def takes_scales_per_channel(model: onnx.ModelProto) -> bool:
 
 
 def _mark_prepared(model: onnx.ModelProto) -> None:
-    """Spare the advice to prepare the graph: torch's exporter has folded what can be folded."""
+    """Suppress the advice to prepare the graph: torch's exporter has folded constants already."""
     onnx.helper.set_model_props(model, {"onnx.infer": "onnxruntime.quant"})
 
 
@@ -198,7 +198,7 @@ def _write(model: onnx.ModelProto, path: Path) -> None:
 
 
 @contextmanager
-def _told_in_one_sentence(spec: ModelSpec) -> Iterator[None]:
+def _refused_in_one_sentence(spec: ModelSpec) -> Iterator[None]:
     """Without the quantiser's log; its failure as an `ExportError`."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -221,7 +221,7 @@ _LARGEST_BATCH = 8
 def calibration_batches(original: Original, given: Arrays | None) -> list[Arrays]:
     """Batches to run through the network: the rows that were given, or 128 rows of its samples.
 
-    They are other rows than those that the gate judges by.
+    The gate compares other rows.
     """
     if given is None:
         return list(drawn_rows(original, CALIBRATION_ROWS, _LARGEST_BATCH, _SEED))

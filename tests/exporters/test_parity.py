@@ -182,7 +182,7 @@ def numbers_rows(batch: Arrays) -> Arrays:
             ["y", "total"],
             "output 'y': fails on 1 rows: Got invalid dimensions: got 1, expected 3",
         ),
-        (numbers_rows, ["y"], "output 'y': row 2 depends on the rows beside it"),
+        (numbers_rows, ["y"], "output 'y': row 2 depends on the rows next to it"),
     ],
 )
 def test_an_artifact_is_held_against_the_module(

@@ -1,7 +1,8 @@
-"""Rules for what Triton's pytorch backend cannot be told by a model file: TorchScript names no
-results, so that the configuration has to.
+"""Rules of single backends: what they need, and what only NVIDIA's container serves.
 
-Source: triton-inference-server/pytorch_backend, `libtorch.cc`.
+TorchScript and a TensorFlow graph do not describe their tensors, so the configuration has to.
+Sources: `libtorch.cc` in triton-inference-server/pytorch_backend, and `tensorflow.cc` in
+triton-inference-server/tensorflow_backend.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ _SERVED = frozenset(
 
 
 def check_pytorch(config: ModelConfig) -> Problems:
-    """Inputs and outputs that are not there, and what the backend has no counterpart of."""
+    """Inputs and outputs that are missing, or of a type that the backend does not have."""
     for kind, items in (("input", config.input), ("output", config.output)):
         if not items:
             yield error(
                 kind,
-                f"there is no {kind}, and no model.pt tells its {kind}s",
+                f"there is no {kind}, and no model.pt describes its {kind}s",
                 f"declare every {kind}, with its name, data_type and dims",
             )
         for item in items:
@@ -81,7 +82,7 @@ def check_tensorflow(config: ModelConfig, entries: Iterable[str]) -> Problems:
     if tensorflow_file(config, entries) == _GRAPH and not (config.input or config.output):
         yield error(
             "input",
-            f"there is neither input nor output, and no {_GRAPH} tells them",
+            f"there is neither input nor output, and no {_GRAPH} describes them",
             "declare every input and output, with its name, data_type and dims",
         )
 

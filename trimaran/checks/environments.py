@@ -35,9 +35,9 @@ def environment_path(config: ModelConfig) -> str:
 
 
 def check_environment(config: ModelConfig, backend: str, found: Mapping[str, str]) -> Problems:
-    """An environment that is missing or no archive.
+    """An environment that is missing or unusable.
 
-    `found` has by path what is wrong there, and an empty text where nothing is.
+    `found` has the problem by path, and an empty text where there is none.
     """
     path = environment_path(config)
     if not path or backend != "python":

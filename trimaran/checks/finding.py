@@ -1,4 +1,4 @@
-"""One thing that is wrong with a repository, how bad it is, and what to do about it."""
+"""A finding about a repository, its severity and remedy, and the report of all of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Severity(StrEnum):
     """How bad a finding is."""
 
     ERROR = "error"
-    """Triton refuses the model, or takes it for something else than was meant."""
+    """Triton refuses the model, or reads it differently than intended."""
     WARNING = "warning"
-    """Triton lets it through, and it is regretted later."""
+    """Triton accepts it, and it causes trouble later."""
     NOTE = "note"
-    """Worth knowing, and nothing wrong."""
+    """Worth knowing; nothing is wrong."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def error(field: str, found: str, remedy: str, file: str = "") -> Finding:
 
 
 def warning(field: str, found: str, remedy: str, file: str = "") -> Finding:
-    """What Triton lets through and users regret."""
+    """What Triton accepts and what causes trouble later."""
     return Finding(Severity.WARNING, field, found, remedy, file=file)
 
 
@@ -65,7 +65,7 @@ _ORDER = list(Severity)
 
 @dataclass(frozen=True)
 class Report:
-    """What was judged and what was found; `unserved` are models without a version yet."""
+    """The checked models and the findings; `unserved` are models without a version yet."""
 
     repository: str
     models: tuple[str, ...]
@@ -106,7 +106,7 @@ class Report:
         yield self.closing
 
     def record(self) -> dict[str, Any]:
-        """The same for programs."""
+        """The report as a JSON object."""
         return {
             "repository": self.repository,
             "models": list(self.models),

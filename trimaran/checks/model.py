@@ -1,4 +1,4 @@
-"""All rules for one configuration by itself, in the order in which they are told."""
+"""All rules for one configuration by itself, in the order in which they are reported."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ _CHOICES = {
 
 
 def check_parameters(config: ModelConfig, backend: str) -> Problems:
-    """Numbers, switches and choices that are none."""
+    """Parameters with a wrong number, switch or choice, for which the backend refuses the model."""
     for key in _INTEGERS.get(backend, ()):
         value = config.parameters[key].string_value if key in config.parameters else "0"
         if not value.strip().removeprefix("-").isdecimal():

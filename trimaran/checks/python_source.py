@@ -1,7 +1,8 @@
-"""What a Python model's `auto_complete_config` adds to its configuration, told without running it.
+"""A Python model's source, read without running it: its class, and what it adds to a configuration.
 
-Triton runs it before it judges a configuration, so that tensors may lack their type and dims there.
-Only literals are followed: what is computed, or added under a condition, may be anything.
+Triton runs `auto_complete_config` before it checks a configuration, so that tensors may lack their
+type and dims there. Only literals are followed: a computed value, or one under a condition, may be
+anything.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Addition:
 
 @dataclass(frozen=True)
 class Completion:
-    """What `auto_complete_config` does, as far as it can be told.
+    """What `auto_complete_config` does, as far as its source shows.
 
     `is_open` if it does more than is listed; `returns` whether it gives anything back.
     """
@@ -105,7 +106,7 @@ def _completion(function: ast.FunctionDef, constants: Mapping[str, list[Any]]) -
 
 
 _INNER = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp, ast.Lambda, ast.FunctionDef)
-"""What binds names of its own, which are not followed."""
+"""Nodes with their own names, which are not followed."""
 
 
 def _adds(node: ast.AST) -> bool:
@@ -129,7 +130,7 @@ def _may_change(call: ast.Call, name: str, handles: set[str]) -> bool:
 
 
 def _handles(function: ast.FunctionDef) -> set[str]:
-    """The names of the configuration and of what is taken out of it."""
+    """The names of the configuration and of its parts."""
     names = {argument.arg for argument in function.args.args}
     for node in ast.walk(function):
         if isinstance(node, ast.Assign) and _mentions(node.value, names):
@@ -196,7 +197,7 @@ def _literal(node: ast.expr) -> Any:
 
 
 def _values(call: ast.Call, known: Mapping[str, list[Any]]) -> list[Any] | None:
-    """What a call may be given, or `None` where that cannot be told."""
+    """What a call may be given, or `None` where that is unknown."""
     arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
     if not arguments:
         return [None]

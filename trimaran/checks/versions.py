@@ -110,26 +110,26 @@ _REPUBLISH = "publish it with 'trimaran export', 'trimaran publish' or 'trimaran
 
 
 def check_provenance(facts: ModelFacts) -> Problems:
-    """Versions whose files are not, or are no longer, what was published."""
+    """Versions whose files are not, or are no longer, the published ones."""
     recorded = any(version.has_manifest for version in facts.versions)
     if facts.versions and not recorded:
         # A model without any manifest is one that people made by hand.
         yield note(
-            "", "no version has a manifest, so nothing tells which of them is complete", _REPUBLISH
+            "", "no version has a manifest, so nothing shows which of them is complete", _REPUBLISH
         )
     for version in facts.versions:
         where = str(version.number)
         if version.problem:
             yield warning(
                 "",
-                f"version {where} is not what was published: {version.problem}",
+                f"version {where} differs from what was published: {version.problem}",
                 "publish it again",
                 f"{where}/manifest.json",
             )
         elif recorded and not version.has_manifest:
             yield warning(
                 "",
-                f"version {where} has no manifest, so nothing tells whether it is complete",
+                f"version {where} has no manifest, so nothing shows whether it is complete",
                 _REPUBLISH,
                 where,
             )

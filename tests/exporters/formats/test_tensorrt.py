@@ -140,7 +140,7 @@ def test_a_standing_configuration_without_accelerator_is_not_passed_over(
     refused = call_trimaran(*export, "--accelerator", "tensorrt")
     assert refused.status == 1
     assert refused.error == (
-        f"{path} stands and asks for no accelerator; add tensorrt to its optimization section, or "
+        f"{path} exists and has no accelerator; add tensorrt to its optimization section, or "
         "leave --accelerator out"
     )
     assert path.read_text() == before
