@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporters.artifacts.artifact import Artifact, FileTensor
-from exporters.artifacts.declared import Declared, narrowed, require_equal
-from exporters.artifacts.sample import read_sample
-from exporters.artifacts.trial import Verdict, judge
+from exporters.artifacts.declared import Declared, narrowed, read_sample, require_equal
+from exporters.artifacts.trial import Verdict, evaluate
 from trimaran.checks.backends import BACKENDS, backend_of
 from trimaran.checks.raising import checked_config
 from trimaran.publishing.publish import Publication, check_publishable, publish
@@ -38,8 +37,8 @@ class Wish:
 
 @dataclass(frozen=True)
 class Added:
-    """What adding came to. `note` says why there is no batching where it was looked for; `remarks`
-    are what else to know.
+    """The outcome. `note` says why there is no batching where it was tried; `remarks` are for
+    users.
     """
 
     publication: Publication
@@ -64,7 +63,7 @@ def add_file(source: Path, repository: Repository, wish: Wish | None = None) -> 
         artifact = _taken(kind, source, staged, wish)
         sample = read_sample(wish.sample, artifact.inputs) if wish.sample else None
         wanted = _wanted_batch(repository, name, wish)
-        verdict = judge(artifact, str(source), wanted, sample, insist=bool(wish.max_batch_size))
+        verdict = evaluate(artifact, str(source), wanted, sample, insist=bool(wish.max_batch_size))
         config = config_of(name, artifact, verdict)
         check_publishable(repository, config)
         manifest = describe_version(

@@ -1,67 +1,45 @@
 """The batches that a module, and then each artifact of it, is run on.
 
-The examples come first, as they are. Then rows of the model's own samples, or rows made up from
-the examples in the ways of `exporters.drawing`, as far as the module takes them: they are run in
-small batches, and once more all together, in the largest batch. Last come other lengths.
+The examples come first. Then rows of the model's own samples, or rows made up from the examples
+(`exporters.drawing`) that the module takes: in small batches, and again all together in the largest
+batch. Last come other lengths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
-from torch import Tensor
 
 from exporters.calling import takes_one_collection
 from exporters.drawing import (
-    FAMILIES,
-    Family,
     Spans,
     differ,
-    draw_rows,
-    has,
-    is_mask,
-    span_of,
-    wider_spans,
 )
 from exporters.formats.exporter import one_sentence
-from exporters.lengths import candidates, every_length, spread, uncovered, usual_lengths
-from exporters.parity import LEAST_FINITE, finite_share
-from exporters.samples import own_samples
+from exporters.lengths import every_length, spread, usual_lengths
+from exporters.samples import Answer, Source, Tensors, not_finite, sources_of
 from exporters.spec import BATCH_AXIS, ModelSpec, resized, resized_inputs
-from exporters.ways import Way, way_at
+from exporters.ways import Way
 from trimaran.system.errors import TrimaranError
 
 __all__ = [
-    "Answer",
     "Batch",
-    "Source",
-    "Tensors",
     "example_batches",
-    "find_ways",
     "tried_batches",
-    "usable_spans",
 ]
 
 _SEED = 20_240_229
 _CHUNKS = ((1, 3), (5,), (2,), (1, 4), (6,), (7,), (1, 3), (1, 2))
-"""How the rows of one source are put into batches, the next source's in another way, so that every
-small number of rows is tried."""
+"""How the rows of each source are put into batches: every small number of rows is tried."""
 _EQUAL_ROWS = 4
-_REPEATING = {"repeated", "bounds", "mixed", "padded"}
-"""The ways of drawing integers by which one often stands twice in a row."""
 _MOST_EXAMPLES = 64
 _LENGTH_ROWS, _ENDS = 2, 2
 """The least and the most lengths are tried with two rows, and those between with one."""
-_MOST_WAYS = 8
 _EVERY_SIZE = 32
 """Where nothing is known of the ways of `forward`, every number of rows up to here is tried."""
 _REMEDY = "give `samples` in its ModelSpec: samples(batch_size, seed) returns real inputs"
-
-Tensors = Mapping[str, Tensor]
-Answer = Callable[[Tensors], Tensors]
 
 
 @dataclass(frozen=True)
@@ -83,20 +61,6 @@ class Batch:
     even: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where rows come from: `draw(rows, seed, lengths)`.
-
-    `own` are the model's own samples. `even` rows repeat an integer so often that a decision, such
-    as which place has the largest score, may be a tie, which rounding breaks either way.
-    """
-
-    name: str
-    draw: Callable[[int, int, Mapping[str, int]], Tensors]
-    own: bool = False
-    even: bool = False
-
-
 def tried_batches(
     spec: ModelSpec,
     most: int,
@@ -111,7 +75,7 @@ def tried_batches(
     nothing can be made up that the module answers with numbers, and where it fails at a length.
     """
     usual = list(examples)
-    sources, found = _usable(spec, most, _sources(spec, spans), answer)
+    sources, found = _usable(spec, most, sources_of(spec, spans), answer)
     usual += found
     usual += _together(sources, found, most, answer)
     yield from usual[len(examples) :]
@@ -129,56 +93,8 @@ def _left(
     return [ways[0], *(w for w in ways[1:] if not any(map(w[1].taken_at, tried)))]
 
 
-def usable_spans(spec: ModelSpec, answer: Answer) -> dict[str, tuple[int, int]]:
-    """Which values each integer input may take: those that the examples span.
-
-    Of a constant one, and of bytes, the widest range that the module answers with numbers.
-    """
-    found = {}
-    for name, example in spec.example_inputs.items():
-        span = span_of(example)
-        if span is not None:
-            wider = wider_spans(example) if spec.samples is None else ()
-            found[name] = next((w for w in wider if _takes(spec, name, w, answer)), span)
-    return found
-
-
-def _takes(spec: ModelSpec, name: str, span: tuple[int, int], answer: Answer) -> bool:
-    example = spec.example_inputs[name][:2]
-    generator = torch.Generator().manual_seed(_SEED)
-    drawn = torch.randint(span[0], span[1] + 1, example.shape, generator=generator)
-    drawn.reshape(-1)[0] = span[1]
-    inputs = {n: t[:1] for n, t in spec.example_inputs.items()}
-    for row in range(2):
-        inputs[name] = drawn[row : row + 1].to(example.dtype)
-        try:
-            if _not_finite(answer(inputs)):
-                return False
-        except Exception:
-            return False
-    return True
-
-
-def find_ways(spec: ModelSpec, most: int) -> list[tuple[Mapping[str, int], Way]]:
-    """The ways of `forward` by lengths, each with lengths at which it is taken: at most eight.
-
-    The first is that of the examples.
-    """
-    usual: Mapping[str, int] = usual_lengths(spec)
-    ways = [(usual, way_at(spec, spec.example_inputs))]
-    wanted = candidates(spec, most, ways[0][1].conditions)
-    while len(ways) < _MOST_WAYS:
-        tried = [lengths for lengths, _ in ways]
-        left = uncovered([way for _, way in ways], [item for item in wanted if item not in tried])
-        lengths = next(left, None)
-        if lengths is None:
-            break
-        ways.append((lengths, way_at(spec, resized(spec, spec.example_inputs, lengths))))
-    return ways
-
-
 def example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Batch]:
-    """The examples as they are, one of them alone, and three of them.
+    """The examples, one of them alone, and three of them.
 
     Raises `TrimaranError` where the module fails on them, or answers nothing that is a number.
     """
@@ -194,7 +110,7 @@ def example_batches(spec: ModelSpec, most: int, answer: Answer) -> Iterator[Batc
             raise
         except Exception as error:
             raise TrimaranError(_example_failure(spec, error, len(pick))) from error
-        empty = _not_finite(answers)
+        empty = not_finite(answers)
         if empty:
             raise TrimaranError(
                 f"model {spec.name}: output {empty!r} is NaN or infinite in most places for its "
@@ -220,39 +136,6 @@ def _example_failure(spec: ModelSpec, error: Exception, rows: int) -> str:
     )
 
 
-def _sources(spec: ModelSpec, spans: Spans) -> list[Source]:
-    if spec.samples is not None:
-        return [Source("the model's samples", partial(own_samples, spec), own=True)]
-    has_integers = any(name in spans for name in spec.example_inputs)
-    may_tie = has_integers and any(p.is_floating_point() for p in spec.module.parameters())
-    return [
-        Source(
-            family.name,
-            partial(_drawn, spec, family, spans),
-            even=may_tie and family.integers in _REPEATING,
-        )
-        for family in FAMILIES
-        if has(spec.example_inputs, spans, family.needs)
-    ]
-
-
-def _drawn(
-    spec: ModelSpec,
-    family: Family,
-    spans: Spans,
-    rows: int,
-    seed: int,
-    lengths: Mapping[str, int],
-) -> Tensors:
-    examples = resized_inputs(spec, lengths)
-    drawn = draw_rows(examples, family, rows, seed, spans)
-    for name, example in resized(spec, examples, {BATCH_AXIS: rows}).items():
-        # A mask cut to one place would hide all of a row.
-        if lengths and is_mask(example, spans.get(name)) and example.shape[-1] == 1:
-            drawn[name] = example
-    return drawn
-
-
 def _usable(
     spec: ModelSpec, most: int, sources: Sequence[Source], answer: Answer
 ) -> tuple[list[Source], list[Batch]]:
@@ -271,7 +154,7 @@ def _usable(
         except Exception as error:
             reasons.append(f"fails in PyTorch on {source.name}: {one_sentence(error)}")
             continue
-        empty = next((name for b in found if (name := _not_finite(b.answers))), None)
+        empty = next((name for b in found if (name := not_finite(b.answers))), None)
         if empty:
             reasons.append(f"answers NaN or infinity in most places of {empty!r} on {source.name}")
             continue
@@ -395,7 +278,7 @@ def _at_length(
         except Exception as error:
             problem = f"fails in PyTorch on its own inputs at {label}: {one_sentence(error)}"
             continue
-        empty = _not_finite(answers)
+        empty = not_finite(answers)
         if not empty:
             even = frozenset(range(rows) if source.even else ())
             return Batch(label, inputs, answers, even=even)
@@ -408,13 +291,6 @@ def _at_length(
 
 def _names(what: str, rows: Iterable[int]) -> tuple[str, ...]:
     return tuple(f"{what} {row}" for row in rows)
-
-
-def _not_finite(answers: Tensors) -> str | None:
-    """The first output that is mostly NaN or infinite."""
-    return next(
-        (n for n, tensor in answers.items() if finite_share(tensor.numpy()) < LEAST_FINITE), None
-    )
 
 
 def _count(tensors: Tensors) -> int:

@@ -1,4 +1,4 @@
-"""How a module is called and what it answers, brought to tensors in order on both sides."""
+"""How a module is called and what it answers: tensors in order on both sides."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = [
     "read_outputs",
     "takes_by_name",
     "takes_one_collection",
+    "unpassable_argument",
 ]
 
 
@@ -49,9 +50,9 @@ class PositionalModule(nn.Module):
 
 
 def _settled(tensor: Tensor) -> Tensor:
-    """The tensor with a conjugation or negation carried out that torch has only noted.
+    """The tensor with a pending conjugation or negation carried out.
 
-    A server reads the numbers as they lie in memory. Dynamo cannot look at these notes.
+    A server reads the numbers as they lie in memory. Dynamo cannot see what is pending.
     """
     if torch.compiler.is_dynamo_compiling():
         return tensor
@@ -94,12 +95,20 @@ def takes_one_collection(module: nn.Module, inputs: Mapping[str, Tensor]) -> str
     return None
 
 
+def unpassable_argument(schema: Any, *, passed: Sequence[str] = ("Tensor",)) -> Any | None:
+    """The first argument of a TorchScript `forward` that is none of the types `passed`, or `None`.
+
+    `schema` is that of the compiled `forward`, whose first argument is the module itself.
+    """
+    return next((item for item in schema.arguments[1:] if str(item.type) not in passed), None)
+
+
 def read_outputs(result: Any, names: Sequence[str]) -> tuple[Tensor, ...]:
     """The tensors of what a module answers, in the order of `names`.
 
     A mapping or a dataclass (so every `ModelOutput` of transformers) is read by name, and may hold
-    more; what is nested in it is named by its path: `hidden_states_0`. Tuples and lists are read in
-    order, nested ones too, without what is `None`; a named tuple by name where it has the names.
+    more; a nested tensor is named by its path: `hidden_states_0`. Tuples and lists are read in
+    order, nested ones too, without `None`; a named tuple by name where it has the names.
 
     Raises `TrimaranError` where a name is missing or the number of tensors is another.
     """
@@ -124,7 +133,7 @@ def read_outputs(result: Any, names: Sequence[str]) -> tuple[Tensor, ...]:
     if len(found) != len(names):
         raise TrimaranError(
             f"the module answers {len(found)} tensors, output_names has {len(names)}; name each "
-            "tensor once, in order (numbers and text beside them are left out)"
+            "tensor once, in order (numbers and text among them are left out)"
         )
     return found
 

@@ -1,7 +1,8 @@
-"""Causes of refusals that a module or an artifact shows, each with the way round."""
+"""Why a module cannot be exported, or an artifact not served, in one sentence with the remedy."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -9,9 +10,17 @@ import onnx
 from torch import nn
 from torch.nn.utils import parametrize
 
+from exporters.formats.exporter import one_sentence
 from trimaran.repository.dtypes import TensorSpec
 
-__all__ = ["nested_tensors", "parametrised", "reduced_precision", "rounded", "unknown_operator"]
+__all__ = [
+    "explain",
+    "nested_tensors",
+    "parametrised",
+    "reduced_precision",
+    "rounded",
+    "unknown_operator",
+]
 
 _REDUCED: Mapping[int, str] = {
     onnx.TensorProto.BFLOAT16: "bfloat16",
@@ -20,29 +29,29 @@ _REDUCED: Mapping[int, str] = {
 
 
 def nested_tensors(module: nn.Module) -> str:
-    """For a module that answers otherwise with padding in eager mode than in any export."""
+    """For a module whose eager answers to padded rows differ from those of any export."""
     for name, item in module.named_modules():
         if isinstance(item, nn.TransformerEncoder) and item.use_nested_tensor:
             return (
                 f"; {name or 'the module'} is an nn.TransformerEncoder, which computes padded rows "
-                "on nested tensors in eager mode and as no export does: make it with "
+                "on nested tensors in eager mode, which no export does: make it with "
                 "enable_nested_tensor=False"
             )
     return ""
 
 
 def rounded(output: TensorSpec, largest_error: float) -> str:
-    """For whole numbers that are one apart, as those are that were rounded at a half."""
+    """For integers that differ by one, as numbers rounded at a half may."""
     if output.dtype.is_floating or largest_error != 1:
         return ""
     return (
-        "; whole numbers that are rounded from fractions may come out one apart: allow that by "
+        "; integers that are rounded from fractions may differ by one: allow that by "
         f"tolerances={{{output.name!r}: (0, 1)}} in the ModelSpec"
     )
 
 
 def parametrised(module: nn.Module) -> str:
-    """For a module whose weights are computed anew at every call."""
+    """For a module whose weights are computed again at every call."""
     for name, item in module.named_modules():
         if parametrize.is_parametrized(item):
             weight = next(iter(item.parametrizations))
@@ -65,9 +74,9 @@ def reduced_precision(path: Path) -> str:
             "torchscript"
         )
     return (
-        f"; forward computes in {found}, by torch.autocast or a cast of its own, and ONNX Runtime "
-        "has no such kernel for the CPU: take it out of forward (--precision makes fewer bits of a "
-        "whole model), or take --format torchscript"
+        f"; forward computes in {found}, by torch.autocast or by a cast, and ONNX Runtime "
+        "has no such kernel for the CPU: take it out of forward (--precision lowers the precision "
+        "of a model), or take --format torchscript"
     )
 
 
@@ -89,3 +98,70 @@ def _element_types(graph: onnx.GraphProto) -> Iterator[int]:
             if attribute.name == "to":
                 yield attribute.i
             yield from _element_types(attribute.g)
+
+
+_VALUES = (
+    "forward takes another branch depending on a tensor's values; write the choice with "
+    "torch.where or torch.cond"
+)
+_FIXED = (
+    "forward makes a constant of an axis that varies (the batch always does); compute with the "
+    "tensor's own shape, x.shape[0] and not len(x), or leave another axis out of dynamic_axes"
+)
+_OPERATOR = (
+    "ONNX has no operator for it; write forward with other operators, or take --format torchscript"
+)
+_PACKED = (
+    "ONNX has no form of pack_padded_sequence; mask what is padded instead, or take --format "
+    "torchscript"
+)
+
+
+def explain(error: BaseException, module: nn.Module) -> str:
+    """The reason of a failed capture of a module, with the remedy where it is known."""
+    reason = one_sentence(error)
+    cause = parametrised(module)
+    if cause:
+        return f"{reason}{cause}"
+    advice = next((text for item in _chain(error) if (text := _advice(item))), "")
+    return f"{advice} ({reason})" if advice else reason
+
+
+def _advice(error: BaseException) -> str:
+    # Torch takes seconds to import these, and only a failed capture needs them.
+    from torch._dynamo.exc import UncapturedHigherOrderOpError, Unsupported, UserError
+    from torch._dynamo.exc import UserErrorType as Kind
+    from torch.fx.experimental.symbolic_shapes import (
+        ConstraintViolationError,
+        GuardOnDataDependentSymNode,
+    )
+    from torch.onnx._internal.exporter._errors import ConversionError, DispatchError
+
+    if "pack_padded_sequence" in "".join(traceback.format_tb(error.__traceback__)):
+        return _PACKED
+    if "Guard failed on the same frame" in str(error):
+        return _VALUES
+    if isinstance(error, GuardOnDataDependentSymNode):
+        return _VALUES
+    if isinstance(error, ConstraintViolationError):
+        return _FIXED
+    if isinstance(error, UserError):
+        advice = {Kind.DYNAMIC_CONTROL_FLOW: _VALUES, Kind.CONSTRAINT_VIOLATION: _FIXED}
+        return advice.get(error.error_type, "")
+    if isinstance(error, Unsupported | UncapturedHigherOrderOpError):
+        return "forward calls Python that a graph cannot hold; keep to tensor operations"
+    if isinstance(error, DispatchError):
+        return _OPERATOR
+    if isinstance(error, ConversionError) and error.__cause__ is None:
+        return _OPERATOR
+    return ""
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An exception and those that caused it."""
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in found:
+        found.append(current)
+        current = current.__cause__ or current.__context__
+    return found

@@ -1,9 +1,9 @@
-"""Rows made up from a model's examples, in several ways, each of which shows other faults.
+"""Rows made up from a model's examples, in several ways, each of which reveals other faults.
 
-Noise around the examples shows a wrong weight. Rows of other sizes and signs show a branch that
-follows values, and rows that influence one another. Nearly constant rows show the epsilon of a
-norm. Masks are set from one end, as padding is, and not at random alone, which would never show
-what a padded row answers.
+Noise around the examples reveals a wrong weight. Rows of other sizes and signs reveal a branch on
+values, and rows that influence one another. Nearly constant rows reveal the epsilon of a norm.
+Masks are set from one end, as padding is; random masks alone would never show how a padded row
+answers.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ FAMILIES = (
 
 _NOISE = 0.3
 _SIZES = (1.0, 0.01, 10.0, 3.0)
-"""What rows are multiplied by, one after the other: a quiet row lies beside a loud one."""
+"""What rows are multiplied by, in turn: a row of small numbers is next to one of large ones."""
 _FLATNESS = 1e-2
 """Below it, rounding would show as much as a wrong epsilon."""
 _KINDS = 3
-"""What was constant may be a kind, of which there are few."""
+"""A constant may be a kind, of which there are few."""
 _LARGEST_INTEGER = 2**63 - 1
 _LARGEST = (30_000, 1_000, 100, 20, 7, 2, 1)
-"""How far a constant integer is drawn from its value, the boldest first."""
+"""How far a constant integer is drawn from its value, the farthest first."""
 
 
 def draw_rows(
@@ -108,7 +108,7 @@ def has(examples: Mapping[str, Tensor], spans: Spans, what: str) -> bool:
 
 
 def is_flag(example: Tensor) -> bool:
-    """Whether an example that is no boolean holds only zeros and ones, along an axis of its own."""
+    """Whether an example that is not boolean holds only zeros and ones along a second axis."""
     return (
         example.dtype != torch.bool
         and example.ndim > 1
@@ -129,10 +129,10 @@ def span_of(example: Tensor) -> tuple[int, int] | None:
 
 
 def wider_spans(example: Tensor) -> Iterator[tuple[int, int]]:
-    """What an integer example may take beside what it holds, the widest first.
+    """Wider ranges that an integer input may take, the widest first.
 
-    A constant says nothing of what is allowed, and bytes are pixels or text more often than an
-    index, so these have to be tried. Of other examples there are none.
+    A constant does not show the allowed range, and bytes are pixels or text more often than an
+    index, so wider ranges are tried for them. For other examples there are none.
     """
     value, limits = int(example.min()), torch.iinfo(example.dtype)
     is_flag = value >= 0 and int(example.max()) <= 1
@@ -216,9 +216,9 @@ def _between(shape: tuple[int, ...], span: tuple[int, int], generator: Generator
 
 
 def _even(example: Tensor, rows: int, generator: Generator, span: tuple[int, int]) -> Tensor:
-    """Evenly; of what was constant half the rows evenly by the number of digits.
+    """Uniform; for a constant example half of the rows log-uniform.
 
-    It may be a kind or a length, of which the small ones are the ones that count.
+    A constant may be a kind or a length, and then small values matter most.
     """
     shape = (rows, *example.shape[1:])
     values = _between(shape, span, generator)
@@ -241,7 +241,7 @@ def _padded(example: Tensor, rows: int, generator: Generator, span: tuple[int, i
 
 
 def _bounds(example: Tensor, rows: int, generator: Generator, span: tuple[int, int]) -> Tensor:
-    """One bound or the other; of what was constant, anything from zero up to it."""
+    """One bound or the other; for a constant example, anything from zero up to it."""
     shape = (rows, *example.shape[1:])
     if _is_constant(example) and (value := int(example.reshape(-1)[0])) > 1:
         return _between(shape, (0, value), generator)

@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporters.causes import nested_tensors, reduced_precision, unknown_operator
-from exporters.formats.accelerator import accelerate, check_accelerated
+from exporters.formats.accelerator import accelerate, check_accelerated, profile_of
 from exporters.formats.exporter import Exporter, ExportError, one_sentence
 from exporters.formats.onnx import OnnxExporter
-from exporters.formats.profile import profile_of
 from exporters.formats.tensorrt import TensorRtExporter
 from exporters.formats.torchscript import TorchScriptExporter
-from exporters.options import Options
 from exporters.original import Original, parity_with
-from exporters.parity import ParityReport, Run
-from exporters.precision.agreement import AgreementReport, Answered, measure_agreement
-from exporters.precision.calibration import calibration_batches
-from exporters.precision.int8 import Int8OnnxExporter
+from exporters.parity import Arrays, ParityReport, Run
+from exporters.precision.agreement import REQUIRED, AgreementReport, Answered, measure_agreement
+from exporters.precision.int8 import Int8OnnxExporter, calibration_batches
 from exporters.precision.precision import PRECISIONS, model_name, spec_in
 from exporters.precision.reference import Reference, reference_for
 from exporters.precision.speed import Cost, measure_speedup
@@ -29,7 +26,31 @@ from trimaran.publishing.publish import Publication, check_publishable, publish
 from trimaran.repository.manifest import Manifest, describe_version
 from trimaran.repository.repository import Repository
 
-__all__ = ["FORMATS", "ExportResult", "export_model", "label_file_name", "largest_served_batch"]
+__all__ = [
+    "FORMATS",
+    "ExportResult",
+    "Options",
+    "export_model",
+    "label_file_name",
+    "largest_served_batch",
+]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an artifact is made and verified.
+
+    `precision` is a name of `PRECISIONS`; `int8` the method of quantisation, `static` or `dynamic`;
+    `calibration` rows for it by input name, `None` for the model's own samples. `required` is the
+    share of decisions that must be those of FP32. `accelerator` is asked for in the configuration.
+    """
+
+    precision: str = "fp32"
+    int8: str = "static"
+    calibration: Arrays | None = None
+    required: float = REQUIRED
+    accelerator: str | None = None
+
 
 FORMATS: Mapping[str, type[Exporter]] = {
     exporter.format: exporter for exporter in (OnnxExporter, TorchScriptExporter, TensorRtExporter)
@@ -63,9 +84,9 @@ def export_model(
     options: Options | None = None,
     reference: Reference | None = None,
 ) -> ExportResult:
-    """Export one format in one precision, hold it against PyTorch, and publish it if it agrees.
+    """Export one format in one precision, compare it with PyTorch, and publish it if it agrees.
 
-    `source` says where the model came from, for the manifest; `progress` is told each stage;
+    `source` says where the model came from, for the manifest; `progress` is called with each stage;
     `reference` is shared by several exports of one original.
     Raises `TrimaranError` when the module cannot be exported, or the repository's configuration
     disagrees with it; nothing is published then.
@@ -118,9 +139,9 @@ def largest_served_batch(
     wanted: int,
     precisions: Iterable[str] = ("fp32",),
 ) -> int:
-    """The most rows to verify: `wanted`, or what a configuration that stands already serves.
+    """The most rows to verify: `wanted`, or what an existing configuration serves.
 
-    A standing configuration keeps its own limit, whatever is wanted for a new one.
+    An existing configuration keeps its limit, whatever is wanted for a new one.
     """
     chosen = tuple(precisions)
     names = [model_name(model, f, p) for f in formats for p in chosen]
@@ -167,7 +188,7 @@ def _first_to_pass(
     tried: list[tuple[str, Report]] = []
     for way in exporter.captures(spec, path):
         run = _loaded(exporter, original, path, options.precision)
-        tried.append((way, _judged(original, run, options, reference)))
+        tried.append((way, _verified(original, run, options, reference)))
         if tried[-1][1].passed:
             break
     way, report = tried[-1]
@@ -178,7 +199,7 @@ def _first_to_pass(
     return way, report
 
 
-def _judged(original: Original, run: Run, options: Options, reference: Reference) -> Report:
+def _verified(original: Original, run: Run, options: Options, reference: Reference) -> Report:
     if options.precision == "fp32":
         return parity_with(original, run)
     return measure_agreement(
@@ -193,7 +214,7 @@ def _judged(original: Original, run: Run, options: Options, reference: Reference
 
 
 def _cost(exporter: Exporter, path: Path, reference: Reference) -> Cost:
-    """Bytes and speed beside the FP32 artifact of the same format, where there is one."""
+    """Bytes and speed compared with the FP32 artifact of the same format, where there is one."""
     plain = _exporter(exporter.format, Options(), reference)
     try:
         fp32_path = reference.fp32_artifact(plain)
@@ -238,7 +259,7 @@ def _write_labels(spec: ModelSpec, directory: Path) -> None:
 
 
 def _made_with(spec: ModelSpec, options: Options) -> dict[str, str]:
-    """The precision, and which rows judged it and gave INT8 its ranges, for the manifest."""
+    """The precision, and which rows verified it and gave INT8 its ranges, for the manifest."""
     if options.precision == "fp32":
         return {"precision": "fp32"}
     own = "drawn from the examples" if spec.samples is None else "the model's samples"

@@ -127,10 +127,9 @@ def export_formats(
 
     One export's failure does not keep another from being published; the last failure is raised.
     """
-    from exporters.export import export_model, largest_served_batch
-    from exporters.options import Options
+    from exporters.export import Options, export_model, largest_served_batch
     from exporters.original import run_original
-    from exporters.precision.calibration import read_rows
+    from exporters.precision.int8 import read_rows
     from exporters.precision.reference import reference_for
 
     results: list[ExportResult] = []

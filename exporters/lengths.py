@@ -1,7 +1,7 @@
-"""Which lengths of the axes that vary an artifact is tried at.
+"""At which lengths of the dynamic axes an artifact is tried.
 
 A length can decide which way `forward` goes: by its parity, by multiples of 8, below and above a
-window. A capture keeps one way and drops the others, so lengths of every way have to be tried.
+window. A capture keeps one way only, so lengths of every way have to be tried.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ import random
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from exporters.spec import BATCH_AXIS, DynamicAxis, ModelSpec
-from exporters.ways import Way
+from exporters.spec import BATCH_AXIS, DynamicAxis, ModelSpec, resized
+from exporters.ways import Way, way_at
 
-__all__ = ["candidates", "every_length", "spread", "uncovered", "usual_lengths"]
+__all__ = ["candidates", "every_length", "find_ways", "spread", "uncovered", "usual_lengths"]
 
 _MULTIPLE = 8
-"""What lengths are padded to most often."""
+"""Lengths are most often padded to multiples of it."""
 _FEW = 32
-"""An axis of at most so many lengths is tried at all of them."""
+"""An axis with at most this many lengths is tried at all of them."""
 _EVERY = 256
-"""An axis of at most so many lengths is looked at whole."""
+"""An axis with at most this many lengths is searched completely."""
 _PAIRS = 64
+_MOST_WAYS = 8
 _SEED = 20_260_101
 _NUMBER = re.compile(r"\b\d+\b")
 
@@ -81,6 +82,24 @@ def every_length(spec: ModelSpec, *, closely: bool = False) -> list[dict[str, in
         }
         for turn in range(max(map(len, left.values()), default=0))
     ]
+
+
+def find_ways(spec: ModelSpec, most: int) -> list[tuple[Mapping[str, int], Way]]:
+    """The ways of `forward` by lengths, each with lengths at which it is taken: at most eight.
+
+    The first is that of the examples.
+    """
+    usual: Mapping[str, int] = usual_lengths(spec)
+    ways = [(usual, way_at(spec, spec.example_inputs))]
+    wanted = candidates(spec, most, ways[0][1].conditions)
+    while len(ways) < _MOST_WAYS:
+        tried = [lengths for lengths, _ in ways]
+        left = uncovered([way for _, way in ways], [item for item in wanted if item not in tried])
+        lengths = next(left, None)
+        if lengths is None:
+            break
+        ways.append((lengths, way_at(spec, resized(spec, spec.example_inputs, lengths))))
+    return ways
 
 
 def candidates(

@@ -1,4 +1,4 @@
-"""The trained module itself: run in eager PyTorch once, and what every export is held against."""
+"""The trained module, run once in eager PyTorch: every export is compared with its answers."""
 
 from __future__ import annotations
 
@@ -10,30 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exporters.batches import (
-    Answer,
-    Batch,
-    Tensors,
-    example_batches,
-    find_ways,
-    tried_batches,
-    usable_spans,
-)
+from exporters.batches import Batch, example_batches, tried_batches
 from exporters.causes import nested_tensors, rounded
 from exporters.drawing import Spans
-from exporters.parity import (
-    Arrays,
-    ParityReport,
-    Run,
-    column_shares,
-    compare,
-    measure_parity,
-    row_count,
-    row_limits,
-    typical_scale,
-)
-from exporters.quiet import quiet
+from exporters.lengths import find_ways
+from exporters.parity import Arrays, ParityReport, Run, compare, measure_parity, row_count
+from exporters.samples import Answer, Tensors, usable_spans
 from exporters.spec import Interface, ModelSpec, interface_of, require_served
+from exporters.tolerance import column_shares, row_limits, typical_scale
+from exporters.torch_state import quiet
 from trimaran.system.errors import ParityError, TrimaranError
 
 __all__ = ["Original", "parity_with", "run_original"]
@@ -48,11 +33,11 @@ _NAN_AT = (0.5, 0.0, 1.0, 0.25)
 class Original:
     """A model, its interface, and what eager PyTorch answers to each of `batches`.
 
-    `labels` says of each batch what it is, and `ties` for which of its rows a decision may be a
+    `labels` describes each batch, and `ties` for which of its rows a decision may be a
     tie. `scales` has the size of a typical row of each output, and `shares` how large it is at each
     place (`parity.column_shares`). `spans` are the values that integer inputs may take. `with_nan`
     is a batch with NaN in every floating input, and PyTorch's answer, where there are such inputs
-    and it gives one. `notes` tell what nothing was shown of.
+    and it gives one. `notes` name outputs that nothing was shown of.
     """
 
     spec: ModelSpec
@@ -78,7 +63,7 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
     served in batches.
     """
     answer = partial(_answer, spec, spec.positional())
-    # First of all as it is: a module may only then be as its forward leaves it.
+    # The examples first: only the first call meets a module before its forward has changed it.
     batches = list(example_batches(spec, max_batch_size, answer))
     spans = usable_spans(spec, answer)
     ways = find_ways(spec, max_batch_size)
@@ -106,7 +91,7 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
 
 
 def parity_with(original: Original, run: Run) -> ParityReport:
-    """Hold an artifact, as `run` answers, against the original."""
+    """Compare an artifact, as `run` answers, with the original."""
     return measure_parity(
         original.interface.outputs,
         original.spec.tolerances,
@@ -137,19 +122,19 @@ def _shares(
 
 
 def _unshown(spec: ModelSpec, interface: Interface, expected: Sequence[Arrays]) -> Iterator[str]:
-    """What to say of outputs that are one number whatever was tried.
+    """A note for each output that is one number for every row that was tried.
 
     Raises `TrimaranError` where there are no others.
     """
     silent = [o.name for o in interface.outputs if _is_one_number([e[o.name] for e in expected])]
-    told = (
+    problem = (
         "answers one number to every row that was tried, which shows nothing; give `samples` in "
         "its ModelSpec: samples(batch_size, seed) returns real inputs"
     )
     if len(silent) == len(interface.outputs):
-        raise TrimaranError(f"model {spec.name} {told}")
+        raise TrimaranError(f"model {spec.name} {problem}")
     for name in silent:
-        yield f"output {name!r} {told}"
+        yield f"output {name!r} {problem}"
 
 
 def _is_one_number(answers: Sequence[np.ndarray]) -> bool:
@@ -203,7 +188,7 @@ def _with_nan(batches: Sequence[Batch], answer: Answer) -> tuple[Arrays, Arrays]
     try:
         return (_arrays(inputs), _arrays(answer(inputs))) if floating else None
     except Exception:
-        return None  # A module may refuse NaN; then so may what is exported.
+        return None  # A module may refuse NaN; then its exports may, too.
 
 
 def _require_steady(original: Original, answer: Answer) -> None:
@@ -223,7 +208,7 @@ def _require_steady(original: Original, answer: Answer) -> None:
 
 
 def _require_independent(original: Original, batches: Sequence[Batch]) -> None:
-    """Refuse a module of whose rows one answers otherwise among other rows.
+    """Refuse a module in which the answer to a row depends on the other rows.
 
     Where a decision may be a tie, rows show nothing of outputs that are not floating.
     """
@@ -241,7 +226,7 @@ def _require_independent(original: Original, batches: Sequence[Batch]) -> None:
                 rtol, atol = _limits(original, output.name, one)
                 found = compare(one, other, rtol, atol)
                 if not found.passed:
-                    told = (
+                    apart = (
                         f"its values are up to {found.largest_error:.3g} apart (allowed: "
                         f"{float(np.max(atol)):.3g} + {rtol:g}·|x|)"
                         if one.shape == other.shape
@@ -249,12 +234,12 @@ def _require_independent(original: Original, batches: Sequence[Batch]) -> None:
                     )
                     raise ParityError(
                         f"model {original.spec.name} cannot be served in batches: output "
-                        f"{output.name!r}: row {place} depends on the rows beside it: in a batch "
-                        f"of {size} and in one of {len(batch.rows)} {told}, so requests may not be "
-                        "batched together"
+                        f"{output.name!r}: row {place} depends on the rows next to it: in a batch "
+                        f"of {size} and in one of {len(batch.rows)} {apart}, so requests may "
+                        "not be batched together"
                         + (
                             nested_tensors(original.spec.module)
-                            or "; take what mixes rows out of forward, or take --max-batch-size 1"
+                            or "; do not mix rows in forward, or take --max-batch-size 1"
                         )
                         + rounded(output, found.largest_error)
                     )
@@ -276,8 +261,8 @@ def _require_independent_of_nan(original: Original, answer: Answer) -> None:
             if not compare(one, other, *_limits(original, output.name, one)).passed:
                 raise ParityError(
                     f"model {original.spec.name} cannot be served in batches: output "
-                    f"{output.name!r}: NaN in one row changes what another row answers; take what "
-                    "mixes rows out of forward, or take --max-batch-size 1"
+                    f"{output.name!r}: NaN in one row changes the answer to another; do not mix "
+                    "rows in forward, or take --max-batch-size 1"
                 )
 
 

@@ -1,59 +1,38 @@
 """The parity gate: an exported artifact must compute what the trained module computes.
 
-It is run in its own runtime beside eager PyTorch, on the batches of `exporters.batches`, and shown
-that rows do not influence one another, which is what batching requests of different clients
-together relies on.
+The artifact is run in its own runtime, and compared with eager PyTorch on the batches of
+`exporters.batches`. Its rows must not influence one another, since requests of different clients
+are batched together.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from trimaran.repository.dtypes import DType, TensorSpec, describe_shape
+from exporters.tolerance import column_shares, row_limits, tolerance_for, typical_scale
+from trimaran.repository.dtypes import TensorSpec, describe_shape
 
 __all__ = [
-    "DEFAULT_TOLERANCES",
-    "LEAST_FINITE",
     "Arrays",
     "ArtifactRuntimeError",
     "Comparison",
     "OutputParity",
     "ParityReport",
     "Report",
-    "column_shares",
     "compare",
     "compare_rows",
     "failure",
-    "finite_share",
     "measure_parity",
     "row_count",
-    "row_limits",
-    "scale_of",
-    "tolerance_for",
-    "typical_scale",
 ]
 
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[Arrays], Arrays]
-
-DEFAULT_TOLERANCES: Mapping[str, tuple[float, float]] = {
-    "FP64": (1e-7, 1e-7),
-    "FP32": (1e-4, 1e-4),
-    "FP16": (1e-2, 1e-2),
-}
-"""By output type: the share of an element, and the share of the output's scale, that it may be off.
-Wide enough for a deep network whose sums another runtime adds in another order
-(docs/architectures.md has what that comes to), and below what a wrong operator shows
-(docs/gate.md). All other types must be equal."""
-
-
-LEAST_FINITE = 0.5
-"""The share of an output that has to be finite for a batch to show anything."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +73,7 @@ class OutputParity:
 
 
 class Report:
-    """All outputs of one artifact, each a row that says whether it passed, and if not why."""
+    """All outputs of one artifact, each a row that says whether it passed, or why not."""
 
     outputs: tuple[Any, ...]
     notes: tuple[str, ...] = ()
@@ -114,7 +93,7 @@ class Report:
 class ParityReport(Report):
     """All outputs of one artifact, each within its tolerance or not.
 
-    `notes` tell where it answers otherwise on inputs that it is not judged by.
+    `notes` say where it differs on inputs that do not decide.
     """
 
     outputs: tuple[OutputParity, ...]
@@ -130,142 +109,13 @@ class ParityReport(Report):
         return ParityReport(self.outputs, (*notes, *self.notes))
 
 
-_FILLER = 1e3
-"""A repeated number above this, and as much larger than all others, only fills masked places."""
-_ABSURD = 1e6
-"""The same for a number that stands alone."""
-_FILLERS = 3
-
-
-def scale_of(arrays: Iterable[np.ndarray]) -> float:
-    """The root mean square of an output's usual numbers, 0 where there are none.
-
-    What is not finite is left out, and what fills masked places, such as -1e9: the largest number,
-    where it is repeated and a thousand times the others.
-    """
-    total, count = 0.0, 0
-    for array in arrays:
-        if array.dtype.kind == "f" and array.size:
-            numbers, usual = _usual(array.reshape(1, -1))
-            total, count = total + float(np.square(numbers).sum()), count + int(usual.sum())
-    return float(np.sqrt(total / count)) if count else 0.0
-
-
-def typical_scale(arrays: Iterable[np.ndarray]) -> float:
-    """The median of all rows' scales, those of rows without a number left out; arrays are
-    `[rows, ...]`.
-    """
-    scales = np.concatenate([_row_scales(array) for array in arrays])
-    return float(np.median(scales[scales > 0])) if (scales > 0).any() else 0.0
-
-
-def _row_scales(array: np.ndarray) -> np.ndarray:
-    """The root mean square of each row's usual numbers, `[rows]`."""
-    rows = len(array)
-    if array.dtype.kind != "f" or array.size == 0:
-        return np.zeros(rows)
-    numbers, usual = _usual(array.reshape(rows, -1))
-    return np.sqrt(np.square(numbers).sum(1) / np.maximum(usual.sum(1), 1))
-
-
-def _usual(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`[rows, n]` as float64 with zeros for what is not usual, and which numbers are."""
-    usual = np.isfinite(rows)
-    numbers = np.where(usual, rows, 0.0).astype(np.float64)
-    for _ in range(_FILLERS):
-        largest = np.abs(numbers).max()
-        fills = np.abs(numbers) == largest
-        squares, count = np.square(np.where(fills, 0.0, numbers)).sum(), (usual & ~fills).sum()
-        beyond = _FILLER if fills.sum() > 1 else _ABSURD
-        if not squares or largest <= beyond * max(1.0, np.sqrt(squares / count)):
-            break
-        usual &= ~fills
-        numbers = np.where(fills, 0.0, numbers)
-    return numbers, usual
-
-
-_LEAST_SHARE = 1e-2
-
-
-def column_shares(answers: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
-    """How large an output is at each place along an axis, as a share of the whole: 0.01 to 1.
-
-    By axis, for those of one length in all of `answers`, `[rows, ...]` each. A score beside a box
-    in one tensor is held to its own size, and what cancels in a column still to a hundredth of the
-    others, since its rounding is theirs.
-    """
-    shapes = {answer.shape[1:] for answer in answers}
-    ranks = {len(shape) for shape in shapes}
-    if len(ranks) != 1 or not all(answer.dtype.kind == "f" for answer in answers):
-        return {}
-    found = {}
-    for axis in range(ranks.pop()):
-        if len({shape[axis] for shape in shapes}) == 1 and next(iter(shapes))[axis] > 1:
-            squares = [_squares_along(answer, axis + 1) for answer in answers if len(answer)]
-            mean = np.mean(squares, axis=0)
-            if mean.any():
-                size = np.sqrt(mean / mean.mean())
-                found[axis + 1] = np.clip(size, _LEAST_SHARE, 1.0)
-    return found
-
-
-def _squares_along(answer: np.ndarray, axis: int) -> np.ndarray:
-    """The mean square at each place along an axis, each row by its own scale."""
-    rows = len(answer)
-    numbers, _ = _usual(answer.reshape(rows, -1))
-    numbers /= np.maximum(np.abs(numbers).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    shaped = np.square(numbers).reshape(answer.shape)
-    return shaped.mean(axis=tuple(k for k in range(answer.ndim) if k != axis))
-
-
-def finite_share(array: np.ndarray) -> float:
-    """The share of an output that is neither NaN nor infinite; 1 for what is not floating."""
-    if array.dtype.kind != "f" or array.size == 0:
-        return 1.0
-    return float(np.isfinite(array).mean())
-
-
-def tolerance_for(
-    dtype: DType, scale: float, chosen: tuple[float, float] | None = None
-) -> tuple[float, float]:
-    """`(rtol, atol)` of an output: what the model itself says, or its type's at its `scale`."""
-    if chosen is not None:
-        return chosen
-    rtol, share = DEFAULT_TOLERANCES.get(dtype.triton, (0.0, 0.0))
-    return rtol, share * scale
-
-
-def row_limits(
-    dtype: DType,
-    expected: np.ndarray,
-    typical: float,
-    chosen: tuple[float, float] | None,
-    shares: Mapping[int, np.ndarray] | None = None,
-) -> tuple[float, np.ndarray]:
-    """`rtol`, and an `atol` for each row of `expected`, `[rows, 1, ...]`.
-
-    A row's scale is its own, or that of a `typical` row where it is smaller: what small numbers a
-    row answers beside others of its kind is rounding, and a loud row may round more. `shares` are
-    those of `column_shares`: the smallest at an element's place lowers its limit.
-    """
-    rtol, _ = tolerance_for(dtype, 0.0, chosen)
-    scales = np.maximum(_row_scales(expected), typical)
-    atol = np.asarray([tolerance_for(dtype, scale, chosen)[1] for scale in scales])
-    limits = atol.reshape(-1, *[1] * (expected.ndim - 1))
-    least = np.ones([1] * expected.ndim)
-    for axis, share in (shares or {}).items() if chosen is None else ():
-        shape = [len(share) if k == axis else 1 for k in range(expected.ndim)]
-        least = np.minimum(least, share.reshape(shape))
-    return rtol, limits * least if (shares and chosen is None) else limits
-
-
 def compare(
     expected: np.ndarray, actual: np.ndarray, rtol: float, atol: float | np.ndarray
 ) -> Comparison:
-    """Hold `actual` against `expected`, element by element: `|a - e| <= atol + rtol * |e|`.
+    """Compare `actual` with `expected`, element by element: `|a - e| <= atol + rtol * |e|`.
 
     `atol` may have a value for each row. NaN equals NaN, and an infinity equals itself, at the same
-    place; NaN and a number differ. Integers that float64 cannot tell apart still differ.
+    place; NaN and a number differ. Integers that are equal only as float64 differ.
     """
     if expected.dtype != actual.dtype:
         text = f"is {actual.dtype}, PyTorch gives {expected.dtype}"
@@ -310,14 +160,14 @@ def measure_parity(
     shares: Mapping[str, Mapping[int, np.ndarray]] | None = None,
     with_nan: tuple[Arrays, Arrays] | None = None,
 ) -> ParityReport:
-    """Run the artifact on every batch, hold it against PyTorch's results, then try rows alone.
+    """Run the artifact on every batch, compare it with PyTorch's results, then try rows alone.
 
     `batches` and `expected` map tensor names to arrays, `[rows, ...]`, one entry for each batch;
     `labels` says what each batch is. In rows that are among its `ties` only floating outputs are
     compared. `scales` are those of a typical row of each output, and `shares` those of its columns,
     else of all rows. A runtime's failure is reported as every output's failure, with its reason.
-    `with_nan` is a batch with NaN in its inputs and PyTorch's answer: that an artifact answers it
-    otherwise is told, and refuses nothing.
+    `with_nan` is a batch with NaN in its inputs and PyTorch's answer: a different
+    answer to it becomes a note, and refuses nothing.
     """
     if scales is None:
         scales = {s.name: typical_scale([answer[s.name] for answer in expected]) for s in outputs}
@@ -368,7 +218,7 @@ def measure_parity(
 def _decided(
     spec: TensorSpec, wanted: np.ndarray, actual: np.ndarray, tied: list[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both without the rows in which a decision may be a tie, for what is not floating."""
+    """Both without the rows in which a decision may be a tie, for outputs that are not floating."""
     if not tied or spec.dtype.is_floating or wanted.shape != actual.shape:
         return wanted, actual
     return np.delete(wanted, tied, axis=0), np.delete(actual, tied, axis=0)
@@ -415,7 +265,7 @@ def compare_rows(
             own = atol[index : index + 1]
             found = compare(alone[name], together[name][index : index + 1], rtol, own)
             text = (
-                f"row {index} depends on the rows beside it: alone and in a batch of {rows} its "
+                f"row {index} depends on the rows next to it: alone and in a batch of {rows} its "
                 f"values are up to {found.largest_error:.3g} apart (allowed: {own.max():.3g} + "
                 f"{rtol:g}·|x|), so requests may not be batched together"
             )
@@ -425,7 +275,7 @@ def compare_rows(
 def _attempt(run: Run, batch: Arrays) -> tuple[Arrays | None, str]:
     try:
         return run(batch), ""
-    except Exception as error:  # a runtime raises types of its own; all of them mean failure here
+    except Exception as error:  # each runtime raises its own types; all of them mean failure here
         return None, failure(error)
 
 
@@ -437,14 +287,14 @@ _NOISE = re.compile(
 
 
 class ArtifactRuntimeError(Exception):
-    """What an artifact's own runtime said, in its words."""
+    """The message of an artifact's own runtime."""
 
 
 def failure(error: Exception) -> str:
     """Why a runtime could not run an artifact, in one line.
 
-    TorchScript tells where in the archive's code it was, and only last what was wrong; ONNX Runtime
-    tells where in its own sources.
+    TorchScript puts the reason last, after its place in the archive's code; ONNX Runtime adds
+    places in its own sources.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if any(line.startswith("Traceback of TorchScript") for line in lines):

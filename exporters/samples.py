@@ -1,24 +1,126 @@
-"""Rows of the task: a model's own samples, or its examples with a little noise."""
+"""Where rows come from: the model's own samples, or rows made up from its examples."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from exporters.drawing import span_of
-from exporters.spec import ModelSpec, resized, resized_inputs
+from exporters.drawing import FAMILIES, Family, Spans, draw_rows, has, is_mask, span_of, wider_spans
+from exporters.spec import BATCH_AXIS, ModelSpec, resized, resized_inputs
+from exporters.tolerance import LEAST_FINITE, finite_share
 from trimaran.repository.dtypes import describe_shape, shapes_agree
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["draw_samples", "own_samples"]
+__all__ = [
+    "Answer",
+    "Source",
+    "Tensors",
+    "draw_samples",
+    "not_finite",
+    "own_samples",
+    "sources_of",
+    "usable_spans",
+]
 
+_SEED = 20_240_229
+_REPEATING = {"repeated", "bounds", "mixed", "padded"}
+"""The ways of drawing integers by which one often stands twice in a row."""
 _JITTER = 0.1
 """Noise added to made-up floating inputs, as a share of the example's standard deviation."""
 _CONSTANT = 1e-2
 """An example whose deviation is a smaller share of its size says nothing of how values vary."""
+
+Tensors = Mapping[str, Tensor]
+Answer = Callable[[Tensors], Tensors]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from: `draw(rows, seed, lengths)`.
+
+    `own` are the model's own samples. `even` rows repeat an integer so often that a decision, such
+    as which place has the largest score, may be a tie, which rounding breaks either way.
+    """
+
+    name: str
+    draw: Callable[[int, int, Mapping[str, int]], Tensors]
+    own: bool = False
+    even: bool = False
+
+
+def sources_of(spec: ModelSpec, spans: Spans) -> list[Source]:
+    if spec.samples is not None:
+        return [Source("the model's samples", partial(own_samples, spec), own=True)]
+    has_integers = any(name in spans for name in spec.example_inputs)
+    may_tie = has_integers and any(p.is_floating_point() for p in spec.module.parameters())
+    return [
+        Source(
+            family.name,
+            partial(_drawn, spec, family, spans),
+            even=may_tie and family.integers in _REPEATING,
+        )
+        for family in FAMILIES
+        if has(spec.example_inputs, spans, family.needs)
+    ]
+
+
+def _drawn(
+    spec: ModelSpec,
+    family: Family,
+    spans: Spans,
+    rows: int,
+    seed: int,
+    lengths: Mapping[str, int],
+) -> Tensors:
+    examples = resized_inputs(spec, lengths)
+    drawn = draw_rows(examples, family, rows, seed, spans)
+    for name, example in resized(spec, examples, {BATCH_AXIS: rows}).items():
+        # A mask cut to one place would hide all of a row.
+        if lengths and is_mask(example, spans.get(name)) and example.shape[-1] == 1:
+            drawn[name] = example
+    return drawn
+
+
+def usable_spans(spec: ModelSpec, answer: Answer) -> dict[str, tuple[int, int]]:
+    """Which values each integer input may take: those that the examples span.
+
+    Of a constant one, and of bytes, the widest range that the module answers with numbers.
+    """
+    found = {}
+    for name, example in spec.example_inputs.items():
+        span = span_of(example)
+        if span is not None:
+            wider = wider_spans(example) if spec.samples is None else ()
+            found[name] = next((w for w in wider if _takes(spec, name, w, answer)), span)
+    return found
+
+
+def _takes(spec: ModelSpec, name: str, span: tuple[int, int], answer: Answer) -> bool:
+    example = spec.example_inputs[name][:2]
+    generator = torch.Generator().manual_seed(_SEED)
+    drawn = torch.randint(span[0], span[1] + 1, example.shape, generator=generator)
+    drawn.reshape(-1)[0] = span[1]
+    inputs = {n: t[:1] for n, t in spec.example_inputs.items()}
+    for row in range(2):
+        inputs[name] = drawn[row : row + 1].to(example.dtype)
+        try:
+            if not_finite(answer(inputs)):
+                return False
+        except Exception:
+            return False
+    return True
+
+
+def not_finite(answers: Tensors) -> str | None:
+    """The first output that is mostly NaN or infinite."""
+    return next(
+        (n for n, tensor in answers.items() if finite_share(tensor.numpy()) < LEAST_FINITE), None
+    )
 
 
 def draw_samples(

@@ -1,4 +1,4 @@
-"""What a trained model is: the one description that every exporter takes."""
+"""`ModelSpec`, the description of a trained model that every exporter takes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Axis = tuple[str, int, int] | tuple[str, int, int, int]
 
 @dataclass(frozen=True)
 class DynamicAxis:
-    """An axis beside the batch whose length varies between `least` and `most`, by `step`.
+    """An axis other than the batch whose length varies between `least` and `most`, by `step`.
 
     Every length is a multiple of `step`, for modules that halve an axis or cut it into patches.
     """
@@ -61,8 +61,7 @@ class ModelSpec:
     position otherwise. `output_names` are read from the answer as `exporters.calling.read_outputs`
     says: by name from mappings and dataclasses, by order from tuples.
 
-    An example's gradient, and a pending conjugation or negation, are of no interest: inputs are
-    kept as plain tensors.
+    Examples are kept as plain tensors, without a gradient or a pending conjugation or negation.
 
     `dynamic_axes` says which other axes vary: `{"tokens": {1: ("sequence", 1, 512)}}` is name,
     least and most length of axis 1; a fourth number is what lengths are multiples of.
@@ -86,7 +85,7 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         check_model_name(self.name)
-        # What torch.compile makes cannot be looked into, and computes what it was made from.
+        # torch.compile's wrapper cannot be inspected, and computes what the original computes.
         self.module = getattr(self.module, "_orig_mod", self.module)
         problem = _foreign_module(self.module)
         if not problem:
@@ -120,7 +119,7 @@ class ModelSpec:
             if not name.isidentifier():
                 return f"tensor name {name!r} is not an identifier; use letters, digits and '_'"
             if tensors.count(name) > 1:
-                return f"tensor name {name!r} is used twice; give each its own"
+                return f"tensor name {name!r} is used twice; give each another name"
         return (
             self._input_contradiction()
             or self._axis_contradiction()
@@ -253,8 +252,8 @@ def interface_of(
         for answer in answers:
             if answer[name].ndim != first.ndim or answer[name].dtype != first.dtype:
                 raise TrimaranError(
-                    f"model {spec.name}: output {name!r} is {_told(first)} for one batch and "
-                    f"{_told(answer[name])} for another; answer one rank and type always"
+                    f"model {spec.name}: output {name!r} is {_described(first)} for one batch and "
+                    f"{_described(answer[name])} for another; answer one rank and type always"
                 )
         moving = {
             axis
@@ -268,7 +267,7 @@ def interface_of(
 
 
 def require_served(spec: ModelSpec, name: str, answer: Tensor, rows: int) -> None:
-    """Raise `TrimaranError` for an answer to so many rows that Triton could not carry."""
+    """Raise `TrimaranError` for an answer to `rows` rows that Triton could not carry."""
     what = f"model {spec.name}: output {name!r}"
     if answer.is_nested:
         raise TrimaranError(
@@ -293,7 +292,7 @@ def require_served(spec: ModelSpec, name: str, answer: Tensor, rows: int) -> Non
         )
 
 
-def _told(tensor: Tensor) -> str:
+def _described(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 

@@ -1,4 +1,4 @@
-"""How exports are reported on the screen: parity in FP32, and agreement with it below."""
+"""How exports are printed: parity in FP32, and agreement with FP32 in lower precisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.table import Table
 
 from trimaran.publishing.publish import Publication
 
-if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage should be told at once
+if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage should be reported at once
     from exporters.export import ExportResult
     from exporters.parity import OutputParity
     from exporters.precision.agreement import OutputAgreement
@@ -60,12 +60,12 @@ def sizes(numbers: Sequence[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    told = [f"{r[0]} to {r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs]
-    return ", ".join(told)
+    ranges = [f"{r[0]} to {r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs]
+    return ", ".join(ranges)
 
 
 def agreement_table(results: Sequence[ExportResult]) -> Table:
-    """One row per model and output below FP32: agreement, size and speed beside FP32, outcome."""
+    """One row per model and output below FP32: agreement, size, speed as a ratio, outcome."""
     table = Table(title="Agreement with FP32", title_justify="left")
     headings = ("model", "output", "agreement", "needed", "size", "times as fast", "outcome")
     for heading in headings:

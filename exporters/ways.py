@@ -1,8 +1,8 @@
-"""The ways that `forward` may go depending on lengths, found by running it on symbols.
+"""The branches that `forward` takes depending on lengths, found by running it on symbols.
 
 `torch` runs a module on tensors without numbers, whose lengths are symbols, and notes every
 condition on them that Python or an operator asked about: `n % 2 == 0`. The conditions say at which
-other lengths the same way is taken, and at which it is another one.
+other lengths `forward` goes the same way.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._sympy.printers import PythonPrinter
 
-from exporters.quiet import quiet, silent_torch
-from exporters.recurrent import as_loops
 from exporters.spec import BATCH_AXIS, ModelSpec
+from exporters.torch_state import as_loops, quiet, silent_torch
 
 __all__ = ["Way", "way_at"]
 
@@ -42,7 +41,7 @@ _NAMES = {
     "min": min,
     "torch": SimpleNamespace(sym_float=float, sym_int=int, sym_max=max, sym_min=min),
 }
-"""What stands in conditions beside lengths."""
+"""Names in conditions other than lengths."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ class Way:
 
     `open_axes` are the axes of each output, by name, whose length follows a symbol. `is_whole`
     says whether the run came to an end; without it there may be other conditions. `is_rounded`
-    says that an output's length is rounded from a fraction of an input's, which runtimes may do
-    otherwise at single lengths.
+    says that an output's length is rounded from a fraction of an input's, which runtimes may
+    round differently at single lengths.
     """
 
     conditions: tuple[str, ...] = ()
@@ -82,7 +81,7 @@ def way_at(spec: ModelSpec, inputs: Mapping[str, Tensor]) -> Way:
     """The way that `forward` goes on inputs of these lengths, as far as symbols carry.
 
     Where a module reads a tensor's values, or calls what has no symbolic form, the conditions up to
-    there are known. The module itself is left as it is.
+    there are known. The module itself is not changed.
     """
     env = ShapeEnv(
         specialize_zero_one=False,
@@ -96,7 +95,7 @@ def way_at(spec: ModelSpec, inputs: Mapping[str, Tensor]) -> Way:
     with suppress(Exception), quiet(), silent_torch():
         module = _copy(spec.positional())
         fakes = [_symbolic(spec, name, tensor, mode, names) for name, tensor in inputs.items()]
-        # Some modules cache tensors unless they are told that these are symbols.
+        # Some modules cache tensors unless torch says that it is compiling.
         with mode, enable_python_dispatcher(), _compiling_state_context(), as_loops(), _Constants():
             outputs = module(*fakes)
     printer = PythonPrinter()
@@ -122,7 +121,7 @@ _ROUNDED = ("Float", "Trunc", "floor(", "ceil(", "Round")
 
 
 class _Constants(TorchFunctionMode):
-    """Computes what no input reached with its true numbers, so that Python may read them."""
+    """Computes what no input reaches with real numbers, so that Python may read them."""
 
     def __torch_function__(
         self,

@@ -55,7 +55,7 @@ class Flip(nn.Module):
 
 
 class MixesRows(nn.Module):
-    """Subtracts the batch's mean, so that a row depends on the rows beside it."""
+    """Subtracts the batch's mean, so that a row depends on the rows next to it."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x - x.mean(0, keepdim=True)

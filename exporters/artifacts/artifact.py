@@ -1,4 +1,4 @@
-"""What a model file is, once it was read: its tensors, and a way to run it."""
+"""A model file that was read: its tensors, and a way to run it."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Artifact:
 
     `run` takes and gives arrays by the names of `inputs` and `outputs`; text is `str` in arrays of
     dtype object. `served_names` has the names under which the backend wants them, where it wants
-    others. `target` is what the file asks of a server. `random` names operators in it that draw
-    numbers, `mixing` says of others what they take from the rows of a batch together, and `remarks`
-    tell what else a user should know.
+    others. `target` is what the file requires of a server. `random` names its operators that draw
+    random numbers, `mixing` says how others combine the rows of a batch, and `remarks` are what
+    else a user should know.
     """
 
     format: Literal["onnx", "torchscript", "tensorrt"]
@@ -77,7 +77,7 @@ class UnservableError(Exception):
 
 
 def first_repeated(names: Sequence[str]) -> str | None:
-    """The first name that stands twice, or `None`."""
+    """The first name that occurs twice, or `None`."""
     return next((name for name in names if names.count(name) > 1), None)
 
 
@@ -91,7 +91,7 @@ _LONGEST = 300
 
 
 def reason(error: BaseException) -> str:
-    """What a runtime said, on one line and at most 300 characters, without its source places."""
+    """A runtime's message on one line, at most 300 characters, without places in its sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if any(line.startswith("Traceback of TorchScript") for line in lines):
         lines = lines[-1:]

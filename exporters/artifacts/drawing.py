@@ -1,8 +1,8 @@
-"""Inputs made up from dtypes and shapes, drawn so that what is wrong with batching shows.
+"""Inputs made up from dtypes and shapes, drawn so that faults of batching become visible.
 
-Rows differ, and lie on scales of their own: what one row does to another is seen best on a quiet
-row beside a loud one. Integers reach as far as the file takes them, since an index, a byte or a
-count near 0 alone is no telling input. Masks, and sequences with them, are padded at the end, at
+Rows differ, each on its own scale: the influence of one row on another is largest on a row of small
+numbers next to one of large numbers. Integers go as far as the file takes them, since an index, a
+byte or a count near 0 shows little. Masks, and sequences with them, are padded at the end, at
 the start, nowhere, and nearly everywhere.
 """
 
@@ -41,8 +41,8 @@ class Pattern(Enum):
     ZEROS = "zeros"
     ONES = "ones"
     WIDE = "as modest, with integers in the upper half of their reach"
-    LOUD = "a loud row beside quiet ones"
-    QUIET = "a quiet row beside loud ones, masks all true"
+    LOUD = "a row of large numbers next to small ones"
+    QUIET = "a row of small numbers next to large ones, masks all true"
     PADDED_END = "rows of several lengths, with zeros behind them"
     PADDED_START = "rows of several lengths, with zeros before them"
     PADDED_APART = "rows with zeros before, behind, and between"
@@ -51,7 +51,7 @@ class Pattern(Enum):
 
 
 BASES = (Pattern.MODEST, Pattern.COUNTS, Pattern.ZEROS, Pattern.ONES)
-"""What a file is tried on first, the likeliest first."""
+"""What a file is tried on first, the most likely first."""
 _ANY = (Pattern.LOUD, Pattern.QUIET, Pattern.PADDED_END, Pattern.PADDED_START)
 _WHOLE = (Pattern.PADDED_APART, Pattern.ONE, Pattern.SIGNED)
 
@@ -103,7 +103,7 @@ class Drawing:
 
 
 def drawings(tensors: Sequence[FileTensor], rows: int | None) -> Iterator[Drawing]:
-    """What may be drawn, for one length of the open axes after another, the likeliest first.
+    """What may be drawn, for one length of the open axes after another, the most likely first.
 
     `rows` is the length of every first axis, or `None` where that is an axis like others. Sets of
     more than 1 GiB are left out.
@@ -207,8 +207,8 @@ def _texts(shape: tuple[int, ...], pattern: Pattern, generator: np.random.Genera
 def _kept(shape: tuple[int, ...], pattern: Pattern) -> np.ndarray:
     """Where values stay, `shape`; elsewhere they are zero.
 
-    Rows keep all but one, half, and one: whether a mask means what is kept or what is padding, no
-    row is nothing but padding, which a file may refuse.
+    Rows keep all but one, half, and one: whether a mask marks what is kept or the padding, no row
+    is all padding, which a file may refuse.
     """
     if pattern not in _PADDED or len(shape) < 2:
         return np.ones(shape, dtype=bool)

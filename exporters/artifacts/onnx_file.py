@@ -45,7 +45,7 @@ _RANDOM = {
 }  # fmt: skip
 """Operators that draw numbers, `Dropout` in training mode only."""
 _RANGING = {"DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul"}
-"""Operators that take one range over a whole tensor, so over all rows of a batch."""
+"""Operators that take one range over a tensor, so over all rows of a batch."""
 
 _NO_LOG = 4
 _OLDEST_OPSET = 7
@@ -53,10 +53,10 @@ _OLDEST_OPSET = 7
 
 
 def take(source: Path, staged: Path, limit: int = PROTOBUF_LIMIT_BYTES) -> Artifact:
-    """Bring an ONNX file into the directory `staged` as `model.onnx`, and open it there.
+    """Copy an ONNX file into the directory `staged` as `model.onnx`, and open it there.
 
-    Weights beside it are taken in, into one file if that stays below `limit` bytes; a ZipMap at
-    its end is left out. Raises `ArtifactError` for anything that cannot be served.
+    External weights are included, in one file if that stays below `limit` bytes; a ZipMap at its
+    end is left out. Raises `ArtifactError` for anything that cannot be served.
     """
     size = source.stat().st_size
     if size > PROTOBUF_LIMIT_BYTES:
@@ -136,7 +136,7 @@ def _is_text(message: Any) -> bool:
 
 
 def _target(model: onnx.ModelProto, source: Path) -> dict[str, str | int]:
-    """What the file asks of a server, held against what the target container reads."""
+    """What the file requires of a server, compared with what the target container reads."""
     problem = find_too_new(model)
     if problem:
         raise ArtifactError(f"{source}: {problem}")
@@ -175,7 +175,7 @@ def _opened(path: Path, source: Path, opset: int) -> onnxruntime.InferenceSessio
     options.log_severity_level = _NO_LOG
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises types of its own
+    except Exception as error:  # ONNX Runtime raises its own types
         remedy = "export it again with operators of standard ONNX"
         if 0 < opset < _OLDEST_OPSET:
             remedy = f"its opset {opset} is too old, so convert it with onnx.version_converter"

@@ -30,7 +30,7 @@ _TYPES = {
 
 
 def take(source: Path, staged: Path) -> Artifact:
-    """Bring a plan into the directory `staged` as `model.plan`, and open it there.
+    """Copy a plan into the directory `staged` as `model.plan`, and open it there.
 
     Raises `ArtifactError` where the package `tensorrt`, its GPU, or the plan's own version is not
     the one at hand.

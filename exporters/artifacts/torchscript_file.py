@@ -13,11 +13,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from exporters.artifacts.artifact import Artifact, Axis, FileTensor, NoAnswerError, reason
+from exporters.artifacts.artifact import (
+    Artifact,
+    Axis,
+    FileTensor,
+    NoAnswerError,
+    UnservableError,
+    reason,
+)
 from exporters.artifacts.declared import Declared
-from exporters.artifacts.torchscript_call import RESULTS, caller, takes_dictionary
 from exporters.artifacts.torchscript_graph import (
     devices,
     mixing,
@@ -26,13 +33,15 @@ from exporters.artifacts.torchscript_graph import (
     unservable_result,
 )
 from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
-from exporters.quiet import quiet
+from exporters.calling import unpassable_argument
+from exporters.parity import Arrays, Run
+from exporters.torch_state import quiet
 from trimaran.repository import target
 from trimaran.repository.model_files.torchscript_archive import require_torchscript
 from trimaran.system.errors import ArtifactError
 from trimaran.system.files import sha256_of
 
-__all__ = ["FILE_NAME", "take"]
+__all__ = ["FILE_NAME", "RESULTS", "caller", "take", "takes_dictionary"]
 
 FILE_NAME = "model.pt"
 
@@ -47,7 +56,7 @@ def take(
     output_names: Sequence[Declared],
     sample: Path | None,
 ) -> Artifact:
-    """Bring a TorchScript file into the directory `staged` as `model.pt`, and open it there.
+    """Copy a TorchScript file into the directory `staged` as `model.pt`, and open it there.
 
     `sample` is an `.npz` to run it on instead of made-up inputs. Raises `ArtifactError` for
     anything that cannot be served.
@@ -121,7 +130,7 @@ def _require_evaluation(module: Any, source: Path) -> None:
 
 
 def _device_error(module: Any, source: Path) -> ArtifactError | None:
-    """Why a module fails whose code names a GPU; weights are moved on loading, constants not."""
+    """Why a module whose code names a GPU fails: loading moves weights, and not constants."""
     named = devices(module)
     if not named:
         return None
@@ -133,20 +142,19 @@ def _device_error(module: Any, source: Path) -> ArtifactError | None:
 
 
 def _arguments(module: Any, source: Path) -> list[Any]:
-    arguments = list(module.forward.schema.arguments[1:])
-    kinds = {argument.type.kind() for argument in arguments}
+    schema = module.forward.schema
+    arguments = list(schema.arguments[1:])
     if takes_dictionary(arguments):
         return arguments
-    for argument in arguments:
-        is_text = str(argument.type) == "List[str]"
-        if argument.type.kind() != "TensorType" and not is_text:
-            fixed = f" and fixes {argument.name}" if argument.has_default_value() else ""
-            raise ArtifactError(
-                f"{source}: argument {argument.name!r} of forward is {argument.type}, and Triton's "
-                "pytorch backend passes tensors, lists of text, or one Dict[str, Tensor]; wrap the "
-                f"model in a module whose forward takes these alone{fixed}, and script that"
-            )
-    if not kinds:
+    strange = unpassable_argument(schema, passed=("Tensor", "List[str]"))
+    if strange is not None:
+        fixed = f" and fixes {strange.name}" if strange.has_default_value() else ""
+        raise ArtifactError(
+            f"{source}: argument {strange.name!r} of forward is {strange.type}, and Triton's "
+            "pytorch backend passes tensors, lists of text, or one Dict[str, Tensor]; wrap the "
+            f"model in a module whose forward takes these alone{fixed}, and script that"
+        )
+    if not arguments:
         raise ArtifactError(
             f"{source}: forward takes no arguments, and a request needs an input; let it take one"
         )
@@ -158,24 +166,24 @@ def _inputs(
 ) -> list[FileTensor]:
     """The declared inputs in the order of `forward`'s arguments."""
     names = [argument.name for argument in arguments]
-    told = f"forward takes {', '.join(names)}"
+    takes = f"forward takes {', '.join(names)}"
     if not declared:
         raise ArtifactError(
-            f"{source}: TorchScript does not keep dtypes and shapes ({told}); give each input by "
+            f"{source}: TorchScript does not keep dtypes and shapes ({takes}); give each input by "
             f"{_SIGNATURE}"
         )
     ordered = list(declared)
     if not takes_dictionary(arguments):
         if len(declared) != len(names):
             raise ArtifactError(
-                f"{source}: {told}, and {len(declared)} inputs were given; give each by "
+                f"{source}: {takes}, and {len(declared)} inputs were given; give each by "
                 f"{_SIGNATURE}"
             )
         given = {item.name: item for item in declared}
         known = given.keys() & set(names)
         if known and len(known) < len(names):
             strange = ", ".join(sorted(given.keys() - known))
-            raise ArtifactError(f"{source}: {told}, and not {strange}; give each by its name")
+            raise ArtifactError(f"{source}: {takes}, and not {strange}; give each by its name")
         ordered = (
             [given[name] for name in names]
             if known
@@ -221,7 +229,7 @@ def _served(
 ) -> dict[str, str]:
     """The names that Triton's backend wants, with the position of each tensor.
 
-    Names that have it already are kept; those in a dictionary are its keys, and stay as they are.
+    Names that have it already are kept, and so are those in a dictionary, which are its keys.
     """
     names = [tensor.name for tensor in tensors]
     if by_name:
@@ -234,4 +242,50 @@ def _served(
     raise ArtifactError(
         f"{source}: the {kind}s are named {', '.join(names)}, and the pytorch backend takes the "
         f"number after '__' for a position; number all from 0 in forward's order, or none"
+    )
+
+
+RESULTS = (
+    "a tensor, a list of text, or a tuple of these; wrap the model in a module whose forward "
+    "returns a tuple of tensors instead, and script or trace that"
+)
+"""What the backend takes, and the remedy where `forward` returns something else."""
+
+
+def takes_dictionary(arguments: Sequence[Any]) -> bool:
+    return len(arguments) == 1 and str(arguments[0].type) == "Dict[str, Tensor]"
+
+
+def caller(module: Any, inputs: Sequence[FileTensor]) -> Run:
+    """`module` on arrays by name; its results by their position as text, `0` first."""
+    as_dictionary = takes_dictionary(module.forward.schema.arguments[1:])
+
+    def run(arrays: Arrays) -> Arrays:
+        values = {tensor.name: _value(arrays[tensor.name]) for tensor in inputs}
+        with quiet(), torch.inference_mode():
+            result = module(values) if as_dictionary else module(*values.values())
+        is_tuple = isinstance(result, tuple)
+        results = result if is_tuple else (result,)
+        return {str(i): _array(value, nested=is_tuple) for i, value in enumerate(results)}
+
+    return run
+
+
+def _value(array: np.ndarray) -> Any:
+    return array.tolist() if array.dtype == object else torch.tensor(array)
+
+
+def _array(value: Any, *, nested: bool) -> np.ndarray:
+    if isinstance(value, torch.Tensor):
+        if value.dtype == torch.bfloat16 or value.is_complex() or value.is_sparse:
+            raise UnservableError(
+                f"forward returns {value.dtype}{' as sparse' if value.is_sparse else ''}, which "
+                "NumPy and Triton cannot carry; convert it in forward"
+            )
+        return value.numpy()
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return np.array(value, dtype=object)
+    raise UnservableError(
+        f"forward returns a {type(value).__name__}{' in a tuple' if nested else ''}, and Triton's "
+        f"pytorch backend takes {RESULTS}"
     )

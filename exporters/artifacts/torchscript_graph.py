@@ -1,4 +1,4 @@
-"""What a TorchScript module's code says before it is run: training, chance, devices, results."""
+"""What a TorchScript module's code shows without a run: training, randomness, devices, results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DROPOUTS = {
     "aten::feature_alpha_dropout": 2, "aten::feature_alpha_dropout_": 2,
     "aten::native_dropout": 2, "aten::rrelu": 3, "aten::rrelu_": 3,
 }  # fmt: skip
-"""Operators that draw numbers in training, and which of their arguments says so."""
+"""Operators that draw numbers in training, and which of their arguments switches it."""
 _MIXING = {
     "aten::_nested_tensor_from_mask": "nn.TransformerEncoder goes by the padding of all rows "
     "(build it with enable_nested_tensor=False)",
@@ -30,10 +30,10 @@ _NORMS, _NORM_MEAN, _NORM_TRAINING = {"aten::batch_norm", "aten::instance_norm"}
 
 
 def trained(module: Any) -> list[str]:
-    """What a module does as in training: `dropout`, or `batch_norm` on the batch's own values.
+    """Operators in training mode: `dropout`, or `batch_norm` on the batch's own values.
 
     Flags are followed from a module's `training` to the operators that take them, so what a module
-    in training mode does not use is not told.
+    in training mode does not use is not reported.
     """
     graph = module.inlined_graph
     (owner, *_) = graph.inputs()
@@ -59,9 +59,9 @@ def trained(module: Any) -> list[str]:
 
 
 def mixing(module: Any) -> list[str]:
-    """What operators of a module take from the rows of a batch together, in words."""
+    """How operators of a module combine the rows of a batch, in words."""
     kinds = {node.kind() for node in _nodes(module.inlined_graph)}
-    return [told for kind, told in _MIXING.items() if kind in kinds]
+    return [effect for kind, effect in _MIXING.items() if kind in kinds]
 
 
 def random_operators(module: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a TorchScript file answers, found by running it, since it does not say."""
+"""The outputs of a TorchScript file, found by running it, since it does not declare them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 
 from exporters.artifacts.artifact import Axis, FileTensor, first_repeated
 from exporters.artifacts.asking import first_answer
-from exporters.artifacts.declared import Declared
-from exporters.artifacts.sample import read_sample
+from exporters.artifacts.declared import Declared, read_sample
 from exporters.parity import Arrays, Run
 from trimaran.repository import dtypes
 from trimaran.system.errors import ArtifactError
@@ -26,7 +25,7 @@ SERVED = {"BOOL", "UINT8", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "F
 
 _ROWS = 2
 _LONGER = ((1, 1), (2, 0), (4, 1))
-"""By what open axes are made longer, as factor and summand: strides swallow a single step."""
+"""How open axes are made longer, as factor and summand: a stride may hide a single step."""
 
 
 def find_outputs(

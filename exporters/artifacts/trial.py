@@ -1,7 +1,7 @@
-"""A model file is run before it is published: does it answer, twice alike, and row by row?
+"""A model file is run before it is published: does it answer, equally twice, and row by row?
 
 A first axis that is open in every input and output is only a candidate for a batch axis. It is one
-when a row's answer does not depend on the rows beside it, so batches are run, and then each of
+when a row's answer does not depend on the rows next to it, so batches are run, and then each of
 their rows alone.
 """
 
@@ -15,28 +15,29 @@ import numpy as np
 
 from exporters.artifacts.artifact import Artifact, Axis, FileTensor, NoAnswerError, reason
 from exporters.artifacts.asking import Answered, first_answer, more_answers
-from exporters.parity import Arrays, compare, scale_of, tolerance_for
+from exporters.parity import Arrays, compare
+from exporters.tolerance import scale_of, tolerance_for
 from trimaran.repository.dtypes import describe_shape, shapes_agree
 from trimaran.system.errors import ArtifactError
 
-__all__ = ["Verdict", "batch_obstacle", "judge"]
+__all__ = ["Verdict", "batch_obstacle", "evaluate"]
 
 _ROWS = 3
 _MOST_SAMPLE_ROWS = 16
 _REPEATED = 3
-"""How many sets of inputs are asked twice."""
+"""How many sets of inputs are run twice."""
 _MADE_UP = "; these inputs were made up: give real ones with --sample inputs.npz"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the trial came to: the batch limit, and why there is none where one was wanted."""
+    """The outcome: the batch limit, and why there is none where one was wanted."""
 
     max_batch_size: int
     note: str = ""
 
 
-def judge(
+def evaluate(
     artifact: Artifact, where: str, wanted: int, sample: Arrays | None, *, insist: bool
 ) -> Verdict:
     """Run a model file, in batches if `wanted` is above 0 and it can.
@@ -44,7 +45,7 @@ def judge(
     `sample` is tried instead of made-up inputs. With `insist`, open first axes of different names
     are tried too, and a file that cannot batch is refused. Raises `ArtifactError`, whose sentence
     begins with `where`, for that, for a file that fails on every input, for one that answers the
-    same inputs differently, and for one whose answers contradict what it says of itself.
+    same inputs differently, and for one whose answers contradict its own declarations.
     """
     note = ""
     if wanted > 0:
@@ -143,7 +144,7 @@ def _mixture(artifact: Artifact, answered: Answered, rows: int) -> str:
             apart = _apart(tensor, alone[tensor.name], whole[index : index + 1], whole)
             if apart is not None:
                 since = f", since {' and '.join(artifact.mixing)}" if artifact.mixing else ""
-                return f"a row of {tensor.name!r} depends on the rows beside it{apart}{since}"
+                return f"a row of {tensor.name!r} depends on the rows next to it{apart}{since}"
     if failure is not None and failures == rows:
         raise NoAnswerError(f"it fails on one row: {reason(failure)}") from failure
     return ""
@@ -160,7 +161,7 @@ def _silence(artifact: Artifact, tried: Sequence[Answered]) -> str:
     if not any(_rows_differ(answered.outputs) for answered in different):
         return "every row that was tried gets the same answer, which shows nothing"
     if artifact.mixing and not any(tensor.dtype.is_floating for tensor in artifact.outputs):
-        return f"{' and '.join(artifact.mixing)}, and whole numbers rarely show what that does"
+        return f"{' and '.join(artifact.mixing)}, and integers rarely show the effect"
     return ""
 
 
@@ -180,7 +181,7 @@ def _require_repeated(artifact: Artifact, answered: Answered, where: str) -> Non
     """Refuse a file that answers the same inputs differently."""
     try:
         again = artifact.run(answered.inputs)
-    except Exception as error:  # runtimes raise types of their own
+    except Exception as error:  # each runtime raises its own types
         raise ArtifactError(
             f"{where}: fails when it is asked again with the same inputs: {reason(error)}; let "
             "what is kept between calls be an input"
@@ -222,7 +223,7 @@ def _apart(
 def _require_promised(artifact: Artifact, found: Arrays, where: str) -> None:
     """Refuse an answer of another rank than the file says, which no configuration can describe.
 
-    Lengths may hold for the right values alone, and so may a rank: later answers are not judged.
+    Lengths may hold for the right values alone, and so may a rank: later answers are not checked.
     """
     for tensor in artifact.outputs:
         shape = found[tensor.name].shape

@@ -1,1 +1,1 @@
-"""One module per format, what capturing needs, and how a failure is told."""
+"""One module per format, and what capturing needs."""

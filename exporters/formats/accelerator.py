@@ -1,20 +1,52 @@
-"""TensorRT inside Triton's `onnxruntime` backend: engines built when the model is loaded.
+"""TensorRT inside Triton's `onnxruntime` backend, and the shapes that engines are built for.
 
-The parameters are those of the backend's README; a server without a GPU passes the section over,
-since it applies to instances on GPUs only.
+The backend builds the engines when it loads the model. The parameters are those of the backend's
+README; a server without a GPU ignores them, since they apply to instances on GPUs only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from exporters.formats.profile import ShapeRange
+from exporters.spec import ModelSpec
 from trimaran.checks.raising import checked_config
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import ConfigError
 
-__all__ = ["ACCELERATORS", "accelerate", "check_accelerated"]
+__all__ = ["ACCELERATORS", "ShapeRange", "accelerate", "check_accelerated", "profile_of"]
+
+_USUAL_BATCH = 8
+"""What dynamic batching gathers under load, and what kernels are chosen for."""
+
+
+@dataclass(frozen=True)
+class ShapeRange:
+    """One input's shapes, batch first."""
+
+    least: tuple[int, ...]
+    usual: tuple[int, ...]
+    most: tuple[int, ...]
+
+
+def profile_of(spec: ModelSpec, max_batch_size: int) -> Mapping[str, ShapeRange]:
+    """The range of each input: 1 to `max_batch_size` rows, and the span of its dynamic axes.
+
+    The usual length of a dynamic axis is its example's.
+    """
+    axes = spec.axes
+    profile = {}
+    for name, example in spec.example_inputs.items():
+        usual = list(example.shape[1:])
+        least, most = list(usual), list(usual)
+        for axis, item in axes.get(name, {}).items():
+            least[axis - 1], most[axis - 1] = item.least, item.most
+        profile[name] = ShapeRange(
+            (1, *least), (min(_USUAL_BATCH, max_batch_size), *usual), (max_batch_size, *most)
+        )
+    return profile
+
 
 ACCELERATORS = ("tensorrt",)
 
@@ -25,7 +57,7 @@ _WORKSPACE_BYTES = 1 << 30
 def accelerate(config: ModelConfig, precision: str, profile: Mapping[str, ShapeRange]) -> None:
     """Ask for TensorRT in the configuration of an ONNX model.
 
-    The profile keeps the engine from being built anew for every new shape. Raises `ConfigError`
+    With the profile the engine is not built again for every new shape. Raises `ConfigError`
     for a precision that the backend does not offer.
     """
     if precision not in _MODES:
@@ -44,12 +76,12 @@ def accelerate(config: ModelConfig, precision: str, profile: Mapping[str, ShapeR
 
 
 def check_accelerated(repository: Repository, name: str) -> None:
-    """Refuse where a configuration that stands, and stays, asks for no accelerator."""
+    """Refuse an existing configuration, which an export keeps, without the accelerator."""
     if not repository.has_config(name):
         return
     accelerators = checked_config(repository, name).optimization.execution_accelerators
     if not any(item.name == "tensorrt" for item in accelerators.gpu_execution_accelerator):
         raise ConfigError(
-            f"{repository.config_path(name)} stands and asks for no accelerator; add tensorrt to "
+            f"{repository.config_path(name)} exists and has no accelerator; add tensorrt to "
             "its optimization section, or leave --accelerator out"
         )

@@ -1,8 +1,8 @@
-"""TorchScript run as a server runs it: in a process that has torch, and nothing of the exporter's.
+"""TorchScript run as a server runs it: in a process with torch and without the exporter's code.
 
-A custom operator that the exporting process registered is not there, so an artifact that needs it
-cannot be loaded, as in Triton. The process is started once and serves every artifact after that; it
-ends with its parent. Arrays go both ways in NumPy's own format, without pickles.
+A custom operator that the exporting process registered is missing there, so an artifact that needs
+it cannot be loaded, as in Triton. One process serves every artifact, and ends with its parent.
+Arrays go both ways in NumPy's format, without pickles.
 
 `python -P -m exporters.formats.clean_process` is the child's side.
 """
@@ -35,7 +35,7 @@ _LENGTH = struct.Struct("<Q")
 
 
 def start() -> None:
-    """Begin to start the process, which takes torch a few seconds, and do not wait for it."""
+    """Start the process, which takes a few seconds to import torch, without waiting for it."""
     _CURRENT.started()
 
 
@@ -79,7 +79,7 @@ class _Process:
         )
 
     def is_usable(self) -> bool:
-        """Whether it is this process' own, which a fork's parent's is not, and it still runs."""
+        """Whether it still runs and belongs to this process, and not to the parent of a fork."""
         return self.owner == os.getpid() and not self._child.has_ended()
 
     def ask(self, request: Mapping[str, object], arrays: Arrays | None = None) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class _Process:
         return answers
 
     def forget(self, number: int) -> None:
-        """Let go of a loaded artifact."""
+        """Unload an artifact."""
         if self.is_usable() and not sys.is_finalizing():
             try:
                 self.ask({"forget": number})
@@ -166,7 +166,7 @@ def _exactly(pipe: IO[bytes] | None, length: int) -> bytes:
 
 def _serve() -> None:
     """The child's side: load, run and forget artifacts until standard input ends."""
-    # What a model prints must not get between the answers.
+    # What a model prints must not mix with the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     import torch
@@ -193,29 +193,25 @@ def _attempt(
 def _done(
     torch: Any, modules: dict[int, Any], said: Mapping[str, Any], arrays: Arrays
 ) -> dict[str, np.ndarray]:
+    from exporters.calling import unpassable_argument  # it imports torch, as `_serve` does late
+
     if "forget" in said:
         modules.pop(said["forget"], None)
         return {}
     if "load" in said:
         with torch.inference_mode():
             modules[said["as"]] = torch.jit.load(said["load"], map_location="cpu")
-        _require_tensors(modules[said["as"]].forward.schema)
+        strange = unpassable_argument(modules[said["as"]].forward.schema)
+        if strange is not None:
+            raise TypeError(
+                f"argument {strange.name!r} of forward is {strange.type}, and Triton passes tensors"
+            )
         return {}
     inputs = [torch.from_numpy(arrays[str(place)]) for place in range(len(arrays))]
     with torch.inference_mode():
         result = modules[said["run"]](*inputs)
     results = result if isinstance(result, tuple) else (result,)
     return {str(place): tensor.numpy() for place, tensor in enumerate(results)}
-
-
-def _require_tensors(schema: Any) -> None:
-    """Refuse a `forward` that takes anything but tensors, as Triton's backend does."""
-    for argument in schema.arguments[1:]:
-        if str(argument.type) != "Tensor":
-            raise TypeError(
-                f"argument {argument.name!r} of forward is {argument.type}, and Triton passes "
-                "tensors"
-            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every format's exporter can do, and how a failure is told in one sentence."""
+"""The interface of every format's exporter, and its failures in one sentence."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Exporter(ABC):
 
     @abstractmethod
     def target(self, path: Path) -> Mapping[str, str | int]:
-        """What the artifact asks of a server. Raises `ExportError` if that is too much."""
+        """What the artifact requires of a server. Raises `ExportError` if that is too much."""
 
     def digest(self, path: Path) -> str:
-        """A digest of what the artifact means; of its bytes unless a format knows better."""
+        """A digest of the artifact's meaning; of its bytes where a format does not override it."""
         return sha256_of(path)
 
     def served(self, interface: Interface) -> Interface:

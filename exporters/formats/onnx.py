@@ -11,18 +11,15 @@ import onnx
 import onnxruntime
 import torch
 
+from exporters.causes import explain
 from exporters.formats.exporter import Exporter, ExportError
-from exporters.formats.onnx_operators import TRANSLATIONS
 from exporters.formats.program import dynamic_shapes
-from exporters.formats.refusal import explain
 from exporters.parity import Arrays, Run
-from exporters.quiet import quiet, silent_torch
-from exporters.recurrent import forgetting_kernels
 from exporters.spec import BATCH_AXIS, Interface, ModelSpec
+from exporters.torch_state import forgetting_kernels, quiet, silent_torch
 from trimaran.repository import target
 
 __all__ = ["OnnxExporter"]
-
 
 _NO_LOG = 4
 
@@ -64,7 +61,7 @@ class OnnxExporter(Exporter):
         return run
 
     def target(self, path: Path) -> Mapping[str, str | int]:
-        """Opset and IR version, held against what the target container reads."""
+        """Opset and IR version, compared with those that the target container reads."""
         model = onnx.load(path)
         opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
         if opset > target.ONNX_OPSET or model.ir_version > target.ONNX_IR_VERSION:
@@ -77,6 +74,9 @@ class OnnxExporter(Exporter):
 
 
 def _capture(spec: ModelSpec) -> onnx.ModelProto:
+    # With onnxscript, which takes a second to import, and which only a capture needs.
+    from exporters.formats.onnx_operators import TRANSLATIONS
+
     with quiet(), silent_torch(), forgetting_kernels():
         program = torch.onnx.export(
             spec.positional(),
@@ -115,7 +115,7 @@ def _strip_debug_data(model: onnx.ModelProto) -> None:
 
 
 def _require_dynamic_axes(spec: ModelSpec, model: onnx.ModelProto) -> None:
-    """Refuse a graph in which torch took an axis that varies for one of fixed length."""
+    """Refuse a graph in which torch made a dynamic axis fixed."""
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
         varying = {axis: item.name for axis, item in spec.axes.get(value.name, {}).items()}

@@ -1,4 +1,4 @@
-"""Operators that torch's exporter does not translate, or not so that they compute the same."""
+"""Operators that torch's exporter does not translate, or translates so that they differ."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _attention_of_one_head(query: Any, key: Any, value: Any, mask: Any, scale: f
 
 
 def _negative_view(value: Any) -> Any:
-    """What a conjugated tensor's imaginary part is, until it is needed."""
+    """The lazily negated imaginary part of a conjugated tensor."""
     return op.Neg(value)
 
 

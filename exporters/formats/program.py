@@ -1,16 +1,26 @@
-"""The module as `torch.export` captures it: one graph for every length of the axes that vary."""
+"""The module as `torch.export` captures it, and that graph as TorchScript.
+
+One graph serves every length of the dynamic axes, where a trace makes constants of lengths: it
+computes lengths from the sizes of its inputs. Its operators are ATen's, which TorchScript calls as
+well; so the graph is written as Python source, with the few things replaced that TorchScript spells
+differently, and scripted.
+"""
 
 from __future__ import annotations
 
+import math
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import fx
 from torch.export import Dim, ExportedProgram
 
-from exporters.quiet import silent_torch
 from exporters.spec import BATCH_AXIS, DynamicAxis, ModelSpec
+from exporters.torch_state import silent_torch
 
-__all__ = ["dynamic_shapes", "export_program"]
+__all__ = ["dynamic_shapes", "export_program", "script_program"]
 
 
 def export_program(spec: ModelSpec) -> ExportedProgram:
@@ -43,3 +53,108 @@ def _dim(axis: DynamicAxis) -> Any:
         return Dim(axis.name, min=axis.least, max=axis.most)
     steps = Dim(f"{axis.name}_steps", min=axis.least // axis.step, max=axis.most // axis.step)
     return axis.step * steps
+
+
+def script_program(program: ExportedProgram) -> torch.jit.ScriptModule:
+    """The program, called with its inputs by position and answering a tuple of tensors.
+
+    Raises `ValueError` for a call that TorchScript does not have, and what `torch.jit.script`
+    raises.
+    """
+    source = program.module(check_guards=False)
+    writer = _Writer(source)
+    for node in source.graph.nodes:
+        writer.write(node)
+    graph = writer.graph
+    graph.eliminate_dead_code()
+    graph.lint()
+    return torch.jit.script(fx.GraphModule(writer.tensors, graph))
+
+
+class _Writer:
+    """Copies a graph node by node into one that TorchScript can read."""
+
+    def __init__(self, source: fx.GraphModule) -> None:
+        self.source = source
+        self.graph = fx.Graph()
+        self.tensors: dict[str, torch.Tensor] = {}
+        self._names: dict[int, str] = {}
+        self._copies: dict[fx.Node, Any] = {}
+
+    def write(self, node: fx.Node) -> None:
+        """Copy one node. Raises `ValueError`."""
+        if node.op == "placeholder":
+            self._copies[node] = self.graph.placeholder(f"input_{len(self._copies)}")
+        elif node.op == "get_attr":
+            self._copies[node] = self._tensor(node)
+        elif node.op == "output":
+            self.graph.output(tuple(self._argument(item) for item in node.args[0]))  # type: ignore[union-attr]
+        elif node.op == "call_function" and not _is_check(node):
+            self._copies[node] = self._call(node)
+        elif node.op != "call_function":
+            raise ValueError(f"the graph holds {node.format_node()}")
+
+    def _tensor(self, node: fx.Node) -> fx.Node:
+        value = operator.attrgetter(str(node.target))(self.source)
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(f"the graph holds another graph, {node.target}")
+        name = self._names.setdefault(id(value), f"tensor_{len(self._names)}")
+        self.tensors[name] = value
+        return self.graph.get_attr(name)
+
+    def _call(self, node: fx.Node) -> fx.Node:
+        target: Any = node.target
+        args = tuple(self._argument(item) for item in node.args)
+        kwargs = {name: self._argument(item) for name, item in node.kwargs.items()}
+        if target is torch.ops.aten.item.default:
+            cast = _NUMBER_TYPES[type(node.meta["val"])]
+            return self.graph.call_function(cast, args)
+        if isinstance(target, torch._ops.OpOverload):
+            target = _SPELLED.get(target) or target.overloadpacket
+        elif target in _PYTHON:
+            target = _PYTHON[target]
+        elif getattr(target, "__module__", "") != "_operator":
+            raise ValueError(f"the graph calls {target}")
+        return self.graph.call_function(target, args, kwargs)
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, fx.Node):
+            return self._copies[value]
+        if isinstance(value, list | tuple):
+            return type(value)(self._argument(item) for item in value)
+        if isinstance(value, torch.device):
+            return str(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            return self.graph.call_function(float, (str(value),))
+        return value
+
+
+_ATEN = torch.ops.aten
+
+_SPELLED: dict[Any, Callable[..., Any]] = {
+    _ATEN.sym_size.int: _ATEN.size,
+    _ATEN.sym_stride.int: _ATEN.stride,
+    _ATEN.sym_numel.default: _ATEN.numel,
+    _ATEN.sym_storage_offset.default: _ATEN.storage_offset,
+}
+
+_PYTHON: dict[Any, Callable[..., Any]] = {
+    torch.sym_min: min,
+    torch.sym_max: max,
+    torch.sym_int: int,
+    torch.sym_float: float,
+    torch.sym_not: operator.not_,
+    math.ceil: math.ceil,
+    math.floor: math.floor,
+}
+
+_NUMBER_TYPES: dict[type, Callable[..., Any]] = {
+    torch.SymInt: int,
+    torch.SymFloat: float,
+    torch.SymBool: bool,
+}
+
+
+def _is_check(node: fx.Node) -> bool:
+    """Whether a call only asserts an assumption of `torch.export`, which the parity gate tries."""
+    return getattr(node.target, "_opname", "").startswith(("_assert", "sym_constrain_range"))

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from exporters.formats.accelerator import ShapeRange, profile_of
 from exporters.formats.exporter import Exporter, ExportError, one_sentence
 from exporters.formats.onnx import OnnxExporter
-from exporters.formats.profile import ShapeRange, profile_of
 from exporters.parity import Arrays, Run
 from exporters.spec import Interface, ModelSpec
 from trimaran.repository import target
@@ -43,13 +43,13 @@ _TORCH_TYPES = {
     "UINT8": torch.uint8,
     "BOOL": torch.bool,
 }
-"""`tensorrt.DataType` by name, for tensors at an engine's edge."""
+"""`tensorrt.DataType` by name, for inputs and outputs of an engine."""
 
 
 class TensorRtExporter(Exporter):
     """`model.plan` for Triton's `tensorrt` backend.
 
-    `onnx` gives the graph, in the precision that the engine shall have; engines take 1 to
+    `onnx` gives the graph, in the precision of the engine; engines take 1 to
     `max_batch_size` rows.
     """
 
@@ -64,7 +64,7 @@ class TensorRtExporter(Exporter):
 
     @property
     def libraries(self) -> tuple[str, ...]:  # type: ignore[override]
-        """TensorRT under the name that it was installed by, beside ONNX's."""
+        """ONNX's, and TensorRT under the name of its installed distribution."""
         return (*self.onnx.libraries, *_installed_distribution())
 
     def require(self) -> None:
@@ -149,7 +149,7 @@ def build_plan(name: str, graph: bytes, profile: Mapping[str, ShapeRange]) -> by
         reason = parser.get_error(0).desc() if parser.num_errors else logger.reason()
         raise _refusal(name, reason)
     config = builder.create_builder_config()
-    # TF32 keeps 10 of FP32's 23 bits, which parity with PyTorch would not bear.
+    # TF32 keeps 10 of FP32's 23 bits, which is too little for parity with PyTorch.
     config.clear_flag(trt.BuilderFlag.TF32)
     shapes = builder.create_optimization_profile()
     for index in range(network.num_inputs):
@@ -178,7 +178,7 @@ def _refusal(name: str, reason: str) -> ExportError:
 
 
 def _tensors(engine: Any) -> dict[str, tuple[str, torch.dtype | None, tuple[int, ...]]]:
-    """Each tensor at the engine's edge: its side, its type, and its shape with the batch."""
+    """Each input and output of the engine: its side, its type, and its shape with the batch."""
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     return {
         name: (
@@ -216,7 +216,7 @@ def _tensorrt() -> Any:
 
 
 def _logger() -> Any:
-    """A logger of TensorRT's that keeps what it is told as an error."""
+    """A TensorRT logger that keeps the errors."""
     trt = _tensorrt()
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]

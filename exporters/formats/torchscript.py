@@ -1,4 +1,4 @@
-"""TorchScript by tracing, or by scripting where a trace does not compute the same."""
+"""TorchScript by tracing, or by scripting where a trace computes something else."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ import torch
 from torch import fx
 
 from exporters.calling import takes_by_name
+from exporters.causes import explain
 from exporters.formats.clean_process import load_torchscript, start
 from exporters.formats.exporter import Exporter, ExportError
-from exporters.formats.graph_script import script_program
-from exporters.formats.program import export_program
-from exporters.formats.refusal import explain
+from exporters.formats.program import export_program, script_program
 from exporters.formats.value_reads import value_read
 from exporters.parity import Arrays, Run
-from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec
+from exporters.torch_state import quiet
 from trimaran.repository import target
 
 __all__ = ["TorchScriptExporter"]
@@ -72,7 +71,7 @@ class TorchScriptExporter(Exporter):
             )
 
     def load(self, path: Path, interface: Interface) -> Run:
-        """TorchScript on the CPU in a process of its own, called by position as Triton does."""
+        """TorchScript on the CPU in a separate process, called by position as Triton does."""
         return load_torchscript(
             path, [s.name for s in interface.inputs], [s.name for s in interface.outputs]
         )
@@ -113,9 +112,9 @@ class TorchScriptExporter(Exporter):
     def digest(self, path: Path) -> str:
         """A digest of the graph, the attributes, and the bytes of every tensor.
 
-        Torch names classes after the module they came from, and numbers classes and values by what
-        else the process did before, so that two equal modules give different bytes; without class
-        names, and with values counted afresh, they do not.
+        Torch names classes after their Python module, and numbers classes and values by what
+        the process did before, so that two equal modules give different bytes; without class
+        names, and with renumbered values, they give equal bytes.
         """
         with quiet():
             graph = torch.jit.load(path, map_location="cpu").inlined_graph
@@ -169,14 +168,14 @@ def _save(module: torch.jit.ScriptModule, path: Path) -> None:
     """Write the archive without source paths and without the inputs it was traced with.
 
     Leaves no file where it cannot be read back. The writer adds byte order and the serialization id
-    of its own accord, and names the archive after the file.
+    by itself, and names the archive after the file.
     """
     whole = path.with_suffix(".whole")
     try:
         torch.jit.save(module, str(whole))
         reader = torch._C.PyTorchFileReader(str(whole))
         writer = torch._C.PyTorchFileWriter(str(path))
-        # What operators mean depends on it: without it they are read as those of version 3.
+        # The meaning of operators depends on it; without it they are read as version 3.
         writer.set_min_version(_file_version(reader))
         for name in reader.get_all_records():
             if not _DEBUG_RECORDS.fullmatch(name):

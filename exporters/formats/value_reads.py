@@ -1,8 +1,8 @@
-"""Where `forward` reads in Python what its inputs decide, which a trace makes constants of.
+"""Where `forward` reads values of its inputs in Python, which a trace makes constants of.
 
-What is read of a constant (`if self.sigma > 0`) is the same for every input. What an operator reads
-within itself (`one_hot` looks for the largest class) it reads again whenever it runs, since a trace
-keeps the operator whole.
+A value read from a constant (`if self.sigma > 0`) is the same for every input. A value that an
+operator reads internally (`one_hot` looks for the largest class) is read again at every run, since
+a trace keeps the operator.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ __all__ = ["value_read"]
 def value_read(spec: ModelSpec) -> str | None:
     """`file.py:12` of the first place that reads a value of an input, `None` where none does.
 
-    The module is run on its examples as it is, and every number is followed that leaves its
-    tensors. Then it is traced, and torch warns wherever it makes a constant of a tensor; it does so
-    for sizes too, and for constants. A place that is among both is meant: a branch that is taken by
-    a value, an index made of one, and NumPy are found.
+    The module is run on its examples, and every number that leaves its tensors is followed. Then it
+    is traced, and torch warns wherever it makes a constant of a tensor, also of sizes and
+    constants. A place that is among both is reported: a branch on a value, an index made of one, or
+    NumPy.
     """
     module, examples = spec.positional(), tuple(spec.example_inputs.values())
     reads = _reads_of(module, examples)
@@ -47,8 +47,8 @@ def value_read(spec: ModelSpec) -> str | None:
 class _Reads:
     """Where numbers that depend on the inputs leave their tensors, or decide a shape that is read.
 
-    At `places` a trace may keep what is read; of what is read in `silent` ones torch says nothing.
-    `shapes` are told by what the inputs hold, and what becomes of them may be decided elsewhere.
+    At `places` a trace may keep the value that is read; at `silent` ones torch gives no warning.
+    `shapes` depend on the values of the inputs, and may be used elsewhere.
     """
 
     places: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ def _made_constant(module: nn.Module, examples: tuple[Tensor, ...]) -> set[str]:
 
 
 class _Values(TorchDispatchMode):
-    """Follows what is computed from the inputs, and notes every number that is taken out of it."""
+    """Follows tensors computed from the inputs, and notes every number that is taken out of one."""
 
     def __init__(self, inputs: tuple[Tensor, ...], places: list[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -120,7 +120,7 @@ class _Values(TorchDispatchMode):
 
 
 class _Leaving(TorchFunctionMode):
-    """Notes what leaves PyTorch by one of its functions: arrays, lists, answers of yes or no."""
+    """Notes what leaves PyTorch through one of its functions: arrays, lists, booleans."""
 
     def __init__(self, values: _Values, reads: _Reads) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ _SILENT = {
     Tensor.__format__,
     Tensor.__dlpack__,
 }
-"""What a trace makes a constant of without a word."""
+"""What a trace makes a constant of without a warning."""
 _SHAPES = {
     torch.numel,
     Tensor.numel,
@@ -166,7 +166,7 @@ _SHAPES = {
     Tensor.unbind,
     Tensor._nnz,
 }
-"""What tells of a shape, which may be as long as what the inputs hold says."""
+"""What reads a shape, whose length may depend on the values of the inputs."""
 _WARNINGS = warnings.__file__
 _TORCH = str(Path(torch.__file__).parent)
 

@@ -1,1 +1,1 @@
-"""Fewer bits: how an artifact gets them, and the gate that it must pass."""
+"""Lower precision: how an artifact gets it, and the gate that it must pass."""

@@ -1,11 +1,11 @@
-"""The gate for lower precision: an artifact must do the task as its FP32 original does.
+"""The gate for lower precision: an artifact must decide as its FP32 original does.
 
 Rounding moves every number a little, so equality within float32's tolerance is the wrong question.
-The right one is the task's: does the model still decide the same? An output whose last axis has two
+The gate asks whether the model still decides the same. An output whose last axis has two
 values or more is read as scores of classes, and the class with the highest score must be the same
 for 99 % of them; of integers and booleans 99 % of the rows must be equal; any other floating output
 must stay within a tolerance that fits the precision. Rows must be independent of one another as
-they must be in FP32 (`exporters/precision/neighbours.py`).
+they must be in FP32 (`exporters/precision/agreement.py`).
 """
 
 from __future__ import annotations
@@ -16,19 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from exporters.parity import (
-    LEAST_FINITE,
-    Arrays,
-    Report,
-    Run,
-    compare,
-    failure,
-    finite_share,
-    row_count,
-)
-from exporters.precision.neighbours import dependent_rows
+from exporters.parity import Arrays, Report, Run, compare, failure, row_count
 from exporters.precision.precision import Precision
 from exporters.precision.speed import Cost
+from exporters.tolerance import LEAST_FINITE, finite_share
 from trimaran.repository.dtypes import TensorSpec
 
 __all__ = [
@@ -37,6 +28,7 @@ __all__ = [
     "Answered",
     "OutputAgreement",
     "agreeing",
+    "dependent_rows",
     "measure_agreement",
     "rule_for",
 ]
@@ -96,12 +88,12 @@ class AgreementReport(Report):
     outputs: tuple[OutputAgreement, ...]
 
     def with_cost(self, cost: Cost) -> AgreementReport:
-        """The same with what the artifact costs beside FP32."""
+        """The same with the artifact's size and speed compared with FP32."""
         return AgreementReport(tuple(replace(row, cost=cost) for row in self.outputs))
 
 
 def rule_for(output: TensorSpec) -> str:
-    """How an output is judged: `top-1`, `equal` or `tolerance`."""
+    """How an output is compared: `top-1`, `equal` or `tolerance`."""
     if not output.dtype.is_floating:
         return "equal"
     return "top-1" if output.dims and output.dims[-1] not in (0, 1) else "tolerance"
@@ -113,8 +105,8 @@ def agreeing(
     """Which decisions are FP32's, one boolean each.
 
     A decision is a row, `[rows, ...]`, for `equal` and `tolerance`, and for `top-1` a place along
-    all axes but the last. A tie of FP32's classes may be broken either way; what is not a number
-    agrees only with what is not one either, at the same place. `allowed` is `(rtol, atol)`.
+    all axes but the last. A tie of FP32's classes may be broken either way; NaN agrees only
+    with NaN at the same place. `allowed` is `(rtol, atol)`.
     """
     if rule == "top-1":
         chosen = np.argmax(_without_nan(actual), axis=-1, keepdims=True)
@@ -142,10 +134,10 @@ def measure_agreement(
     artifact: Run,
     required: float = REQUIRED,
 ) -> AgreementReport:
-    """Hold the artifact against FP32, then try rows beside much larger ones.
+    """Compare the artifact with FP32, then try rows next to much larger ones.
 
     `sizes` has batches of every size that is served, `task` 256 rows or more of what the model is
-    for. `tolerances` replace the precision's own for outputs judged by `tolerance`; `required` is
+    for. `tolerances` replace the precision's own for outputs compared by `tolerance`; `required` is
     the share of decisions that must be FP32's for all others. A runtime's failure is every
     output's, with its reason.
     """
@@ -198,7 +190,7 @@ def _shape_problems(
     for batch, wanted in zip(sizes.batches, sizes.answers, strict=True):
         try:
             answers = run(batch)
-        except Exception as error:  # a runtime raises types of its own
+        except Exception as error:  # each runtime raises its own types
             problem = f"fails on {row_count(batch)} rows: {failure(error)}"
             yield from ((output.name, problem) for output in outputs)
             return
@@ -239,10 +231,51 @@ def _disagreement(
 def _tolerance(precision: Precision, expected: np.ndarray) -> tuple[float, float]:
     """The precision's share of each element, and of the output's root mean square.
 
-    Nothing for what is not floating.
+    `(0, 0)` for other types.
     """
     if not np.issubdtype(expected.dtype, np.floating):
         return 0.0, 0.0
     finite = expected[np.isfinite(expected)].astype(np.float64)
     size = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
     return precision.tolerance, precision.tolerance * size
+
+
+_LOUDER = 16.0
+
+
+def dependent_rows(
+    outputs: Sequence[TensorSpec],
+    limits: Mapping[str, tuple[float, float]],
+    batch: Arrays,
+    run: Run,
+) -> Iterator[tuple[str, str]]:
+    """Outputs, with the reason, whose rows answer differently next to large neighbours than alone.
+
+    `limits` are `(rtol, atol)` of floating outputs. A decision at a threshold may flip by one
+    rounding, so booleans and integers are watched only where there is nothing else to watch.
+    """
+    rows = len(next(iter(batch.values())))
+    watched = [output for output in outputs if output.dtype.is_floating] or outputs
+    for index in sorted({0, rows // 2, rows - 1}) if rows > 1 else ():
+        alone = run({name: array[index : index + 1] for name, array in batch.items()})
+        beside = run({name: _louder(array, index) for name, array in batch.items()})
+        for output in watched:
+            rtol, atol = limits.get(output.name, (0.0, 0.0))
+            one, other = alone[output.name], beside[output.name][index : index + 1]
+            found = compare(one, other, rtol, atol)
+            if not found.passed:
+                yield (
+                    output.name,
+                    f"row {index} depends on the rows next to it: alone and next to larger ones "
+                    f"its values are up to {found.largest_error:.3g} apart (allowed: {atol:.3g} + "
+                    f"{rtol:g}·|x|), so requests may not be batched together",
+                )
+
+
+def _louder(array: np.ndarray, index: int) -> np.ndarray:
+    """The batch with every row but `index` multiplied, where its numbers can be."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return array
+    louder = (array * _LOUDER).astype(array.dtype)
+    louder[index] = array[index]
+    return louder

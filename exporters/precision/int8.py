@@ -5,19 +5,21 @@ into the graph as pairs of QuantizeLinear and DequantizeLinear, which ONNX Runti
 turn into integer kernels. Weights get a scale for each output channel where the kernels take them.
 
 Dynamic quantisation needs no rows, because the graph measures the range of each activation while it
-runs: one range for the whole tensor, batch and all. So what one request sends changes the answers
-to those that are batched with it, and only models that are never batched may be served like that.
+runs: one range for the whole tensor with all its rows. So one request changes the answers to those
+that are batched with it, and only models that are never batched may be served like that.
 """
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -29,11 +31,21 @@ from onnxruntime.quantization import (
 
 from exporters.formats.exporter import ExportError, one_sentence
 from exporters.formats.onnx import OnnxExporter
+from exporters.original import Original
 from exporters.parity import Arrays
-from exporters.precision.reference import Reference
+from exporters.precision.reference import Reference, drawn_rows
 from exporters.spec import ModelSpec
+from trimaran.repository.dtypes import TensorSpec, describe_shape, shapes_agree
 
-__all__ = ["METHODS", "Int8OnnxExporter", "measures_whole_batches", "takes_scales_per_channel"]
+__all__ = [
+    "CALIBRATION_ROWS",
+    "METHODS",
+    "Int8OnnxExporter",
+    "calibration_batches",
+    "measures_whole_batches",
+    "read_rows",
+    "takes_scales_per_channel",
+]
 
 METHODS = ("static", "dynamic")
 
@@ -94,7 +106,7 @@ class Int8OnnxExporter(OnnxExporter):
                 yield from self._static(spec, source, path)
 
     def _dynamic(self, spec: ModelSpec, source: Path, path: Path) -> str:
-        with _told_in_one_sentence(spec):
+        with _refused_in_one_sentence(spec):
             quantize_dynamic(
                 source,
                 path,
@@ -118,7 +130,7 @@ class Int8OnnxExporter(OnnxExporter):
             kept = round(share * len(nodes))
             if share and not kept:
                 continue
-            with _told_in_one_sentence(spec):
+            with _refused_in_one_sentence(spec):
                 quantize_static(
                     source,
                     path,
@@ -151,12 +163,12 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
 
 def measures_whole_batches(model: onnx.ModelProto) -> bool:
-    """Whether a graph takes one range for a whole tensor while it runs."""
+    """Whether a graph measures one range per tensor while it runs."""
     return any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.node)
 
 
 def takes_scales_per_channel(model: onnx.ModelProto) -> bool:
-    """Whether each output channel may have a scale of its own.
+    """Whether each output channel may have its own scale.
 
     ONNX Runtime's integer kernels cannot do that for a stack of matrices, and the quantiser
     would not notice.
@@ -170,7 +182,7 @@ def takes_scales_per_channel(model: onnx.ModelProto) -> bool:
 
 
 def _mark_prepared(model: onnx.ModelProto) -> None:
-    """Spare the advice to prepare the graph: torch's exporter has folded what can be folded."""
+    """Suppress the advice to prepare the graph: torch's exporter has folded constants already."""
     onnx.helper.set_model_props(model, {"onnx.infer": "onnxruntime.quant"})
 
 
@@ -186,7 +198,7 @@ def _write(model: onnx.ModelProto, path: Path) -> None:
 
 
 @contextmanager
-def _told_in_one_sentence(spec: ModelSpec) -> Iterator[None]:
+def _refused_in_one_sentence(spec: ModelSpec) -> Iterator[None]:
     """Without the quantiser's log; its failure as an `ExportError`."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -198,3 +210,76 @@ def _told_in_one_sentence(spec: ModelSpec) -> Iterator[None]:
         ) from error
     finally:
         logging.disable(level)
+
+
+CALIBRATION_ROWS = 128
+_SEED = 40_961
+_LARGEST_BATCH = 8
+"""Every tensor of the network is kept for a batch, so that batches stay small."""
+
+
+def calibration_batches(original: Original, given: Arrays | None) -> list[Arrays]:
+    """Batches to run through the network: the rows that were given, or 128 rows of its samples.
+
+    The gate compares other rows.
+    """
+    if given is None:
+        return list(drawn_rows(original, CALIBRATION_ROWS, _LARGEST_BATCH, _SEED))
+    rows = len(next(iter(given.values())))
+    return [
+        {name: array[start : start + _LARGEST_BATCH] for name, array in given.items()}
+        for start in range(0, rows, _LARGEST_BATCH)
+    ]
+
+
+def read_rows(path: Path, inputs: tuple[TensorSpec, ...]) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz` file by input name, `[rows, ...]` each.
+
+    Raises `ExportError` where the file cannot be read, or a name, type, shape or number of rows is
+    not the model's.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not hasattr(archive, "files"):
+                raise ValueError("it holds one array without a name")
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ExportError(
+            f"{path} cannot be read as calibration rows: {reason[:200]}; write it with "
+            "numpy.savez, one array per input"
+        ) from error
+    problem = _problem(arrays, inputs)
+    if problem:
+        raise ExportError(f"{path}: {problem}")
+    return arrays
+
+
+def _problem(arrays: Mapping[str, np.ndarray], inputs: tuple[TensorSpec, ...]) -> str | None:
+    names = [spec.name for spec in inputs]
+    for name in names:
+        if name not in arrays:
+            return f"has no array {name!r}; it needs one per input: {', '.join(names)}"
+    for name in arrays:
+        if name not in names:
+            return f"array {name!r} is no input; the inputs are {', '.join(names)}"
+    rows = {name: arrays[name].shape[0] if arrays[name].ndim else 0 for name in names}
+    for spec in inputs:
+        array = arrays[spec.name]
+        if array.dtype != spec.dtype.numpy:
+            return f"array {spec.name!r} is {array.dtype}; the input is {spec.dtype.numpy}"
+        if not shapes_agree(array.shape, (-1, *spec.dims)):
+            return (
+                f"array {spec.name!r} has shape {describe_shape(array.shape)}; the input is "
+                f"{describe_shape((-1, *spec.dims))}, the rows first"
+            )
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            return f"array {spec.name!r} holds numbers that are not finite; leave their rows out"
+        if rows[spec.name] != rows[names[0]]:
+            return (
+                f"array {spec.name!r} has {rows[spec.name]} rows and {names[0]!r} has "
+                f"{rows[names[0]]}; give each input the same rows"
+            )
+    if not rows[names[0]]:
+        return "holds no rows; give 100 or more that the model will meet"
+    return None

@@ -1,4 +1,4 @@
-"""Numbers of fewer bits: which there are, and a module that computes in them behind FP32 tensors.
+"""The precisions, and a module that computes in one of them behind FP32 tensors.
 
 Clients see the interface of the FP32 model whatever the precision, so that an ensemble can swap
 one for the other. Only what lies between its inputs and outputs changes.
@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from exporters.formats.exporter import ExportError, one_sentence
-from exporters.quiet import quiet
 from exporters.spec import Interface, ModelSpec
+from exporters.torch_state import quiet
 
 __all__ = ["PRECISIONS", "InPrecision", "Precision", "model_name", "spec_in"]
 
 
 @dataclass(frozen=True)
 class Precision:
-    """How numbers are kept inside a model.
+    """How numbers are stored inside a model.
 
     `torch_dtype` is what its weights are converted to, `None` where they are not. `tolerance` is
     what an element of an output may differ by from FP32: this share of itself, and this share of
@@ -65,7 +65,7 @@ class InPrecision(nn.Module):
         self.outside = tuple(outside)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Inputs in order, outputs in order; integers and booleans pass as they are."""
+        """Inputs in order, outputs in order; integers and booleans pass unchanged."""
         cast = [x.to(self.inside) if x.is_floating_point() else x for x in inputs]
         return tuple(
             answer if dtype is None else answer.to(dtype)
@@ -76,7 +76,7 @@ class InPrecision(nn.Module):
 def spec_in(spec: ModelSpec, interface: Interface, precision: Precision) -> ModelSpec:
     """The description of the same model with a copy of its module in `precision`.
 
-    The original module stays as it is. Raises `ExportError` where PyTorch itself cannot run the
+    The original module is not changed. Raises `ExportError` where PyTorch itself cannot run the
     copy.
     """
     if precision.torch_dtype is None:

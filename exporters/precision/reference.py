@@ -1,4 +1,4 @@
-"""What a lower precision is held against: rows of the task, and the FP32 artifact beside it."""
+"""What a lower precision is compared with: answers to rows of the task, and the FP32 artifact."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from exporters.formats.exporter import Exporter, ExportError
 from exporters.original import Original
 from exporters.parity import Arrays
 from exporters.precision.agreement import Answered
-from exporters.quiet import quiet
 from exporters.samples import draw_samples
+from exporters.torch_state import quiet
 
 __all__ = ["GATE_ROWS", "Reference", "drawn_rows", "reference_for"]
 
@@ -26,7 +26,7 @@ _LARGEST_BATCH = 32
 
 
 class Reference:
-    """An original with what several exports of it share, each made when it is first asked for."""
+    """An original with what several exports of it share; each part is made when first needed."""
 
     def __init__(self, original: Original, directory: Path) -> None:
         self.original = original

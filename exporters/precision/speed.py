@@ -1,4 +1,4 @@
-"""How fast and how large an artifact is beside the FP32 one: in turns, in one process."""
+"""How fast and how large an artifact is compared with FP32: in turns, in one process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Cost", "Speedup", "measure_speedup", "median_ratio"]
 
 _RESAMPLES = 2_000
 _LEAST_S = 0.02
-"""A round lasts as long, so that the clock and a switch of tasks hardly count."""
+"""How long a round lasts, so that the clock and a switch of tasks hardly count."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Speedup:
 
 @dataclass(frozen=True)
 class Cost:
-    """An artifact's bytes, and those of the FP32 one of the same format with its speed beside it.
+    """The bytes of an artifact and of the FP32 one of the same format, and the ratio of speeds.
 
-    What is said of FP32 is `None` where the format cannot be had in FP32.
+    `fp32_size` and `speedup` are `None` where the format is not available in FP32.
     """
 
     size: int

@@ -8,9 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from proofs.architectures.catalogue import catalogue
-from proofs.architectures.report import markdown
-from proofs.architectures.trial import Trial, try_each
+from proofs.architectures.trial import Trial, catalogue, markdown, try_each
 
 __all__ = ["main"]
 

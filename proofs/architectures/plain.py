@@ -13,8 +13,6 @@ from torch.nn import functional
 from exporters.spec import ModelSpec
 from proofs.architectures.architecture import Architecture, randomise
 from trimaran.training.efficientnet import IMAGE_SIZE, EfficientNetLite0
-from trimaran.training.tabular.networks.build import ThresholdClassifier, build_network
-from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
 
 __all__ = ["architectures"]
 
@@ -72,6 +70,10 @@ def _vgg16() -> ModelSpec:
 
 
 def _tabular(network: str) -> ModelSpec:
+    # With scikit-learn, which takes seconds to import.
+    from trimaran.training.tabular.networks.build import ThresholdClassifier, build_network
+    from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
+
     edges = [np.linspace(-1, 1, count) for count in (3, 0, 5, 1)]
     hyper = Hyperparameters(network=network, units=8, hidden=8, members=3)
     torch.manual_seed(0)

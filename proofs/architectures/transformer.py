@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor
 
 from exporters.spec import Axis, ModelSpec
@@ -23,6 +22,8 @@ Sampler = Callable[[int, torch.Generator, Mapping[str, int]], Mapping[str, Tenso
 
 def network(model: str, **values: Any) -> torch.nn.Module:
     """`transformers.<model>` with random weights; `values` go into its configuration."""
+    import transformers  # which takes seconds, and most trials need none of it
+
     torch.manual_seed(0)
     made = getattr(transformers, model)
     return randomise(made(made.config_class(**values)))

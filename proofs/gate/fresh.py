@@ -9,9 +9,10 @@ from itertools import cycle
 import numpy as np
 import torch
 
-from exporters.parity import DEFAULT_TOLERANCES, Arrays, Run
-from exporters.quiet import quiet
+from exporters.parity import Arrays, Run
 from exporters.spec import DynamicAxis, ModelSpec
+from exporters.tolerance import DEFAULT_TOLERANCES
+from exporters.torch_state import quiet
 from proofs.gate.subject import Subject
 from trimaran.repository import dtypes
 

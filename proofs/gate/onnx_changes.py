@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from proofs.gate.insertions import Sizes, insertions
-from proofs.gate.kinds import Change
+from proofs.gate.kinds import Change, changed_indices, changed_weights
 from proofs.gate.observation import Observation
 from proofs.gate.onnx_edits import (
     attribute_set,
@@ -21,7 +21,6 @@ from proofs.gate.onnx_edits import (
     retyped,
 )
 from proofs.gate.onnx_graph import OnnxGraph
-from proofs.gate.weights import changed_indices, changed_weights
 
 __all__ = ["onnx_changes"]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from exporters.parity import DEFAULT_TOLERANCES
+from exporters.tolerance import DEFAULT_TOLERANCES
 from proofs.gate.fresh import PROMISE
 from proofs.gate.kinds import KINDS
 from proofs.gate.trial import MAX_BATCH_SIZE, Outcome

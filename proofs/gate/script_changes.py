@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from proofs.gate.insertions import Insertion, Sizes, insertions
-from proofs.gate.kinds import Change
+from proofs.gate.kinds import Change, changed_indices, changed_weights
 from proofs.gate.observation import Observation
 from proofs.gate.script_graph import ScriptGraph, value_name
-from proofs.gate.weights import changed_indices, changed_weights
 
 __all__ = ["script_changes"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from exporters.quiet import quiet
+from exporters.torch_state import quiet
 from proofs.gate.observation import Observation, observe
 from proofs.gate.script_functions import scripted
 

@@ -1,4 +1,4 @@
-"""Trials, each in a process of its own: a wrong artifact may end the one that runs it."""
+"""Every subject by name."""
 
 from __future__ import annotations
 
@@ -6,18 +6,35 @@ import multiprocessing
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import cast
 
 import torch
 
-from proofs.gate.artifact import FORMATS
-from proofs.gate.subjects import SUBJECTS
-from proofs.gate.trial import Outcome, hold_subject
+from proofs.gate.image_subjects import image_subjects
+from proofs.gate.sequence_subjects import sequence_subjects
+from proofs.gate.subject import Subject
+from proofs.gate.table_subjects import table_subjects
+from proofs.gate.trial import FORMATS, Outcome, hold_subject
 
-__all__ = ["Task", "hold_all", "tasks"]
+__all__ = ["SUBJECTS", "Task", "hold_all", "tasks"]
+
+_PLAIN = ("cnn", "conv1d", "encoder", "mlp")
+
+
+def _subjects() -> Iterator[Subject]:
+    drawn = [*image_subjects(), *sequence_subjects(), *table_subjects()]
+    yield from drawn
+    for subject in drawn:
+        if subject.name in _PLAIN:
+            yield replace(subject, name=f"{subject.name}_plain_example", plain=True)
+
+
+SUBJECTS: dict[str, Subject] = {subject.name: subject for subject in _subjects()}
+"""By name, in the order of the report; some twice, with an example of ones alone."""
+
 
 _WARM = "proofs.architectures.warm"
 

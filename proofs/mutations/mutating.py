@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from random import Random
 
-from proofs.mutations import archive_mutations as archives
 from proofs.mutations import completion_mutations as completions
 from proofs.mutations import ensemble_mutations as ensembles
 from proofs.mutations import file_mutations as files
-from proofs.mutations import graph_mutations as graphs
+from proofs.mutations import model_file_mutations as archives
+from proofs.mutations import model_file_mutations as graphs
 from proofs.mutations import scheduling_mutations as scheduling
 from proofs.mutations import tensor_mutations as tensors
 from proofs.mutations.repositories import Draft

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
 from proofs.mutations import configurations as texts
-from proofs.mutations.model_files import external_graph, relu_graph, torchscript, weighted_graph
 from trimaran.repository.config import ModelConfig, format_config, parse_config
 
-__all__ = ["GOOD", "Draft", "Folder", "good_repository"]
+__all__ = [
+    "GOOD",
+    "Draft",
+    "Folder",
+    "external_graph",
+    "good_repository",
+    "relu_graph",
+    "torchscript",
+    "weighted_graph",
+]
 
 
 @dataclass
@@ -66,7 +80,71 @@ class Draft:
                 yield folder
 
 
-def _labeled(draft: Draft, prefix: str) -> None:
+_WEIGHTS = "weights.bin"
+
+
+def relu_graph() -> bytes:
+    """A graph from `x` to `y`, both `[batch, 4]`, without weights."""
+    return _model([helper.make_node("Relu", ["x"], ["y"])]).SerializeToString()
+
+
+def weighted_graph() -> onnx.ModelProto:
+    """The same interface over a product, a sum, a function of ONNX Runtime's and a shape."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["product"], name="product"),
+        helper.make_node("Add", ["product", "b"], ["sum"], name="sum"),
+        helper.make_node("Gelu", ["sum"], ["bent"], name="bent", domain="com.microsoft"),
+        helper.make_node("Reshape", ["bent", "shape"], ["y"], name="reshape"),
+    ]
+    model = _model(nodes)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    weights: dict[str, np.ndarray] = {
+        "w": np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4),
+        "b": np.zeros(4, np.float32),
+        "shape": np.array([-1, 4], np.int64),
+    }
+    model.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in weights.items())
+    model.graph.value_info.append(
+        helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["batch", 4])
+    )
+    return model
+
+
+def external_graph() -> dict[str, bytes]:
+    """The files of the weighted graph with its product's weights beside it."""
+    model = weighted_graph()
+    tensor = model.graph.initializer[0]
+    content = tensor.raw_data
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", _WEIGHTS), ("offset", "0"), ("length", str(len(content)))):
+        tensor.external_data.add(key=key, value=value)
+    return {"model.onnx": model.SerializeToString(), _WEIGHTS: content}
+
+
+@cache
+def torchscript() -> bytes:
+    """An archive of `torch.jit.save` whose module takes and gives `[batch, 4]`."""
+    import torch
+
+    torch.manual_seed(0)
+    module = torch.jit.script(torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU()).eval())
+    file = io.BytesIO()
+    torch.jit.save(module, file)
+    return file.getvalue()
+
+
+def _model(nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 4]) for n in "xy")
+    graph = helper.make_graph(nodes, "graph", [x], [y])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+Models = dict[str, tuple[str, dict[str, bytes]]]
+"""The text of each model's configuration, and its files by path; the model's name is the key."""
+
+
+def _labeled() -> Models:
     files = {
         "1/model.py": texts.PYTHON,
         "2/model.py": texts.PYTHON,
@@ -74,83 +152,64 @@ def _labeled(draft: Draft, prefix: str) -> None:
         "warmup/x": bytes(16),
         "warmup/text": b"\x03\x00\x00\x00abc",
     }
-    draft.add("labeled", texts.LABELED, files, prefix)
+    return {"labeled": (texts.LABELED, files)}
 
 
-def _onnx(draft: Draft, prefix: str) -> None:
-    draft.add("onnx", texts.ONNX, {"1/model.onnx": relu_graph()}, prefix)
-
-
-def _plain(draft: Draft, prefix: str) -> None:
-    draft.add("plain", texts.PLAIN, {"1/model.py": texts.PYTHON}, prefix)
-
-
-def _sequence(draft: Draft, prefix: str) -> None:
-    draft.add("sequence", texts.SEQUENCE, {"1/model.py": texts.PYTHON}, prefix)
-
-
-def _pair(draft: Draft, prefix: str) -> None:
-    for name in ("first", "second"):
-        draft.add(name, texts.PLAIN, {"1/model.py": texts.PYTHON}, prefix)
-    draft.add("pair", texts.PAIR, {"1/": b""}, prefix)
-
-
-def _chain(draft: Draft, prefix: str) -> None:
+def _chain() -> Models:
     optional = 'input { name: "note" data_type: TYPE_STRING dims: [ 1 ] optional: true }'
     two = "version_policy { all { } }"
-    python = {"1/model.py": texts.PYTHON}
-    draft.add("first", texts.PLAIN + optional + two, {**python, "2/model.py": texts.PYTHON}, prefix)
-    draft.add("middle", texts.ONNX, {"1/model.onnx": relu_graph()}, prefix)
-    draft.add("last", texts.PLAIN.replace("[ 4 ]", "[ -1 ]", 1), python, prefix)
-    draft.add("chain", texts.CHAIN, {"1/": b"", "labels.txt": b"a\nb\nc\nd\n"}, prefix)
+    first = {**_PYTHON, "2/model.py": texts.PYTHON}
+    return {
+        "first": (texts.PLAIN + optional + two, first),
+        "middle": (texts.ONNX, {"1/model.onnx": relu_graph()}),
+        "last": (texts.PLAIN.replace("[ 4 ]", "[ -1 ]", 1), _PYTHON),
+        "chain": (texts.CHAIN, {"1/": b"", "labels.txt": b"a\nb\nc\nd\n"}),
+    }
 
 
-def _graph(draft: Draft, prefix: str) -> None:
-    files = {"1/model.onnx": weighted_graph().SerializeToString()}
-    draft.add("graph", texts.ONNX, files, prefix)
-
-
-def _external(draft: Draft, prefix: str) -> None:
-    files = {f"1/{name}": content for name, content in external_graph().items()}
-    draft.add("external", texts.ONNX, files, prefix)
-
-
-def _archive(draft: Draft, prefix: str) -> None:
-    draft.add("archive", texts.ARCHIVE, {"1/model.pt": torchscript()}, prefix)
-
-
-def _partial(draft: Draft, prefix: str) -> None:
-    draft.add("partial", texts.PARTIAL, {"1/model.py": texts.COMPLETING}, prefix)
-
-
-def _nested(draft: Draft, prefix: str) -> None:
+def _nested() -> Models:
     """Ensembles without batches, one in the other, over steps with and without batches."""
-    python = {"1/model.py": texts.PYTHON}
-    draft.add("many", texts.PLAIN + "model_transaction_policy { decoupled: true }", python, prefix)
     two = 'input { name: "z" data_type: TYPE_FP32 dims: [ 4 ] }'
-    draft.add("join", texts.PLAIN.replace("max_batch_size: 8", "") + two, python, prefix)
-    draft.add("inner", texts.INNER, {"1/": b""}, prefix)
-    draft.add("outer", texts.OUTER, {"1/": b""}, prefix)
+    return {
+        "many": (texts.PLAIN + "model_transaction_policy { decoupled: true }", _PYTHON),
+        "join": (texts.PLAIN.replace("max_batch_size: 8", "") + two, _PYTHON),
+        "inner": (texts.INNER, {"1/": b""}),
+        "outer": (texts.OUTER, {"1/": b""}),
+    }
 
 
-GOOD = {
+_PYTHON = {"1/model.py": texts.PYTHON}
+
+GOOD: dict[str, Callable[[], Models]] = {
     "labeled": _labeled,
-    "onnx": _onnx,
-    "plain": _plain,
-    "sequence": _sequence,
-    "pair": _pair,
+    "onnx": lambda: {"onnx": (texts.ONNX, {"1/model.onnx": relu_graph()})},
+    "plain": lambda: {"plain": (texts.PLAIN, _PYTHON)},
+    "sequence": lambda: {"sequence": (texts.SEQUENCE, _PYTHON)},
+    "pair": lambda: {
+        "first": (texts.PLAIN, _PYTHON),
+        "second": (texts.PLAIN, _PYTHON),
+        "pair": (texts.PAIR, {"1/": b""}),
+    },
     "chain": _chain,
-    "graph": _graph,
-    "external": _external,
-    "archive": _archive,
-    "partial": _partial,
+    "graph": lambda: {
+        "graph": (texts.ONNX, {"1/model.onnx": weighted_graph().SerializeToString()})
+    },
+    "external": lambda: {
+        "external": (texts.ONNX, {f"1/{name}": part for name, part in external_graph().items()})
+    },
+    "archive": lambda: {"archive": (texts.ARCHIVE, {"1/model.pt": torchscript()})},
+    "partial": lambda: {"partial": (texts.PARTIAL, {"1/model.py": texts.COMPLETING})},
     "nested": _nested,
 }
-"""What makes each good repository."""
+"""What makes the models of each good repository."""
 
 
 def good_repository(name: str, prefix: str) -> Draft:
-    """A repository that Triton serves and in which nothing is wrong."""
+    """A repository that Triton serves and in which nothing is wrong.
+
+    Every model's name begins with `prefix`, for which `@` stands in the configurations.
+    """
     draft = Draft()
-    GOOD[name](draft, prefix)
+    for model, (text, files) in GOOD[name]().items():
+        draft.add(model, text, files, prefix)
     return draft

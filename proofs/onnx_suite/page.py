@@ -1,16 +1,38 @@
-"""The suite's results as a page of Markdown."""
+"""How far a model came on its way to a served answer."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 
 import onnx
 import onnxruntime
 
-from proofs.onnx_suite.results import Reached, Result
+__all__ = ["Reached", "Result", "counts", "page"]
 
-__all__ = ["counts", "page"]
+
+class Reached(IntEnum):
+    """How far a model came; each step is only tried after the one before."""
+
+    FOUND = 0
+    COMPUTED = 1
+    ADDED = 2
+    SERVED = 3
+    EQUAL = 4
+    IDENTICAL = 5
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model: how far it came, and why not further. `answers` counts requests that agreed."""
+
+    name: str
+    reached: Reached
+    cause: str = ""
+    answers: int = 0
+
 
 _STEPS = (
     (Reached.FOUND, "taken from the `onnx` wheel"),

@@ -19,10 +19,16 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from exporters.adding import Wish, add_file
-from proofs.onnx_suite.cases import Answered, Arrays, Case, compute, find_cases, spread
-from proofs.onnx_suite.operators import write_operators
-from proofs.onnx_suite.page import page
-from proofs.onnx_suite.results import Reached, Result
+from proofs.onnx_suite.cases import (
+    Answered,
+    Arrays,
+    Case,
+    compute,
+    find_cases,
+    spread,
+    write_operators,
+)
+from proofs.onnx_suite.page import Reached, Result, page
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client, Protocol
 from trimaran.serving.runtime import find_runtime

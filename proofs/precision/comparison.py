@@ -16,12 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from exporters.export import FORMATS, export_model
-from exporters.options import Options
+from exporters.export import FORMATS, Options, export_model
 from exporters.original import Original, run_original
 from exporters.parity import Arrays, Run
-from exporters.precision.agreement import AgreementReport, agreeing, rule_for
-from exporters.precision.neighbours import dependent_rows
+from exporters.precision.agreement import AgreementReport, agreeing, dependent_rows, rule_for
 from exporters.precision.precision import model_name
 from exporters.precision.reference import Reference, reference_for
 from exporters.precision.speed import measure_speedup

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trimaran.serving.embedded import install
 
 from ensembles.image_classifier import image_classifier
 from ensembles.pipeline import PythonModel, tensor
@@ -23,6 +22,7 @@ from tests.running import PROJECT, Served, start_serving
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.config import write_config
 from trimaran.repository.repository import Repository
+from trimaran.serving.runtime import install
 from trimaran.system.errors import TrimaranError
 from trimaran.training.efficientnet_lite0 import SETTINGS
 

@@ -21,7 +21,7 @@ from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
 from trimaran.system.files import sha256_of
 
-OLD_SCRIPT = Path(__file__).parents[1] / "trimaran" / "model_files" / "torch_1_13.pt"
+OLD_SCRIPT = Path(__file__).parents[1] / "trimaran/repository/model_files/torch_1_13.pt"
 
 
 def test_files_of_both_kinds_are_published_and_served(
@@ -146,7 +146,7 @@ def test_equal_content_is_unchanged_and_other_content_is_the_next_version(
         (["N", 3], ["N", 3], "Relu", ("--input", "x:FP32[2,3]"), 0, "has the fixed length 2"),
         ([2, 3], [2, 3], "Relu", (), 0, "has the fixed length 2"),
         (["N", "N"], ["N", "N"], "Relu", (), 0, "stands elsewhere"),
-        (["N", 3], ["N", 3], "Softmax0", (), 0, "depends on the rows beside it"),
+        (["N", 3], ["N", 3], "Softmax0", (), 0, "depends on the rows next to it"),
         (["A", 3], ["B", 3], "Relu", (), 0, "of 'x' is A and that of 'y' is B"),
         (["A", 3], ["B", 3], "Relu", ("--max-batch-size", "8"), 8, ""),
     ],
@@ -193,7 +193,7 @@ def test_integers_are_drawn_as_far_as_the_file_takes_them(
     assert result.status == 0, result.stderr
     assert empty_repository.config("m").max_batch_size == limit
     if not limit:
-        assert "a row of 'scores' depends on the rows beside it (up to " in result.stdout
+        assert "a row of 'scores' depends on the rows next to it (up to " in result.stdout
         assert "DynamicQuantizeLinear takes one range over all rows" in result.stdout
         assert ("give real ones with --sample" in result.stdout) is not own
 
@@ -206,7 +206,7 @@ def test_batching_that_is_insisted_on_is_refused_where_rows_are_mixed(
     path = files.write(model, tmp_path / "m.onnx")
     result = add(empty_repository, path, "--max-batch-size", "4")
     assert result.status == 1
-    assert "a row of 'y' depends on the rows beside it (" in result.error
+    assert "a row of 'y' depends on the rows next to it (" in result.error
     assert result.error.endswith(
         "give real ones with --sample inputs.npz; or give --max-batch-size 0"
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exporters.quiet import quiet
+from exporters.torch_state import quiet
 from tests.exporters import model_files as files
 from tests.exporters.adding_files import AFFINE, add, tensors
 from trimaran.repository.repository import Repository
@@ -224,7 +224,7 @@ def test_rows_are_judged_on_the_scale_of_their_answers(
     result = add(empty_repository, path, *X)
     assert result.status == 0, result.stderr
     assert empty_repository.config("m").max_batch_size == limit
-    assert ("depends on the rows beside it" in result.stdout) is (limit == 0)
+    assert ("depends on the rows next to it" in result.stdout) is (limit == 0)
 
 
 class Texts(nn.Module):

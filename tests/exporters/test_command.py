@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import MODELS, run_trimaran
+from tests.running import MODELS
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.repository.config import read_config, write_config
 from trimaran.repository.repository import Repository
@@ -38,11 +38,11 @@ def test_the_same_weights_from_another_folder_are_unchanged(
     elsewhere = tmp_path / "secret_place"
     elsewhere.mkdir()
     shutil.copyfile(MODELS, elsewhere / "renamed.py")
-    first = run_trimaran(
+    first = call_trimaran(
         "export", "renamed.py:linear", *ONNX, *TORCHSCRIPT,
         "--repository", empty_repository.root, cwd=elsewhere,
     )  # fmt: skip
-    assert first.returncode == 0, first.stderr
+    assert first.status == 0, first.stderr
     assert first.stdout.count("version 1 ") == 2
     for name, file in (("linear_onnx", "model.onnx"), ("linear_torchscript", "model.pt")):
         assert b"secret_place" not in (empty_repository.model(name) / "1" / file).read_bytes()

@@ -19,8 +19,8 @@ from exporters.export import (
     largest_served_batch,
 )
 from exporters.original import run_original
-from exporters.quiet import quiet
 from exporters.spec import ModelSpec
+from exporters.torch_state import quiet
 from tests import models
 from trimaran.repository.config import inputs_of, outputs_of
 from trimaran.repository.repository import Repository, Version

@@ -160,7 +160,7 @@ def orthogonal() -> nn.Module:
             "torchscript",
             "cannot be loaded: Unknown builtin op: trimaran_tests::double",
         ),
-        (Autocast, "onnx", "forward computes in bfloat16, by torch.autocast or a cast of its own"),
+        (Autocast, "onnx", "forward computes in bfloat16, by torch.autocast or by a cast"),
         (orthogonal, "onnx", "parametrize.remove_parametrizations(module.0, 'weight')"),
     ],
     ids=["custom operator", "autocast", "parametrised weight"],

@@ -15,11 +15,12 @@ import onnxruntime
 import pytest
 import torch
 
-from exporters.quiet import quiet
+from exporters.torch_state import quiet
 from tests.exporters.forks import Forks, forks
 from trimaran.repository.repository import Repository, Version
 
 FACTORY = "tests.models:linear_seeded"
+MOMENTS = ("before", "while", "after")
 NAMES = 7
 """Models that the exports share, so that first and later versions are interrupted."""
 
@@ -39,7 +40,7 @@ def versions(repository: Repository) -> list[Version]:
 
 
 def check_whole(repository: Repository, loaded: set[Path]) -> None:
-    """Nothing in the repository is half-published; each version is loaded once."""
+    """Check that nothing in the repository is half-published; each version is loaded once."""
     assert {entry.name for entry in repository.root.iterdir()} == set(repository.names())
     for name in repository.names():
         assert repository.config(name).input
@@ -124,7 +125,8 @@ Moment = Callable[[Exports], None]
 
 
 def any_moment(chance: random.Random, took_s: float) -> Moment:
-    return lambda exports: time.sleep(chance.uniform(0, took_s))
+    """Some time of an export that takes `took_s`, the first half of it more often."""
+    return lambda exports: time.sleep(chance.uniform(0, chance.choice([took_s / 2, took_s])))
 
 
 def while_publishing(exports: Exports) -> None:
@@ -143,7 +145,10 @@ def once_published(exports: Exports) -> None:
     spin(exports.has_published)
 
 
-@pytest.mark.parametrize(("seed", "torchscript", "onnx"), [(20_240_229, 20, 4)])
+@pytest.mark.parametrize(
+    ("seed", "torchscript", "onnx"),
+    [(20_240_229, 4, 0), pytest.param(20_240_229, 20, 4, marks=pytest.mark.long)],
+)
 def test_killed_exports_leave_only_whole_versions(
     empty_repository: Repository, seed: int, torchscript: int, onnx: int
 ) -> None:
@@ -153,22 +158,22 @@ def test_killed_exports_leave_only_whole_versions(
     with forks() as interpreter:
         exports = Exports(empty_repository, interpreter)
         for format, kills in (("torchscript", torchscript), ("onnx", onnx)):
+            if not kills:
+                continue
             took_s = exports.finish(format)
             at_random = any_moment(chance, took_s)
             moments = itertools.cycle(
                 (at_random, while_publishing, soon_after_publishing_began(chance), once_published)
             )
             killed = 0
-            while killed < kills:
+            while killed < kills or not all(outcomes[f"killed {m} publishing"] for m in MOMENTS):
                 outcome = exports.kill(format, next(moments))
                 outcomes[outcome] += 1
                 killed += outcome != "finished"
-                assert outcomes["finished"] < 100, "exports end before they can be killed"
+                assert outcomes.total() < 100, f"no export is killed at some moment: {outcomes}"
                 check_whole(empty_repository, loaded)
                 if killed % 10 == 9:
                     exports.finish(format)
             exports.finish(format)
         check_whole(empty_repository, loaded)
-    assert sum(outcomes.values()) - outcomes["finished"] == torchscript + onnx
-    for moment in ("before", "while", "after"):
-        assert outcomes[f"killed {moment} publishing"] > 0, outcomes
+    assert sum(outcomes.values()) - outcomes["finished"] >= torchscript + onnx

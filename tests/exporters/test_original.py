@@ -135,7 +135,7 @@ def test_rows_that_influence_one_another_are_refused(kind: str) -> None:
         run(*MIXES[kind])
     said = str(refused.value)
     assert said.startswith("model m cannot be served in batches: output 'y': row ")
-    assert "so requests may not be batched together; take what mixes rows out of forward" in said
+    assert "so requests may not be batched together; do not mix rows in forward" in said
 
 
 def test_each_column_is_judged_by_its_own_size() -> None:
@@ -144,19 +144,19 @@ def test_each_column_is_judged_by_its_own_size() -> None:
         score = (y[:, 1:] - y[:, 1:].mean(0)).sigmoid()
         return torch.cat([y[:, :1].exp() * 5000, score], 1)
 
-    with pytest.raises(ParityError, match="depends on the rows beside it"):
+    with pytest.raises(ParityError, match="depends on the rows next to it"):
         run(boxes, torch.randn(4, 6))
 
     def masked(module: Does, x: Tensor) -> Tensor:
         y = module.layer(x - x.mean(0))
         return torch.where(torch.arange(3) > 0, -1e9, y)
 
-    with pytest.raises(ParityError, match="depends on the rows beside it"):
+    with pytest.raises(ParityError, match="depends on the rows next to it"):
         run(masked, torch.randn(4, 6))
 
 
 def test_nan_in_one_row_must_not_reach_another() -> None:
-    with pytest.raises(ParityError, match="NaN in one row changes what another row answers"):
+    with pytest.raises(ParityError, match="NaN in one row changes the answer to another"):
         run(lambda m, x: m.layer(torch.where(x.isnan(), x.nanmean(0), x)), torch.randn(4, 6))
 
 
@@ -167,7 +167,7 @@ def test_a_mask_of_ones_is_tried_as_padding(dtype: torch.dtype) -> None:
             return x[:, : int((mask > 0).any(0).sum())].mean(1)
 
     examples = {"x": torch.randn(2, 9, 4), "mask": torch.ones(2, 9, dtype=dtype)}
-    with pytest.raises(ParityError, match="depends on the rows beside it"):
+    with pytest.raises(ParityError, match="depends on the rows next to it"):
         run_original(ModelSpec("m", Cuts(), examples, ["y"]), 8)
 
 

@@ -10,13 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from exporters.parity import (
+from exporters.parity import Arrays, compare, failure, measure_parity
+from exporters.tolerance import (
     DEFAULT_TOLERANCES,
-    Arrays,
-    compare,
-    failure,
     finite_share,
-    measure_parity,
     row_limits,
     scale_of,
     tolerance_for,
@@ -185,7 +182,7 @@ def numbers_rows(batch: Arrays) -> Arrays:
             ["y", "total"],
             "output 'y': fails on 1 rows: Got invalid dimensions: got 1, expected 3",
         ),
-        (numbers_rows, ["y"], "output 'y': row 2 depends on the rows beside it"),
+        (numbers_rows, ["y"], "output 'y': row 2 depends on the rows next to it"),
     ],
 )
 def test_an_artifact_is_held_against_the_module(

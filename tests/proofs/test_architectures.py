@@ -6,15 +6,21 @@ from collections.abc import Sequence
 
 import pytest
 
-from proofs.architectures.catalogue import catalogue, find
-from proofs.architectures.report import markdown
-from proofs.architectures.trial import FORMATS, Trial, try_architecture, try_each
+from proofs.architectures.trial import (
+    FORMATS,
+    Trial,
+    catalogue,
+    find,
+    markdown,
+    try_architecture,
+    try_each,
+)
 
-EXPORTED = {
-    "distilbert": ("batch", "sequence"),
-    "lstm_with_state": ("batch", "sequence"),
-    "unet": ("batch", "height", "width"),
-}
+EXPORTED = [
+    ("distilbert", ("batch", "sequence")),
+    pytest.param("lstm_with_state", ("batch", "sequence"), marks=pytest.mark.long),
+    pytest.param("unet", ("batch", "height", "width"), marks=pytest.mark.long),
+]
 
 
 def assert_exported(trials: Sequence[Trial], axes: tuple[str, ...]) -> None:
@@ -26,9 +32,11 @@ def assert_exported(trials: Sequence[Trial], axes: tuple[str, ...]) -> None:
         assert trial.axes == axes
 
 
-@pytest.mark.parametrize("name", EXPORTED)
-def test_it_is_exported_in_both_formats_within_the_tolerance(name: str) -> None:
-    assert_exported(try_architecture(find(name)), EXPORTED[name])
+@pytest.mark.parametrize(("name", "axes"), EXPORTED)
+def test_it_is_exported_in_both_formats_within_the_tolerance(
+    name: str, axes: tuple[str, ...]
+) -> None:
+    assert_exported(try_architecture(find(name)), axes)
 
 
 def test_what_no_format_can_hold_is_refused_as_expected() -> None:
@@ -37,6 +45,7 @@ def test_what_no_format_can_hold_is_refused_as_expected() -> None:
         assert not trial.exported
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_each_is_tried_in_a_process_of_its_own() -> None:
     names = ["wide_and_deep", "mean_of_the_batch"]

@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 
 from exporters.original import parity_with, run_original
-from proofs.gate.artifact import captured
+from proofs.gate.__main__ import main
 from proofs.gate.fresh import PROMISE, excess, fresh_inputs
 from proofs.gate.insertions import Sizes
 from proofs.gate.kinds import KINDS
 from proofs.gate.page import Tally, page
-from proofs.gate.subjects import SUBJECTS
-from proofs.gate.tasks import tasks
-from proofs.gate.trial import MAX_BATCH_SIZE, Outcome, feeds, hold_subject
-from proofs.gate.trials import main
+from proofs.gate.tasks import SUBJECTS, tasks
+from proofs.gate.trial import MAX_BATCH_SIZE, Outcome, captured, feeds, hold_subject
 
 WRONG = {
     ("mlp", "onnx"): (

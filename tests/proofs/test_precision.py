@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
+
 from proofs.precision.comparison import Variant, compare_precisions, variants
-from proofs.precision.page import page
+from proofs.precision.page import Row, ServedRow, page
 from tests.exporters.quadrants import quadrants
 
 
-def test_every_precision_is_a_row_and_int8_is_served() -> None:
-    wanted = [v for v in variants() if v.format == "onnx"]
+def test_each_precision_is_a_row_and_int8_is_served() -> None:
+    wanted = [Variant("onnx", "fp32"), Variant("onnx", "int8")]
     said: list[str] = []
     rows, served = compare_precisions(quadrants(), "tests", wanted, said.append)
+    found = {row.variant: row for row in rows}
+    assert list(found) == ["onnx fp32", "onnx int8 static"]
+    assert said == [str(row) for row in rows]
+    assert_int8_served(found["onnx int8 static"], served)
+    text = page(rows, served)
+    assert "--precision int8" in text
+    assert text.count("## quadrants") == 1
+    for row in rows:
+        assert f"| {row.variant} |" in text
+
+
+@pytest.mark.long
+def test_every_precision_is_a_row() -> None:
+    wanted = [v for v in variants() if v.format == "onnx"]
+    rows, served = compare_precisions(quadrants(), "tests", wanted)
     found = {row.variant: row for row in rows}
     assert list(found) == [
         "onnx fp32",
@@ -20,26 +39,27 @@ def test_every_precision_is_a_row_and_int8_is_served() -> None:
         "onnx int8 dynamic",
         "onnx int8 dynamic, never batched",
     ]
-    assert said == [str(row) for row in rows]
     refused = {name for name, row in found.items() if row.refusal}
     assert refused == {"onnx bf16", "onnx int8 dynamic"}
-    assert found["onnx int8 static"].agreement == "logits 100.0%"
-    assert len(found["onnx int8 static"].speeds) == 2
+    assert_int8_served(found["onnx int8 static"], served)
     assert len(found["onnx int8 dynamic, never batched"].speeds) == 1
     assert "so requests may not be batched together" in (
         found["onnx int8 dynamic, never batched"].dependence
     )
     assert found["onnx fp16"].size < found["onnx fp32"].size
+    text = page(rows, served)
+    assert "| quadrants | onnx int8 dynamic | dynamic int8 measures one range" in text
+    for row in rows:
+        assert f"| {row.variant} |" in text
+
+
+def assert_int8_served(row: Row, served: Sequence[ServedRow]) -> None:
+    assert row.agreement == "logits 100.0%"
+    assert len(row.speeds) == 2
     (static,) = served
     assert (static.model, static.output, static.rows) == ("quadrants_onnx_int8", "logits", 256)
     assert static.gap == 0
     assert static.beside_fp32 == "100.0% agree (top-1)"
-    text = page(rows, served)
-    assert "--precision int8" in text
-    assert text.count("## quadrants") == 1
-    assert "| quadrants | onnx int8 dynamic | dynamic int8 measures one range" in text
-    for row in rows:
-        assert f"| {row.variant} |" in text
 
 
 def test_what_cannot_be_made_is_a_row_with_its_reason() -> None:

@@ -1,15 +1,15 @@
-"""Rules for what lies in a version: the file that its backend loads, and what that file holds."""
+"""Rules for a version: the file that its backend loads, and its contents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from trimaran.checks.backend_rules import tensorflow_file
 from trimaran.checks.backends import BACKENDS, attribute, backend_of
 from trimaran.checks.facts import FileProblem, ModelFacts, VersionFacts
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.graphs import check_graph
 from trimaran.checks.source_completion import check_completion
-from trimaran.checks.tensorflow import tensorflow_file
 from trimaran.checks.versions import served_versions
 from trimaran.repository.config import ModelConfig, is_ensemble
 
@@ -39,7 +39,7 @@ def check_artifacts(facts: ModelFacts) -> Problems:
         if facts.versions and not config.platform:
             yield error(
                 "backend",
-                "no backend is named, and no file of the versions tells which it is",
+                "no backend is named, and no file of the versions shows which it is",
                 'name one, such as backend: "python"',
             )
         return
@@ -69,7 +69,7 @@ def check_artifacts(facts: ModelFacts) -> Problems:
 
 
 def is_known(backend: str, facts: ModelFacts) -> bool:
-    """Whether a container has a backend, or the model brings it along."""
+    """Whether a container has a backend, or the model has its library."""
     library = f"libtriton_{backend}.so"
     own = {path.rpartition("/")[2] for version in facts.versions for path in version.files}
     own |= {path.rpartition("/")[2] for path in facts.files}

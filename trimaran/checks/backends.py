@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from trimaran.checks.backend_rules import SAVED_MODEL, tensorflow_file
 from trimaran.checks.finding import Problems, error
-from trimaran.checks.tensorflow import SAVED_MODEL, tensorflow_file
 from trimaran.repository.config import ModelConfig, is_ensemble
 
-__all__ = ["BACKENDS", "Backend", "attribute", "backend_of", "check_backend", "tells_tensors"]
+__all__ = ["BACKENDS", "Backend", "attribute", "backend_of", "check_backend", "describes_tensors"]
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ def attribute(config: ModelConfig, entries: Iterable[str], directory: str = "") 
         filename = BACKENDS[name].filename
         if wanted == filename or (not wanted and filename in here):
             return name
-    # TensorFlow is told by what earlier containers looked for.
+    # TensorFlow goes by what earlier containers looked for.
     if not wanted and here & {"model.savedmodel", "model.graphdef"}:
         return "tensorflow"
     return directory.partition(".")[2] if not wanted else ""
 
 
-def tells_tensors(config: ModelConfig, backend: str, entries: Iterable[str]) -> bool:
+def describes_tensors(config: ModelConfig, backend: str, entries: Iterable[str]) -> bool:
     """Whether a backend fills in a tensor's type and dims from files that are not looked into.
 
     `entries` lie in the model's first version.
@@ -88,7 +88,7 @@ def tells_tensors(config: ModelConfig, backend: str, entries: Iterable[str]) -> 
 def check_backend(config: ModelConfig, libraries: frozenset[str] = frozenset()) -> Problems:
     """Backends that no server has, and platforms that contradict them.
 
-    `libraries` are the shared libraries that the model brings along, such as `libtriton_own.so`.
+    `libraries` are the shared libraries in the model's directory, such as `libtriton_own.so`.
     """
     if is_ensemble(config):
         return

@@ -13,7 +13,7 @@ __all__ = ["check_batch_limit", "check_batching", "preferred_sizes"]
 
 
 def check_batching(config: ModelConfig) -> Problems:
-    """How requests become batches, and what is kept of their answers."""
+    """How requests become batches, and how their answers are cached."""
     if config.max_batch_size < 0:
         yield error(
             "max_batch_size",
@@ -69,7 +69,7 @@ def _order(batching: protocol.ModelDynamicBatching) -> Problems:
     if batching.priority_levels > 1:
         yield error(
             "dynamic_batching.preserve_ordering",
-            f"preserve_ordering is set beside {batching.priority_levels} priority levels",
+            f"preserve_ordering is set with {batching.priority_levels} priority levels",
             "remove one of them",
         )
     policies = [batching.default_queue_policy, *batching.priority_queue_policy.values()]
@@ -103,12 +103,12 @@ def _pointless(config: ModelConfig) -> Problems:
 
 
 def check_batch_limit(config: ModelConfig, text: str) -> Problems:
-    """A limit that the text leaves out although tensors are given: 0 may not be what was meant.
+    """A limit that the text leaves out although tensors are given: 0 may not be intended.
 
-    The text is looked at because protobuf cannot tell a 0 from nothing; nor can it write a 0, so
-    this is not for configurations that were published with a version.
+    The text is looked at because protobuf does not distinguish a 0 from nothing; nor can it write a
+    0, so this is not for configurations that were published with a version.
     """
-    declared = config.input and config.output  # Where one is left out, the model tells the limit.
+    declared = config.input and config.output  # Where one is left out, the model gives the limit.
     if config.max_batch_size == 0 and declared and "max_batch_size" not in text:
         yield warning(
             "max_batch_size",

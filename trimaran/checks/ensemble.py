@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from trimaran.checks.finding import Problems, error
-from trimaran.repository.config import ModelConfig
+from trimaran.repository.config import ModelConfig, is_ensemble
 
-__all__ = ["check_ensemble", "check_flow"]
+__all__ = [
+    "check_cycles",
+    "check_decoupling",
+    "check_ensemble",
+    "check_flow",
+    "find_cycle",
+    "is_decoupled",
+]
 
 
 def check_ensemble(config: ModelConfig) -> Problems:
@@ -112,3 +120,90 @@ def check_flow(config: ModelConfig) -> Problems:
 def _last_maker(config: ModelConfig, tensor: str) -> str:
     steps = config.ensemble_scheduling.step
     return [step.model_name for step in steps if tensor in step.output_map.values()][-1]
+
+
+def check_cycles(name: str, models: Mapping[str, ModelConfig]) -> Problems:
+    """The circle that an ensemble is in or leads to; `models` has every configuration, by name."""
+    circle = find_cycle(name, models)
+    if circle:
+        yield error(
+            "ensemble_scheduling",
+            f"its steps lead back to themselves: {' -> '.join(circle)}",
+            "take one of these steps out",
+        )
+
+
+def find_cycle(name: str, models: Mapping[str, ModelConfig]) -> tuple[str, ...]:
+    """The first circle that is reached from a model, its first name again at the end, or `()`."""
+    path: list[str] = []
+    pending: list[tuple[str, list[str]]] = [(name, _steps_of(name, models))]
+    done: set[str] = set()
+    path.append(name)
+    while pending:
+        current, steps = pending[-1]
+        if not steps:
+            pending.pop()
+            path.pop()
+            done.add(current)
+            continue
+        following = steps.pop(0)
+        if following in path:
+            return (*path[path.index(following) :], following)
+        if following not in done:
+            path.append(following)
+            pending.append((following, _steps_of(following, models)))
+    return ()
+
+
+def _steps_of(name: str, models: Mapping[str, ModelConfig]) -> list[str]:
+    if name not in models:
+        return []
+    return list(dict.fromkeys(s.model_name for s in models[name].ensemble_scheduling.step))
+
+
+_ONE_SOURCE = "join what comes from one decoupled step alone"
+
+
+def is_decoupled(name: str, models: Mapping[str, ModelConfig]) -> bool:
+    """Whether a model, or any step of an ensemble at any depth, answers as often as it likes."""
+    seen: set[str] = set()
+    pending = [name]
+    while pending:
+        current = pending.pop()
+        if current in seen or current not in models:
+            continue
+        seen.add(current)
+        config = models[current]
+        if config.model_transaction_policy.decoupled:
+            return True
+        if is_ensemble(config):
+            pending += [step.model_name for step in config.ensemble_scheduling.step]
+    return False
+
+
+def check_decoupling(ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> Problems:
+    """The first join; `models` has every configuration, by name."""
+    steps = list(enumerate(ensemble.ensemble_scheduling.step))
+    # What a tensor comes from last: the index of a decoupled step, or -1 for the request itself.
+    origin = dict.fromkeys((item.name for item in ensemble.input), -1)
+    while runnable := [s for s in steps if all(t in origin for t in s[1].input_map.values())]:
+        for index, step in runnable:
+            steps.remove((index, step))
+            origins = {origin[tensor] for tensor in step.input_map.values()}
+            if len(origins) > 1:
+                yield error(
+                    f"ensemble_scheduling.step[{index}].input_map",
+                    f"step {step.model_name!r} joins answers of different decoupled models",
+                    _ONE_SOURCE,
+                )
+                return
+            own = is_decoupled(step.model_name, models)
+            for tensor in step.output_map.values():
+                origin.setdefault(tensor, index if own else min(origins, default=-1))
+    outputs = {origin[item.name] for item in ensemble.output if item.name in origin}
+    if len(outputs) > 1:
+        yield error(
+            "output",
+            "the ensemble's outputs join answers of different decoupled models",
+            _ONE_SOURCE,
+        )

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from trimaran.checks.completion import Completion
 from trimaran.checks.finding import Finding
+from trimaran.checks.python_source import Completion
 from trimaran.repository.config import ModelConfig
 
 __all__ = ["FileProblem", "Graph", "GraphTensor", "ModelFacts", "VersionFacts"]
@@ -77,7 +77,7 @@ class VersionFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model's directory: its configurations, its versions, and the files beside them."""
+    """A model's directory: its configurations, its versions, and its other files."""
 
     name: str
     config: ModelConfig | None
@@ -85,7 +85,7 @@ class ModelFacts:
     live: ModelConfig | None = None
     """What `configs/live.pbtxt` says."""
     text: str = ""
-    """`config.pbtxt` as it is written."""
+    """The text of `config.pbtxt`."""
     broken: tuple[Finding, ...] = ()
     """Configurations that cannot be read."""
     remarks: tuple[Finding, ...] = ()
@@ -94,7 +94,7 @@ class ModelFacts:
     directories: tuple[str, ...] = ()
     """Names of all directories in it, sorted."""
     first_entries: frozenset[str] = frozenset()
-    """What lies in the first of these, by which Triton tells a backend that is not named."""
+    """The entries of the first of these, from which Triton infers a backend that is not named."""
     files: Mapping[str, int] = field(default_factory=dict)
     """Sizes in bytes of the files outside its versions, by path."""
     lines: Mapping[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Rules for an ONNX file beside its configuration, as the ONNX Runtime backend applies them."""
+"""Rules for an ONNX file and its configuration, as the ONNX Runtime backend applies them."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _twice(config: ModelConfig, graph: Graph, where: str) -> Problems:
             "input",
             f"there is no input, so Triton takes all of {where}, and {fed[0]!r} twice, since the "
             "server feeds it",
-            "declare the inputs that requests bring",
+            "declare the inputs that requests have",
         )
 
 
@@ -158,7 +158,7 @@ def _tensor(
     tensor: GraphTensor,
     where: str,
 ) -> Problems:
-    """A declared tensor beside the file's, with the `limit` of batches that Triton completes."""
+    """A declared tensor compared with the file's; `limit` is the batch limit after completion."""
     field = f"{kind}.{item.name}"
     names = {dtype.config: dtype.triton for dtype in dtypes.DTYPES}
     given = names.get(protocol.DataType.Name(item.data_type), "nothing")

@@ -12,7 +12,7 @@ from trimaran.repository.config import ModelConfig
 __all__ = ["check_instances", "check_threads"]
 
 _LEADING_NUMBER = re.compile(r"\s*\+?[0-9]")
-"""Triton reads a profile with `stoi` and refuses what is below 0."""
+"""Triton reads a profile with `stoi` and refuses a number below 0."""
 _Group = protocol.ModelInstanceGroup
 _LARGEST_COUNT = 1024
 """Each instance of a Python backend is a process, and no machine runs that many."""
@@ -59,7 +59,7 @@ def check_instances(config: ModelConfig, backend: str) -> Problems:
             yield warning(
                 f"{field}.count",
                 f"count is {group.count}, which Triton takes for its default",
-                "write how many instances there shall be",
+                "write the number of instances",
             )
         elif group.count > _LARGEST_COUNT:
             yield error(f"{field}.count", f"count is {group.count}", "use at most as many as cores")

@@ -1,4 +1,4 @@
-"""A whole repository before the rules: which of them sees which configuration."""
+"""A repository against all rules: which of them sees which configuration."""
 
 from __future__ import annotations
 
@@ -6,27 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from trimaran.checks.artifacts import artifact_name, check_artifacts
-from trimaran.checks.backends import attribute, check_backend, tells_tensors
+from trimaran.checks.backend_rules import check_native_features, check_pytorch, check_tensorflow
+from trimaran.checks.backends import attribute, check_backend, describes_tensors
 from trimaran.checks.batching import check_batch_limit
-from trimaran.checks.completion import Completion
-from trimaran.checks.cycles import check_cycles
-from trimaran.checks.decoupling import check_decoupling
+from trimaran.checks.ensemble import check_cycles, check_decoupling
 from trimaran.checks.environments import check_environment
 from trimaran.checks.facts import Graph, ModelFacts
-from trimaran.checks.finding import Problems, error, note, warning
+from trimaran.checks.finding import Problems, Report, error, note, warning
 from trimaran.checks.graphs import completed
 from trimaran.checks.instances import check_threads
 from trimaran.checks.labels import check_labels
 from trimaran.checks.model import check_model, check_newer
-from trimaran.checks.native_features import check_native_features
-from trimaran.checks.provenance import check_provenance
-from trimaran.checks.pytorch import check_pytorch
-from trimaran.checks.report import Report
+from trimaran.checks.python_source import Completion
 from trimaran.checks.sequences import check_sequences
 from trimaran.checks.source_completion import complete_from_source
 from trimaran.checks.steps import check_nesting, check_pins, check_wired, floating_steps
-from trimaran.checks.tensorflow import check_tensorflow
-from trimaran.checks.versions import check_versions, served_versions
+from trimaran.checks.versions import check_provenance, check_versions, served_versions
 from trimaran.checks.warmup import check_warmup
 from trimaran.repository.config import ModelConfig, is_declared, is_ensemble
 
@@ -63,7 +58,7 @@ def judge(
         findings.append(
             note(
                 "",
-                "ONNX files were not looked into, because the package onnx is not installed",
+                "ONNX files were not checked, because the package onnx is not installed",
                 "install it with pip install 'trimaran[export]'",
             )
         )
@@ -80,14 +75,14 @@ def _path(model: str, file: str) -> str:
 def _model(facts: ModelFacts, models: Mapping[str, ModelFacts], cores: int) -> Problems:
     yield from facts.broken
     yield from facts.remarks
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for config, file in ((facts.config, CONFIG), (facts.live, LIVE)):
         if config is None:
             continue
         for finding in _configuration(facts, config, models, cores):
-            # What is generated repeats the mistakes of what is written.
-            if (finding.field, finding.found) not in told:
-                told.add((finding.field, finding.found))
+            # The generated configuration repeats the mistakes of the written one.
+            if (finding.field, finding.found) not in reported:
+                reported.add((finding.field, finding.found))
                 yield replace(finding, file=finding.file or file)
     if facts.config is None and not any(f.file == CONFIG for f in facts.broken):
         yield from _without_config(facts)
@@ -117,7 +112,7 @@ def _configuration(
     completion = _completion(facts, config, backend)
     whole = config if completion is None else complete_from_source(config, completion)
     partial = completion is not None and completion.is_open
-    partial |= tells_tensors(config, backend, facts.first_entries)
+    partial |= describes_tensors(config, backend, facts.first_entries)
     yield from check_model(whole, facts.name, backend, partial=partial)
     yield from check_newer(config)
     yield from check_backend(config, frozenset(libraries))
@@ -158,7 +153,7 @@ def _step_configs(
 
 
 def _completed(facts: ModelFacts) -> ModelConfig:
-    """A model's configuration as Triton completes it, as far as its files tell."""
+    """A model's configuration as Triton completes it, as far as its files show."""
     config = facts.effective
     backend = attribute(config, facts.first_entries, facts.name)
     completion = _completion(facts, config, backend)
@@ -173,7 +168,7 @@ def _completed(facts: ModelFacts) -> ModelConfig:
 
 
 def _unknown(models: Mapping[str, ModelFacts]) -> frozenset[str]:
-    """Models whose tensors cannot be told: the server completes them, or a mistake hides them."""
+    """Models with unknown tensors: the server completes them, or a mistake hides them."""
     return frozenset(name for name, facts in models.items() if _is_unknown(facts))
 
 
@@ -210,14 +205,14 @@ def _effective_ensemble(facts: ModelFacts, models: Mapping[str, ModelFacts]) -> 
     yield from floating_steps(config)
 
 
-_TELLING = ("model.onnx", "model.plan", "model.savedmodel", "model.xml")
-"""Files that tell their tensors."""
+_DESCRIBING = ("model.onnx", "model.plan", "model.savedmodel", "model.xml")
+"""Files that describe their tensors."""
 
 
 def _without_config(facts: ModelFacts) -> Problems:
     if facts.live is not None:
         yield error("", "there is a live configuration without config.pbtxt", "write one", LIVE)
-    elif any(v.has(name) for v in facts.versions for name in _TELLING):
+    elif any(v.has(name) for v in facts.versions for name in _DESCRIBING):
         yield warning(
             "",
             "there is no config.pbtxt, so Triton makes one up",

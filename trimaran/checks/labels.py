@@ -27,7 +27,7 @@ def check_labels(config: ModelConfig, lines: Mapping[str, int]) -> Problems:
             yield error(
                 field,
                 f"label file {name} is missing",
-                "put it into the model's directory, beside config.pbtxt",
+                "put it next to config.pbtxt in the model's directory",
             )
         elif item.dims and -1 not in item.dims and lines[name] != prod(item.dims):
             yield warning(

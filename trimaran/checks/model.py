@@ -1,19 +1,18 @@
-"""All rules for one configuration by itself, in the order in which they are told."""
+"""All rules for one configuration by itself, in the order in which they are reported."""
 
 from __future__ import annotations
 
+from trimaran.checks.backend_rules import check_pytorch
 from trimaran.checks.backends import backend_of
 from trimaran.checks.batching import check_batching
 from trimaran.checks.ensemble import check_ensemble
 from trimaran.checks.finding import Problems, error
 from trimaran.checks.instances import check_instances
-from trimaran.checks.parameters import check_parameters
-from trimaran.checks.pytorch import check_pytorch
 from trimaran.checks.sequences import check_sequences
 from trimaran.checks.tensors import check_tensors
 from trimaran.repository.config import ModelConfig, is_ensemble
 
-__all__ = ["check_model", "check_name", "check_newer"]
+__all__ = ["check_model", "check_name", "check_newer", "check_parameters"]
 
 
 def check_name(config: ModelConfig, directory: str) -> Problems:
@@ -67,3 +66,39 @@ def check_newer(config: ModelConfig) -> Problems:
                 f"{field} is not known to tritonserver 2.51, which refuses the configuration",
                 "remove it, or serve with a newer tritonserver",
             )
+
+
+_BOOLEANS = ("1", "0", "true", "false", "on", "off")
+_INTEGERS = {
+    "onnxruntime": ("intra_op_thread_count", "inter_op_thread_count", "execution_mode"),
+    "pytorch": ("INTRA_OP_THREAD_COUNT", "INTER_OP_THREAD_COUNT"),
+}
+_SWITCHES = {
+    "onnxruntime": ("enable_mem_arena", "enable_mem_pattern"),
+    "pytorch": ("INFERENCE_MODE", "DISABLE_OPTIMIZED_EXECUTION"),
+    "python": ("FORCE_CPU_ONLY_INPUT_TENSORS",),
+}
+
+
+_CHOICES = {
+    "tensorrt": {"execution_context_allocation_strategy": ("STATIC", "ON_PROFILE_CHANGE")},
+}
+
+
+def check_parameters(config: ModelConfig, backend: str) -> Problems:
+    """Parameters with a wrong number, switch or choice, for which the backend refuses the model."""
+    for key in _INTEGERS.get(backend, ()):
+        value = config.parameters[key].string_value if key in config.parameters else "0"
+        if not value.strip().removeprefix("-").isdecimal():
+            yield error(f"parameters.{key}", f"{key} is {value!r}", "write a whole number")
+        elif key == "execution_mode" and value.strip() not in ("0", "1"):
+            yield error(f"parameters.{key}", f"{key} is {value!r}", "write 0 or 1")
+    for key in _SWITCHES.get(backend, ()):
+        value = config.parameters[key].string_value if key in config.parameters else ""
+        known = ("yes", "no") if backend == "python" else _BOOLEANS
+        if key in config.parameters and value.lower() not in known:
+            yield error(f"parameters.{key}", f"{key} is {value!r}", f"write {' or '.join(known)}")
+    for key, choices in _CHOICES.get(backend, {}).items():
+        value = config.parameters[key].string_value if key in config.parameters else choices[0]
+        if value not in choices:
+            yield error(f"parameters.{key}", f"{key} is {value!r}", f"write {' or '.join(choices)}")

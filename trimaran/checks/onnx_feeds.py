@@ -1,5 +1,5 @@
 """Inputs of an ONNX file that the server feeds, and no request: the controls and states of
-sequences, and what it tells of a batch.
+sequences, and what it reports of a batch.
 
 They are inputs of the file and not of the configuration. Source:
 triton-inference-server/onnxruntime_backend, `onnxruntime.cc`.
@@ -35,7 +35,7 @@ class _Feed:
 
 
 def feed_names(config: ModelConfig) -> frozenset[str]:
-    """The names of the inputs that no request brings."""
+    """The names of the inputs that are not in a request."""
     return frozenset(feed.name for feed in _feeds(config))
 
 

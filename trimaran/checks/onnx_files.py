@@ -1,6 +1,6 @@
 """An ONNX file as the rules need it: its interface, and why a server would not load it.
 
-ONNX Runtime judges where it is installed; the package `onnx` explains what it refuses, and judges
+ONNX Runtime decides where it is installed; the package `onnx` explains its refusals, and decides
 by itself where it is not, or where a file is too large to be loaded for a check.
 """
 
@@ -35,9 +35,10 @@ def read_onnx(
 ) -> Graph | str | None:
     """What an ONNX file, or a directory that holds `model.onnx`, takes and gives.
 
-    `level` is how the configuration lets it be optimised. A `trusted` file is what was published,
-    whose loading was tried then. One with `own_operators` needs a library that is not loaded here.
-    A text says why the file cannot be read at all, and `None` that nothing here can read it.
+    `level` is how the configuration lets it be optimised. A `trusted` file is unchanged since it
+    was published, when its loading was tried. One with `own_operators` needs a library that is not
+    loaded here. A text says why the file cannot be read at all, and `None` that nothing here can
+    read it.
     """
     file = path / "model.onnx" if path.is_dir() else path
     if not file.is_file():
@@ -54,13 +55,13 @@ def read_onnx(
 
 
 def _named(file: Path) -> Graph | None:
-    """What a file is that is no ONNX, where it has a mark."""
+    """Another kind of file, where it has a mark."""
     impostor = onnx_impostor(file)
     return Graph((), (), problems=(impostor,)) if impostor else None
 
 
 def _loaded_bytes(file: Path) -> int:
-    """The size of a file with all that lies beside it, which may be its weights."""
+    """The size of a file with all others in its folder, which may be its weights."""
     try:
         return sum(item.stat().st_size for item in file.parent.iterdir() if item.is_file())
     except OSError:

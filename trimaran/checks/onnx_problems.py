@@ -22,8 +22,8 @@ def onnx_problems(
 ) -> Iterator[FileProblem]:
     """What is wrong with a `model` from `file`, the first cause alone where there is a `refusal`.
 
-    A `trusted` one is sound for certain, and of one with `own_operators` only its weights and
-    versions can be judged.
+    A `trusted` one is sound for certain, and of one with `own_operators` only the weights and
+    versions can be checked.
     """
     causes = [*_weights(model, file), *_versions(model)]
     if not own_operators:
@@ -111,10 +111,10 @@ def _probe(ir_version: int, domain: str, opset: int) -> bytes:
 
 
 def _unknown_operators(model: Any) -> Iterator[FileProblem]:
-    """Operators that no ONNX Runtime has, where one is installed that tells which it has."""
+    """Operators that ONNX Runtime lacks, where it is installed and lists its own."""
     known = registry()
     if known is None:
-        return  # The checker of the package onnx tells those of its own domains.
+        return  # The checker of the package onnx reports those of its own domains.
     own = {(item.domain, item.name) for item in model.functions}
     imported = {item.domain for item in model.opset_import}
     for domain, name in sorted(set(_operators(model.graph)) - own):
@@ -139,8 +139,7 @@ def _operators(graph: Any) -> Iterator[tuple[str, str]]:
 def _structure(model: Any) -> Iterator[FileProblem]:
     """What ONNX's own checker and shape inference refuse, on a copy without the weights.
 
-    Shapes that a file declares and that contradict what is inferred are no refusal: ONNX Runtime
-    merges them.
+    Declared shapes that contradict the inferred ones are no refusal: ONNX Runtime merges them.
     """
     import onnx
 
@@ -158,7 +157,7 @@ def _structure(model: Any) -> Iterator[FileProblem]:
 
 
 def _without_weights(model: Any) -> Any:
-    """A copy whose large initializers are inputs, and which declares nothing of what is inside."""
+    """A copy whose large initializers are inputs, and which declares no inner values."""
     import onnx
 
     light = onnx.ModelProto(ir_version=max(model.ir_version, 4))

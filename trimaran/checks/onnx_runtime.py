@@ -1,4 +1,4 @@
-"""ONNX Runtime itself as the judge of an ONNX file: the same code that the server loads it with."""
+"""An ONNX file loaded by ONNX Runtime itself: the same code that the server loads it with."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _onnxruntime() -> Any:
 def _session(runtime: Any, model: Path | bytes, level: str) -> Any:
     options = runtime.SessionOptions()
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, level)
-    options.log_severity_level = 4  # What it warns of is no refusal.
+    options.log_severity_level = 4  # Warnings are no refusals.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.disable_prepacking", "1")
     given = model if isinstance(model, bytes) else str(model)

@@ -17,8 +17,8 @@ __all__ = ["check_config", "checked_config", "sound_ensembles", "standing_config
 def check_config(config: ModelConfig, directory: str, where: str) -> None:
     """Refuse what Triton would refuse, or take for something else than was meant.
 
-    What a Python model may complete is let through, since only its source could tell. Raises
-    `ConfigError` with the field, the value found and the remedy.
+    Fields that a Python model may complete are let through, since only its source would show them.
+    Raises `ConfigError` with the field, the value found and the remedy.
     """
     partial = backend_of(config) in ("", "python") and not is_ensemble(config)
     for finding in check_model(config, directory, partial=partial):

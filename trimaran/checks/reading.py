@@ -1,4 +1,4 @@
-"""What the rules need to know of a repository, read from its files: the one module that does."""
+"""The facts that the rules need about a repository: the one module that reads its files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from trimaran.checks.backends import BACKENDS, backend_of
-from trimaran.checks.completion import class_file, read_completion
-from trimaran.checks.environment_files import environment_problem
-from trimaran.checks.environments import environment_path
+from trimaran.checks.environments import environment_path, environment_problem
 from trimaran.checks.facts import Graph, ModelFacts, VersionFacts
 from trimaran.checks.finding import Finding, Severity, error, warning
 from trimaran.checks.labels import label_files
 from trimaran.checks.onnx_files import read_onnx
+from trimaran.checks.python_source import class_file, read_completion, source_problem
 from trimaran.checks.recognised_files import plan_problem, torchscript_problem
-from trimaran.checks.sources import source_problem
 from trimaran.checks.versions import served_versions, version_of
 from trimaran.checks.warmup import warmup_files
 from trimaran.repository.config import (
@@ -35,7 +33,7 @@ _RELEASE_NAME = "release.json"
 
 
 def model_directories(repository: Repository) -> list[str]:
-    """Every directory that Triton could be told to load, sorted; hidden ones are none."""
+    """Every directory that Triton could load as a model, sorted, without hidden ones."""
     return sorted(
         entry.name
         for entry in repository.root.iterdir()
@@ -44,11 +42,11 @@ def model_directories(repository: Repository) -> list[str]:
 
 
 def read_model(repository: Repository, name: str) -> ModelFacts:
-    """The facts about one model's directory. Raises nothing for what is wrong in it."""
+    """The facts about one model's directory. Mistakes in it raise nothing."""
     directory = repository.model(name)
-    config, text, told = _read(repository.config_path(name), "config.pbtxt")
-    live, _, told_live = _read(repository.live_path(name), "configs/live.pbtxt")
-    findings = (*told, *told_live)
+    config, text, problems = _read(repository.config_path(name), "config.pbtxt")
+    live, _, live_problems = _read(repository.live_path(name), "configs/live.pbtxt")
+    findings = (*problems, *live_problems)
     directories = tuple(sorted(entry.name for entry in directory.iterdir() if entry.is_dir()))
     configs = [item for item in (config, live) if item is not None]
     environments = {environment_path(item) for item in configs} - {""}
@@ -72,15 +70,15 @@ def read_model(repository: Repository, name: str) -> ModelFacts:
 
 
 def _read(path: Path, name: str) -> tuple[ModelConfig | None, str, tuple[Finding, ...]]:
-    """A configuration, its text, and what is wrong with either."""
+    """A configuration, its text, and the problems of either."""
     if not (path.exists() or path.is_symlink()):
         return None, "", ()
     try:
         read = decode_config(read_config_bytes(path), str(path))
         config = parse_config(read.text, str(path))
     except UnknownNumberError as problem:
-        told = problem.numbers
-        return None, "", tuple(error(field, said, fix, name) for field, said, fix in told)
+        numbers = problem.numbers
+        return None, "", tuple(error(field, said, fix, name) for field, said, fix in numbers)
     except ConfigError as problem:
         found, _, remedy = str(problem).removeprefix(f"{path}: ").rpartition("; ")
         return None, "", (error("", found or remedy, remedy if found else _CORRECT, name),)
@@ -101,7 +99,7 @@ def _foreign_text(lines: tuple[int, ...], name: str) -> Iterator[Finding]:
 
 
 def _first_entries(directory: Path, directories: tuple[str, ...]) -> frozenset[str]:
-    """What lies in the first directory, by which Triton tells a backend that is not named."""
+    """The entries of the first directory, from which Triton infers a backend that is not named."""
     if not directories:
         return frozenset()
     return frozenset(entry.name for entry in (directory / directories[0]).iterdir())
@@ -119,7 +117,7 @@ def _sizes(directory: Path, directories: tuple[str, ...]) -> dict[str, int]:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is a file; a name that no file can have is none."""
+    """Whether there is a file; an impossible name is none."""
     try:
         return path.is_file()
     except OSError:
@@ -153,11 +151,11 @@ def _versions(
     for name in names:
         if version_of(name) is not None:
             number = int(name)
-            yield _version(directory / name, number, config, judged=number in served)
+            yield _version(directory / name, number, config, checked=number in served)
 
 
-def _version(path: Path, number: int, config: ModelConfig, *, judged: bool) -> VersionFacts:
-    """A version directory; model files are looked into where they are to be `judged`."""
+def _version(path: Path, number: int, config: ModelConfig, *, checked: bool) -> VersionFacts:
+    """A version directory; model files are read where they are `checked`."""
     files = frozenset(
         file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()
     )
@@ -165,7 +163,7 @@ def _version(path: Path, number: int, config: ModelConfig, *, judged: bool) -> V
         number, files, released=_RELEASE_NAME in files, has_manifest=MANIFEST_NAME in files
     )
     facts = _with_manifest(facts, path)
-    return _with_contents(facts, path, config) if judged else facts
+    return _with_contents(facts, path, config) if checked else facts
 
 
 def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> VersionFacts:
@@ -197,7 +195,7 @@ def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> Vers
 
 
 def _kind(name: str, config: ModelConfig) -> str:
-    """The suffix by which a file is judged: its backend's where the configuration names it."""
+    """The suffix by which a file is checked: its backend's where the configuration names it."""
     backend = BACKENDS.get(backend_of(config))
     if name == config.default_model_filename and backend is not None:
         return PurePosixPath(backend.filename).suffix
@@ -205,7 +203,7 @@ def _kind(name: str, config: ModelConfig) -> str:
 
 
 def _loadable(config: ModelConfig) -> set[str]:
-    """The files of a version that a backend may load; others lie there for the model's own use."""
+    """The files of a version that a backend may load; others are for the model's own use."""
     if config.default_model_filename:
         return {config.default_model_filename}
     return {backend.filename for backend in BACKENDS.values() if backend.filename}

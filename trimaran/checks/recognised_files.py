@@ -1,4 +1,4 @@
-"""Whether a model file is of the kind that its backend loads, told without opening any pickle."""
+"""Whether a model file is of the kind that its backend loads, without opening any pickle."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ _IS = {
 
 def torchscript_problem(path: Path) -> FileProblem | None:
     """Why the pytorch backend cannot load a file, or `None`."""
-    problem = _problem(path, Kind.TORCHSCRIPT)
+    problem = _unlike(path, Kind.TORCHSCRIPT)
     if problem is not None:
         return problem
     try:
         require_torchscript(path, str(path))
     except ArtifactError as refused:
-        return _told(refused, path)
+        return _problem_of(refused, path)
     return None
 
 
 def plan_problem(path: Path) -> FileProblem | None:
     """Why a file is no TensorRT plan for certain, or `None`: not every plan has a mark."""
-    return _problem(path, Kind.PLAN, Kind.ONNX)
+    return _unlike(path, Kind.PLAN, Kind.ONNX)
 
 
 def onnx_impostor(path: Path) -> FileProblem | None:
-    """What a file is that is no ONNX, or `None` where nothing tells."""
-    return _problem(path, Kind.ONNX)
+    """Another kind that a file shows to be, or `None` where nothing speaks against ONNX."""
+    return _unlike(path, Kind.ONNX)
 
 
-def _problem(path: Path, *wanted: Kind) -> FileProblem | None:
+def _unlike(path: Path, *wanted: Kind) -> FileProblem | None:
     try:
         kind = recognise(path)
     except ArtifactError as refused:
-        return _told(refused, path)
+        return _problem_of(refused, path)
     except OSError as refused:
         return FileProblem(f"cannot be read: {refused.strerror}", "give the server the right to")
     if kind in wanted:
@@ -52,6 +52,6 @@ def _problem(path: Path, *wanted: Kind) -> FileProblem | None:
     return FileProblem(*_IS.get(kind, ("is no TorchScript, which is a zip archive", _SAVE)))
 
 
-def _told(refused: ArtifactError, path: Path) -> FileProblem:
+def _problem_of(refused: ArtifactError, path: Path) -> FileProblem:
     found, _, remedy = str(refused).removeprefix(f"{path}: ").rpartition("; ")
     return FileProblem(found or remedy, remedy if found else _SAVE)

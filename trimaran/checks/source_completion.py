@@ -7,8 +7,8 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
-from trimaran.checks.completion import Addition, Completion
 from trimaran.checks.finding import Problems, error
+from trimaran.checks.python_source import Addition, Completion
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.dtypes import describe_shape
 
@@ -22,7 +22,7 @@ _REQUIRED = ("name", "data_type", "dims")
 
 
 def complete_from_source(config: ModelConfig, completion: Completion) -> ModelConfig:
-    """The configuration with what the source adds to it, as far as it can be told."""
+    """The configuration with what the source adds to it, as far as the source shows."""
     whole = ModelConfig()
     whole.CopyFrom(config)
     for kind, field in (("input", whole.input), ("output", whole.output)):
@@ -80,18 +80,20 @@ def _tensor(config: ModelConfig, addition: Addition) -> list[tuple[str, str]]:
     given = {item.name: item for item in getattr(config, kind)}.get(str(name))
     if given is None or not _is_tensor(value):
         return []
-    told = []
+    problems = []
     dtype = protocol.DataType.Name(given.data_type)
     if given.data_type != protocol.TYPE_INVALID and dtype != value["data_type"]:
-        told.append((f"makes {kind} {name!r} {value['data_type']} but config.pbtxt has {dtype}",))
+        problems.append(
+            (f"makes {kind} {name!r} {value['data_type']} but config.pbtxt has {dtype}",)
+        )
     elif given.dims and list(given.dims) != list(value["dims"]):
-        told.append(
+        problems.append(
             (
                 f"makes {kind} {name!r} {describe_shape(value['dims'])} but config.pbtxt has "
                 f"{describe_shape(given.dims)}",
             )
         )
-    return [(said, "make them equal") for (said,) in told]
+    return [(said, "make them equal") for (said,) in problems]
 
 
 def _setting(config: ModelConfig, addition: Addition) -> list[tuple[str, str]]:
@@ -109,9 +111,9 @@ def _setting(config: ModelConfig, addition: Addition) -> list[tuple[str, str]]:
         extra = [key for key in value if key != "decoupled"]
         if extra:
             return [(f"sets a transaction policy with {extra[0]!r}", "give it decoupled alone")]
-        told = config.HasField("model_transaction_policy")
+        given = config.HasField("model_transaction_policy")
         decoupled = config.model_transaction_policy.decoupled
-        if told and "decoupled" in value and bool(value["decoupled"]) != decoupled:
+        if given and "decoupled" in value and bool(value["decoupled"]) != decoupled:
             return [
                 (
                     f"sets decoupled to {value['decoupled']} but config.pbtxt has {decoupled}",

@@ -1,4 +1,4 @@
-"""Rules for an ensemble beside its steps' models: names, types, full shapes, batches, versions."""
+"""Rules for an ensemble and the models of its steps: names, types, shapes, batches, versions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def check_wired(
     models: Mapping[str, ModelConfig],
     unknown: frozenset[str] = frozenset(),
 ) -> Problems:
-    """Everything that can be told from the configurations of an ensemble and its steps.
+    """Everything that follows from the configurations of an ensemble and its steps.
 
-    `models` has the configuration of every step's model, by name. Of those in `unknown` not all
-    tensors can be told.
+    `models` has the configuration of every step's model, by name. Those in `unknown` may have
+    other tensors.
     """
     absent = False
     for name in dict.fromkeys(step.model_name for step in ensemble.ensemble_scheduling.step):
@@ -136,7 +136,7 @@ def _step(
             continue
         source = made.get(step.input_map[tensor])
         if source is None:
-            continue  # check_flow tells it
+            continue  # check_flow reports it
         target = _source(model, item, f"step {name!r}")
         yield from _mismatch(
             f"{field}.input_map", step.input_map[tensor], source, target, batched=batched
@@ -154,7 +154,7 @@ def _mismatch(
     field: str, tensor: str, source: _Source, target: _Source, *, batched: bool
 ) -> Problems:
     if "INVALID" in (source.dtype, target.dtype) or not (source.dims and target.dims):
-        return  # It is told where it is declared, or the model completes it.
+        return  # It is reported where it is declared, or the model completes it.
     if source.dtype != target.dtype or not _fits(source, target, batched=batched):
         yield error(
             field,

@@ -9,7 +9,7 @@ from trimaran.checks.facts import ModelFacts
 from trimaran.checks.finding import Problems, error, note, warning
 from trimaran.repository.config import ModelConfig
 
-__all__ = ["check_versions", "served_versions", "version_of"]
+__all__ = ["check_provenance", "check_versions", "served_versions", "version_of"]
 
 _LEADING = re.compile(r"-?[0-9]+")
 _VERSION = re.compile(r"0|[1-9][0-9]*")
@@ -104,3 +104,39 @@ def _policy(
             "has no version yet, so it is not served",
             "export or publish one, or add a directory 1",
         )
+
+
+_REPUBLISH = "publish it with 'trimaran export', 'trimaran publish' or 'trimaran add'"
+
+
+def check_provenance(facts: ModelFacts) -> Problems:
+    """Versions whose files are not, or are no longer, the published ones."""
+    recorded = any(version.has_manifest for version in facts.versions)
+    if facts.versions and not recorded:
+        # A model without any manifest is one that people made by hand.
+        yield note(
+            "", "no version has a manifest, so nothing shows which of them is complete", _REPUBLISH
+        )
+    for version in facts.versions:
+        where = str(version.number)
+        if version.problem:
+            yield warning(
+                "",
+                f"version {where} differs from what was published: {version.problem}",
+                "publish it again",
+                f"{where}/manifest.json",
+            )
+        elif recorded and not version.has_manifest:
+            yield warning(
+                "",
+                f"version {where} has no manifest, so nothing shows whether it is complete",
+                _REPUBLISH,
+                where,
+            )
+        for name in version.unrecorded:
+            yield warning(
+                "",
+                f"{where}/{name} is not in the manifest of its version",
+                "remove it, or publish a version with it",
+                f"{where}/{name}",
+            )

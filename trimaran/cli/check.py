@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from trimaran.checks.finding import Severity
+from trimaran.checks.finding import Report, Severity
 from trimaran.checks.judge import judge
 from trimaran.checks.onnx_files import can_read_graphs
 from trimaran.checks.reading import model_directories, read_model
-from trimaran.checks.report import Report
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import UsageError
 

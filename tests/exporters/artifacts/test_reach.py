@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from exporters.artifacts.asking import reaching
 from exporters.artifacts.drawing import Drawing
-from exporters.artifacts.reach import reaching
 from tests.exporters.artifacts.functions import Arrays, tensor
 
 

@@ -18,7 +18,7 @@ from exporters.artifacts.torchscript_graph import (
     trained,
     unservable_result,
 )
-from exporters.quiet import quiet
+from exporters.torch_state import quiet
 
 
 def reopened(module: Any, path: Path) -> Any:

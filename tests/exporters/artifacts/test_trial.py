@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from exporters.artifacts.artifact import Axis, UnservableError
-from exporters.artifacts.trial import batch_obstacle, judge
+from exporters.artifacts.trial import batch_obstacle, evaluate
 from exporters.parity import Run
 from tests.exporters.artifacts.functions import Arrays, artifact, tensor
 from trimaran.system.errors import ArtifactError
@@ -15,7 +15,7 @@ from trimaran.system.errors import ArtifactError
 def test_a_file_that_needs_too_much_memory_is_not_tried() -> None:
     huge = artifact(dict, tensor("x", 2**40), tensor("x", 2**40))
     with pytest.raises(ArtifactError, match="m: needs more than 1 GiB of inputs"):
-        judge(huge, "m", 4, None, insist=False)
+        evaluate(huge, "m", 4, None, insist=False)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ MADE_UP = "; these inputs were made up: give real ones with --sample inputs.npz"
     ("run", "note"),
     [
         (keeps, ""),
-        (reverses, "a row of 'y' depends on the rows beside it"),
+        (reverses, "a row of 'y' depends on the rows next to it"),
         (drops, "'y' has shape [1, 5] for a batch of 3"),
         (takes_one, "a batch of 3 fails on made-up inputs: takes one row"),
         (takes_more, "it fails on one row: takes more rows"),
@@ -75,13 +75,13 @@ MADE_UP = "; these inputs were made up: give real ones with --sample inputs.npz"
 @pytest.mark.parametrize("dtype", ["FP32", "BYTES", "INT64"])
 def test_rows_that_cannot_be_put_together(run: Run, note: str, dtype: str) -> None:
     tried = artifact(run, tensor("x", "N", 5, dtype=dtype), tensor("y", "N", 5, dtype=dtype))
-    verdict = judge(tried, "m", 8, None, insist=False)
+    verdict = evaluate(tried, "m", 8, None, insist=False)
     assert verdict.max_batch_size == (0 if note else 8)
     assert verdict.note.startswith(note)
     assert verdict.note.endswith(MADE_UP if note else "")
     if note:
         with pytest.raises(ArtifactError, match="m: cannot be served in batches: "):
-            judge(tried, "m", 8, None, insist=True)
+            evaluate(tried, "m", 8, None, insist=True)
 
 
 def minus_mean(arrays: Arrays) -> Arrays:
@@ -111,8 +111,8 @@ def masked_scores(arrays: Arrays) -> Arrays:
 )
 def test_what_rows_do_to_one_another_shows(run: Run) -> None:
     tried = artifact(run, tensor("x", "N", 5), tensor("y", "N", 5), mixing=["max sees all"])
-    note = judge(tried, "m", 8, None, insist=False).note
-    assert note.startswith("a row of 'y' depends on the rows beside it (up to ")
+    note = evaluate(tried, "m", 8, None, insist=False).note
+    assert note.startswith("a row of 'y' depends on the rows next to it (up to ")
     assert ", since max sees all; these inputs" in note
 
 
@@ -142,7 +142,7 @@ def padding_alone_fails(arrays: Arrays) -> Arrays:
 @pytest.mark.parametrize("run", [noisy_logits, only_positive, logarithm, padding_alone_fails])
 def test_sound_files_are_batched(run: Run) -> None:
     tried = artifact(run, tensor("x", "N", 5), tensor("y", "N", 5))
-    assert judge(tried, "m", 8, None, insist=False).max_batch_size == 8
+    assert evaluate(tried, "m", 8, None, insist=False).max_batch_size == 8
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_sound_files_are_batched(run: Run) -> None:
 )
 def test_answers_that_show_nothing_are_no_evidence(run: Run, mixing: list[str], note: str) -> None:
     x, y = (tensor(name, "N", 5, dtype="INT64") for name in "xy")
-    verdict = judge(artifact(run, x, y, mixing=mixing), "m", 8, None, insist=False)
+    verdict = evaluate(artifact(run, x, y, mixing=mixing), "m", 8, None, insist=False)
     assert verdict.max_batch_size == 0
     assert note in verdict.note
 
@@ -163,7 +163,7 @@ def test_answers_of_nan_are_no_evidence() -> None:
     tried = artifact(
         lambda arrays: {"y": arrays["x"] * np.float32("nan")}, tensor("x", "N"), tensor("y", "N")
     )
-    note = judge(tried, "m", 8, None, insist=False).note
+    note = evaluate(tried, "m", 8, None, insist=False).note
     assert note == "'y' is NaN or infinite in most places, which shows nothing" + MADE_UP
 
 
@@ -178,7 +178,7 @@ def test_a_file_that_answers_by_chance_or_by_what_it_was_asked_before_is_refused
 
     tried = artifact(run, tensor("x", "N", 5), tensor("y", "N", 5), random=["Bernoulli"])
     with pytest.raises(ArtifactError, match="gives other answers in 'y' when asked again") as told:
-        judge(tried, "m", wanted, None, insist=False)
+        evaluate(tried, "m", wanted, None, insist=False)
     assert "; holds Bernoulli; export it in evaluation mode" in str(told.value)
 
 
@@ -192,7 +192,7 @@ def test_a_file_that_fails_when_asked_again_is_refused() -> None:
         return {"y": arrays["x"]}
 
     with pytest.raises(ArtifactError, match="fails when it is asked again with the same"):
-        judge(artifact(run, tensor("x", 5), tensor("y", 5)), "m", 0, None, insist=False)
+        evaluate(artifact(run, tensor("x", 5), tensor("y", 5)), "m", 0, None, insist=False)
 
 
 def test_an_answer_that_no_inputs_mend_does_not_ask_for_a_sample() -> None:
@@ -200,13 +200,13 @@ def test_an_answer_that_no_inputs_mend_does_not_ask_for_a_sample() -> None:
         raise UnservableError("returns a dict; return a tuple")
 
     with pytest.raises(ArtifactError, match="m: returns a dict; return a tuple") as told:
-        judge(artifact(run, tensor("x", 5), tensor("y", 5)), "m", 0, None, insist=False)
+        evaluate(artifact(run, tensor("x", 5), tensor("y", 5)), "m", 0, None, insist=False)
     assert "--sample" not in str(told.value)
 
 
 def test_an_answer_of_another_rank_than_the_file_says_is_refused() -> None:
     with pytest.raises(ArtifactError, match=r"'y' has shape \[4, 5\] when it is run, and \[\] by"):
-        judge(artifact(keeps, tensor("x", "N", 5), tensor("y")), "m", 0, None, insist=False)
+        evaluate(artifact(keeps, tensor("x", "N", 5), tensor("y")), "m", 0, None, insist=False)
 
 
 def test_a_sample_is_cut_or_repeated_to_a_batch() -> None:
@@ -218,11 +218,11 @@ def test_a_sample_is_cut_or_repeated_to_a_batch() -> None:
 
     sample = {"x": np.array([[1.0], [2.0]], dtype=np.float32)}
     tried = artifact(run, tensor("x", "N", 1), tensor("y", "N", 1))
-    assert judge(tried, "m", 8, sample, insist=False).max_batch_size == 8
+    assert evaluate(tried, "m", 8, sample, insist=False).max_batch_size == 8
     batch = [[1.0], [2.0], [1.0]]
     assert seen == [batch, batch, [[1.0]], [[2.0]], [[1.0]]]
     many = {"x": np.arange(20, dtype=np.float32)[:, None]}
-    assert judge(tried, "m", 32, many, insist=False).max_batch_size == 32
+    assert evaluate(tried, "m", 32, many, insist=False).max_batch_size == 32
     assert max(map(len, seen)) == 16
 
 
@@ -236,7 +236,7 @@ def test_equal_rows_prove_nothing() -> None:
 
     tried = artifact(run, tensor("x", "N", 1), tensor("y", "N", 1))
     for sample in (None, {"x": np.zeros((1, 1), dtype=np.float32)}):
-        verdict = judge(tried, "m", 8, sample, insist=False)
+        verdict = evaluate(tried, "m", 8, sample, insist=False)
         assert verdict.max_batch_size == 0
         assert "only equal rows were tried" in verdict.note
-    assert judge(tried, "m", 1, None, insist=False).max_batch_size == 1
+    assert evaluate(tried, "m", 1, None, insist=False).max_batch_size == 1

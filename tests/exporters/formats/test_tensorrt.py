@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from exporters.export import export_model
-from exporters.formats.accelerator import accelerate
+from exporters.export import Options, export_model
+from exporters.formats.accelerator import ShapeRange, accelerate, profile_of
 from exporters.formats.exporter import ExportError
-from exporters.formats.profile import ShapeRange, profile_of
 from exporters.formats.tensorrt import TensorRtExporter, check_tensors
-from exporters.options import Options
 from exporters.original import Original, run_original
 from tests import models
 from tests.exporters.quadrants import quadrants, samples
@@ -142,7 +140,7 @@ def test_a_standing_configuration_without_accelerator_is_not_passed_over(
     refused = call_trimaran(*export, "--accelerator", "tensorrt")
     assert refused.status == 1
     assert refused.error == (
-        f"{path} stands and asks for no accelerator; add tensorrt to its optimization section, or "
+        f"{path} exists and has no accelerator; add tensorrt to its optimization section, or "
         "leave --accelerator out"
     )
     assert path.read_text() == before

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from exporters.export import export_model
 from exporters.formats.exporter import ExportError
-from exporters.formats.graph_script import script_program
-from exporters.formats.program import export_program
+from exporters.formats.program import export_program, script_program
 from exporters.formats.torchscript import TorchScriptExporter
 from exporters.original import run_original
-from exporters.quiet import quiet
 from exporters.spec import ModelSpec
+from exporters.torch_state import quiet
 from tests import models
 from trimaran.repository import target
 from trimaran.repository.config import inputs_of, outputs_of

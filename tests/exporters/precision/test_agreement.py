@@ -163,7 +163,7 @@ def test_rows_that_share_one_scale_are_refused() -> None:
 
     report = judge(same, one_scale, output("FP32", 4), required=0.5)
     assert not report.passed
-    assert "output 'y': row 0 depends on the rows beside it: alone and beside larger" in (
+    assert "output 'y': row 0 depends on the rows next to it: alone and next to larger" in (
         report.problem
     )
     assert "so requests may not be batched together" in report.problem

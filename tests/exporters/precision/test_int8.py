@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exporters.export import export_model
+from exporters.export import Options, export_model
 from exporters.formats.exporter import ExportError
 from exporters.formats.onnx import OnnxExporter
-from exporters.options import Options
 from exporters.original import Original, run_original
-from exporters.precision.calibration import calibration_batches, read_rows
 from exporters.precision.int8 import (
     Int8OnnxExporter,
+    calibration_batches,
     measures_whole_batches,
+    read_rows,
     takes_scales_per_channel,
 )
 from exporters.precision.reference import Reference, reference_for

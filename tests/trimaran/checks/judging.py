@@ -9,7 +9,7 @@ from pathlib import Path
 
 from onnx import TensorProto, helper
 
-from trimaran.checks.report import Report
+from trimaran.checks.finding import Report
 from trimaran.cli.check import report_on
 from trimaran.repository.repository import Repository
 

@@ -34,8 +34,8 @@ CONFIG = "m/config.pbtxt"
 
 def missing_tensors(kind: str) -> Found:
     sentence = (
-        f"there is no {kind}, and no model.pt tells its {kind}s; declare every {kind}, with its "
-        "name, data_type and dims"
+        f"there is no {kind}, and no model.pt describes its {kind}s; declare every {kind}, with "
+        "its name, data_type and dims"
     )
     return ("error", CONFIG, kind, sentence)
 
@@ -489,7 +489,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
     [
         ("m.identity", ""),
         ("m.own", ""),
-        ("m", "no backend is named, and no file of the versions tells which it is"),
+        ("m", "no backend is named, and no file of the versions shows which it is"),
         (
             "m.nothing",
             "no backend is named, so the directory's name makes it 'nothing', which is in none of "
@@ -624,7 +624,7 @@ def test_a_version_without_a_manifest_beside_one_with(tmp_path: Path) -> None:
             "warning",
             "m/2",
             "",
-            "version 2 has no manifest, so nothing tells whether it is complete; publish it with "
+            "version 2 has no manifest, so nothing shows whether it is complete; publish it with "
             "'trimaran export', 'trimaran publish' or 'trimaran add'",
         )
     ]
@@ -647,7 +647,7 @@ def test_without_the_package_onnx_a_note_says_what_was_not_judged(tmp_path: Path
     facts = {name: read_model(repository, name) for name in model_directories(repository)}
     report = judge("here", facts, graphs=False)
     assert [finding.sentence for finding in report.findings if not finding.model] == [
-        "ONNX files were not looked into, because the package onnx is not installed; install it "
+        "ONNX files were not checked, because the package onnx is not installed; install it "
         "with pip install 'trimaran[export]'"
     ]
 

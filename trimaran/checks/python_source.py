@@ -1,7 +1,8 @@
-"""What a Python model's `auto_complete_config` adds to its configuration, told without running it.
+"""A Python model's source, read without running it: its class, and what it adds to a configuration.
 
-Triton runs it before it judges a configuration, so that tensors may lack their type and dims there.
-Only literals are followed: what is computed, or added under a condition, may be anything.
+Triton runs `auto_complete_config` before it checks a configuration, so that tensors may lack their
+type and dims there. Only literals are followed: a computed value, or one under a condition, may be
+anything.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Addition", "Completion", "class_file", "read_completion"]
+__all__ = ["Addition", "Completion", "class_file", "read_completion", "source_problem"]
 
 _ADDERS = {"add_input": "input", "add_output": "output"}
 _SETTERS = ("set_max_batch_size", "set_model_transaction_policy", "set_dynamic_batching")
@@ -31,7 +32,7 @@ class Addition:
 
 @dataclass(frozen=True)
 class Completion:
-    """What `auto_complete_config` does, as far as it can be told.
+    """What `auto_complete_config` does, as far as its source shows.
 
     `is_open` if it does more than is listed; `returns` whether it gives anything back.
     """
@@ -123,7 +124,7 @@ def _completion(function: ast.FunctionDef, constants: Mapping[str, list[Any]]) -
 
 
 _INNER = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp, ast.Lambda, ast.FunctionDef)
-"""What binds names of its own, which are not followed."""
+"""Nodes with their own names, which are not followed."""
 
 
 def _adds(node: ast.AST) -> bool:
@@ -147,7 +148,7 @@ def _may_change(call: ast.Call, name: str, handles: set[str]) -> bool:
 
 
 def _handles(function: ast.FunctionDef) -> set[str]:
-    """The names of the configuration and of what is taken out of it."""
+    """The names of the configuration and of its parts."""
     names = {argument.arg for argument in function.args.args}
     for node in ast.walk(function):
         if isinstance(node, ast.Assign) and _mentions(node.value, names):
@@ -214,7 +215,7 @@ def _literal(node: ast.expr) -> Any:
 
 
 def _values(call: ast.Call, known: Mapping[str, list[Any]]) -> list[Any] | None:
-    """What a call may be given, or `None` where that cannot be told."""
+    """What a call may be given, or `None` where that is unknown."""
     arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
     if not arguments:
         return [None]
@@ -234,3 +235,28 @@ def _mentions(node: ast.expr, names: set[str]) -> bool:
 
 def _is_named(value: Mapping[str, Any]) -> bool:
     return isinstance(value.get("name"), str)
+
+
+def source_problem(source: bytes) -> str:
+    """Why Triton cannot load this source, or an empty text.
+
+    A name that is bound in any other way than a class of it is left to Triton.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        place = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        return f"is no Python{place}: {error.msg if isinstance(error, SyntaxError) else error}"
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    names |= {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    names |= {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    return "" if names & {_MODEL, "*"} else f"has no class {_MODEL}"
