@@ -12,11 +12,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
-from monitoring.accuracy.judging import Judged
-from monitoring.accuracy.present import COLUMNS, MEANING, lines_of
+from monitoring.accuracy import ACCURACY_WINDOW, COLUMNS, MEANING, Judged, lines_of, releases
 from monitoring.asking import Prometheus
-from monitoring.source import PrometheusUrl, find_prometheus
+from monitoring.presence import PrometheusUrl, find_prometheus
 from trimaran.cli.options import RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of

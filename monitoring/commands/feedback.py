@@ -12,7 +12,7 @@ import numpy as np
 import typer
 from rich.progress import Progress
 
-from monitoring.accuracy.outcomes_file import Columns, Told, read_outcomes
+from monitoring.outcomes_file import Columns, Told, read_outcomes
 from trimaran.checks.raising import checked_config
 from trimaran.cli.options import GrpcPort, Host, HttpPort, RepositoryPath
 from trimaran.repository.presence import ports_of

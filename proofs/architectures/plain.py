@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from exporters.spec import ModelSpec
 from proofs.architectures.architecture import Architecture, randomise
-from trimaran.training.efficientnet import IMAGE_SIZE, EfficientNetLite0
-from trimaran.training.tabular.networks.build import ThresholdClassifier, build_network
-from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
+from trimaran.training.efficientnet_lite0 import IMAGE_SIZE, EfficientNetLite0
+from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.networks import ThresholdClassifier, build_network
 
 __all__ = ["architectures"]
 

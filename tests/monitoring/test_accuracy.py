@@ -11,64 +11,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from sklearn.metrics import f1_score as sklearn_f1
 
-from monitoring.accuracy.judging import judge_releases
-from monitoring.accuracy.outcomes_file import Columns, read_outcomes
+from monitoring.accuracy import judge_releases
 from monitoring.asking import Sample
+from monitoring.outcomes_file import Columns, read_outcomes
 from tests.monitoring.conftest import Watched, watching
 from tests.running import start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
-from trimaran.stats.intervals import Estimate, f1_score, fall, share
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import children
 from trimaran.training.tabular.data.sources import load
 
 ROWS = 400
 CELLS = ("true_positive", "false_positive", "true_negative", "false_negative")
-
-
-@pytest.mark.parametrize(("part", "whole"), [(0, 10), (7, 10), (10, 10), (85, 1000)])
-def test_a_share_has_the_interval_of_scipy(part: int, whole: int) -> None:
-    found = share(part, whole)
-    expected = binomtest(part, whole).proportion_ci(method="wilson")
-    assert found is not None
-    assert found.value == part / whole
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-4)
-    assert share(0, 0) is None
-
-
-def test_f1_is_that_of_scikit_learn_and_lies_in_its_interval() -> None:
-    true = [1] * 30 + [0] * 70
-    decided = [1] * 24 + [0] * 6 + [1] * 4 + [0] * 66
-    found = f1_score(24, 4, 6)
-    assert found is not None
-    assert found.value == pytest.approx(sklearn_f1(true, decided))
-    assert found.low < found.value < found.high
-    assert f1_score(0, 0, 0) is None
-
-
-def test_the_interval_of_f1_holds_the_truth_as_often_as_it_says() -> None:
-    generator = np.random.default_rng(0)
-    shares = [0.1, 0.02, 0.85, 0.03]
-    truth = 2 * 0.1 / (2 * 0.1 + 0.02 + 0.03)
-    held = 0
-    for right, wrong, _, missed in generator.multinomial(500, shares, 400):
-        found = f1_score(right, wrong, missed)
-        assert found is not None
-        held += found.low <= truth <= found.high
-    assert 0.93 <= held / 400 <= 0.98
-
-
-def test_a_fall_has_the_interval_that_newcombe_published() -> None:
-    """His example (a): 56 of 70 less 48 of 80."""
-    found = fall(share(48, 80), share(56, 70))
-    assert found is not None
-    assert found.value == pytest.approx(0.2)
-    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    assert fall(None, Estimate(0.5, 0.4, 0.6)) is None
 
 
 def of(query: str, *counts: float) -> dict[str, list[Sample]]:

@@ -14,13 +14,15 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
 from monitoring.asking import Sample
-from monitoring.drift.distances import (
+from monitoring.drift import (
+    Expectation,
+    Finding,
     bootstrap,
     jensen_shannon,
+    judge_features,
     population_stability,
     shares,
 )
-from monitoring.drift.judging import Expectation, Finding, judge_features
 from tests.monitoring.conftest import Watched, watching
 from tests.running import start_serving, wait_for
 from tests.trimaran.calling import call_trimaran

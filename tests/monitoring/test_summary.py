@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from monitoring.asking import Sample
-from monitoring.report.present import broken_words, shown, summary_json
-from monitoring.report.summary import Broken, Summary, summarise
-from monitoring.watch.sparkline import sparkline
+from monitoring.present import broken_words, shown, sparkline, summary_json
+from monitoring.summary import Broken, Summary, summarise
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import UsageError
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.stack.presence import find_watch
-from monitoring.stack.programs import find_program
-from monitoring.stack.receiver import alert_line
+from monitoring.presence import find_watch
+from monitoring.programs import find_program
+from monitoring.stack import alert_line
 from tests.monitoring.conftest import Watch, Watched, until_stopped
 from tests.programs import require
 from tests.running import Served, wait_for
@@ -134,7 +134,7 @@ def test_a_setting_that_cannot_be_is_refused(option: str, value: str, words: str
 def test_a_missing_program_is_told_with_the_line_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("monitoring.stack.programs._MORE_PLACES", ())
+    monkeypatch.setattr("monitoring.programs._MORE_PLACES", ())
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(TrimaranError, match="apt-get install prometheus-alertmanager"):
         find_program("prometheus-alertmanager", "alertmanager")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from trimaran.served.image_preprocess.decoding import ImageError, decode, prepare, to_tensor
 from trimaran.training.efficientnet_lite0 import SETTINGS
-from trimaran.training.photographs import photographs
+from trimaran.training.image_data import photographs
 
 
 def encode(image: Image.Image, format: str, **options: object) -> bytes:

@@ -11,7 +11,7 @@ from PIL import Image, ImageStat
 from trimaran.served.image_preprocess.decoding import ImageSettings, read
 from trimaran.served.image_preprocess.measuring import measure
 from trimaran.training.efficientnet_lite0 import SETTINGS
-from trimaran.training.photographs import photographs
+from trimaran.training.image_data import photographs
 
 
 def encode(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
