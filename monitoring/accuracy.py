@@ -1,4 +1,4 @@
-"""Counts of outcomes become a finding for each release: how good it is, and whether it fell."""
+"""Live accuracy: how good each release is by known outcomes, and whether it fell."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = [
     "LEAST_OUTCOMES",
     "MEANING",
     "Figure",
-    "Judged",
-    "judge_releases",
+    "ReleaseAccuracy",
+    "evaluate_releases",
     "lines_of",
     "releases",
 ]
 
 ALLOWED_FALLS: Mapping[str, float] = {"accuracy": 0.02, "F1": 0.05}
-"""So far below the test part's may they be."""
+"""How far each may be below the test part's."""
 LEAST_OUTCOMES = 50
-"""With fewer, nothing is said."""
+"""With fewer outcomes the verdict is `too few`."""
 
 Verdict = Literal["fell", "holds", "unsure", "too few", "no reference"]
 Cells = Mapping[str, float]
@@ -36,18 +36,18 @@ Cells = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Figure:
-    """One measure of decisions; what cannot be told is None."""
+    """One measure of decisions; None where it cannot be computed."""
 
     live: Estimate | None
     reference: Estimate | None
-    """Of the test part, when the model was trained."""
+    """The test part's, when the model was trained."""
     fall: Estimate | None
-    """How far the first is below the second."""
+    """How far `live` is below `reference`."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One release of a model, by the outcomes that were told in the window."""
+class ReleaseAccuracy:
+    """One release of a model, by the outcomes that were sent in the window."""
 
     model: str
     version: str
@@ -55,17 +55,37 @@ class Judged:
     figures: Mapping[str, Figure]
     """`accuracy`, `precision`, `recall` and `F1`."""
     calibration_error: float | None
-    """How far probabilities are from shares, over ten bins of the probability, by their rows."""
+    """The distance of probabilities from shares, averaged over the rows of ten bins."""
     brier: float | None
     """The mean squared error of the probability."""
     verdict: Verdict
 
 
-def judge_releases(answers: Mapping[str, Sequence[Sample]]) -> list[Judged]:
-    """`answers` has the samples of the queries `outcomes`, `reference_outcomes`,
-    `calibration_error` and `brier` by those names.
+ACCURACY_WINDOW = "1d"
+"""The window of the recorded series and the alerts, and the default."""
 
-    Concept drift is a fall of accuracy or F1 whose whole interval is beyond what is allowed.
+_QUERIES = ("outcomes", "reference_outcomes", "calibration_error", "brier")
+
+
+COLUMNS = ("figure", "live", "95 %", "test part", "fall", "95 %")
+MEANING = (
+    "fell: the whole 95 % interval of how far a figure is below the test part's is above "
+    + " or ".join(f"{most:g} ({name})" for name, most in ALLOWED_FALLS.items())
+    + f"; a verdict needs at least {LEAST_OUTCOMES} outcomes"
+)
+
+
+def releases(source: Prometheus, window: str) -> list[ReleaseAccuracy]:
+    """Each release by the outcomes of the window before now. Raises `TrimaranError`."""
+    at_s = source.now_s()
+    return evaluate_releases({name: source.instant(query(name, window), at_s) for name in _QUERIES})
+
+
+def evaluate_releases(answers: Mapping[str, Sequence[Sample]]) -> list[ReleaseAccuracy]:
+    """Releases from the samples of the queries `outcomes`, `reference_outcomes`,
+    `calibration_error` and `brier`, by those names.
+
+    Concept drift is a fall of accuracy or F1 whose whole interval is above the allowed fall.
     """
     live, reference = (_cells(answers[name]) for name in ("outcomes", "reference_outcomes"))
     calibration, brier = (
@@ -78,7 +98,7 @@ def judge_releases(answers: Mapping[str, Sequence[Sample]]) -> list[Judged]:
         if outcomes:
             figures = _figures(cells, reference.get(release))
             found.append(
-                Judged(
+                ReleaseAccuracy(
                     *release,
                     outcomes,
                     figures,
@@ -133,28 +153,8 @@ def _release(sample: Sample) -> tuple[str, str]:
     return sample.labels["model"], sample.labels["version"]
 
 
-ACCURACY_WINDOW = "1d"
-"""Of the recorded series and the alerts, and where none is asked for."""
-
-_QUERIES = ("outcomes", "reference_outcomes", "calibration_error", "brier")
-
-
-def releases(source: Prometheus, window: str) -> list[Judged]:
-    """What the outcomes of the window before now came to. Raises `TrimaranError`."""
-    at_s = source.now_s()
-    return judge_releases({name: source.instant(query(name, window), at_s) for name in _QUERIES})
-
-
-COLUMNS = ("figure", "live", "95 %", "test part", "fall", "95 %")
-MEANING = (
-    "fell: the whole 95 % interval of how far a figure is below the test part's is above "
-    + " or ".join(f"{most:g} ({name})" for name, most in ALLOWED_FALLS.items())
-    + f"; at least {LEAST_OUTCOMES} outcomes are needed to tell"
-)
-
-
-def lines_of(judged: Judged) -> list[tuple[str, ...]]:
-    """A line under `COLUMNS` for each figure; what is not known is empty."""
+def lines_of(release: ReleaseAccuracy) -> list[tuple[str, ...]]:
+    """A line under `COLUMNS` for each figure; unknown values are empty."""
     lines: list[tuple[str, ...]] = [
         (
             name,
@@ -162,11 +162,11 @@ def lines_of(judged: Judged) -> list[tuple[str, ...]]:
             "" if figure.reference is None else f"{figure.reference.value:.3f}",
             *_with_interval(figure.fall),
         )
-        for name, figure in judged.figures.items()
+        for name, figure in release.figures.items()
     ]
     for name, value in (
-        ("calibration error", judged.calibration_error),
-        ("Brier score", judged.brier),
+        ("calibration error", release.calibration_error),
+        ("Brier score", release.brier),
     ):
         if value is not None:
             lines.append((name, f"{value:.3f}", "", "", "", ""))

@@ -1,4 +1,7 @@
-"""Counts by bin become a finding for each feature: how far it moved, and whether that is drift."""
+"""Drift: how far the served rows of each feature are from the expected ones.
+
+Rows are counted by bin. `monitoring/prometheus/rules/drift.yml` records the same distances.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +29,20 @@ __all__ = [
     "Finding",
     "bootstrap",
     "cells_of",
+    "evaluate_features",
     "features",
     "jensen_shannon",
-    "judge_features",
     "population_stability",
     "shares",
     "tables_of",
 ]
 
 DRIFT = 0.2
-"""A population stability index above this is drift; above a tenth is commonly called moderate."""
+"""A population stability index above this is drift; above 0.1 is commonly called moderate."""
 LEAST_ROWS = 200
-"""With fewer rows served, or expected, nothing is said."""
+"""With fewer rows, served or expected, the verdict is `too few`."""
 MORE_ABSENT = 0.05
-"""So much more of the rows may be missing or unknown than is expected."""
+"""The share of missing or unknown rows may exceed the expected share by this much."""
 
 _Key = tuple[str, str, str]
 Verdict = Literal["drift", "absent", "stable", "unsure", "too few", "no reference"]
@@ -47,7 +50,7 @@ Verdict = Literal["drift", "absent", "stable", "unsure", "too few", "no referenc
 
 @dataclass(frozen=True)
 class Expectation:
-    """What rows are held against: its name, and its rows by bin."""
+    """Expected rows by bin, and their name."""
 
     name: str
     rows: Sequence[Sample]
@@ -55,34 +58,80 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Finding:
-    """One feature of one version."""
+    """The drift of one feature of one version."""
 
     model: str
     version: str
     feature: str
     rows: float
-    """That were served in the window."""
+    """Rows that were served in the window."""
     against: str = ""
-    """The name of the expectation that they were held against; empty where none has rows."""
+    """The name of the expectation that they are compared with; empty if none has rows."""
     index: float | None = None
     """The population stability index, and its 95 % interval."""
     interval: tuple[float, float] = (0.0, 0.0)
     distance: float | None = None
-    """Jensen and Shannon's, from 0 to 1."""
+    """The Jensen-Shannon distance, from 0 to 1."""
     missing: tuple[float, float] | None = None
-    """Shares of the rows served, and of those expected."""
+    """The share of missing rows, served and expected."""
     unknown: tuple[float, float] | None = None
+    """The share of unknown rows, served and expected."""
     verdict: Verdict = "too few"
     moved: str = ""
     """The bin whose share changed most."""
 
 
-def judge_features(rows: Sequence[Sample], expected: Sequence[Expectation]) -> list[Finding]:
-    """Samples with the labels model, version, feature and bin; the farthest feature comes first.
+Counts = npt.NDArray[np.float64]
+Shares = npt.NDArray[np.float64]
 
-    A feature is held against the first expectation that has rows of it, and judged by the size of
-    the effect: `drift` where the whole interval of its index is above `DRIFT`, `unsure` where a
-    part of it is.
+_SMOOTHING = 0.5
+"""Added to each bin (Jeffreys' prior), so that an empty bin makes no infinite index."""
+_RESAMPLES = 400
+
+
+DRIFT_WINDOW = "1h"
+"""The window of the recorded series and the alerts, and the default."""
+
+_PAST = "1d"
+
+
+COLUMNS = (
+    *("feature", "verdict", "rows", "PSI", "95 %", "JS distance", "missing", "expected"),
+    *("unknown", "expected", "moved most"),
+)
+MEANING = (
+    f"drift: the whole 95 % interval of the population stability index is above {DRIFT:g}; a "
+    f"verdict needs at least {LEAST_ROWS} served and {LEAST_ROWS} expected rows"
+)
+
+
+def features(source: Prometheus, window: str, against: str | None = None) -> list[Finding]:
+    """The findings of every feature that was counted in the window before now.
+
+    A version's rows are compared with its reference, or without one with the day before the window.
+    With `against`, they are compared with a window of the same length that ended that long ago.
+    Raises `TrimaranError`.
+    """
+    at_s = source.now_s()
+    rows = source.instant(query("feature_rows", window), at_s)
+    if against is None:
+        before_s = at_s - seconds_of(window, "--window")
+        expected = [
+            Expectation("the reference", source.instant(query("feature_reference", window), at_s)),
+            Expectation("the day before", source.instant(query("feature_rows", _PAST), before_s)),
+        ]
+    else:
+        ended_s = at_s - seconds_of(against, "--against")
+        past = source.instant(query("feature_rows", window), ended_s)
+        expected = [Expectation(f"the {window} that ended {against} ago", past)]
+    return [found for found in evaluate_features(rows, expected) if found.rows]
+
+
+def evaluate_features(rows: Sequence[Sample], expected: Sequence[Expectation]) -> list[Finding]:
+    """Findings from samples with the labels model, version, feature and bin; largest index first.
+
+    A feature is compared with the first expectation that has rows of it. The size of the effect
+    decides: `drift` if the whole interval of its index is above `DRIFT`, `unsure` if a part is.
     """
     known: dict[_Key, tuple[str, Mapping[str, float]]] = {}
     for expectation in expected:
@@ -90,12 +139,13 @@ def judge_features(rows: Sequence[Sample], expected: Sequence[Expectation]) -> l
             if sum(counts.values()):
                 known.setdefault(key, (expectation.name, counts))
     findings = [
-        _judge(key, counts, *known.get(key, ("", {}))) for key, counts in _by_feature(rows).items()
+        _finding(key, counts, *known.get(key, ("", {})))
+        for key, counts in _by_feature(rows).items()
     ]
     return sorted(findings, key=lambda found: (found.model, found.version, -(found.index or 0.0)))
 
 
-def _judge(
+def _finding(
     key: _Key, counts: Mapping[str, float], against: str, reference: Mapping[str, float]
 ) -> Finding:
     total = sum(counts.values())
@@ -146,16 +196,8 @@ def _by_feature(samples: Sequence[Sample]) -> dict[_Key, dict[str, float]]:
     return found
 
 
-Counts = npt.NDArray[np.float64]
-Shares = npt.NDArray[np.float64]
-
-_SMOOTHING = 0.5
-"""Added to each bin (Jeffreys' prior), so that an empty one is no infinite surprise."""
-_RESAMPLES = 400
-
-
 def shares(counts: Counts) -> Shares:
-    """Of `counts` `[..., bins]`, smoothed, adding up to 1."""
+    """Smoothed shares of `counts` `[..., bins]`, which add up to 1."""
     smoothed = counts + _SMOOTHING
     found: Shares = smoothed / smoothed.sum(axis=-1, keepdims=True)
     return found
@@ -183,10 +225,9 @@ def bootstrap(
     distance: Callable[[Shares, Shares], npt.NDArray[np.float64]],
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The 95 % interval of a distance between counts `[bins]`, both of them resampled.
+    """The 95 % interval of a distance between counts `[bins]`, both resampled.
 
-    The basic bootstrap: chance alone sets two samples apart, and a resample is as much farther
-    from its sample as the sample is from the truth, so that much is taken off.
+    The basic bootstrap, since chance alone makes the distance of two samples larger.
     """
     generator = np.random.default_rng(seed)
     value = float(distance(shares(counts), shares(reference)))
@@ -198,45 +239,8 @@ def bootstrap(
     return max(0.0, low), max(0.0, high)
 
 
-DRIFT_WINDOW = "1h"
-"""Of the recorded series and the alerts, and where none is asked for."""
-
-_PAST = "1d"
-
-
-def features(source: Prometheus, window: str, against: str | None = None) -> list[Finding]:
-    """Every feature that was counted in the window before now.
-
-    Held against each version's reference, or where it has none against the day before the window;
-    with `against`, against as long a window that ended so long ago. Raises `TrimaranError`.
-    """
-    at_s = source.now_s()
-    rows = source.instant(query("feature_rows", window), at_s)
-    if against is None:
-        before_s = at_s - seconds_of(window, "--window")
-        expected = [
-            Expectation("the reference", source.instant(query("feature_reference", window), at_s)),
-            Expectation("the day before", source.instant(query("feature_rows", _PAST), before_s)),
-        ]
-    else:
-        ended_s = at_s - seconds_of(against, "--against")
-        past = source.instant(query("feature_rows", window), ended_s)
-        expected = [Expectation(f"the {window} that ended {against} ago", past)]
-    return [found for found in judge_features(rows, expected) if found.rows]
-
-
-COLUMNS = (
-    *("feature", "verdict", "rows", "PSI", "95 %", "JS distance", "missing", "expected"),
-    *("unknown", "expected", "moved most"),
-)
-MEANING = (
-    f"drift: the whole 95 % interval of the population stability index is above {DRIFT:g}; at "
-    f"least {LEAST_ROWS} rows, and as many expected, are needed to tell"
-)
-
-
 def tables_of(findings: Sequence[Finding], window: str) -> list[tuple[str, list[Finding]]]:
-    """A title and its findings, for each version and what it is held against."""
+    """A title and its findings, for each version and expectation."""
     tables: dict[str, list[Finding]] = {}
     for found in findings:
         tables.setdefault(_title(found, window), []).append(found)
@@ -244,7 +248,7 @@ def tables_of(findings: Sequence[Finding], window: str) -> list[tuple[str, list[
 
 
 def cells_of(found: Finding) -> list[str]:
-    """A feature's line under `COLUMNS`; what is not known is empty."""
+    """A feature's cells under `COLUMNS`; unknown values are empty."""
     low, high = found.interval
     return [
         found.feature,

@@ -1,4 +1,4 @@
-"""A CSV file of outcomes becomes rows that a feedback model takes."""
+"""Reading a CSV file of outcomes, for a feedback model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from trimaran.system.csv_table import read_csv
 from trimaran.system.errors import TrimaranError, UsageError
 
-__all__ = ["Columns", "Told", "read_outcomes"]
+__all__ = ["Columns", "OutcomeRow", "read_outcomes"]
 
 _TRUE = {"1", "true", "yes", "y", "t"}
 _FALSE = {"0", "false", "no", "n", "f"}
@@ -21,17 +21,17 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a file are read; None takes the usual name, if the file has it."""
+    """Which columns of a file are read; None means the usual name."""
 
     id: str | None = None
     outcome: str | None = None
     time: str | None = None
     positive: str | None = None
-    """The outcome that is true; any other one is false."""
+    """The value that means true; any other value means false."""
 
 
 @dataclass(frozen=True)
-class Told:
+class OutcomeRow:
     """One row of the file."""
 
     line: int
@@ -40,7 +40,7 @@ class Told:
     time: str
 
 
-def read_outcomes(path: Path, columns: Columns, id_names: Sequence[str]) -> list[Told]:
+def read_outcomes(path: Path, columns: Columns, id_names: Sequence[str]) -> list[OutcomeRow]:
     """All rows, checked. `id_names` are the usual names of the column of ids, in order.
 
     Raises `TrimaranError` with the line for a row that cannot be used, and `UsageError` for a
@@ -51,7 +51,7 @@ def read_outcomes(path: Path, columns: Columns, id_names: Sequence[str]) -> list
     outcomes = frame[_column(path, frame, "--outcome", columns.outcome, ("outcome",))]
     if columns.positive is not None and columns.positive not in set(outcomes.str.strip()):
         raise UsageError(
-            f"{path}: no outcome is {columns.positive!r}, which --positive names; there are "
+            f"{path}: no outcome is {columns.positive!r}, which --positive names; the file has "
             f"{', '.join(map(repr, outcomes.str.strip().unique()[:_SHOWN]))}"
         )
     if columns.time or "time" in frame:
@@ -59,7 +59,7 @@ def read_outcomes(path: Path, columns: Columns, id_names: Sequence[str]) -> list
     else:
         times = [""] * len(frame)
     return [
-        Told(
+        OutcomeRow(
             line,
             _id(path, line, name),
             _outcome(path, line, outcome, columns.positive),
@@ -98,8 +98,8 @@ def _outcome(path: Path, line: int, cell: str, positive: str | None) -> bool:
         return value == positive
     if value.lower() not in _TRUE | _FALSE:
         raise TrimaranError(
-            f"{path}, line {line}: the outcome is {value!r}, neither true nor false; name the one "
-            "that is true with --positive"
+            f"{path}, line {line}: the outcome is {value!r}, neither true nor false; name the "
+            "value that means true with --positive"
         )
     return value.lower() in _TRUE
 

@@ -1,4 +1,4 @@
-"""A summary as one page that a person can look at, with a plot for each figure that moves."""
+"""A summary as one HTML page, with a plot of each figure over time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from monitoring import accuracy as accuracy
 from monitoring import drift as drift
-from monitoring.accuracy import ACCURACY_WINDOW, Judged
+from monitoring.accuracy import ACCURACY_WINDOW, ReleaseAccuracy
 from monitoring.asking import Series
 from monitoring.drift import DRIFT_WINDOW, Finding
 from monitoring.present import broken_words, shown
@@ -55,13 +55,13 @@ def summary_page(
     courses: Mapping[str, Sequence[Series]],
     source: str,
     features: Sequence[Finding] = (),
-    releases: Sequence[Judged] = (),
+    releases: Sequence[ReleaseAccuracy] = (),
     refresh_s: int | None = None,
 ) -> str:
-    """The whole document; `courses` has the series of each query that is drawn, by its name.
+    """The document; `courses` has the series of each plotted query, by its name.
 
-    Whatever the window is, `features` are of the last hour, and `releases` are those whose outcomes
-    were told in the last day.
+    Whatever the window is, `features` are of the last hour, and `releases` have the outcomes of the
+    last day.
     """
     end = datetime.fromtimestamp(summary.at_s, UTC)
     page = Page(
@@ -78,7 +78,7 @@ def summary_page(
     }
     drawn = [_plot(name, series, looks) for name, series in courses.items() if series and asked]
     if drawn:
-        page.section("Course", *drawn)
+        page.section("Over time", *drawn)
     if any(line.errors for line in asked):
         page.section("Errors", _errors(asked))
     if features:
@@ -106,7 +106,7 @@ def _verdict(summary: Summary) -> list[Markup]:
         for line in broken
     ]
     if not broken:
-        blocks.append(text("Every objective was kept.", "good"))
+        blocks.append(text("Every objective was met.", "good"))
     blocks += [text(note, "warning") for note in summary.notes]
     if summary.server:
         blocks.append(
@@ -125,7 +125,7 @@ def _models(lines: Sequence[Line]) -> Markup:
             line.model,
             line.version,
             *(shown(line.figures.get(name), CATALOGUE[name].unit) for name in columns),
-            badge("broken", "error") if line.broken else badge("kept", "good"),
+            badge("broken", "error") if line.broken else badge("met", "good"),
         ]
         for line in lines
     ]
@@ -135,7 +135,7 @@ def _models(lines: Sequence[Line]) -> Markup:
 
 def _idle(summary: Summary) -> list[Markup]:
     idle = [f"{line.model} {line.version}" for line in summary.lines if line.is_idle]
-    return [text(f"Not asked in the window: {', '.join(idle)}.")] if idle else []
+    return [text(f"No requests in the window: {', '.join(idle)}.")] if idle else []
 
 
 def _errors(lines: Sequence[Line]) -> Markup:
@@ -160,14 +160,14 @@ def _drift(features: Sequence[Finding]) -> list[Markup]:
     return [*found, text(drift.MEANING)]
 
 
-def _accuracy(releases: Sequence[Judged]) -> list[Markup]:
+def _accuracy(releases: Sequence[ReleaseAccuracy]) -> list[Markup]:
     found = []
     for each in releases:
         kind = _KINDS.get(each.verdict, "warning")
         found += [
             text(
-                f"{each.model} version {each.version}, {each.outcomes:,.0f} outcomes told in the "
-                f"last {ACCURACY_WINDOW}: {each.verdict}",
+                f"{each.model} version {each.version}, {each.outcomes:,.0f} outcomes in the last "
+                f"{ACCURACY_WINDOW}: {each.verdict}",
                 kind,
             ),
             table(accuracy.COLUMNS, accuracy.lines_of(each)),
@@ -178,7 +178,7 @@ def _accuracy(releases: Sequence[Judged]) -> list[Markup]:
 def _plot(
     name: str, series: Sequence[Series], looks: Mapping[tuple[str, str], tuple[str, str]]
 ) -> Markup:
-    """The course of every version that has a look."""
+    """A plot of every version that has a colour and style."""
     query = CATALOGUE[name]
     drawn = Figure(figsize=(7.2, 2.4), layout="constrained")
     axes = drawn.subplots()

@@ -1,4 +1,4 @@
-"""Which Prometheus watches a repository's server now, so that other commands find it."""
+"""The Prometheus that monitors a repository: `trimaran monitor up` announces it, others find it."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Watching:
 
 @contextmanager
 def sole_watch(repository: Repository) -> Iterator[None]:
-    """Held while a repository is watched. Raises `TrimaranError` if it already is."""
+    """The lock on monitoring a repository. Raises `TrimaranError` if another process has it."""
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive_lock(repository.state / "monitor.lock", wait=False))
         except BlockingIOError as error:
             found = find_watch(repository)
             where = f" at {found.prometheus} by process {found.pid}" if found else ""
-            raise TrimaranError(f"{repository.root} is already watched{where}") from error
+            raise TrimaranError(f"{repository.root} is already monitored{where}") from error
         yield
 
 
@@ -68,7 +68,7 @@ def announce_watch(
 
 
 def find_watch(repository: Repository) -> Watching | None:
-    """What watches a repository, or `None`; a killed one's announcement does not count."""
+    """The process that monitors a repository, or None; that of a killed one does not count."""
     try:
         found = Watching(**json.loads((repository.state / _NAME).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -83,7 +83,10 @@ PrometheusUrl = Annotated[
 
 
 def find_prometheus(repository: Path, url: str | None) -> str:
-    """Its URL. Raises `TrimaranError` where none is named and none watches the repository."""
+    """The URL of the named Prometheus, or of the one that monitors the repository.
+
+    Raises `TrimaranError` if there is none, and `UsageError` for an invalid URL.
+    """
     if url is not None:
         if not url.startswith(("http://", "https://")):
             raise UsageError(
@@ -93,7 +96,7 @@ def find_prometheus(repository: Path, url: str | None) -> str:
     watching = find_watch(Repository.open(repository))
     if watching is None:
         raise TrimaranError(
-            f"nothing watches {repository}; start 'trimaran monitor up', or name a Prometheus with "
+            f"no Prometheus monitors {repository}; start 'trimaran monitor up', or name one with "
             "--prometheus"
         )
     return watching.prometheus

@@ -1,4 +1,4 @@
-"""A summary on the terminal, and as JSON."""
+"""A summary as text: on the terminal, and as JSON."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ _COLUMNS = (
 _LEAST_CORES = 0.001
 
 
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
 def print_summary(screen: Console, summary: Summary) -> None:
-    """A line for each version that was asked or is pending, then notes and alerts."""
+    """Print a line for each version that had requests, then notes and alerts."""
     lines = [line for line in summary.lines if line.was_asked]
     columns = [name for name in _COLUMNS if any(name in line.figures for line in lines)]
     table = Table(
@@ -55,7 +58,7 @@ def print_summary(screen: Console, summary: Summary) -> None:
     screen.print(table)
     idle = [f"{line.model} {line.version}" for line in summary.lines if line.is_idle]
     if idle:
-        _say(screen, f"not asked in the window: {', '.join(idle)}")
+        _say(screen, f"no requests in the window: {', '.join(idle)}")
     for line in lines:
         if line.errors:
             reasons = (f"{reason} {rate:.3g}/s" for reason, rate in sorted(line.errors.items()))
@@ -70,12 +73,12 @@ def print_summary(screen: Console, summary: Summary) -> None:
 
 
 def summary_json(summary: Summary) -> str:
-    """All of it, in the units of the catalogue."""
+    """The summary as JSON, in the units of the catalogue."""
     return json.dumps({**asdict(summary), "kept": summary.kept}, indent=2, allow_nan=False) + "\n"
 
 
 def broken_words(broken: Sequence[Broken]) -> str:
-    """What was found, and the most that was promised."""
+    """Each broken objective: the measured value and the limit."""
     return "; ".join(
         f"{CATALOGUE[each.figure].title} {shown(each.found, CATALOGUE[each.figure].unit)} > "
         f"{shown(each.most, CATALOGUE[each.figure].unit)}"
@@ -84,7 +87,7 @@ def broken_words(broken: Sequence[Broken]) -> str:
 
 
 def shown(value: float | None, unit: str) -> str:
-    """A value for people, with its unit where that is short."""
+    """A value with its unit, if that is short."""
     if value is None:
         return ""
     if unit == "s":
@@ -98,27 +101,8 @@ def shown(value: float | None, unit: str) -> str:
     return _joined(value)
 
 
-def _joined(value: float, unit: str = "") -> str:
-    """Three significant digits in full, never parted from the unit."""
-    number = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-    return f"{number}\N{NO-BREAK SPACE}{unit}" if unit else number
-
-
-def _verdict(line: Line) -> str:
-    if line.broken:
-        return f"[red]{escape(broken_words(line.broken))}[/red]"
-    return "[green]kept[/green]"
-
-
-def _say(screen: Console, words: str) -> None:
-    screen.print(words, markup=False, highlight=False, soft_wrap=True)
-
-
-_BLOCKS = " ▁▂▃▄▅▆▇█"
-
-
 def sparkline(values: Sequence[float | None], width: int = 30) -> str:
-    """The last `width` values, from 0 to the highest of them; a gap is a blank, 0 the lowest block.
+    """The last `width` values as blocks, from 0 to the highest value; a gap is a blank.
 
     `sparkline([0, 2, 4])` is `▁▅█`.
     """
@@ -131,3 +115,19 @@ def sparkline(values: Sequence[float | None], width: int = 30) -> str:
         else _BLOCKS[1 + round(top * value / highest if highest > 0 else 0)]
         for value in kept
     )
+
+
+def _joined(value: float, unit: str = "") -> str:
+    """Three significant digits without an exponent, with the unit on the same line."""
+    number = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{number}\N{NO-BREAK SPACE}{unit}" if unit else number
+
+
+def _verdict(line: Line) -> str:
+    if line.broken:
+        return f"[red]{escape(broken_words(line.broken))}[/red]"
+    return "[green]met[/green]"
+
+
+def _say(screen: Console, words: str) -> None:
+    screen.print(words, markup=False, highlight=False, soft_wrap=True)

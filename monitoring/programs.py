@@ -1,6 +1,6 @@
-"""Prometheus' own programs: those of this machine, or Debian's, brought into the cache.
+"""Prometheus' programs: from this machine, or from Debian's packages, downloaded into the cache.
 
-python -m monitoring.programs     brings what is missing, and says where each is
+python -m monitoring.programs     downloads missing programs, and prints where each is
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ PACKAGES = {
     "alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
 }
-"""Debian's package of each program."""
+"""The Debian package of each program."""
 
 ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
-"""Its names, Debian's first."""
+"""The program's names, Debian's first."""
 
 _BUILT_IN = Path("/usr/share/prometheus")
 _MORE_PLACES = ("/usr/local/bin", "/usr/bin", "/opt/prometheus")
 
 
 def find_program(*names: str) -> Path:
-    """The first of some names on `PATH`, or where distributions put it, or from Debian's packages.
+    """A program by its names: from `PATH`, a distribution's folders, or Debian's packages.
 
-    Nothing is installed: as a package, Prometheus would start a service of its own. Raises
-    `TrimaranError` with the line that installs it.
+    Packages are unpacked and not installed, since Prometheus' package would start a service. Raises
+    `TrimaranError` with the command that installs the program.
     """
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_MORE_PLACES])
     for name in names:
@@ -56,9 +56,10 @@ def find_program(*names: str) -> Path:
 
 
 def _placed(root: Path, name: str) -> Path:
-    """An unpacked program that finds its pages and templates where it was unpacked.
+    """A copy of an unpacked program that finds its pages and templates where they were unpacked.
 
-    Debian builds their place into the program. Another path of the same length takes that one's.
+    Debian compiles `/usr/share/prometheus` into the program; the copy has a path of the same length
+    instead.
     """
     program = root / "usr" / "bin" / name
     place = short_path(root / _BUILT_IN.relative_to("/"))

@@ -1,4 +1,8 @@
-"""Prometheus and Alertmanager as processes of this one."""
+"""Prometheus and Alertmanager as child processes, with the committed configuration.
+
+The configuration gets the addresses of this machine's servers. A webhook receives Alertmanager's
+alerts.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +39,55 @@ _STOP_S = 10.0
 _POLL_S = 0.05
 
 
+CONFIGURATION = Path(__file__).parent / "prometheus"
+"""`prometheus.yml`, `alertmanager.yml` and `rules/`."""
+
+
+_MOST_BYTES = 1 << 20
+
+
+def prometheus_config(targets: Path, alertmanager: str | None, interval_s: float | None) -> str:
+    """`prometheus.yml` with the rules' path, and targets from the files `<job>.json` of a folder.
+
+    `alertmanager` is its `host:port`, or None without one. `interval_s` replaces the time between
+    scrapes, and between evaluations of the rules.
+    """
+    config: dict[str, Any] = yaml.safe_load((CONFIGURATION / "prometheus.yml").read_text())
+    config["rule_files"] = [str(CONFIGURATION / pattern) for pattern in config["rule_files"]]
+    if interval_s is not None:
+        milliseconds = f"{round(interval_s * 1000)}ms"
+        for key in ("scrape_interval", "scrape_timeout", "evaluation_interval"):
+            config["global"][key] = milliseconds
+    if alertmanager:
+        config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
+    else:
+        del config["alerting"]
+    for job in config["scrape_configs"]:
+        del job["static_configs"]
+        job["file_sd_configs"] = [{"files": [str(targets / f"{job['job_name']}.json")]}]
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def alertmanager_config(webhook: str) -> str:
+    """`alertmanager.yml` with the webhook's URL."""
+    config: dict[str, Any] = yaml.safe_load((CONFIGURATION / "alertmanager.yml").read_text())
+    for receiver in config["receivers"]:
+        for webhook_config in receiver["webhook_configs"]:
+            webhook_config["url"] = webhook
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def target_files(ports: Ports) -> Mapping[str, str]:
+    """The content of each job's target file, for a server on these ports."""
+    jobs = {"triton": ports.metrics, "supervisor": ports.supervisor}
+    return {
+        f"{job}.json": json.dumps([{"targets": [f"{ports.host}:{port}"]}]) + "\n"
+        for job, port in jobs.items()
+    }
+
+
 class Program:
-    """A started program that answers at `url`."""
+    """A running program that answers at `url`."""
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         self.name = name
@@ -45,7 +96,7 @@ class Program:
         self.log = log
 
     def require_running(self) -> None:
-        """Raise `TrimaranError` with its last line if it has ended."""
+        """Raise `TrimaranError` with the last line of its log if it has ended."""
         if not has_ended(self.process):
             return
         lines = self.log.read_text(errors="replace").strip().splitlines()
@@ -58,10 +109,10 @@ class Program:
 
 @contextmanager
 def running(name: str, command: Sequence[str], url: str, log: Path) -> Iterator[Program]:
-    """The program from when it answers at `url/-/ready` to the end of the block.
+    """Run a program during the block, which begins when `url/-/ready` answers.
 
-    It ends with this process, even if this process is killed. Raises `TrimaranError` if it ends
-    by itself meanwhile, or is not ready in time.
+    The program ends with this process, even if this process is killed. Raises `TrimaranError` if it
+    ends before it is ready, or is not ready in time.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -105,55 +156,8 @@ def _is_ready(url: str) -> bool:
     return response.status == 200
 
 
-CONFIGURATION = Path(__file__).parent.parent / "prometheus"
-"""`prometheus.yml`, `alertmanager.yml` and `rules/`."""
-
-
-def prometheus_config(targets: Path, alertmanager: str | None, interval_s: float | None) -> str:
-    """`prometheus.yml` with targets from files `<job>.json` of a folder, and the rules' place.
-
-    `alertmanager` is its `host:port`, or None where there is none. `interval_s` replaces the time
-    between scrapes, and between evaluations of the rules.
-    """
-    config: dict[str, Any] = yaml.safe_load((CONFIGURATION / "prometheus.yml").read_text())
-    config["rule_files"] = [str(CONFIGURATION / pattern) for pattern in config["rule_files"]]
-    if interval_s is not None:
-        milliseconds = f"{round(interval_s * 1000)}ms"
-        for key in ("scrape_interval", "scrape_timeout", "evaluation_interval"):
-            config["global"][key] = milliseconds
-    if alertmanager:
-        config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
-    else:
-        del config["alerting"]
-    for job in config["scrape_configs"]:
-        del job["static_configs"]
-        job["file_sd_configs"] = [{"files": [str(targets / f"{job['job_name']}.json")]}]
-    return yaml.safe_dump(config, sort_keys=False)
-
-
-def alertmanager_config(webhook: str) -> str:
-    """`alertmanager.yml` with the webhook's address."""
-    config: dict[str, Any] = yaml.safe_load((CONFIGURATION / "alertmanager.yml").read_text())
-    for receiver in config["receivers"]:
-        for webhook_config in receiver["webhook_configs"]:
-            webhook_config["url"] = webhook
-    return yaml.safe_dump(config, sort_keys=False)
-
-
-def target_files(ports: Ports) -> Mapping[str, str]:
-    """What the target file of each job holds for a server on these ports."""
-    jobs = {"triton": ports.metrics, "supervisor": ports.supervisor}
-    return {
-        f"{job}.json": json.dumps([{"targets": [f"{ports.host}:{port}"]}]) + "\n"
-        for job, port in jobs.items()
-    }
-
-
-_MOST_BYTES = 1 << 20
-
-
 def alert_line(alert: dict[str, Any]) -> str:
-    """An alert of Alertmanager's webhook in words."""
+    """A line for an alert from Alertmanager's webhook."""
     labels, notes = alert.get("labels", {}), alert.get("annotations", {})
     name = labels.get("alertname", "an alert without a name")
     summary = notes.get("summary", "")
@@ -165,7 +169,7 @@ def alert_line(alert: dict[str, Any]) -> str:
 
 @contextmanager
 def receiving(host: str, port: int, say: Callable[[str], None]) -> Iterator[None]:
-    """Listen during the block, and say each alert that begins or is over."""
+    """Listen during the block, and say each alert that begins or ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -182,7 +186,7 @@ def receiving(host: str, port: int, say: Callable[[str], None]) -> Iterator[None
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Nothing: what matters is said."""
+            """Log nothing: alerts are said."""
 
     server = ThreadingHTTPServer((host, port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

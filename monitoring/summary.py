@@ -1,4 +1,4 @@
-"""Samples of the catalogue's queries become a line for each model and version."""
+"""A window of time by model and version, from the catalogue's queries, with broken objectives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WHOLE = 0.999
 
 @dataclass(frozen=True)
 class Broken:
-    """A promise that was not kept."""
+    """An objective that was not met."""
 
     figure: str
     """The query's name."""
@@ -32,30 +32,30 @@ class Broken:
 
 @dataclass(frozen=True)
 class Line:
-    """One version of a model."""
+    """The figures of one version of a model."""
 
     model: str
     version: str
     figures: Mapping[str, float]
-    """By the query's name; what Prometheus has no number for is not there."""
+    """By the query's name; without entries that Prometheus has no number for."""
     errors: Mapping[str, float] = field(default_factory=dict)
     """Requests a second that failed, by Triton's reason."""
     broken: Sequence[Broken] = ()
 
     @property
     def was_asked(self) -> bool:
-        """Whether a request came in the window."""
+        """Whether it had requests in the window."""
         return self.figures.get("request_rate", 0.0) > 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is served and nobody asked it; a release that was only tried is not."""
+        """Whether it is served but had no requests; false for a release that was only tried."""
         return self.figures.get("request_rate") == 0
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All lines, what concerns the server as a whole, and what to know before believing it."""
+    """All lines, the server's figures, and notes on how reliable they are."""
 
     at_s: float
     """The window's end, in Unix time by Prometheus' clock."""
@@ -67,8 +67,58 @@ class Summary:
 
     @property
     def kept(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether every objective was met."""
         return not any(line.broken for line in self.lines)
+
+
+_DRAWN = (
+    "request_rate",
+    "error_ratio",
+    "mean_latency",
+    "p99_latency",
+    "queue_share",
+    "batch_size",
+    "pending_requests",
+    "stub_cpu",
+)
+_POINTS = 120
+_LEAST_STEP_S = 1.0
+_LEAST_RATE_WINDOW_S = 30
+
+
+def gather(prometheus: Prometheus, window: str, end_s: float | None = None) -> Summary:
+    """The summary of the window before `end_s`, by default before now by Prometheus' clock.
+
+    Raises `TrimaranError` if Prometheus does not answer or refuses the window.
+    """
+    now_s, local_s = prometheus.now_s(), time.time()
+    at_s = now_s if end_s is None else end_s
+    answers = {
+        name: prometheus.instant(each.over(window), at_s)
+        for name, each in CATALOGUE.items()
+        if each.reported
+    }
+    skew_s = now_s - local_s
+    firing = [
+        alert["annotations"].get("summary", alert["labels"]["alertname"])
+        for alert in prometheus.alerts()
+        if alert["state"] == "firing"
+    ]
+    return summarise(answers, window, at_s, at_s - skew_s, firing)
+
+
+def courses_of(
+    prometheus: Prometheus, summary: Summary, seconds: float
+) -> Mapping[str, Sequence[Series]]:
+    """The plotted figures over the window of a summary, by the query's name."""
+    step_s = max(seconds / _POINTS, _LEAST_STEP_S)
+    rate_window = f"{max(round(4 * step_s), _LEAST_RATE_WINDOW_S)}s"
+    return {
+        name: prometheus.range(
+            query(name, rate_window), summary.at_s - seconds, summary.at_s, step_s
+        )
+        for name in _DRAWN
+    }
 
 
 def summarise(
@@ -78,7 +128,7 @@ def summarise(
     local_s: float,
     alerts: Sequence[str] = (),
 ) -> Summary:
-    """`answers` has the samples of each query by its name; `local_s` is this machine's clock."""
+    """A summary of `answers`, the samples by query name; `local_s` is this machine's clock."""
     objectives = {
         name: {sample.labels["model"]: sample.value for sample in answers.get(name, ())}
         for _, name in _OBJECTIVES
@@ -136,18 +186,18 @@ def _notes(
     for job, share in sorted(scrapes.items()):
         if share < _WHOLE:
             notes.append(
-                f"{1 - share:.0%} of the scrapes of {job} in the window failed; what was between "
-                "them is not in the figures"
+                f"{1 - share:.0%} of the scrapes of {job} in the window failed; the figures lack "
+                "the time between them"
             )
     if scrapes and figures and not answers.get("mean_objective"):
-        notes.append("no objective is recorded, so none was judged; are the rules loaded?")
+        notes.append("no objective is recorded, so none was checked; are the rules loaded?")
     if scrapes and "supervisor" not in scrapes:
-        notes.append("no supervisor is scraped: CPU, memory and deaths of stubs are not known")
+        notes.append("no supervisor is scraped: CPU, memory and deaths of stubs are unknown")
     for (model, version), found in sorted(figures.items()):
         if found.get("reloads", 0) > 0:
             notes.append(
-                f"{model} version {version} was loaded anew {found['reloads']:.0f} times in the "
-                "window; a server that began anew takes with it what came after its last scrape"
+                f"{model} version {version} was reloaded {found['reloads']:.0f} times in the "
+                "window; requests between a server's last scrape and its restart are not counted"
             )
     if abs(at_s - local_s) > _SKEW_S:
         notes.append(
@@ -164,53 +214,3 @@ def _key(sample: Sample) -> tuple[str, str]:
 def _order(key: tuple[str, str]) -> tuple[str, int]:
     model, version = key
     return model, int(version) if version.isdecimal() else -1
-
-
-_DRAWN = (
-    "request_rate",
-    "error_ratio",
-    "mean_latency",
-    "p99_latency",
-    "queue_share",
-    "batch_size",
-    "pending_requests",
-    "stub_cpu",
-)
-_POINTS = 120
-_LEAST_STEP_S = 1.0
-_LEAST_RATE_WINDOW_S = 30
-
-
-def gather(prometheus: Prometheus, window: str, end_s: float | None = None) -> Summary:
-    """What the window before `end_s` came to; without it, before now by Prometheus' clock.
-
-    Raises `TrimaranError` where Prometheus does not answer, or refuses the window.
-    """
-    now_s, local_s = prometheus.now_s(), time.time()
-    at_s = now_s if end_s is None else end_s
-    answers = {
-        name: prometheus.instant(each.over(window), at_s)
-        for name, each in CATALOGUE.items()
-        if each.reported
-    }
-    skew_s = now_s - local_s
-    firing = [
-        alert["annotations"].get("summary", alert["labels"]["alertname"])
-        for alert in prometheus.alerts()
-        if alert["state"] == "firing"
-    ]
-    return summarise(answers, window, at_s, at_s - skew_s, firing)
-
-
-def courses_of(
-    prometheus: Prometheus, summary: Summary, seconds: float
-) -> Mapping[str, Sequence[Series]]:
-    """How the figures that are drawn went in the window of a summary, by the query's name."""
-    step_s = max(seconds / _POINTS, _LEAST_STEP_S)
-    rate_window = f"{max(round(4 * step_s), _LEAST_RATE_WINDOW_S)}s"
-    return {
-        name: prometheus.range(
-            query(name, rate_window), summary.at_s - seconds, summary.at_s, step_s
-        )
-        for name in _DRAWN
-    }

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score as sklearn_f1
 
-from monitoring.accuracy import judge_releases
+from monitoring.accuracy import evaluate_releases
 from monitoring.asking import Sample
 from monitoring.outcomes_file import Columns, read_outcomes
 from tests.monitoring.conftest import Watched, watching
@@ -48,14 +48,16 @@ def of(query: str, *counts: float) -> dict[str, list[Sample]]:
 )
 def test_a_release_is_judged_by_the_size_of_its_fall(live: tuple[float, ...], verdict: str) -> None:
     asked: dict[str, list[Sample]] = {"calibration_error": [], "brier": []}
-    (found,) = judge_releases(
+    (found,) = evaluate_releases(
         {**of("outcomes", *live), **of("reference_outcomes", 85, 1, 894, 20), **asked}
     )
     assert found.verdict == verdict
     assert found.outcomes == sum(live)
-    (alone,) = judge_releases({**of("outcomes", *live), "reference_outcomes": [], **asked})
+    (alone,) = evaluate_releases({**of("outcomes", *live), "reference_outcomes": [], **asked})
     assert alone.verdict == ("too few" if verdict == "too few" else "no reference")
-    assert judge_releases({**of("outcomes", 0, 0, 0, 0), "reference_outcomes": [], **asked}) == []
+    assert (
+        evaluate_releases({**of("outcomes", 0, 0, 0, 0), "reference_outcomes": [], **asked}) == []
+    )
 
 
 def table(directory: Path, text: str) -> Path:
@@ -220,7 +222,7 @@ def test_live_accuracy_falls_with_wrong_outcomes_and_an_alert_fires(
     page = tmp_path / "report.html"
     call_trimaran("monitor", "report", "--html", page, "--repository", judged.root)
     assert "churn_record version 1, last 1h, against the reference" in page.read_text()
-    assert "churn_record version 1, 800 outcomes told in the last 1d: fell" in page.read_text()
+    assert "churn_record version 1, 800 outcomes in the last 1d: fell" in page.read_text()
 
 
 def logged(watched: Watched) -> list[dict[str, Any]]:

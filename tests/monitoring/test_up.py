@@ -55,7 +55,7 @@ def test_what_a_server_uses_is_told_by_instance(churn_watched: Watched) -> None:
 def test_a_repository_is_watched_once(churn_watched: Watched) -> None:
     outcome = call_trimaran("monitor", "up", "--repository", churn_watched.root)
     assert outcome.status == 1
-    assert f"is already watched at {churn_watched.prometheus.url}" in outcome.error
+    assert f"is already monitored at {churn_watched.prometheus.url}" in outcome.error
 
 
 def test_without_a_server_it_waits_and_a_report_says_so(tmp_path: Path) -> None:

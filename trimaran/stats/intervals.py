@@ -1,6 +1,6 @@
 """Intervals of shares, and of how far one share is below another.
 
-`monitoring/prometheus/rules/accuracy.yml` has the same formulas as recording rules.
+`monitoring/prometheus/rules/accuracy.yml` records the same intervals.
 """
 
 from __future__ import annotations
