@@ -44,7 +44,7 @@ monitor: monitor-tools
 
 monitor-tools:
 	$(call ready,monitor)
-	$(BIN)/python -m monitoring.stack.programs
+	$(BIN)/python -m monitoring.programs
 
 bench-tools:
 	$(call ready,bench)

@@ -139,7 +139,7 @@ def _server(repository: Repository) -> Iterator[tuple[Control, Ports]]:
 
 
 def _photographs(files: Sequence[Path]) -> list[tuple[str, bytes]]:
-    from trimaran.training.photographs import photographs
+    from trimaran.training.image_data import photographs
 
     return [*photographs().items(), *((path.name, path.read_bytes()) for path in files)]
 

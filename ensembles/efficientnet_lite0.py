@@ -10,8 +10,8 @@ import torch
 from ensembles.image_classifier import image_classifier
 from ensembles.pipeline import Pipeline
 from trimaran.training.efficientnet_lite0 import NAME, SETTINGS, network
-from trimaran.training.expected_images import describe_images, expected_images
-from trimaran.training.imagenet import class_names
+from trimaran.training.image_data import class_names
+from trimaran.training.image_reference import describe_images, expected_images
 
 __all__ = ["onnx_ensemble"]
 
@@ -20,7 +20,7 @@ def onnx_ensemble() -> Pipeline:
     """The ensemble `image_classifier` on the ONNX export, for `trimaran publish`.
 
     The images that the environment variable `TRIMARAN_IMAGES` names are its reference, if it is
-    set: see `trimaran/training/expected_images.py`.
+    set: see `trimaran/training/image_reference.py`.
     """
     labels, files = class_names(), expected_images()
     reference = describe_images(files, SETTINGS, _classifier(), labels) if files else None

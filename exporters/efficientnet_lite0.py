@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporters.spec import ModelSpec
 from trimaran.training.efficientnet_lite0 import NAME, network, samples
-from trimaran.training.imagenet import class_names
+from trimaran.training.image_data import class_names
 
 __all__ = ["model"]
 

@@ -1,1 +1,1 @@
-"""Prometheus watches the server: configuration, rules, queries, reports and a live view."""
+"""Monitoring with Prometheus: configuration, rules, queries, reports, drift and live accuracy."""

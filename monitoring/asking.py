@@ -1,4 +1,4 @@
-"""Questions to a Prometheus, and what goes wrong with them in one sentence."""
+"""A client of Prometheus' HTTP API, whose errors are one sentence."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ class Series:
 
 
 class Prometheus:
-    """The server at a URL. Every method raises `TrimaranError` where it does not answer."""
+    """The server at a URL. Every method raises `TrimaranError` if it does not answer."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._connection = PrometheusConnect(self.url, retry=Retry(0), timeout=_TIMEOUT_S)
 
     def instant(self, promql: str, time_s: float | None = None) -> list[Sample]:
-        """The samples of a query at a Unix time, or now; those without a number are left out."""
+        """The samples of a query at a Unix time, or now; NaN is left out."""
         params = {} if time_s is None else {"time": f"{time_s:.3f}"}
         found = self._ask(lambda: self._connection.custom_query(promql, params), promql)
         samples = [Sample(_labels(entry), float(entry["value"][1])) for entry in found]
         return [sample for sample in samples if not math.isnan(sample.value)]
 
     def range(self, promql: str, start_s: float, end_s: float, step_s: float) -> list[Series]:
-        """The series of a query between two Unix times; values without a number are left out."""
+        """The series of a query between two Unix times; NaN is left out."""
         start, end = (datetime.fromtimestamp(at, UTC) for at in (start_s, end_s))
         found = self._ask(
             lambda: self._connection.custom_query_range(promql, start, end, f"{step_s:.3f}"), promql
@@ -69,23 +69,23 @@ class Prometheus:
         return series
 
     def now_s(self) -> float:
-        """Its own clock, in Unix time."""
+        """Its clock, in Unix time."""
         found = self._ask(lambda: self._connection.custom_query("time()"), "time()")
         return float(found[1])
 
     def wait_for_scrape(self, after_s: float) -> None:
-        """Wait until it has read Triton after a Unix time. Raises `TrimaranError` in 15 s."""
+        """Wait until it has scraped Triton after a Unix time. Raises `TrimaranError` after 15 s."""
         deadline = time.monotonic() + _SCRAPE_S
         while not self.instant(f'timestamp(up{{job="triton"}}) > {after_s:.3f}'):
             if time.monotonic() > deadline:
                 raise TrimaranError(
-                    f"Prometheus at {self.url} did not read Triton within {_SCRAPE_S:.0f} s; look "
-                    "at its targets, and whether 'trimaran serve' runs"
+                    f"Prometheus at {self.url} did not scrape Triton within {_SCRAPE_S:.0f} s; "
+                    "check its targets, and that 'trimaran serve' runs"
                 )
             time.sleep(_POLL_S)
 
     def alerts(self) -> list[dict[str, Any]]:
-        """The alerts that fire or are about to, as its API gives them."""
+        """The pending and firing alerts, as its API returns them."""
         try:
             response = requests.get(f"{self.url}/api/v1/alerts", timeout=_TIMEOUT_S)
             response.raise_for_status()

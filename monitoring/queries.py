@@ -1,7 +1,7 @@
 """The catalogue: every PromQL query of the reports, the live view and the dashboards.
 
-`$window` stands for a duration such as `5m`. Each query gives one value for each set of its
-labels. Ratios lie between 0 and 1, times are in seconds.
+`$window` is a duration such as `5m`. A query gives one value for each set of its labels. Ratios are
+between 0 and 1, times are in seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MODEL = ("model", "version")
 
 @dataclass(frozen=True)
 class Query:
-    """One question to Prometheus."""
+    """A query to Prometheus."""
 
     name: str
     title: str
@@ -27,9 +27,9 @@ class Query:
     meaning: str
     labels: tuple[str, ...] = MODEL
     section: str = "Requests"
-    """Where it stands in docs/monitoring.md."""
+    """Its section in docs/monitoring.md."""
     reported: bool = True
-    """Whether `trimaran monitor report` asks it."""
+    """Whether `trimaran monitor report` sends it."""
 
     def over(self, window: str) -> str:
         """The PromQL for a window such as `5m`."""
@@ -41,20 +41,20 @@ def _rate(metric: str, by: str = "model, version") -> str:
 
 
 def _per_request(metric: str) -> str:
-    """A counter of microseconds, as seconds for each answered request."""
+    """A counter of microseconds, as seconds per answered request."""
     return f"{_rate(metric)} / 1e6 / ({_ANSWERED} > 0)"
 
 
-def _told(metric: str, by: str) -> str:
-    """What a counter that never begins anew, unlike those of `_rate`, became more by: exactly."""
+def _growth(metric: str, by: str) -> str:
+    """The exact increase of a counter that a restart does not reset, unlike those of `_rate`."""
     within = f"{metric}[$window]"
     return f"sum by ({by}) (max_over_time({within}) - min_over_time({within}))"
 
 
-_POSITIVES = _told("trimaran_outcome_positives_total", "model, version, bin")
-_PROBABILITY = _told("trimaran_outcome_probability_total", "model, version, bin")
-_SQUARED_ERROR = _told("trimaran_outcome_squared_error_total", "model, version")
-_OUTCOMES = _told("trimaran_outcomes_total", "model, version")
+_POSITIVES = _growth("trimaran_outcome_positives_total", "model, version, bin")
+_PROBABILITY = _growth("trimaran_outcome_probability_total", "model, version, bin")
+_SQUARED_ERROR = _growth("trimaran_outcome_squared_error_total", "model, version")
+_OUTCOMES = _growth("trimaran_outcomes_total", "model, version")
 _ANSWERED = _rate("nv_inference_request_success")
 _FAILED = _rate("nv_inference_request_failure")
 
@@ -69,15 +69,14 @@ _QUERIES = (
         "requests/s",
         f"{_ANSWERED} + {_FAILED}",
         "requests/s",
-        "Requests that ended, answered or refused, a second.",
+        "Requests per second that ended, answered or refused.",
     ),
     Query(
         "error_ratio",
         "errors",
         f"{_FAILED} / ({_ANSWERED} + {_FAILED} > 0)",
         "ratio",
-        "The share of the requests that ended with an error. An ensemble counts those of its steps "
-        "too.",
+        "The share of requests that ended with an error. An ensemble counts its steps' errors too.",
     ),
     Query(
         "errors_by_reason",
@@ -102,8 +101,8 @@ _QUERIES = (
             f"p{share[2:].ljust(2, '0')}",
             _quantile(share),
             "s",
-            f"The {share} quantile of Triton's last minute, where 'trimaran serve --quantiles' "
-            "asks for it. Quantiles of several servers do not add up.",
+            f"The {share} quantile of Triton's last minute, with 'trimaran serve --quantiles'. "
+            "Quantiles of several servers do not add up.",
             section="Latency",
         )
         for share in ("0.5", "0.95", "0.99")
@@ -114,7 +113,7 @@ _QUERIES = (
         f"{_rate('nv_inference_queue_duration_us')} / "
         f"({_rate('nv_inference_request_duration_us')} > 0)",
         "ratio",
-        "How much of a request's time it waits for an instance or for its batch.",
+        "The share of a request's time that it waits for an instance or for its batch.",
         section="Latency",
     ),
     *(
@@ -123,13 +122,13 @@ _QUERIES = (
             part,
             _per_request(f"nv_inference_compute_{part}_duration_us"),
             "s",
-            f"The mean time for {words}, a request.",
+            f"The mean time per request for {words}.",
             section="Latency",
         )
         for part, words in (
-            ("input", "making the inputs ready"),
+            ("input", "preparing the inputs"),
             ("infer", "the model itself"),
-            ("output", "making the outputs ready"),
+            ("output", "preparing the outputs"),
         )
     ),
     Query(
@@ -137,7 +136,7 @@ _QUERIES = (
         "batch",
         f"{_rate('nv_inference_count')} / ({_rate('nv_inference_exec_count')} > 0)",
         "rows",
-        "The mean batch that was executed. For an ensemble it is the rows of a request.",
+        "The mean batch size of an execution. For an ensemble, the rows of a request.",
         section="Batching",
     ),
     Query(
@@ -145,7 +144,7 @@ _QUERIES = (
         "pending",
         "sum by (model, version) (max_over_time(nv_inference_pending_request_count[$window]))",
         "requests",
-        "The most requests that waited to be executed at a scrape.",
+        "The most requests that were waiting for execution at a scrape.",
         section="Batching",
     ),
     Query(
@@ -154,7 +153,7 @@ _QUERIES = (
         f"{_rate('nv_cache_num_hits_per_model')} / ({_rate('nv_cache_num_hits_per_model')} + "
         f"{_rate('nv_cache_num_misses_per_model')} > 0)",
         "ratio",
-        "The share of the lookups that the response cache answered, where a model has one.",
+        "The share of lookups that the response cache answered, if a model has one.",
         section="Batching",
     ),
     Query(
@@ -162,7 +161,7 @@ _QUERIES = (
         "CPU",
         _rate('trimaran_cpu_seconds_total{model!=""}'),
         "cores",
-        "Cores that a model's stubs use. What tritonserver itself uses cannot be told by model.",
+        "Cores that a model's stubs use. The use of tritonserver itself is not known by model.",
         section="Machine",
     ),
     Query(
@@ -187,7 +186,7 @@ _QUERIES = (
         "CPU of the machine",
         "avg_over_time(nv_cpu_utilization[$window])",
         "ratio",
-        "How busy all cores of the machine are, by Triton.",
+        "The utilisation of all cores of the machine, as Triton reports it.",
         (),
         section="Machine",
     ),
@@ -196,7 +195,7 @@ _QUERIES = (
         "GPU",
         "avg by (gpu_uuid) (avg_over_time(nv_gpu_utilization[$window]))",
         "ratio",
-        "How busy a GPU is.",
+        "The utilisation of a GPU.",
         ("gpu_uuid",),
         section="Machine",
     ),
@@ -205,7 +204,7 @@ _QUERIES = (
         "GPU memory",
         "max by (gpu_uuid) (nv_gpu_memory_used_bytes)",
         "bytes",
-        "The memory that is used on a GPU.",
+        "The used memory of a GPU.",
         ("gpu_uuid",),
         section="Machine",
     ),
@@ -222,7 +221,7 @@ _QUERIES = (
         "ready",
         "max by (model) (trimaran_model_ready)",
         "1",
-        "1 while some version of a model is ready, 0 for a promised model without one.",
+        "1 while some version of a model is ready, 0 for an expected model without one.",
         ("model",),
         section="Models",
     ),
@@ -231,7 +230,7 @@ _QUERIES = (
         "stub deaths",
         "sum by (model) (increase(trimaran_stub_deaths_total[$window]))",
         "1",
-        "Stubs that died without being asked to.",
+        "Stubs that died unexpectedly.",
         ("model",),
         section="Models",
     ),
@@ -240,7 +239,7 @@ _QUERIES = (
         "heals",
         "sum by (model) (increase(trimaran_model_heals_total[$window]))",
         "1",
-        "Reloads after which a model answered again.",
+        "Reloads after a stub died, after which the model answered again.",
         ("model",),
         section="Models",
     ),
@@ -250,7 +249,7 @@ _QUERIES = (
         "max by (model, version) (changes(trimaran_model_load_seconds[$window]))"
         " or max by (model, version) (resets(nv_inference_request_success[$window]))",
         "1",
-        "How often a version was loaded anew, alone or with the server.",
+        "How often a version was reloaded, alone or with the server.",
         section="Models",
     ),
     Query(
@@ -258,7 +257,7 @@ _QUERIES = (
         "scrapes that succeeded",
         'avg by (job) (avg_over_time(up{job=~"triton|supervisor"}[$window]))',
         "ratio",
-        "The share of the scrapes that were answered.",
+        "The share of scrapes that were answered.",
         ("job",),
         section="Models",
     ),
@@ -267,7 +266,7 @@ _QUERIES = (
         "refused",
         "sum by (model, version) (rate(trimaran_refused_requests_total[$window]))",
         "requests/s",
-        "Requests that a Python model could not read; Triton counts them among the answered.",
+        "Requests that a Python model could not read; Triton counts them as answered.",
         section="Inputs",
     ),
     Query(
@@ -275,7 +274,7 @@ _QUERIES = (
         "rows",
         "sum by (model, version, feature, bin) (increase(trimaran_feature_rows_total[$window]))",
         "rows",
-        "Rows that were served, by feature and bin.",
+        "Served rows, by feature and bin.",
         (*MODEL, "feature", "bin"),
         section="Inputs",
         reported=False,
@@ -285,7 +284,7 @@ _QUERIES = (
         "reference",
         "max by (model, version, feature, bin) (trimaran_feature_reference_rows)",
         "rows",
-        "Rows of the reference, by the same bins: of the training part, or of expected images.",
+        "Rows of the reference in the same bins: of the training part, or of expected images.",
         (*MODEL, "feature", "bin"),
         section="Inputs",
         reported=False,
@@ -295,7 +294,7 @@ _QUERIES = (
         "logged",
         _rate("trimaran_logged_predictions_total"),
         "rows/s",
-        "Predictions that were written to the log, a second.",
+        "Predictions per second that were written to the log.",
         section="Live accuracy",
     ),
     Query(
@@ -303,25 +302,25 @@ _QUERIES = (
         "dropped",
         _rate("trimaran_dropped_predictions_total", "model, version, reason"),
         "rows/s",
-        "Predictions that were not: the log's thread did not keep up (queue), or the disk failed.",
+        "Predictions per second that were lost: the log was too slow (queue), or the disk failed.",
         (*MODEL, "reason"),
         section="Live accuracy",
     ),
     Query(
         "feedback",
-        "outcomes told",
+        "feedback",
         "sum by (model, status) (rate(trimaran_feedback_total[$window]))",
         "rows/s",
-        "Outcomes that were told a second, by what became of them.",
+        "Outcomes per second that clients sent, by status.",
         ("model", "status"),
         section="Live accuracy",
     ),
     Query(
         "outcomes",
         "outcomes",
-        _told("trimaran_outcomes_total", "model, version, cell"),
+        _growth("trimaran_outcomes_total", "model, version, cell"),
         "rows",
-        "Predictions whose outcome was told, by what was decided and whether that was true.",
+        "Predictions with a known outcome, by decision and whether it was right.",
         (*MODEL, "cell"),
         section="Live accuracy",
         reported=False,
@@ -331,7 +330,7 @@ _QUERIES = (
         "test part",
         "max by (model, version, cell) (trimaran_reference_outcomes)",
         "rows",
-        "The same of the test part, when the model was trained.",
+        "The same for the test part, when the model was trained.",
         (*MODEL, "cell"),
         section="Live accuracy",
         reported=False,
@@ -341,7 +340,7 @@ _QUERIES = (
         "calibration error",
         f"sum by (model, version) (abs({_POSITIVES} - {_PROBABILITY})) / ({_OUTCOMES} > 0)",
         "ratio",
-        "How far probabilities are from the shares that were true, over ten bins, by their rows.",
+        "The distance of probabilities from true shares, averaged over the rows of ten bins.",
         section="Live accuracy",
         reported=False,
     ),
@@ -356,28 +355,28 @@ _QUERIES = (
     ),
     Query(
         "availability_objective",
-        "availability promised",
+        "availability objective",
         "model:slo_availability:ratio",
         "ratio",
-        "The share of requests that is to be answered.",
+        "The share of requests to be answered.",
         ("model",),
         section="Objectives",
     ),
     Query(
         "mean_objective",
-        "mean promised",
+        "mean objective",
         "model:slo_request_mean:seconds",
         "s",
-        "The mean time of a request that is promised.",
+        "The objective for the mean time of a request.",
         ("model",),
         section="Objectives",
     ),
     Query(
         "p99_objective",
-        "p99 promised",
+        "p99 objective",
         "model:slo_request_p99:seconds",
         "s",
-        "The 99th percentile that is promised, where Triton tells it.",
+        "The objective for the 99th percentile, where Triton reports it.",
         ("model",),
         section="Objectives",
     ),
@@ -388,5 +387,5 @@ CATALOGUE: Mapping[str, Query] = {query.name: query for query in _QUERIES}
 
 
 def query(name: str, window: str) -> str:
-    """The PromQL of a query of the catalogue over a window."""
+    """The PromQL of a catalogue's query over a window."""
     return CATALOGUE[name].over(window)

@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 
 from proofs.pages import Block, blocks, commands
-from trimaran.training.photographs import photographs
+from trimaran.training.image_data import photographs
 
 PYTHON = ".venv/bin/python"
 _RECORD = re.compile(r"curl -s --json '(\{\"customer_id\".*?\})'")

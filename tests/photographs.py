@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from trimaran.training.photographs import photographs
+from trimaran.training.image_data import photographs
 
 __all__ = ["parts_of_photographs"]
 

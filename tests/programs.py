@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.perf.binary import find_perf_analyzer
-from monitoring.stack.programs import ALERTMANAGER, find_program
+from monitoring.programs import ALERTMANAGER, find_program
 from trimaran.system.debian import can_unpack, library_path, unpacked
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trimaran.training.photographs import photographs
+from trimaran.training.image_data import photographs
 from trimaran.training.tabular.data.sources import load
 
 __all__ = ["IDENTIFIER", "draw_photographs", "draw_records"]

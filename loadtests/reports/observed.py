@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from loadtests.reports.run import Report
-from monitoring.stack.presence import find_watch
+from monitoring.presence import find_watch
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 

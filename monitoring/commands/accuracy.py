@@ -12,11 +12,16 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
-from monitoring.accuracy.judging import Judged
-from monitoring.accuracy.present import COLUMNS, MEANING, lines_of
+from monitoring.accuracy import (
+    ACCURACY_WINDOW,
+    COLUMNS,
+    MEANING,
+    ReleaseAccuracy,
+    lines_of,
+    releases,
+)
 from monitoring.asking import Prometheus
-from monitoring.source import PrometheusUrl, find_prometheus
+from monitoring.presence import PrometheusUrl, find_prometheus
 from trimaran.cli.options import RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
@@ -65,7 +70,7 @@ def accuracy(
     raise typer.Exit(1 if any(each.verdict == "fell" for each in found) else 0)
 
 
-def _table(judged: Judged, window: str) -> Table:
+def _table(judged: ReleaseAccuracy, window: str) -> Table:
     colour = _COLOURS.get(judged.verdict, "bold")
     table = Table(
         title=f"{escape(judged.model)} version {escape(judged.version)}: {judged.outcomes:,.0f} "

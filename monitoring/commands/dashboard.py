@@ -13,12 +13,12 @@ from typing import Annotated, Any
 import typer
 from markupsafe import escape
 
-from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
+from monitoring.accuracy import ACCURACY_WINDOW, releases
 from monitoring.asking import Prometheus
-from monitoring.drift.asked import DRIFT_WINDOW, features
-from monitoring.report.gather import courses_of, gather
-from monitoring.report.page import summary_page
-from monitoring.source import PrometheusUrl, find_prometheus
+from monitoring.drift import DRIFT_WINDOW, features
+from monitoring.page import summary_page
+from monitoring.presence import PrometheusUrl, find_prometheus
+from monitoring.summary import courses_of, gather
 from trimaran.cli.options import RepositoryPath
 from trimaran.serving.report import say
 from trimaran.system.durations import seconds_of

@@ -14,10 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from monitoring.asking import Prometheus
-from monitoring.drift.asked import DRIFT_WINDOW, features
-from monitoring.drift.judging import Finding
-from monitoring.drift.present import COLUMNS, MEANING, cells_of, tables_of
-from monitoring.source import PrometheusUrl, find_prometheus
+from monitoring.drift import COLUMNS, DRIFT_WINDOW, MEANING, Finding, cells_of, features, tables_of
+from monitoring.presence import PrometheusUrl, find_prometheus
 from trimaran.cli.options import RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of

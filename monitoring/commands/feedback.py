@@ -12,7 +12,7 @@ import numpy as np
 import typer
 from rich.progress import Progress
 
-from monitoring.accuracy.outcomes_file import Columns, Told, read_outcomes
+from monitoring.outcomes_file import Columns, OutcomeRow, read_outcomes
 from trimaran.checks.raising import checked_config
 from trimaran.cli.options import GrpcPort, Host, HttpPort, RepositoryPath
 from trimaran.repository.presence import ports_of
@@ -107,7 +107,7 @@ def _judge(repository: Repository, named: str) -> tuple[str, list[str]]:
     )
 
 
-def _tell(client: Client, judge: str, told: Sequence[Told]) -> list[str]:
+def _tell(client: Client, judge: str, told: Sequence[OutcomeRow]) -> list[str]:
     """A status for each row. Raises `TrimaranError`; what was told before that is counted."""
     statuses: list[str] = []
     timed = any(row.time for row in told)
@@ -132,7 +132,7 @@ def _tell(client: Client, judge: str, told: Sequence[Told]) -> list[str]:
     return statuses
 
 
-def _pieces(told: Sequence[Told]) -> Iterator[Sequence[Told]]:
+def _pieces(told: Sequence[OutcomeRow]) -> Iterator[Sequence[OutcomeRow]]:
     for start in range(0, len(told), _ROWS_AT_ONCE):
         yield told[start : start + _ROWS_AT_ONCE]
 
@@ -141,14 +141,14 @@ def _texts(values: Sequence[str]) -> np.ndarray:
     return np.array([[value.encode()] for value in values], dtype=object)
 
 
-def _examples(told: Sequence[Told], statuses: Sequence[str], status: str) -> str:
+def _examples(told: Sequence[OutcomeRow], statuses: Sequence[str], status: str) -> str:
     if status in ("counted", "known"):
         return ""
     first = next(row for row, found in zip(told, statuses, strict=True) if found == status)
     return f" (first on line {first.line}: {first.id})"
 
 
-def _write(path: Path, told: Sequence[Told], statuses: Sequence[str]) -> None:
+def _write(path: Path, told: Sequence[OutcomeRow], statuses: Sequence[str]) -> None:
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["line", "id", "outcome", "status"])

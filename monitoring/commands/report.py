@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from monitoring.accuracy.asked import ACCURACY_WINDOW, releases
+from monitoring.accuracy import ACCURACY_WINDOW, releases
 from monitoring.asking import Prometheus
-from monitoring.drift.asked import DRIFT_WINDOW, features
-from monitoring.report.gather import courses_of, gather
-from monitoring.report.present import print_summary, summary_json
-from monitoring.source import PrometheusUrl, find_prometheus
+from monitoring.drift import DRIFT_WINDOW, features
+from monitoring.presence import PrometheusUrl, find_prometheus
+from monitoring.present import print_summary, summary_json
+from monitoring.summary import courses_of, gather
 from trimaran.cli.options import RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
@@ -42,7 +42,7 @@ def report(
     else:
         print_summary(console(), summary)
     if html:
-        from monitoring.report.page import summary_page
+        from monitoring.page import summary_page
 
         courses = courses_of(source, summary, seconds)
         moved, told = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)

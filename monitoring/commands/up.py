@@ -10,11 +10,16 @@ from typing import Annotated
 
 import typer
 
-from monitoring.stack.configuration import alertmanager_config, prometheus_config, target_files
-from monitoring.stack.presence import announce_watch, sole_watch
-from monitoring.stack.programs import ALERTMANAGER, find_program
-from monitoring.stack.receiver import receiving
-from monitoring.stack.service import Program, running
+from monitoring.presence import announce_watch, sole_watch
+from monitoring.programs import ALERTMANAGER, find_program
+from monitoring.stack import (
+    Program,
+    alertmanager_config,
+    prometheus_config,
+    receiving,
+    running,
+    target_files,
+)
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 from trimaran.serving.report import say

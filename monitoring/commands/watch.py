@@ -16,12 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from monitoring.asking import Prometheus, Series
+from monitoring.presence import PrometheusUrl, find_prometheus
+from monitoring.present import broken_words, shown, sparkline
 from monitoring.queries import CATALOGUE, query
-from monitoring.report.gather import gather
-from monitoring.report.present import broken_words, shown
-from monitoring.report.summary import Summary
-from monitoring.source import PrometheusUrl, find_prometheus
-from monitoring.watch.sparkline import sparkline
+from monitoring.summary import Summary, gather
 from trimaran.cli.options import RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of

@@ -1,1 +1,1 @@
-"""Grafana's dashboards, made from the catalogue, and the files that provision them."""
+"""Grafana's dashboards, generated from the catalogue, and their provisioning."""

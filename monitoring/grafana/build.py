@@ -1,6 +1,6 @@
-"""Grafana's dashboards from the catalogue: `python -m monitoring.grafana.build` writes them anew.
+"""Grafana's dashboards from the catalogue: `python -m monitoring.grafana.build` writes them.
 
-Each query of a section becomes a panel, so that a dashboard never asks what nothing else asks.
+Each query of a section becomes a panel, so a dashboard has no queries of its own.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _RECORDED = (
         "model_version_feature:population_stability:increase1h"
         " - model_version_feature:population_stability_chance:increase1h",
         "1",
-        "How far a feature of the last hour is from its reference, or where it has none from the "
-        "day before, less what chance comes to.",
+        "How far a feature of the last hour is from its reference, or without one from the day "
+        "before, less the part that chance explains.",
         ("model", "version", "feature"),
         "Inputs",
     ),
@@ -55,25 +55,25 @@ _RECORDED = (
             title,
             series,
             unit,
-            f"{meaning} Of the outcomes that were told within a day.",
+            f"{meaning} For outcomes of the last day.",
             section="Live accuracy",
         )
         for series, title, unit, meaning in (
             ("model_accuracy", "accuracy", "ratio", "The share of right decisions."),
-            ("model_precision", "precision", "ratio", "The share of decided positives that are."),
+            ("model_precision", "precision", "ratio", "The share of right decided positives."),
             ("model_recall", "recall", "ratio", "The share of positives that were found."),
             ("model_f1", "F1", "ratio", "The harmonic mean of precision and recall."),
             (
                 "model_calibration_error",
                 "calibration error",
                 "ratio",
-                "How far probabilities are from the shares that were true, over ten bins.",
+                "How far probabilities are from the true shares, over ten bins.",
             ),
             ("model_brier", "Brier score", "1", "The mean squared error of the probability."),
         )
     ),
 )
-"""Recorded series, which are no queries over a window."""
+"""Recorded series, which need no window."""
 
 _UNITS = {
     "requests/s": "reqps",

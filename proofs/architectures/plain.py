@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from exporters.spec import ModelSpec
 from proofs.architectures.architecture import Architecture, randomise
-from trimaran.training.efficientnet import IMAGE_SIZE, EfficientNetLite0
+from trimaran.training.efficientnet_lite0 import IMAGE_SIZE, EfficientNetLite0
+from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.networks import ThresholdClassifier, build_network
 
 __all__ = ["architectures"]
 
@@ -71,8 +73,6 @@ def _vgg16() -> ModelSpec:
 
 def _tabular(network: str) -> ModelSpec:
     # With scikit-learn, which takes seconds to import.
-    from trimaran.training.tabular.networks.build import ThresholdClassifier, build_network
-    from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
 
     edges = [np.linspace(-1, 1, count) for count in (3, 0, 5, 1)]
     hyper = Hyperparameters(network=network, units=8, hidden=8, members=3)

@@ -22,8 +22,8 @@ from trimaran.served.transform import Transform, TransformData
 from trimaran.serving.client import Protocol
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.sources import Dataset, load
-from trimaran.training.tabular.features.frames import transform_frame
-from trimaran.training.tabular.learning.trained import TrainedRun, latest_run
+from trimaran.training.tabular.features.fit import transform_frame
+from trimaran.training.tabular.runs.trained import TrainedRun, latest_run
 
 PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
 CUSTOMER = {

@@ -24,8 +24,7 @@ from trimaran.served.ranking import rank
 from trimaran.serving.client import Protocol
 from trimaran.system.errors import TrimaranError
 from trimaran.training.efficientnet_lite0 import SETTINGS, network
-from trimaran.training.imagenet import class_names
-from trimaran.training.photographs import photographs
+from trimaran.training.image_data import class_names, photographs
 
 PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
 PHOTOGRAPHS = photographs()

@@ -14,13 +14,15 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
 from monitoring.asking import Sample
-from monitoring.drift.distances import (
+from monitoring.drift import (
+    Expectation,
+    Finding,
     bootstrap,
+    evaluate_features,
     jensen_shannon,
     population_stability,
     shares,
 )
-from monitoring.drift.judging import Expectation, Finding, judge_features
 from tests.monitoring.conftest import Watched, watching
 from tests.running import start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
@@ -82,7 +84,7 @@ def of(feature: str, counts: dict[str, float], model: str = "m") -> list[Sample]
 def test_a_feature_is_judged_by_the_size_of_the_effect(
     served: dict[str, float], trained: dict[str, float], verdict: str
 ) -> None:
-    (found,) = judge_features(of("x", served), [Expectation("training", of("x", trained))])
+    (found,) = evaluate_features(of("x", served), [Expectation("training", of("x", trained))])
     assert found.verdict == verdict
     assert found.against == ("training" if trained else "")
     assert found.rows == sum(served.values())
@@ -93,14 +95,14 @@ def test_a_feature_is_judged_by_the_size_of_the_effect(
 def test_the_farthest_feature_comes_first() -> None:
     same, moved = {"a": 500.0, "b": 500.0}, {"a": 900.0, "b": 100.0}
     expected = Expectation("training", [*of("stays", same), *of("moves", same)])
-    found = judge_features([*of("stays", same), *of("moves", moved)], [expected])
+    found = evaluate_features([*of("stays", same), *of("moves", moved)], [expected])
     assert [each.feature for each in found] == ["moves", "stays"]
     assert found[0].missing is None
 
 
 def test_a_feature_is_held_against_the_first_expectation_that_has_rows_of_it() -> None:
     half, most = {"a": 500.0, "b": 500.0}, {"a": 900.0, "b": 100.0}
-    found = judge_features(
+    found = evaluate_features(
         [*of("both", most), *of("past only", most), *of("neither", most)],
         [
             Expectation("the reference", [*of("both", half), *of("past only", {"a": 0, "b": 0})]),

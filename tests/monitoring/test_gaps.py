@@ -69,7 +69,7 @@ def test_nothing_is_counted_twice_when_models_and_servers_come_and_go(restless: 
     ask(restless.served, "linear_onnx", 20)
     restless.scraped()
     found = report(restless)
-    assert any("linear_onnx version 1 was loaded anew 1 times" in note for note in found["notes"])
+    assert any("linear_onnx version 1 was reloaded 1 times" in note for note in found["notes"])
     # A rate is carried on to the window's ends, by half an interval at the most.
     carried_on = 1.0 + 2 * INTERVAL_S / 2
     assert 55 <= requests_of(found, "linear_onnx") <= 60 * carried_on

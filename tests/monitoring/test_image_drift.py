@@ -12,7 +12,7 @@ import pytest
 
 from ensembles.image_classifier import image_classifier
 from ensembles.publish import publish_pipeline
-from monitoring.drift.judging import Finding
+from monitoring.drift import Finding
 from tests.monitoring.conftest import Watched, watching
 from tests.photographs import parts_of_photographs
 from tests.running import start_serving, wait_for
@@ -22,8 +22,8 @@ from trimaran.repository.repository import Repository
 from trimaran.served.decoding import MEASURES, measure, read
 from trimaran.system.errors import TrimaranError
 from trimaran.training.efficientnet_lite0 import SETTINGS
+from trimaran.training.image_data import class_names
 from trimaran.training.image_reference import fixed_bins, reference_of
-from trimaran.training.imagenet import class_names
 
 IMAGES = 224
 BATCH = 32

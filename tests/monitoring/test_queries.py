@@ -14,7 +14,7 @@ import yaml
 
 from monitoring.grafana.build import dashboards
 from monitoring.queries import CATALOGUE
-from monitoring.stack.configuration import CONFIGURATION
+from monitoring.stack import CONFIGURATION
 from tests.monitoring.conftest import Watched
 from tests.monitoring.test_report import GOOD, ask
 from tests.running import Served, start_serving

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitoring.stack.configuration import CONFIGURATION, alertmanager_config, prometheus_config
+from monitoring.stack import CONFIGURATION, alertmanager_config, prometheus_config
 from tests.programs import require
 
 RULES = sorted((CONFIGURATION / "rules").glob("*.yml"))

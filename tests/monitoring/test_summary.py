@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from monitoring.asking import Sample
-from monitoring.report.present import broken_words, shown, summary_json
-from monitoring.report.summary import Broken, Summary, summarise
-from monitoring.watch.sparkline import sparkline
+from monitoring.present import broken_words, shown, sparkline, summary_json
+from monitoring.summary import Broken, Summary, summarise
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import UsageError
 
@@ -68,7 +67,7 @@ def test_a_promise_is_judged_by_the_model() -> None:
     assert '"kept": false' in summary_json(found)
 
 
-def test_a_promise_about_what_was_not_asked_is_kept() -> None:
+def test_an_objective_without_requests_is_met() -> None:
     assert summary({"p99_objective": [Sample({"model": "a"}, 0.5)]}).kept
 
 
@@ -78,11 +77,12 @@ def test_what_spoils_the_figures_is_said() -> None:
     gaps = summary({"scrapes": [Sample({"job": "triton"}, 0.9)]})
     assert gaps.notes[0].startswith("10% of the scrapes of triton in the window failed")
     assert gaps.notes[1].startswith("no supervisor is scraped")
-    unjudged = summary({"request_rate": [of("m", 1.0)], "mean_objective": []})
-    assert unjudged.notes == ["no objective is recorded, so none was judged; are the rules loaded?"]
+    unchecked = summary({"request_rate": [of("m", 1.0)], "mean_objective": []})
+    (note,) = unchecked.notes
+    assert note == "no objective is recorded, so none was checked; are the rules loaded?"
     reloads = summary({"reloads": [of("m", 2.0, "3"), of("n", 0.0)]})
     assert len(reloads.notes) == 1
-    assert reloads.notes[0].startswith("m version 3 was loaded anew 2 times")
+    assert reloads.notes[0].startswith("m version 3 was reloaded 2 times")
     skewed = summary({}, at_s=100.0, local_s=130.0)
     assert skewed.notes[0].startswith("Prometheus' clock is -30 s from this machine's")
     assert summary({}, at_s=100.0, local_s=97.0).notes == []

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.stack.presence import find_watch
-from monitoring.stack.programs import find_program
-from monitoring.stack.receiver import alert_line
+from monitoring.presence import find_watch
+from monitoring.programs import find_program
+from monitoring.stack import alert_line
 from tests.monitoring.conftest import Watch, Watched, until_stopped
 from tests.programs import require
 from tests.running import Served, wait_for
@@ -56,7 +56,7 @@ def test_what_a_server_uses_is_told_by_instance(churn_watched: Watched) -> None:
 def test_a_repository_is_watched_once(churn_watched: Watched) -> None:
     outcome = call_trimaran("monitor", "up", "--repository", churn_watched.root)
     assert outcome.status == 1
-    assert f"is already watched at {churn_watched.prometheus.url}" in outcome.error
+    assert f"is already monitored at {churn_watched.prometheus.url}" in outcome.error
 
 
 def test_without_a_server_it_waits_and_a_report_says_so(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_setting_that_cannot_be_is_refused(option: str, value: str, words: str
 def test_a_missing_program_is_told_with_the_line_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("monitoring.stack.programs._MORE_PLACES", ())
+    monkeypatch.setattr("monitoring.programs._MORE_PLACES", ())
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(TrimaranError, match="apt-get install prometheus-alertmanager"):
         find_program("prometheus-alertmanager", "alertmanager")

@@ -16,7 +16,7 @@ from trimaran.system.files import write_text
 
 if TYPE_CHECKING:  # pandas and matplotlib take a second to import
     from trimaran.training.tabular.data.sources import Dataset
-    from trimaran.training.tabular.pages.explore import Overview
+    from trimaran.training.tabular.exploring.page import Overview
 
 __all__ = ["explore", "overview_table"]
 
@@ -37,8 +37,8 @@ def explore(
         raise UsageError(f"--out {out} is a directory; name a file, such as {out / 'explore.html'}")
 
     from trimaran.training.tabular.data.sources import load
-    from trimaran.training.tabular.pages.explore import explore as page_of
-    from trimaran.training.tabular.pages.explore import overview
+    from trimaran.training.tabular.exploring.page import explore as page_of
+    from trimaran.training.tabular.exploring.page import overview
 
     dataset = load(data, schema)
     summary = overview(dataset)

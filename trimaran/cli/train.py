@@ -16,11 +16,10 @@ from trimaran.system.errors import UsageError
 from trimaran.system.files import write_text
 
 if TYPE_CHECKING:  # torch and pandas take seconds to import, and usage should be told at once
-    from trimaran.training.tabular.judging.comparison import Scored
-    from trimaran.training.tabular.judging.spread import Spread
-    from trimaran.training.tabular.learning.config import Recipe
     from trimaran.training.tabular.learning.learn import Problem
-    from trimaran.training.tabular.learning.trained import TrainedRun
+    from trimaran.training.tabular.runs.comparison import Scored, Spread
+    from trimaran.training.tabular.runs.config import Recipe
+    from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["run_table", "seeds_table", "spread_table", "train"]
 
@@ -82,7 +81,7 @@ def train(
         raise UsageError(f"--out {out} is a file; name a directory, such as runs")
 
     from trimaran.training.tabular.data.sources import load
-    from trimaran.training.tabular.learning.tracking import require_mlflow
+    from trimaran.training.tabular.runs.tracking import require_mlflow
 
     if track:
         require_mlflow()
@@ -108,7 +107,7 @@ def train(
 
 def run_table(run: TrainedRun) -> Table:
     """One row per metric on the test part, one column per model."""
-    from trimaran.training.tabular.judging.comparison import of_run
+    from trimaran.training.tabular.runs.comparison import of_run
 
     scored = of_run(run)
     rows = {"threshold": [f"{scores['threshold']:g}" for scores in scored.values()]}
@@ -119,7 +118,7 @@ def run_table(run: TrainedRun) -> Table:
 
 def seeds_table(runs: Sequence[TrainedRun]) -> Table:
     """One row per seed, one column per model: F1 on the test part."""
-    from trimaran.training.tabular.judging.comparison import of_run
+    from trimaran.training.tabular.runs.comparison import of_run
 
     rows = {
         f"seed {run.metrics()['seed']}": [f"{each['f1']:.4f}" for each in of_run(run).values()]
@@ -138,7 +137,7 @@ def spread_table(title: str, spreads: Mapping[str, Mapping[str, Spread]]) -> Tab
 
 
 def _cross_validate(problem: Problem, recipe: Recipe, folds: int, seed: int, out: Path) -> None:
-    from trimaran.training.tabular.learning import progress
+    from trimaran.training.tabular.runs import progress
 
     model = recipe.hyper.network
     scored = progress.cross_validate(problem, recipe, folds, seed, out)
@@ -157,8 +156,8 @@ def _train(
     track: bool,
 ) -> list[TrainedRun]:
     """A run of each seed, the first of which becomes the one that is exported."""
-    from trimaran.training.tabular.learning import progress
-    from trimaran.training.tabular.learning.trained import name_latest
+    from trimaran.training.tabular.runs import progress
+    from trimaran.training.tabular.runs.trained import name_latest
 
     runs = []
     for seed in seeds:
@@ -173,7 +172,7 @@ def _train(
 def _compare_seeds(
     recipe: Recipe, seeds: Sequence[int], runs: Sequence[TrainedRun], out: Path
 ) -> None:
-    from trimaran.training.tabular.judging.comparison import of_run
+    from trimaran.training.tabular.runs.comparison import of_run
 
     model = recipe.hyper.network
     title = f"{model}: test part, mean and standard deviation over {len(seeds)} seeds"
@@ -196,7 +195,7 @@ def _table(
 
 
 def _metric_names() -> Mapping[str, str]:
-    from trimaran.training.tabular.judging.metrics import METRIC_NAMES
+    from trimaran.training.tabular.evaluation.metrics import METRIC_NAMES
 
     return METRIC_NAMES
 
@@ -220,7 +219,7 @@ def _check(family: str, trials: int, seed: int, seeds: int, folds: int, track: b
 def _write_spread(
     path: Path, title: str, about: Mapping[str, object], scored: Sequence[Scored]
 ) -> None:
-    from trimaran.training.tabular.judging.comparison import as_document, by_model
+    from trimaran.training.tabular.runs.comparison import as_document, by_model
 
     write_text(path, json.dumps(as_document(about, scored), indent=1, allow_nan=False) + "\n")
     screen = console()

@@ -1,1 +1,1 @@
-"""The one kit for pages of HTML: their frame, tables and drawings."""
+"""The kit for HTML pages: frame, tables and figures."""

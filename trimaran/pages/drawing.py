@@ -1,7 +1,7 @@
-"""Matplotlib figures inside an HTML page, in the page's own colours and letters.
+"""Matplotlib figures inside an HTML page, in the page's colours and fonts.
 
-A figure is drawn with the colours below. In the page each becomes a CSS variable of the same
-meaning, so that one drawing fits a light and a dark page.
+A figure is drawn with the colours below. In the page each becomes a CSS variable with the same
+meaning, so a figure fits a light page and a dark one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 __all__ = ["ACCENT", "INK", "LINE", "NEGATIVE", "POSITIVE", "draw", "label", "plain_axes"]
 
 INK = "#20262d"
-"""Letters and axes."""
+"""Text and axes."""
 LINE = "#c9ced6"
 """Grids and reference lines."""
 NEGATIVE = "#3a6fb5"
@@ -28,7 +28,7 @@ NEGATIVE = "#3a6fb5"
 POSITIVE = "#c9553b"
 """The positive outcome, or the second of two series."""
 ACCENT = "#5f7f3f"
-"""What is neither."""
+"""Anything else."""
 
 _VARIABLES = {INK: "ink", LINE: "line", NEGATIVE: "negative", POSITIVE: "positive"}
 _VARIABLES[ACCENT] = "accent"
@@ -44,14 +44,14 @@ _SPACE = re.compile(r"\s*\n\s*")
 
 
 def label(text: str, most: int = 26) -> str:
-    """Text of a user's data for a figure: on one line, not too long, and never a formula."""
+    """Text from a user's data, for a figure: one line, shortened, and never read as a formula."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     short = line if len(line) <= most else f"{line[: most - 1]}…"
     return short.replace("$", r"\$")
 
 
 def plain_axes(axes: Axes, *, grid: str = "y") -> None:
-    """The look of every plot: no frame but the base line, light grid lines, small letters."""
+    """The look of every plot: only a base line as frame, light grid lines, small text."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(LINE)
@@ -67,7 +67,7 @@ def plain_axes(axes: Axes, *, grid: str = "y") -> None:
 def draw(figure: Figure, alt: str) -> Markup:
     """The figure as inline SVG; a large one as PNG in a data URL, if that is smaller.
 
-    `alt` describes it to those who cannot see it. Neither form refers to anything outside.
+    `alt` describes the figure to people who cannot see it. Neither form loads anything else.
     """
     figure.set_facecolor("none")
     for axes in figure.axes:
@@ -98,7 +98,7 @@ def _saved(figure: Figure, format: str) -> bytes:
     file = io.BytesIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "trimaran"}
     with mpl.rc_context(settings), warnings.catch_warnings():
-        # The page's own letters are used, and they may well have what matplotlib's lack.
+        # The page's fonts are used, which may have glyphs that matplotlib's lack.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(
             file,

@@ -1,11 +1,11 @@
-"""One self-contained HTML page of sections, tables and figures: it needs no network and no script.
+"""A self-contained HTML page of sections, tables and figures; it needs no network and no script.
 
     page = Page("Churn", "5000 customers")
-    page.section("Summary", facts([("customers", 5000)]), text("They are of one company."))
-    page.section("Ages", figure(drawn, "How old they are.", "a histogram of ages"))
+    page.section("Summary", facts([("customers", 5000)]), text("All of one company."))
+    page.section("Ages", figure(drawn, "Ages of the customers.", "a histogram of ages"))
     html = page.html()
 
-What is given as `str` is text and is escaped; only these functions make HTML of it.
+A `str` is text and is escaped; only these functions make HTML.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from trimaran.pages.drawing import draw
 __all__ = ["Cell", "Page", "badge", "card", "facts", "figure", "legend", "table", "text"]
 
 Cell = str | Markup | float | None
-"""Text, HTML of this module, or a number; None and NaN are shown as a dash."""
+"""Text, HTML from this module, or a number; None and NaN are shown as a dash."""
 Kind = Literal["plain", "good", "warning", "error"]
 
 _DASH = "\N{EN DASH}"
@@ -34,7 +34,7 @@ _DASH = "\N{EN DASH}"
 class Page:
     """A page with a table of contents, filled from top to bottom.
 
-    With `refresh_s`, a browser asks for it again after so many seconds.
+    With `refresh_s`, a browser reloads it after that many seconds.
     """
 
     def __init__(self, title: str, subtitle: str = "", refresh_s: int | None = None) -> None:
@@ -44,11 +44,11 @@ class Page:
         self._sections: list[tuple[str, Markup]] = []
 
     def section(self, title: str, *blocks: Markup) -> None:
-        """Add a section of blocks, which the table of contents names."""
+        """Add a section of blocks, and list it in the table of contents."""
         self._sections.append((title, Markup("\n").join(blocks)))
 
     def html(self) -> str:
-        """The whole document."""
+        """The document."""
         return _template().render(
             title=self.title,
             subtitle=self.subtitle,
@@ -58,17 +58,17 @@ class Page:
 
 
 def text(content: str, kind: Kind = "plain") -> Markup:
-    """A paragraph; other kinds than `plain` set it off in a colour."""
+    """A paragraph; kinds other than `plain` have a coloured bar."""
     return Markup('<p class="text {}">{}</p>').format(kind, content)
 
 
 def badge(content: str, kind: Kind = "plain") -> Markup:
-    """A word in a coloured frame, for a cell of a table."""
+    """A word in a coloured frame, for a table's cell."""
     return Markup('<span class="badge {}">{}</span>').format(kind, content)
 
 
 def facts(pairs: Iterable[tuple[str, Cell]]) -> Markup:
-    """Names and what they are, large, side by side."""
+    """Names and values, as large tiles side by side."""
     tile = Markup("<div><dt>{}</dt><dd>{}</dd></div>")
     return Markup('<dl class="facts">{}</dl>').format(
         Markup("").join(tile.format(name, _shown(value)) for name, value in pairs)
@@ -76,7 +76,7 @@ def facts(pairs: Iterable[tuple[str, Cell]]) -> Markup:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Markup:
-    """A table; a column that holds nothing but numbers is aligned to the right."""
+    """A table; columns of numbers are aligned to the right."""
     body = [tuple(row) for row in rows]
     sides = [
         Markup(' class="number"') if _all_numbers([row[place] for row in body]) else Markup("")
@@ -101,13 +101,13 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Markup:
 
 
 def figure(drawn: Figure, caption: str, alt: str) -> Markup:
-    """A figure with a caption below; `alt` describes it to those who cannot see it."""
+    """A figure with a caption; `alt` describes it to people who cannot see it."""
     below = Markup("<figcaption>{}</figcaption>").format(caption) if caption else ""
     return Markup("<figure>{}{}</figure>").format(draw(drawn, alt), below)
 
 
 def legend(pairs: Iterable[tuple[str, str]]) -> Markup:
-    """What colours mean: text, and `negative`, `positive`, `accent` or `ink`."""
+    """The meaning of colours: pairs of text and `negative`, `positive`, `accent` or `ink`."""
     entry = Markup('<span><i style="background: var(--{})"></i>{}</span>')
     return Markup('<p class="legend">{}</p>').format(
         Markup(" ").join(entry.format(colour, meaning) for meaning, colour in pairs)
@@ -115,7 +115,7 @@ def legend(pairs: Iterable[tuple[str, str]]) -> Markup:
 
 
 def card(title: str, about: str, *blocks: Markup) -> Markup:
-    """Blocks of one subject in a frame, under its name and a line about it."""
+    """Blocks in a frame, below a title and a line about them."""
     return Markup('<article><h3>{}</h3><p class="about">{}</p>\n{}</article>').format(
         title, about, Markup("\n").join(blocks)
     )
@@ -138,7 +138,7 @@ def _shown(cell: Cell) -> Markup:
 
 
 def _significant(number: float) -> str:
-    """Four significant digits, in full below a million."""
+    """Four significant digits, without an exponent below a million."""
     rounded = float(f"{number:.3e}")
     if not rounded:
         return "0"

@@ -1,1 +1,1 @@
-"""Pure functions on samples: percentiles, ratios and their intervals."""
+"""Pure functions on samples: percentiles, shares, ratios, and their intervals."""

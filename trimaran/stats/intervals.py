@@ -1,6 +1,6 @@
 """Intervals of shares, and of how far one share is below another.
 
-The same formulas stand as recording rules in `prometheus/rules/accuracy.yml`.
+`monitoring/prometheus/rules/accuracy.yml` records the same intervals.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Estimate", "f1_score", "fall", "share"]
+__all__ = ["Estimate", "f1_score", "fall", "share", "wilson"]
 
 _Z = 1.96
 """Of 95 %."""
@@ -23,18 +23,24 @@ class Estimate:
     high: float
 
 
-def share(part: float, whole: float) -> Estimate | None:
-    """`part` of `whole`, with Wilson's score interval; None where `whole` is 0.
+def wilson(part: float, whole: float) -> tuple[float, float]:
+    """The 95 % score interval of the share `part / whole`; (0, 1) where `whole` is 0.
 
     E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference" (1927).
     """
     if not whole:
-        return None
+        return 0.0, 1.0
     value = part / whole
     middle = value + _Z**2 / (2 * whole)
     half = _Z * math.sqrt(value * (1 - value) / whole + _Z**2 / (4 * whole**2))
     scale = 1 + _Z**2 / whole
-    return Estimate(value, max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale))
+    low, high = (middle - half) / scale, (middle + half) / scale
+    return max(0.0, min(low, value)), min(1.0, max(high, value))
+
+
+def share(part: float, whole: float) -> Estimate | None:
+    """`part / whole` with its interval (see `wilson`); None where `whole` is 0."""
+    return Estimate(part / whole, *wilson(part, whole)) if whole else None
 
 
 def f1_score(true_positive: float, false_positive: float, false_negative: float) -> Estimate | None:

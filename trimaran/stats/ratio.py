@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trimaran.stats.bootstrap import percentile_interval, resampled
+
 __all__ = ["Ratio", "paired_ratio"]
 
 _RESAMPLES = 10_000
@@ -30,7 +32,6 @@ def paired_ratio(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) 
     Each round measures both, one right after the other, so what slows the machine slows both.
     """
     logs = np.log(np.asarray(ours, np.float64) / np.asarray(theirs, np.float64))
-    generator = np.random.default_rng(seed)
-    means = generator.choice(logs, size=(_RESAMPLES, len(logs))).mean(axis=1)
-    low, high = np.exp(np.quantile(means, [0.025, 0.975]))
+    means = resampled(logs, _RESAMPLES, np.random.default_rng(seed)).mean(axis=1)
+    low, high = np.exp(percentile_interval(means))
     return Ratio(float(np.exp(logs.mean())), float(low), float(high))

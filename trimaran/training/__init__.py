@@ -1,1 +1,1 @@
-"""What is trained and judged; what it leaves is a run's directory."""
+"""Models that are trained here, and the public images and weights that others need."""

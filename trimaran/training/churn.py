@@ -1,4 +1,4 @@
-"""The run of the family `churn` that is exported and served."""
+"""Which run of the family `churn` is exported and served."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.learning.trained import TrainedRun, latest_run
+from trimaran.training.tabular.runs.trained import TrainedRun, latest_run
 
 __all__ = ["NAME", "RUN_VARIABLE", "trained"]
 
@@ -17,10 +17,10 @@ _RUNS = Path("runs") / NAME
 
 
 def trained() -> TrainedRun:
-    """The run that the environment variable `TRIMARAN_RUN` names, or else the latest one.
+    """The run that the environment variable `TRIMARAN_RUN` names, or else the latest run.
 
-    The latest one is what `trimaran train churn` finished last below `runs/churn` of the working
-    directory. Raises `TrimaranError` where there is none.
+    The latest run is the one that `trimaran train churn` finished last, in `runs/churn` of the
+    working directory. Raises `TrimaranError` where there is none.
     """
     named = os.environ.get(RUN_VARIABLE)
     if named:

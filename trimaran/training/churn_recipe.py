@@ -1,4 +1,4 @@
-"""How models of churn are made: the features, the networks' settings, and the goal."""
+"""How churn models are made: the features, the networks' settings, and the goal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 from trimaran.served.transform import Derived
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features.plan import FeaturePlan
-from trimaran.training.tabular.learning.config import Recipe
-from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+from trimaran.training.tabular.runs.config import Recipe
 
 __all__ = ["FAMILY", "MODELS", "recipe"]
 
@@ -19,7 +19,7 @@ MODELS: Mapping[str, Hyperparameters] = {
     "mlp": Hyperparameters(),
     "tabnet": Hyperparameters(network="tabnet", learning_rate=5e-3, dropout=0.1),
 }
-"""Chosen by their scores on splits of `mlc_churn` by other seeds: see `Recipe.caveat`."""
+"""Chosen by their scores on other splits of `mlc_churn`: see `Recipe.caveat`."""
 
 _MLC_GOAL = 0.92
 _CAVEAT = (
@@ -55,12 +55,11 @@ _STEPS = ("one", "service_calls_and_one")
 
 
 def recipe(schema: Schema, model: str, imbalance: str = "none") -> Recipe:
-    """The recipe for a table of this schema, of a model of `MODELS`.
+    """The recipe for a model of `MODELS` on a table with this schema.
 
-    A table with the fields of `mlc_churn` gets the features that were found in that table. Any
-    other one, also one whose fields of these names are of other kinds, gets medians, outliers
-    within 1.5 interquartile ranges, one-hot categories and standard scales. The goal and the
-    caveat are those of the public table `mlc_churn` alone.
+    A table with the fields of `mlc_churn`, of the same kinds, gets the features that were found for
+    that table. Any other table gets medians, outliers clipped to 1.5 interquartile ranges, one-hot
+    categories and standard scales. Only the public table `mlc_churn` has a goal and a caveat.
     """
     hyper = replace(MODELS[model], imbalance=imbalance)
     if not _is_like_mlc(schema):
@@ -77,7 +76,7 @@ def recipe(schema: Schema, model: str, imbalance: str = "none") -> Recipe:
 
 
 def _is_like_mlc(schema: Schema) -> bool:
-    """Whether the fields that `_mlc_plan` is of are there, and are what it takes them for."""
+    """Whether the table has the fields that `_mlc_plan` uses, of the kinds that it expects."""
     numbers = {field.name for field in schema.numbers}
     categories = {field.name: field for field in schema.categories}
     return (
@@ -90,7 +89,7 @@ def _is_like_mlc(schema: Schema) -> bool:
 
 def _mlc_plan(schema: Schema) -> FeaturePlan:
     unused = [field for field in schema.fields if field.name not in _KEPT_FIELDS]
-    # What is left out is still looked up when served, and an ordinal table is the smallest.
+    # Serving still looks up the fields that are left out, and an ordinal table is the smallest.
     small = {field.name: {"encode": "ordinal"} for field in unused if field.kind == "category"}
     return FeaturePlan(
         outliers="quantile",

@@ -19,7 +19,7 @@ from trimaran.served.decoding import (
     to_tensor,
 )
 from trimaran.training.efficientnet_lite0 import SETTINGS
-from trimaran.training.photographs import photographs
+from trimaran.training.image_data import photographs
 
 
 def encode(image: Image.Image, format: str = "PNG", **options: object) -> bytes:

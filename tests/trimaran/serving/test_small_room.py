@@ -9,7 +9,7 @@ from tests.running import Served
 from trimaran.repository.config import parse_config
 from trimaran.serving.shared_memory import SHARED_MEMORY, free_bytes, plan_regions, stubs_of
 from trimaran.system.errors import TrimaranError
-from trimaran.training.photographs import photographs
+from trimaran.training.image_data import photographs
 
 MB = 2**20
 

@@ -21,12 +21,11 @@ from trimaran.training import churn
 from trimaran.training.churn_recipe import MODELS
 from trimaran.training.churn_recipe import recipe as recipe_of
 from trimaran.training.tabular.data.sources import load
-from trimaran.training.tabular.features.fit import fit_features
-from trimaran.training.tabular.features.frames import transform_frame
+from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import FeaturePlan
 from trimaran.training.tabular.learning.learn import Problem
-from trimaran.training.tabular.learning.run import train
-from trimaran.training.tabular.learning.trained import TrainedRun, name_latest
+from trimaran.training.tabular.runs.run import train
+from trimaran.training.tabular.runs.trained import TrainedRun, name_latest
 
 
 @pytest.fixture(scope="module", params=["mlp", "tabnet"])

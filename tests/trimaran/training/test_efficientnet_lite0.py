@@ -5,10 +5,13 @@ import torch
 
 from exporters.efficientnet_lite0 import model
 from trimaran.served.decoding import to_tensor
-from trimaran.training.efficientnet import EfficientNetLite0, rename_checkpoint
-from trimaran.training.efficientnet_lite0 import SETTINGS, network
-from trimaran.training.imagenet import class_names
-from trimaran.training.photographs import photographs
+from trimaran.training.efficientnet_lite0 import (
+    SETTINGS,
+    EfficientNetLite0,
+    network,
+    rename_checkpoint,
+)
+from trimaran.training.image_data import class_names, photographs
 
 
 def test_there_are_a_thousand_class_names() -> None:

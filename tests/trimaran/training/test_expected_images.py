@@ -10,7 +10,7 @@ from tests.photographs import parts_of_photographs
 from trimaran.served.distribution import Reference
 from trimaran.system.errors import TrimaranError
 from trimaran.training.efficientnet_lite0 import SETTINGS
-from trimaran.training.expected_images import (
+from trimaran.training.image_reference import (
     LEAST_IMAGES,
     VARIABLE,
     describe_images,

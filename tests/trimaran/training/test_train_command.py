@@ -14,7 +14,7 @@ from tests.trimaran.calling import call_trimaran
 from tests.trimaran.training.tabular.customers import write_files
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.learning.checkpoints import load_tensors
-from trimaran.training.tabular.learning.run import CHECKPOINT
+from trimaran.training.tabular.runs.run import CHECKPOINT
 
 COMPARED = ("weights.pt", "metrics.json", "predictions.csv", "transform.json", "report.html")
 

@@ -10,9 +10,9 @@ import pandas as pd
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
 from trimaran.training.tabular.data.validation import is_positive
 from trimaran.training.tabular.features.plan import FeaturePlan
-from trimaran.training.tabular.learning.config import Recipe
+from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.learning.learn import Problem
-from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
+from trimaran.training.tabular.runs.config import Recipe
 
 SCHEMA = Schema(
     name="customers",

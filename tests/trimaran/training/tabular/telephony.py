@@ -8,8 +8,7 @@ import pandas as pd
 
 from trimaran.served.transform import Derived, Transform
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
-from trimaran.training.tabular.features.fit import FittedFeatures, fit_features
-from trimaran.training.tabular.features.frames import transform_frame
+from trimaran.training.tabular.features.fit import FittedFeatures, fit_features, transform_frame
 from trimaran.training.tabular.features.plan import Binning, FeaturePlan
 
 NUMBERS = ["tenure", "charge", "calls"]

@@ -1,1 +1,1 @@
-"""Where tables come from, what they may hold, and whether they do."""
+"""Tables: where they come from, what their schema allows, whether they conform, how they split."""

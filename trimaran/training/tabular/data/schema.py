@@ -1,10 +1,10 @@
-"""What a table of records is meant to hold: a small TOML file, checked when it is read.
+"""The schema of a table of records: a small TOML file, checked when it is read.
 
 target = "churn"            # the column to predict
 positive = "yes"            # the value of it that is predicted
-identifier = "customer_id"  # optional: names a record, and is never learnt from
+identifier = "customer_id"  # optional: names a record; never a feature
 leaks = ["churn_date"]      # optional: columns known only after the outcome; dropped with a note
-ignored = ["comment"]       # optional: columns of no interest; left out without a word
+ignored = ["comment"]       # optional: columns of no interest; dropped without a note
 
 [fields.total_day_minutes]
 type = "number"
@@ -44,7 +44,7 @@ __all__ = [
 
 KINDS = ("number", "category")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-"""No number may be larger: served numbers are FP32."""
+"""The largest number allowed: served numbers are FP32."""
 
 _LISTED = 12
 _SHOWN_BOUND = 40
@@ -122,7 +122,7 @@ class Schema:
     leaks: tuple[str, ...] = ()
     """Columns known only after the outcome: they are dropped with a note, and never fields."""
     ignored: tuple[str, ...] = ()
-    """Columns that are none of the above: they are left out, and decide nothing."""
+    """Columns that are none of the above: they are dropped without a note, and decide nothing."""
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
@@ -138,8 +138,8 @@ class Schema:
             problem = f"the target {self.target!r} is among the fields; remove it from them"
         elif self.identifier is not None and self.identifier in (*names, self.target, ""):
             problem = (
-                f"the identifier {self.identifier!r} is also a field, the target or empty; a name "
-                "tells nothing about other records, so keep it apart"
+                f"the identifier {self.identifier!r} is also a field, the target or empty; a model "
+                "cannot learn from names, so keep it apart"
             )
         elif self.target in self.leaks or self.identifier in self.leaks:
             problem = "the target or the identifier is among the leaks; remove it from them"
@@ -182,10 +182,10 @@ class Schema:
         return [*identifier, *(field.name for field in self.fields), self.target]
 
     def records_fields(self) -> list[Field]:
-        """What a served record may hold, in order.
+        """The fields of a served record, in order.
 
-        A served number is rounded to float32 before it is compared, and so is each bound here: a
-        value within the schema's bounds is also accepted when served.
+        Serving rounds a number to float32 before it compares it. The bounds are rounded here too,
+        so a value within the schema's bounds is also accepted when served.
         """
         return [
             Field(field.name, field.kind, _float32(field.least), _float32(field.most))
@@ -293,7 +293,7 @@ def _first_repeated(names: Iterable[str]) -> str | None:
 
 
 def _shortened(bound: float) -> str:
-    """A bound that a float may not hold either, since TOML's integers have no end."""
+    """A bound as text; TOML's integers may have thousands of digits."""
     text = str(bound)
     return text if len(text) <= _SHOWN_BOUND else f"{text[:_SHOWN_BOUND]}…"
 

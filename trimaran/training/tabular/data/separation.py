@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 LEAST_OF_EACH = 10
-"""Rows of each outcome without which a separation may be chance, and is None."""
+"""With fewer rows of an outcome a separation may be chance, and is None."""
 
 _FOLDS = 5
 _BINS = 20
@@ -48,7 +48,7 @@ def encoded_auc(codes: npt.NDArray[np.int64], positive: Flags) -> float | None:
     """`rank_auc` of the share of positives in a row's group, counted without the row's own fold.
 
     Both `[rows]`; codes name the groups. Because the share comes from other rows, a group of one
-    row says nothing, and a column of names does not look like the outcome. None as in `rank_auc`.
+    row has no effect, and a column of names does not separate. None as in `rank_auc`.
     """
     if not len(codes):
         return None
@@ -67,10 +67,10 @@ def encoded_auc(codes: npt.NDArray[np.int64], positive: Flags) -> float | None:
 
 
 def value_auc(column: pd.Series, positive: Flags) -> float | None:
-    """How well the present values separate, 0.5 to 1: the best of what applies.
+    """How well the present values separate, 0.5 to 1: the best of the ways that apply.
 
-    Numbers `[rows]` by their order, either way, and by groups: their distinct values where these
-    are few, else 20 of equal size. Text by its values. None as in `rank_auc`.
+    Numbers `[rows]` by their order, either way, and by groups: up to 20 distinct values, or else 20
+    groups of equal size. Text by its values. None as in `rank_auc`.
     """
     present = column.notna().to_numpy()
     values, positive = column[present], positive[present]

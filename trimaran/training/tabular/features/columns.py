@@ -1,4 +1,4 @@
-"""What is fitted to one column: a fill value, outlier bounds, a table of codes, a scale.
+"""Fitting one column: a fill value, outlier bounds, a table of codes, a scale.
 
 Pure functions of training values; `unscaled.py` and `fit.py` decide which column gets which.
 """
@@ -25,7 +25,7 @@ _ORDINAL_UNKNOWN = -1.0
 
 
 def fill_value(present: Floats, impute: str) -> float:
-    """What a missing number becomes, of the values present; 0 where there are none.
+    """The replacement of missing numbers, from the values present; 0 where there are none.
 
     `median`, `mean`, or `mode`: the most frequent value, the smallest of several. `neighbours`
     falls back to the median, for a row that has no number to find neighbours by.
@@ -41,12 +41,12 @@ def fill_value(present: Floats, impute: str) -> float:
 
 
 def outlier_bounds(present: Floats, method: str | None) -> tuple[float, float] | None:
-    """The least and the most that are no outliers; None for no bounds.
+    """The smallest and largest numbers that are no outliers; None for no bounds.
 
     `zscore`: 3 standard deviations (of the population) on either side of the mean. `iqr`: Tukey's
     fences, 1.5 interquartile ranges beyond the quartiles (Exploratory Data Analysis, 1977, 2D).
-    `quantile`: 0.001 and 0.999. Bounds that leave no room between them are no bounds: most values
-    of such a column are the same, and clipping would make it say nothing.
+    `quantile`: 0.001 and 0.999. Equal bounds are no bounds: most values of such a column are
+    the same, and clipping would make all of them the same.
     """
     if method is None or not len(present):
         return None
@@ -85,21 +85,21 @@ def category(
 ) -> Category:
     """A category's vocabulary, sorted, and its table, of training `values`, None where missing.
 
-    | encode | columns | row of value i of n | own row of missing | unknown |
+    | encode | columns | row of value i of n | row of missing | unknown |
     |---|---|---|---|---|
     | `onehot` | `name=value` | 1 in column i | 1 in `name_missing` | zeros |
     | `ordinal` | `name` | i | n | -1 |
     | `target` | `name` | smoothed share | its smoothed share | overall share |
     | `binary` | `name` | i | 0.5 | 0.5 |
 
-    With `missing` = `mode`, the row of missing is that of the most frequent value, of several the
-    first by sorting. One-hot has the column `name_missing` only if training lacks values.
+    With `missing` = `mode`, the row of missing is that of the most frequent value (of several, the
+    first by sorting). One-hot has the column `name_missing` only if training lacks values.
 
     The smoothed share of n rows with the sum s of `target` (float `[rows]`, 0 or 1) is
     `(s + smoothing * overall) / (n + smoothing)`: equations 3 and 4 of D. Micci-Barreca, "A
     preprocessing scheme for high-cardinality categorical attributes in classification and
     prediction problems", SIGKDD Explorations 3(1), 2001, with the weight n / (n + smoothing). It
-    is of the training rows, so those rows' own outcomes are in it.
+    includes the training rows' own outcomes.
     """
     counts = Counter(values)
     lacking = counts.pop(None, 0)

@@ -1,7 +1,9 @@
-"""Fitting a feature plan to the training part of a table.
+"""Fitting a feature plan to the training part of a table, and transforming tables by the result.
 
-The result is what `trimaran.served.transform` applies, in training as in serving. Nothing
-here computes a feature: the columns that bins and scales are fitted to come out of that transform.
+`trimaran.served.transform` applies a fitted transform, in training as in serving. Nothing
+here computes a feature: bins and scales are fitted to columns that the same transform makes. Rows
+of a pandas frame are read as the model server reads records: with the same rounding, policy and
+ranges.
 """
 
 from __future__ import annotations
@@ -13,21 +15,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trimaran.served.transform import TransformData
+from trimaran.served.records import RecordError, RecordReader, Table
+from trimaran.served.transform import Transform, TransformData
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import Schema, nearest
 from trimaran.training.tabular.features import columns
-from trimaran.training.tabular.features.checks import check_plan
-from trimaran.training.tabular.features.frames import table_of
-from trimaran.training.tabular.features.plan import FeaturePlan
+from trimaran.training.tabular.features.plan import FeaturePlan, check_plan
 from trimaran.training.tabular.features.unscaled import fit_unscaled, wide_columns
 
-__all__ = ["FittedFeatures", "fit_features"]
+__all__ = ["FittedFeatures", "fit_features", "table_of", "transform_frame"]
 
 
 @dataclass(frozen=True)
 class FittedFeatures:
-    """A fitted transform, and what was done that the plan does not say."""
+    """A fitted transform, and its deviations from the plan."""
 
     data: TransformData
     notes: tuple[str, ...]
@@ -41,14 +42,14 @@ def fit_features(
     target: npt.ArrayLike,
     seed: int,
 ) -> FittedFeatures:
-    """Fit a plan to the rows given and to nothing else: pass the training part only.
+    """Fit a plan to these rows, which must be the training part only.
 
     `frame` has the columns of the schema's fields, as in `sources.Dataset.frame`; `target` is
     `[rows]`, 1 for a positive outcome and 0 for another. `seed` chooses the rows that are stored
-    for neighbours. Target encoding is fitted to these rows too, so that a training row's own
-    outcome is in its category's share; the plan's `smoothing` keeps its part small. A column that
-    does not vary in training is dropped, but for a flag that the plan lists, which is held at 0.
-    Raises `TrimaranError` for a plan or data that do not fit the schema.
+    for neighbours. Target encoding is fitted to the same rows, so a training row's own outcome is
+    in its category's share; the plan's `smoothing` keeps that effect small. A column that does not
+    vary in training is dropped, except for a flag that the plan lists, which is held at 0. Raises
+    `TrimaranError` for a plan or data that do not fit the schema.
     """
     check_plan(plan, schema)
     table = table_of(frame, schema)
@@ -83,6 +84,48 @@ def fit_features(
     return FittedFeatures(data, tuple(notes))
 
 
+def table_of(frame: pd.DataFrame, schema: Schema) -> Table:
+    """The rows of a frame as a served table; the frame has the columns of the schema's fields.
+
+    Raises `TrimaranError`, with the row from 0, for values that the policy of
+    `trimaran.served.records` refuses.
+    """
+    for field in schema.fields:
+        if field.name not in frame.columns:
+            raise TrimaranError(
+                f"the table has no column {field.name!r}, which the schema {schema.name} needs; "
+                f"{nearest(field.name, map(str, frame.columns))}"
+            )
+    numbers = np.empty((len(frame), len(schema.numbers)), dtype=np.float64)
+    for place, field in enumerate(schema.numbers):
+        numbers[:, place] = _numbers(frame[field.name])
+    texts = [_texts(frame[field.name]) for field in schema.categories]
+    reader = RecordReader(schema.records_fields(), schema.identifier)
+    try:
+        return reader.from_columns(numbers, texts)
+    except RecordError as error:
+        raise TrimaranError(f"{error}; correct the table, or the schema {schema.name}") from None
+
+
+def transform_frame(
+    transform: Transform, schema: Schema, frame: pd.DataFrame
+) -> npt.NDArray[np.float32]:
+    """A frame's features, float32 `[rows, len(transform.outputs)]`.
+
+    Raises `TrimaranError` if the transform was fitted to other fields, and as `table_of` does.
+    """
+    expected = [(field.name, field.kind) for field in schema.fields]
+    found = [(field["name"], field["kind"]) for field in transform.data.fields]
+    if expected != found:
+        other = next(iter([*set(expected) - set(found), *set(found) - set(expected), *expected]))
+        raise TrimaranError(
+            f"the transform was fitted to other fields, or in another order, than the schema "
+            f"{schema.name} has (see {other[0]!r}); fit it again"
+        )
+    table = table_of(frame, schema)
+    return transform.apply(table.numbers, transform.encode(table.categories))
+
+
 def _outcomes(target: npt.ArrayLike, rows: int) -> npt.NDArray[np.float64]:
     outcomes = np.asarray(target, dtype=np.float64)
     if outcomes.shape != (rows,):
@@ -98,7 +141,7 @@ def _outcomes(target: npt.ArrayLike, rows: int) -> npt.NDArray[np.float64]:
 
 
 def _left_out(plan: FeaturePlan, schema: Schema, data: TransformData) -> set[str]:
-    """The columns that the plan leaves out. Raises `TrimaranError` for a name that is none."""
+    """The columns that the plan leaves out. Raises `TrimaranError` for an unknown name."""
     encoded = {category.name: set(category.columns) for category in data.categories}
     possible = {
         *data.outputs,
@@ -115,7 +158,7 @@ def _left_out(plan: FeaturePlan, schema: Schema, data: TransformData) -> set[str
 
 
 def _scales(plan: FeaturePlan, data: TransformData) -> Iterator[tuple[str, str | None]]:
-    """How each column is scaled: indicators, of 0 and 1, are not."""
+    """How each column is scaled; indicators of 0 and 1 are not."""
     for field in data.fields:
         if field["kind"] == "number":
             yield field["name"], plan.option(field["name"], "scale")
@@ -130,3 +173,32 @@ def _scales(plan: FeaturePlan, data: TransformData) -> Iterator[tuple[str, str |
     for bins in data.bins:
         for name in bins.columns:
             yield name, None if len(bins.columns) > 1 else plan.scale
+
+
+def _numbers(column: pd.Series) -> npt.NDArray[np.float64]:
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = [np.nan if _is_missing(value) else value for value in column]
+    for row, value in enumerate(values):
+        if type(value) not in (int, float):
+            _refuse(row, column, value, "a number")
+    return np.array(values, dtype=np.float64)
+
+
+def _texts(column: pd.Series) -> list[str | None]:
+    values = [None if _is_missing(value) else value for value in column]
+    for row, value in enumerate(values):
+        if value is not None and not isinstance(value, str):
+            _refuse(row, column, value, "text")
+    return values
+
+
+def _refuse(row: int, column: pd.Series, value: object, expected: str) -> None:
+    raise TrimaranError(
+        f"row {row}: column {column.name!r} is {str(value)[:40]!r}; expected {expected}, so "
+        "convert the column, or change its type in the schema"
+    )
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or value != value

@@ -1,6 +1,6 @@
-"""What is to become of a table's columns, declared before any data is seen.
+"""The plan of features: what each column of a table becomes, declared before any data is seen.
 
-A plan holds no fitted number: `fit.fit_features` makes those of a plan and training rows.
+A plan holds no fitted number; `fit.fit_features` fits those to training rows.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from trimaran.served.transform import Derived
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.data.schema import nearest
+from trimaran.training.tabular.data.schema import Schema, nearest
 from trimaran.training.tabular.data.validation import MOST_MISSING
 
-__all__ = ["OPTIONS", "Binning", "FeaturePlan"]
+__all__ = ["OPTIONS", "Binning", "FeaturePlan", "check_plan"]
 
 OPTIONS: Mapping[str, tuple[str | None, ...]] = {
     "impute": ("median", "mode", "mean", "neighbours"),
@@ -26,7 +26,7 @@ OPTIONS: Mapping[str, tuple[str | None, ...]] = {
     "encode": ("onehot", "ordinal", "target", "binary"),
     "missing": ("mode", "category"),
 }
-"""The options that may differ between columns, and the values of each."""
+"""The options that may differ between columns, and their values."""
 
 _OPERANDS: Mapping[str, tuple[int, int | None]] = {
     "sum": (2, None),
@@ -68,7 +68,7 @@ class Binning:
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """What is to become of each column. Raises `TrimaranError` for a value that cannot be."""
+    """What each column becomes. Raises `TrimaranError` for an invalid value."""
 
     impute: str = "median"
     """For a missing number: the column's `median`, `mode` (the most frequent, the smallest of
@@ -83,23 +83,22 @@ class FeaturePlan:
     """For a category: `onehot`; `ordinal`: its place among the sorted ones; `target`: the share of
     positive rows, smoothed; `binary`: one column of 0 and 1, for two categories."""
     missing: str = "mode"
-    """A missing category is taken for the most frequent (`mode`), or for a `category` of its
-    own."""
+    """A missing category counts as the most frequent one (`mode`), or as a separate `category`."""
     smoothing: float = 10.0
     """Target encoding: how many rows of the overall share are added to each category's."""
     flag_missing: bool | tuple[str, ...] = True
-    """Numbers with a column `<name>_missing` of 0 and 1: those that training lacks values of
-    (True), none (False), or those listed, always."""
+    """Numbers with a column `<name>_missing` of 0 and 1: those with missing values in training
+    (True), none (False), or always those listed."""
     max_missing: float = MOST_MISSING
     """A field that lacks a larger share of its training values is dropped, with a note."""
     derived: tuple[Derived, ...] = ()
-    """New columns, of numbers, flags, encoded categories and derived columns that stand before."""
+    """New columns, computed from numbers, flags, encoded categories and earlier derived columns."""
     bins: tuple[Binning, ...] = ()
     overrides: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
-    """Options (see `OPTIONS`) that differ for a column: a field, or a derived one, by name."""
+    """Options (see `OPTIONS`) by the name of the field or derived column that they differ for."""
     leave_out: tuple[str, ...] = ()
-    """Columns that a model does not get, though others may be derived from them. A one-hot
-    encoded category's name stands for all of its columns."""
+    """Columns that a model does not get; others may still be derived from them. The name of a
+    one-hot encoded category means all its columns."""
 
     def __post_init__(self) -> None:
         for option, values in OPTIONS.items():
@@ -140,7 +139,7 @@ class FeaturePlan:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> FeaturePlan:
-        """The plan of `to_dict`; what is left out is the default. Raises `TrimaranError`."""
+        """The inverse of `to_dict`; missing entries get their defaults. Raises `TrimaranError`."""
         values = _known(cls, document, "the feature plan")
         for name, kind in (("derived", Derived), ("bins", Binning)):
             if name in values:
@@ -156,8 +155,67 @@ class FeaturePlan:
         return cls(**values)
 
 
+_OF_NUMBER = ("impute", "outliers", "scale")
+_OF_CATEGORY = ("encode", "missing", "scale")
+_OF_DERIVED = ("scale",)
+
+
+def check_plan(plan: FeaturePlan, schema: Schema) -> None:
+    """Raise `TrimaranError` for a name or an option that does not fit the schema.
+
+    `fit.fit_features` checks what depends on the data: one-hot columns of categories whose values
+    the schema does not list, and flags of numbers that may lack values.
+    """
+    numbers = {field.name for field in schema.numbers}
+    categories = {field.name for field in schema.categories}
+    derived = {column.name for column in plan.derived}
+    for name in sorted(derived & (numbers | categories)):
+        raise TrimaranError(f"the derived column {name!r} has the name of a field; rename it")
+    kinds = {
+        **dict.fromkeys(numbers, ("a number", _OF_NUMBER)),
+        **dict.fromkeys(categories, ("a category", _OF_CATEGORY)),
+        **dict.fromkeys(derived, ("a derived column", _OF_DERIVED)),
+    }
+    for column, options in plan.overrides.items():
+        if column not in kinds:
+            raise TrimaranError(
+                f"there is no column {column!r} to override; {nearest(column, kinds)}"
+            )
+        kind, allowed = kinds[column]
+        for option in options:
+            if option not in allowed:
+                raise TrimaranError(
+                    f"the override of {column!r} has the option {option!r}, and {column!r} is "
+                    f"{kind}; {nearest(option, allowed)}"
+                )
+        encode = plan.option(column, "encode")
+        if column in categories and "scale" in options and encode in ("onehot", "binary"):
+            raise TrimaranError(
+                f"the override of {column!r} has a scale, and the encoding {encode} is of 0 and 1, "
+                "which are not scaled; remove the scale"
+            )
+    for name in plan.flag_missing if isinstance(plan.flag_missing, tuple) else ():
+        if name in categories:
+            raise TrimaranError(
+                f"flag_missing lists {name!r}, which is a category; give it missing = category"
+            )
+        if name not in numbers:
+            raise TrimaranError(
+                f"flag_missing lists no number {name!r}; {nearest(name, sorted(numbers))}"
+            )
+    _check_sources(plan, schema, numbers)
+    for binning in plan.bins:
+        if binning.of in categories:
+            raise TrimaranError(
+                f"bins are of numbers, and {binning.of!r} is a category; remove these bins"
+            )
+        if binning.of not in numbers | derived:
+            hint = nearest(binning.of, sorted(numbers | derived))
+            raise TrimaranError(f"there is no column {binning.of!r} to bin; {hint}")
+
+
 def _known(kind: type[Any], document: Any, where: str) -> dict[str, Any]:
-    """The document's entries, once each is a field of the class and none is lacking."""
+    """The document's entries; refuses unknown entries and missing required ones."""
     if not isinstance(document, Mapping):
         raise TrimaranError(f"{where} is {document!r}; give a table of names and values")
     known = [entry.name for entry in fields(kind)]
@@ -203,10 +261,39 @@ def _check_order(derived: Iterable[Derived]) -> None:
         for source in sources:
             if source in of and source not in before:
                 raise TrimaranError(
-                    f"the derived column {name!r} is of {source!r}, which stands after it; put "
+                    f"the derived column {name!r} is of {source!r}, which comes after it; put "
                     f"{source!r} first"
                 )
         before.add(name)
+
+
+def _check_sources(plan: FeaturePlan, schema: Schema, numbers: set[str]) -> None:
+    """Refuse a derived column of a column that neither exists nor may exist after encoding."""
+    known = {*numbers, *(f"{name}_missing" for name in numbers)}
+    open_prefixes = []
+    onehot = set()
+    for category in schema.categories:
+        if plan.option(category.name, "encode") != "onehot":
+            known.add(category.name)
+            continue
+        onehot.add(category.name)
+        known.add(f"{category.name}_missing")
+        if category.values is None:
+            open_prefixes.append(f"{category.name}=")
+        known.update(f"{category.name}={value}" for value in category.values or ())
+    for derived in plan.derived:
+        for name in derived.of:
+            if name in onehot:
+                raise TrimaranError(
+                    f"the derived column {derived.name!r} is of {name!r}, which is one-hot "
+                    f"encoded; name one of its columns, {name}=VALUE, or encode it otherwise"
+                )
+            if name not in known and not name.startswith(tuple(open_prefixes)):
+                raise TrimaranError(
+                    f"the derived column {derived.name!r} is of {name!r}, and there is no such "
+                    f"column; {nearest(name, sorted(known))}"
+                )
+        known.add(derived.name)
 
 
 def _one_of(value: object, values: tuple[str | None, ...], what: str) -> None:

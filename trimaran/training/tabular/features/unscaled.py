@@ -1,4 +1,4 @@
-"""A feature plan fitted to training rows, all but the scales: every column as it is."""
+"""A feature plan fitted to training rows, without the scales."""
 
 from __future__ import annotations
 
@@ -10,27 +10,32 @@ import numpy as np
 import numpy.typing as npt
 
 from trimaran.served.records import Table
-from trimaran.served.transform import Bins, Category, Derived, Transform, TransformData
+from trimaran.served.transform import Bins, Category, Derived, Neighbours, Transform, TransformData
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import Schema, nearest
 from trimaran.training.tabular.features import columns
-from trimaran.training.tabular.features.neighbours import fit_neighbours
 from trimaran.training.tabular.features.plan import FeaturePlan
 
-__all__ = ["Unscaled", "fit_unscaled", "wide_columns"]
+__all__ = ["COUNT", "STORED_ROWS", "Unscaled", "fit_neighbours", "fit_unscaled", "wide_columns"]
 
 Floats = npt.NDArray[np.float64]
 
 
+COUNT = 5
+"""Neighbours whose mean replaces a missing number; as many as in scikit-learn."""
+STORED_ROWS = 500
+"""Few, since each request is compared with all of them."""
+
+
 @dataclass(frozen=True)
 class Unscaled:
-    """A transform whose outputs are all of its columns, unscaled."""
+    """A transform whose outputs are all its columns, unscaled."""
 
     data: TransformData
     dropped: frozenset[str]
-    """The columns that a model must not get: of fields that lack too many values."""
+    """Columns of fields that lack too many values: a model must not get them."""
     notes: tuple[str, ...]
-    """A sentence for each thing that is not as the plan says."""
+    """A sentence for each deviation from the plan."""
 
 
 def fit_unscaled(
@@ -94,10 +99,47 @@ def fit_unscaled(
 
 
 def wide_columns(data: TransformData, table: Table) -> npt.NDArray[np.float32]:
-    """The data's outputs as they are, float32 `[rows, len(data.outputs)]`, by the transform."""
+    """The data's outputs, unscaled, float32 `[rows, len(data.outputs)]`, by the transform."""
     width = len(data.outputs)
     transform = Transform(replace(data, shift=[0.0] * width, factor=[1.0] * width))
     return transform.apply(table.numbers, transform.encode(table.categories))
+
+
+def fit_neighbours(
+    numbers: npt.NDArray[np.float64],
+    names: Sequence[str],
+    imputed: Sequence[str],
+    dropped: Collection[str],
+    seed: int,
+) -> Neighbours | None:
+    """The training rows that a transform stores, to impute missing numbers from.
+
+    `numbers` is float64 `[rows, len(names)]`, NaN where missing. At most `STORED_ROWS` rows are
+    chosen by `seed` among those that hold every `imputed` column, or among all where fewer than
+    `COUNT` do. Their other gaps are filled with medians. A column's spread is its standard
+    deviation, or 1 where it does not vary. A `dropped` column is its median in every row, so that
+    it has no effect on distances. None when there is nothing to impute.
+    """
+    if not imputed:
+        return None
+    known = ~np.isnan(numbers)
+    present = [numbers[known[:, place], place] for place in range(len(names))]
+    median = np.array([np.median(values) if len(values) else 0.0 for values in present])
+    spread = np.array([np.std(values) if len(values) else 0.0 for values in present])
+    complete = np.where(known, numbers, median)
+    constant = [place for place, name in enumerate(names) if name in dropped]
+    complete[:, constant] = median[constant]
+    donors = np.flatnonzero(known[:, [names.index(name) for name in imputed]].all(axis=1))
+    if len(donors) < COUNT:
+        donors = np.arange(len(numbers))
+    size = min(STORED_ROWS, len(donors))
+    chosen = np.sort(np.random.default_rng(seed).choice(donors, size, replace=False))
+    return Neighbours(
+        columns=list(imputed),
+        rows=complete[chosen].tolist(),
+        spread=np.where(spread > 0, spread, 1.0).tolist(),
+        count=min(COUNT, size),
+    )
 
 
 def _missing_shares(schema: Schema, table: Table) -> dict[str, float]:
@@ -128,7 +170,7 @@ def _categories(
 
 
 def _columns_of(fields: Collection[str], data: TransformData) -> frozenset[str]:
-    """All columns that are made of fields alone, but for flags: those that stand were asked for."""
+    """All columns made of these fields alone, except flags: those that exist were requested."""
     encoded = {category.name: category.columns for category in data.categories}
     return frozenset(name for field in fields for name in (field, *encoded.get(field, ())))
 
@@ -136,7 +178,7 @@ def _columns_of(fields: Collection[str], data: TransformData) -> frozenset[str]:
 def _derived(
     plan: FeaturePlan, data: TransformData, dropped: Collection[str]
 ) -> tuple[list[Derived], list[str]]:
-    """The derived columns that can be, and a note for each of a dropped field."""
+    """The derived columns that can be made, and a note for each that needs a dropped field."""
     known, gone = list(data.outputs), set(dropped)
     one_hot = tuple(f"{name}=" for name in dropped)
     made, notes = [], []
@@ -152,8 +194,8 @@ def _derived(
         for name in derived.of:
             if name not in known:
                 raise TrimaranError(
-                    f"the derived column {derived.name!r} is of {name!r}, which training does not "
-                    f"give; {nearest(name, known)}"
+                    f"the derived column {derived.name!r} is of {name!r}, which training "
+                    f"lacks; {nearest(name, known)}"
                 )
         known.append(derived.name)
         made.append(Derived(derived.name, derived.operation, list(derived.of)))
@@ -163,7 +205,7 @@ def _derived(
 def _bins(
     plan: FeaturePlan, data: TransformData, dropped: Collection[str], table: Table
 ) -> tuple[list[Bins], list[str]]:
-    """The bins of the columns that there are, and a note where they are fewer than asked for."""
+    """The bins of the remaining columns, and a note where there are fewer than requested."""
     if not plan.bins:
         return [], []
     places = {name: place for place, name in enumerate(data.outputs) if name not in dropped}
@@ -179,7 +221,7 @@ def _bins(
             edges = columns.quantile_edges(column, binning.count)
             if len(edges) + 1 < binning.count:
                 notes.append(
-                    f"{binning.of!r} has {len(edges) + 1} bins and not {binning.count}: many of "
+                    f"{binning.of!r} has {len(edges) + 1} bins instead of {binning.count}: many of "
                     "its training values are the same"
                 )
         made.append(columns.bins(binning.of, edges, binning.encode))

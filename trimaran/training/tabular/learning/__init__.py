@@ -1,1 +1,1 @@
-"""From a table to a finished run: training, thresholds, searches, checkpoints."""
+"""From a table and a split to a fitted network, its threshold, and its scores."""

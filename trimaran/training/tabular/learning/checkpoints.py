@@ -1,4 +1,4 @@
-"""Tensors and plain values on disk: whole or not at all, and read without running any code."""
+"""Tensors and plain values on disk: written atomically, and read without running any code."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def load_tensors(path: Path) -> dict[str, Any]:
     """What `save_tensors` wrote. Raises `TrimaranError` for anything else."""
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what torn bytes lead the unpickler to is any exception
+    except Exception as error:  # torn bytes can make the unpickler raise anything
         raise TrimaranError(
-            f"{path} cannot be read as tensors ({type(error).__name__}); delete it to train anew"
+            f"{path} cannot be read as tensors ({type(error).__name__}); delete it to train again"
         ) from error
     if not isinstance(values, dict):
-        raise TrimaranError(f"{path} holds a {type(values).__name__}; delete it to train anew")
+        raise TrimaranError(f"{path} holds a {type(values).__name__}; delete it to train again")
     return values
 
 
 def remove_torn(directory: Path) -> None:
-    """Remove what a process that was killed while it wrote left in a directory of this one's."""
+    """Remove the partial files of a process that was killed while it wrote to this directory."""
     for torn in directory.glob(".*.*"):
         torn.unlink()

@@ -1,8 +1,8 @@
-"""Fitting a network to rows, epoch by epoch, in a way that survives being killed.
+"""Fitting a network to rows, epoch by epoch; a killed fit can be resumed.
 
-After every epoch everything that the next one depends on is written to a checkpoint: weights,
-averaged weights, optimizer, schedule, the best weights so far, history, and the random numbers'
-states. A fit that goes on from there ends in the same bits as one that was never interrupted.
+After every epoch a checkpoint holds everything that the next epoch depends on: weights, averaged
+weights, optimizer, schedule, the best weights so far, history, and the states of the random
+numbers. A resumed fit ends in the same bits as one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, WeightedRandomSampler
 
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.learning.batches import Rows, batches, positive_weight
+from trimaran.training.tabular.evaluation.metrics import Probabilities
 from trimaran.training.tabular.learning.checkpoints import load_tensors, save_tensors
-from trimaran.training.tabular.networks.build import Network, build_network
-from trimaran.training.tabular.networks.edges import Edges
-from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.networks import Edges, Network, build_network
 
 __all__ = [
     "DivergedError",
     "Epoch",
     "Fitted",
+    "Rows",
+    "batches",
     "best_epoch",
     "fit",
     "is_over",
     "learning_rate_factor",
+    "positive_weight",
     "predict",
 ]
 
 _LEAST_GAIN = 1e-5
 _ROWS_AT_ONCE = 65536
-
-Probabilities = npt.NDArray[np.float32]
 
 
 class DivergedError(TrimaranError):
@@ -51,12 +52,12 @@ class DivergedError(TrimaranError):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What became of one pass over the rows. Losses are mean log losses, in nats per row."""
+    """The results of one pass over the rows. Losses are mean log losses, in nats per row."""
 
     train_loss: float
-    """As fitted: with dropout, weights for the rarer outcome, and resampled rows."""
+    """The loss that is minimised: with dropout, weights and resampling."""
     validation_loss: float
-    """Of the averaged weights."""
+    """The loss of the averaged weights."""
     learning_rate: float
     """After the epoch's last step."""
 
@@ -72,14 +73,60 @@ class Fitted:
     """The best epoch, from 0."""
 
 
+@dataclass(frozen=True)
+class Rows(Dataset[tuple[Tensor, Tensor]]):
+    """Features, float32 `[rows, columns]`, and whether each row is positive, float32 `[rows]`."""
+
+    features: Tensor
+    target: Tensor
+
+    @classmethod
+    def of(cls, features: npt.NDArray[np.float32], target: npt.NDArray[np.bool_]) -> Rows:
+        """Rows of arrays, copied."""
+        return cls(torch.tensor(features), torch.tensor(target, dtype=torch.float32))
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def __getitem__(self, rows: int | Sequence[int]) -> tuple[Tensor, Tensor]:
+        return self.features[rows], self.target[rows]
+
+
+def batches(
+    rows: Rows, batch_size: int, resample: bool, order: torch.Generator
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Each iteration gives one epoch's batches, in an order that only `order` decides.
+
+    With `resample`, rows are drawn with replacement, both outcomes equally often. A last batch of a
+    single row is left out, since a batch norm cannot learn from it.
+    """
+    sampler: RandomSampler | WeightedRandomSampler
+    if resample:
+        weight = positive_weight(rows.target)
+        weights = torch.where(rows.target > 0, weight, 1.0).tolist()
+        sampler = WeightedRandomSampler(weights, len(rows), generator=order)
+    else:
+        sampler = RandomSampler(rows, generator=order)
+    whole = BatchSampler(sampler, batch_size, drop_last=len(rows) % batch_size == 1)
+    # The loader draws a seed for worker processes at each epoch, though there are none. A separate
+    # generator keeps that draw from changing the random numbers of dropout.
+    return DataLoader(rows, batch_size=None, sampler=whole, generator=torch.Generator())
+
+
+def positive_weight(target: Tensor) -> float:
+    """Negatives per positive: with this weight both outcomes count equally."""
+    positives = float(target.sum())
+    return (len(target) - positives) / positives if positives else 1.0
+
+
 def learning_rate_factor(step: int, warmup_steps: int, steps: int) -> float:
-    """What the highest learning rate is multiplied by: a linear warm-up, times a half cosine."""
+    """The factor of the highest learning rate: a linear warm-up, times half a cosine."""
     warm = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
     return warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
 
 
 def best_epoch(losses: Sequence[float]) -> int:
-    """The last epoch, from 0, whose validation loss was better than all before by 1e-5 or more."""
+    """The last epoch, from 0, whose validation loss beat all earlier ones by more than 1e-5."""
     best, lowest = 0, math.inf
     for epoch, loss in enumerate(losses):
         if loss < lowest - _LEAST_GAIN:
@@ -108,12 +155,11 @@ def fit(
     checkpoint: Path | None = None,
     watch: Callable[[int, Epoch, Probabilities], None] | None = None,
 ) -> Fitted:
-    """Fit a network, or go on with the fit that `checkpoint` holds.
+    """Fit a network, or resume the fit that `checkpoint` holds.
 
     `watch` is called after each epoch, with its number from 0 and the validation rows'
-    probabilities; what it raises ends the fit. Raises `DivergedError`, and `TrimaranError` for the
-    checkpoint of another training. Torch's own random numbers and thread count are left as they
-    were.
+    probabilities; an exception from it ends the fit. Raises `DivergedError`, and `TrimaranError`
+    for the checkpoint of another training. Torch's random numbers and thread count are restored.
     """
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
@@ -138,7 +184,7 @@ def fit(
 
 
 class _State:
-    """All that changes during a fit."""
+    """The state that changes during a fit."""
 
     def __init__(self, hyper: Hyperparameters, network: Network, train: Rows, seed: int) -> None:
         self.hyper, self.network = hyper, network
@@ -188,7 +234,7 @@ class _State:
         return total / rows
 
     def _average(self) -> None:
-        """Move the averaged weights; the decay rises to its value, so that they begin quickly."""
+        """Move the averaged weights. The decay rises slowly, so that the first steps count."""
         decay = min(self.hyper.ema, (1 + self.steps) / (10 + self.steps))
         live = self.network.state_dict()
         with torch.no_grad():
@@ -231,7 +277,7 @@ class _State:
             torch.set_rng_state(values["dropout"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise TrimaranError(
-                f"the checkpoint {source} is of another training; delete it to train anew"
+                f"the checkpoint {source} is of another training; delete it to train again"
             ) from error
 
 
@@ -248,7 +294,7 @@ def _validation_loss(network: Network, rows: Rows) -> float:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Torch adds in another order with another number of threads, which changes the last bits."""
+    """One thread for torch: the order of its sums, and so the last bits, depend on their number."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

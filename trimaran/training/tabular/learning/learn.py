@@ -1,4 +1,4 @@
-"""From a table and a split to a fitted transform, a network and a threshold.
+"""Training: a table and a split become a fitted transform, a network and a threshold.
 
 Nothing in this file reads a row of the test part.
 """
@@ -19,14 +19,12 @@ from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.data.split import Indices, Split
 from trimaran.training.tabular.data.validation import is_positive, require_valid
-from trimaran.training.tabular.features.fit import fit_features
-from trimaran.training.tabular.features.frames import transform_frame
+from trimaran.training.tabular.evaluation.metrics import Flags, Probabilities, choose_threshold
+from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import FeaturePlan
-from trimaran.training.tabular.learning.batches import Rows
-from trimaran.training.tabular.learning.fitting import Epoch, Fitted, fit, predict
-from trimaran.training.tabular.learning.threshold import Flags, Probabilities, choose_threshold
-from trimaran.training.tabular.networks.edges import Edges, tree_edges
-from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.fitting import Epoch, Fitted, Rows, fit, predict
+from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.networks import Edges, tree_edges
 
 __all__ = ["Learned", "Problem", "Watch", "learn"]
 
@@ -43,11 +41,11 @@ class Problem:
     target: Flags
     source: str = "the table"
     notes: tuple[str, ...] = ()
-    """What was done to the table, and what should be known of it; a sentence each."""
+    """Changes to the table, and warnings about it; a sentence each."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> Problem:
-        """Check a table. Raises `TrimaranError` where it cannot be learnt from."""
+        """Check a table. Raises `TrimaranError` if it cannot be trained on."""
         frame, schema = dataset.frame, dataset.schema
         warnings = require_valid(frame, schema, dataset.source)
         notes = (*dataset.notes, *map(str, warnings))
@@ -60,7 +58,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Learned:
-    """All that was learnt from the training and validation parts."""
+    """The result of training: everything fitted to the training and validation parts."""
 
     schema: Schema
     data: TransformData
@@ -89,7 +87,7 @@ def learn(
     checkpoint: Path | None = None,
     watch: Watch | None = None,
 ) -> Learned:
-    """Fit transform, edges and weights to the training part; stop and decide by validation.
+    """Fit transform, edges and weights to training; stop and choose the threshold by validation.
 
     Raises `TrimaranError` for a plan that does not fit the table, or a loss that is not finite.
     """

@@ -163,9 +163,9 @@ def test_ignored_columns_are_left_out_without_a_word(tmp_path: Path) -> None:
         ("minutes,state,churn\n1,KS,yes\n", "has no column 'id', which the schema small needs"),
         (
             "id,minutes,state,churn,age\na,1,KS,yes,3\n",
-            "has the column 'age', which the schema small has not; add it to the schema as a "
-            "field, to its leaks if it is known only after the outcome, or to its ignored to leave "
-            "it out",
+            "has the column 'age', which the schema small lacks; add it to the schema as a "
+            "field, to its leaks if it is known only after the outcome, or to its ignored columns "
+            "to drop it",
         ),
     ],
 )

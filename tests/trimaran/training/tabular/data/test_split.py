@@ -41,13 +41,13 @@ def test_too_few_of_an_outcome_are_refused(positives: int) -> None:
         stratified_split(~target(200, positives), 0)
 
 
-def test_each_row_is_judged_in_one_fold_and_rows_outside_in_none() -> None:
+def test_each_row_is_tested_in_one_fold_and_rows_outside_in_none() -> None:
     flags = target(1000, 140)
     split = stratified_split(flags, 0)
     rows = np.sort(np.concatenate([split.train, split.validation]))
     folds = stratified_folds(flags, rows, 5, 0)
-    judged = np.concatenate([fold.test for fold in folds])
-    assert sorted(judged.tolist()) == rows.tolist()
+    tested = np.concatenate([fold.test for fold in folds])
+    assert sorted(tested.tolist()) == rows.tolist()
     for fold in folds:
         together = np.concatenate([fold.train, fold.validation, fold.test])
         assert sorted(together.tolist()) == rows.tolist()

@@ -121,10 +121,12 @@ def test_a_field_without_a_value(frame: pd.DataFrame) -> None:
 def test_a_constant_field(frame: pd.DataFrame) -> None:
     frame["calls"] = 3.0
     assert list(map(str, validate(frame, SCHEMA))) == [
-        "'calls': every value is 3; the field tells nothing"
+        "'calls': every value is 3; a model can learn nothing from the field"
     ]
     frame.loc[5, "calls"] = np.nan
-    assert validate(frame, SCHEMA)[0].message.endswith("nothing but whether it is missing")
+    assert validate(frame, SCHEMA)[0].message.endswith(
+        "from the field, except whether it is missing"
+    )
 
 
 def test_rows_that_are_there_twice(frame: pd.DataFrame) -> None:
@@ -192,7 +194,7 @@ def test_leaks_are_errors(frame: pd.DataFrame) -> None:
         ("whether it is missing alone", names.where(left, None), "category"),
     ):
         errors = [found for found in leaking(frame, values, kind) if found.severity == "error"]
-        assert [found.message.partition(" tells")[0] for found in errors] == [what]
+        assert [found.message.partition(" predicts")[0] for found in errors] == [what]
         assert "move the column from the schema's fields to its leaks" in errors[0].message
 
 

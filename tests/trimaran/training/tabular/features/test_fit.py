@@ -35,8 +35,7 @@ from tests.trimaran.training.tabular.telephony import (
 from trimaran.served.transform import Derived, Transform
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.features import columns
-from trimaran.training.tabular.features.fit import fit_features
-from trimaran.training.tabular.features.frames import transform_frame
+from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import Binning
 
 
@@ -234,7 +233,7 @@ def test_quantile_bins_are_those_of_scikit_learn(column: str, count: int) -> Non
         np.testing.assert_array_equal(features(plan)[[f"{column}_bin"]], expected.transform(filled))
     else:
         assert found.notes == (
-            f"{column!r} has {len(edges) + 1} bins and not {count}: many of its training values "
+            f"{column!r} has {len(edges) + 1} bins instead of {count}: many of its training values "
             "are the same",
         )
 

@@ -25,7 +25,7 @@ from tests.trimaran.training.tabular.telephony import (
 from trimaran.served.records import Field, RecordReader
 from trimaran.served.transform import Transform, TransformData
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.features.frames import table_of, transform_frame
+from trimaran.training.tabular.features.fit import table_of, transform_frame
 
 
 def test_only_the_rows_given_are_learnt_from() -> None:

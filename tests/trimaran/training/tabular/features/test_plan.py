@@ -74,7 +74,7 @@ def test_a_plan_that_cannot_be_is_refused(document: dict[str, Any], message: str
         ),
         (
             [("a", "log", ["b"]), ("b", "log", ["calls"])],
-            "the derived column 'a' is of 'b', which stands after it; put 'b' first",
+            "the derived column 'a' is of 'b', which comes after it; put 'b' first",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def log_of(name: str) -> FeaturePlan:
         (log_of("region"), "the derived column 'x' is of 'region', which is one-hot encoded; name"),
         (log_of("contract=moth"), "the derived column 'x' is of 'contract=moth', and there is no"),
         (log_of("contract=life"), "the derived column 'x' is of 'contract=life', which training "),
-        (log_of("region=z"), "the derived column 'x' is of 'region=z', which training does not g"),
+        (log_of("region=z"), "the derived column 'x' is of 'region=z', which training lacks; did"),
         (
             FeaturePlan(derived=(Derived("calls", "log", ("charge",)),)),
             "the derived column 'calls' has the name of a field; rename it",

@@ -9,20 +9,21 @@ import torch
 
 from tests.trimaran.training.tabular.customers import FAST, FAST_TABNET
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.learning.batches import Rows, batches
+from trimaran.training.tabular.evaluation.metrics import Probabilities
 from trimaran.training.tabular.learning.checkpoints import load_tensors, save_tensors
 from trimaran.training.tabular.learning.fitting import (
     DivergedError,
     Epoch,
     Fitted,
+    Rows,
+    batches,
     best_epoch,
     fit,
     is_over,
     learning_rate_factor,
     predict,
 )
-from trimaran.training.tabular.learning.threshold import Probabilities
-from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 
 EDGES = [np.array([0.0]), np.array([0.3])]
 BOTH = pytest.mark.parametrize("hyper", [FAST, FAST_TABNET], ids=["mlp", "tabnet"])

@@ -9,11 +9,11 @@ import pytest
 
 from tests.trimaran.training.tabular.customers import FAST, FAST_TABNET, frame, problem, recipe
 from trimaran.training.tabular.data.split import Split, stratified_split
-from trimaran.training.tabular.judging.importance import permutation_importance
-from trimaran.training.tabular.judging.judge import judge, judge_model
-from trimaran.training.tabular.judging.metrics import always_yes_f1
+from trimaran.training.tabular.evaluation.importance import permutation_importance
+from trimaran.training.tabular.evaluation.metrics import always_yes_f1
+from trimaran.training.tabular.learning.evaluate import evaluate, evaluate_model
+from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.learning.learn import Learned, Problem, learn
-from trimaran.training.tabular.networks.hyperparameters import Hyperparameters
 
 
 def learnt(about: Problem, split: Split, hyper: Hyperparameters = FAST, seed: int = 0) -> Learned:
@@ -54,11 +54,11 @@ def test_a_shuffled_outcome_is_not_learnt() -> None:
     for seed in range(3):
         about = problem(1500)
         split = stratified_split(about.target, seed)
-        honest.append(judge_model(about, split, learnt(about, split), seed)[0].test.f1)
+        honest.append(evaluate_model(about, split, learnt(about, split), seed)[0].test.f1)
         shuffled = np.random.default_rng(seed).permutation(about.target)
         about = replace(about, target=shuffled)
         split = stratified_split(shuffled, seed)
-        model = judge_model(about, split, learnt(about, split), seed)[0]
+        model = evaluate_model(about, split, learnt(about, split), seed)[0]
         scores.append(model.test.f1)
         chances.append(always_yes_f1(shuffled[split.test]))
         assert 0.38 < model.test.roc_auc < 0.62
@@ -91,7 +91,7 @@ def test_importance_is_of_the_fields_that_the_outcome_follows() -> None:
 def test_a_judgement_says_everything() -> None:
     about = problem()
     split = stratified_split(about.target, 0)
-    found = judge(about, split, learnt(about, split), 0, {"calls": (2, 4)})
+    found = evaluate(about, split, learnt(about, split), 0, {"calls": (2, 4)})
     low, high = found.f1_interval
     assert low <= found.model.test.f1 <= high
     assert list(found.baselines) == ["logistic regression", "gradient boosting"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimaran.training.tabular.learning.threshold import choose_threshold, decide
+from trimaran.training.tabular.evaluation.metrics import choose_threshold, decide
 
 
 def test_of_a_plateau_the_threshold_nearest_to_a_half_is_chosen() -> None:

@@ -1,1 +1,0 @@
-"""Whether a model is still right: outcomes told, and what they come to."""

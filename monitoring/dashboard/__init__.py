@@ -1,1 +1,0 @@
-"""A page for those without Grafana."""

@@ -1,0 +1,211 @@
+"""A summary as one HTML page, with a plot of each figure over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from markupsafe import Markup
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+from monitoring import accuracy as accuracy
+from monitoring import drift as drift
+from monitoring.accuracy import ACCURACY_WINDOW, ReleaseAccuracy
+from monitoring.asking import Series
+from monitoring.drift import DRIFT_WINDOW, Finding
+from monitoring.present import broken_words, shown
+from monitoring.queries import CATALOGUE
+from monitoring.summary import Line, Summary
+from trimaran.pages.drawing import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
+from trimaran.pages.page import Cell, Kind, Page, badge, facts, figure, table, text
+
+__all__ = ["summary_page"]
+
+_COLUMNS = (
+    "request_rate",
+    "error_ratio",
+    "mean_latency",
+    "p50_latency",
+    "p95_latency",
+    "p99_latency",
+    "queue_share",
+    "compute_input",
+    "compute_infer",
+    "compute_output",
+    "batch_size",
+    "pending_requests",
+    "stub_cpu",
+    "stub_memory",
+    "load_time",
+)
+_COLOURS = (NEGATIVE, POSITIVE, ACCENT, INK)
+_KINDS: Mapping[str, Kind] = {
+    "fell": "error",
+    "drift": "error",
+    "absent": "error",
+    "holds": "good",
+    "stable": "good",
+}
+_STYLES = ("-", "--", ":", "-.")
+
+
+def summary_page(
+    summary: Summary,
+    courses: Mapping[str, Sequence[Series]],
+    source: str,
+    features: Sequence[Finding] = (),
+    releases: Sequence[ReleaseAccuracy] = (),
+    refresh_s: int | None = None,
+) -> str:
+    """The document; `courses` has the series of each plotted query, by its name.
+
+    Whatever the window is, `features` are of the last hour, and `releases` have the outcomes of the
+    last day.
+    """
+    end = datetime.fromtimestamp(summary.at_s, UTC)
+    page = Page(
+        f"The last {summary.window}",
+        f"to {end:%Y-%m-%d %H:%M:%S} UTC, by Prometheus at {source}",
+        refresh_s,
+    )
+    page.section("Verdict", *_verdict(summary))
+    asked = [line for line in summary.lines if line.was_asked]
+    page.section("Models", _models(asked), *_idle(summary))
+    looks = {
+        (line.model, line.version): (_COLOURS[at % len(_COLOURS)], _STYLES[at // len(_COLOURS) % 4])
+        for at, line in enumerate(asked)
+    }
+    drawn = [_plot(name, series, looks) for name, series in courses.items() if series and asked]
+    if drawn:
+        page.section("Over time", *drawn)
+    if any(line.errors for line in asked):
+        page.section("Errors", _errors(asked))
+    if features:
+        page.section("Drift", *_drift(features))
+    if releases:
+        page.section("Live accuracy", *_accuracy(releases))
+    page.section(
+        "What the columns mean",
+        table(
+            ("", "unit", "meaning"),
+            [
+                (CATALOGUE[name].title, CATALOGUE[name].unit, CATALOGUE[name].meaning)
+                for name in _COLUMNS
+            ],
+        ),
+    )
+    return page.html()
+
+
+def _verdict(summary: Summary) -> list[Markup]:
+    blocks = [text(f"Alert: {alert}", "error") for alert in summary.alerts]
+    broken = [line for line in summary.lines if line.broken]
+    blocks += [
+        text(f"{line.model} version {line.version}: {broken_words(line.broken)}", "error")
+        for line in broken
+    ]
+    if not broken:
+        blocks.append(text("Every objective was met.", "good"))
+    blocks += [text(note, "warning") for note in summary.notes]
+    if summary.server:
+        blocks.append(
+            facts(
+                (CATALOGUE[name].title, shown(value, CATALOGUE[name].unit))
+                for name, value in summary.server.items()
+            )
+        )
+    return blocks
+
+
+def _models(lines: Sequence[Line]) -> Markup:
+    columns = [name for name in _COLUMNS if any(name in line.figures for line in lines)]
+    rows: list[Sequence[Cell]] = [
+        [
+            line.model,
+            line.version,
+            *(shown(line.figures.get(name), CATALOGUE[name].unit) for name in columns),
+            badge("broken", "error") if line.broken else badge("met", "good"),
+        ]
+        for line in lines
+    ]
+    headers = ["model", "version", *(CATALOGUE[name].title for name in columns), "objectives"]
+    return table(headers, rows)
+
+
+def _idle(summary: Summary) -> list[Markup]:
+    idle = [f"{line.model} {line.version}" for line in summary.lines if line.is_idle]
+    return [text(f"No requests in the window: {', '.join(idle)}.")] if idle else []
+
+
+def _errors(lines: Sequence[Line]) -> Markup:
+    return table(
+        ("model", "version", "reason", "errors/s"),
+        [
+            (line.model, line.version, reason, rate)
+            for line in lines
+            for reason, rate in sorted(line.errors.items())
+        ],
+    )
+
+
+def _drift(features: Sequence[Finding]) -> list[Markup]:
+    found = []
+    for title, mine in drift.tables_of(features, DRIFT_WINDOW):
+        rows = [
+            [feature, badge(verdict, _KINDS.get(verdict, "warning")), *cells]
+            for feature, verdict, *cells in map(drift.cells_of, mine)
+        ]
+        found += [text(title), table(drift.COLUMNS, rows)]
+    return [*found, text(drift.MEANING)]
+
+
+def _accuracy(releases: Sequence[ReleaseAccuracy]) -> list[Markup]:
+    found = []
+    for each in releases:
+        kind = _KINDS.get(each.verdict, "warning")
+        found += [
+            text(
+                f"{each.model} version {each.version}, {each.outcomes:,.0f} outcomes in the last "
+                f"{ACCURACY_WINDOW}: {each.verdict}",
+                kind,
+            ),
+            table(accuracy.COLUMNS, accuracy.lines_of(each)),
+        ]
+    return [*found, text(accuracy.MEANING)]
+
+
+def _plot(
+    name: str, series: Sequence[Series], looks: Mapping[tuple[str, str], tuple[str, str]]
+) -> Markup:
+    """A plot of every version that has a colour and style."""
+    query = CATALOGUE[name]
+    drawn = Figure(figsize=(7.2, 2.4), layout="constrained")
+    axes = drawn.subplots()
+    scale = 1e3 if query.unit == "s" else 100 if query.unit == "ratio" else 1
+    for each in series:
+        key = each.labels.get("model", ""), each.labels.get("version", "")
+        if key not in looks:
+            continue
+        colour, style = looks[key]
+        times = [datetime.fromtimestamp(at, UTC) for at in each.times_s]
+        axes.plot(
+            times,  # type: ignore[arg-type]
+            [value * scale for value in each.values],
+            color=colour,
+            linestyle=style,
+            marker="." if len(times) < 3 else "",
+            linewidth=1.4,
+            label=label(" ".join(key)),
+        )
+    plain_axes(axes)
+    axes.set_ylim(bottom=0)
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    short = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(short)
+    axes.spines["bottom"].set_color(LINE)
+    unit = {"s": "ms", "ratio": "%"}.get(query.unit, query.unit)
+    axes.set_ylabel(unit, fontsize=8, color=INK)
+    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure(drawn, f"{query.title}: {query.meaning}", f"{query.title} over time")

@@ -1,1 +1,0 @@
-"""What Prometheus knows of a window of time, by model and version, with a verdict."""

@@ -1,1 +1,0 @@
-"""Prometheus and Alertmanager, run on this machine."""

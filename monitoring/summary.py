@@ -1,0 +1,216 @@
+"""A window of time by model and version, from the catalogue's queries, with broken objectives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from monitoring.asking import Prometheus, Sample, Series
+from monitoring.queries import CATALOGUE, MODEL, query
+
+__all__ = ["Broken", "Line", "Summary", "courses_of", "gather", "summarise"]
+
+_OBJECTIVES = (
+    ("error_ratio", "availability_objective"),
+    ("mean_latency", "mean_objective"),
+    ("p99_latency", "p99_objective"),
+)
+_SKEW_S = 5.0
+_WHOLE = 0.999
+
+
+@dataclass(frozen=True)
+class Broken:
+    """An objective that was not met."""
+
+    figure: str
+    """The query's name."""
+    found: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """The figures of one version of a model."""
+
+    model: str
+    version: str
+    figures: Mapping[str, float]
+    """By the query's name; without entries that Prometheus has no number for."""
+    errors: Mapping[str, float] = field(default_factory=dict)
+    """Requests a second that failed, by Triton's reason."""
+    broken: Sequence[Broken] = ()
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether it had requests in the window."""
+        return self.figures.get("request_rate", 0.0) > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is served but had no requests; false for a release that was only tried."""
+        return self.figures.get("request_rate") == 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All lines, the server's figures, and notes on how reliable they are."""
+
+    at_s: float
+    """The window's end, in Unix time by Prometheus' clock."""
+    window: str
+    lines: Sequence[Line]
+    server: Mapping[str, float]
+    notes: Sequence[str]
+    alerts: Sequence[str]
+
+    @property
+    def kept(self) -> bool:
+        """Whether every objective was met."""
+        return not any(line.broken for line in self.lines)
+
+
+_DRAWN = (
+    "request_rate",
+    "error_ratio",
+    "mean_latency",
+    "p99_latency",
+    "queue_share",
+    "batch_size",
+    "pending_requests",
+    "stub_cpu",
+)
+_POINTS = 120
+_LEAST_STEP_S = 1.0
+_LEAST_RATE_WINDOW_S = 30
+
+
+def gather(prometheus: Prometheus, window: str, end_s: float | None = None) -> Summary:
+    """The summary of the window before `end_s`, by default before now by Prometheus' clock.
+
+    Raises `TrimaranError` if Prometheus does not answer or refuses the window.
+    """
+    now_s, local_s = prometheus.now_s(), time.time()
+    at_s = now_s if end_s is None else end_s
+    answers = {
+        name: prometheus.instant(each.over(window), at_s)
+        for name, each in CATALOGUE.items()
+        if each.reported
+    }
+    skew_s = now_s - local_s
+    firing = [
+        alert["annotations"].get("summary", alert["labels"]["alertname"])
+        for alert in prometheus.alerts()
+        if alert["state"] == "firing"
+    ]
+    return summarise(answers, window, at_s, at_s - skew_s, firing)
+
+
+def courses_of(
+    prometheus: Prometheus, summary: Summary, seconds: float
+) -> Mapping[str, Sequence[Series]]:
+    """The plotted figures over the window of a summary, by the query's name."""
+    step_s = max(seconds / _POINTS, _LEAST_STEP_S)
+    rate_window = f"{max(round(4 * step_s), _LEAST_RATE_WINDOW_S)}s"
+    return {
+        name: prometheus.range(
+            query(name, rate_window), summary.at_s - seconds, summary.at_s, step_s
+        )
+        for name in _DRAWN
+    }
+
+
+def summarise(
+    answers: Mapping[str, Sequence[Sample]],
+    window: str,
+    at_s: float,
+    local_s: float,
+    alerts: Sequence[str] = (),
+) -> Summary:
+    """A summary of `answers`, the samples by query name; `local_s` is this machine's clock."""
+    objectives = {
+        name: {sample.labels["model"]: sample.value for sample in answers.get(name, ())}
+        for _, name in _OBJECTIVES
+    }
+    figures: dict[tuple[str, str], dict[str, float]] = {}
+    for name, each in CATALOGUE.items():
+        if each.labels == MODEL:
+            for sample in answers.get(name, ()):
+                figures.setdefault(_key(sample), {})[name] = sample.value
+    errors: dict[tuple[str, str], dict[str, float]] = {}
+    for sample in answers.get("errors_by_reason", ()):
+        errors.setdefault(_key(sample), {})[sample.labels["reason"]] = sample.value
+    lines = [
+        Line(
+            model,
+            version,
+            found,
+            errors.get((model, version), {}),
+            _broken(model, found, objectives),
+        )
+        for (model, version), found in sorted(figures.items(), key=lambda item: _order(item[0]))
+    ]
+    server = {
+        name: samples[0].value
+        for name, samples in answers.items()
+        if samples and not CATALOGUE[name].labels
+    }
+    return Summary(at_s, window, lines, server, _notes(answers, figures, at_s, local_s), alerts)
+
+
+def _broken(
+    model: str, found: Mapping[str, float], objectives: Mapping[str, Mapping[str, float]]
+) -> list[Broken]:
+    broken = []
+    for figure, name in _OBJECTIVES:
+        promised = objectives[name].get(model)
+        if promised is None or figure not in found:
+            continue
+        most = 1 - promised if figure == "error_ratio" else promised
+        if found[figure] > most:
+            broken.append(Broken(figure, found[figure], most))
+    return broken
+
+
+def _notes(
+    answers: Mapping[str, Sequence[Sample]],
+    figures: Mapping[tuple[str, str], Mapping[str, float]],
+    at_s: float,
+    local_s: float,
+) -> list[str]:
+    notes = []
+    scrapes = {sample.labels["job"]: sample.value for sample in answers.get("scrapes", ())}
+    if not scrapes:
+        notes.append("Prometheus has scraped nothing in the window")
+    for job, share in sorted(scrapes.items()):
+        if share < _WHOLE:
+            notes.append(
+                f"{1 - share:.0%} of the scrapes of {job} in the window failed; the figures lack "
+                "the time between them"
+            )
+    if scrapes and figures and not answers.get("mean_objective"):
+        notes.append("no objective is recorded, so none was checked; are the rules loaded?")
+    if scrapes and "supervisor" not in scrapes:
+        notes.append("no supervisor is scraped: CPU, memory and deaths of stubs are unknown")
+    for (model, version), found in sorted(figures.items()):
+        if found.get("reloads", 0) > 0:
+            notes.append(
+                f"{model} version {version} was reloaded {found['reloads']:.0f} times in the "
+                "window; requests between a server's last scrape and its restart are not counted"
+            )
+    if abs(at_s - local_s) > _SKEW_S:
+        notes.append(
+            f"Prometheus' clock is {at_s - local_s:+.0f} s from this machine's; the window is by "
+            "Prometheus' clock"
+        )
+    return notes
+
+
+def _key(sample: Sample) -> tuple[str, str]:
+    return sample.labels.get("model", ""), sample.labels.get("version", "")
+
+
+def _order(key: tuple[str, str]) -> tuple[str, int]:
+    model, version = key
+    return model, int(version) if version.isdecimal() else -1

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from trimaran.stats.bootstrap import (
+    basic_interval,
+    percentile_interval,
+    resampled,
+    resampled_counts,
+)
+
+
+def test_resamples_hold_only_what_the_sample_holds() -> None:
+    drawn = resampled([1.0, 2.0, 4.0], 500, np.random.default_rng(0))
+    assert drawn.shape == (500, 3)
+    assert set(drawn.ravel()) == {1.0, 2.0, 4.0}
+    assert drawn.mean() == pytest.approx(7 / 3, abs=0.1)
+
+
+def test_resampled_counts_are_those_of_resampled_rows() -> None:
+    counts = np.array([20, 0, 80])
+    drawn = resampled_counts(counts, 4000, np.random.default_rng(0))
+    assert set(drawn.sum(axis=1)) == {100}
+    assert not drawn[:, 1].any()
+    rows = resampled(np.repeat([0, 1, 2], counts), 4000, np.random.default_rng(1))
+    assert drawn[:, 0].std() == pytest.approx((rows == 0).sum(axis=1).std(), rel=0.05)
+
+
+def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(2)
+    held = 0
+    for _ in range(200):
+        sample = generator.normal(3, 1, 60)
+        low, high = percentile_interval(resampled(sample, 400, generator).mean(axis=1))
+        held += low < 3 < high
+    assert 0.9 <= held / 200 <= 0.98
+
+
+def test_the_basic_interval_is_the_mirrored_percentile_interval() -> None:
+    statistics = np.random.default_rng(3).gamma(2, 1, 1000)
+    low, high = percentile_interval(statistics)
+    assert basic_interval(2.0, statistics) == (4.0 - high, 4.0 - low)

@@ -1,1 +1,0 @@
-"""The networks, and the settings that decide them."""

@@ -1,0 +1,1 @@
+"""Trainings that leave a directory: single runs, cross-validations and searches, and the report."""

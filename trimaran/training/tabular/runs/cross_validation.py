@@ -1,0 +1,95 @@
+"""Cross-validation; a killed one is resumed.
+
+As with a run, the directory's name follows from everything that decides the outcome. It keeps the
+scores of finished folds, and the checkpoint of the fold that was being fitted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import exclusive_lock, write_text
+from trimaran.training.tabular.data.split import Split, stratified_folds, stratified_split
+from trimaran.training.tabular.learning.checkpoints import remove_torn
+from trimaran.training.tabular.learning.evaluate import evaluate_model
+from trimaran.training.tabular.learning.learn import Problem, Watch, learn
+from trimaran.training.tabular.runs.comparison import Scored
+from trimaran.training.tabular.runs.config import Config, Recipe
+
+__all__ = ["cross_validate", "directory_of", "standing_folds"]
+
+
+def directory_of(problem: Problem, recipe: Recipe, folds: int, seed: int, out: Path) -> Path:
+    """`<out>/<family>/folds/<run>-of-<folds>`, with the name of the corresponding run."""
+    name = f"{Config.of(problem, recipe, seed).name}-of-{folds}"
+    return out / recipe.family / "folds" / name
+
+
+def standing_folds(directory: Path) -> int:
+    """How many finished folds the directory has."""
+    return len(list(directory.glob("fold-*.json")))
+
+
+def cross_validate(
+    problem: Problem,
+    recipe: Recipe,
+    folds: int,
+    seed: int,
+    out: Path,
+    watch: Callable[[int], Watch] | None = None,
+) -> list[Scored]:
+    """Train on all but one fold and score on that fold, for each fold without scores.
+
+    The folds are of the training and validation parts of `seed`'s split; the test part is neither
+    trained on nor scored. `watch(fold)`, with the fold from 0, gives the function that is called
+    after each of its epochs. Two processes with the same work wait for one another. Raises
+    `TrimaranError` for a table that cannot be split this way, or that the recipe does not fit.
+    """
+    parts = stratified_split(problem.target, seed)
+    rows = np.sort(np.concatenate([parts.train, parts.validation]))
+    splits = stratified_folds(problem.target, rows, folds, seed)
+    directory = directory_of(problem, recipe, folds, seed, out)
+    with exclusive_lock(directory / ".lock"):
+        remove_torn(directory)
+        for number, split in enumerate(splits):
+            scores = _scores_path(directory, number)
+            checkpoint = scores.with_suffix(".pt")
+            if not scores.is_file():
+                follow = watch(number) if watch is not None else None
+                scored = _score(problem, recipe, split, seed, checkpoint, follow)
+                write_text(scores, json.dumps(scored, indent=1, allow_nan=False) + "\n")
+            checkpoint.unlink(missing_ok=True)
+        return [_read(_scores_path(directory, number)) for number in range(folds)]
+
+
+def _score(
+    problem: Problem,
+    recipe: Recipe,
+    split: Split,
+    seed: int,
+    checkpoint: Path,
+    watch: Watch | None,
+) -> Scored:
+    learned = learn(problem, split, recipe.plan, recipe.hyper, seed, checkpoint, watch)
+    model, baselines, _ = evaluate_model(problem, split, learned, seed)
+    others = {name: each.test.as_dict() for name, each in baselines.items()}
+    return {recipe.hyper.network: model.test.as_dict(), **others}
+
+
+def _scores_path(directory: Path, number: int) -> Path:
+    return directory / f"fold-{number + 1}.json"
+
+
+def _read(path: Path) -> Scored:
+    try:
+        scored: Scored = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrimaranError(
+            f"{path} cannot be read ({type(error).__name__}); delete it to train its fold again"
+        ) from error
+    return scored

@@ -1,0 +1,132 @@
+"""A finished run's directory, and how to read it.
+
+| file | holds |
+|---|---|
+| `config.json` | everything that decided the run |
+| `transform.json` | the fitted transform, as it is served |
+| `reference.json` | the distribution of the training part, which drift is measured from |
+| `weights.pt` | the network's state |
+| `samples.npy` | features of training rows, float32 `[rows, columns]`, to verify exports with |
+| `predictions.csv` | identifier, part, target and probability of each row |
+| `report.html` | the report |
+| `metrics.json` | every metric; written last, so a run that has it is finished |
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import write_text
+
+if TYPE_CHECKING:  # torch takes seconds to import, and publishing an ensemble does not need it
+    from trimaran.training.tabular.learning.networks import ThresholdClassifier
+
+__all__ = ["LATEST", "TrainedRun", "latest_run", "name_latest"]
+
+LATEST = "latest.json"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run's directory. Its readers raise `TrimaranError` for a missing or damaged file."""
+
+    directory: Path
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all its files exist."""
+        return (self.directory / "metrics.json").is_file()
+
+    def config(self) -> dict[str, Any]:
+        """See `config.Config.as_dict`."""
+        return self._json("config.json")
+
+    def metrics(self) -> dict[str, Any]:
+        """Threshold, epochs, scores, baselines, importance and segments."""
+        return self._json("metrics.json")
+
+    def transform_text(self) -> str:
+        """The fitted transform, as JSON text."""
+        return self._text("transform.json")
+
+    def reference_text(self) -> str:
+        """The distribution of the training part, as JSON text: see `Reference`."""
+        return self._text("reference.json")
+
+    def samples(self) -> npt.NDArray[np.float32]:
+        """Features of training rows, float32 `[rows, columns]`."""
+        path = self.directory / "samples.npy"
+        try:
+            found: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+        except (OSError, EOFError, ValueError) as error:
+            raise self._unreadable(path.name, error) from error
+        return found
+
+    def classifier(self) -> ThresholdClassifier:
+        """The network with its weights and threshold, in eval mode."""
+        from trimaran.training.tabular.learning.checkpoints import load_tensors
+        from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+        from trimaran.training.tabular.learning.networks import ThresholdClassifier, build_network
+
+        hyper = Hyperparameters.from_dict(self._entry("config.json", "hyperparameters"))
+        threshold = float(self._entry("metrics.json", "threshold"))
+        width = len(self._entry("transform.json", "outputs"))
+        state = load_tensors(self.directory / "weights.pt")
+        try:
+            column = state["encoding.column"].numpy()
+            edge = state["encoding.edge"].numpy().astype(np.float64)
+            network = build_network(hyper, [edge[column == place] for place in range(width)])
+            network.load_state_dict(state)
+        except (KeyError, RuntimeError) as error:
+            raise self._unreadable("weights.pt", error) from error
+        return ThresholdClassifier(network, threshold).eval()
+
+    def _entry(self, name: str, key: str) -> Any:
+        try:
+            return self._json(name)[key]
+        except KeyError as error:
+            raise self._unreadable(name, error) from error
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.directory / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._unreadable(name, error) from error
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            found = json.loads(self._text(name))
+        except ValueError as error:
+            raise self._unreadable(name, error) from error
+        if not isinstance(found, dict):
+            raise self._unreadable(name, TypeError("not an object"))
+        return found
+
+    def _unreadable(self, name: str, error: Exception) -> TrimaranError:
+        return TrimaranError(
+            f"{self.directory / name} cannot be used ({type(error).__name__}); delete "
+            f"{self.directory} and train it again"
+        )
+
+
+def name_latest(run: TrainedRun) -> None:
+    """Make a finished run the one that is exported, atomically."""
+    text = json.dumps({"run": run.directory.name}) + "\n"
+    write_text(run.directory.parent / LATEST, text)
+
+
+def latest_run(family: Path) -> TrainedRun | None:
+    """The run that a family's directory names as the latest, if it exists and is finished."""
+    try:
+        name = json.loads((family / LATEST).read_text(encoding="utf-8"))["run"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    run = TrainedRun(family / str(name))
+    return run if run.is_finished else None
