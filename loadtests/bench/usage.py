@@ -13,7 +13,7 @@ PEERS = "peers"
 
 _LOADS = ("--rate", "--find-max", "--closed")
 _OF_PEERS = ("--peer", "--job", "--trials")
-_OF_PAIRS = ("--vs-config", "--vs-payloads", "--vs-pid", "--min-rate-ratio", "--max-p99-ratio")
+_OF_PAIRS = ("--vs-config", "--min-rate-ratio", "--max-p99-ratio")
 _OF_ONE = ("--p99-ms", "--min-rps", "--max-error-ratio", "--price")
 
 

@@ -49,7 +49,7 @@ def generator_ceiling(
 def empty_endpoint(protocol: Literal["http", "grpc"]) -> Iterator[tuple[str, int]]:
     """The address of an endpoint that only answers, in a process of its own, for the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "loadtests.generator.empty", protocol],
+        [sys.executable, "-P", "-m", "loadtests.generator.empty", protocol],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
