@@ -1,4 +1,4 @@
-"""`trimaran load` against real servers, with everything that may go wrong on the way."""
+"""`trimaran locust` against real servers, with everything that may go wrong on the way."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _latencies_s(out: Path) -> np.ndarray:
 
 def test_kept_promises_exact_latencies_and_every_file(churn_served: Served, tmp_path: Path) -> None:
     result = run_trimaran(
-        *("load", "churn", "--users", "3", "--duration", "3s", "--seed", "5", "--out", tmp_path),
+        *("locust", "churn", "--users", "3", "--duration", "3s", "--seed", "5", "--out", tmp_path),
         *("--p99-ms", "60000", "--min-rps", "1", "--max-error-ratio", "0"),
         *("--repository", churn_served.repository.root),
     )
@@ -94,7 +94,7 @@ def test_two_processes_are_one_record_and_a_broken_promise_is_status_1(
 ) -> None:
     """With a shape, which changes how many users there are."""
     result = run_trimaran(
-        *("load", "churn_record", "--protocol", "grpc", "--users", "10", "--processes", "2"),
+        *("locust", "churn_record", "--protocol", "grpc", "--users", "10", "--processes", "2"),
         *("--duration", "5s", "--shape", "spike", "--p99-ms", "0.001", "--out", tmp_path),
         *("--rate", "50", *_address(churn_served)),
     )
@@ -113,9 +113,9 @@ def test_two_processes_are_one_record_and_a_broken_promise_is_status_1(
 
 @contextmanager
 def _running(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """`trimaran load` in a process group of its own, as a terminal starts it."""
+    """`trimaran locust` in a process group of its own, as a terminal starts it."""
     process = subprocess.Popen(
-        [*TRIMARAN, "load", *map(str, arguments)],
+        [*TRIMARAN, "locust", *map(str, arguments)],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
