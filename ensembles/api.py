@@ -11,7 +11,7 @@ from trimaran.repository.place import DEFAULT_PLACE, Place, made_at
 from trimaran.system.errors import UsageError
 from trimaran.system.factory import call_factory
 
-__all__ = ["publish"]
+__all__ = ["made_by", "publish"]
 
 Made = Pipeline | PythonModel
 
@@ -30,16 +30,23 @@ def publish(
 
     Raises `TrimaranError` where a configuration that stands disagrees, or the wiring does not fit.
     """
-    made: object = model
-    if isinstance(model, str):
-        source, made = source or model, call_factory(model)
-    elif not isinstance(model, Pipeline | PythonModel):
-        source, made = source or f"{model.__module__}:{model.__qualname__}", model()
-    source = source or type(made).__name__
+    made, called = made_by(model)
+    source = source or called
     if isinstance(made, PythonModel):
         return [publish_python_model(made_at(repository), made, source)]
-    if isinstance(made, Pipeline):
-        return publish_pipeline(made_at(repository), made, source)
+    return publish_pipeline(made_at(repository), made, source)
+
+
+def made_by(model: Made | Callable[[], Made] | str) -> tuple[Made, str]:
+    """What is to be published, and where it came from. Raises `UsageError` for another type."""
+    made: object = model
+    source = type(model).__name__
+    if isinstance(model, str):
+        source, made = model, call_factory(model)
+    elif not isinstance(model, Pipeline | PythonModel):
+        source, made = f"{model.__module__}:{model.__qualname__}", model()
+    if isinstance(made, Pipeline | PythonModel):
+        return made, source
     raise UsageError(
         f"{source} returned {type(made).__name__}, neither an ensembles.Pipeline nor an "
         "ensembles.PythonModel"

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from ensembles.api import made_by
 from ensembles.api import publish as publish_made
 from ensembles.pipeline import Pipeline
 from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
-from trimaran.system.factory import call_factory
 
 __all__ = ["publish"]
 
@@ -26,8 +26,8 @@ def publish(
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
     """Publish a Python model, or an ensemble's and, if it is missing, its wiring."""
-    made = call_factory(factory)
-    for publication in publish_made(made, repository, source=factory):
+    made, source = made_by(factory)
+    for publication in publish_made(made, repository, source=source):
         print(publication)
     if isinstance(made, Pipeline):
         print(f"{made.ensemble.name}: make a release with 'trimaran release'")

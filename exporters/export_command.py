@@ -88,21 +88,25 @@ def export_formats(
     """
     columns = SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     errors = console(stderr=True)
+    progress = Progress(*columns, console=errors)
+    stages = 2 + _STAGES * len(set(itertools.product(formats, precisions)))
+    task = progress.add_task(factory, total=stages)
+
+    def advance(stage: str) -> None:
+        progress.start()  # wrong usage is refused without a bar
+        progress.update(task, description=stage, advance=1)
+
+    results: Sequence[ExportResult]
     failures: Sequence[TrimaranError] = []
-    with Progress(*columns, console=errors) as progress:
-        wanted = set(itertools.product(formats, precisions))
-        task = progress.add_task(factory, total=2 + _STAGES * len(wanted))
-
-        def advance(stage: str) -> None:
-            progress.update(task, description=stage, advance=1)
-
-        try:
-            results: Sequence[ExportResult] = export_model(
-                factory, formats, repository, precisions=precisions, progress=advance, **options
-            )
-        except NotAllExportedError as error:
-            results, failures = error.results, error.failures
-        progress.update(task, description=factory, completed=2 + _STAGES * len(wanted))
+    try:
+        results = export_model(
+            factory, formats, repository, precisions=precisions, progress=advance, **options
+        )
+    except NotAllExportedError as error:
+        results, failures = error.results, error.failures
+    finally:
+        if progress.live.is_started:
+            progress.stop()
     for table in tables(results):
         console().print(table)
     for note in (f"note: {r.model}: {note}" for r in results for note in r.parity.notes):

@@ -14,12 +14,11 @@ import typer
 from loadtests.bench.block import Block, warm_up
 from loadtests.bench.compare import compare, judge_ratios, require_latencies
 from loadtests.bench.limit import known_job, limit
-from loadtests.bench.peers_command import bench_peers
 from loadtests.bench.plan import BOUND_TURNS, Measured, find_max, one_load, profile
 from loadtests.bench.present import compare_report, print_compared, target_report
 from loadtests.bench.settings import Settings
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target, url_target
-from loadtests.bench.usage import PEERS, refuse_mixtures
+from loadtests.bench.usage import refuse_mixtures
 from loadtests.bench.variant import variant
 from loadtests.generator.ceiling import Ceiling, generator_ceiling
 from loadtests.judging.gates import Gates
@@ -54,9 +53,7 @@ _CARRIED_SHARE = 0.8
 def bench(
     target: Annotated[
         str,
-        typer.Argument(
-            metavar="TARGET", help="MODEL, MODEL:VERSION, MODEL@PROTOCOL, a URL, or: peers."
-        ),
+        typer.Argument(metavar="TARGET", help="MODEL, MODEL:VERSION, MODEL@PROTOCOL, or a URL."),
     ],
     vs: Annotated[
         str | None, typer.Option(metavar="TARGET", help="Measure this one in turn, for a ratio.")
@@ -106,15 +103,6 @@ def bench(
         typer.Option(metavar="DIR", help="Write JSON, CSV and a page there; of peers, a .md page."),
     ] = None,
     as_json: AsJson = False,
-    peer: Annotated[
-        list[str] | None, typer.Option(help="With peers: only this one; repeatable.")
-    ] = None,
-    job: Annotated[
-        list[str] | None, typer.Option(help="With peers: only photograph or record; repeatable.")
-    ] = None,
-    trials: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With peers: what is done already.")
-    ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     host: Host = None,
     http_port: HttpPort = None,
@@ -142,17 +130,8 @@ def bench(
                 "--min-rate-ratio": min_rate_ratio,
                 "--max-p99-ratio": max_p99_ratio,
                 "--price": price,
-                "--peer": peer,
-                "--job": job,
-                "--trials": trials,
             },
         )
-        if target == PEERS:
-            settings = Settings(
-                2.0 if seconds is None else seconds, seed, connections, Gates(), float("inf"), _tell
-            )
-            bench_peers(repository, settings, turns, peer or [], job or [], trials, out)
-            return
         wanted = Wanted.parse(target, protocol)
         other = Wanted.parse(vs, protocol) if vs else None
         needs_service = not wanted.url or (other is not None and not other.url)

@@ -155,7 +155,10 @@ def test_any_url_with_a_payload(tmp_path: Path) -> None:
         (("linear_onnx", "--rate", "-1"), "--rate is -1; it is above 0"),
         (("linear_onnx", "--rate", "1", "--closed"), "give one of --rate, --find-max and --closed"),
         (("linear_onnx", "--batch", "1000"), "linear_onnx takes at most"),
-        (("linear_onnx", "--duration", "0s"), "--duration is '0s'; expected a duration such as 30s"),
+        (
+            ("linear_onnx", "--duration", "0s"),
+            "--duration is '0s'; expected a duration such as 30s",
+        ),
         (("linear_onnx", "--connections", "0"), "--connections is 0; it is at least 1"),
         (("linear_onnx", "--turns", "1"), "--turns is 1; an interval needs at least 2"),
         (("linear_onnx", "--protocol", "generate"), "x has 8 values, and generate takes one"),

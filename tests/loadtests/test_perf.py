@@ -234,7 +234,16 @@ def test_the_command_tells_steps_and_promises(server: Server, tmp_path: Path) ->
     given, out = tmp_path / "rows.json", tmp_path / "out"
     row = {name: array[0].tolist() for name, array in _sealed(b"some text").items()}
     given.write_text(json.dumps({"TEXT": [text.decode() for text in row["TEXT"]]}))
-    options = ["--payloads", str(given), "--duration", "1200ms", "--min-rps", "1e9", "--out", str(out)]
+    options = [
+        "--payloads",
+        str(given),
+        "--duration",
+        "1200ms",
+        "--min-rps",
+        "1e9",
+        "--out",
+        str(out),
+    ]
     outcome = call_trimaran("perf", "twice:1", *options, *_elsewhere(server))
     assert outcome.status == 1, outcome.stderr
     assert "FAILS rate (twice:1, 1 connection)" in outcome.stdout
