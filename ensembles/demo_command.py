@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
 from trimaran.publishing.releases import Release, make_release, read_release, step_models
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
@@ -29,7 +30,6 @@ __all__ = ["demo"]
 _MODEL_FACTORY = "exporters.efficientnet_lite0:model"
 _ENSEMBLE_FACTORY = "ensembles.efficientnet_lite0:onnx_ensemble"
 _FORMATS = ("onnx", "torchscript")
-_MAX_BATCH_SIZE = 32
 _PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
 _REPEATS = 5
 
@@ -39,12 +39,10 @@ _screen = console()
 def demo(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="Photographs to classify beside the examples."),
+        typer.Argument(metavar="[FILE]...", help="Photographs to classify, besides the examples."),
     ] = None,
     fresh: Annotated[bool, typer.Option(help="Export even what was exported before.")] = False,
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
-        "model_repository"
-    ),
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
     """Classify photographs with a real Triton, from a trained PyTorch model."""
     began = time.monotonic()
@@ -78,8 +76,6 @@ def _say(text: str) -> None:
 
 def _export(repository: Repository, fresh: bool) -> None:
     """Export both formats, unless versions made by the same factory stand already."""
-    from trimaran.system.factory import call_factory
-
     standing = _standing_parity(repository)
     if not fresh and len(standing) == len(_FORMATS):
         for line in standing:
@@ -88,8 +84,7 @@ def _export(repository: Repository, fresh: bool) -> None:
         return
     from exporters.export_command import export_formats
 
-    spec = call_factory(_MODEL_FACTORY)
-    export_formats(spec, list(_FORMATS), repository, _MAX_BATCH_SIZE, _MODEL_FACTORY)
+    export_formats(_MODEL_FACTORY, _FORMATS, repository)
 
 
 def _standing_parity(repository: Repository) -> list[str]:

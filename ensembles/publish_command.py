@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ensembles.pipeline import Pipeline, PythonModel
-from ensembles.publish import publish_pipeline, publish_python_model
-from trimaran.repository.repository import Repository
-from trimaran.system.errors import UsageError
-from trimaran.system.factory import call_factory
+from ensembles.api import made_by
+from ensembles.api import publish as publish_made
+from ensembles.pipeline import Pipeline
+from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
 
 __all__ = ["publish"]
 
@@ -25,20 +23,11 @@ def publish(
             "PythonModel.",
         ),
     ],
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
-        "model_repository"
-    ),
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
     """Publish a Python model, or an ensemble's and, if it is missing, its wiring."""
-    made = call_factory(factory)
-    if isinstance(made, PythonModel):
-        print(publish_python_model(Repository.create(repository), made, factory))
-        return
-    if not isinstance(made, Pipeline):
-        raise UsageError(
-            f"{factory} returned {type(made).__name__}, neither an ensembles.Pipeline nor an "
-            "ensembles.PythonModel"
-        )
-    for publication in publish_pipeline(Repository.create(repository), made, factory):
+    made, source = made_by(factory)
+    for publication in publish_made(made, repository, source=source):
         print(publication)
-    print(f"{made.ensemble.name}: make a release with 'trimaran release'")
+    if isinstance(made, Pipeline):
+        print(f"{made.ensemble.name}: make a release with 'trimaran release'")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trimaran.repository.repository import Repository
+from exporters.api import add as add_file
+from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
 from trimaran.system.console import console
-from trimaran.system.errors import UsageError
 
-if TYPE_CHECKING:  # protobuf takes a while to import, and wrong usage should be told at once
+if TYPE_CHECKING:  # protobuf takes a while to import, and wrong usage is refused at once
     from exporters.adding import Added
 
 __all__ = ["add"]
@@ -49,26 +49,19 @@ def add(
         Path | None,
         typer.Option(help="Inputs to try it on: an .npz with one array per input."),
     ] = None,
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
-        "model_repository"
-    ),
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
-    """Take an existing model file into the repository, once it has run."""
-    if max_batch_size is not None and max_batch_size < 0:
-        raise UsageError(f"--max-batch-size is {max_batch_size}; it must be 0 or more")
-
-    from exporters.adding import Wish, add_file
-    from exporters.artifacts.declared import parse_declared
-
-    wish = Wish(
-        name=name,
-        inputs=parse_declared("--input", inputs or ()),
-        outputs=parse_declared("--output", outputs or (), name_only=True),
-        max_batch_size=max_batch_size,
-        sample=sample,
-    )
+    """Add an existing model file to the repository, once it has run."""
     with console(stderr=True).status(f"reading and trying {file.name}"):
-        added = add_file(file, Repository.create(repository), wish)
+        added = add_file(
+            file,
+            repository,
+            name=name,
+            inputs=inputs or (),
+            outputs=outputs or (),
+            max_batch_size=max_batch_size,
+            sample=sample,
+        )
     for line in described(added):
         console().print(line, markup=False, highlight=False, soft_wrap=True)
 

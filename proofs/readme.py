@@ -70,10 +70,10 @@ EXPECTED: Mapping[str, Expected] = {
     r"^\S*trimaran tune\b": Expected((2,), "trial 0: "),
     # Whether this machine is quiet, and keeps what is promised, is not what is proved.
     r"^\S*trimaran bench\b": Expected((0, 1, 2), "requests/s"),
-    r"^\S*trimaran (load|perf)\b": Expected((0, 1, 2), "p99"),
+    r"^\S*trimaran (locust|perf)\b": Expected((0, 1, 2), "p99"),
     r"^\S*trimaran monitor report\b": Expected((0, 1), "churn_record"),
     r"^\S*trimaran monitor drift\b": Expected((0, 1), "churn_record"),
-    r"^\S*trimaran monitor accuracy\b": Expected((0,), "1 outcomes told"),
+    r"^\S*trimaran monitor accuracy\b": Expected((0,), "1 outcomes recorded"),
 }
 
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 PROJECT = Path(__file__).parent.parent
 MODELS = Path(__file__).parent / "models.py"
-TRIMARAN = (sys.executable, "-m", "trimaran.cli.main")
+TRIMARAN = (sys.executable, "-m", "trimaran")
 
 _END_TIMEOUT_S = 30.0
 

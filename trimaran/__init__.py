@@ -1,1 +1,52 @@
-"""The deck: the nouns that every package shares, and the command."""
+"""A trained PyTorch model, verified, versioned and served by NVIDIA Triton.
+
+```python
+import trimaran
+
+trimaran.export("shop/model.py:model", formats=["onnx"])
+trimaran.deploy("shop_onnx")
+```
+
+Each name is imported when it is first used, so that `import trimaran` loads no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PLACES = {
+    "Ensemble": "ensembles.pipeline:Ensemble",
+    "ModelSpec": "exporters.spec:ModelSpec",
+    "Pipeline": "ensembles.pipeline:Pipeline",
+    "PythonModel": "ensembles.pipeline:PythonModel",
+    "Repository": "trimaran.repository.repository:Repository",
+    "Step": "ensembles.pipeline:Step",
+    "TrimaranError": "trimaran.system.errors:TrimaranError",
+    "add": "exporters.api:add",
+    "check": "trimaran.checks.api:check",
+    "deploy": "trimaran.rollout.api:deploy",
+    "export": "exporters.api:export",
+    "publish": "ensembles.api:publish",
+    "release": "trimaran.publishing.api:release",
+    "rollback": "trimaran.rollout.api:rollback",
+    "status": "trimaran.publishing.api:status",
+    "tensor": "ensembles.pipeline:tensor",
+}
+"""Where each name is defined. `__init__.pyi` has the same, for type checkers and editors."""
+
+__all__ = list(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the table, imported now."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'trimaran' has no attribute {name!r}")
+    from trimaran.system.own_packages import own_module
+
+    module, _, attribute = _PLACES[name].partition(":")
+    value = globals()[name] = getattr(own_module(module), attribute)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

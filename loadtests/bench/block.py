@@ -54,7 +54,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise `UsageError` for settings that cannot be measured."""
         if not 0 < self.seconds < float("inf"):
-            raise UsageError(f"--seconds is {self.seconds:g}; it is above 0")
+            raise UsageError(f"--duration is {self.seconds:g} s; it is above 0")
         if self.connections < 1:
             raise UsageError(f"--connections is {self.connections}; it is at least 1")
 

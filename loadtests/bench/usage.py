@@ -9,7 +9,7 @@ from trimaran.system.errors import UsageError
 __all__ = ["refuse_mixtures"]
 
 _LOADS = ("--rate", "--find-max", "--closed")
-_OF_PAIRS = ("--vs-config", "--vs-payloads", "--vs-pid", "--min-rate-ratio", "--max-p99-ratio")
+_OF_PAIRS = ("--vs-config", "--min-rate-ratio", "--max-p99-ratio")
 _OF_ONE = ("--p99-ms", "--min-rps", "--max-error-ratio", "--price")
 
 

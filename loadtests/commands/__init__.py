@@ -1,1 +1,1 @@
-"""The commands that measure: `bench`, `load`, `perf` and `tune`."""
+"""The commands that measure: `bench`, `locust`, `perf` and `tune`."""

@@ -1,4 +1,4 @@
-"""`trimaran bench`: one target's profile, one load, the highest rate under a bound, or a ratio."""
+"""`trimaran bench`: a target's profile, one load, the highest rate under a bound, or a ratio."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from loadtests.reports.tables import print_figures, print_runs, print_verdict
 from loadtests.subject.machine import Moment, circumstances, since
 from loadtests.subject.service import Service, find_service, unusable, variant
 from trimaran.cli.options import (
+    DEFAULT_REPOSITORY,
+    AsJson,
     GrpcPort,
     Host,
     HttpPort,
@@ -36,6 +38,7 @@ from trimaran.cli.options import (
     RepositoryPath,
 )
 from trimaran.system.console import console
+from trimaran.system.durations import seconds_of
 from trimaran.system.errors import UsageError
 
 __all__ = ["bench"]
@@ -47,32 +50,31 @@ _CARRIED_SHARE = 0.8
 def bench(
     target: Annotated[
         str,
-        typer.Argument(metavar="TARGET", help="MODEL, MODEL:VERSION, MODEL@PROTOCOL or a URL."),
+        typer.Argument(metavar="TARGET", help="MODEL, MODEL:VERSION, MODEL@PROTOCOL, or a URL."),
     ],
     vs: Annotated[
         str | None, typer.Option(metavar="TARGET", help="Measure this one in turn, for a ratio.")
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help=f"{', '.join(PROTOCOLS)}; a target's own goes first.")
+        str, typer.Option(help=f"{', '.join(PROTOCOLS)}; TARGET@PROTOCOL overrides it.")
     ] = "http",
     rate: Annotated[
         float | None, typer.Option(help="Requests per second, at random times (open loop).")
     ] = None,
     find_max_rate: Annotated[
-        bool, typer.Option("--find-max", help="Search the highest rate that keeps --p99-ms.")
+        bool, typer.Option("--find-max", help="Search for the highest rate within --p99-ms.")
     ] = False,
     closed: Annotated[
         bool, typer.Option("--closed", help="Only a closed loop of --connections.")
     ] = False,
-    seconds: Annotated[
-        float | None, typer.Option(help="Of each block: 10, or 2 with --vs.")
+    duration: Annotated[
+        str | None, typer.Option(help="Of each block: 10s, or 2s with --vs.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides payloads and times.")] = 0,
     connections: Annotated[int, typer.Option(help="Of the closed loop.")] = 16,
     batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
     payloads: PayloadsPath = None,
-    pairs: Annotated[int, typer.Option(help="Turns of --vs.")] = 10,
-    vs_payloads: Annotated[Path | None, typer.Option(help="Rows for --vs, if others.")] = None,
+    turns: Annotated[int, typer.Option(help="How often each of the two is measured.")] = 10,
     vs_config: Annotated[
         Path | None,
         typer.Option(help="With --vs MODEL: that model with this config.pbtxt instead of its own."),
@@ -80,37 +82,37 @@ def bench(
     pid: Annotated[
         int | None, typer.Option(help="The process whose CPU a URL's target uses.")
     ] = None,
-    vs_pid: Annotated[int | None, typer.Option(help="The same for --vs.")] = None,
     p99_ms: P99Ms = None,
     min_rps: MinRps = None,
     max_error_ratio: MaxErrorRatio = None,
     min_rate_ratio: Annotated[
-        float | None, typer.Option(help="Promise with --vs: TARGET's throughput / the other's.")
+        float | None, typer.Option(help="SLO with --vs: TARGET's throughput / the other's.")
     ] = None,
     max_p99_ratio: Annotated[
-        float | None, typer.Option(help="Promise with --vs: TARGET's p99 / the other's.")
+        float | None, typer.Option(help="SLO with --vs: TARGET's p99 / the other's.")
     ] = None,
     price: Annotated[
         float | None,
-        typer.Option(help="Of the machine for an hour: tells what a million rows cost."),
+        typer.Option(help="Of the machine per hour: shows the cost of a million rows."),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write JSON, CSV and a page there."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    repository: RepositoryPath = Path("model_repository"),
+    as_json: AsJson = False,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
 ) -> None:
     """Measure in an open loop, from the time at which each request was due.
 
-    Exit status: 0 if all promises are kept, 1 if one is broken, 2 if the run is void.
+    Exit status: 0 if all SLOs are met, 1 if one is not, 2 if the run is invalid.
     """
     with unusable(), ExitStack() as stack:
-        if pairs < 2:
-            raise UsageError(f"--pairs is {pairs}; an interval needs at least 2")
+        if turns < 2:
+            raise UsageError(f"--turns is {turns}; an interval needs at least 2")
+        seconds = seconds_of(duration, "--duration") if duration else None
         refuse_mixtures(
             target,
             {
@@ -119,8 +121,6 @@ def bench(
                 "--find-max": find_max_rate,
                 "--closed": closed,
                 "--vs-config": vs_config,
-                "--vs-payloads": vs_payloads,
-                "--vs-pid": vs_pid,
                 "--p99-ms": p99_ms,
                 "--min-rps": min_rps,
                 "--max-error-ratio": max_error_ratio,
@@ -162,10 +162,8 @@ def bench(
         if config is not None and service is not None and not other.url:
             name = stack.enter_context(variant(service, other.model, config))
             other = Wanted(name, protocol=other.protocol)
-        theirs = _open(
-            stack, other, service, Payloads(seed, 64, batch, vs_payloads or payloads), vs_pid
-        )
-        compared = compare(opened, theirs, settings, pairs, rate)
+        theirs = _open(stack, other, service, Payloads(seed, 64, batch, payloads), None)
+        compared = compare(opened, theirs, settings, turns, rate)
         if rate is not None or max_p99_ratio is not None:
             compared = require_latencies(compared)
         gates = ratio_gates(compared.ratios, min_rate_ratio, max_p99_ratio)

@@ -1,4 +1,4 @@
-"""`trimaran load`: Locust's users on a served model, with exact latencies, promises, a report."""
+"""`trimaran locust`: Locust's users on a served model, with exact latencies, SLOs, a report."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
 from loadtests.subject.service import Service, find_service, unusable
 from trimaran.cli.options import (
+    DEFAULT_REPOSITORY,
     GrpcPort,
     Host,
     HttpPort,
@@ -40,14 +41,14 @@ from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import free_ports
 from trimaran.system.processes import cpu_s
 
-__all__ = ["load"]
+__all__ = ["locust"]
 
 _END_S = 30.0
 
 
-def load(
+def locust(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A served model or ensemble.")],
-    users: Annotated[int, typer.Option(help="How many there are, at most.")] = 10,
+    users: Annotated[int, typer.Option(help="How many, at most.")] = 10,
     duration: Annotated[str, typer.Option(help="Such as 30s, 5m or 1h30m.")] = "30s",
     protocol: Annotated[str, typer.Option(help="http (binary tensors), json or grpc.")] = "http",
     rate: Annotated[
@@ -70,18 +71,18 @@ def load(
         Path | None,
         typer.Option(metavar="DIR", help="Write the report, all requests and Locust's own files."),
     ] = None,
-    repository: RepositoryPath = Path("model_repository"),
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
 ) -> None:
-    """Put users on a served model, each sending when its last request was answered.
+    """Load-test a served model with users, each sending when its last request was answered.
 
     Such a closed loop hides stalls: while the server stands still, nobody sends, and nobody counts
     as waiting. 'trimaran bench' sends at given times whatever the server does.
 
-    Exit status: 0 if all promises are kept, 1 if one is broken, 2 if the run is void or cannot be
-    made. Ctrl-C ends the users and reports what was measured.
+    Exit status: 0 if all SLOs are met, 1 if one is not, 2 if the run is invalid or cannot start.
+    Ctrl-C ends the users and reports what was measured.
     """
     with unusable():
         settings = Settings(
@@ -101,7 +102,7 @@ def load(
         if out is not None:
             _make(out)
         service = find_service(repository, host, http_port, grpc_port)
-        with tempfile.TemporaryDirectory(prefix="trimaran-load-") as name:
+        with tempfile.TemporaryDirectory(prefix="trimaran-locust-") as name:
             source = _prepare(settings, service, payloads, Path(name))
             _say(f"{model}: {source}; {settings.load} for {settings.seconds:.0f} s over {protocol}")
             measured = _measure(settings, service, gates, Path(name))

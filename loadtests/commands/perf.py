@@ -24,6 +24,7 @@ from loadtests.reports.tables import number, print_runs, print_verdict
 from loadtests.subject.machine import Moment, circumstances, since
 from loadtests.subject.service import Service, find_service, unusable
 from trimaran.cli.options import (
+    DEFAULT_REPOSITORY,
     GrpcPort,
     Host,
     HttpPort,
@@ -35,13 +36,14 @@ from trimaran.cli.options import (
 )
 from trimaran.serving.client import Client
 from trimaran.system.console import console
+from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
 
 __all__ = ["perf"]
 
 _ROWS = 64
 _WARM_ROWS = 16
-"""Sent before the measurement: the first requests after a model's start are slower."""
+"""Sent before the measurement: the first requests after a model starts are slower."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -50,14 +52,14 @@ def perf(
         str, typer.Argument(metavar="MODEL", help="A served model or ensemble, or MODEL:VERSION.")
     ],
     protocol: Annotated[str, typer.Option(help="http or grpc.")] = "http",
-    concurrency: Annotated[
-        int | None, typer.Option(help="Connections, each with one request at a time: 1.")
+    connections: Annotated[
+        int | None, typer.Option(help="Each with one request at a time: 1.")
     ] = None,
     rate: Annotated[
         float | None, typer.Option(help="Requests per second at random times, instead.")
     ] = None,
     batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
-    seconds: Annotated[float, typer.Option(help="To measure for.")] = 10.0,
+    duration: Annotated[str, typer.Option(help="To measure for.")] = "10s",
     shm: Annotated[
         bool, typer.Option("--shm", help="Tensors through shared memory; on this machine only.")
     ] = False,
@@ -70,19 +72,21 @@ def perf(
         Path | None, typer.Option(metavar="DIR", help="Write JSON, CSV and a page there.")
     ] = None,
     perf_analyzer: Annotated[
-        str | None, typer.Option(metavar="PROGRAM", help="A perf_analyzer other than the found.")
+        str | None,
+        typer.Option(metavar="PROGRAM", help="Another perf_analyzer than the one found."),
     ] = None,
-    repository: RepositoryPath = Path("model_repository"),
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
 ) -> None:
     """Measure with NVIDIA's perf_analyzer.
 
-    Exit status: 0 if all promises are kept, 1 if one is broken, 2 if the run is void.
+    Exit status: 0 if all SLOs are met, 1 if one is not, 2 if the run is invalid.
     """
     with unusable():
-        load = _load(model, protocol, concurrency, rate, batch, seconds, shm)
+        seconds = seconds_of(duration, "--duration")
+        load = _load(model, protocol, connections, rate, batch, seconds, shm)
         gates = Gates(p99_ms, min_rps, max_error_ratio)
         began = Moment.now()
         try:
@@ -92,18 +96,18 @@ def perf(
         except KeyboardInterrupt:
             took_s = since(began, Moment.now()).seconds
             raise TrimaranError(f"interrupted after {took_s:.1f} s; nothing was measured") from None
-        told = _about(tool, load, results)
+        facts = _about(tool, load, results)
         about = dict(circumstances(service.pid, since(began, Moment.now()), seed))
         about.pop("generator's priority", None)
         report = Report(
             title=f"perf_analyzer on {run.target}",
             command=shlex.join(["trimaran", *sys.argv[1:]]),
-            about={"payloads": rows.source, **told, **about},
+            about={"payloads": rows.source, **facts, **about},
             runs=[run],
         )
         screen = console()
         print_runs(screen, report.runs)
-        for name, text in told.items():
+        for name, text in facts.items():
             screen.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True)
         print_verdict(screen, report)
         if out is not None:
@@ -146,7 +150,7 @@ def _measured(
 def _load(
     model: str,
     protocol: str,
-    concurrency: int | None,
+    connections: int | None,
     rate: float | None,
     batch: int,
     seconds: float,
@@ -154,23 +158,22 @@ def _load(
 ) -> Load:
     if protocol not in ("http", "grpc"):
         raise UsageError(f"there is no protocol {protocol!r}; choose http or grpc")
-    if concurrency is not None and rate is not None:
-        raise UsageError("give one of --concurrency and --rate")
+    if connections is not None and rate is not None:
+        raise UsageError("give one of --connections and --rate")
     for name, value in (
-        ("--concurrency", concurrency),
+        ("--connections", connections),
         ("--rate", rate),
         ("--batch", batch),
-        ("--seconds", seconds),
     ):
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{name} is {value:g}; give a number above 0")
     chosen: Literal["http", "grpc"] = "grpc" if protocol == "grpc" else "http"
     name, _, version = model.partition(":")
-    return Load(name, version, chosen, concurrency or 1, rate, batch, seconds, shm)
+    return Load(name, version, chosen, connections or 1, rate, batch, seconds, shm)
 
 
 def _about(tool: PerfAnalyzer, load: Load, results: Results) -> Mapping[str, str]:
-    """What a reader must know of the tool, by name."""
+    """What a reader must know about the tool, by name."""
     windows = ", ".join(number(rows / load.batch) for rows in results.windows)
     found = {
         "generator": f"perf_analyzer {tool.version} ({tool.executable})",

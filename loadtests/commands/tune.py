@@ -1,4 +1,4 @@
-"""`trimaran tune`: search the settings that serve a model fastest under a bound on p99."""
+"""`trimaran tune`: search for the settings that serve a model fastest under a bound on p99."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from loadtests.tuning.knobs import Knobs, knobs_of, parameters_of, space, with_k
 from loadtests.tuning.page import tuning_page
 from loadtests.tuning.study import Score, Tried, Tuned, best_load, digest_of, search
 from trimaran.checks.raising import checked_config
-from trimaran.cli.options import PayloadsPath, RepositoryPath
+from trimaran.cli.options import DEFAULT_REPOSITORY, PayloadsPath, RepositoryPath
 from trimaran.repository.config import ModelConfig, format_config, write_config
 from trimaran.repository.repository import Repository
 from trimaran.stats.ratio import Ratio
 from trimaran.system.console import console
+from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
 
@@ -38,10 +39,12 @@ _OPEN_SHARE = 0.7
 
 def tune(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model or ensemble.")],
-    p99_ms: Annotated[float, typer.Option(help="The bound on p99 that must be kept.")],
-    trials: Annotated[int, typer.Option(help="How many settings are tried, in all.")] = 30,
-    seconds: Annotated[float, typer.Option(help="Of each load in a trial.")] = 1.5,
-    turns: Annotated[int, typer.Option(help="Of the winner beside the present settings.")] = 10,
+    p99_ms: Annotated[float, typer.Option(help="SLO: p99 latency of at most so many ms.")],
+    trials: Annotated[int, typer.Option(help="How many settings are tried in total.")] = 30,
+    duration: Annotated[str, typer.Option(help="Of each load in a trial.")] = "1500ms",
+    turns: Annotated[
+        int, typer.Option(help="How often the best settings and the present ones run.")
+    ] = 10,
     protocol: Annotated[str, typer.Option(help=", ".join(PROTOCOLS))] = "http",
     batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
     payloads: PayloadsPath = None,
@@ -49,15 +52,18 @@ def tune(
     write: Annotated[
         bool, typer.Option("--write", help="Write the winner into config.pbtxt, if it is better.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page of it.")] = None,
-    repository: RepositoryPath = Path("model_repository"),
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML page of the trials.")
+    ] = None,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
     """Search instance counts, threads, batch sizes and queue delays for the highest rate.
 
-    The winner then takes turns with the present settings. Goes on where it was interrupted.
+    The best settings then take turns with the present ones. An interrupted search is resumed.
     Exit status: 0 with a verdict, 2 where there is none.
     """
     with unusable(), ExitStack() as stack:
+        seconds = seconds_of(duration, "--duration")
         _check(p99_ms, trials, turns)
         opened = Repository.open(repository)
         wanted = Wanted.parse(model, protocol)
@@ -98,8 +104,8 @@ def tune(
             )
         verdict, better = _decide(tuned, target, tried, live, turns, seconds, seed, p99_ms)
         show.print(_table(tried, live))
-        if out:
-            write_text(out, tuning_page(f"Tuning of {wanted}", verdict, p99_ms, tried))
+        if output:
+            write_text(output, tuning_page(f"Tuning of {wanted}", verdict, p99_ms, tried))
         if better is None:
             raise TrimaranError(verdict)
         show.print(verdict, highlight=False, soft_wrap=True)
@@ -138,7 +144,7 @@ def _decide(
     seed: int,
     p99_ms: float,
 ) -> tuple[str, Mapping[str, Knobs] | None]:
-    """What the search came to in words, and the better settings, if there are any for certain.
+    """The verdict on the search in words, and the better settings, if any are better for certain.
 
     `None` where the winner could not be compared with the present.
     """
@@ -156,14 +162,14 @@ def _decide(
     ]
     measured = take_turns(contestants, turns)
     if measured.void:
-        return f"the comparison of the winner is void: {measured.void}", None
+        return f"the comparison of the best settings is invalid: {measured.void}", None
     ratios = {figure: measured.ratio(0, 1, figure) for figure in ("rate", "p99", "CPU")}
     settings = _changed(live, first, best)
     words = "; ".join(f"{name}: {knobs}" for name, knobs in settings.items())
     told = ", ".join(f"{name} {ratio}" for name, ratio in ratios.items() if ratio)
     if ratios["p99"] is None:
         words = f"{measured.late} of {len(measured.turns)} turns have no latencies, since the "
-        return f"the comparison of the winner is void: {words}generator was late", None
+        return f"the comparison of the best settings is invalid: {words}generator was late", None
     if measured.median(0, "p99") > p99_ms:
         found = number(measured.median(0, "p99"))
         return f"the best settings break the bound in an open loop: p99 {found} ms ({words})", {}

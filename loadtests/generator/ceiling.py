@@ -48,7 +48,7 @@ def generator_ceiling(
 @contextmanager
 def empty_endpoint(protocol: Literal["http", "grpc"]) -> Iterator[tuple[str, int]]:
     """The address of an endpoint that only answers, in a child process, for the block."""
-    command = [sys.executable, "-m", "loadtests.generator.empty", protocol]
+    command = [sys.executable, "-P", "-m", "loadtests.generator.empty", protocol]
     with Child(command, stdin=PIPE, stdout=PIPE) as process:
         line = process.stdout.readline() if process.stdout else b""
         if not line.strip().isdigit():

@@ -157,7 +157,7 @@ class Settings:
                 "--master-port": master_port,
             }
         given = [f"{name}={value}" for name, value in options.items()]
-        return [sys.executable, "-m", "locust", "--headless", "--only-summary", *given]
+        return [sys.executable, "-P", "-m", "locust", "--headless", "--only-summary", *given]
 
 
 def _any(names: Sequence[str]) -> str:

@@ -100,7 +100,7 @@ def _failure(service: Service, load: Load, ended: Ended) -> str:
     if "No valid requests" in words:
         return (
             f"{load.model}: in a window of {load.seconds / 3:.1f} s no request was both sent and "
-            f"answered at {load.words}; lower the load, or give more --seconds"
+            f"answered at {load.words}; lower the load, or give a longer --duration"
         )
     if ended.status < 0:
         return f"perf_analyzer was ended by signal {-ended.status}: {words}"

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from loadtests.gates import VOID
 from trimaran.repository.config import ModelConfig, read_config
 from trimaran.repository.live import live_versions, pinned_versions
-from trimaran.repository.presence import find_server
+from trimaran.repository.presence import running_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import select
 from trimaran.serving.control import Control
@@ -83,23 +83,15 @@ def find_service(
 
     Raises `TrimaranError` where none answers.
     """
-    if host or http_port or grpc_port:
-        ports = Ports(host or "127.0.0.1", http_port or 8000, grpc_port or 8001)
-        service = Service(ports, Control(ports.host, ports.http))
-        remedy = "start it, or correct --host and --http-port"
-    else:
-        repository = Repository.open(root)
-        presence = find_server(repository)
-        if presence is None:
-            raise TrimaranError(
-                f"no server runs on {repository.root}; start one with 'trimaran serve', or name it "
-                "with --host"
-            )
-        ports = presence.ports
-        control = Control(ports.host, ports.http)
-        service = Service(ports, control, presence.server_pid, repository)
-        remedy = "stop and start 'trimaran serve'"
+    found = running_server(root, host, http_port, grpc_port)
+    ports = found.ports
+    service = Service(ports, Control(ports.host, ports.http), found.pid, found.repository)
     if not service.control.is_live():
+        remedy = (
+            "stop and start 'trimaran serve'"
+            if found.repository
+            else "start it, or correct --host and --http-port"
+        )
         raise TrimaranError(f"no server answers at {ports.host}:{ports.http}; {remedy}")
     return service
 

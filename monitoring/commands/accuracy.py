@@ -1,10 +1,9 @@
-"""`trimaran monitor accuracy`: how good the predictions were whose outcome is known."""
+"""`trimaran monitor accuracy`: how right the predictions were whose outcome is known."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,7 +21,7 @@ from monitoring.accuracy import (
 )
 from monitoring.asking import Prometheus
 from monitoring.presence import PrometheusUrl, find_prometheus
-from trimaran.cli.options import RepositoryPath
+from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError
@@ -34,31 +33,31 @@ _COLOURS = {"fell": "red", "unsure": "yellow", "holds": "green"}
 
 def accuracy(
     window: Annotated[
-        str, typer.Option(help="Outcomes told so far back: 1h, 1d, 30d.")
+        str, typer.Option(help="How far back outcomes were recorded: 1h, 1d, 30d.")
     ] = ACCURACY_WINDOW,
     model: Annotated[
         list[str] | None, typer.Option(help="Only this one; repeatable. Default: all.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-    repository: RepositoryPath = Path("model_repository"),
+    as_json: AsJson = False,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus: PrometheusUrl = None,
 ) -> None:
-    """Hold the outcomes that were told in the window against the predictions, by release.
+    """Compare the outcomes recorded in the window with the predictions, by release.
 
     Exit status: 0 if no release fell, 1 if one did or Prometheus does not answer.
     """
     seconds_of(window, "--window")
     source = Prometheus(find_prometheus(repository, prometheus))
-    told = releases(source, window)
-    if not told and source.instant('up{job="triton"} == 1'):
-        source.wait_for_scrape(source.now_s())  # the first outcomes may just have been told
-        told = releases(source, window)
-    found = [each for each in told if not model or each.model in model]
+    recorded = releases(source, window)
+    if not recorded and source.instant('up{job="triton"} == 1'):
+        source.wait_for_scrape(source.now_s())  # the first outcomes may be seconds old
+        recorded = releases(source, window)
+    found = [each for each in recorded if not model or each.model in model]
     if not found:
         named = f" of {', '.join(model)}" if model else ""
         raise TrimaranError(
-            f"no outcome{named} was told in the last {window}; serve with --log-predictions, and "
-            "tell outcomes with 'trimaran feedback'"
+            f"no outcome{named} was recorded in the last {window}; serve with --log-predictions, "
+            "and record outcomes with 'trimaran feedback'"
         )
     if as_json:
         print(json.dumps([asdict(each) for each in found], indent=2, allow_nan=False))
@@ -74,7 +73,7 @@ def _table(judged: ReleaseAccuracy, window: str) -> Table:
     colour = _COLOURS.get(judged.verdict, "bold")
     table = Table(
         title=f"{escape(judged.model)} version {escape(judged.version)}: {judged.outcomes:,.0f} "
-        f"outcomes told in the last {window}, [{colour}]{judged.verdict}[/{colour}]",
+        f"outcomes recorded in the last {window}, [{colour}]{judged.verdict}[/{colour}]",
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,

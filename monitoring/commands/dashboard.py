@@ -1,4 +1,4 @@
-"""`trimaran monitor dashboard`: the report as a page that is always of now."""
+"""`trimaran monitor dashboard`: the report as a page that is always up to date."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,14 +18,16 @@ from monitoring.drift import DRIFT_WINDOW, features
 from monitoring.page import summary_page
 from monitoring.presence import PrometheusUrl, find_prometheus
 from monitoring.summary import courses_of, gather
-from trimaran.cli.options import RepositoryPath
-from trimaran.serving.report import say
+from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPath
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError
+from trimaran.system.logging import LogFormat, configure_logging, logger
 from trimaran.system.ports import require_free_ports
 from trimaran.system.processes import interrupt_once
 
 __all__ = ["Pages", "dashboard"]
+
+_log = logger("monitor")
 
 _HOST = "127.0.0.1"
 _FRESH_S = 5.0
@@ -37,11 +38,13 @@ _LOOK_S = 0.2
 def dashboard(
     window: Annotated[str, typer.Option(help="How far back: 5m, 1h.")] = "15m",
     dashboard_port: Annotated[int, typer.Option(help="Port for the page.")] = 9096,
-    repository: RepositoryPath = Path("model_repository"),
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus: PrometheusUrl = None,
+    log_format: LogFormatName = LogFormat.text,
 ) -> None:
     """Serve a page with tables and plots of the last minutes, on loopback, until interrupted."""
     seconds = seconds_of(window, "--window")
+    configure_logging(log_format)
     interrupt_once()
     source = Prometheus(find_prometheus(repository, prometheus))
     require_free_ports(_HOST, {"dashboard": dashboard_port})
@@ -49,22 +52,22 @@ def dashboard(
     handler = functools.partial(_Handler, pages)
     with ThreadingHTTPServer((_HOST, dashboard_port), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        say(f"the page is at http://{_HOST}:{dashboard_port}")
+        _log.info(f"the page is at http://{_HOST}:{dashboard_port}")
         try:
             # Not one long wait: a signal that another thread receives would not end it.
             while True:
                 time.sleep(_LOOK_S)
         except KeyboardInterrupt:
             server.shutdown()
-            say("stopped")
+            _log.info("stopped")
 
 
 def page_of(source: Prometheus, window: str, seconds: float) -> str:
-    """The page of this moment. Raises `TrimaranError` where Prometheus does not answer."""
+    """The page as of now. Raises `TrimaranError` where Prometheus does not answer."""
     summary = gather(source, window)
     courses = courses_of(source, summary, seconds)
-    moved, told = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
-    return summary_page(summary, courses, source.url, moved, told, _REFRESH_S)
+    moved, recorded = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
+    return summary_page(summary, courses, source.url, moved, recorded, _REFRESH_S)
 
 
 class Pages:
@@ -108,4 +111,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing: who looks is nobody's business."""
+        """Nothing: visits are not logged."""

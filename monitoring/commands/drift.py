@@ -1,11 +1,10 @@
-"""`trimaran monitor drift`: how far what is served is from what is expected."""
+"""`trimaran monitor drift`: how far the rows that are served are from the expected ones."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from rich.table import Table
 from monitoring.asking import Prometheus
 from monitoring.drift import COLUMNS, DRIFT_WINDOW, MEANING, Finding, cells_of, features, tables_of
 from monitoring.presence import PrometheusUrl, find_prometheus
-from trimaran.cli.options import RepositoryPath
+from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
@@ -40,11 +39,11 @@ def drift(
             "the version's reference, or where it has none with the day before the window."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-    repository: RepositoryPath = Path("model_repository"),
+    as_json: AsJson = False,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus: PrometheusUrl = None,
 ) -> None:
-    """Hold what was served in the window against what is expected, feature by feature.
+    """Compare the rows of the window with the expected ones, feature by feature.
 
     Exit status: 0 if nothing drifted, 1 if something did or Prometheus does not answer.
     """

@@ -1,4 +1,4 @@
-"""`trimaran monitor report`: what a window of time came to."""
+"""`trimaran monitor report`: requests, latencies, errors and SLOs of a window of time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monitoring.drift import DRIFT_WINDOW, features
 from monitoring.presence import PrometheusUrl, find_prometheus
 from monitoring.present import print_summary, summary_json
 from monitoring.summary import courses_of, gather
-from trimaran.cli.options import RepositoryPath
+from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
 from trimaran.system.files import write_text
@@ -23,16 +23,16 @@ __all__ = ["report"]
 
 def report(
     window: Annotated[str, typer.Option(help="How far back: 30s, 5m, 2h, 1d.")] = "5m",
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with plots.")
+    as_json: AsJson = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML page with plots.")
     ] = None,
-    repository: RepositoryPath = Path("model_repository"),
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus: PrometheusUrl = None,
 ) -> None:
-    """Tell by model and version how much was asked, how fast it was, and what was promised.
+    """Report requests, latencies and SLOs by model and version.
 
-    Exit status: 0 if every objective was kept, 1 if one was not or Prometheus does not answer.
+    Exit status: 0 if every SLO was met, 1 if one was not or Prometheus does not answer.
     """
     seconds = seconds_of(window, "--window")
     source = Prometheus(find_prometheus(repository, prometheus))
@@ -41,11 +41,11 @@ def report(
         print(summary_json(summary), end="")
     else:
         print_summary(console(), summary)
-    if html:
+    if output:
         from monitoring.page import summary_page
 
         courses = courses_of(source, summary, seconds)
-        moved, told = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
-        write_text(html, summary_page(summary, courses, source.url, moved, told))
-        console(stderr=True).print(f"written to {html}", markup=False, highlight=False)
+        moved, recorded = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
+        write_text(output, summary_page(summary, courses, source.url, moved, recorded))
+        console(stderr=True).print(f"written to {output}", markup=False, highlight=False)
     raise typer.Exit(0 if summary.kept else 1)

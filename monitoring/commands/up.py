@@ -20,16 +20,19 @@ from monitoring.stack import (
     running,
     target_files,
 )
+from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPath
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
-from trimaran.serving.report import say
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
+from trimaran.system.logging import LogFormat, configure_logging, logger
 from trimaran.system.ports import Ports, require_free_ports
 from trimaran.system.processes import interrupt_once
 
 __all__ = ["up"]
+
+_log = logger("monitor")
 
 _HOST = "127.0.0.1"
 _LOOK_S = 0.2
@@ -37,24 +40,25 @@ _LEAST_INTERVAL_S = 0.2
 
 
 def up(
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
-        "model_repository"
-    ),
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus_port: Annotated[int, typer.Option(help="Port for Prometheus.")] = 9090,
     alertmanager_port: Annotated[int, typer.Option(help="Port for Alertmanager.")] = 9093,
-    webhook_port: Annotated[int, typer.Option(help="Port that Alertmanager tells alerts.")] = 9095,
+    webhook_port: Annotated[int, typer.Option(help="Port that receives alerts.")] = 9095,
     interval: Annotated[
-        float | None, typer.Option(help="Seconds between scrapes, if not as configured (5).")
+        str | None, typer.Option(help="How often Prometheus scrapes, if not as configured (5s).")
     ] = None,
     retention: Annotated[str, typer.Option(help="How long data is kept.")] = "15d",
+    log_format: LogFormatName = LogFormat.text,
 ) -> None:
-    """Run Prometheus and Alertmanager on a repository's server, and print alerts.
+    """Run Prometheus and Alertmanager on a repository's server, and log alerts.
 
     Data stays in the repository's state, below `.trimaran`, and is there again the next time.
     """
-    if interval is not None and interval < _LEAST_INTERVAL_S:
-        raise UsageError(f"--interval is {interval:g}; it is at least {_LEAST_INTERVAL_S:g} s")
+    interval_s = None if interval is None else seconds_of(interval, "--interval")
+    if interval_s is not None and interval_s < _LEAST_INTERVAL_S:
+        raise UsageError(f"--interval is {interval}; it is at least {_LEAST_INTERVAL_S:g} s")
     seconds_of(retention, "--retention")
+    configure_logging(log_format)
     interrupt_once()
     opened = Repository.open(repository)
     folder = opened.state / "prometheus"
@@ -67,10 +71,10 @@ def up(
         stack.enter_context(sole_watch(opened))
         require_free_ports(_HOST, ports)
         try:
-            programs = _start(stack, opened, folder, ports, interval, retention)
+            programs = _start(stack, opened, folder, ports, interval_s, retention)
             _watch(opened, folder, programs)
         except KeyboardInterrupt:
-            say("stopped")
+            _log.info("stopped")
 
 
 def _start(
@@ -103,7 +107,9 @@ def _start(
     program = stack.enter_context(running("prometheus", command, f"http://{address}", log))
     alerts_at = alertmanager.url if alertmanager else None
     stack.enter_context(announce_watch(repository, program.url, alerts_at))
-    say(f"Prometheus is at {program.url}" + (f", Alertmanager at {alerts_at}" if alerts_at else ""))
+    _log.info(
+        f"Prometheus is at {program.url}" + (f", Alertmanager at {alerts_at}" if alerts_at else "")
+    )
     return [program, *([alertmanager] if alertmanager else [])]
 
 
@@ -111,9 +117,9 @@ def _start_alertmanager(stack: ExitStack, folder: Path, ports: Mapping[str, int]
     try:
         alertmanager = find_program(*ALERTMANAGER)
     except TrimaranError as error:
-        say(f"alerts are only shown by Prometheus, and not told: {error}")
+        _log.warning(f"alerts are only shown by Prometheus, and not logged here: {error}")
         return None
-    stack.enter_context(receiving(_HOST, ports["webhook"], say))
+    stack.enter_context(receiving(_HOST, ports["webhook"], _log.warning))
     config = folder / "alertmanager.yml"
     write_text(config, alertmanager_config(f"http://{_HOST}:{ports['webhook']}/"))
     address = f"{_HOST}:{ports['alertmanager']}"
@@ -132,14 +138,16 @@ def _watch(repository: Repository, folder: Path, programs: Sequence[Program]) ->
     """Keep the targets to where the server is, and last was; for ever."""
     known: Ports | None = None
     if find_server(repository) is None:
-        say(f"no server runs on {repository.root} yet; it is found when 'trimaran serve' starts")
+        _log.info(
+            f"no server runs on {repository.root} yet; it is found when 'trimaran serve' starts"
+        )
     while True:
         found = find_server(repository)
         if found is not None and found.ports != known:
             known = found.ports
             for name, text in target_files(known).items():
                 write_text(folder / "targets" / name, text)
-            say(f"watching Triton at {known.host}:{known.metrics} and its supervisor")
+            _log.info(f"watching Triton at {known.host}:{known.metrics} and its supervisor")
         for program in programs:
             program.require_running()
         time.sleep(_LOOK_S)

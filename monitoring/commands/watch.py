@@ -1,10 +1,9 @@
-"""`trimaran monitor watch`: how the server is, again and again, with the last minutes' course."""
+"""`trimaran monitor watch`: the figures of now, live, with the course of the last minutes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,10 +19,10 @@ from monitoring.presence import PrometheusUrl, find_prometheus
 from monitoring.present import broken_words, shown, sparkline
 from monitoring.queries import CATALOGUE, query
 from monitoring.summary import Summary, gather
-from trimaran.cli.options import RepositoryPath
+from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
-from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["watch"]
 
@@ -33,16 +32,15 @@ _POINTS = 24
 
 
 def watch(
-    window: Annotated[str, typer.Option(help="What the figures are over: 30s, 1m.")] = "1m",
+    window: Annotated[str, typer.Option(help="The window of the figures: 30s, 1m.")] = "1m",
     history: Annotated[str, typer.Option(help="How far back the course is drawn.")] = "10m",
-    every: Annotated[float, typer.Option(help="Seconds between looks.")] = 2.0,
-    looks: Annotated[int, typer.Option(help="End after so many; 0 for never.")] = 0,
-    repository: RepositoryPath = Path("model_repository"),
+    every: Annotated[str, typer.Option(help="How often the figures are read: 2s.")] = "2s",
+    looks: Annotated[int, typer.Option(help="End after so many readings; 0 for never.")] = 0,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus: PrometheusUrl = None,
 ) -> None:
     """Show rates, latencies and errors by model and version until interrupted."""
-    if every <= 0:
-        raise UsageError(f"--every is {every:g}; it is above 0")
+    every_s = seconds_of(every, "--every")
     seconds_of(window, "--window")
     back_s = seconds_of(history, "--history")
     source = Prometheus(find_prometheus(repository, prometheus))
@@ -55,7 +53,7 @@ def watch(
             if done == looks:
                 return
             try:
-                time.sleep(every)
+                time.sleep(every_s)
             except KeyboardInterrupt:
                 return
 

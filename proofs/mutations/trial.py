@@ -10,8 +10,8 @@ from random import Random
 from proofs.mutations.mutating import KINDS, LASTING, mutate, repositories_of
 from proofs.mutations.oracle import Oracle
 from proofs.mutations.repositories import GOOD, Draft, good_repository
+from trimaran.checks.api import check
 from trimaran.checks.finding import Severity
-from trimaran.cli.check import report_on
 from trimaran.repository.repository import Repository
 from trimaran.serving.server import all_complete
 
@@ -70,7 +70,7 @@ def hold_trial(oracle: Oracle, trial: Trial) -> Outcome:
     names = sorted(trial.draft.folders)
     try:
         trial.draft.write(scratch.root)
-        report = report_on(scratch, [])
+        report = check(scratch)
         said = [f.sentence for f in report.findings if f.severity is Severity.ERROR]
         said += [f"{name} has no version yet" for name in report.unserved]
         complete = all_complete(scratch)

@@ -106,7 +106,7 @@ def _add(case: Case, answered: Answered, repository: Repository, *, by_command: 
     Where made-up inputs do not do, the recorded ones are given as `--sample`.
     """
     if by_command:
-        command = [sys.executable, "-m", "trimaran.cli.main", "add", str(case.path)]
+        command = [sys.executable, "-m", "trimaran", "add", str(case.path)]
         command += ["--name", case.name, "--repository", str(repository.root)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         return ended.stderr.strip() if ended.returncode else ""

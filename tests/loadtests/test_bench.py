@@ -53,7 +53,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_image_ensemble_over_every_protocol(
     served: Served, photographs: Path, protocol: str
 ) -> None:
-    options = ("--protocol", protocol, "--closed", "--connections", "2", "--seconds", "0.2")
+    options = ("--protocol", protocol, "--closed", "--connections", "2", "--duration", "200ms")
     drawn = protocol == "http"
     payloads = () if drawn else ("--payloads", photographs)
     report = _report(_bench(served, "image_classifier", *options, *payloads, "--json"))
@@ -76,14 +76,14 @@ def test_an_image_ensemble_over_every_protocol(
 
 def test_records_by_field_and_as_text(churn_served: Served) -> None:
     for model, source in (("churn", "by field"), ("churn_record", "as JSON text")):
-        options = ("--protocol", "generate", "--rate", "50", "--seconds", "0.3", "--json")
+        options = ("--protocol", "generate", "--rate", "50", "--duration", "300ms", "--json")
         report = _report(_bench(churn_served, model, *options))
         assert source in report["about"]["payloads"]
         assert report["runs"][0]["answered"] == report["runs"][0]["requests"] > 0
 
 
 def test_several_rows_a_request_and_a_version_by_number(churn_served: Served) -> None:
-    options = ("--batch", "8", "--closed", "--seconds", "0.3", "--json")
+    options = ("--batch", "8", "--closed", "--duration", "300ms", "--json")
     run = _report(_bench(churn_served, "churn_record:1@grpc", *options))["runs"][0]
     assert run["rows"] == 8
     assert run["steps"][0]["version"] == "1"
@@ -91,7 +91,7 @@ def test_several_rows_a_request_and_a_version_by_number(churn_served: Served) ->
 
 def test_the_profile_and_its_files(served: Served, tmp_path: Path) -> None:
     out = tmp_path / "report"
-    outcome = _bench(served, "linear_onnx", "--seconds", "0.2", "--out", out)
+    outcome = _bench(served, "linear_onnx", "--duration", "200ms", "--out", out)
     assert "random numbers" in outcome.stderr
     report = json.loads((out / "report.json").read_text())
     assert outcome.status == report["exit_status"]
@@ -108,7 +108,7 @@ def test_the_profile_and_its_files(served: Served, tmp_path: Path) -> None:
 
 
 def test_gates_decide_the_exit_status(served: Served) -> None:
-    options = ("linear_onnx", "--closed", "--seconds", "0.2", "--json")
+    options = ("linear_onnx", "--closed", "--duration", "200ms", "--json")
     kept = _bench(served, *options, "--min-rps", "1", "--max-error-ratio", "0.5")
     assert kept.status == 0, kept.stdout
     broken = _bench(served, *options, "--p99-ms", "0.001")
@@ -121,7 +121,7 @@ def test_gates_decide_the_exit_status(served: Served) -> None:
 def test_the_search_needs_a_bound_and_says_where_none_holds(served: Served) -> None:
     assert "--p99-ms" in _bench(served, "linear_onnx", "--find-max").error
     outcome = _bench(
-        served, "linear_onnx", "--find-max", "--p99-ms", "0.001", "--seconds", "0.1", "--json"
+        served, "linear_onnx", "--find-max", "--p99-ms", "0.001", "--duration", "100ms", "--json"
     )
     assert outcome.status == 1
     words = _report(outcome)["runs"][0]["gates"][0]["words"]
@@ -132,7 +132,7 @@ def test_two_targets_in_turn(churn_served: Served) -> None:
     """Eight rows in one call against one: so much apart that any machine shows it."""
     outcome = _bench(
         churn_served, "churn_record@generate", "--vs", "churn@generate",
-        "--pairs", "2", "--seconds", "0.2", "--json",
+        "--turns", "2", "--duration", "200ms", "--json",
     )  # fmt: skip
     report = _report(outcome)
     if not report["void"]:
@@ -148,7 +148,7 @@ def test_a_model_and_itself_with_another_configuration(served: Served, tmp_path:
     path.write_text(format_config(config))
     outcome = _bench(
         served, "linear_onnx", "--vs", "linear_onnx", "--vs-config", path,
-        "--pairs", "2", "--seconds", "0.1", "--json",
+        "--turns", "2", "--duration", "100ms", "--json",
     )  # fmt: skip
     names = {run["target"] for run in _report(outcome)["runs"]}
     assert "linear_onnx_variant@http" in outcome.stderr or "linear_onnx_variant@http" in names
@@ -163,7 +163,7 @@ def test_any_url_with_a_payload(tmp_path: Path) -> None:
     with known_server(0.001) as (process, port):
         outcome = call_trimaran(
             "bench", f"http://127.0.0.1:{port}/predict", "--payloads", payload,
-            "--pid", str(process.pid), "--rate", "100", "--seconds", "0.5", "--json",
+            "--pid", str(process.pid), "--rate", "100", "--duration", "500ms", "--json",
         )  # fmt: skip
     run = _report(outcome)["runs"][0]
     assert run["answered"] == run["requests"] > 20
@@ -180,9 +180,12 @@ def test_any_url_with_a_payload(tmp_path: Path) -> None:
         (("linear_onnx", "--rate", "-1"), "--rate is -1; it is above 0"),
         (("linear_onnx", "--rate", "1", "--closed"), "give one of --rate, --find-max and --closed"),
         (("linear_onnx", "--batch", "1000"), "linear_onnx takes at most"),
-        (("linear_onnx", "--seconds", "0"), "--seconds is 0; it is above 0"),
+        (
+            ("linear_onnx", "--duration", "0s"),
+            "--duration is '0s'; expected a duration such as 30s",
+        ),
         (("linear_onnx", "--connections", "0"), "--connections is 0; it is at least 1"),
-        (("linear_onnx", "--pairs", "1"), "--pairs is 1; an interval needs at least 2"),
+        (("linear_onnx", "--turns", "1"), "--turns is 1; an interval needs at least 2"),
         (("linear_onnx", "--protocol", "generate"), "x has 8 values, and generate takes one"),
         (("linear_onnx", "--vs", "linear_onnx", "--closed"), "--vs takes turns"),
         (("linear_onnx", "--vs", "linear_onnx", "--p99-ms", "5"), "--max-p99-ratio"),
@@ -228,7 +231,7 @@ def test_a_server_that_dies_makes_the_run_invalid_and_keeps_its_requests(tmp_pat
     out = tmp_path / "out"
     with known_server(0.001, count=60) as (process, port):
         outcome = call_trimaran(
-            "bench", f"http://127.0.0.1:{port}/", "--rate", "200", "--seconds", "5", "--out", out
+            "bench", f"http://127.0.0.1:{port}/", "--rate", "200", "--duration", "5s", "--out", out
         )
         assert process.wait(10) == 0
     assert outcome.status == 2
@@ -243,7 +246,7 @@ def test_an_interrupt_reports_what_was_measured(tmp_path: Path) -> None:
     with known_server(0.001) as (_, port):
         command = [*TRIMARAN, "bench", f"http://127.0.0.1:{port}/", "--rate", "200"]
         process = subprocess.Popen(
-            [*command, "--seconds", "60", "--out", str(out)],
+            [*command, "--duration", "60s", "--out", str(out)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -26,7 +26,7 @@ from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import free_ports
 from trimaran.system.processes import children, start_time
 
-_COMMAND = "load"
+_COMMAND = "locust"
 _ECHO = b"""
 import triton_python_backend_utils as pb_utils
 

@@ -233,7 +233,16 @@ def test_the_command_reports_steps_and_gates(server: Server, tmp_path: Path) -> 
     given, out = tmp_path / "rows.json", tmp_path / "out"
     row = {name: array[0].tolist() for name, array in _sealed(b"some text").items()}
     given.write_text(json.dumps({"TEXT": [text.decode() for text in row["TEXT"]]}))
-    options = ["--payloads", str(given), "--seconds", "1.2", "--min-rps", "1e9", "--out", str(out)]
+    options = [
+        "--payloads",
+        str(given),
+        "--duration",
+        "1200ms",
+        "--min-rps",
+        "1e9",
+        "--out",
+        str(out),
+    ]
     outcome = call_trimaran("perf", "twice:1", *options, *_elsewhere(server))
     assert outcome.status == 1, outcome.stderr
     assert "FAILS rate (twice:1, 1 connection)" in outcome.stdout
@@ -253,8 +262,8 @@ def test_the_command_reports_steps_and_gates(server: Server, tmp_path: Path) -> 
         (["nothing_here"], "has no model 'nothing_here'"),
         (["checker:7"], "has no ready version 7"),
         (["steady", "--protocol", "tcp"], "choose http or grpc"),
-        (["steady", "--rate", "5", "--concurrency", "2"], "one of --concurrency and --rate"),
-        (["steady", "--seconds", "0"], "--seconds is 0; give a number above 0"),
+        (["steady", "--rate", "5", "--connections", "2"], "one of --connections and --rate"),
+        (["steady", "--duration", "0s"], "--duration is '0s'; expected a duration such as 30s"),
         (["steady"], "give rows with --payloads"),
         (["steady", "--perf-analyzer", "/nowhere/pa", "--payloads", "ROWS"], "/nowhere/pa"),
         (["steady", "--batch", "2", "--payloads", "ROWS"], "takes up to 1 rows a request"),
@@ -301,7 +310,7 @@ def _answered(server: Server) -> bool:
 def test_an_interrupt_ends_perf_analyzer_too(server: Server, tmp_path: Path) -> None:
     given = tmp_path / "rows.json"
     given.write_text(json.dumps({"TEXT": "any"}))
-    options = ["--seconds=60", "--shm", f"--payloads={given}"]
+    options = ["--duration=60s", "--shm", f"--payloads={given}"]
     process = subprocess.Popen(
         [*TRIMARAN, "perf", "steady", *options, *_elsewhere(server)],
         cwd=PROJECT,

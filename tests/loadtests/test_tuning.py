@@ -222,8 +222,8 @@ def test_a_search_on_a_real_server_writes_only_what_is_better(
     before = path.read_text()
     page = tmp_path / "tuning.html"
     options = (
-        "tune", "linear_onnx", "--p99-ms", "1000", "--trials", "2", "--seconds", "0.1",
-        "--turns", "2", "--write", "--out", page, "--repository", own_repository.root,
+        "tune", "linear_onnx", "--p99-ms", "1000", "--trials", "2", "--duration", "100ms",
+        "--turns", "2", "--write", "--output", page, "--repository", own_repository.root,
     )  # fmt: skip
     outcome = call_trimaran(*options)
     assert [f"trial {number}:" in outcome.stdout for number in range(2)] == [True] * 2

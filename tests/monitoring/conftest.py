@@ -31,7 +31,7 @@ class Watch(Running):
         given = [f"--{name}-port={number}" for name, number in numbers.items()]
         super().__init__(
             *("monitor", "up", "--repository", self.root, *given),
-            *(f"--interval={INTERVAL_S}", *options),
+            *(f"--interval={INTERVAL_S * 1e3:.0f}ms", *options),
         )
         self.prometheus = Prometheus(f"http://127.0.0.1:{ports.http}")
 

@@ -150,7 +150,7 @@ def told(watched: Watched, directory: Path, rows: list[tuple[str, bool]], status
     lines = "".join(f"{name},{str(outcome).lower()}\n" for name, outcome in rows)
     path = table(directory, f"customer_id,outcome\n{lines}")
     outcome = call_trimaran(
-        "feedback", "churn", "--csv", path, "--json", "--repository", watched.root
+        "feedback", "churn", "--input", path, "--json", "--repository", watched.root
     )
     assert outcome.status == status, outcome.stdout + outcome.stderr
     return json.loads(outcome.stdout)
@@ -173,7 +173,7 @@ def test_live_accuracy_falls_with_wrong_outcomes_and_an_alert_fires(
     records, truth = customers
     nothing = call_trimaran("monitor", "accuracy", "--repository", judged.root)
     assert nothing.status == 1
-    assert "no outcome was told in the last 1d" in nothing.error
+    assert "no outcome was recorded in the last 1d" in nothing.error
 
     decided = np.array(predict(judged, records, "a"))
     right = np.array(truth)
@@ -220,7 +220,7 @@ def test_live_accuracy_falls_with_wrong_outcomes_and_an_alert_fires(
     assert found["brier"] == pytest.approx(judged.value("model_brier"))
 
     page = tmp_path / "report.html"
-    call_trimaran("monitor", "report", "--html", page, "--repository", judged.root)
+    call_trimaran("monitor", "report", "--output", page, "--repository", judged.root)
     assert "churn_record version 1, last 1h, against the reference" in page.read_text()
     assert "churn_record version 1, 800 outcomes in the last 1d: fell" in page.read_text()
 
@@ -280,11 +280,11 @@ def test_outcomes_go_on_where_a_dead_stub_left_them(
     count = judged.value("sum(trimaran_outcomes_total)")
     judged.served.control.unload("churn_feedback")
     refused = call_trimaran(
-        "feedback", "churn", "--csv", table(tmp_path, "id,outcome\na1,1\n"),
+        "feedback", "churn", "--input", table(tmp_path, "id,outcome\na1,1\n"),
         "--repository", judged.root,
     )  # fmt: skip
     assert refused.status == 1
-    assert "0 of 1 outcomes were told before" in refused.error
+    assert "0 of 1 outcomes were recorded" in refused.error
     predict(judged, records[:5], "late")
     judged.served.control.load("churn_feedback")
     rows = [(f"late{row}", outcome) for row, outcome in enumerate(truth[:5])]
@@ -297,7 +297,7 @@ def test_outcomes_go_on_where_a_dead_stub_left_them(
 def test_who_takes_no_outcomes_is_said(judged: Watched, tmp_path: Path) -> None:
     path = table(tmp_path, "id,outcome\na,1\n")
     outcome = call_trimaran(
-        "feedback", "image_classifier", "--csv", path, "--repository", judged.root
+        "feedback", "image_classifier", "--input", path, "--repository", judged.root
     )
     assert outcome.status == 1
     assert "takes outcomes of 'image_classifier'; those that do judge churn_record" in outcome.error

@@ -41,8 +41,8 @@ def test_who_was_not_asked_has_no_figures() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ("bench", "churn_record", "--closed", "--seconds", "1"),
-        ("load", "churn_record", "--users", "2", "--duration", "3s"),
+        ("bench", "churn_record", "--closed", "--duration", "1s"),
+        ("locust", "churn_record", "--users", "2", "--duration", "3s"),
     ],
 )
 def test_a_load_test_tells_what_prometheus_saw(

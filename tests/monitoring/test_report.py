@@ -41,7 +41,7 @@ def test_a_report_tells_rates_errors_and_what_was_promised(
     assert ask(churn_watched, [GOOD] * 40 + [BAD] * 10) == 10
     churn_watched.scraped()
     page = tmp_path / "report.html"
-    outcome = monitor(churn_watched, "report", "--window", "1m", "--json", "--html", page)
+    outcome = monitor(churn_watched, "report", "--window", "1m", "--json", "--output", page)
     report = json.loads(outcome.stdout)
     assert outcome.status == 1, outcome.stdout
     lines = {line["model"]: line for line in report["lines"]}

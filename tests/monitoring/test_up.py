@@ -122,7 +122,7 @@ def test_a_taken_port_is_told_with_its_option(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--interval", "0", "--interval is 0; it is at least 0.2 s"),
+        ("--interval", "100ms", "--interval is 100ms; it is at least 0.2 s"),
         ("--retention", "never", "--retention is 'never'; expected a duration"),
     ],
 )

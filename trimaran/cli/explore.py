@@ -30,11 +30,14 @@ def explore(
     schema: Annotated[
         Path | None, typer.Option(help="What a CSV file's columns hold, as TOML.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The HTML page to write.")] = Path("explore.html"),
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The HTML page to write.")] = Path(
+        "explore.html"
+    ),
 ) -> None:
-    """Show what a table holds, what is wrong with it, and which fields tell the outcome."""
-    if out.is_dir():
-        raise UsageError(f"--out {out} is a directory; name a file, such as {out / 'explore.html'}")
+    """Show what a table holds, what is wrong with it, and which fields predict the outcome."""
+    if output.is_dir():
+        page = output / "explore.html"
+        raise UsageError(f"--output {output} is a directory; name a file, such as {page}")
 
     from trimaran.training.tabular.data.sources import load
     from trimaran.training.tabular.exploring.page import explore as page_of
@@ -46,13 +49,13 @@ def explore(
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         task = progress.add_task("drawing", total=len(dataset.schema.fields))
         html = page_of(dataset, summary, lambda field: progress.update(task, advance=1))
-    write_text(out, html)
+    write_text(output, html)
     screen = console()
     screen.print(overview_table(dataset, summary))
     for finding in summary.findings:
         line = f"{finding.severity}: {finding}"
         screen.print(line, markup=False, highlight=False, soft_wrap=True)
-    screen.print(f"wrote {out}", markup=False, highlight=False, soft_wrap=True)
+    screen.print(f"wrote {output}", markup=False, highlight=False, soft_wrap=True)
 
 
 def overview_table(dataset: Dataset, summary: Overview) -> Table:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import codecs
 import errno
-import importlib
 import io
 import locale
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from trimaran.cli.renamed import refuse_old_names
 from trimaran.system.errors import TrimaranError
+from trimaran.system.own_packages import own_module
 from trimaran.system.processes import sigterm_as_interrupt
 
 __all__ = ["COMMANDS", "main", "run"]
@@ -28,32 +29,41 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ensembles.demo_command:demo",
         "Classify photographs with a real Triton, from start to end.",
     ),
-    "explore": ("trimaran.cli.explore:explore", "Look at a table before training on it."),
+    "explore": ("trimaran.cli.explore:explore", "Describe a table before training on it."),
     "train": ("trimaran.cli.train:train", "Train a model on a table, and report on it."),
-    "export": ("exporters.export_command:export", "Turn a PyTorch model into verified versions."),
-    "add": ("exporters.add_command:add", "Take an existing ONNX, TorchScript or TensorRT file."),
+    "export": ("exporters.export_command:export", "Export a PyTorch model, verified."),
+    "add": ("exporters.add_command:add", "Add an existing ONNX, TorchScript or TensorRT file."),
     "publish": (
         "ensembles.publish_command:publish",
         "Publish an ensemble and its Python models.",
     ),
     "release": ("trimaran.cli.releases:release", "Make an ensemble's next release."),
     "deploy": ("trimaran.cli.releases:deploy", "Make a release live, without a failed request."),
-    "rollback": ("trimaran.cli.releases:rollback", "Make the release before live again."),
+    "rollback": ("trimaran.cli.releases:rollback", "Go back to the release that was live before."),
     "serve": ("trimaran.cli.serve:serve", "Run and supervise tritonserver on a repository."),
-    "check": ("trimaran.cli.check:check", "Judge a repository before a server sees it."),
+    "check": ("trimaran.cli.check:check", "Check a repository before a server loads it."),
     "status": ("trimaran.cli.status:status", "Show models, versions, and what is live."),
-    "bench": ("loadtests.commands.bench:bench", "Measure a served model, or two side by side."),
-    "load": ("loadtests.commands.locust:load", "Put Locust's users on a served model."),
+    "predict": ("trimaran.cli.predict:predict", "Send files or rows to a served model."),
+    "feedback": (
+        "monitoring.commands.feedback:feedback",
+        "Record the true outcomes (ground truth) of predictions.",
+    ),
+    "bench": ("loadtests.commands.bench:bench", "Benchmark a served model, or compare two."),
+    "locust": ("loadtests.commands.locust:locust", "Load-test a served model with Locust's users."),
     "perf": ("loadtests.commands.perf:perf", "Measure with NVIDIA's perf_analyzer."),
-    "tune": ("loadtests.commands.tune:tune", "Search the settings that serve a model fastest."),
-    "predict": ("trimaran.cli.predict:predict", "Send files or JSON to a served model."),
-    "feedback": ("monitoring.commands.feedback:feedback", "Tell what was true."),
-    "monitor up": ("monitoring.commands.up:up", "Run Prometheus, and print alerts."),
-    "monitor report": ("monitoring.commands.report:report", "Tell what a window of time came to."),
+    "tune": ("loadtests.commands.tune:tune", "Search for the fastest settings of a model."),
+    "monitor up": ("monitoring.commands.up:up", "Run Prometheus, and log alerts."),
+    "monitor report": ("monitoring.commands.report:report", "Report on a window of time, by SLO."),
     "monitor dashboard": ("monitoring.commands.dashboard:dashboard", "Serve the report as a page."),
-    "monitor drift": ("monitoring.commands.drift:drift", "Hold what is served against training."),
-    "monitor accuracy": ("monitoring.commands.accuracy:accuracy", "Tell how right it still is."),
-    "monitor watch": ("monitoring.commands.watch:watch", "Show how the server is, live."),
+    "monitor drift": (
+        "monitoring.commands.drift:drift",
+        "Compare what is served with the training data.",
+    ),
+    "monitor accuracy": (
+        "monitoring.commands.accuracy:accuracy",
+        "Compare predictions with their true outcomes.",
+    ),
+    "monitor watch": ("monitoring.commands.watch:watch", "Show rates, latencies, errors, live."),
 }
 """Each command's function, as `module:function`, and its line in the overview."""
 
@@ -62,6 +72,7 @@ GROUPS: dict[str, str] = {
 }
 """Commands of two words, by the first of them."""
 
+_OVERVIEW = "A trained PyTorch model, verified, versioned and served by NVIDIA Triton."
 
 _REMEDIES: dict[int, str] = {
     errno.ENOSPC: "; free some of that disk, and run the same command again",
@@ -88,6 +99,8 @@ class _LazyGroup(TyperGroup):
         return TyperCommand(cmd_name, help=GROUPS[name] if name in GROUPS else COMMANDS[name][1])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if not ctx.resilient_parsing:  # not while a shell completes a line
+            refuse_old_names(self.prefix + args[0], args[1:])
         name, command, rest = super().resolve_command(ctx, args)
         return name, _load(self.prefix + name) if name else command, rest
 
@@ -96,10 +109,18 @@ def _load(name: str) -> Any:
     if name in GROUPS:
         return _group(GROUPS[name], f"{name} ")
     module_name, function = COMMANDS[name][0].split(":")
-    module = importlib.import_module(module_name)
+    module = own_module(module_name)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command(name.split()[-1])(getattr(module, function))
     return typer.main.get_command(single)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"trimaran {version('trimaran')}")
+        raise typer.Exit
 
 
 def _group(words: str, prefix: str = "") -> Any:
@@ -110,16 +131,30 @@ def _group(words: str, prefix: str = "") -> Any:
         pretty_exceptions_enable=False,
         add_completion=not prefix,
     )
-    app.callback(help=words)(lambda: None)
+    app.callback(help=words)(_no_options if prefix else _overview_options)
     return typer.main.get_command(app)
+
+
+def _no_options() -> None:
+    pass
+
+
+def _overview_options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
     """Run the command; a user's mistake ends in one sentence and the error's exit status."""
     try:
-        overview = "A trained PyTorch model, verified, versioned and served by NVIDIA Triton."
         with sigterm_as_interrupt():
-            _group(overview)(prog_name="trimaran")
+            _group(_OVERVIEW)(prog_name="trimaran")
     except TrimaranError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
@@ -147,7 +182,3 @@ def run() -> None:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(encoding=spoken, errors="replace")
     main()
-
-
-if __name__ == "__main__":
-    run()

@@ -1,4 +1,4 @@
-"""Options that several commands have: which repository, which server, what is promised."""
+"""Options that several commands have: which repository, which server, which SLOs."""
 
 from __future__ import annotations
 
@@ -7,18 +7,35 @@ from typing import Annotated
 
 import typer
 
+from trimaran.system.logging import LogFormat
+
 __all__ = [
+    "DEFAULT_REPOSITORY",
+    "AsJson",
     "GrpcPort",
     "Host",
     "HttpPort",
+    "LogFormatName",
     "MaxErrorRatio",
     "MinRps",
     "P99Ms",
     "PayloadsPath",
     "RepositoryPath",
+    "Tritonserver",
 ]
 
-RepositoryPath = Annotated[Path, typer.Option(help="The model repository.")]
+DEFAULT_REPOSITORY = Path("model_repository")
+
+RepositoryPath = Annotated[
+    Path, typer.Option(metavar="DIR", envvar="TRIMARAN_REPOSITORY", help="The model repository.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LogFormatName = Annotated[LogFormat, typer.Option("--log-format", help="How events are logged.")]
+Tritonserver = Annotated[
+    Path | None,
+    typer.Option(metavar="PROGRAM", help="The tritonserver to run, instead of the one found."),
+]
+
 Host = Annotated[
     str | None, typer.Option(help="A server other than the one that serves the repository.")
 ]
@@ -29,8 +46,8 @@ PayloadsPath = Annotated[
     Path | None,
     typer.Option(help="Rows to send: .npz, .json, .jsonl, or a directory of files."),
 ]
-P99Ms = Annotated[float | None, typer.Option(help="Promise: p99 within this.")]
-MinRps = Annotated[float | None, typer.Option(help="Promise: answers per second.")]
+P99Ms = Annotated[float | None, typer.Option(help="SLO: p99 latency of at most so many ms.")]
+MinRps = Annotated[float | None, typer.Option(help="SLO: at least so many answers per second.")]
 MaxErrorRatio = Annotated[
-    float | None, typer.Option(help="Promise: at most this share of requests fails.")
+    float | None, typer.Option(help="SLO: at most this share of requests fails.")
 ]

@@ -16,10 +16,17 @@ from rich.progress import Progress
 from rich.table import Table
 
 from trimaran.checks.raising import checked_config
-from trimaran.cli.options import GrpcPort, Host, HttpPort, RepositoryPath
+from trimaran.cli.options import (
+    DEFAULT_REPOSITORY,
+    AsJson,
+    GrpcPort,
+    Host,
+    HttpPort,
+    RepositoryPath,
+)
 from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.repository.dtypes import describe_shape
-from trimaran.repository.presence import ports_of
+from trimaran.repository.presence import running_server
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Answer, Client, read_arrays, row_of
 from trimaran.serving.scoring import score_csv
@@ -30,6 +37,7 @@ from trimaran.system.errors import TrimaranError, UsageError
 __all__ = ["answer_table", "plain", "predict"]
 
 _SHOWN = 8
+_STDIN = "-"
 
 
 @dataclass(frozen=True)
@@ -47,48 +55,53 @@ def predict(
             help="One request each: a photograph, or an .npz with an array for each input.",
         ),
     ] = None,
-    json_file: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE|-", help="One row, or a list of rows, by input name."),
-    ] = None,
-    csv_file: Annotated[
+    source: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Score the rows of a CSV file; needs --out."),
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="Rows: .json, or - for JSON from standard input: one row, or a list of rows, by "
+            "input name; .csv, to score each row into --output.",
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where scored rows go.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the scored rows of a .csv go.")
+    ] = None,
     refused: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Where unusable rows go; next to --out, as NAME.refused.csv."
+            metavar="FILE", help="Where unusable rows go; next to --output, as NAME.refused.csv."
         ),
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN", help="A column of --csv that is no input; repeatable."),
+        typer.Option(metavar="COLUMN", help="A column of the .csv that is no input; repeatable."),
     ] = None,
     protocol: Annotated[str, typer.Option(help="http or grpc.")] = "http",
-    json_output: Annotated[bool, typer.Option("--json-output", help="Print JSON.")] = False,
-    repository: RepositoryPath = Path("model_repository"),
+    as_json: AsJson = False,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
 ) -> None:
-    """Send files or JSON to a served model and print what it answers."""
+    """Send files or rows to a served model and print what it answers."""
     if protocol not in ("http", "grpc"):
         raise UsageError(f"there is no protocol {protocol!r}; choose http or grpc")
-    if [bool(files), bool(json_file), bool(csv_file)].count(True) != 1:
-        raise UsageError("give one of: files, --json, or --csv with --out")
-    if bool(csv_file) != bool(out) or ((refused or ignore) and not csv_file):
-        raise UsageError("--csv FILE and --out FILE go together; --refused and --ignore need them")
-    opened = Repository.open(repository)
-    config = checked_config(opened, model)
-    ports = ports_of(opened, host, http_port, grpc_port)
-    if csv_file and out:
+    if bool(files) == bool(source):
+        raise UsageError("give either files, or --input with a .json or .csv file of rows")
+    scoring = _is_table(source) if source else False
+    if scoring != bool(output) or ((refused or ignore) and not scoring):
+        raise UsageError(
+            "--input FILE.csv and --output FILE go together; --refused and --ignore need them"
+        )
+    config = checked_config(Repository.open(repository), model)
+    ports = running_server(repository, host, http_port, grpc_port).ports
+    if source and output:
         with Client(ports, "grpc" if protocol == "grpc" else "http") as client:
-            refused = refused or out.with_name(f"{out.stem}.refused.csv")
-            _score(client, config, csv_file, out, refused, ignore or [])
+            refused = refused or output.with_name(f"{output.stem}.refused.csv")
+            _score(client, config, source, output, refused, ignore or [], as_json)
         return
-    requests = _from_json(config, json_file) if json_file else _from_files(config, files or [])
+    requests = _from_json(config, source) if source else _from_files(config, files or [])
     records, failures = [], 0
     screen = console()
     with Client(ports, "grpc" if protocol == "grpc" else "http") as client:
@@ -98,41 +111,60 @@ def predict(
             except TrimaranError as error:
                 failures += 1
                 records.append({"request": request.name, "error": str(error)})
-                if not json_output:
+                if not as_json:
                     screen.print(
                         f"{request.name}: {error}", markup=False, highlight=False, soft_wrap=True
                     )
                 continue
             answer = _in_order(config, answer)
             records.append({"request": request.name, **plain(answer)})
-            if not json_output:
+            if not as_json:
                 screen.print(answer_table(request.name, answer))
-    if json_output:
+    if as_json:
         print(json.dumps(records, indent=2))
     if failures:
         raise TrimaranError(f"{failures} of {len(records)} requests were refused")
 
 
+def _is_table(source: Path) -> bool:
+    """Whether rows are CSV, or else JSON. Raises `UsageError` for a name that is neither's."""
+    kind = source.suffix.lower()
+    if kind not in (".csv", ".json") and str(source) != _STDIN:
+        raise UsageError(
+            f"--input {source}: give a .json or .csv file, or - for JSON from standard input"
+        )
+    return kind == ".csv"
+
+
 def _score(
-    client: Client, config: ModelConfig, source: Path, out: Path, refused: Path, ignore: list[str]
+    client: Client,
+    config: ModelConfig,
+    source: Path,
+    output: Path,
+    refused: Path,
+    ignore: list[str],
+    as_json: bool,
 ) -> None:
     """Score a CSV file with a progress bar, and say what became of its rows."""
     if not source.is_file():
         raise UsageError(f"there is no file {source}")
-    if len({path.resolve() for path in (source, out, refused)}) < 3:
-        raise UsageError("--csv, --out and --refused must be three different files")
+    if len({path.resolve() for path in (source, output, refused)}) < 3:
+        raise UsageError("--input, --output and --refused must be three different files")
     with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"scoring {escape(source.name)}", total=source.stat().st_size)
         scored = score_csv(
             client,
             config,
             source,
-            out,
+            output,
             refused,
             ignored=ignore,
             progress=lambda read: bar.update(task, completed=read),
         )
-    print(f"{scored.answered} rows scored in {out}")
+    if as_json:
+        print(json.dumps({"answered": scored.answered, "refused": scored.refused}, indent=2))
+    else:
+        print(f"{scored.answered} rows scored in {output}")
     if scored.refused:
         raise TrimaranError(f"{scored.refused} rows were refused; {refused} says why")
 
@@ -165,6 +197,8 @@ def answer_table(title: str, answer: Answer) -> Table:
 
 def _from_files(config: ModelConfig, files: list[Path]) -> Iterator[_Request]:
     for path in files:
+        if path.suffix.lower() in (".json", ".csv") or str(path) == _STDIN:
+            raise UsageError(f"{path}: rows are given with --input {path}")
         if not path.is_file():
             raise UsageError(f"there is no file {path}")
         if takes_one_file(config):
@@ -177,19 +211,19 @@ def _from_files(config: ModelConfig, files: list[Path]) -> Iterator[_Request]:
         else:
             raise UsageError(
                 f"{path}: {config.name} takes {', '.join(map(str, inputs_of(config)))}; give "
-                "--json, or an .npz file with an array for each input"
+                "rows with --input, or an .npz file with an array for each input"
             )
 
 
-def _from_json(config: ModelConfig, name: str) -> Iterator[_Request]:
+def _from_json(config: ModelConfig, source: Path) -> Iterator[_Request]:
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        text = sys.stdin.read() if str(source) == _STDIN else source.read_text(encoding="utf-8")
         given = json.loads(text)
     except (OSError, ValueError) as error:
-        raise UsageError(f"--json {name}: is not readable JSON: {error}") from error
+        raise UsageError(f"--input {source}: is not readable JSON: {error}") from error
     rows = given if isinstance(given, list) else [given]
     for index, row in enumerate(rows):
-        yield _Request(f"row {index}", row_of(config, row, f"--json {name}: row {index}"))
+        yield _Request(f"row {index}", row_of(config, row, f"--input {source}: row {index}"))
 
 
 def _in_order(config: ModelConfig, answer: Answer) -> Answer:

@@ -6,37 +6,38 @@ import ipaddress
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPath, Tritonserver
 from trimaran.repository.presence import announce, sole_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import Selection, select
 from trimaran.serving.control import Control, LoadTimeoutError
 from trimaran.serving.metrics import Metrics, serve_metrics
-from trimaran.serving.report import print_ready, say
+from trimaran.serving.report import print_ready
 from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.serving.server import LOG, Server
 from trimaran.serving.supervisor import Supervisor
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.logging import LogFormat, configure_logging, logger
 from trimaran.system.ports import Ports, require_free
 from trimaran.system.processes import age_s, interrupt_once
 
 __all__ = ["serve"]
 
 PREDICTIONS = "TRIMARAN_PREDICTIONS"
-"""The environment variable that tells models where to log; without it they do not."""
+"""The environment variable that says where models log predictions; without it they do not."""
+
+_log = logger("serve")
 
 _LOOK_S = 0.2
 _SCRAPE_TIMEOUT_S = 1.0
 
 
 def serve(
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
-        "model_repository"
-    ),
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
     model: Annotated[
         list[str] | None,
         typer.Option(help="A model or ensemble to serve; give it once for each. Default: all."),
@@ -46,12 +47,9 @@ def serve(
     grpc_port: Annotated[int, typer.Option(help="Port for gRPC.")] = 8001,
     metrics_port: Annotated[int, typer.Option(help="Port for Prometheus.")] = 8002,
     supervisor_port: Annotated[
-        int, typer.Option(help="Port for Prometheus: what Triton itself does not tell.")
+        int, typer.Option(help="Port for Prometheus: the supervisor's metrics of stubs and loads.")
     ] = 8003,
-    tritonserver: Annotated[
-        Path | None, typer.Option(help="The tritonserver to run, instead of the one found.")
-    ] = None,
-    snippets: Annotated[bool, typer.Option(help="Print ready-made client calls.")] = True,
+    tritonserver: Tritonserver = None,
     quantiles: Annotated[
         bool, typer.Option(help="Latency quantiles in the metrics; costs some throughput.")
     ] = False,
@@ -59,11 +57,12 @@ def serve(
         int, typer.Option(help="A response cache of so many MB, for models that enable it.")
     ] = 0,
     log_predictions: Annotated[
-        bool, typer.Option(help="Log predictions beside the repository, for live accuracy.")
+        bool, typer.Option(help="Log predictions next to the repository, for live accuracy.")
     ] = False,
-    verbose: Annotated[bool, typer.Option(help="Let Triton log verbosely.")] = False,
+    log_format: LogFormatName = LogFormat.text,
 ) -> None:
     """Run tritonserver on a repository until interrupted, healing stubs that die."""
+    configure_logging(log_format)
     interrupt_once()
     if cache_mb < 0:
         raise UsageError(f"--cache-mb is {cache_mb}; it is 0 for none, or more")
@@ -79,17 +78,16 @@ def serve(
             selection = select(opened, model or ())
         _require_something(opened, selection)
         options = ["--metrics-config=summary_latencies=true"] if quantiles else []
-        options += ["--log-verbose=1"] if verbose else []
         options += [f"--cache-config=local,size={cache_mb * 2**20}"] if cache_mb else []
         environment = (
             {PREDICTIONS: str(opened.state.resolve() / "predictions")} if log_predictions else {}
         )
         for note in selection.notes:
-            say(note)
+            _log.warning(note)
         try:
-            _serve(opened, runtime, selection, ports, snippets, options, environment)
+            _serve(opened, runtime, selection, ports, options, environment)
         except KeyboardInterrupt:
-            say("stopped")
+            _log.info("stopped")
 
 
 def _serve(
@@ -97,7 +95,6 @@ def _serve(
     runtime: Runtime,
     selection: Selection,
     ports: Ports,
-    snippets: bool,
     options: list[str],
     environment: Mapping[str, str],
 ) -> None:
@@ -107,7 +104,7 @@ def _serve(
         server = Server.start(runtime, repository, selection.load, ports, log, options, environment)
         stack.callback(server.stop)
         if server.note:
-            say(server.note)
+            _log.warning(server.note)
         server.wait_until_started()
         stack.enter_context(announce(repository, server.process.pid, ports))
         # A scrape waits for less than Prometheus does.
@@ -115,12 +112,12 @@ def _serve(
         metrics = Metrics(selection.promised, quick, server.process.pid, log)
         stack.enter_context(serve_metrics(metrics, ports))
         supervisor = Supervisor(
-            server.process.pid, repository, server.control, runtime.stub_backends, say, metrics
+            server.process.pid, repository, server.control, runtime.stub_backends, _log, metrics
         )
         supervisor.start()
         stack.callback(supervisor.finish)
         problems = {**dict(selection.problems), **_deploy_pending(repository, server, selection)}
-        print_ready(repository, server, selection.promised, problems, age_s(), snippets)
+        print_ready(repository, server, selection.promised, problems, age_s())
         # Not one long wait: a signal that another thread receives would not end it.
         while server.is_running():
             time.sleep(_LOOK_S)
@@ -166,7 +163,7 @@ def _deploy_pending(repository: Repository, server: Server, selection: Selection
         for ensemble, release in selection.deploy:
             try:
                 deploy(repository, server.control, client, ensemble, release, lambda step: None)
-                say(f"{ensemble}: no release was live; release {release} is now")
+                _log.info(f"{ensemble}: no release was live; release {release} is now")
             except LoadTimeoutError:
                 raise  # a server that hangs is ended
             except TrimaranError as error:

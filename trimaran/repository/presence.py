@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
@@ -14,7 +15,14 @@ from trimaran.system.files import exclusive_lock, write_text
 from trimaran.system.ports import Ports
 from trimaran.system.processes import start_time
 
-__all__ = ["Presence", "announce", "find_server", "ports_of", "sole_server"]
+__all__ = [
+    "Presence",
+    "RunningServer",
+    "announce",
+    "find_server",
+    "running_server",
+    "sole_server",
+]
 
 _NAME = "server.json"
 
@@ -29,22 +37,32 @@ class Presence:
     ports: Ports
 
 
-def ports_of(
-    repository: Repository, host: str | None, http_port: int | None, grpc_port: int | None
-) -> Ports:
-    """Those given, where any is, and otherwise those of the repository's server.
+@dataclass(frozen=True)
+class RunningServer:
+    """Where to send requests. `pid` and `repository` are `None` for a server at an address."""
 
-    Raises `TrimaranError` where no server runs on it.
+    ports: Ports
+    pid: int | None = None
+    repository: Repository | None = None
+
+
+def running_server(
+    root: Path, host: str | None, http_port: int | None, grpc_port: int | None
+) -> RunningServer:
+    """The server at an address, where any part of one is given, or else that of the repository.
+
+    Raises `TrimaranError` where no server runs on the repository.
     """
     if host or http_port or grpc_port:
-        return Ports(host or "127.0.0.1", http_port or 8000, grpc_port or 8001)
+        return RunningServer(Ports(host or "127.0.0.1", http_port or 8000, grpc_port or 8001))
+    repository = Repository.open(root)
     found = find_server(repository)
     if found is None:
         raise TrimaranError(
             f"no server runs on {repository.root}; start one with 'trimaran serve', or name it "
             "with --host"
         )
-    return found.ports
+    return RunningServer(found.ports, found.server_pid, repository)
 
 
 @contextmanager

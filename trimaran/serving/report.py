@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,12 +19,7 @@ from trimaran.serving.snippets import curl_snippet, python_snippet
 from trimaran.system.console import console
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["print_ready", "say"]
-
-
-def say(text: str) -> None:
-    """Print an event with the time of day."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+__all__ = ["print_ready"]
 
 
 def print_ready(
@@ -34,9 +28,8 @@ def print_ready(
     promised: set[str],
     problems: Mapping[str, str],
     ready_s: float,
-    snippets: bool,
 ) -> None:
-    """The table, the addresses and, if wanted, ready-made calls of the first model that serves."""
+    """The table, the addresses and ready-made calls of the first model that serves."""
     screen = console()
     index = server.control.index()
     table = Table(title="Models", title_justify="left")
@@ -54,8 +47,7 @@ def print_ready(
         highlight=False,
         soft_wrap=True,
     )
-    if snippets:
-        _print_snippets(screen, repository, server, {s.name for s in index if s.state == "READY"})
+    _print_snippets(screen, repository, server, {s.name for s in index if s.state == "READY"})
 
 
 def _add_rows(table: Table, name: str, states: list[ModelState], problem: str, log: Path) -> None:

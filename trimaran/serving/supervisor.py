@@ -7,11 +7,12 @@ in the repository stay as they are. The dead stub's siblings, of which Triton le
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from trimaran.checks.raising import checked_config
@@ -35,13 +36,11 @@ _INTERVAL_S = 0.2
 _LOOKS_PER_CENSUS = 5
 _RETRY_S = 2.0
 
-Say = Callable[[str], None]
-
 
 class Supervisor(threading.Thread):
     """Watches a server's stubs and reloads a model whose stub died.
 
-    `say` is told what happened, and `metrics` counts it, from this thread.
+    What happened is logged to `log`, and counted in `metrics`, from this thread.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class Supervisor(threading.Thread):
         repository: Repository,
         control: Control,
         stub_backends: Collection[str],
-        say: Say,
+        log: logging.Logger,
         metrics: Metrics,
     ) -> None:
         super().__init__(name="supervisor", daemon=True)
@@ -58,7 +57,7 @@ class Supervisor(threading.Thread):
         self._repository = repository
         self._control = control
         self._stub_backends = stub_backends
-        self._say = say
+        self._log = log
         self._metrics = metrics
         self._watch = StubWatch()
         self._children: set[int] = set()
@@ -79,7 +78,7 @@ class Supervisor(threading.Thread):
                 self._end_leftovers()
             except (TrimaranError, OSError) as error:
                 if not self._stopping.is_set():
-                    self._say(f"the supervisor could not look after the models: {error}")
+                    self._log.error(f"the supervisor could not look after the models: {error}")
 
     def finish(self) -> None:
         """End the thread; a reload under way ends with the server."""
@@ -94,7 +93,7 @@ class Supervisor(threading.Thread):
                 continue
             # A stub of a model that failed to load is Triton's to tell of.
             if stub.version in self._control.ready_versions(stub.model):
-                self._say(
+                self._log.warning(
                     f"{stub.model} version {stub.version}: stub {stub.instance} (process "
                     f"{stub.pid}) died"
                 )
@@ -102,7 +101,7 @@ class Supervisor(threading.Thread):
                 self._broken.setdefault(stub.model, 0.0)
         if deaths.strangers:
             for model in set(self._short_of_stubs(living.values())) - self._broken.keys():
-                self._say(f"{model}: a stub died as soon as it was started")
+                self._log.warning(f"{model}: a stub died as soon as it was started")
                 self._metrics.stub_died(model)
                 self._broken[model] = 0.0
 
@@ -136,12 +135,12 @@ class Supervisor(threading.Thread):
             reload_model(self._repository, self._control, model)
         except (TrimaranError, OSError) as error:
             if not self._stopping.is_set():
-                self._say(f"{model}: could not be healed, trying again: {error}")
+                self._log.error(f"{model}: could not be healed, trying again: {error}")
                 self._metrics.heal_failed(model)
             self._broken[model] = time.monotonic() + _RETRY_S
             return
         del self._broken[model]
-        self._say(f"{model}: healed in {time.monotonic() - began:.1f} s")
+        self._log.info(f"{model}: healed in {time.monotonic() - began:.1f} s")
         self._metrics.healed(model)
         self._leftovers.add(before, time.monotonic(), cpu_s)
 

@@ -10,13 +10,25 @@ from types import ModuleType
 from typing import Any
 
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.own_packages import OWN_PACKAGES, own_module
 
 __all__ = ["call_factory"]
+
+_MOVED = {
+    "training.churn:model": "exporters.churn:model",
+    "training.churn:ensemble": "ensembles.churn:ensemble",
+    "training.churn:record": "ensembles.churn:record",
+    "training.churn:feedback": "ensembles.churn:feedback",
+    "training.efficientnet_lite0:model": "exporters.efficientnet_lite0:model",
+    "training.efficientnet_lite0:onnx_ensemble": "ensembles.efficientnet_lite0:onnx_ensemble",
+}
+"""The ready factories by the names that they had before."""
 
 
 def call_factory(name: str) -> Any:
     """Import what `name` says and call it without arguments.
 
+    A module is looked for in the working directory first, except those of trimaran's own packages.
     Raises `UsageError` where there is no such module, file or function, and `TrimaranError` where
     the module or the function itself fails.
     """
@@ -57,16 +69,33 @@ def _from_file(place: str, name: str) -> ModuleType:
 def _from_module(place: str, name: str) -> ModuleType:
     if place.startswith("."):
         raise UsageError(f"{name}: {place} is relative; write the module's full name")
+    package = place.partition(".")[0]
+    if package in OWN_PACKAGES:
+        own_module(package)  # before the working directory comes first on the path
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
-            raise UsageError(f"{name}: there is no module {error.name!r}") from error
+            remedy = _where_else(place, package, name)
+            raise UsageError(f"{name}: there is no module {error.name!r}{remedy}") from error
         raise TrimaranError(f"{place} failed: {_sentence(error)}") from error
     except (Exception, SystemExit) as error:
         raise TrimaranError(f"{place} failed: {_sentence(error)}") from error
+
+
+def _where_else(place: str, package: str, name: str) -> str:
+    """What to write instead of a name that leads nowhere, or an empty string."""
+    if name in _MOVED:
+        return f"; it is now {_MOVED[name]}"
+    if package in OWN_PACKAGES and Path(package).exists():
+        file = Path(*place.split(".")).with_suffix(".py")
+        return (
+            f" in trimaran's own package {package!r}, which hides your folder {package}/; write "
+            f"{file}:{name.rpartition(':')[2]}, or rename the folder"
+        )
+    return ""
 
 
 def _sentence(error: BaseException) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from onnx import TensorProto, helper
 
+from trimaran.checks.api import check
 from trimaran.checks.finding import Report
-from trimaran.cli.check import report_on
 from trimaran.repository.repository import Repository
 
 Found = tuple[str, str, str, str]
@@ -29,7 +29,7 @@ def judged(root: Path, files: Mapping[str, str | bytes]) -> Report:
             path.mkdir()
         else:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return report_on(repository, [])
+    return check(repository)
 
 
 def found(report: Report) -> list[Found]:

@@ -10,11 +10,11 @@ from onnx import TensorProto
 
 from tests.trimaran.checks.judging import SOURCE, Found, found, judged, relu, torchscript
 from tests.trimaran.versions import model_config, publish_files
+from trimaran.checks.api import check
 from trimaran.checks.instances import check_threads
 from trimaran.checks.judge import judge
 from trimaran.checks.reading import model_directories, read_model
 from trimaran.checks.versions import served_versions, version_of
-from trimaran.cli.check import report_on
 from trimaran.repository.config import ModelConfig, parse_config
 from trimaran.repository.repository import Repository
 
@@ -590,13 +590,13 @@ def test_which_versions_a_policy_serves(policy: str, served: tuple[int, ...]) ->
 def test_what_was_published_is_not_to_change(tmp_path: Path) -> None:
     repository = Repository.create(tmp_path / "models")
     publish_files(repository, model_config("m"), {"model.onnx": relu()})
-    assert found(report_on(repository, [])) == []
+    assert found(check(repository)) == []
     version = repository.model("m") / "1"
     (version / "notes.txt").write_text("mine")
     changed = relu(5)
     (version / "model.onnx").write_bytes(changed)
     assert len(changed) == len(relu())
-    assert found(report_on(repository, []))[-2:] == [
+    assert found(check(repository))[-2:] == [
         (
             "warning",
             "m/1/manifest.json",
@@ -619,7 +619,7 @@ def test_a_version_without_a_manifest_beside_one_with(tmp_path: Path) -> None:
     publish_files(repository, model_config("m"), {"model.onnx": relu()})
     (repository.model("m") / "2").mkdir()
     (repository.model("m") / "2" / "model.onnx").write_bytes(relu())
-    assert found(report_on(repository, [])) == [
+    assert found(check(repository)) == [
         (
             "warning",
             "m/2",

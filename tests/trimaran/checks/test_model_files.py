@@ -12,8 +12,8 @@ from tests.trimaran.checks.graphs import Change, external, linear, put, sequence
 from tests.trimaran.checks.judging import found, judged, torchscript
 from tests.trimaran.versions import model_config, publish_files
 from trimaran.checks import onnx_files, onnx_problems
+from trimaran.checks.api import check
 from trimaran.checks.onnx_files import read_onnx
-from trimaran.cli.check import report_on
 from trimaran.repository import target
 from trimaran.repository.repository import Repository
 
@@ -171,7 +171,7 @@ def test_what_was_published_and_is_unchanged_is_not_loaded_again(
     repository = Repository.create(tmp_path / "models")
     publish_files(repository, model_config("m"), {"model.onnx": linear()})
     monkeypatch.setattr(onnx_files, "load_graph", lambda path, level: 1 / 0)
-    assert found(report_on(repository, [])) == []
+    assert found(check(repository)) == []
 
 
 GENUINE = torchscript()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,48 @@ def test_the_overview_imports_no_command() -> None:
 
 def test_the_help_of_export_does_not_import_torch() -> None:
     assert modules_after("export", "--help").isdisjoint({"torch", "onnx", "onnxruntime"})
+
+
+def test_the_version_is_printed_without_loading_anything_heavy() -> None:
+    outcome = call_trimaran("--version")
+    assert (outcome.status, outcome.stdout) == (0, f"trimaran {version('trimaran')}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("trimaran mon", {"monitor"}),
+        ("trimaran monitor dr", {"drift"}),
+        ("trimaran monitor report --out", {"--output"}),
+        ("trimaran export --form", {"--format"}),
+        ("trimaran serve --log-format ", {"text", "json"}),
+    ],
+)
+def test_a_shell_completes_commands_and_their_options(
+    line: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_TRIMARAN_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+    outcome = call_trimaran()
+    assert set(outcome.stdout.split()) == expected
+
+
+def test_the_repository_is_also_taken_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIMARAN_REPOSITORY", str(tmp_path / "there"))
+    for command in (["status"], ["release", "e"], ["check"], ["monitor", "report"]):
+        outcome = call_trimaran(*command)
+        assert outcome.error.startswith(f"{tmp_path / 'there'}: no such model repository")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_names_its_repository_alike(command: str) -> None:
+    shown = call_trimaran(*command.split(), "--help").stdout
+    if command not in ("explore", "train"):
+        assert "--repository DIR" in shown
+        assert "TRIMARAN_REPOSITORY" in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -26,7 +26,7 @@ def test_photograph_as_a_table(served: Served, protocol: str) -> None:
 def test_several_files_as_json(served: Served, tmp_path: Path) -> None:
     text = tmp_path / "note.txt"
     text.write_text("not a photograph")
-    options = ("--json-output", "--repository", served.repository.root)
+    options = ("--json", "--repository", served.repository.root)
     result = run_trimaran("predict", "image_classifier", CAT, text, *options)
     assert result.returncode == 1
     cat, note = json.loads(result.stdout)
@@ -41,10 +41,10 @@ def test_json_row_and_npz_agree(served: Served, tmp_path: Path) -> None:
     rows.write_text(json.dumps([{"x": ROW}, {"x": ROW}]))
     arrays = tmp_path / "rows.npz"
     np.savez(arrays, x=np.array([ROW, ROW], np.float32))
-    by_json = predict(served, "linear_onnx", "--json", rows, "--json-output")
-    options = ("--json", "-", "--json-output", "--repository", served.repository.root)
+    by_json = predict(served, "linear_onnx", "--input", rows, "--json")
+    options = ("--input", "-", "--json", "--repository", served.repository.root)
     by_stdin = run_trimaran("predict", "linear_onnx", *options, stdin=json.dumps({"x": ROW}))
-    by_npz = predict(served, "linear_onnx", arrays, "--json-output")
+    by_npz = predict(served, "linear_onnx", arrays, "--json")
     first, second = (item["outputs"]["y"][0] for item in json.loads(by_json.stdout))
     both = json.loads(by_npz.stdout)[0]["outputs"]["y"]
     assert json.loads(by_stdin.stdout)[0]["outputs"]["y"][0] == first == second == both[0]
@@ -53,11 +53,11 @@ def test_json_row_and_npz_agree(served: Served, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["image_classifier"], 2, "give one of: files, --json"),
+        (["image_classifier"], 2, "give either files, or --input"),
         (["image_classifier", "/nowhere.jpg"], 2, "there is no file /nowhere.jpg"),
         (["nothing", str(CAT)], 1, "has no model 'nothing'"),
         (["linear_onnx", str(CAT)], 2, "linear_onnx takes x FP32 [8]"),
-        (["linear_onnx", "--json", "/nowhere.json"], 2, "is not readable JSON"),
+        (["linear_onnx", "--input", "/nowhere.json"], 2, "is not readable JSON"),
         (["image_classifier", str(CAT), "--protocol", "smtp"], 2, "no protocol 'smtp'"),
     ],
 )
@@ -79,7 +79,7 @@ def test_mistakes(served: Served, arguments: list[str], status: int, message: st
     ],
 )
 def test_rows_that_do_not_fit(served: Served, row: object, message: str) -> None:
-    result = predict(served, "linear_onnx", "--json", "-", stdin=json.dumps(row))
+    result = predict(served, "linear_onnx", "--input", "-", stdin=json.dumps(row))
     assert result.status != 0
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -104,7 +104,7 @@ def test_array_that_no_tensor_can_hold(served: Served, tmp_path: Path) -> None:
 
 
 def test_wrong_shape_is_refused_with_expected_and_found(served: Served) -> None:
-    result = predict(served, "linear_onnx", "--json", "-", stdin=json.dumps({"x": [1.0, 2.0]}))
+    result = predict(served, "linear_onnx", "--input", "-", stdin=json.dumps({"x": [1.0, 2.0]}))
     assert result.status == 1
     assert "xpected [-1,8], got [1,2]" in result.stdout
 

@@ -1,4 +1,4 @@
-"""`trimaran predict --csv` against the real server."""
+"""`trimaran predict --input` of CSV against the real server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FRAME = DATA.frame.drop(columns=DATA.schema.target)
 
 def predict(served: Served, source: Path, *options: str | Path, model: str = "churn") -> Outcome:
     return call_trimaran(
-        "predict", model, "--csv", source, *options, "--repository", served.repository.root
+        "predict", model, "--input", source, *options, "--repository", served.repository.root
     )
 
 
@@ -41,7 +41,7 @@ def test_every_row_in_order(
     churn_served: Served, churn_trained: Path, tmp_path: Path, protocol: str
 ) -> None:
     source, out = write(tmp_path / "customers.csv", FRAME), tmp_path / "scored.csv"
-    result = predict(churn_served, source, "--out", out, "--protocol", protocol)
+    result = predict(churn_served, source, "--output", out, "--protocol", protocol)
     assert result.status == 0, result.stderr
     assert "5000 rows scored" in result.stdout
     rows = read(out)
@@ -75,7 +75,7 @@ def test_unusable_rows_go_to_a_file_of_their_own(churn_served: Served, tmp_path:
     lines[900] += ",9"
     source.write_text("\n".join(lines))
     out, refused = tmp_path / "scored.csv", tmp_path / "bad.csv"
-    result = predict(churn_served, source, "--out", out, "--refused", refused)
+    result = predict(churn_served, source, "--output", out, "--refused", refused)
     assert result.status == 1
     assert f"6 rows were refused; {refused} says why" in result.stderr
     rows = read(refused)
@@ -90,11 +90,11 @@ def test_unusable_rows_go_to_a_file_of_their_own(churn_served: Served, tmp_path:
 
 def test_columns_that_are_no_inputs(churn_served: Served, tmp_path: Path) -> None:
     source, out = write(tmp_path / "customers.csv", DATA.frame.iloc[:20]), tmp_path / "scored.csv"
-    result = predict(churn_served, source, "--out", out)
+    result = predict(churn_served, source, "--output", out)
     assert result.status == 2
     assert "churn has no input 'churn'" in result.stderr
     assert not out.exists()
-    result = predict(churn_served, source, "--out", out, "--ignore", "churn")
+    result = predict(churn_served, source, "--output", out, "--ignore", "churn")
     assert result.status == 0, result.stderr
     assert [row["churn"] for row in read(out)] == DATA.frame["churn"].iloc[:20].tolist()
 
@@ -103,7 +103,7 @@ def test_a_model_of_json_text_is_scored_by_a_column_of_texts(
     churn_served: Served, tmp_path: Path
 ) -> None:
     fields, out = write(tmp_path / "fields.csv", FRAME.iloc[:20]), tmp_path / "scored.csv"
-    result = predict(churn_served, fields, "--out", out, model="churn_record")
+    result = predict(churn_served, fields, "--output", out, model="churn_record")
     assert result.error.startswith("column 'RECORD' is missing, which churn_record needs")
     assert not out.exists()
     records = FRAME.iloc[:20].drop(columns="customer_id").to_dict("records")
@@ -111,10 +111,10 @@ def test_a_model_of_json_text_is_scored_by_a_column_of_texts(
         {"customer_id": FRAME["customer_id"].iloc[:20], "RECORD": list(map(json.dumps, records))}
     )
     source = write(tmp_path / "texts.csv", texts)
-    result = predict(churn_served, source, "--out", out, model="churn_record")
+    result = predict(churn_served, source, "--output", out, model="churn_record")
     assert result.status == 0, result.stderr
     found = read(out)
-    assert predict(churn_served, fields, "--out", out).status == 0
+    assert predict(churn_served, fields, "--output", out).status == 0
     for names in ("customer_id", "churn_prediction"):
         assert [row[names] for row in found] == [row[names] for row in read(out)]
 
@@ -136,7 +136,7 @@ def test_a_file_that_does_not_fit_leaves_nothing(
     text, message = HEADERS[case]
     source, out = tmp_path / "customers.csv", tmp_path / "out" / "scored.csv"
     source.write_bytes(text.encode(errors="surrogateescape"))
-    result = predict(churn_served, source, "--out", out)
+    result = predict(churn_served, source, "--output", out)
     assert result.status == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -146,9 +146,9 @@ def test_a_file_that_does_not_fit_leaves_nothing(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "--csv FILE and --out FILE go together"),
-        (["--out", "customers.csv"], "must be three different files"),
-        (["--out", "o.csv", "--ignore", "nothing"], "--ignore nothing: there is no such column"),
+        ([], "--input FILE.csv and --output FILE go together"),
+        (["--output", "customers.csv"], "must be three different files"),
+        (["--output", "o.csv", "--ignore", "nothing"], "--ignore nothing: there is no such column"),
     ],
 )
 def test_wrong_usage(
@@ -163,7 +163,7 @@ def test_wrong_usage(
 
 def test_a_model_of_tensors_takes_no_csv(churn_served: Served, tmp_path: Path) -> None:
     source = write(tmp_path / "customers.csv", FRAME.iloc[:5])
-    result = predict(churn_served, source, "--out", tmp_path / "o.csv", model="churn_onnx")
+    result = predict(churn_served, source, "--output", tmp_path / "o.csv", model="churn_onnx")
     assert result.status == 2
     assert "is not one number or text for each row" in result.stderr
 
@@ -172,7 +172,7 @@ def test_a_server_that_is_gone_leaves_nothing(churn_served: Served, tmp_path: Pa
     source, out = write(tmp_path / "customers.csv", FRAME.iloc[:5]), tmp_path / "o.csv"
     for protocol in ("http", "grpc"):
         result = predict(
-            churn_served, source, "--out", out, "--protocol", protocol,
+            churn_served, source, "--output", out, "--protocol", protocol,
             "--http-port", "1", "--grpc-port", "1",
         )  # fmt: skip
         assert result.status == 1

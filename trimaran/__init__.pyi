@@ -1,0 +1,18 @@
+"""The names of `import trimaran`, for type checkers and editors."""
+
+from ensembles.api import publish as publish
+from ensembles.pipeline import Ensemble as Ensemble
+from ensembles.pipeline import Pipeline as Pipeline
+from ensembles.pipeline import PythonModel as PythonModel
+from ensembles.pipeline import Step as Step
+from ensembles.pipeline import tensor as tensor
+from exporters.api import add as add
+from exporters.api import export as export
+from exporters.spec import ModelSpec as ModelSpec
+from trimaran.checks.api import check as check
+from trimaran.publishing.api import release as release
+from trimaran.publishing.api import status as status
+from trimaran.repository.repository import Repository as Repository
+from trimaran.rollout.api import deploy as deploy
+from trimaran.rollout.api import rollback as rollback
+from trimaran.system.errors import TrimaranError as TrimaranError
