@@ -13,6 +13,7 @@ export PYTHON PIP_ARGS
 export PYTHONUTF8 := 1
 
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 NAMED := $(if $(filter file,$(origin PYTHON)),,--named)
 
 # $(call ready,TARGET): .venv holds what the target needs.
@@ -25,7 +26,7 @@ define ready
 endef
 
 .PHONY: demo serve train monitor monitor-tools bench bench-tools peers proofs \
-    test fresh lint format clean
+    test test-long fresh lint format clean
 
 demo:
 	$(call ready,run)
@@ -67,7 +68,13 @@ proofs:
 test:
 	$(call ready,test)
 	$(BIN)/python -m tests.programs
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder $(TESTS)
+	$(PYTEST) -m "not long" $(TESTS)
+
+# The long forms of proofs whose short forms `make test` runs.
+test-long:
+	$(call ready,test)
+	$(BIN)/python -m tests.programs
+	$(PYTEST) -m long $(TESTS)
 
 # As root: the README's commands on a bare Debian, as an ordinary user.
 fresh:
