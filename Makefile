@@ -3,17 +3,19 @@
 #   make demo PIP_ARGS="--extra-index-url URL"    passes options to pip
 #   make demo PYTHON=python3.12                   chooses the interpreter (3.11 or 3.12)
 #   make test TESTS=tests/serving                 runs some of the tests
+#   make test WORKERS=4                           in so many test processes at once
 #   make test SKIP_MISSING=1                      leaves out tests whose programs are not here
 
 PYTHON ?= python3
 PIP_ARGS ?=
 TESTS ?=
+WORKERS ?= 3
 export PYTHON PIP_ARGS
 # Files are UTF-8, whatever the locale says.
 export PYTHONUTF8 := 1
 
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 NAMED := $(if $(filter file,$(origin PYTHON)),,--named)
 
 # $(call ready,TARGET): .venv holds what the target needs.
