@@ -3,16 +3,19 @@
 #   make demo PIP_ARGS="--extra-index-url URL"    passes options to pip
 #   make demo PYTHON=python3.12                   chooses the interpreter (3.11 or 3.12)
 #   make test TESTS=tests/serving                 runs some of the tests
+#   make test WORKERS=4                           in so many test processes at once
 #   make test SKIP_MISSING=1                      leaves out tests whose programs are not here
 
 PYTHON ?= python3
 PIP_ARGS ?=
 TESTS ?=
+WORKERS ?= 3
 export PYTHON PIP_ARGS
 # Files are UTF-8, whatever the locale says.
 export PYTHONUTF8 := 1
 
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 NAMED := $(if $(filter file,$(origin PYTHON)),,--named)
 
 # $(call ready,TARGET): .venv holds what the target needs.
@@ -25,7 +28,7 @@ define ready
 endef
 
 .PHONY: demo serve train monitor monitor-tools bench bench-tools peers proofs \
-    test fresh lint format clean
+    test test-long fresh lint format clean
 
 demo:
 	$(call ready,run)
@@ -67,7 +70,13 @@ proofs:
 test:
 	$(call ready,test)
 	$(BIN)/python -m tests.programs
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder $(TESTS)
+	$(PYTEST) -m "not long" $(TESTS)
+
+# The long forms of proofs whose short forms `make test` runs.
+test-long:
+	$(call ready,test)
+	$(BIN)/python -m tests.programs
+	$(PYTEST) -m long $(TESTS)
 
 # As root: the README's commands on a bare Debian, as an ordinary user.
 fresh:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import re
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
-from xdist.scheduler import LoadScopeScheduling
 
 from tests.running import MODELS, PROJECT, Served, start_serving
 from tests.trimaran.calling import call_trimaran
@@ -36,27 +32,55 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
-_TESTS_OF_A_SERVER = re.compile(r"def test_\w+\([^)]*\b(served|churn_served|churn_watched): ")
-_SERVER_OF = {"churn_watched": "churn_served"}
+SERVERS = ("served", "churn_served")
+"""Fixtures that start a server for the rest of the run, each in one test process."""
+
+MADE = ("exported", "churn_trained")
+"""Fixtures that the first test process to ask makes for all; others that ask wait meanwhile."""
 
 
-class ByServer(LoadScopeScheduling):
-    """Gives all files with tests of one server to one test process, and other files as they are."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the group of each test, and put the tests in the order in which processes take them.
 
-    def _split_scope(self, nodeid: str) -> str:
-        return scope_of(nodeid.partition("::")[0])
+    `--dist loadgroup` gives a group to one test process, and any other test to the next that is
+    free. So groups, which take long, come first and single tests fill the gaps at the end.
+    """
+    takes = {item: scopes_of(item) for item in items}
+    groups = {item: group_of(item, takes[item]) for item in items}
+    for item, group in groups.items():
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+    waiting = {groups[item] for item in items if not takes[item].keys().isdisjoint(MADE)}
+
+    def turn(item: pytest.Item) -> tuple[int, bool]:
+        group = groups[item]
+        if group in SERVERS:
+            return SERVERS.index(group), False
+        if group:
+            return len(SERVERS), group in waiting
+        return len(SERVERS) + 1, takes[item].keys().isdisjoint(MADE)
+
+    items.sort(key=turn)
 
 
-@functools.cache
-def scope_of(file: str) -> str:
-    """The fixture of the server that most tests of a file ask, or the file itself."""
-    asked = _TESTS_OF_A_SERVER.findall((PROJECT / file).read_text())
-    most = max(asked, key=asked.count) if asked else file
-    return _SERVER_OF.get(most, most)
+def group_of(item: pytest.Item, takes: Mapping[str, str]) -> str | None:
+    """The server that a test asks, or its file, where that has fixtures that its tests share."""
+    for server in SERVERS:
+        if takes.get(server) == "session":
+            return server
+    shared = {"class", "module", "package"} & set(takes.values())
+    return item.nodeid.partition("::")[0] if shared else None
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
-    return ByServer(config, log)
+def scopes_of(item: pytest.Item) -> dict[str, str]:
+    """The fixtures that a test takes, also by way of others, and the scope of each.
+
+    A parametrised argument is none, or one of the scope "function".
+    """
+    assert isinstance(item, pytest.Function)
+    definitions = item._fixtureinfo.name2fixturedefs
+    return {name: found[-1].scope for name, found in definitions.items()}
 
 
 @pytest.fixture(scope="session")

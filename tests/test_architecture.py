@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -41,7 +42,10 @@ def imported_by(module: str) -> Iterator[str]:
         yield from (name for name in names if name in MODULES and name != module)
 
 
-IMPORTS = {module: set(imported_by(module)) for module in MODULES}
+@functools.cache
+def imports() -> dict[str, set[str]]:
+    """Of each module, the project's modules that it imports."""
+    return {module: set(imported_by(module)) for module in MODULES}
 
 
 def test_a_folder_imports_only_what_stands_above_it() -> None:
@@ -55,7 +59,7 @@ def test_a_folder_imports_only_what_stands_above_it() -> None:
     assert {module for module in MODULES if rank(module) < 0} <= {"trimaran", "trimaran.__main__"}
     upward = [
         f"{module} imports {other}"
-        for module, others in IMPORTS.items()
+        for module, others in imports().items()
         for other in others
         if rank(other) > rank(module) >= 0
     ]
@@ -67,7 +71,7 @@ def test_nothing_below_trimaran_imports_a_folder_that_stands_beside_it() -> None
     assert not [
         (module, other)
         for module in mine
-        for other in IMPORTS[module]
+        for other in imports()[module]
         if other.partition(".")[0] != "trimaran"
     ]
 
@@ -80,7 +84,7 @@ def test_no_two_entries_of_a_folder_import_each_other(folder: str) -> None:
     """Files, and folders with all that lies in them; also not by way of a third."""
     prefix = f"{folder}." if folder else ""
     edges: dict[str, set[str]] = defaultdict(set)
-    for module, others in IMPORTS.items():
+    for module, others in imports().items():
         for other in others:
             if module.startswith(prefix) and other.startswith(prefix):
                 entries = [name.removeprefix(prefix).partition(".")[0] for name in (module, other)]

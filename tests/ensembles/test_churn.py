@@ -17,7 +17,8 @@ import pytest
 import torch
 import urllib3
 
-from tests.running import Served, run_trimaran
+from tests.running import Served
+from tests.trimaran.calling import call_trimaran
 from trimaran.served.transform import Transform, TransformData
 from trimaran.serving.client import Protocol
 from trimaran.system.errors import TrimaranError
@@ -327,9 +328,9 @@ def test_the_printed_calls_work(churn_served: Served, tmp_path: Path) -> None:
 
 
 def test_without_a_trained_model_the_export_says_how_to_get_one(tmp_path: Path) -> None:
-    result = run_trimaran("publish", "ensembles.churn:ensemble", cwd=tmp_path)
-    assert result.returncode == 1
-    assert "train one with 'trimaran train churn'" in result.stderr
+    result = call_trimaran("publish", "ensembles.churn:ensemble", cwd=tmp_path)
+    assert result.status == 1
+    assert "train one with 'trimaran train churn'" in result.error
 
 
 def output_of(*command: str | Path) -> str:

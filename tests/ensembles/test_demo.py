@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.running import Served, run_trimaran
+from tests.trimaran.calling import call_trimaran
 from trimaran.repository.live import live_release
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
@@ -21,11 +22,14 @@ def plain(tmp_path: Path) -> Path:
     return path
 
 
-def test_demo_classifies_over_both_protocols_and_leaves_nothing(
+def test_demo_classifies_over_both_protocols_makes_no_version_and_leaves_no_process(
     own_repository: Repository, plain: Path
 ) -> None:
+    before = {name: len(own_repository.versions(name)) for name in own_repository.names()}
     result = run_trimaran("demo", plain, "--repository", own_repository.root)
     assert result.returncode == 0, result.stderr
+    assert "exported before" in result.stdout
+    assert before == {name: len(own_repository.versions(name)) for name in own_repository.names()}
     cat = result.stdout.split("chelsea.png")[1].split("coffee.png")[0]
     assert "http" in cat
     assert "grpc" in cat
@@ -44,22 +48,14 @@ def test_demo_classifies_over_both_protocols_and_leaves_nothing(
     assert live.number == 1
 
 
-def test_second_run_makes_nothing_new(own_repository: Repository) -> None:
-    before = {name: len(own_repository.versions(name)) for name in own_repository.names()}
-    result = run_trimaran("demo", "--repository", own_repository.root)
-    assert result.returncode == 0, result.stderr
-    assert "exported before" in result.stdout
-    assert before == {name: len(own_repository.versions(name)) for name in own_repository.names()}
-
-
 def test_uses_a_server_that_runs(served: Served) -> None:
-    result = run_trimaran("demo", "--repository", served.repository.root)
-    assert result.returncode == 0, result.stderr
+    result = call_trimaran("demo", "--repository", served.repository.root)
+    assert result.status == 0, result.stderr
     assert f"using the server that runs on HTTP port {served.ports.http}" in result.stdout
     assert served.process.poll() is None
 
 
-def test_missing_file_is_told_at_once(own_repository: Repository) -> None:
-    result = run_trimaran("demo", "/nowhere.jpg", "--repository", own_repository.root)
-    assert result.returncode == 2
-    assert "there is no file /nowhere.jpg" in result.stderr
+def test_missing_file_is_told_at_once(empty_repository: Repository) -> None:
+    result = call_trimaran("demo", "/nowhere.jpg", "--repository", empty_repository.root)
+    assert result.status == 2
+    assert "there is no file /nowhere.jpg" in result.error

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from ensembles.image_classifier import image_classifier
-from tests.running import Served, run_trimaran, start_serving
+from tests.running import Served, start_serving
+from tests.trimaran.calling import call_trimaran
 from trimaran.repository.config import read_config, write_config
 from trimaran.repository.repository import Repository
 from trimaran.served.decoding import to_tensor
@@ -137,7 +138,7 @@ def batching(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> 
     config.dynamic_batching.preferred_batch_size.append(16)
     config.parameters["max_megapixels"].string_value = "1"
     write_config(path, config)
-    assert run_trimaran("release", "image_classifier", "--repository", root).returncode == 0
+    assert call_trimaran("release", "image_classifier", "--repository", root).status == 0
     running = start_serving(repository, "--model", "image_classifier")
     yield running
     running.stop()
