@@ -1,1 +1,1 @@
-"""Long proofs of what the project promises; not part of what is installed."""
+"""Long proofs of the project's promises; they are not installed."""

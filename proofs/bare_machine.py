@@ -45,7 +45,7 @@ _PIP_FILES = (
 _LOCAL = re.compile(r"(?:file://)?(/[^\s,:'\"]+)")
 _PATIENCE_S = 1800.0
 
-# Entered in a mount namespace of its own, so nothing stays mounted. Arguments: the root, MB of
+# Entered in a new mount namespace, so nothing stays mounted. Arguments: the root, MB of
 # shared memory, folders to show read-only joined by newlines, then the command.
 _ENTER = """
 root=$1 memory=$2 shown=$3; shift 3
@@ -87,7 +87,7 @@ class Started:
     began_s: float
 
     def end(self, patience_s: float) -> Ended:
-        """Wait for the end; one that does not come is made."""
+        """Wait for the end, and kill the command after `patience_s`."""
         more = ""
         try:
             self.process.wait(patience_s)
@@ -109,13 +109,13 @@ class Machine:
 
     root: Path
     shown: Sequence[Path] = ()
-    """Folders of this machine that are there too, read-only."""
+    """Folders of this machine that are visible in it, read-only."""
     environment: Mapping[str, str] = field(default_factory=dict)
     before: Sequence[str] = ()
-    """What each command is started through."""
+    """The words before each command."""
 
     def path(self, inside: Path) -> Path:
-        """Where something that lies at `inside` in the machine lies from here."""
+        """The path outside the machine of a path `inside` it."""
         return self.root / inside.relative_to("/")
 
     def start(
@@ -146,7 +146,7 @@ class Machine:
         return Started(process, output, time.monotonic())
 
     def run(self, *command: str, **more: Any) -> Ended:
-        """Run a command as `start` does, to its end, or to the end of patience."""
+        """Run a command as `start` does, to its end, for half an hour at most."""
         return self.start(*command, **more).end(_PATIENCE_S)
 
 
@@ -155,16 +155,16 @@ def require_possible(python: Path | None) -> None:
     if os.getuid() != 0:
         raise TrimaranError("a bare machine is built as root; run it as root")
     if not can_unpack():
-        raise TrimaranError("a bare Debian is built from Debian's packages, and here is no apt")
+        raise TrimaranError("a bare Debian is built with apt, which is not here; run it on Debian")
     if python is not None and not os.access(python, os.X_OK):
         raise TrimaranError(f"there is no interpreter {python}")
     if python is not None and _prefix_of(python) in (Path("/"), Path("/usr")):
-        raise TrimaranError(f"{python} has no folder of its own that could be shown to the machine")
+        raise TrimaranError(f"{python} is in no folder that could be shown to the machine")
 
 
 @contextmanager
 def bare_machine(home: Path, python: Path | None) -> Iterator[Machine]:
-    """A copy of the bare root with the user, the clone, and this machine's way to the indexes."""
+    """A copy of the bare root with the user, the clone, and this machine's settings for pip."""
     bare = _bare_root(home)
     with scratch_directory(home / "running") as scratch:
         root = scratch / "root"
@@ -213,7 +213,7 @@ def _bare_root(home: Path) -> Path:
 
 
 def _mirror() -> list[str]:
-    """Where apt on this machine has the release from, where it has it."""
+    """The mirror from which apt on this machine has the release, if it does."""
     listed = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)"],
         capture_output=True,
@@ -268,7 +268,7 @@ def _local_indexes() -> Iterator[Path]:
     named = " ".join(value for name, value in os.environ.items() if name.startswith("PIP_"))
     for found in dict.fromkeys(_LOCAL.findall(f"{settings} {named}")):
         path = Path(found)
-        # An index of files has links to folders beside it.
+        # An index of files links to folders next to it.
         yield path.parent if path.name == "simple" else path
 
 

@@ -5,9 +5,9 @@
 
 builds a root file system with Debian's packages (kept in the cache), copies a clean clone in, and
 runs what a reader would: no root, no `/sbin` on PATH, no compiler, no `libpython`, 64 MB of shared
-memory, a folder with a space in its name, and a first try that is interrupted. Then it makes the
-machine bad in ways that readers' machines are, one at a time, and holds each against the sentence
-that it should give. The exit status is 0 where all held, 1 where something did not, and 3 where
+memory, a folder with a space in its name, and a first try that is interrupted. Then it breaks the
+machine in ways in which readers' machines are broken, one at a time, and checks that each ends with
+the right sentence. The exit status is 0 where all held, 1 where something did not, and 3 where
 nothing could be proved here.
 """
 
@@ -60,7 +60,7 @@ class Trial:
 
 
 def main() -> int:
-    """Prove it, or say what did not hold, or why nothing could be proved."""
+    """Run all trials, and print what did not hold, or why nothing could be proved."""
     parser = argparse.ArgumentParser(prog="python -m proofs.fresh", description=__doc__)
     parser.add_argument("--python", type=Path, help="an interpreter outside of Debian's packages")
     parser.add_argument("--only", help="only the trials whose name has this text, and the demo")
@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def _trials(python: Path | None, only: str) -> list[Trial]:
-    """What is proved, in this order: refusals before anything is installed, the way, and after."""
+    """The trials in order: refusals before the installation, the installation, and after it."""
     words = [f"PYTHON={python}"] if python else []
     demo = _make("demo", *words)
     before = [
@@ -152,7 +152,7 @@ def _on_i686(act: Act) -> Act:
 
 
 def _without(path: Path, act: Act) -> Act:
-    """The same while a path of the machine is away."""
+    """The same while a path of the machine is moved away."""
 
     def changed(machine: Machine) -> Ended:
         here = machine.path(path)
@@ -183,7 +183,7 @@ def _with_roots_cache(act: Act) -> Act:
 
 
 def _with_closed_stub(act: Act) -> Act:
-    """The state in which Triton leaves a stub that did not start, of any version of ours."""
+    """The state in which Triton leaves a stub that did not start, of any version."""
 
     def changed(machine: Machine) -> Ended:
         found = list(machine.path(HOME / ".cache/trimaran").rglob("triton_python_backend_stub"))

@@ -1,4 +1,4 @@
-"""What is tried: a network that people use, and what each format is expected to make of it."""
+"""A network that people use, and the expected outcome in each format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Architecture", "randomise"]
 class Architecture:
     """A network, small and with random weights.
 
-    `build` makes its description afresh. `refused` has, for each format that cannot carry it, words
+    `build` makes a new description. `refused` has, for each format that cannot carry it, words
     that the refusal must contain; in every other format it must pass the parity gate.
     """
 

@@ -288,7 +288,7 @@ def _autoencoder() -> ModelSpec:
 
 
 class BestOf(nn.Module):
-    """The best of many, sorted: integers beside scores."""
+    """The best of many, sorted: integers and scores."""
 
     def forward(self, scores: Tensor) -> tuple[Tensor, ...]:
         best = torch.topk(scores, 3, dim=1)

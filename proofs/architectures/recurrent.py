@@ -108,7 +108,7 @@ def _cells() -> ModelSpec:
 
 
 class Masked(Classifier):
-    """Sequences of several lengths, told apart by a mask: what packing is for, without it."""
+    """Sequences of several lengths, marked by a mask: what packing is for, without it."""
 
     def __init__(self) -> None:
         super().__init__(nn.LSTM)

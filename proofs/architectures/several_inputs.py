@@ -1,4 +1,4 @@
-"""Encoders with decoders, and two towers: several inputs with axes of their own."""
+"""Encoders with decoders, and two towers: several inputs, each with its own axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One architecture through both exports, in a process of its own."""
+"""Each architecture of the catalogue, exported in a separate process, and the table of all."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _WARM = "proofs.architectures.warm"
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one architecture in one format.
+    """The outcome of one architecture in one format.
 
     `largest_error` and `largest_value` are of all its outputs; `problem` says why it was not
     published, and is empty where it was. `axes` are those that vary.
@@ -192,7 +192,7 @@ _LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
 def markdown(architectures: Sequence[Architecture], trials: Sequence[Trial]) -> str:
-    """The whole page: what was tried, counts, one row per architecture, refusals in full."""
+    """The page: versions, counts, one row per architecture, and the refusals in full."""
     return "\n".join(_lines(architectures, trials)) + "\n"
 
 

@@ -1,6 +1,6 @@
-"""What every trial needs, done once in the process that trials are forked from.
+"""Imports for every trial, done once in the process that trials are forked from.
 
-Importing this module exports a layer, which has torch and onnxscript load what they load late.
+Importing this module exports a layer, so that torch and onnxscript import their late modules.
 """
 
 from __future__ import annotations

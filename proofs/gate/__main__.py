@@ -1,4 +1,4 @@
-"""Holds the parity gate against artifacts that are wrong in one place each.
+"""Tests the parity gate with artifacts that are wrong in one place each.
 
 `python -m proofs.gate [--count N] [--seed S] [--out docs/gate.md]`
 """
@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 _COUNT = 1200
 _WEIGHTS = 5
-"""Seeds of weights with which every artifact is also judged unchanged."""
+"""Seeds of weights with which every artifact is also tried unchanged."""
 
 
 def main(arguments: list[str] | None = None) -> int:

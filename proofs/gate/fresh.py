@@ -52,7 +52,7 @@ def fresh_inputs(subject: Subject, spec: ModelSpec, most_rows: int) -> Answered:
 
 
 def answered(spec: ModelSpec, batches: Sequence[Arrays]) -> Answered:
-    """What the module itself answers."""
+    """The answers of the module itself."""
     module = spec.positional()
     expected = []
     for batch in batches:
@@ -75,7 +75,7 @@ def excess(known: Answered, run: Run) -> float:
     """The largest error as a multiple of the gate's own tolerance.
 
     That is `|a - e| / (rtol * |e| + share * scale)`, with both figures from
-    `exporters.parity.DEFAULT_TOLERANCES`. Infinite where the artifact fails, answers in another
+    `exporters.tolerance.DEFAULT_TOLERANCES`. Infinite where the artifact fails, answers in another
     shape or type, or gives a number that is not finite where PyTorch gives one that is.
     """
     worst = 0.0

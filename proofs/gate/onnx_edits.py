@@ -97,7 +97,7 @@ _WRONG = (
 """5 % more wherever the condition `c` holds."""
 
 _BODIES: dict[str, tuple[str, str]] = {
-    # Rows that influence one another, or the whole batch.
+    # Rows that influence one another, or all rows.
     "the batch's mean subtracted": ("x", "m = ReduceMean (x, zero) y = Sub (x, m)"),
     "1 % of the batch's mean subtracted": (
         "x",

@@ -22,7 +22,7 @@ _LENGTH = f"{DOMAIN}_length"
 
 
 class OnnxGraph:
-    """A model, parsed afresh for each change."""
+    """A model, parsed again for each change."""
 
     def __init__(self, path: Path) -> None:
         self.model = onnx.load(path)

@@ -1,4 +1,4 @@
-"""The report: what was made wrong, what of it matters, and what the gate let through."""
+"""The report: which artifacts were made wrong, which matter, and which the gate passed."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ def page(outcomes: Iterable[Outcome], command: str) -> str:
             "",
             f"{len(subjects)} small modules with random weights are exported to ONNX and "
             "TorchScript. Each artifact is then changed in one place, as a faulty exporter or a "
-            "slip would change it, and given to the gate that `trimaran export` asks before it "
+            "mistake would change it, and given to the gate that `trimaran export` asks before it "
             f"publishes ([`architecture.md`](architecture.md)), for up to {MAX_BATCH_SIZE} rows. "
-            "Beside it, the artifact is held against eager PyTorch on inputs that the gate never "
-            "sees: they are drawn by code of each module's own, in batches of every size and at "
+            "The artifact is also compared with eager PyTorch on inputs that the gate never "
+            "sees: each module has its own code to draw them, in batches of every size and at "
             "every length, and row by row.",
             "",
             "```",

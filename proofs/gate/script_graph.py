@@ -17,7 +17,7 @@ __all__ = ["ScriptGraph", "value_name"]
 
 
 class ScriptGraph:
-    """An archive, loaded afresh for each change."""
+    """An archive, loaded again for each change."""
 
     def __init__(self, path: Path) -> None:
         with quiet():

@@ -90,7 +90,7 @@ def _mlp() -> nn.Module:
 
 
 class Categories(nn.Module):
-    """Embeddings beside numbers, each an input of its own: a probability."""
+    """Embeddings and numbers, each a separate input: a probability."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Every subject by name."""
+"""The trials, each in a separate process, since a wrong artifact may end the one that runs it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def tasks(count: int, weights: int) -> list[Task]:
 
 @dataclass
 class _Running:
-    """A task's process, what it was trying last, and what has come of it so far."""
+    """A task's process, its last trial, and its outcomes so far."""
 
     task: Task
     process: ForkServerProcess
@@ -70,7 +70,7 @@ class _Running:
     outcomes: list[Outcome] = field(default_factory=list)
 
     def ended(self) -> list[Outcome]:
-        """All outcomes; what ended the process is one that gives no answer and is refused."""
+        """All outcomes; a trial that ended the process gives no answer and counts as refused."""
         self.process.join()
         if self.trying is not None:
             problem = f"the process that ran it ended with status {self.process.exitcode}"
@@ -116,9 +116,9 @@ def _take(item: _Running, message: Outcome | tuple[str, str] | None) -> None:
 
 
 def _hold(task: Task, seed: int, sender: Connection) -> None:
-    """Send what is tried, its outcome, and `None` at the end.
+    """Send each trial before it runs, its outcome, and `None` at the end.
 
-    One thread for each process, and no word of ONNX Runtime about what a client never sees.
+    Each process has one thread, and ONNX Runtime's log is dropped.
     """
     torch.set_num_threads(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

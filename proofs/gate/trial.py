@@ -1,4 +1,4 @@
-"""One subject before the gate: as it is, with several seeds of weights, and made wrong."""
+"""One subject and the gate: unchanged, with several seeds of weights, and made wrong."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ UNCHANGED = "none"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One artifact, and what came of it.
+    """One artifact and its outcome.
 
     `problem` is what the gate says, empty where it passes. `fresh` and `seen` are the largest
     errors on fresh inputs and on the gate's, as multiples of the gate's own tolerance.
@@ -59,7 +59,7 @@ class Outcome:
 
     @property
     def matters(self) -> bool:
-        """Whether it breaks what is promised of inputs that the gate has not seen."""
+        """Whether it is too far off on inputs that the gate has not seen."""
         return self.fresh > PROMISE
 
     @property
@@ -79,7 +79,7 @@ def hold_subject(
     """A subject in one format, with the weights of a seed: unchanged, and `mutants` made wrong.
 
     Where the gate does not pass it unchanged, there are none: it must be mended first. `trying` is
-    told the kind and the words of each before it is run, since it may end the process.
+    called with the kind and the words of each before it is run, since it may end the process.
     """
     trying(UNCHANGED, _WEIGHTS.format(weights))
     try:
@@ -157,7 +157,7 @@ def _in_turn(
 ) -> Iterator[Outcome]:
     """Outcomes of changes in random order, but one of each kind in turn.
 
-    First come changes of what is there, and then those that put something in.
+    Changes of existing nodes come first, and then insertions.
     """
     kinds: dict[str, list[Change[Any]]] = {kind: [] for kind in rng.permutation(KINDS)}
     for place in rng.permutation(len(changes)):

@@ -1,4 +1,4 @@
-"""Holds `trimaran check` against the real server on mutated repositories.
+"""Compares `trimaran check` with the real server on mutated repositories.
 
 `python -m proofs.mutations [--count N] [--seed S] [--out docs/checker.md]`
 """
@@ -25,10 +25,10 @@ def hold_trials(count: int, seed: int, *, progress: bool = False) -> Iterator[Ou
     """The outcome of `count` repositories, one by one; the first ones are unchanged."""
     with (
         tempfile.TemporaryDirectory(prefix="trimaran-mutations-") as root,
-        oracle(Path(root)) as judge,
+        oracle(Path(root)) as server,
     ):
         for done, trial in enumerate(make_trials(count, seed), 1):
-            yield hold_trial(judge, trial)
+            yield hold_trial(server, trial)
             if progress:
                 print(f"\r{done} of {count}: {trial.kind:<40}", end="", file=sys.stderr)
     if progress:

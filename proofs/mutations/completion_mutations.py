@@ -50,7 +50,7 @@ _ENVIRONMENTS: tuple[tuple[str, dict[str, bytes]], ...] = (
 
 
 def mutate_completion(rng: Random, draft: Draft) -> str:
-    """Another completion, or another configuration beside it."""
+    """Another completion, or another configuration with it."""
     folder = draft.folders[next(iter(draft.folders))]
     if rng.random() < 0.3 and folder.config is not None:
         text = rng.choice(_TEXTS)
@@ -63,7 +63,7 @@ def mutate_completion(rng: Random, draft: Draft) -> str:
 
 
 def mutate_environment(rng: Random, draft: Draft) -> str:
-    """An environment that is not there, or is none."""
+    """An environment that is missing or unusable."""
     folder = draft.folders[next(iter(draft.folders))]
     path, files = rng.choice(_ENVIRONMENTS)
     if folder.config is None:

@@ -1,4 +1,4 @@
-"""How often two judges agree, by kind of mutation, and in which cases they do not: a page."""
+"""How often the checker and the server agree, by kind of mutation: a page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _JUSTIFIED = {
 }
 
 _OBSERVED = """\
-## What the server does that is easily missed
+## Behaviour of the server that is easily missed
 
 - A Python model whose `model.py` is missing does not fail: the load never returns. The same \
 holds for a directory such as `2.tmp`, which counts as version 2.
@@ -56,7 +56,7 @@ an instance group's `kind` and where a backend compares a `data_type` with its m
 - Shapes that an ONNX file declares and that contradict what follows from its operators are no \
 error: they become open, and then no longer fit a configuration. What is inferred depends on the \
 optimisations.
-- A Python model's environment that cannot be unpacked leaves the whole server in another working \
+- A Python model's environment that cannot be unpacked leaves the server in another working \
 directory: a repository that was given by a relative path is not found again, and every later \
 load fails.
 - A TorchScript archive whose weights have a wrong checksum is served.
@@ -91,7 +91,7 @@ class Confusion:
     outcomes: Sequence[Outcome]
 
     def of(self, *, checker: bool, server: bool) -> list[Outcome]:
-        """The outcomes in which each judge refused, or did not."""
+        """The outcomes in which each of the two refused, or did not."""
         return [
             outcome
             for outcome in self.outcomes
@@ -122,9 +122,9 @@ def page(outcomes: Iterable[Outcome], command: str, version: str) -> str:
     everything = Confusion(list(outcomes))
     kinds = list(dict.fromkeys(outcome.trial.kind for outcome in everything.outcomes))
     lines = [
-        "# The checker beside the real server",
+        "# The checker compared with the real server",
         "",
-        "`trimaran check` judges a model repository offline. Here it is held against the real "
+        "`trimaran check` checks a model repository offline. Here it is compared with the real "
         f"`tritonserver` {version}: small good repositories are changed in one place each, and "
         "each is given to both. The server loads every model of it; a model that is refused, does "
         "not become ready, or ends the server or leaves it hanging, counts as refused. A model "
@@ -156,20 +156,21 @@ def page(outcomes: Iterable[Outcome], command: str, version: str) -> str:
         "## What this does not prove",
         "",
         "The `onnxruntime` and `pytorch` backends here are python-based ones that stand in for "
-        "NVIDIA's ([`conformance.md`](conformance.md)), so what a model file must look like is "
-        "judged as they judge it. Controls, states and batch tensors of an ONNX model, which they "
-        "refuse, are judged by the source of NVIDIA's backend. An ONNX file is loaded by the ONNX "
-        "Runtime that is installed, up to 512 MiB with its weights and unless it is what was "
-        "published; beyond that, or without ONNX Runtime, the package `onnx` judges its "
-        "structure. What only this machine's CPU cannot run is a warning. Operators of a library "
-        "that the configuration names are not judged. A `.pt` file is judged by its archive, and "
-        "nothing in it is opened. Of TensorRT, OpenVINO, TensorFlow and the other backends of "
-        "NVIDIA's container, only the configuration is checked and that the file is there, so "
-        "that an engine whose tensors have other names, types or shapes than the configuration "
-        "passes. Of a Python model's `auto_complete_config` only literals are followed, and it is "
-        "not run, nor is anything else that the model does when it starts: an import that fails, "
-        "or an `initialize` that raises, shows only in the server. A large environment is not "
-        "unpacked, and one that an absolute path names has to be on the machine that checks.",
+        "NVIDIA's ([`conformance.md`](conformance.md)), so model files are checked by their "
+        "rules. Controls, states and batch tensors of an ONNX model, which they refuse, are "
+        "checked by the source of NVIDIA's backend. An ONNX file is loaded by the ONNX Runtime "
+        "that is installed, up to 512 MiB with its weights and unless it is unchanged since it "
+        "was published; beyond that, or without ONNX Runtime, the package `onnx` checks its "
+        "structure. An operator that only this machine's CPU cannot run is a warning. Operators "
+        "of a library that the configuration names are not checked. A `.pt` file is checked by "
+        "its archive, and nothing in it is opened. Of TensorRT, OpenVINO, TensorFlow and the "
+        "other backends of NVIDIA's container, only the configuration is checked and that the "
+        "file is there, so that an engine whose tensors have other names, types or shapes than "
+        "the configuration passes. Of a Python model's `auto_complete_config` only literals are "
+        "followed, and it is not run, nor is anything else that the model does when it starts: an "
+        "import that fails, or an `initialize` that raises, shows only in the server. A large "
+        "environment is not unpacked, and one that an absolute path names has to be on the "
+        "machine that checks.",
         "",
     ]
     return "\n".join(lines)
@@ -191,7 +192,7 @@ def _listed(heading: str, rows: list[tuple[Outcome, str | None, str | None]]) ->
 
 
 BESIDE_NVIDIA = """\
-## Beside NVIDIA's own test repositories
+## NVIDIA's own test repositories
 
 The server's sources hold repositories for its own tests (`qa/L0_model_config` in \
 `triton-inference-server/server`), each with the words of the refusal or with the completed \
@@ -218,12 +219,12 @@ refused by the server, a false one the other way round.
 | **all** | 462 | 434 | 0 | 0 | 28 |
 
 Nine of the ensembles name steps that are not in their repository; here they are, so that the \
-wiring is judged. 108 of all these repositories can be given to the \
+wiring is checked. 108 of all these repositories can be given to the \
 `tritonserver` of the table above: 105 end as NVIDIA says, and 3 ask for a GPU. Before this \
 comparison 423 agreed, 4 were missed and 7 were false: an ONNX model of sequences was refused for \
-the inputs that the server feeds, and a SavedModel for tensors that it tells.
+the inputs that the server feeds, and a SavedModel for tensors that it describes.
 
-Out of scope is what no file that is looked into tells:
+Out of scope are cases that no file that is read shows:
 
 - 18 engines of TensorRT with other names, types, shapes, profiles or formats than the \
 configuration has (2 of them are refused for `is_non_linear_format_io`, which `tritonserver` 2.51 \

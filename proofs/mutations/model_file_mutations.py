@@ -1,4 +1,4 @@
-"""Mutations of an ONNX graph and of the weights beside it."""
+"""Mutations of model files: an ONNX graph, its external weights, and a TorchScript archive."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def mutate_archive(rng: Random, draft: Draft) -> str:
     folder = draft.folders[next(iter(draft.folders))]
     config, files = folder.config, folder.files
     genuine = files["1/model.pt"]
-    impostors = {
+    others = {
         "empty": b"",
         "a page": b"<!DOCTYPE html><html></html>",
         "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
@@ -156,14 +156,14 @@ def mutate_archive(rng: Random, draft: Draft) -> str:
         "without its version": _renamed(genuine, without=("version",)),
         "with a byte changed": _changed(genuine, rng.randrange(len(genuine) // 2)),
     }
-    which = rng.randrange(len(impostors) + 4)
-    if which < len(impostors):
-        name, files["1/model.pt"] = list(impostors.items())[which]
+    which = rng.randrange(len(others) + 4)
+    if which < len(others):
+        name, files["1/model.pt"] = list(others.items())[which]
         return f"model.pt {name}"
     if config is None:
         return ""
     kind = rng.choice(["input", "output"])
-    match which - len(impostors):
+    match which - len(others):
         case 0:
             config.ClearField(kind)
             return f"no {kind}"

@@ -1,4 +1,4 @@
-"""The real `tritonserver` as a judge: a repository is put before it, and it loads it or refuses."""
+"""The real `tritonserver` as the oracle: it loads a repository or refuses it."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ class Oracle:
 @contextmanager
 def oracle(root: Path) -> Iterator[Oracle]:
     """An `Oracle` whose servers end with the block; its repositories lie below `root`."""
-    judge = Oracle(root, find_runtime())
+    found = Oracle(root, find_runtime())
     try:
-        yield judge
+        yield found
     finally:
-        judge.stop()
+        found.stop()
 
 
 def _refusal(server: Server, directories: list[str]) -> str | None:

@@ -111,7 +111,7 @@ def weighted_graph() -> onnx.ModelProto:
 
 
 def external_graph() -> dict[str, bytes]:
-    """The files of the weighted graph with its product's weights beside it."""
+    """The files of the weighted graph with the product's weights in another file."""
     model = weighted_graph()
     tensor = model.graph.initializer[0]
     content = tensor.raw_data

@@ -37,7 +37,7 @@ def mutate_backend(rng: Random, draft: Draft) -> str:
 
 
 def mutate_platform(rng: Random, draft: Draft) -> str:
-    """Another platform, beside a backend or alone."""
+    """Another platform, with a backend or alone."""
     config = config_of(rng, draft)
     config.platform = rng.choice(
         ["", "ensemble", "onnxruntime_onnx", "pytorch_libtorch", "tensorrt_plan", "python", "junk"]

@@ -1,4 +1,4 @@
-"""One mutated repository before both judges: the checker and the real server."""
+"""One mutated repository, given to the checker and to the real server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What both judges said: why the model is not served, or `None`."""
+    """Why the model is not served by the checker and by the server, or `None`."""
 
     trial: Trial
     checker: str | None
@@ -65,7 +65,7 @@ def _prefix(number: int) -> str:
 
 
 def hold_trial(oracle: Oracle, trial: Trial) -> Outcome:
-    """Write the repository, ask both judges, and remove it again."""
+    """Write the repository, ask the checker and the server, and remove it again."""
     scratch = Repository.create(oracle.scratch)
     names = sorted(trial.draft.folders)
     try:
@@ -77,7 +77,7 @@ def hold_trial(oracle: Oracle, trial: Trial) -> Outcome:
         oracle.take(complete, names)
         refusal = oracle.refusal(complete, names)
         if refusal and not said and not oracle.is_running(complete):
-            refusal = oracle.refusal(complete, names)  # A server may end for a cause of its own.
+            refusal = oracle.refusal(complete, names)  # A server may end for another reason.
         return Outcome(trial, said[0] if said else None, refusal)
     finally:
         for complete in (True, False):

@@ -1,7 +1,9 @@
-"""The model files that the `onnx` wheel carries for its backend tests, and their inputs.
+"""The model files of the `onnx` wheel's backend tests, and its tests of operators as model files.
 
-ONNX Runtime in this process says what each computes: there is no other judge here, since the
-question is whether serving a file changes its answers.
+ONNX Runtime in this process computes the expected answers, since the question is whether serving a
+file changes them. The wheel makes tests of operators in memory, for its newest opset. Here they are
+declared for the newest that the target container reads; ONNX Runtime refuses those whose operator
+is not in it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ _FOLDERS = ("light", "simple", "pytorch-converted", "pytorch-operator")
 
 @dataclass(frozen=True)
 class Case:
-    """One model file; `data` are the directories of recorded inputs beside it, if any."""
+    """One model file; `data` are the directories of its recorded inputs, if any."""
 
     name: str
     path: Path
@@ -74,7 +76,7 @@ def compute(case: Case) -> Answered | str:
         given = [_recorded(session, path) for path in case.data] or [_made_up(session)]
         names = [item.name for item in session.get_outputs()]
         first, again = ([session.run(names, inputs) for inputs in given] for _ in range(2))
-    except Exception as error:  # ONNX Runtime raises types of its own
+    except Exception as error:  # ONNX Runtime raises its own types
         return reason(error)
     if not _equal(first, again):
         return "it answers at random, another value each time"
@@ -95,7 +97,7 @@ def _recorded(session: Any, directory: Path) -> dict[str, np.ndarray]:
     inputs = {}
     for index, item in enumerate(session.get_inputs()):
         if not item.type.startswith("tensor("):
-            raise ValueError(f"input {item.name!r} is {item.type}, which Triton has not")
+            raise ValueError(f"input {item.name!r} is {item.type}, which Triton does not have")
         content = (directory / f"input_{index}.pb").read_bytes()
         inputs[item.name] = onnx.numpy_helper.to_array(onnx.TensorProto.FromString(content))
     return inputs

@@ -1,4 +1,4 @@
-"""How far a model came on its way to a served answer."""
+"""How far models came on their way to a served answer, as a page of Markdown."""
 
 from __future__ import annotations
 
@@ -47,27 +47,27 @@ _STEPS = (
 _OPERATORS = "operators."
 
 _CAUSES = (
-    ("ai.onnx.preview", "an operator of `ai.onnx.preview`, which ONNX Runtime has not"),
+    ("ai.onnx.preview", "an operator of `ai.onnx.preview`, which ONNX Runtime lacks"),
     ("Could not find an implementation", "ONNX Runtime has no kernel so old, or of that type"),
     ("This is an invalid model", "the operator is not in that opset, or not for that type"),
-    ("gives other answers", "it answers by chance"),
+    ("gives other answers", "it answers at random"),
     ("lacks from opset", "the target container has no kernel for it, though it reads the opset"),
     ("[0]; the model takes", "its recorded inputs are empty, and made-up ones do not fit together"),
     ("construct locale", "the machine has no locale `en_US.UTF-8`"),
     ("axis of length 0", "a tensor has a fixed axis of length 0, which Triton cannot declare"),
-    ("cannot carry", "an input or output is a sequence, an optional, or of a type Triton has not"),
-    ("which Triton has not", "an input is a sequence or an optional, which Triton has not"),
+    ("cannot carry", "an input or output is a sequence, an optional, or of a type Triton lacks"),
+    ("which Triton does not have", "an input is a sequence or an optional, which Triton lacks"),
     ("has no inputs", "it has no inputs, and a request needs one"),
 )
-"""What a cause contains, and how the page sums it up; another one is told as it is."""
+"""What a cause contains, and its summary on the page; others are printed unchanged."""
 
 _INTRODUCTION = (
     "The `onnx` wheel carries model files for its backend tests, most of them with recorded "
     "inputs, and makes tests of single operators, of which an even selection is declared for the "
     "newest opset that the target container reads. Each goes through `trimaran add` into a "
     "repository (the first few by the command itself, the others by the function that it calls), "
-    "and through the real server with its stand-in for the `onnxruntime` backend, and is held "
-    "against ONNX Runtime called directly in one process. Written by"
+    "and through the real server with its stand-in for the `onnxruntime` backend, and is compared "
+    "with ONNX Runtime called directly in one process. Written by"
 )
 
 

@@ -50,7 +50,9 @@ _BY_COMMAND = 3
 def run_suite(
     cases: Sequence[Case], root: Path, advance: Callable[[str], None] = lambda name: None
 ) -> list[Result]:
-    """Try every case in a repository below `root`; `advance` is told each model that is done."""
+    """Try every case in a repository below `root`; `advance` is called with the name of each model
+    that is done.
+    """
     repository = Repository.create(root / "models")
     results: dict[str, Result] = {}
     waiting: list[tuple[str, Answered]] = []
@@ -101,9 +103,9 @@ def difference(expected: np.ndarray, actual: np.ndarray) -> float | None:
 
 
 def _add(case: Case, answered: Answered, repository: Repository, *, by_command: bool) -> str:
-    """In which words the file is refused; empty where it was added.
+    """The refusal of the file; empty where it was added.
 
-    Where made-up inputs do not do, the recorded ones are given as `--sample`.
+    Where made-up inputs fail, the recorded ones are given as `--sample`.
     """
     if by_command:
         command = [sys.executable, "-m", "trimaran", "add", str(case.path)]

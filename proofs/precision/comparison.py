@@ -1,7 +1,7 @@
 """`python -m proofs.precision`: what each precision costs and keeps, measured and served.
 
-Every model is exported in every precision into a temporary repository. What the gate refuses is a
-row of the table like what it lets pass. INT8 and FP32 are then served by a real tritonserver, and
+Every model is exported in every precision into a temporary repository. An export that the gate
+refuses is a row of the table, too. INT8 and FP32 are then served by a real tritonserver, and
 their answers compared with those in this process and with one another.
 """
 
@@ -40,7 +40,7 @@ FACTORIES = ("exporters.efficientnet_lite0:model", "exporters.churn:model")
 
 _BATCH = 8
 _LOWER_BAR = 0.9
-"""What is asked of an INT8 that the gate refuses, so that it can be served and looked at."""
+"""The share that is required of an INT8 that the gate refuses, so that it can be served."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _speedup(plain: Run, lower: Run, batch: Arrays, rows: int) -> object:
 
 
 def _dependence(original: Original, path: Path, shared: Reference) -> str:
-    """What a dynamic artifact would do if it were batched all the same."""
+    """How the rows of a dynamic artifact depend on one another in a batch."""
     run = FORMATS["onnx"]().load(path, original.interface)
     together = {
         name: np.concatenate([batch[name] for batch in shared.task.batches[:_BATCH]])

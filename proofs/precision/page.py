@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True)
 class ServedRow:
-    """One output of a served INT8 model, beside this process and beside FP32."""
+    """One output of a served INT8 model, compared with this process and with FP32."""
 
     model: str
     output: str
@@ -123,7 +123,7 @@ def _served(served: Sequence[ServedRow]) -> list[str]:
         "INT8 and FP32 side by side, asked over HTTP for the rows of the gate.",
         "",
         "| model | output | rows | served and in this process, largest difference | "
-        "served INT8 beside served FP32 |",
+        "served INT8 compared with served FP32 |",
         "|---|---|---|---|---|",
         *(f"| {r.model} | {r.output} | {r.rows} | {r.gap:.2g} | {r.beside_fp32} |" for r in served),
     ]
@@ -151,17 +151,17 @@ def _cpu_features() -> str:
     return f" with {', '.join(found)}" if found else ""
 
 
-_HEAD = """# Precision: what fewer bits cost and keep
+_HEAD = """# Precision: what lower precision costs and keeps
 
 ```
 make train                                                # the churn model, once
 .venv/bin/python -m proofs.precision --out docs/precision.md
 ```
 
-makes this page: every export below is tried, judged, measured, and INT8 is served by a real \
-`tritonserver` beside FP32. `TRIMARAN_RUN=DIRECTORY` chooses another churn run.
+makes this page: every export below is tried, verified, measured, and INT8 is served by a real \
+`tritonserver` along with FP32. `TRIMARAN_RUN=DIRECTORY` chooses another churn run.
 
-`trimaran export FACTORY --format onnx --precision int8` publishes `<model>_onnx_int8` beside \
+`trimaran export FACTORY --format onnx --precision int8` publishes `<model>_onnx_int8` next to \
 `<model>_onnx`, with the same inputs and outputs in FP32, so that an ensemble can take either.
 
 - **fp16, bf16**: the module is copied, converted, and wrapped so that floating tensors are cast \
@@ -170,7 +170,7 @@ time on a GPU, and where the processor has the instructions.
 - **int8 static**, the default: ranges come from calibration rows (the model's own samples, or \
 `--calibration rows.npz`). If the gate refuses it, the first eighth, quarter and half of the nodes \
 are kept in FP32, one after the other: the first layers do most of the harm.
-- **int8 dynamic**: ranges are measured while the model runs, over the whole batch. One request's \
+- **int8 dynamic**: ranges are measured while the model runs, over the batch. One request's \
 numbers then change another's answer when they are batched together, so this is refused unless \
 `--max-batch-size 1` keeps batches away.
 
