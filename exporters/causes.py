@@ -10,12 +10,13 @@ import onnx
 from torch import nn
 from torch.nn.utils import parametrize
 
-from exporters.formats.exporter import one_sentence
+from exporters.parity import ArtifactRuntimeError
 from trimaran.repository.dtypes import TensorSpec
 
 __all__ = [
     "explain",
     "nested_tensors",
+    "one_sentence",
     "parametrised",
     "reduced_precision",
     "rounded",
@@ -26,6 +27,15 @@ _REDUCED: Mapping[int, str] = {
     onnx.TensorProto.BFLOAT16: "bfloat16",
     onnx.TensorProto.FLOAT16: "float16",
 }
+
+
+def one_sentence(error: BaseException) -> str:
+    """The innermost reason of an exception, on one line and at most 300 characters."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = (" ".join(lines[:2]) if lines else "no reason given")[:300].rstrip(".")
+    return text if isinstance(error, ArtifactRuntimeError) else f"{type(error).__name__}: {text}"
 
 
 def nested_tensors(module: nn.Module) -> str:

@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from exporters.parity import ArtifactRuntimeError, Run
+from exporters.parity import Run
 from exporters.spec import Interface, ModelSpec
 from trimaran.repository.config import ModelConfig, add_tensors
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import sha256_of
 
-__all__ = ["ExportError", "Exporter", "one_sentence"]
+__all__ = ["ExportError", "Exporter"]
 
 
 class ExportError(TrimaranError):
@@ -70,12 +70,3 @@ class Exporter(ABC):
         config.instance_group.add(count=1)
         config.dynamic_batching.SetInParent()
         return config
-
-
-def one_sentence(error: BaseException) -> str:
-    """The innermost reason of an exception, on one line and at most 300 characters."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = (" ".join(lines[:2]) if lines else "no reason given")[:300].rstrip(".")
-    return text if isinstance(error, ArtifactRuntimeError) else f"{type(error).__name__}: {text}"

@@ -29,7 +29,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from exporters.formats.exporter import ExportError, one_sentence
+from exporters.causes import one_sentence
+from exporters.formats.exporter import ExportError
 from exporters.formats.onnx import OnnxExporter
 from exporters.original import Original
 from exporters.parity import Arrays

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from exporters.formats.exporter import ExportError, one_sentence
+from exporters.causes import one_sentence
+from exporters.formats.exporter import ExportError
 from exporters.spec import Interface, ModelSpec
 from exporters.torch_state import quiet
 
