@@ -55,7 +55,7 @@ def _copy_code(model: PythonModel, staged: Path) -> None:
     names = {path.name for path in model.sources}
     if model.entry and names:
         raise TrimaranError(
-            f"{model.name}: the entry {model.entry} brings its files, and sources add "
+            f"{model.name}: the entry {model.entry} already gives its files, and sources add "
             f"{', '.join(sorted(names))}; give either of the two"
         )
     if not model.entry and "model.py" not in names:

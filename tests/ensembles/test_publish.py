@@ -205,7 +205,7 @@ def test_a_missing_file_fails_at_publishing(tmp_path: Path) -> None:
         ({"entry": ""}, "sources hold no model.py, which Triton starts with"),
         (
             {"sources": [Path("words.py")]},
-            "brings its files, and sources add words.py",
+            "already gives its files, and sources add words.py",
         ),
         ({"entry": "trimaran.served.gone"}, "publishing needs trimaran.served.gone, and there is"),
     ],

@@ -19,6 +19,8 @@ from trimaran.served.records import RecordError, Table
 if TYPE_CHECKING:
     import triton_python_backend_utils as pb_utils
 
+__all__ = ["TritonPythonModel"]
+
 
 class Rows:
     """One request's columns, by the name of the field."""

@@ -85,7 +85,7 @@ class TritonPythonModel:
                     "with --log-predictions"
                 )
             ids, outcomes, times = (_column(request, name) for name in _COLUMNS)
-            statuses = self.feedback.tell(ids, outcomes, times)
+            statuses = self.feedback.record(ids, outcomes, times)
         except ValueError as error:
             return _refusal(str(error), pb_utils.TritonError.INVALID_ARG)
         except (sqlite3.Error, OSError) as error:
@@ -119,14 +119,14 @@ class Feedback:
         self._count()
         self._thread.start()
 
-    def tell(self, ids: list[bytes], outcomes: list[bool], times: Sequence[bytes]) -> list[str]:
+    def record(self, ids: list[bytes], outcomes: list[bool], times: Sequence[bytes]) -> list[str]:
         """Count outcomes; a status for each. Raises `ValueError` for an unreadable one."""
         rows = [
             self._outcome(row, each.decode(errors="replace"), outcomes[row], time)
             for row, (each, time) in enumerate(zip(ids, times or [b""] * len(ids), strict=True))
         ]
         self._outcomes.read_log()
-        statuses = self._outcomes.tell(rows)
+        statuses = self._outcomes.record(rows)
         for status, count in Counter(statuses).items():
             self._reported[status].increment(count)
         self._count()

@@ -14,6 +14,8 @@ import triton_python_backend_utils as pb_utils
 from trimaran.served.counters import Counters
 from trimaran.served.ranking import rank
 
+__all__ = ["TritonPythonModel"]
+
 
 class TritonPythonModel:
     """One instance of one version; the class names lie in that version's `labels.txt`."""

@@ -126,10 +126,10 @@ class Outcomes:
             for name, path in files.items():
                 self._read_file(path, read.get(name, 0))
 
-    def tell(self, outcomes: Iterable[Outcome]) -> list[str]:
+    def record(self, outcomes: Iterable[Outcome]) -> list[str]:
         """Join outcomes to predictions, in order; one of `STATUSES` for each. All or none."""
         with self._lock, self._database:
-            return [self._tell(outcome) for outcome in outcomes]
+            return [self._record(outcome) for outcome in outcomes]
 
     def totals(self) -> dict[Key, float]:
         """Everything counted so far, also by earlier processes.
@@ -185,7 +185,7 @@ class Outcomes:
         except (ValueError, KeyError, TypeError, AttributeError):
             return
 
-    def _tell(self, outcome: Outcome) -> str:
+    def _record(self, outcome: Outcome) -> str:
         found = self._predictions(outcome)
         for prediction in found:
             if prediction.told == outcome.told:

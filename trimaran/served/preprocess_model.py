@@ -1,7 +1,7 @@
 """Triton's side of image preprocessing: `IMAGE` BYTES `[1]` to `PIXELS` FP32 `[3, size, size]`.
 
-The machine's cores are shared among the model's instances: where one has several, it decodes all
-images of all waiting requests in a pool of threads, since the decoder and the resizer release
+The model's instances share the machine's cores. An instance with several cores decodes all images
+of all waiting requests in a pool of threads, since the decoder and the resizer release
 Python's lock. The images of answered requests are counted by the bins of `reference.json`.
 """
 
@@ -24,6 +24,8 @@ from trimaran.served.decoding import (
     measure,
     read,
 )
+
+__all__ = ["TritonPythonModel"]
 
 
 class TritonPythonModel:

@@ -25,6 +25,8 @@ from trimaran.served.prediction_line import Answered
 from trimaran.served.prediction_log import PredictionLog
 from trimaran.served.records import Table
 
+__all__ = ["TritonPythonModel"]
+
 _OUTPUTS = ["probability", "prediction"]
 
 

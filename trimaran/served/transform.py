@@ -92,7 +92,7 @@ class TransformData:
     low: Sequence[float | None]
     high: Sequence[float | None]
     flags: Sequence[str]
-    """Number fields whose absence is a column of its own, `<name>_missing`."""
+    """Number fields whose absence is a separate column, `<name>_missing`."""
     neighbours: Neighbours | None
     categories: Sequence[Category]
     derived: Sequence[Derived]

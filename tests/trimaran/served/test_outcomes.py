@@ -35,8 +35,8 @@ class Store:
             log.write("".join(lines))
         self.outcomes.read_log()
 
-    def tell(self, name: str, outcome: bool, time_s: float | None = None) -> str:
-        (status,) = self.outcomes.tell([Outcome(name, f"masked:{name}", outcome, time_s)])
+    def record(self, name: str, outcome: bool, time_s: float | None = None) -> str:
+        (status,) = self.outcomes.record([Outcome(name, f"masked:{name}", outcome, time_s)])
         return status
 
     def cells(self, version: str = "1") -> dict[str, float]:
@@ -54,8 +54,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_an_outcome_is_counted_by_what_was_decided(store: Store) -> None:
     store.log(line("a"), line("b"), line("c", 0.1), line("d", 0.1))
     assert store.cells() == dict.fromkeys(CELLS, 0)
-    told = [store.tell("a", True), store.tell("b", False), store.tell("c", False)]
-    assert [*told, store.tell("d", True)] == ["counted"] * 4
+    told = [store.record("a", True), store.record("b", False), store.record("c", False)]
+    assert [*told, store.record("d", True)] == ["counted"] * 4
     assert store.cells() == dict.fromkeys(CELLS, 1)
     totals = store.outcomes.totals()
     assert totals["1", "positives", "0.9 to 1"] == 1
@@ -66,25 +66,25 @@ def test_an_outcome_is_counted_by_what_was_decided(store: Store) -> None:
 
 def test_nothing_is_counted_twice(store: Store) -> None:
     store.log(line("a", request_id="r"))
-    assert store.tell("a", True) == "counted"
-    assert store.tell("a", True) == "known"
-    assert store.tell("a", False) == "contradicts"
-    assert store.tell("r", True) == "known"
-    assert store.tell("a", False, 2e9) == "contradicts"
+    assert store.record("a", True) == "counted"
+    assert store.record("a", True) == "known"
+    assert store.record("a", False) == "contradicts"
+    assert store.record("r", True) == "known"
+    assert store.record("a", False, 2e9) == "contradicts"
     assert sum(store.cells().values()) == 1
 
 
 def test_ids_that_nobody_predicted_are_unknown_until_they_are(store: Store) -> None:
-    assert store.tell("a", True) == "unknown"
+    assert store.record("a", True) == "unknown"
     store.log(line("a"))
-    assert store.tell("a", True) == "counted"
+    assert store.record("a", True) == "counted"
 
 
 def test_masked_ids_and_rows_of_requests_are_found(store: Store) -> None:
     store.log(line("masked:a"), line(None, request_id="r", row=1))
-    assert store.tell("a", True) == "counted"
-    assert store.tell("r/1", True) == "counted"
-    assert store.tell("r", True) == "unknown"
+    assert store.record("a", True) == "counted"
+    assert store.record("r/1", True) == "counted"
+    assert store.record("r", True) == "unknown"
 
 
 def test_an_outcome_is_of_the_newest_prediction_of_each_version(store: Store) -> None:
@@ -93,7 +93,7 @@ def test_an_outcome_is_of_the_newest_prediction_of_each_version(store: Store) ->
         line("a", 0.1, "2026-01-02T00:00:00+00:00"),
         line("a", 0.9, "2026-01-01T00:00:00+00:00", "2"),
     )
-    assert store.tell("a", True) == "counted"
+    assert store.record("a", True) == "counted"
     assert store.cells()["false_negative"] == 1
     assert store.cells("2")["true_positive"] == 1
     assert sum(store.cells().values()) + sum(store.cells("2").values()) == 2
@@ -102,36 +102,36 @@ def test_an_outcome_is_of_the_newest_prediction_of_each_version(store: Store) ->
 def test_with_times_an_id_may_have_several_outcomes(store: Store) -> None:
     store.log(line("a", 0.9, "2026-01-01T00:00:00+00:00"))
     january, february, before = 1_768_000_000.0, 1_770_500_000.0, 1_700_000_000.0
-    assert store.tell("a", True, before) == "unknown"
-    assert store.tell("a", True, january) == "counted"
+    assert store.record("a", True, before) == "unknown"
+    assert store.record("a", True, january) == "counted"
     store.log(line("a", 0.1, "2026-02-01T00:00:00+00:00"))
-    assert store.tell("a", True, january) == "known"
-    assert store.tell("a", False, february) == "counted"
-    assert store.tell("a", False, february) == "known"
+    assert store.record("a", True, january) == "known"
+    assert store.record("a", False, february) == "counted"
+    assert store.record("a", False, february) == "known"
     assert store.cells()["true_positive"] == store.cells()["true_negative"] == 1
 
 
 def test_without_times_later_predictions_get_no_outcome_told_before(store: Store) -> None:
     store.log(line("a"))
-    assert store.tell("a", True) == "counted"
+    assert store.record("a", True) == "counted"
     store.log(line("a", 0.1, "2026-02-01T00:00:00+00:00"))
-    assert store.tell("a", True) == "known"
+    assert store.record("a", True) == "known"
     assert sum(store.cells().values()) == 1
 
 
 def test_what_was_counted_outlives_the_process_and_the_log(store: Store) -> None:
     store.log(line("a"), line("b"))
     store.log(line("c"), file="2.jsonl")
-    store.tell("a", True)
+    store.record("a", True)
     store.outcomes.close()
     again = Store(store.directory)
     again.outcomes.read_log()
-    assert again.tell("a", True) == "known"
-    assert again.tell("b", True) == "counted"
+    assert again.record("a", True) == "known"
+    assert again.record("b", True) == "counted"
     (store.directory / "1.jsonl").unlink()
     again.outcomes.read_log()
-    assert again.tell("b", True) == "unknown"
-    assert again.tell("c", True) == "counted"
+    assert again.record("b", True) == "unknown"
+    assert again.record("c", True) == "counted"
     assert again.cells()["true_positive"] == 3
     again.outcomes.close()
     store.outcomes = Outcomes(store.directory, "p", "decided")
@@ -140,15 +140,15 @@ def test_what_was_counted_outlives_the_process_and_the_log(store: Store) -> None
 def test_a_line_that_is_being_written_is_read_when_it_is_whole(store: Store) -> None:
     text = line("a")
     store.log(line("b"), text[:20])
-    assert store.tell("a", True) == "unknown"
-    assert store.tell("b", True) == "counted"
+    assert store.record("a", True) == "unknown"
+    assert store.record("b", True) == "counted"
     store.log(text[20:])
-    assert store.tell("a", True) == "counted"
+    assert store.record("a", True) == "counted"
 
 
 def test_damaged_lines_are_passed_over(store: Store) -> None:
     store.log("{broken\n", "[]\n", '{"id": "a"}\n', line("a"), line(None))
-    assert store.tell("a", True) == "counted"
+    assert store.record("a", True) == "counted"
 
 
 def test_a_request_is_counted_whole_or_not_at_all(store: Store) -> None:
@@ -159,10 +159,10 @@ def test_a_request_is_counted_whole_or_not_at_all(store: Store) -> None:
     )
     both = [Outcome(name, f"masked:{name}", True) for name in "ab"]
     with pytest.raises(sqlite3.Error, match="full"):
-        store.outcomes.tell(both)
+        store.outcomes.record(both)
     assert sum(store.cells().values()) == 0
     store.outcomes._database.execute("DROP TRIGGER full")
-    assert store.outcomes.tell(both) == ["counted", "counted"]
+    assert store.outcomes.record(both) == ["counted", "counted"]
 
 
 def test_a_release_that_nobody_can_ask_for_is_known_with_zeros(store: Store) -> None:

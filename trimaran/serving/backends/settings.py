@@ -77,7 +77,7 @@ def thread_count(config: Mapping[str, Any], key: str) -> int:
 
 
 def threads_per_instance(config: Mapping[str, Any]) -> int:
-    """The machine's cores shared among the model's instances, each a process of its own."""
+    """The machine's cores shared among the model's instances, each a separate process."""
     instances = sum(int(group.get("count", 1)) for group in config["instance_group"]) or 1
     return max(1, len(os.sched_getaffinity(0)) // instances)
 
