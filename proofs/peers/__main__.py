@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--peer", action="append", metavar="NAME", help=f"only this one: {', '.join(PEERS)}"
     )
     parser.add_argument("--job", action="append", help=f"only this one: {', '.join(JOBS)}")
-    parser.add_argument("--pairs", type=int, default=10, help="turns of each comparison")
+    parser.add_argument("--turns", type=int, default=10, help="turns of each comparison")
     parser.add_argument("--duration", default="2s", help="of each load in a turn")
     parser.add_argument("--connections", type=int, default=16, help="of the closed loop")
     parser.add_argument("--seed", type=int, default=0, help="decides payloads and times")
@@ -57,8 +57,8 @@ def _run(given: argparse.Namespace, words: Sequence[str]) -> None:
     for job in jobs:
         if job not in JOBS:
             raise UsageError(f"there is no job {job!r}; choose from {', '.join(JOBS)}")
-    if given.pairs < 2:
-        raise UsageError(f"--pairs is {given.pairs}; an interval needs at least 2")
+    if given.turns < 2:
+        raise UsageError(f"--turns is {given.turns}; an interval needs at least 2")
     peers = [peer_named(name) for name in given.peer or PEERS]
     seconds = seconds_of(given.duration, "--duration", bare=True)
     settings = Settings(
@@ -76,14 +76,14 @@ def _run(given: argparse.Namespace, words: Sequence[str]) -> None:
             peers,
             jobs,
             settings,
-            given.pairs,
+            given.turns,
             given.trials,
             lambda step: print(step, flush=True),
         )
     console().print(_table(found))
     if given.output:
         command = shlex.join([".venv/bin/python", *words])
-        write_peers_page(given.output, found, command, _method(settings, given.pairs))
+        write_peers_page(given.output, found, command, _method(settings, given.turns))
 
 
 def _method(settings: Settings, turns: int) -> str:

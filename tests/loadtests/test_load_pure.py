@@ -1,4 +1,4 @@
-"""What `trimaran load` decides, without Locust and without a server."""
+"""What `trimaran locust` decides, without Locust and without a server."""
 
 from __future__ import annotations
 

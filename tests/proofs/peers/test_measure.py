@@ -130,7 +130,7 @@ def test_the_command_prints_and_writes_what_the_file_holds(
     shutil.copytree(churn_trained / "model_repository", root)
     known = [*bounds(), comparison(RECORD, JOBS[RECORD].main, FASTAPI, 1.5), *other_targets()]
     lines = write(trials, known)
-    options = ["--job", RECORD, "--peer", "fastapi", "--pairs", "2", "--duration", "300ms"]
+    options = ["--job", RECORD, "--peer", "fastapi", "--turns", "2", "--duration", "300ms"]
     files = ["--trials", str(trials), "--output", str(page), "--repository", str(root)]
     assert main([*options, *files]) == 0
     out = capsys.readouterr().out
@@ -147,7 +147,7 @@ def test_the_command_prints_and_writes_what_the_file_holds(
     [
         (["--job", "lunch"], "there is no job 'lunch'; choose from photograph, record"),
         (["--peer", "flask"], "there is no peer 'flask'; choose from fastapi"),
-        (["--pairs", "1"], "--pairs is 1; an interval needs at least 2"),
+        (["--turns", "1"], "--turns is 1; an interval needs at least 2"),
         (["--duration", "soon"], "--duration"),
         (["--connections", "0"], "--connections is 0; it is at least 1"),
     ],
