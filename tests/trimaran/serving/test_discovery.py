@@ -51,10 +51,10 @@ def test_order_of_places(tritonserver: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("name", ["/nowhere", "/tmp", "/etc/passwd"])  # noqa: S108
 def test_named_server_that_cannot_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=f"{name} is no executable tritonserver"):
+    with pytest.raises(UsageError, match=f"{name} is not an executable tritonserver"):
         find_runtime(Path(name))
     monkeypatch.setenv(VARIABLE, name)
-    with pytest.raises(UsageError, match=f"{name} is no executable tritonserver"):
+    with pytest.raises(UsageError, match=f"{name} is not an executable tritonserver"):
         find_runtime()
 
 

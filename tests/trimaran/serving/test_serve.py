@@ -175,7 +175,7 @@ def test_port_in_use(linear_repository: Repository, option: str) -> None:
         (["--model", "nothing"], 1, "has no model 'nothing'; it has linear_onnx"),
         (["--host", "0.0.0.0"], 2, "listens on loopback only"),  # noqa: S104
         (["--host", "example"], 2, "is not an address"),
-        (["--tritonserver", "/nowhere"], 2, "/nowhere is no executable tritonserver"),
+        (["--tritonserver", "/nowhere"], 2, "/nowhere is not an executable tritonserver"),
         (["--http-port", "0"], 1, "a port lies between 1 and 65535"),
         (["--http-port", "4711", "--grpc-port", "4711"], 1, "is given twice"),
     ],

@@ -27,7 +27,7 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_reason(
     """Root may write into every folder; `make fresh` tries those of others as an ordinary user."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("TRIMARAN_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(TrimaranError, match="file is no directory"):
+    with pytest.raises(TrimaranError, match="file is not a directory"):
         cache_directory()
 
 

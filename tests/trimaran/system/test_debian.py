@@ -33,7 +33,7 @@ def test_a_package_is_brought_once_and_nothing_is_installed(
     assert root == own_cache / "libb64-0d"
     (folder,) = library_path(root).split(":")
     assert (Path(folder) / "libb64.so.0d").exists()
-    assert "bringing libb64-0d" in capfd.readouterr().err
+    assert "downloading libb64-0d" in capfd.readouterr().err
     assert unpacked("libb64-0d") == root
     assert not capfd.readouterr().err
     assert Path("/var/lib/dpkg/status").stat().st_mtime == before
