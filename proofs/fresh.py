@@ -43,7 +43,7 @@ CLONE = HOME / "my work" / "trimaran"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 SHARED_MEMORY_MB = 64
 SLICE = (
-    "tests/trimaran/serving/test_discovery.py tests/trimaran/serving/test_stubs.py "
+    "tests/trimaran/serving/test_runtime.py tests/trimaran/serving/test_stubs.py "
     "tests/trimaran/serving/test_small_room.py "
     "tests/monitoring/test_rules.py tests/monitoring/test_dashboard.py tests/loadtests/test_perf.py"
 )

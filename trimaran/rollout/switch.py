@@ -236,7 +236,7 @@ class VersionSwitch:
             yield self.control, self.client
             return
         with (
-            private_server(self.elsewhere, self.repository, beside=True) as server,
+            private_server(self.elsewhere, self.repository, alongside=True) as server,
             Client(server.ports) as client,
         ):
             yield server.control, client

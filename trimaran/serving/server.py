@@ -139,15 +139,15 @@ class Server:
 
 @contextmanager
 def private_server(
-    runtime: Runtime, repository: Repository, models: Sequence[str] = (), *, beside: bool = False
+    runtime: Runtime, repository: Repository, models: Sequence[str] = (), *, alongside: bool = False
 ) -> Iterator[Server]:
     """A server on free loopback ports, stopped at the end of the block.
 
-    Raises `TrimaranError` if the repository is served already; with `beside` the other server is
+    Raises `TrimaranError` if the repository is served already; `alongside` allows the other server
     allowed. A model that does not load in time ends the block with the end of the server's log.
     """
-    sole = nullcontext() if beside else sole_server(repository)
-    log = repository.state / f"private{'-beside' * beside}.log"
+    sole = nullcontext() if alongside else sole_server(repository)
+    log = repository.state / f"private{'-alongside' * alongside}.log"
     with sole:
         server = Server.start(runtime, repository, models, free_ports(), log)
         try:

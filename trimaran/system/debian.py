@@ -221,7 +221,7 @@ def lacking(program: Path, environment: Mapping[str, str]) -> Lacking:
 
 
 def provided(found: Lacking) -> tuple[str, str]:
-    """Download missing libraries: a value for `LD_LIBRARY_PATH`, and why some could not be had.
+    """Download missing libraries: a value for `LD_LIBRARY_PATH`, and why that failed.
 
     Either is empty where it does not apply.
     """

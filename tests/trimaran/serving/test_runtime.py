@@ -63,7 +63,7 @@ def test_named_server_runs(tritonserver: Path, empty_repository: Repository) -> 
         assert server.control.index() == []
 
 
-def test_server_that_ends_at_once_is_told(tmp_path: Path, empty_repository: Repository) -> None:
+def test_server_that_ends_at_once_is_reported(tmp_path: Path, empty_repository: Repository) -> None:
     path = tmp_path / "tritonserver"
     path.write_text("#!/bin/sh\necho error: no licence\nexit 3\n")
     path.chmod(0o755)
