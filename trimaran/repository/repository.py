@@ -27,6 +27,7 @@ LIVE_CONFIG_NAME = "live"
 """What `tritonserver --model-config-name` is given: `configs/live.pbtxt`."""
 
 _VERSION = re.compile(r"[1-9][0-9]*")
+_MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -157,17 +158,6 @@ class Repository:
         return exclusive_lock(self.state / "deployment.lock")
 
 
-def _inspect(path: Path, number: int) -> Version:
-    try:
-        manifest = Manifest.read(path)
-    except TrimaranError as error:
-        return Version(number, path, None, str(error).removeprefix(f"{path}: "))
-    return Version(number, path, manifest, manifest.damage(path))
-
-
-_MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-
-
 def check_model_name(name: str) -> str:
     """`name`, if it can name a model directory. Raises `UsageError`.
 
@@ -180,3 +170,11 @@ def check_model_name(name: str) -> str:
             "beginning with a letter or '_'"
         )
     return name
+
+
+def _inspect(path: Path, number: int) -> Version:
+    try:
+        manifest = Manifest.read(path)
+    except TrimaranError as error:
+        return Version(number, path, None, str(error).removeprefix(f"{path}: "))
+    return Version(number, path, manifest, manifest.damage(path))

@@ -102,18 +102,6 @@ class Client:
         return Answer({name: result.as_numpy(name) for name in names}, answered, latency_s)
 
 
-def _output_names(result: Any) -> list[str]:
-    response = result.get_response()
-    if isinstance(response, dict):
-        return [output["name"] for output in response["outputs"]]
-    return [output.name for output in response.outputs]
-
-
-def _response_field(result: Any, field: str) -> str:
-    response = result.get_response()
-    return str(response[field] if isinstance(response, dict) else getattr(response, field))
-
-
 def as_array(value: Any, dtype: dtypes.DType, where: str) -> np.ndarray:
     """Nested lists as an array of a Triton type; text becomes UTF-8 bytes.
 
@@ -169,3 +157,15 @@ def read_arrays(path: Path) -> Mapping[str, np.ndarray]:
             return dict(arrays)
     except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise UsageError(f"{path} is no .npz file of plain arrays: {error}") from error
+
+
+def _output_names(result: Any) -> list[str]:
+    response = result.get_response()
+    if isinstance(response, dict):
+        return [output["name"] for output in response["outputs"]]
+    return [output.name for output in response.outputs]
+
+
+def _response_field(result: Any, field: str) -> str:
+    response = result.get_response()
+    return str(response[field] if isinstance(response, dict) else getattr(response, field))

@@ -15,7 +15,6 @@ Triton 2.51 has no metric for the load time, but it logs two lines with their ti
 
     I1122 18:53:09.242875 15855 model_lifecycle.cc:472] "loading: churn_features:1"
     I1122 18:53:10.217180 15855 model_lifecycle.cc:839] "successfully loaded 'churn_features'"
-
 """
 
 from __future__ import annotations
@@ -44,6 +43,10 @@ from trimaran.system.processes import children, own_cpu_s, resident_bytes
 __all__ = ["LoadTimes", "Metrics", "follow", "serve_metrics"]
 
 _PROCESS_LABELS = ("model", "version", "instance_name")
+_LINE = re.compile(
+    r"I\d{4} (\d\d):(\d\d):(\d\d\.\d+) .*\"(?:loading: (.+):(\d+)|successfully loaded '(.+)')\""
+)
+_DAY_S = 86400.0
 
 
 class Metrics:
@@ -92,6 +95,43 @@ def serve_metrics(metrics: Metrics, ports: Ports) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class LoadTimes:
+    """The last load of each model and version, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[tuple[str, int], float] = {}
+        self._began: dict[tuple[str, int], float] = {}
+
+    def read(self, lines: Iterable[str]) -> None:
+        """Read more lines of the log."""
+        for line in lines:
+            found = _LINE.match(line)
+            if not found:
+                continue
+            hours, minutes, seconds, model, version, loaded = found.groups()
+            at_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            if model:
+                self._began[model, int(version)] = at_s
+                continue
+            # The line names no version: it is for all versions that began to load.
+            for key in [key for key in self._began if key[0] == loaded]:
+                self.seconds[key] = (at_s - self._began.pop(key)) % _DAY_S
+
+
+def follow(log: Path, offset: int) -> tuple[list[str], int]:
+    """The complete lines of a log from an offset in bytes on, and the offset after them."""
+    try:
+        with log.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return [], offset
+    complete = data.rpartition(b"\n")[0]
+    if not complete:
+        return [], offset
+    return complete.decode(errors="replace").split("\n"), offset + len(complete) + 1
 
 
 class _Ready(Collector):
@@ -176,46 +216,3 @@ class _Processes(Collector):
             if stub is not None:  # of two with one name, the older is about to end
                 newest[stub.model, str(stub.version), stub.instance] = pid
         yield from newest.items()
-
-
-_LINE = re.compile(
-    r"I\d{4} (\d\d):(\d\d):(\d\d\.\d+) .*\"(?:loading: (.+):(\d+)|successfully loaded '(.+)')\""
-)
-_DAY_S = 86400.0
-
-
-class LoadTimes:
-    """The last load of each model and version, in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[tuple[str, int], float] = {}
-        self._began: dict[tuple[str, int], float] = {}
-
-    def read(self, lines: Iterable[str]) -> None:
-        """Read more lines of the log."""
-        for line in lines:
-            found = _LINE.match(line)
-            if not found:
-                continue
-            hours, minutes, seconds, model, version, loaded = found.groups()
-            at_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-            if model:
-                self._began[model, int(version)] = at_s
-                continue
-            # The line names no version: it is for all versions that began to load.
-            for key in [key for key in self._began if key[0] == loaded]:
-                self.seconds[key] = (at_s - self._began.pop(key)) % _DAY_S
-
-
-def follow(log: Path, offset: int) -> tuple[list[str], int]:
-    """The complete lines of a log from an offset in bytes on, and the offset after them."""
-    try:
-        with log.open("rb") as file:
-            file.seek(offset)
-            data = file.read()
-    except FileNotFoundError:
-        return [], offset
-    complete = data.rpartition(b"\n")[0]
-    if not complete:
-        return [], offset
-    return complete.decode(errors="replace").split("\n"), offset + len(complete) + 1

@@ -20,6 +20,10 @@ from trimaran.system.files import exclusive_lock, scratch_directory, sha256_of
 __all__ = ["Wheel", "cache_directory", "call_pip", "fetch", "read_member"]
 
 _REMEDY = "name another directory in TRIMARAN_CACHE"
+_RESUME_RETRIES = "20"
+_STDERR = 2
+"""The file descriptor on which pip shows its progress. `sys.stderr` may have no file, as in a
+notebook."""
 
 
 def cache_directory() -> Path:
@@ -33,55 +37,6 @@ def cache_directory() -> Path:
         raise TrimaranError(f"there is no place for the cache: {error}; {_REMEDY}") from error
     _require_writable(found)
     return found
-
-
-def _named() -> Path | None:
-    named = os.environ.get("TRIMARAN_CACHE")
-    return Path(named).expanduser().resolve() if named else None
-
-
-def _of_the_user() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base).expanduser() / "trimaran" if base else Path.home() / ".cache" / "trimaran"
-
-
-def _require_writable(directory: Path) -> None:
-    try:
-        problem = _problem(directory)
-    except PermissionError as error:
-        problem = f"{error.filename} is closed to this user"
-    if problem:
-        raise TrimaranError(
-            f"the cache {directory} cannot be written: {problem}; give it back to this user, or "
-            f"{_REMEDY}"
-        )
-
-
-def _problem(directory: Path) -> str:
-    """Why nothing can be written into a directory or its folders."""
-    standing = next(path for path in (directory, *directory.parents) if path.exists())
-    if not standing.is_dir():
-        return f"{standing} is not a directory"
-    inside = standing.iterdir() if standing == directory else ()
-    for folder in (standing, *(path for path in inside if path.is_dir())):
-        if not os.access(folder, os.W_OK | os.X_OK):
-            owner = folder.stat().st_uid
-            mine = owner == os.getuid()
-            return f"{folder} " + ("is read-only" if mine else f"belongs to {_user(owner)}")
-    return ""
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"
-
-
-_RESUME_RETRIES = "20"
-_STDERR = 2
-"""The file descriptor on which pip shows its progress. `sys.stderr` may have no file, as in a
-notebook."""
 
 
 def call_pip(command: str, *arguments: str, python: str | None = None) -> None:
@@ -143,6 +98,49 @@ def read_member(wheel: Wheel, member: str) -> bytes:
     """The bytes of one file inside the wheel."""
     with zipfile.ZipFile(fetch(wheel)) as archive:
         return archive.read(member)
+
+
+def _named() -> Path | None:
+    named = os.environ.get("TRIMARAN_CACHE")
+    return Path(named).expanduser().resolve() if named else None
+
+
+def _of_the_user() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base).expanduser() / "trimaran" if base else Path.home() / ".cache" / "trimaran"
+
+
+def _require_writable(directory: Path) -> None:
+    try:
+        problem = _problem(directory)
+    except PermissionError as error:
+        problem = f"{error.filename} is closed to this user"
+    if problem:
+        raise TrimaranError(
+            f"the cache {directory} cannot be written: {problem}; give it back to this user, or "
+            f"{_REMEDY}"
+        )
+
+
+def _problem(directory: Path) -> str:
+    """Why nothing can be written into a directory or its folders."""
+    standing = next(path for path in (directory, *directory.parents) if path.exists())
+    if not standing.is_dir():
+        return f"{standing} is not a directory"
+    inside = standing.iterdir() if standing == directory else ()
+    for folder in (standing, *(path for path in inside if path.is_dir())):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            owner = folder.stat().st_uid
+            mine = owner == os.getuid()
+            return f"{folder} " + ("is read-only" if mine else f"belongs to {_user(owner)}")
+    return ""
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def _download(wheel: Wheel, directory: Path) -> None:

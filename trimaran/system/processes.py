@@ -72,19 +72,19 @@ try:
 except OSError as error:
     os.write(int(report), str(error.errno).encode())
 """
-"""Becomes the program. `Popen` can run code in the child too (`preexec_fn`), but has to copy this
-process for it, and a copy of a process in which threads call gRPC or torch can crash."""
+"""A process that becomes the program. `Popen` can run code in the child as well (`preexec_fn`), but
+then it copies this process, and a copy can crash if threads use gRPC or torch meanwhile."""
 
 
 class Child:
     """A program in a session of its own, so that a terminal's Ctrl-C reaches this process only.
 
-    It gets SIGTERM when this process dies, however that happens. The kernel ties this to the thread
-    that started the child; without `ends_with_parent` the child has to see to its end itself, for
-    instance at the end of its standard input. `environment` replaces this process' environment.
+    It gets SIGTERM when this process dies, however that happens; more precisely, when the thread
+    dies that started it. Without `ends_with_parent` it must notice that itself, for example by the
+    end of its standard input. `environment` replaces this process' environment.
 
-    No method takes a lock, so an interrupt at any moment leaves a child that can still be ended.
-    Raises `OSError` where the program cannot be started.
+    An interrupt at any moment leaves a child that can still be ended. Raises `OSError` if the
+    program cannot be started.
     """
 
     def __init__(
@@ -159,8 +159,8 @@ class Child:
         return True
 
     def _look(self, options: int) -> bool:
-        # `Popen.wait` takes a lock, which an interrupt can leave taken for ever. And it would give
-        # the number of the process group back to the kernel before the group is killed.
+        # `Popen.wait` takes a lock, which an interrupt can leave taken for ever. It would also free
+        # the number of the process group before `kill` uses it.
         if self._process.returncode is not None:
             return True
         try:
@@ -174,7 +174,7 @@ class Child:
             os.kill(self.pid, number)
 
     def end(self, within_s: float) -> None:
-        """Ask the program to end by SIGTERM; what is left of its group after that is killed."""
+        """Send the program SIGTERM, wait for its end, then kill what is left of its group."""
         self.send(signal.SIGTERM)
         self.wait(within_s)
         self.kill()
@@ -228,7 +228,7 @@ def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
 def sigterm_as_interrupt(*, repeatedly: bool = False) -> Iterator[None]:
     """Turn SIGTERM into `KeyboardInterrupt` during the block, so that what it started is ended.
 
-    Only the first one counts, so that the end is not disturbed, unless it may come `repeatedly`.
+    Only the first one counts, so that the end is not disturbed; with `repeatedly`, each one does.
     """
 
     def interrupt(*_: object) -> None:
@@ -244,9 +244,9 @@ def sigterm_as_interrupt(*, repeatedly: bool = False) -> Iterator[None]:
 
 
 def interrupt_once() -> None:
-    """From now on, turn the first SIGINT or SIGTERM into `KeyboardInterrupt` and ignore the rest.
+    """From now on, turn the first SIGINT or SIGTERM into `KeyboardInterrupt` and ignore others.
 
-    So nothing disturbs an orderly end.
+    The end is then not disturbed.
     """
 
     def interrupt(*_: object) -> None:
@@ -277,7 +277,7 @@ def is_zombie(pid: int) -> bool:
 def start_time(pid: int) -> str:
     """When a process began, in clock ticks since boot; empty if there is none.
 
-    Together with the process id it identifies one process for ever.
+    Together with the process id it identifies a process uniquely.
     """
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""

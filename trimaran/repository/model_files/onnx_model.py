@@ -37,6 +37,10 @@ __all__ = [
 
 _ONNX_DOMAINS = ("", "ai.onnx")
 """Two names of one domain."""
+PROTOBUF_LIMIT_BYTES = 2**31 - 1
+"""The most that one protobuf message may hold."""
+_MARGIN_BYTES = 2**20
+"""Room for the lengths that grow when weights move into the graph."""
 
 
 def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -44,15 +48,6 @@ def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     yield from _nodes(model.graph.node)
     for function in model.functions:
         yield from _nodes(function.node)
-
-
-def _nodes(found: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    for node in found:
-        yield node
-        for attribute in node.attribute:
-            yield from _nodes(attribute.g.node)
-            for graph in attribute.graphs:
-                yield from _nodes(graph.node)
 
 
 def opsets(model: onnx.ModelProto) -> dict[str, int]:
@@ -109,31 +104,6 @@ def without_zipmaps(model: onnx.ModelProto) -> dict[str, list[str]]:
     return classes
 
 
-def _labels(node: onnx.NodeProto) -> list[str]:
-    for attribute in node.attribute:
-        if attribute.name == "classlabels_int64s":
-            return [str(label) for label in attribute.ints]
-        if attribute.name == "classlabels_strings":
-            return [label.decode(errors="replace") for label in attribute.strings]
-    return []
-
-
-def _scores(model: onnx.ModelProto, name: str, count: int) -> onnx.ValueInfoProto:
-    """Scores of as many rows as the first input has; ZipMap takes float alone."""
-    scores = helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, count or None])
-    first = model.graph.input[0].type.tensor_type.shape.dim if model.graph.input else []
-    if first:
-        scores.type.tensor_type.shape.dim[0].CopyFrom(first[0])
-    return scores
-
-
-PROTOBUF_LIMIT_BYTES = 2**31 - 1
-"""The most that one protobuf message may hold."""
-
-_MARGIN_BYTES = 2**20
-"""Room for the lengths that grow when weights move into the graph."""
-
-
 @dataclass(frozen=True)
 class External:
     """One tensor's bytes in another file: `location` is relative to the model's directory."""
@@ -183,6 +153,33 @@ def place(
         shutil.copyfile(item.path, copy)
     (target / target.name).write_bytes(model.SerializeToString(deterministic=True))
     return locations
+
+
+def _nodes(found: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    for node in found:
+        yield node
+        for attribute in node.attribute:
+            yield from _nodes(attribute.g.node)
+            for graph in attribute.graphs:
+                yield from _nodes(graph.node)
+
+
+def _labels(node: onnx.NodeProto) -> list[str]:
+    for attribute in node.attribute:
+        if attribute.name == "classlabels_int64s":
+            return [str(label) for label in attribute.ints]
+        if attribute.name == "classlabels_strings":
+            return [label.decode(errors="replace") for label in attribute.strings]
+    return []
+
+
+def _scores(model: onnx.ModelProto, name: str, count: int) -> onnx.ValueInfoProto:
+    """Scores of as many rows as the first input has; ZipMap takes float alone."""
+    scores = helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, count or None])
+    first = model.graph.input[0].type.tensor_type.shape.dim if model.graph.input else []
+    if first:
+        scores.type.tensor_type.shape.dim[0].CopyFrom(first[0])
+    return scores
 
 
 def _external(tensor: onnx.TensorProto, source: Path) -> External:
