@@ -31,7 +31,7 @@ from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock
 
 SLICE = (
-    "tests/trimaran/serving/test_discovery.py tests/trimaran/serving/test_stubs.py "
+    "tests/trimaran/serving/test_runtime.py tests/trimaran/serving/test_stubs.py "
     "tests/trimaran/serving/test_small_room.py "
     "tests/monitoring/test_rules.py tests/monitoring/test_dashboard.py tests/loadtests/test_perf.py"
 )

@@ -1,1 +1,1 @@
-"""A verified artifact becomes a version, and versions of steps become a release."""
+"""Publishing: a verified artifact becomes a version, and versions of steps become a release."""

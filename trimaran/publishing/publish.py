@@ -1,4 +1,4 @@
-"""A verified artifact becomes a version: in one rename, and only if it is new."""
+"""Publishing: a verified artifact becomes a version in one rename, and only if it is new."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Publication", "check_publishable", "publish"]
 
 @dataclass(frozen=True)
 class Publication:
-    """What publishing came to: the version that holds the content, new or not."""
+    """The result of publishing: the version that holds the content, new or not."""
 
     model: str
     version: int
@@ -29,7 +29,7 @@ class Publication:
 
 
 def check_publishable(repository: Repository, config: ModelConfig) -> None:
-    """Refuse a generated configuration that is invalid or at odds with the one that stands.
+    """Refuse a generated configuration that is invalid or disagrees with the existing one.
 
     Raises `ConfigError` with both values.
     """
@@ -53,10 +53,10 @@ def publish(
 ) -> Publication:
     """Make `staged` the next version of `config.name`.
 
-    `staged` is a directory inside `repository.staging()` that holds the version's files. A
-    configuration that stands is never touched; a missing one is written. The newest version is
-    kept when its content is equal and its files are still what was published. Raises
-    `ConfigError` when the standing configuration disagrees with the artifact.
+    `staged` is a directory inside `repository.staging()` that holds the version's files. An
+    existing configuration is never touched; a missing one is written. No version is made when the
+    newest has the same content and undamaged files. Raises `ConfigError` when the existing
+    configuration disagrees with the artifact.
     """
     name = config.name
     with repository.publishing_lock():
@@ -84,11 +84,11 @@ def _holds(version: Version, content: str) -> bool:
 def _move_into_place(repository: Repository, config: ModelConfig, staged: Path) -> int:
     directory = repository.model(config.name)
     if not directory.exists():
-        whole = staged.with_name(f"{staged.name}.model")
-        whole.mkdir(mode=0o755)
-        write_config(whole / "config.pbtxt", config)
-        staged = staged.rename(whole / "1")
-        if _rename(whole, directory):
+        model = staged.with_name(f"{staged.name}.model")
+        model.mkdir(mode=0o755)
+        write_config(model / "config.pbtxt", config)
+        staged = staged.rename(model / "1")
+        if _rename(model, directory):
             return 1
     if not repository.has_config(config.name):
         write_config(repository.config_path(config.name), config)
@@ -99,7 +99,7 @@ def _move_into_place(repository: Repository, config: ModelConfig, staged: Path) 
 
 
 def _rename(source: Path, target: Path) -> bool:
-    """Whether `source` now stands at `target`; not if another process was there first."""
+    """Rename `source` to `target`; `False` if another process was there first."""
     try:
         source.rename(target)
     except OSError as error:
@@ -107,7 +107,7 @@ def _rename(source: Path, target: Path) -> bool:
             return False
         if error.errno == errno.EXDEV:
             raise TrimaranError(
-                f"{target.parent} is a mount of its own, so nothing can be renamed into it in one "
+                f"{target.parent} is a separate mount, so nothing can be renamed into it in one "
                 "step; mount its parent directory instead"
             ) from error
         raise TrimaranError(f"{target}: cannot be published: {error}") from error

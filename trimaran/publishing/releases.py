@@ -1,4 +1,4 @@
-"""A release: an ensemble version that says exactly which step versions and configs it means."""
+"""Releases: a release is an ensemble version that records its exact step versions and configs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class Release:
-    """What `release.json` holds: pinned steps, and the configuration texts of all models."""
+    """The content of `release.json`: pinned steps, and the configuration texts of all models."""
 
     ensemble: str
     steps: Mapping[str, Pin]
@@ -104,7 +104,7 @@ def _publish(repository: Repository, config: ModelConfig, release: Release) -> P
 
 
 def read_release(repository: Repository, ensemble: str, number: int) -> Release:
-    """A release as it was made. Raises `TrimaranError` if it is missing or damaged."""
+    """The recorded release. Raises `TrimaranError` if it is missing or damaged."""
     path: Path = repository.version(ensemble, number).path / _RELEASE_NAME
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -115,7 +115,7 @@ def read_release(repository: Repository, ensemble: str, number: int) -> Release:
 
 
 def verify_release(repository: Repository, release: Release) -> None:
-    """Refuse a release whose step versions are gone or are no longer what was released."""
+    """Refuse a release whose step versions are missing or differ from the released ones."""
     for model, pin in release.steps.items():
         version = repository.version(model, pin.version)
         manifest = version.manifest
@@ -140,7 +140,8 @@ def check_wiring(ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> No
     the step, the tensor, and both sides.
     """
     findings = [
-        *check_nesting(ensemble, models),  # Triton serves these, but a release cannot pin them.
+        # Triton serves nested ensembles, but a release cannot pin them.
+        *check_nesting(ensemble, models),
         *(f for f in check_wired(ensemble, models) if f.severity is Severity.ERROR),
     ]
     for finding in findings:

@@ -1,1 +1,1 @@
-"""The nouns: configurations, tensors, manifests, versions, and what is live, on disk."""
+"""The model repository on disk: configurations, tensors, manifests, versions, live releases."""

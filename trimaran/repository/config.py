@@ -38,9 +38,9 @@ __all__ = [
 
 
 class UnknownNumberError(ConfigError):
-    """Numbers that name nothing where Triton has names: `data_type: 99`.
+    """Numbers without a meaning where Triton has names: `data_type: 99`.
 
-    `numbers` has for each the field's path, what was found, and the remedy.
+    For each, `numbers` has the field's path, the value found, and the remedy.
     """
 
     def __init__(self, where: str, numbers: tuple[tuple[str, str, str], ...]) -> None:
@@ -53,7 +53,7 @@ def parse_config(text: str, where: str) -> ModelConfig:
     """The configuration that `text` holds; `where` names it in the error.
 
     Raises `ConfigError` with line and column where the text is not a `ModelConfig`, and
-    `UnknownNumberError` where a number stands for a name and is none.
+    `UnknownNumberError` for a number where only names are valid.
     """
     config = ModelConfig()
     try:
@@ -76,7 +76,7 @@ def read_config(path: Path) -> ModelConfig:
 
 
 def read_config_bytes(path: Path) -> bytes:
-    """What a configuration's file holds. Raises `ConfigError`."""
+    """The bytes of a configuration's file. Raises `ConfigError`."""
     if path.is_symlink() and not path.exists():
         raise ConfigError(f"{path}: is a link to {path.readlink()}, which is not there")
     if path.exists() and not path.is_file():
@@ -91,7 +91,7 @@ def read_config_bytes(path: Path) -> bytes:
 def _unknown_numbers(message: Message, path: str) -> Iterator[tuple[str, str, str]]:
     """Every number in `message`, at any depth, that its enumeration does not have.
 
-    Protobuf keeps them, as does Triton, but nothing can be said of them.
+    Protobuf and Triton keep such numbers, but they have no meaning.
     """
     for field, value in message.ListFields():
         here = f"{path}.{field.name}" if path else field.name
@@ -141,7 +141,7 @@ def is_ensemble(config: ModelConfig) -> bool:
 
 
 def is_complete(config: ModelConfig) -> bool:
-    """Whether a configuration says what Triton would otherwise ask the model for."""
+    """Whether a configuration leaves nothing for Triton to complete from the model."""
     return is_declared(config) and bool(config.backend or is_ensemble(config))
 
 
@@ -152,7 +152,7 @@ def is_declared(config: ModelConfig) -> bool:
 
 
 def is_partial(item: protocol.ModelInput | protocol.ModelOutput) -> bool:
-    """Whether a tensor is named and leaves its type or its dims to the model."""
+    """Whether a tensor has a name but leaves its type or its dims to the model."""
     return bool(item.name) and (item.data_type == protocol.TYPE_INVALID or not item.dims)
 
 
@@ -171,7 +171,7 @@ def add_tensors(
 ) -> None:
     """Declare inputs and outputs in `config`.
 
-    A tensor without axes of its own becomes `dims: [1]` with an empty reshape, since Triton
+    A tensor without axes becomes `dims: [1]` with an empty reshape, since Triton
     refuses empty dims.
     """
     for specs, field in ((inputs, config.input), (outputs, config.output)):
@@ -198,10 +198,10 @@ def _tensor(item: protocol.ModelInput | protocol.ModelOutput, optional: bool) ->
 
 
 def interface_difference(existing: ModelConfig, wanted: ModelConfig) -> str | None:
-    """Where two configurations of one model disagree on what clients see, or `None`.
+    """Where two configurations of one model disagree on their interface, or `None`.
 
-    Inputs and outputs that the existing one leaves out are Triton's to complete and agree with
-    anything; the batch limit may differ, but not whether there is one.
+    Triton completes inputs and outputs that the existing one leaves out, so they agree with
+    anything. The batch limit may differ, but not whether there is one.
     """
     for kind, read in (("input", inputs_of), ("output", outputs_of)):
         have, want = {t.name: t for t in read(existing)}, {t.name: t for t in read(wanted)}

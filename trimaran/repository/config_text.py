@@ -1,6 +1,6 @@
 """The text of a `config.pbtxt` from its bytes, as tritonserver reads them.
 
-Its tokenizer takes any byte but NUL in comments and strings, and only ASCII elsewhere (protobuf's
+Its tokenizer accepts any byte but NUL in comments and strings, and only ASCII elsewhere (protobuf's
 `io/tokenizer.cc`; tried with tritonserver 2.51).
 """
 
@@ -15,7 +15,7 @@ from trimaran.system.errors import ConfigError
 __all__ = ["LARGEST_BYTES", "ConfigText", "decode_config"]
 
 LARGEST_BYTES = 2**24
-"""More than any configuration needs, and little enough to be parsed in seconds."""
+"""More than any configuration needs, and still parsed in seconds."""
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "UTF-8"),
@@ -35,7 +35,7 @@ _PIECE = re.compile(
 
 @dataclass(frozen=True)
 class ConfigText:
-    """A configuration's text; `latin_lines` hold strings that are no UTF-8, read as Latin-1."""
+    """A configuration's text; strings in `latin_lines` are not UTF-8 and were read as Latin-1."""
 
     text: str
     latin_lines: tuple[int, ...] = ()
@@ -45,7 +45,7 @@ def decode_config(data: bytes, where: str) -> ConfigText:
     """The text in `data`; `where` names the file in errors.
 
     Raises `ConfigError` for a byte order mark, a NUL byte, and bytes outside of strings and
-    comments that are no ASCII text.
+    comments that are not ASCII text.
     """
     if len(data) > LARGEST_BYTES:
         raise ConfigError(
@@ -78,8 +78,8 @@ def _decode_pieces(data: bytes, where: str) -> ConfigText:
             line = data.count(b"\n", 0, piece.start()) + 1
             column = piece.start() - data.rfind(b"\n", 0, piece.start())
             raise ConfigError(
-                f"{where}: line {line}, column {column}: the byte 0x{raw[0]:02x} stands outside of "
-                "strings and comments, where only ASCII may; remove it"
+                f"{where}: line {line}, column {column}: the byte 0x{raw[0]:02x} is outside of "
+                "strings and comments, where only ASCII is allowed; remove it"
             )
         if piece.lastgroup == "comment":
             parts.append(raw.decode("utf-8", errors="replace"))

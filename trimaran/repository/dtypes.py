@@ -1,4 +1,6 @@
-"""The one table of element types: Triton, NumPy, torch and ONNX.
+"""Tensors in the terms of `config.pbtxt`: element types and shapes.
+
+`DTYPES` is the one table of element types in Triton, NumPy, torch and ONNX.
 
 Sources: Triton's `model_config.proto` (`DataType`), the KServe v2 protocol's type names, and
 ONNX's `TensorProto.DataType`. Torch's types are named, not imported, so that reading a

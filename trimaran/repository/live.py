@@ -1,7 +1,7 @@
-"""What is live, as pure functions: live configurations, and which versions they need.
+"""Live configurations, as pure functions: which versions they serve and need.
 
-A live configuration is the one that people write plus a `version_policy`. That of a deployed
-ensemble or model also remembers in a parameter what was live before; an ensemble's pins its steps.
+A live configuration is the one that people write plus a `version_policy`. After a deployment a
+parameter in it records the releases before; an ensemble's live configuration also pins its steps.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _REMEMBERED = 20
 
 @dataclass(frozen=True)
 class LiveRelease:
-    """The release of an ensemble that is live, and those before it, the latest last.
+    """The live release of an ensemble and the ones before it, the latest last.
 
-    A model that is no ensemble is deployed by its versions: then these are version numbers.
+    For a model that is not an ensemble, these are version numbers.
     """
 
     number: int
     history: tuple[int, ...] = ()
 
     def followed_by(self, number: int) -> LiveRelease:
-        """What is live after `number` was deployed; deploying the live one changes nothing."""
+        """The state after `number` is deployed; deploying the live release changes nothing."""
         if number == self.number:
             return self
         return LiveRelease(number, (*self.history, self.number)[-_REMEMBERED:])
 
     def rolled_back(self) -> LiveRelease | None:
-        """What is live after a roll back, or `None` if nothing was live before."""
+        """The state after a rollback, or `None` if nothing was live before."""
         if not self.history:
             return None
         return LiveRelease(self.history[-1], self.history[:-1])
@@ -60,7 +60,7 @@ def live_versions(config: ModelConfig | None) -> tuple[int, ...]:
 
 
 def live_release(config: ModelConfig | None) -> LiveRelease | None:
-    """What a live configuration serves, if that is a single version."""
+    """The live release of a configuration, if it serves a single version."""
     versions = live_versions(config)
     if config is None or len(versions) != 1:
         return None
@@ -69,7 +69,7 @@ def live_release(config: ModelConfig | None) -> LiveRelease | None:
 
 
 def is_deployed(config: ModelConfig | None) -> bool:
-    """Whether a deployment made a live configuration, rather than a start with the newest."""
+    """Whether a deployment wrote a live configuration; starting with the newest does not count."""
     return config is not None and _HISTORY in config.parameters
 
 
@@ -105,7 +105,7 @@ def render_candidate(config: ModelConfig, pins: Mapping[str, int], name: str) ->
 
 
 def with_generation(config: ModelConfig, generation: str) -> ModelConfig:
-    """`config` with a parameter of no meaning, which makes Triton load an unchanged model."""
+    """`config` with a meaningless parameter changed, so that Triton reloads an unchanged model."""
     fresh = _copy(config)
     fresh.parameters[_GENERATION].string_value = generation
     return fresh

@@ -1,4 +1,4 @@
-"""What a version holds and where it came from: `manifest.json` in the version directory."""
+"""The content and origin of a version: `manifest.json` in the version directory."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class FileEntry:
 class Manifest:
     """The record of one version.
 
-    `content` is the digest that makes publishing idempotent: equal content, equal digest, though
-    bytes that carry no meaning (names that torch counts up) may differ. `parity` holds the rows
-    of the parity gate, empty for a model that has no original to be compared with.
+    `content` is the digest that makes publishing idempotent. Equal content has an equal digest,
+    even if meaningless bytes differ, such as names that torch numbers. `parity` holds the rows of
+    the parity gate; it is empty for a model without an original to compare with.
     """
 
     format: str
@@ -83,7 +83,7 @@ class Manifest:
             raise TrimaranError(f"{path}: is not a manifest: {error}") from error
 
     def damage(self, directory: Path, *, hashes: bool = False) -> str | None:
-        """What of the recorded files is missing or altered, or `None`.
+        """Which of the recorded files is missing or altered, or `None`.
 
         Sizes are always compared; SHA-256 when `hashes` is set.
         """
@@ -109,10 +109,10 @@ def describe_version(
     target: Mapping[str, str | int] | None = None,
     parity: Sequence[Mapping[str, Any]] = (),
 ) -> Manifest:
-    """The manifest of a staged version: its files, where it came from, and the present moment.
+    """The manifest of a staged version: its files, its origin, and the current time.
 
-    `checkout` is where the Git commit is looked up; `libraries` are recorded beside trimaran
-    itself; `canonical` has digests that stand for a file's content instead of its bytes.
+    `checkout` is where the Git commit is looked up; `libraries` are recorded along with
+    trimaran itself; `canonical` has digests that are used instead of those of a file's bytes.
     """
     files = describe_files(directory)
     return Manifest(
@@ -148,7 +148,7 @@ def library_versions(*distributions: str) -> dict[str, str]:
 
 
 def git_commit(directory: Path) -> str:
-    """The commit of the checkout that `directory` lies in, with `-dirty` after local changes.
+    """The commit of the checkout that contains `directory`, with `-dirty` after local changes.
 
     Empty where there is no checkout or no git.
     """
@@ -163,5 +163,5 @@ def git_commit(directory: Path) -> str:
 
 
 def now() -> str:
-    """The present moment in UTC, to the second, in ISO 8601."""
+    """The current time in UTC, to the second, in ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")

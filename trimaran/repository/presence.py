@@ -1,4 +1,4 @@
-"""Which server serves a repository now, so that other commands find it."""
+"""The server that serves a repository now, so that other commands find it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def announce(repository: Repository, server_pid: int, ports: Ports) -> Iterator[
 
 
 def find_server(repository: Repository) -> Presence | None:
-    """The server of a repository, or `None`; a killed one's announcement does not count."""
+    """The server of a repository, or `None`; what a killed server announced does not count."""
     try:
         record = json.loads((repository.state / _NAME).read_text(encoding="utf-8"))
         found = Presence(**{**record, "ports": Ports(**record["ports"])})

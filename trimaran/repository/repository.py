@@ -1,9 +1,9 @@
-"""The Triton model repository on disk: models, versions, and where generated state lies.
+"""The Triton model repository on disk: models, versions, and the place of generated state.
 
 ```
 model_repository/
   efficientnet_lite0_onnx/
-    config.pbtxt          what a person decides
+    config.pbtxt          what people write
     configs/live.pbtxt    generated: the same, with the versions that are served
     3/  4/                immutable versions, each with its manifest.json
 ```
@@ -27,6 +27,7 @@ LIVE_CONFIG_NAME = "live"
 """What `tritonserver --model-config-name` is given: `configs/live.pbtxt`."""
 
 _VERSION = re.compile(r"[1-9][0-9]*")
+_MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Version:
 
 
 class Repository:
-    """A model repository; every path below it is made here and nowhere else."""
+    """A model repository; all paths below it are built here."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -66,7 +67,7 @@ class Repository:
 
     @property
     def state(self) -> Path:
-        """Where this machine's own state about the repository lies: beside it, never inside."""
+        """Where this machine keeps state about the repository: next to it, never inside."""
         return self.root.parent / ".trimaran" / self.root.name
 
     def model(self, name: str) -> Path:
@@ -74,11 +75,11 @@ class Repository:
         return self.root / name
 
     def config_path(self, name: str) -> Path:
-        """What a person decides about a model."""
+        """The configuration that people write."""
         return self.model(name) / "config.pbtxt"
 
     def live_path(self, name: str) -> Path:
-        """The generated configuration that the server reads."""
+        """The generated configuration, which the server reads."""
         return self.model(name) / "configs" / f"{LIVE_CONFIG_NAME}.pbtxt"
 
     def names(self) -> list[str]:
@@ -94,7 +95,7 @@ class Repository:
         return self.config_path(name).is_file()
 
     def config(self, name: str) -> ModelConfig:
-        """A model's own configuration, as it stands: `checks.raising.checked_config` judges it too.
+        """A model's `config.pbtxt`, unchecked; `checks.raising.checked_config` also checks it.
 
         Raises `ConfigError` where it cannot be read, and `TrimaranError` where there is none.
         """
@@ -149,23 +150,12 @@ class Repository:
         return scratch_directory(self.state / "staging")
 
     def publishing_lock(self) -> AbstractContextManager[None]:
-        """Held from the look at the newest version to the rename that makes the next."""
+        """Held from reading the newest version to the rename that makes the next one."""
         return exclusive_lock(self.state / "publishing.lock")
 
     def deployment_lock(self) -> AbstractContextManager[None]:
-        """Held while live configurations change, by whichever process changes them."""
+        """Held while a process changes live configurations."""
         return exclusive_lock(self.state / "deployment.lock")
-
-
-def _inspect(path: Path, number: int) -> Version:
-    try:
-        manifest = Manifest.read(path)
-    except TrimaranError as error:
-        return Version(number, path, None, str(error).removeprefix(f"{path}: "))
-    return Version(number, path, manifest, manifest.damage(path))
-
-
-_MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
 def check_model_name(name: str) -> str:
@@ -180,3 +170,11 @@ def check_model_name(name: str) -> str:
             "beginning with a letter or '_'"
         )
     return name
+
+
+def _inspect(path: Path, number: int) -> Version:
+    try:
+        manifest = Manifest.read(path)
+    except TrimaranError as error:
+        return Version(number, path, None, str(error).removeprefix(f"{path}: "))
+    return Version(number, path, manifest, manifest.damage(path))

@@ -1,8 +1,7 @@
-"""What a published artifact may ask of the server: the oldest container it must load in.
+"""The target container: the limits on what a published artifact may need.
 
-The embedded runtime and NVIDIA's container read the same files, so nothing that is published asks
-for more. What exporters write is lower than what the container reads, so that other servers read it
-too.
+The embedded runtime and NVIDIA's container read the same files, so nothing that is published needs
+more. Exporters write older versions than the container reads, so that other servers read them too.
 
 Sources: NVIDIA's release notes and support matrix for the container; `build.py` of Triton's server,
 branch r26.06, for its ONNX Runtime, 1.24.4; ONNX Runtime's `docs/Versioning.md`, by which a release
@@ -31,9 +30,9 @@ CONTAINER = "26.06"
 """The tag of `nvcr.io/nvidia/tritonserver` that this project targets."""
 
 ONNX_OPSET = 18
-"""What exporters write."""
+"""The version that exporters write."""
 ONNX_IR_VERSION = 10
-"""What exporters write."""
+"""The version that exporters write."""
 
 READ_OPSET = 25
 """The newest opset of `ai.onnx` that the container reads."""

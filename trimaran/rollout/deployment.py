@@ -1,6 +1,6 @@
-"""What is live changes without a failed request: an ensemble's release, or a model's version.
+"""Deployment and rollback without a failed request, of a release or of a model's version.
 
-Nothing goes live that fails one of its golden requests.
+Nothing that fails a golden request goes live.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Deployment:
-    """What became live, and how many golden requests it answered before."""
+    """The new live release or version, and how many golden requests it answered before."""
 
     model: str
     release: int
@@ -37,7 +37,7 @@ class Deployment:
     def __str__(self) -> str:
         what = f"{self.kind} {self.release} is live"
         if not self.golden:
-            return f"{what}, unasked: there are no golden requests"
+            return f"{what}, untested: there are no golden requests"
         return f"{what}, golden requests answered: {self.golden}"
 
 
@@ -52,10 +52,10 @@ def deploy(
 ) -> Deployment:
     """Make release `number` of an ensemble, or that version of a model, live on a running server.
 
-    `say` is told each step. `elsewhere` starts the server in which a model's version is tried;
-    without it, that is the running one, which then must be one that nobody asks. Raises
-    `TrimaranError` if the release is damaged, does not load, or fails a golden request; what is
-    live goes on serving then.
+    `say` is called with each step. `elsewhere` starts a private server in which a model's version
+    is tried; without it, the running server is used, which must then have no clients. Raises
+    `TrimaranError` if the release is damaged, does not load, or fails a golden request; the live
+    one goes on serving then.
     """
     with repository.deployment_lock():
         live = live_release(repository.live(model))
@@ -71,7 +71,7 @@ def roll_back(
     say: Say,
     elsewhere: Runtime | None = None,
 ) -> Deployment:
-    """Make what was live before live again; arguments and errors are those of `deploy`."""
+    """Go back to the previous live release; arguments and errors are those of `deploy`."""
     with repository.deployment_lock():
         live = live_release(repository.live(model))
         target = live.rolled_back() if live else None

@@ -1,4 +1,4 @@
-"""Which models a server is started with, and which versions of them."""
+"""The models and versions that a server is started with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Selection", "select"]
 
 @dataclass(frozen=True)
 class Selection:
-    """What to load at start, what to deploy once the server runs, and what is left out and why."""
+    """Models to load at start, models to deploy after it, and models left out, with reasons."""
 
     load: tuple[str, ...]
     deploy: tuple[tuple[str, int], ...]
@@ -31,17 +31,17 @@ class Selection:
 
     @property
     def promised(self) -> set[str]:
-        """Every model that ought to be ready in the end."""
+        """Every model that should be ready in the end."""
         return {*self.load, *(name for name, _ in self.deploy)}
 
 
 def select(repository: Repository, names: Sequence[str] = ()) -> Selection:
-    """What to serve: `names` with what they need, or everything that can be.
+    """The models to serve: `names` with their steps, or everything that can be served.
 
-    Everything is each released ensemble with its steps, and each model with a version that no
-    such ensemble uses. A model's live configuration is written where it lacks the newest version;
-    versions that a live ensemble pins always stay in it, and a version that was deployed stays
-    the only one. Raises `TrimaranError` for a name that the repository does not have.
+    Everything means each released ensemble with its steps, and each model with a version that no
+    such ensemble uses. A model's live configuration is written if it lacks the newest version.
+    Versions that a live ensemble pins always stay in it, and a deployed version stays the only
+    one. Raises `TrimaranError` for a name that the repository does not have.
     """
     known = repository.names()
     for name in names:
@@ -64,7 +64,7 @@ def select(repository: Repository, names: Sequence[str] = ()) -> Selection:
                 load += _standalone(repository, name, _pinned(name, pins), required=bool(names))
         except TrimaranError as error:
             problems.append((name, str(error)))
-            # What a broken ensemble would have used may well work.
+            # The steps of a broken ensemble may still work.
             load += [m for m in pins.get(name, ()) if repository.live_path(m).is_file()]
     notes = [note for name in names or known for note in _passed_over(repository, name)]
     notes += [note for name in load for note in _waiting(repository, name)]
@@ -101,7 +101,7 @@ def _ensemble(repository: Repository, name: str, pins: Mapping[str, int]) -> tup
     if newest is not None:
         return [], newest.number
     if any(version.manifest is None for version in repository.versions(name)):
-        return [name], 0  # a Triton repository that trimaran did not make
+        return [name], 0  # made without trimaran
     return [], 0
 
 
@@ -131,14 +131,14 @@ def _standalone(
 
 
 def _serve(repository: Repository, config: ModelConfig, versions: set[int]) -> None:
-    """Make `config` with `versions` a model's live configuration, if it is not that already."""
+    """Write `config` with `versions` as a model's live configuration, unless it is that already."""
     live, wanted = repository.live(config.name), render_step(config, versions)
     if live is None or format_config(live) != format_config(wanted):
         write_config(repository.live_path(config.name), wanted)
 
 
 def _passed_over(repository: Repository, name: str) -> Iterator[str]:
-    """Versions that are left out beside a complete one."""
+    """Notes on incomplete versions of a model that has a complete one."""
     if repository.newest(name) is not None:
         for version in repository.versions(name):
             if version.problem:
@@ -146,7 +146,7 @@ def _passed_over(repository: Repository, name: str) -> Iterator[str]:
 
 
 def _waiting(repository: Repository, name: str) -> Iterator[str]:
-    """A version or release that is newer than what is live by a deployment."""
+    """A note on a version or release that is newer than the deployed one."""
     live, newest = repository.live(name), repository.newest(name)
     if newest is not None and is_deployed(live) and newest.number > max(live_versions(live)):
         yield (

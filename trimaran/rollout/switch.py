@@ -1,4 +1,20 @@
-"""The moment another version goes live: one rename and one load, or all as it was."""
+"""Switching to another release or version without a failed request.
+
+A release of an ensemble (`ReleaseSwitch`):
+
+1. Every step also serves the versions that the release pins.
+2. The release is loaded under another name and must answer the golden requests.
+3. The ensemble's live configuration is renamed into place and loaded: one flip.
+4. Steps drop the versions that neither the new nor the previous release pins.
+
+Until step 3 the live release is untouched; a failure before it restores everything.
+
+A version of a model that is not an ensemble (`VersionSwitch`):
+
+1. The version is loaded in a private server and must answer the golden requests. In the live server
+   it cannot be tried, because the highest version number gets the requests.
+2. The model's live configuration is renamed into place and loaded: one flip.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +48,8 @@ __all__ = ["ReleaseSwitch", "VersionSwitch", "flip", "require_no_step"]
 def flip(repository: Repository, control: Control, live: ModelConfig) -> None:
     """Make `live` the live configuration of the model that it names, and load it.
 
-    Triton serves the old version until the new one is ready. Raises `TrimaranError` where it does
-    not load; the old configuration stands again then.
+    Triton serves the old version until the new one is ready. Raises `TrimaranError` if it does not
+    load; the old configuration is restored then.
     """
     path = repository.live_path(live.name)
     before = repository.live(live.name)
@@ -45,7 +61,7 @@ def flip(repository: Repository, control: Control, live: ModelConfig) -> None:
             path.unlink()
         else:
             write_config(path, before)
-            # A server with a model that hangs would not come to the end of another load.
+            # A server with a model that hangs would not finish another load.
             if not isinstance(error, LoadTimeoutError):
                 control.load(live.name)
         raise
@@ -53,7 +69,7 @@ def flip(repository: Repository, control: Control, live: ModelConfig) -> None:
 
 @dataclass(frozen=True)
 class ReleaseSwitch:
-    """One ensemble on one server. `say` is told each step."""
+    """One ensemble on one server. `say` is called with each step."""
 
     repository: Repository
     control: Control
@@ -62,7 +78,7 @@ class ReleaseSwitch:
     say: Callable[[str], None]
 
     def to(self, target: LiveRelease) -> int:
-        """Make `target` live; gives how many golden requests it answered before.
+        """Make `target` live; returns how many golden requests it answered before.
 
         Raises `TrimaranError` if the release is damaged, does not load, or fails a golden request;
         the live release goes on serving then.
@@ -75,10 +91,10 @@ class ReleaseSwitch:
         try:
             for model, version in release.pins.items():
                 self._serve_also(release, model, version)
-            self.say("asking the candidate the golden requests")
+            self.say("sending the golden requests to the candidate")
             golden = self._try_candidate(release)
         except TrimaranError as error:
-            # A server with a model that hangs would not come to the end of another load.
+            # A server with a model that hangs would not finish another load.
             self._restore_steps(before, served, load=not isinstance(error, LoadTimeoutError))
             raise type(error)(
                 f"{self.ensemble} release {target.number} was not deployed: {error}"
@@ -120,7 +136,7 @@ class ReleaseSwitch:
                 write_config(self.repository.live_path(model), config)
             if not load:
                 continue
-            # One step that cannot be restored must not keep the others from it.
+            # A step that cannot be restored must not prevent the others.
             with suppress(TrimaranError):
                 if model in served:
                     self.control.load(model)
@@ -131,7 +147,7 @@ class ReleaseSwitch:
         name = f"{self.ensemble}_canary"
         if name in self.repository.names():
             raise TrimaranError(
-                f"the repository has a model {name!r}, the name that a release is tried under; "
+                f"the repository has a model {name!r}, under which a release is tried; "
                 "rename that model"
             )
         config = release.config(self.ensemble)
@@ -141,16 +157,16 @@ class ReleaseSwitch:
         try:
             check_golden(self.client, name, requests)
         finally:
-            # That this may fail must not hide why the candidate was refused.
+            # A failure here must not hide why the candidate was refused.
             with suppress(TrimaranError):
                 self.control.unload(name)
         return len(requests)
 
     def _shrink(self, release: Release, target: LiveRelease, replaced: LiveRelease | None) -> None:
-        """Drop what is no longer needed.
+        """Drop step versions that are no longer needed.
 
-        The replaced release's versions stay until the next deployment: requests that it began may
-        not have reached their last step, and the way back stays short.
+        The replaced release's versions stay until the next deployment: its last requests may not
+        have reached their last step, and a rollback is fast.
         """
         kept = {self.ensemble: {target.number} | ({replaced.number} if replaced else set())}
         for name in sound_ensembles(self.repository):
@@ -171,10 +187,10 @@ class ReleaseSwitch:
 
 @dataclass(frozen=True)
 class VersionSwitch:
-    """One model on one server. `say` is told each step.
+    """One model on one server. `say` is called with each step.
 
-    `elsewhere` is what to try the version with, in a server of its own; `None` where the server
-    is one that nobody asks.
+    `elsewhere` starts the private server in which the version is tried. It is `None` if the server
+    itself is private.
     """
 
     repository: Repository
@@ -185,7 +201,7 @@ class VersionSwitch:
     say: Callable[[str], None]
 
     def to(self, target: LiveRelease) -> int:
-        """Make `target` live; gives how many golden requests it answered before.
+        """Make `target` live; returns how many golden requests it answered before.
 
         Raises `TrimaranError` if the version is damaged, does not load, or fails a golden request;
         the live one goes on serving then.
@@ -196,7 +212,7 @@ class VersionSwitch:
         if damage:
             raise TrimaranError(f"{self.model} version {target.number} cannot be served: {damage}")
         live = render_deployed(checked_config(self.repository, self.model), target)
-        self.say(f"asking version {target.number} the golden requests")
+        self.say(f"sending the golden requests to version {target.number}")
         try:
             golden = self._try(live)
             self.say(f"switching to version {target.number}")
@@ -209,25 +225,25 @@ class VersionSwitch:
 
     def _try(self, live: ModelConfig) -> int:
         requests = read_golden(self.repository, live)
-        with self._quiet_server() as (control, client):
+        with self._private_server() as (control, client):
             control.load_given(live)
             check_golden(client, self.model, requests)
         return len(requests)
 
     @contextmanager
-    def _quiet_server(self) -> Iterator[tuple[Control, Client]]:
+    def _private_server(self) -> Iterator[tuple[Control, Client]]:
         if self.elsewhere is None:
             yield self.control, self.client
             return
         with (
-            private_server(self.elsewhere, self.repository, beside=True) as server,
+            private_server(self.elsewhere, self.repository, alongside=True) as server,
             Client(server.ports) as client,
         ):
             yield server.control, client
 
 
 def require_no_step(repository: Repository, model: str) -> None:
-    """Raise `TrimaranError` for a step: the ensemble's releases say which version is live."""
+    """Raise `TrimaranError` for a step: the ensemble's releases decide which version is live."""
     for ensemble in sound_ensembles(repository):
         if model in step_models(checked_config(repository, ensemble)):
             raise TrimaranError(

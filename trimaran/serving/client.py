@@ -1,4 +1,7 @@
-"""A small client: arrays by name in, arrays by name out, over HTTP or gRPC."""
+"""A small client over HTTP or gRPC: arrays by name in, arrays by name out.
+
+`row_of` and `read_arrays` make such arrays of JSON objects and `.npz` files that a person gives.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class UnreachableError(TrimaranError):
 
 @dataclass(frozen=True)
 class Answer:
-    """One response: outputs by name, the version that gave it, and the time it took."""
+    """One response: outputs by name, the version that answered, and the time it took."""
 
     outputs: Mapping[str, np.ndarray]
     version: str
@@ -35,7 +38,7 @@ class Answer:
 
 
 class Client:
-    """A connection to one server. For one thread at a time; use it as a context manager."""
+    """A connection to one server, for one thread at a time. Use it as a context manager."""
 
     def __init__(self, ports: Ports, protocol: Protocol = "http", timeout_s: float = 60.0) -> None:
         # tritonclient takes half a second to import.
@@ -71,7 +74,7 @@ class Client:
         """Send one request; arrays have the batch as their first axis where the model batches.
 
         BYTES tensors are arrays of `bytes` with dtype object. Raises `TrimaranError` with the
-        server's words where it refuses, and `UnreachableError` where none answers.
+        server's reason for a refusal, and `UnreachableError` if no server answers.
         """
         items = []
         for name, array in inputs.items():
@@ -97,18 +100,6 @@ class Client:
         names = _output_names(result)
         answered = _response_field(result, "model_version")
         return Answer({name: result.as_numpy(name) for name in names}, answered, latency_s)
-
-
-def _output_names(result: Any) -> list[str]:
-    response = result.get_response()
-    if isinstance(response, dict):
-        return [output["name"] for output in response["outputs"]]
-    return [output.name for output in response.outputs]
-
-
-def _response_field(result: Any, field: str) -> str:
-    response = result.get_response()
-    return str(response[field] if isinstance(response, dict) else getattr(response, field))
 
 
 def as_array(value: Any, dtype: dtypes.DType, where: str) -> np.ndarray:
@@ -166,3 +157,15 @@ def read_arrays(path: Path) -> Mapping[str, np.ndarray]:
             return dict(arrays)
     except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise UsageError(f"{path} is no .npz file of plain arrays: {error}") from error
+
+
+def _output_names(result: Any) -> list[str]:
+    response = result.get_response()
+    if isinstance(response, dict):
+        return [output["name"] for output in response["outputs"]]
+    return [output.name for output in response.outputs]
+
+
+def _response_field(result: Any, field: str) -> str:
+    response = result.get_response()
+    return str(response[field] if isinstance(response, dict) else getattr(response, field))

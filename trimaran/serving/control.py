@@ -1,4 +1,4 @@
-"""Triton's control plane over HTTP: load, unload, what is ready, and statistics."""
+"""Triton's control plane over HTTP: load, unload, readiness, and statistics."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LAST_LINES = 5
 
 
 class LoadTimeoutError(TrimaranError):
-    """A model did not load in time. Triton goes on trying, and cannot be told to stop."""
+    """A model did not load in time. Triton goes on trying, and the load cannot be cancelled."""
 
 
 def load_timeout_s() -> float:
@@ -58,7 +58,7 @@ def load_timeout_s() -> float:
 
 @dataclass(frozen=True)
 class ModelState:
-    """A line of Triton's index: `state` is `READY`, `UNAVAILABLE` or between them."""
+    """A line of Triton's index: `state` is `READY`, `UNAVAILABLE`, or in transition."""
 
     name: str
     version: str
@@ -67,21 +67,21 @@ class ModelState:
 
 
 def last_words(log: Path) -> str:
-    """The last lines of a server's log, and where it is, to follow a sentence."""
+    """The end of a server's log and its path, to append to an error."""
     return f"; the log {log} ends:\n" + "\n".join(lines_of(log)[-_LAST_LINES:])
 
 
 def lines_of(log: Path) -> list[str]:
-    """What a server has logged, without empty lines."""
+    """The lines of a server's log that are not empty."""
     text = log.read_text(encoding="utf-8", errors="replace")
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
 class Control:
-    """One server's control plane. Every method raises `TrimaranError` with Triton's own words.
+    """One server's control plane. Every method raises `TrimaranError` with Triton's own message.
 
-    A call may take `timeout_s`, but for one that loads a model, which may take `load_timeout_s()`
-    and raises `LoadTimeoutError` then, with the end of the server's `log` where that is known.
+    A call may take `timeout_s`. A load may take `load_timeout_s()`; after that it raises
+    `LoadTimeoutError` with the end of the server's `log`, if that is known.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Control:
         self._pool = urllib3.PoolManager(retries=False, headers={"Connection": "close"})
 
     def is_live(self) -> bool:
-        """Whether the server answers; it does when all models were tried at start."""
+        """Whether the server answers; it does so once it has tried to load every model."""
         try:
             response = self._pool.request("GET", f"{self._url}/health/live", timeout=1.0)
         except urllib3.exceptions.HTTPError:
@@ -102,7 +102,7 @@ class Control:
         return response.status == 200
 
     def index(self) -> list[ModelState]:
-        """Every model version that the server knows of, with what became of it."""
+        """Every model version that the server knows, with its state."""
         return [
             ModelState(
                 item["name"], item.get("version", ""), item.get("state", ""), item.get("reason", "")
@@ -119,13 +119,13 @@ class Control:
         }
 
     def load(self, model: str) -> None:
-        """Load a model, or reload it by what now stands in the repository; waits until done."""
+        """Load a model, or reload it from the repository; waits until it is done."""
         self._load(model, {})
 
     def load_given(self, config: ModelConfig, files: Mapping[str, bytes] | None = None) -> None:
-        """Load a model with another configuration than the repository has.
+        """Load a model with a configuration other than that in the repository.
 
-        With `files`, by path such as `1/model.onnx`, also one that is not in the repository.
+        With `files`, by path such as `1/model.onnx`, the model need not be in the repository.
         """
         parameters = {"config": json_format.MessageToJson(config, preserving_proto_field_name=True)}
         parameters |= {
@@ -135,11 +135,11 @@ class Control:
         self._load(config.name, {"parameters": parameters})
 
     def unload(self, model: str) -> None:
-        """Take a model away, leaving the models it is made of."""
+        """Unload a model, but not the steps of an ensemble."""
         self._call("POST", f"/repository/models/{model}/unload", {})
 
     def statistics(self, model: str, version: str = "") -> list[dict[str, Any]]:
-        """Triton's own times and counts of a model, one entry per version, in nanoseconds."""
+        """Triton's times (in nanoseconds) and counts of a model, one entry per version."""
         path = f"/models/{model}" + (f"/versions/{version}" if version else "") + "/stats"
         statistics: list[dict[str, Any]] = self._call("GET", path)["model_stats"]
         return statistics
@@ -184,7 +184,7 @@ class Control:
 
 
 class _SilenceError(TrimaranError):
-    """A call was taken and not answered in time."""
+    """A call was accepted and not answered in time."""
 
 
 def _reason(text: str) -> str:

@@ -1,6 +1,6 @@
-"""Golden requests: what an ensemble must answer before a release of it goes live.
+"""Golden requests: a model must answer them as expected before it goes live.
 
-They lie in the ensemble's directory as `golden/<name>.json`, with the files that they name:
+They are in the model's directory as `golden/<name>.json`, along with the files that they name:
 
 ```json
 {
@@ -35,7 +35,7 @@ __all__ = ["GoldenRequest", "check_golden", "example_row", "read_golden", "unmet
 
 @dataclass(frozen=True)
 class GoldenRequest:
-    """One request with what its answer must be like."""
+    """One request and the expectations on its answer."""
 
     name: str
     inputs: Mapping[str, np.ndarray]
@@ -112,5 +112,5 @@ def _read(path: Path, config: ModelConfig) -> GoldenRequest:
 def _file(path: Path, name: str) -> bytes:
     target = (path.parent / name).resolve()
     if not target.is_relative_to(path.parent.resolve()):
-        raise TrimaranError(f"{path}: file {name!r} lies outside of {path.parent}")
+        raise TrimaranError(f"{path}: file {name!r} is outside of {path.parent}")
     return target.read_bytes()

@@ -1,15 +1,20 @@
-"""What the supervisor knows and Triton does not, in Prometheus' form.
+"""The supervisor's own metrics for Prometheus, which Triton does not have.
 
 | metric | what |
 |---|---|
-| `trimaran_model_ready{model}` | 1 while some version is ready, 0 if none of a promised model is |
-| `trimaran_stub_deaths_total{model}` | stubs that died without being asked to |
+| `trimaran_model_ready{model}` | 1 if a version is ready; 0 for a selected model otherwise |
+| `trimaran_stub_deaths_total{model}` | stubs that died unexpectedly |
 | `trimaran_model_heals_total{model}` | reloads after which such a model answered again |
 | `trimaran_model_heal_failures_total{model}` | reloads that failed, and are tried again |
 | `trimaran_model_load_seconds{model,version}` | how long the last load took |
 | `trimaran_cpu_seconds_total{model,version,instance_name}` | of a stub, or with `model=""` of
   tritonserver itself |
 | `trimaran_resident_bytes{model,version,instance_name}` | likewise |
+
+Triton 2.51 has no metric for the load time, but it logs two lines with their times:
+
+    I1122 18:53:09.242875 15855 model_lifecycle.cc:472] "loading: churn_features:1"
+    I1122 18:53:10.217180 15855 model_lifecycle.cc:839] "successfully loaded 'churn_features'"
 """
 
 from __future__ import annotations
@@ -38,10 +43,14 @@ from trimaran.system.processes import children, own_cpu_s, resident_bytes
 __all__ = ["LoadTimes", "Metrics", "follow", "serve_metrics"]
 
 _PROCESS_LABELS = ("model", "version", "instance_name")
+_LINE = re.compile(
+    r"I\d{4} (\d\d):(\d\d):(\d\d\.\d+) .*\"(?:loading: (.+):(\d+)|successfully loaded '(.+)')\""
+)
+_DAY_S = 86400.0
 
 
 class Metrics:
-    """Counters that the supervisor adds to, and gauges that are read at each scrape."""
+    """The supervisor's counters, and gauges that are read at each scrape."""
 
     def __init__(
         self, promised: Iterable[str], control: Control, server_pid: int, log: Path
@@ -49,7 +58,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.registry.register(_Ready(promised, control, self._know))
-        self._deaths = self._counter("stub_deaths", "Stubs that died without being asked to.")
+        self._deaths = self._counter("stub_deaths", "Stubs that died unexpectedly.")
         self._heals = self._counter("model_heals", "Reloads after which a model answered again.")
         self._failures = self._counter("model_heal_failures", "Reloads that failed.")
         self.registry.register(_Loads(log))
@@ -68,7 +77,7 @@ class Metrics:
         self._failures.labels(model).inc()
 
     def _know(self, model: str) -> None:
-        """Begin its counters at 0: Prometheus sees no increase in one that appears."""
+        """Start its counters at 0: Prometheus sees no increase in a counter that appears."""
         for counter in (self._deaths, self._heals, self._failures):
             counter.labels(model)
 
@@ -88,8 +97,45 @@ def serve_metrics(metrics: Metrics, ports: Ports) -> Iterator[None]:
         thread.join()
 
 
+class LoadTimes:
+    """The last load of each model and version, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[tuple[str, int], float] = {}
+        self._began: dict[tuple[str, int], float] = {}
+
+    def read(self, lines: Iterable[str]) -> None:
+        """Read more lines of the log."""
+        for line in lines:
+            found = _LINE.match(line)
+            if not found:
+                continue
+            hours, minutes, seconds, model, version, loaded = found.groups()
+            at_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            if model:
+                self._began[model, int(version)] = at_s
+                continue
+            # The line names no version: it is for all versions that began to load.
+            for key in [key for key in self._began if key[0] == loaded]:
+                self.seconds[key] = (at_s - self._began.pop(key)) % _DAY_S
+
+
+def follow(log: Path, offset: int) -> tuple[list[str], int]:
+    """The complete lines of a log from an offset in bytes on, and the offset after them."""
+    try:
+        with log.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return [], offset
+    complete = data.rpartition(b"\n")[0]
+    if not complete:
+        return [], offset
+    return complete.decode(errors="replace").split("\n"), offset + len(complete) + 1
+
+
 class _Ready(Collector):
-    """Which models answer. A server that does not answer has none that do."""
+    """Which models are ready. If the server does not answer, no model is."""
 
     def __init__(
         self, promised: Iterable[str], control: Control, know: Callable[[str], None]
@@ -99,7 +145,7 @@ class _Ready(Collector):
         self._know = know
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering asks, and nobody is known yet."""
+        """Nothing: this is called at registration, when no model is known yet."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -117,7 +163,7 @@ class _Ready(Collector):
 
 
 class _Loads(Collector):
-    """How long versions took to load."""
+    """Load times of versions."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -140,7 +186,7 @@ class _Loads(Collector):
 
 
 class _Processes(Collector):
-    """What tritonserver and its stubs use, each stub by the instance that it runs."""
+    """CPU time and memory of tritonserver and of its stubs, by the instance of each."""
 
     def __init__(self, server_pid: int) -> None:
         self._server_pid = server_pid
@@ -167,49 +213,6 @@ class _Processes(Collector):
         newest: dict[tuple[str, str, str], int] = {}
         for pid in sorted(children(self._server_pid)):
             stub = identify_stub(pid)
-            if stub is not None:  # of two by one name, one is a leftover that is about to end
+            if stub is not None:  # of two with one name, the older is about to end
                 newest[stub.model, str(stub.version), stub.instance] = pid
         yield from newest.items()
-
-
-_LINE = re.compile(
-    r"I\d{4} (\d\d):(\d\d):(\d\d\.\d+) .*\"(?:loading: (.+):(\d+)|successfully loaded '(.+)')\""
-)
-_DAY_S = 86400.0
-
-
-class LoadTimes:
-    """The last load of each model and version, in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[tuple[str, int], float] = {}
-        self._began: dict[tuple[str, int], float] = {}
-
-    def read(self, lines: Iterable[str]) -> None:
-        """Take in more lines of the log."""
-        for line in lines:
-            found = _LINE.match(line)
-            if not found:
-                continue
-            hours, minutes, seconds, model, version, loaded = found.groups()
-            at_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-            if model:
-                self._began[model, int(version)] = at_s
-                continue
-            # The line names no version: it is of all that began to load.
-            for key in [key for key in self._began if key[0] == loaded]:
-                self.seconds[key] = (at_s - self._began.pop(key)) % _DAY_S
-
-
-def follow(log: Path, offset: int) -> tuple[list[str], int]:
-    """The whole lines of a log from an offset in bytes on, and the offset after them."""
-    try:
-        with log.open("rb") as file:
-            file.seek(offset)
-            data = file.read()
-    except FileNotFoundError:
-        return [], offset
-    whole = data.rpartition(b"\n")[0]
-    if not whole:
-        return [], offset
-    return whole.decode(errors="replace").split("\n"), offset + len(whole) + 1

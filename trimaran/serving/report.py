@@ -1,4 +1,4 @@
-"""What a person sees of a running server: the table of what is ready, and how to call it."""
+"""The report on a started server: the table of ready models, and how to call one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def print_ready(
     problems: Mapping[str, str],
     ready_s: float,
 ) -> None:
-    """The table, the addresses and ready-made calls of the first model that serves."""
+    """Print the table, the addresses and example calls of the first ready model."""
     screen = console()
     index = server.control.index()
     table = Table(title="Models", title_justify="left")

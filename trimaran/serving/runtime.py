@@ -1,4 +1,8 @@
-"""A `tritonserver` and what it must be started with."""
+"""Which `tritonserver` runs: the named one, the one on PATH, or the embedded one.
+
+The embedded runtime is NVIDIA's own `tritonserver` 2.51.0 with its Python backend, taken from the
+wheel `nvidia-pytriton`, which is used for these binaries alone, and kept in the cache.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ __all__ = ["TRITON_VERSION", "VARIABLE", "Runtime", "find_runtime", "install"]
 
 @dataclass(frozen=True)
 class Runtime:
-    """An executable and what it must be started with."""
+    """A `tritonserver` and the options and environment that it needs."""
 
     executable: Path
     stub_backends: tuple[str, ...] = ("python",)
@@ -38,13 +42,13 @@ VARIABLE = "TRIMARAN_TRITONSERVER"
 def find_runtime(named: Path | None = None) -> Runtime:
     """The runtime to start, installed into the cache if there is no other.
 
-    Raises `UsageError` where the one that was named does not exist.
+    Raises `UsageError` if the named one is not an executable file.
     """
     chosen = named or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     if chosen is not None:
         if not os.access(chosen, os.X_OK) or chosen.is_dir():
             raise UsageError(
-                f"{chosen} is no executable tritonserver; correct --tritonserver or ${VARIABLE}"
+                f"{chosen} is not an executable tritonserver; correct --tritonserver or ${VARIABLE}"
             )
         return Runtime(chosen.resolve())
     on_path = shutil.which("tritonserver")
@@ -68,8 +72,8 @@ _EXECUTABLE = _SERVER / "bin" / "tritonserver"
 def install() -> Runtime:
     """The embedded runtime, unpacked and set up on first use, and tried at every use.
 
-    Each finished step is kept, so that an interrupted installation goes on where it stopped.
-    Raises `TrimaranError` on a machine that it cannot run on.
+    Each finished step is kept, so that an interrupted installation is resumed. Raises
+    `TrimaranError` on a machine where it cannot run.
     """
     require_supported_machine()
     wheel = _unpack()

@@ -1,9 +1,9 @@
-"""A CSV file of records is scored in batches: answers to one file, unusable rows to another.
+"""Scoring a CSV file of records in batches: answers to one file, refused rows to another.
 
-A column is an input of the model, by name. An empty cell is a missing value; so is NaN in a number.
-Rows keep their order. A batch that the server refuses is halved until the rows at fault stand
-alone, so that each gets its own reason and no other row suffers. Neither file appears before all
-rows are through.
+Each column is an input of the model, by name. An empty cell is a missing value; so is NaN in a
+number. Rows keep their order. A batch that the server refuses is halved until the bad rows are
+alone, so that each gets its own reason and no good row is lost. Neither file appears before all
+rows are done.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Refusal:
 
 
 class _Columns:
-    """Which inputs a header names, and how their cells are read."""
+    """The inputs that a header names, and how their cells are read."""
 
     def __init__(self, config: ModelConfig, header: Sequence[str], ignored: Sequence[str]) -> None:
         specs = {spec.name: spec for spec in inputs_of(config)}
@@ -84,7 +84,7 @@ class _Columns:
         self.specs = [specs[name] for name in header if name in specs and name not in ignored]
         self.places = [header.index(spec.name) for spec in self.specs]
         self.added = [spec.name for spec in outputs_of(config) if spec.name not in specs]
-        """The outputs, but for those that only repeat an input."""
+        """The outputs, without those that repeat an input."""
         for name in self.added:
             if name in header:
                 raise UsageError(f"column {name!r} has the name of an output; rename it")
@@ -131,9 +131,9 @@ def score_csv(
     """Score every row of `source` with the model of `config`.
 
     `target` gets the file's columns and the model's outputs; `refused` the line, the reason and
-    the columns of each row that could not be used. `progress` is told the bytes read so far.
-    Raises `UsageError` for a header that does not fit, `UnreachableError` when the server goes
-    away; in both cases nothing is written.
+    the columns of each row that could not be used. `progress` is called with the bytes read so
+    far. Raises `UsageError` for a header that does not fit, `UnreachableError` when the server
+    goes away; in both cases nothing is written.
     """
     try:
         with ExitStack() as stack:
@@ -177,7 +177,7 @@ def _answered(
 def _infer(
     client: Client, model: str, columns: _Columns, rows: Sequence[_Row]
 ) -> list[dict[str, str] | str]:
-    """The outputs of each row, or in which words it alone was refused."""
+    """The outputs of each row, or the reason why it was refused."""
     try:
         outputs = client.infer(model, columns.tensors(rows)).outputs
     except UnreachableError:

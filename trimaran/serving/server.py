@@ -41,7 +41,7 @@ _POLL_S = 0.02
 
 
 class Server:
-    """A running `tritonserver` on one repository; `note` is what its user should know."""
+    """A running `tritonserver` on one repository; `note` is a hint for its user."""
 
     def __init__(self, process: Child, ports: Ports, log: Path, note: str = "") -> None:
         self.process = process
@@ -63,12 +63,12 @@ class Server:
     ) -> Server:
         """Start a server that loads `models`; it is not ready yet. Raises `TrimaranError`.
 
-        `options` are more of tritonserver's own, `environment` what it gets beside this process'.
+        `options` are further options of tritonserver, `environment` is added to this process' own.
 
         The server ends with this process, even if this process is killed.
         """
         require_free(ports)
-        load_timeout_s()  # a wrong setting is told before anything is started
+        load_timeout_s()  # a wrong setting is refused before anything starts
         log.parent.mkdir(parents=True, exist_ok=True)
         regions = _regions(runtime, repository, models)
         command = [str(runtime.executable), *_arguments(runtime, repository, ports, regions)]
@@ -93,7 +93,7 @@ class Server:
         return cls(process, ports, log, regions.note)
 
     def wait_until_started(self) -> None:
-        """Wait until every model was tried. Raises `TrimaranError` if the server ends or hangs."""
+        """Wait until every load was tried. Raises `TrimaranError` if the server ends or hangs."""
         timeout_s = load_timeout_s()
         deadline = time.monotonic() + timeout_s
         while not self.control.is_live():
@@ -139,15 +139,15 @@ class Server:
 
 @contextmanager
 def private_server(
-    runtime: Runtime, repository: Repository, models: Sequence[str] = (), *, beside: bool = False
+    runtime: Runtime, repository: Repository, models: Sequence[str] = (), *, alongside: bool = False
 ) -> Iterator[Server]:
     """A server on free loopback ports, stopped at the end of the block.
 
-    Raises `TrimaranError` if the repository is served already, unless this one shall run `beside`
-    the other. A model that does not load in time ends the block, with what the server logged last.
+    Raises `TrimaranError` if the repository is served already; `alongside` allows the other server
+    allowed. A model that does not load in time ends the block with the end of the server's log.
     """
-    sole = nullcontext() if beside else sole_server(repository)
-    log = repository.state / f"private{'-beside' * beside}.log"
+    sole = nullcontext() if alongside else sole_server(repository)
+    log = repository.state / f"private{'-alongside' * alongside}.log"
     with sole:
         server = Server.start(runtime, repository, models, free_ports(), log)
         try:
@@ -158,10 +158,10 @@ def private_server(
 
 
 def _regions(runtime: Runtime, repository: Repository, models: Sequence[str]) -> Regions:
-    """The stubs' shared memory, for the models to load, or all that may be loaded later."""
+    """The stubs' shared memory, for `models`, or for all models that may be loaded later."""
     configs = []
     for name in models or filter(repository.versions, repository.names()):
-        with suppress(TrimaranError):  # an unreadable one is told where it is loaded
+        with suppress(TrimaranError):  # an unreadable one is reported where it is loaded
             configs.append(repository.live(name) or checked_config(repository, name))
     stubs = stubs_of(configs, runtime.stub_backends)
     return plan_regions(free_bytes(), stubs, certain=bool(models))
@@ -192,7 +192,7 @@ def _arguments(
 
 
 def all_complete(repository: Repository) -> bool:
-    """Whether every configuration says what Triton would otherwise ask the model for."""
+    """Whether no configuration leaves anything for Triton to complete from the model."""
     for name in repository.names():
         try:
             config = checked_config(repository, name)

@@ -1,8 +1,8 @@
-"""How much of `/dev/shm` each Python stub begins with, by how much of it there is.
+"""The initial size of each Python stub's shared memory, by the free space in `/dev/shm`.
 
-Every stub has a region of its own, which grows by steps and never shrinks. On a machine with room
-the steps are large, since an image tensor would grow a region again and again; in a container,
-whose `/dev/shm` has 64 MB if nobody says otherwise, they are as small as Triton's own.
+Every stub has its own region, which grows in steps and never shrinks. On a machine with enough
+space the steps are large, since image tensors would otherwise grow a region many times. In a
+container, whose `/dev/shm` has 64 MB by default, they are as small as Triton's default.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MORE = (
 
 @dataclass(frozen=True)
 class Regions:
-    """What a stub's region begins with and grows by, in bytes, and what to tell the user."""
+    """The initial size and the step of a stub's region, in bytes, and a note for the user."""
 
     initial: int
     growth: int
@@ -42,10 +42,10 @@ _TIGHT = Regions(1 * _MB, 1 * _MB)
 
 
 def plan_regions(free: int, stubs: int, *, certain: bool = True) -> Regions:
-    """Large steps where every stub can take one, and small ones elsewhere.
+    """Large steps if there is room for one per stub, and small ones otherwise.
 
-    `free` is in bytes. Raises `TrimaranError` where the stubs could not even start, if it is
-    `certain` that so many are started.
+    `free` is in bytes. Raises `TrimaranError` if there is not even room to start the stubs, and it
+    is `certain` that so many start.
     """
     if stubs * (_ROOMY.initial + _ROOMY.growth) <= free:
         return _ROOMY
@@ -76,12 +76,12 @@ def stubs_of(configs: Iterable[ModelConfig], stub_backends: Iterable[str]) -> in
 
 
 def free_bytes() -> int:
-    """What is free in `/dev/shm`. Raises `TrimaranError` where it is missing."""
+    """The free bytes in `/dev/shm`. Raises `TrimaranError` where it is missing."""
     try:
         found = os.statvfs(SHARED_MEMORY)
     except OSError as error:
         raise TrimaranError(
-            f"{SHARED_MEMORY}, where Triton's Python stubs take their tensors from, cannot be "
+            f"{SHARED_MEMORY}, through which Triton's Python stubs get their tensors, cannot be "
             f"used: {error.strerror}; mount a tmpfs there"
         ) from error
     return found.f_bavail * found.f_frsize

@@ -1,4 +1,4 @@
-"""Ready-made client calls for a served model."""
+"""Example calls of a served model, for a shell and for Python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOT_IN_JSON = {"FP16", "BF16"}
 
 
 def takes_one_file(config: ModelConfig) -> bool:
-    """Whether a file's bytes make a whole request: one input, BYTES, one value per row."""
+    """Whether the bytes of a file are a complete request: one input, BYTES, one value per row."""
     inputs = inputs_of(config)
     return len(inputs) == 1 and inputs[0].dtype.triton == "BYTES" and inputs[0].dims == (1,)
 
@@ -27,9 +27,9 @@ def takes_one_file(config: ModelConfig) -> bool:
 def curl_snippet(
     config: ModelConfig, ports: Ports, example: Mapping[str, Any] | None = None
 ) -> str | None:
-    """A shell line that sends one row as JSON; `None` where JSON cannot sensibly hold one.
+    """A shell line that sends one row as JSON; `None` where JSON does not suit the inputs.
 
-    `example` is a row by input name, one value each, that is known to be answered.
+    `example` is a row that the model answers, by input name, with one value each.
     """
     url = f"http://{ports.host}:{ports.http}/v2/models/{config.name}"
     if example:

@@ -1,4 +1,4 @@
-"""Triton's Python stubs as processes: recognised, found dead, and left behind."""
+"""Triton's Python stubs as processes: identified, found dead, and left behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHARED_MEMORY = "/dev/shm/triton_"  # noqa: S108 - Triton's own place and prefi
 _STUB_EXECUTABLE = b"triton_python_backend_stub"
 _GRACE_S = 5.0
 _IDLE_SHARE = 0.01
-"""Of a core: what a stub that answers nobody stays below."""
+"""The share of a core that an idle stub stays below."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Stub:
 
 
 def identify_stub(pid: int) -> Stub | None:
-    """What a stub process serves, by its command line; `None` for any other process.
+    """Which stub a process is, by its command line; `None` for any other process.
 
-    That is the stub, `<model>/<version>/<file>`, four words on shared memory and the parent, the
-    Python backend's directory, a handle, and the instance's name.
+    The command line is the stub, `<model>/<version>/<file>`, four words on shared memory and the
+    parent, the Python backend's directory, a handle, and the instance's name.
     """
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -54,7 +54,7 @@ def identify_stub(pid: int) -> Stub | None:
 
 
 def shared_memory(pid: int) -> set[Path]:
-    """The shared memory that a tritonserver holds for its stubs, as files."""
+    """The files in `/dev/shm` that a tritonserver holds for its stubs."""
     try:
         lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -65,7 +65,7 @@ def shared_memory(pid: int) -> set[Path]:
 
 @dataclass(frozen=True)
 class Deaths:
-    """Stubs found dead, and dead processes that were never seen alive."""
+    """Stubs found dead, and dead processes (strangers) that were never seen alive."""
 
     stubs: tuple[Stub, ...] = ()
     strangers: tuple[int, ...] = ()
@@ -73,10 +73,10 @@ class Deaths:
 
 @dataclass
 class StubWatch:
-    """Tells dead stubs from those that ended because Triton asked them to.
+    """Distinguishes stubs that died from those that Triton ended.
 
-    Triton waits for a stub that it ends, and not for one that was killed, which therefore stays a
-    zombie: one that is seen twice is dead.
+    Triton waits for a stub that it ends, but not for one that was killed. That one stays a zombie,
+    and a zombie that is seen twice is a dead stub.
     """
 
     known: dict[int, Stub] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class StubWatch:
     reported: set[int] = field(default_factory=set)
 
     def observe(self, living: Mapping[int, Stub], zombies: Iterable[int]) -> Deaths:
-        """What this look finds dead: a stub is told once, a stranger as long as it is there."""
+        """The deaths that this look finds: a stub once, a stranger each time until it is gone."""
         zombies = set(zombies)
         present = living.keys() | zombies
         self.known = {p: s for p, s in {**self.known, **living}.items() if p in present}
@@ -100,9 +100,9 @@ class StubWatch:
 def short_of_stubs(
     living: Iterable[Stub], ready: Iterable[tuple[str, int]], instances: Mapping[str, int]
 ) -> list[str]:
-    """The models with fewer living stubs than instances in a version that Triton calls ready.
+    """The models with fewer living stubs than instances in a version that Triton reports ready.
 
-    `instances` has each model that runs in stubs; others, such as ensembles, are left alone.
+    `instances` has each model that runs in stubs; others, such as ensembles, are ignored.
     """
     alive = Counter((stub.model, stub.version) for stub in living)
     return sorted({m for m, v in ready if m in instances and alive[m, v] < instances[m]})
@@ -110,17 +110,18 @@ def short_of_stubs(
 
 @dataclass
 class Leftovers:
-    """The stubs of healed models, until they are gone.
+    """The old stubs of healed models, until they are gone.
 
-    One that has done nothing during the whole grace answers no request any more, and may be ended;
-    one that still works is looked at again after another grace.
+    Triton unloads a model that lost a stub, but never ends its other stubs. One that was idle for
+    the whole grace period has no requests left and may be ended. One that still works gets another
+    grace period.
     """
 
     waiting: dict[Stub, tuple[float, float]] = field(default_factory=dict)
-    """When each is judged, and its CPU seconds when its grace began."""
+    """When each is checked, and its CPU seconds at the start of its grace period."""
 
     def add(self, stubs: Iterable[Stub], now: float, cpu_s: Callable[[int], float]) -> None:
-        """Stubs of a model that has just got new ones; `cpu_s` tells a process's CPU seconds."""
+        """Add stubs of a model that just got new ones; `cpu_s` reads a process's CPU seconds."""
         for stub in stubs:
             self.waiting.setdefault(stub, (now + _GRACE_S, cpu_s(stub.pid)))
 
@@ -130,10 +131,10 @@ class Leftovers:
         identify: Callable[[int], Stub | None],
         cpu_s: Callable[[int], float],
     ) -> list[Stub]:
-        """Those that are to be ended now; `identify` tells which stub a process is, if any."""
+        """The stubs to end now; `identify` says which stub a process is, if any."""
         idle = []
-        for stub, (judged_at, cpu_before) in list(self.waiting.items()):
-            if now < judged_at:
+        for stub, (due_at, cpu_before) in list(self.waiting.items()):
+            if now < due_at:
                 continue
             del self.waiting[stub]
             if identify(stub.pid) != stub:

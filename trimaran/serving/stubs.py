@@ -1,10 +1,10 @@
-"""Where Triton's Python stubs run: an interpreter, its NumPy, its shared library, and the stub.
+"""The environment of Triton's Python stubs: interpreter, NumPy, shared library, and the stub.
 
-The wheel's stubs are built against NumPy 1, so they get a small virtual environment that holds that
-NumPy, and find everything else in the environment that trimaran is installed in. They are linked
+The wheel's stubs are built against NumPy 1, so they get a small virtual environment with that
+NumPy, and find everything else in the environment where trimaran is installed. They are linked
 with `libpython3.X.so.1.0`, which many interpreters keep where the loader does not look, and some do
-not have. A stub that cannot start makes Triton's load of a model hang, so it is tried at every
-start.
+not have. If a stub cannot start, Triton hangs while it loads the model, so a stub is started on
+trial before every server.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _LIBRARY = f"libpython{_PYTHON}.so.1.0"
 
 _STUB = "triton_python_backend_stub"
 _STUB_STARTS = "Expected 9 arguments"
-"""What a stub says that was started and not told what to serve. It ends with status 1 then, and so
+"""The message of a stub that was started without arguments. It ends with status 1 then, and so
 does a program whose libraries are too old."""
 _TRIAL_TIMEOUT_S = 30.0
 
 _BACKENDS = Path("pytriton/tritonserver/backends")
 _BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
 _WHEEL_LIBRARIES = "nvidia_pytriton.libs"
-"""Where the backends and their libraries lie in the wheel; one is found from the other."""
+"""The backends and their libraries in the wheel; one is found relative to the other."""
 
 _STUB_PATH = """\
 import sys; sys.dont_write_bytecode = True
@@ -65,16 +65,16 @@ are found too."""
 
 @dataclass(frozen=True)
 class Stubs:
-    """What a server needs to start stubs: its backend directory, and its environment."""
+    """The settings of a server that starts stubs: its backend directory and its environment."""
 
     backend_directory: Path
     environment: Mapping[str, str]
 
 
 def stub_environment(wheel: Path) -> Stubs:
-    """The stubs' environment for this interpreter and this installation, in which a stub starts.
+    """The stubs' environment for this interpreter and installation; a stub was started in it.
 
-    `wheel` is the unpacked server. Raises `TrimaranError` with what is missing by name.
+    `wheel` is the unpacked server. Raises `TrimaranError` that names everything missing.
     """
     home = cache_directory() / "stubs"
     with exclusive_lock(home / ".lock"):
@@ -108,18 +108,18 @@ def _environment(home: Path, wheel: Path) -> Path:
         site = target / "lib" / f"python{_PYTHON}" / "site-packages"
         with zipfile.ZipFile(fetch(_numpy_wheel())) as archive:
             archive.extractall(site)
-        # The stubs themselves may not write bytecode; without it each would compile NumPy anew.
+        # The stubs themselves may not write bytecode; without it each would compile NumPy again.
         compileall.compile_dir(site, quiet=2, rx=re.compile(r"/tests/"))
         (site / "trimaran.pth").write_text(_STUB_PATH.format(packages=packages), encoding="utf-8")
         _copy_python_backend(wheel, target)
         write_text(complete, f"{packages}\n")
-    # Triton takes the right to read from a stub that did not start.
+    # Triton removes the read permission of a stub that did not start.
     (target / _BACKENDS / "python" / _STUB).chmod(0o755)
     return target
 
 
 def _stands(environment: Path, complete: Path) -> bool:
-    """Whether an environment was finished, and its interpreter is there still."""
+    """Whether an environment was finished, and its interpreter still exists."""
     return complete.is_file() and (environment / "bin" / "python").exists()
 
 
@@ -134,9 +134,9 @@ def _numpy_wheel() -> Wheel:
 
 
 def _copy_python_backend(wheel: Path, environment: Path) -> None:
-    """The backend and this interpreter's stub as files of the environment's own.
+    """Copies of the backend and of this interpreter's stub.
 
-    Both find the wheel's libraries relative to where they lie, so those are linked there.
+    Both find the wheel's libraries relative to their own path, so those are linked there.
     """
     backend = environment / _BACKENDS / "python"
     backend.mkdir(parents=True)
@@ -147,7 +147,7 @@ def _copy_python_backend(wheel: Path, environment: Path) -> None:
 
 
 def _require_own_numpy(environment: Path) -> None:
-    """Refuse to serve with another NumPy: the stubs would corrupt every tensor in silence."""
+    """Refuse to serve with another NumPy: the stubs would silently corrupt every tensor."""
     result = subprocess.run(
         [environment / "bin" / "python", "-c", "import numpy; print(numpy.__version__)"],
         capture_output=True,
@@ -163,7 +163,7 @@ def _require_own_numpy(environment: Path) -> None:
 
 
 def _link_own_backends(directory: Path) -> None:
-    """Our backends, as installed, beside Triton's Python backend."""
+    """Link our installed backends next to Triton's Python backend."""
     for name in OWN_BACKENDS:
         _link(directory / name, Path(backends.__file__).parent / name)
 
@@ -175,11 +175,11 @@ def _link(link: Path, target: Path) -> None:
 
 
 def _python_libraries(environment: Path, stub: Path) -> tuple[str, str]:
-    """Directories in which the loader finds what the stub needs, and why something was not brought.
+    """Directories with the libraries that the stub needs, and why a download failed.
 
-    It is looked for where the interpreter says, beside the interpreter, where the loader looks,
-    and last among Debian's packages. One that is beside the interpreter is linked into a directory
-    of its own, since what else lies there, as in a conda environment, is not for Triton.
+    `libpython` is looked for where the interpreter says, next to the interpreter, where the loader
+    looks, and last in Debian's packages. One next to the interpreter is linked into a separate
+    directory, since other libraries there, as in a conda environment, are not for Triton.
     """
     own = environment / "libraries"
     own.mkdir(exist_ok=True)
@@ -189,8 +189,8 @@ def _python_libraries(environment: Path, stub: Path) -> tuple[str, str]:
     else:
         (own / _LIBRARY).unlink(missing_ok=True)
     missing = lacking(stub, {"LD_LIBRARY_PATH": str(own)})
-    brought, reason = provided(missing)
-    return joined_path(str(own), brought), reason
+    downloaded, reason = provided(missing)
+    return joined_path(str(own), downloaded), reason
 
 
 def _python_places() -> Iterator[Path]:
@@ -202,9 +202,9 @@ def _python_places() -> Iterator[Path]:
 
 
 def _require_start(stub: Path, environment: Mapping[str, str], reason: str = "") -> None:
-    """Start a stub without telling it what to serve. Raises `TrimaranError` if it does not run.
+    """Start a stub without arguments. Raises `TrimaranError` if it does not run.
 
-    `reason` is why something that it needs could not be brought.
+    `reason` is why a library that it needs could not be downloaded.
     """
     try:
         result = subprocess.run(
@@ -238,6 +238,6 @@ def _require_start(stub: Path, environment: Mapping[str, str], reason: str = "")
 
 
 def _one_word(directory: Path) -> Path:
-    """A path to a directory that a shell takes as one word: Triton gives it to one unquoted."""
+    """A path to a directory that is one word in a shell: Triton passes it to one unquoted."""
     plain = shlex.quote(str(directory)) == str(directory)
     return directory if plain else short_path(directory)

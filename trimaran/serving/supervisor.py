@@ -1,8 +1,8 @@
-"""Heals what Triton does not notice: a Python stub that died.
+"""Heals a model whose Python stub died, which Triton does not notice.
 
-Triton goes on calling such a model ready for ever, and skips a `load` of it because nothing has
-changed. So it is loaded with a configuration that differs in a parameter of no meaning; the files
-in the repository stay as they are. The dead stub's siblings, of which Triton lets go, are ended.
+Triton goes on reporting such a model as ready, and skips a `load` of it because nothing has
+changed. So it is loaded with a configuration that differs in a meaningless parameter; the files in
+the repository do not change. The other stubs of the old load, which Triton abandons, are ended.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _RETRY_S = 2.0
 class Supervisor(threading.Thread):
     """Watches a server's stubs and reloads a model whose stub died.
 
-    What happened is logged to `log`, and counted in `metrics`, from this thread.
+    Events go to `log` and to `metrics`, from this thread.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Supervisor(threading.Thread):
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Look until `finish` is called; no failure ends the watch."""
+        """Watch until `finish` is called; no failure ends it."""
         while not self._stopping.wait(_INTERVAL_S):
             try:
                 self._look()
@@ -81,7 +81,7 @@ class Supervisor(threading.Thread):
                     self._log.error(f"the supervisor could not look after the models: {error}")
 
     def finish(self) -> None:
-        """End the thread; a reload under way ends with the server."""
+        """End the thread; a reload in progress ends with the server."""
         self._stopping.set()
 
     def _look(self) -> None:
@@ -91,7 +91,7 @@ class Supervisor(threading.Thread):
         for stub in deaths.stubs:
             if stub.pid in self._ended:
                 continue
-            # A stub of a model that failed to load is Triton's to tell of.
+            # Triton itself reports a stub of a model that failed to load.
             if stub.version in self._control.ready_versions(stub.model):
                 self._log.warning(
                     f"{stub.model} version {stub.version}: stub {stub.instance} (process "
@@ -106,7 +106,7 @@ class Supervisor(threading.Thread):
                 self._broken[model] = 0.0
 
     def _processes(self) -> tuple[dict[int, Stub], list[int]]:
-        # Asking every thread of the server for its children is the dear part of a look.
+        # Reading the children of every thread of the server is the expensive part.
         if self._looks % _LOOKS_PER_CENSUS == 0:
             self._children = children(self._server_pid)
         self._looks += 1
@@ -163,9 +163,9 @@ class Supervisor(threading.Thread):
 
 
 def reload_model(repository: Repository, control: Control, model: str) -> None:
-    """Make Triton start a model's stubs anew, serving the versions that it serves now.
+    """Make Triton restart a model's stubs, with the versions that it serves now.
 
-    Raises `TrimaranError` with Triton's words.
+    Raises `TrimaranError` with Triton's reason.
     """
     with repository.deployment_lock():
         config = repository.live(model) or checked_config(repository, model)

@@ -1,1 +1,1 @@
-"""What the operating system gives: errors, files, locks, processes, ports, packages, the cache."""
+"""The edge to the operating system: errors, files, locks, processes, ports, downloads."""

@@ -1,4 +1,4 @@
-"""How tables and progress are printed."""
+"""The console on which tables and progress are printed."""
 
 from __future__ import annotations
 

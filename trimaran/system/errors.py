@@ -1,4 +1,4 @@
-"""What a user did wrong, or what the world refused, in one sentence each."""
+"""Errors that reach the user, each as one sentence."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class TrimaranError(Exception):
 
 
 class UsageError(TrimaranError):
-    """The command's words are wrong. Exit status 2."""
+    """The command was called wrongly. Exit status 2."""
 
     exit_status = 2
 
 
 class ConfigError(TrimaranError):
-    """A `config.pbtxt` is unreadable, or disagrees with the model it stands for."""
+    """A `config.pbtxt` is unreadable, or disagrees with its model."""
 
 
 class ParityError(TrimaranError):

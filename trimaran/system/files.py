@@ -1,4 +1,4 @@
-"""Files and directories that appear whole or not at all."""
+"""Files and directories that appear complete or not at all, and locks."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def replacing(path: Path) -> Iterator[TextIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one rename, so that a reader sees the old or the new."""
+    """Replace `path` with `text` in one rename, so that a reader sees the old or the new text."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one rename, so that a reader sees the old or the new."""
+    """Replace `path` with `content` in one rename, so that a reader sees the old or the new."""
     with _replacing(path) as file:
         file.write(content)
 
@@ -74,9 +74,9 @@ def sha256_of(path: Path) -> str:
 
 
 def short_path(directory: Path) -> Path:
-    """Another path to a directory: 21 plain characters, for programs that take no other.
+    """Another path to a directory: 21 plain characters, for programs that take only such.
 
-    It is a link in `/tmp`, which has to be this user's own. Raises `TrimaranError` otherwise.
+    It is a link in `/tmp`. Raises `TrimaranError` if that link belongs to another user.
     """
     digest = hashlib.sha256(f"{os.getuid()} {directory}".encode()).hexdigest()[:12]
     link = Path(f"/tmp/tri-{digest}")  # noqa: S108 - its owner and target are checked
@@ -89,7 +89,7 @@ def short_path(directory: Path) -> Path:
 
 
 def flush_tree(root: Path) -> None:
-    """Force every file below `root` to the disk, so that a rename never outruns its content."""
+    """Force every file below `root` to the disk, so that a rename never precedes its content."""
     for path in (root, *root.rglob("*")):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -100,7 +100,7 @@ def flush_tree(root: Path) -> None:
 
 @contextmanager
 def exclusive_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an advisory lock on `path`; waits for another process, and ends with this one.
+    """Hold an advisory lock on `path`: wait for its owner; the lock ends with this process.
 
     Without `wait` it raises `BlockingIOError` where another process holds it.
     """
@@ -114,8 +114,8 @@ def exclusive_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
 def scratch_directory(parent: Path) -> Iterator[Path]:
     """A fresh directory below `parent`, removed at the end.
 
-    What a killed process left there is removed too: each directory is locked by its owner, and a
-    lock that can be had has no owner.
+    What a killed process left behind is removed too: each directory is locked by its owner, and a
+    lock that is free has no owner.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(parent / _LOCK_NAME):

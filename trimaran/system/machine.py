@@ -1,4 +1,4 @@
-"""Whether the embedded Triton runs on this machine at all, before anything is downloaded for it."""
+"""Whether the embedded Triton runs on this machine, checked before anything is downloaded."""
 
 from __future__ import annotations
 

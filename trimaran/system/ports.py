@@ -1,4 +1,4 @@
-"""The ports of a server and its supervisor, and whether they can be had."""
+"""The ports of a server and its supervisor, and whether they are free."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Ports", "free_ports", "require_free", "require_free_ports"]
 
 @dataclass(frozen=True)
 class Ports:
-    """Where a server listens, and its supervisor for scrapes."""
+    """The ports of a server, and of its supervisor's metrics."""
 
     host: str = "127.0.0.1"
     http: int = 8000
@@ -24,7 +24,7 @@ class Ports:
 
 
 def free_ports(host: str = "127.0.0.1") -> Ports:
-    """Ports that nobody listens on at this moment."""
+    """Ports that are free at this moment."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(4)]
         for item in sockets:
@@ -33,7 +33,7 @@ def free_ports(host: str = "127.0.0.1") -> Ports:
 
 
 def require_free(ports: Ports) -> None:
-    """Raise `TrimaranError` naming the first port that is taken, and the option to change it."""
+    """Raise `TrimaranError` that names the first port in use, and the option to change it."""
     require_free_ports(
         ports.host, {name: port for name, port in asdict(ports).items() if name != "host"}
     )

@@ -13,10 +13,10 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -57,18 +57,34 @@ freed memory stays with the process, up to a bound, and is used again."""
 _PR_SET_PDEATHSIG = 1
 _INIT = 1
 _POLL_S = 0.01
-_libc = ctypes.CDLL(None, use_errno=True)
+
+_LAUNCHER = f"""\
+import ctypes, os, signal, sys
+parent, report, *command = sys.argv[1:]
+os.set_inheritable(int(report), False)
+ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGTERM, 0, 0, 0)
+if os.getppid() != int(parent):
+    os.kill(os.getpid(), signal.SIGTERM)
+for number in (signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(number, signal.SIG_DFL)
+try:
+    os.execvp(command[0], command)
+except OSError as error:
+    os.write(int(report), str(error.errno).encode())
+"""
+"""A process that becomes the program. `Popen` can run code in the child as well (`preexec_fn`), but
+then it copies this process, and a copy can crash if threads use gRPC or torch meanwhile."""
 
 
 class Child:
     """A program in a session of its own, so that a terminal's Ctrl-C reaches this process only.
 
-    It gets SIGTERM when this process dies, however that happens. The kernel ties this to the thread
-    that started the child; without `ends_with_parent` the child has to see to its end itself, for
-    instance at the end of its standard input. `environment` replaces this process' environment.
+    It gets SIGTERM when this process dies, however that happens; more precisely, when the thread
+    dies that started it. Without `ends_with_parent` it must notice that itself, for example by the
+    end of its standard input. `environment` replaces this process' environment.
 
-    No method takes a lock, so an interrupt at any moment leaves a child that can still be ended.
-    Raises `OSError` where the program cannot be started.
+    An interrupt at any moment leaves a child that can still be ended. Raises `OSError` if the
+    program cannot be started.
     """
 
     def __init__(
@@ -82,19 +98,29 @@ class Child:
         environment: Mapping[str, str] | None = None,
         ends_with_parent: bool = True,
     ) -> None:
-        self._process = subprocess.Popen(
-            command,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=directory,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=partial(end_with_parent, of=os.getpid()) if ends_with_parent else None,
-        )
-        self.pid = self._process.pid
-        self.stdin = self._process.stdin
-        self.stdout = self._process.stdout
+        with ExitStack() as stack:
+            report = stack.enter_context(_Report()) if ends_with_parent else None
+            self._process = subprocess.Popen(
+                [*report.launcher(), *command] if report else command,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=directory,
+                env=environment,
+                start_new_session=True,
+                pass_fds=[report.sender] if report else (),
+            )
+            self.pid = self._process.pid
+            self.stdin = self._process.stdin
+            self.stdout = self._process.stdout
+            try:
+                problem = report.read() if report else 0
+            except BaseException:
+                self.kill()
+                raise
+        if problem:
+            self.kill()
+            raise OSError(problem, os.strerror(problem), str(command[0]))
 
     def __enter__(self) -> Self:
         return self
@@ -133,8 +159,8 @@ class Child:
         return True
 
     def _look(self, options: int) -> bool:
-        # `Popen.wait` takes a lock, which an interrupt can leave taken for ever. And it would give
-        # the number of the process group back to the kernel before the group is killed.
+        # `Popen.wait` takes a lock, which an interrupt can leave taken for ever. It would also free
+        # the number of the process group before `kill` uses it.
         if self._process.returncode is not None:
             return True
         try:
@@ -148,7 +174,7 @@ class Child:
             os.kill(self.pid, number)
 
     def end(self, within_s: float) -> None:
-        """Ask the program to end by SIGTERM; what is left of its group after that is killed."""
+        """Send the program SIGTERM, wait for its end, then kill what is left of its group."""
         self.send(signal.SIGTERM)
         self.wait(within_s)
         self.kill()
@@ -166,14 +192,35 @@ class Child:
                     pipe.close()
 
 
-def end_with_parent(number: signal.Signals = signal.SIGTERM, of: int | None = None) -> None:
-    """Have the kernel send `number` to this process when its parent dies, however that happens.
+class _Report:
+    """A pipe on which a launcher reports why it could not become the program."""
 
-    `of` is the parent's process id. A parent that died before this call counts too.
-    """
-    _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-    parent = os.getppid()
-    if (parent != of) if of is not None else (parent == _INIT):
+    def __enter__(self) -> Self:
+        self._receiver, self.sender = os.pipe()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._receiver)
+        if self.sender >= 0:
+            os.close(self.sender)
+
+    def launcher(self) -> list[str]:
+        return [
+            *(sys.executable, "-I", "-S", "-c", _LAUNCHER),
+            *(str(os.getpid()), str(self.sender)),
+        ]
+
+    def read(self) -> int:
+        """The number of the operating system's error, or 0 once the program runs."""
+        os.close(self.sender)
+        self.sender = -1
+        return int(os.read(self._receiver, 16) or 0)
+
+
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send `number` to this process when its parent dies, however that happens."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() == _INIT:  # it died before
         os.kill(os.getpid(), number)
 
 
@@ -181,7 +228,7 @@ def end_with_parent(number: signal.Signals = signal.SIGTERM, of: int | None = No
 def sigterm_as_interrupt(*, repeatedly: bool = False) -> Iterator[None]:
     """Turn SIGTERM into `KeyboardInterrupt` during the block, so that what it started is ended.
 
-    Only the first one counts, so that the end is not disturbed, unless it may come `repeatedly`.
+    Only the first one counts, so that the end is not disturbed; with `repeatedly`, each one does.
     """
 
     def interrupt(*_: object) -> None:
@@ -197,9 +244,9 @@ def sigterm_as_interrupt(*, repeatedly: bool = False) -> Iterator[None]:
 
 
 def interrupt_once() -> None:
-    """From now on, turn the first SIGINT or SIGTERM into `KeyboardInterrupt` and ignore the rest.
+    """From now on, turn the first SIGINT or SIGTERM into `KeyboardInterrupt` and ignore others.
 
-    So nothing disturbs an orderly end.
+    The end is then not disturbed.
     """
 
     def interrupt(*_: object) -> None:
@@ -230,7 +277,7 @@ def is_zombie(pid: int) -> bool:
 def start_time(pid: int) -> str:
     """When a process began, in clock ticks since boot; empty if there is none.
 
-    Together with the process id it identifies one process for ever.
+    Together with the process id it identifies a process uniquely.
     """
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""

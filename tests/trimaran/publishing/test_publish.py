@@ -184,7 +184,7 @@ def test_publishers_at_the_same_time_all_get_a_version_of_their_own(
     assert staging_is_empty(empty_repository)
 
 
-def test_a_model_directory_on_another_file_system_is_told(tmp_path: Path) -> None:
+def test_a_model_directory_on_another_file_system_is_reported(tmp_path: Path) -> None:
     elsewhere = Path("/dev/shm")  # noqa: S108 - a second file system, not a place for secrets
     if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("no second file system here")

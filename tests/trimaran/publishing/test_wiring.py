@@ -1,4 +1,4 @@
-"""Which step maps fit, and how those that do not are told."""
+"""Which step maps fit, and how those that do not are refused."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ GOOD: dict[str, tuple[ModelConfig, dict[str, ModelConfig]]] = {
         ensemble(DECODE, CLASSIFY, RANK),
         classify(PIXELS, TensorSpec("mask", PIXELS.dtype, (1,), optional=True)),
     ),
-    "an output that nobody takes": (
+    "an output that no step takes": (
         ensemble(DECODE, CLASSIFY, RANK),
         classify(PIXELS, outputs=(LOGITS, tensor("features"))),
     ),
@@ -176,7 +176,7 @@ BAD: dict[str, tuple[ModelConfig, dict[str, ModelConfig], list[str]]] = {
         models(),
         ["step 'classify' has no output 'scores'; it has logits"],
     ),
-    "a tensor that nobody makes": (
+    "a tensor that no step makes": (
         ensemble(DECODE, ("classify", {"pixels": "PIXLES"}, {"logits": "LOGITS"}), RANK),
         models(),
         ["waits for tensor 'PIXLES'"],
@@ -212,12 +212,12 @@ BAD: dict[str, tuple[ModelConfig, dict[str, ModelConfig], list[str]]] = {
         classify(PIXELS, batch=0),
         ["'PIXELS'", "[-1, 3, 224, 224]", "[3, 224, 224]"],
     ),
-    "a tensor made for nobody": (
+    "a tensor that no step takes": (
         ensemble(DECODE, CLASSIFY, ("classify", {"pixels": "PIXELS"}, {"logits": "AGAIN"}), RANK),
         models(),
         ["tensor 'AGAIN' is made and neither used nor an output"],
     ),
-    "an input that nobody takes": (
+    "an input that no step takes": (
         ensemble(DECODE, CLASSIFY, RANK, inputs=(IMAGE, tensor("MASK"))),
         models(),
         ["input 'MASK' is used by no step"],

@@ -1,4 +1,4 @@
-"""`config.pbtxt`: what is written is read back, and mistakes are told in a sentence."""
+"""`config.pbtxt`: what is written is read back, and mistakes are one sentence."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("batch_output { kind: 5 }", "batch_output[0].kind", "kind 5 is none of "),
     ],
 )
-def test_a_number_that_names_nothing_is_told(text: str, field: str, found: str) -> None:
+def test_a_number_that_names_nothing_is_reported(text: str, field: str, found: str) -> None:
     with pytest.raises(UnknownNumberError) as refused:
         parse_config(text, "here")
     assert refused.value.numbers[0][0] == field
@@ -219,7 +219,7 @@ def test_a_number_that_names_something_is_its_name() -> None:
     assert parse_config("instance_group { kind: 2 }", "here").instance_group[0].kind == 2
 
 
-def test_a_tensor_that_the_model_completes_is_told_where_its_type_is_needed() -> None:
+def test_a_tensor_that_the_model_completes_is_reported_where_its_type_is_needed() -> None:
     config = parse_config('backend: "python" output { name: "y" }', "here")
     assert not is_complete(config)
     with pytest.raises(ConfigError, match=r"tensor 'y' has no data_type or no dims"):

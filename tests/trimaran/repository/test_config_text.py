@@ -44,9 +44,9 @@ def test_what_tritonserver_takes_is_taken(data: bytes, lines: tuple[int, ...]) -
         (TEXT.encode("utf-16-le"), "line 1 holds a NUL byte, as UTF-16"),
         (TEXT.encode() + b"# a\0b", "line 3 holds a NUL byte"),
         (TEXT.encode() + b'backend: "a\0b"', "line 3 holds a NUL byte"),
-        (TEXT.encode() + b" \xc2\xa0", "line 3, column 2: the byte 0xc2 stands outside of strings"),
-        (TEXT.encode() + b"\xe9", "line 3, column 1: the byte 0xe9 stands outside of strings"),
-        (TEXT.encode() + b"\x1c", "line 3, column 1: the byte 0x1c stands outside of strings"),
+        (TEXT.encode() + b" \xc2\xa0", "line 3, column 2: the byte 0xc2 is outside of strings"),
+        (TEXT.encode() + b"\xe9", "line 3, column 1: the byte 0xe9 is outside of strings"),
+        (TEXT.encode() + b"\x1c", "line 3, column 1: the byte 0x1c is outside of strings"),
         (TEXT.encode() + b" " * LARGEST_BYTES, "bytes, which is no model configuration"),
     ],
 )

@@ -66,7 +66,7 @@ def test_only_a_manifest_of_the_version_itself_is_left_out(version: Path) -> Non
     assert list(describe_files(version)) == ["data/labels.txt", "data/manifest.json", "model.onnx"]
 
 
-def test_content_is_told_by_names_and_digests(version: Path) -> None:
+def test_content_is_identified_by_names_and_digests(version: Path) -> None:
     files = describe_files(version)
     digest = content_digest(files, {})
     assert content_digest(dict(reversed(files.items())), {}) == digest
@@ -78,7 +78,7 @@ def test_content_is_told_by_names_and_digests(version: Path) -> None:
     )
 
 
-def test_damage_is_told_by_file(version: Path) -> None:
+def test_damage_is_reported_by_file(version: Path) -> None:
     manifest = manifest_of(version)
     assert manifest.damage(version, hashes=True) is None
     (version / "model.onnx").write_bytes(b"WEIGHTS")

@@ -10,8 +10,8 @@ from tests.trimaran.versions import model_config, publish_files
 from trimaran.checks.raising import checked_config, sound_ensembles
 from trimaran.repository.config import write_config
 from trimaran.repository.live import render_step
-from trimaran.repository.repository import Repository
-from trimaran.system.errors import ConfigError, TrimaranError
+from trimaran.repository.repository import Repository, check_model_name
+from trimaran.system.errors import ConfigError, TrimaranError, UsageError
 
 CONTENT = {"model.onnx": b"weights", "labels.txt": b"cat\ndog\n"}
 
@@ -119,7 +119,9 @@ def test_a_half_written_version_is_reported_and_skipped(
     assert repository.newest("m") is None
 
 
-def test_a_version_that_is_not_there_is_told_with_those_that_are(repository: Repository) -> None:
+def test_a_missing_version_is_reported_with_those_that_exist(
+    repository: Repository,
+) -> None:
     with pytest.raises(TrimaranError, match="m has no version 3; it has 1, 2"):
         repository.version("m", 3)
     with pytest.raises(TrimaranError, match="other has no version 1; it has none"):
@@ -139,7 +141,7 @@ def test_a_configuration_is_read_and_checked(repository: Repository) -> None:
         checked_config(repository, "m")
 
 
-def test_ensembles_are_found_beside_configurations_that_cannot_be_read(
+def test_ensembles_are_found_among_configurations_that_cannot_be_read(
     repository: Repository,
 ) -> None:
     ensemble = model_config("e")
@@ -170,3 +172,19 @@ def test_state_lies_on_the_same_file_system_and_outside(repository: Repository) 
         assert scratch.stat().st_dev == repository.root.stat().st_dev
     with repository.deployment_lock():
         assert repository.names() == ["m"]
+
+
+@pytest.mark.parametrize("name", ["a", "_x", "efficientnet_lite0_onnx", "A-b.c", "x" * 128])
+def test_a_name_is_kept(name: str) -> None:
+    assert check_model_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "1", "2.tmp", ".hidden", "..", "a/b", "/a", "a b", "a\n", "ä", "-a", "x" * 129, "a\\b"],
+)
+def test_what_cannot_be_a_directory_url_or_label_is_refused(name: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_model_name(name)
+    assert repr(name) in str(refused.value)
+    assert "\n" not in str(refused.value)

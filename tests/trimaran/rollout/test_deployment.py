@@ -99,7 +99,7 @@ def best_labels(answers: Answers) -> set[bytes]:
 
 
 def quiet(step: str) -> None:
-    """Progress that nobody reads."""
+    """Progress that is not shown."""
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.long)])
@@ -207,12 +207,12 @@ def test_serving_a_step_alone_keeps_what_the_live_release_pins(stopped: Reposito
         again.stop()
 
 
-def test_missing_pinned_version_is_told_and_the_rest_served(stopped: Repository) -> None:
+def test_missing_pinned_version_is_reported_and_the_rest_served(stopped: Repository) -> None:
     shutil.rmtree(stopped.model(MODEL) / "1")
     again = start_serving(stopped, "--model", GREETINGS, "--model", "loner")
     try:
-        told = " ".join("".join(again.lines).replace("│", " ").split())
-        assert f"{MODEL} has no version 1" in told
+        shown = " ".join("".join(again.lines).replace("│", " ").split())
+        assert f"{MODEL} has no version 1" in shown
         assert again.control.ready_versions("loner") == {1}
         assert again.control.ready_versions("closer") == {1}
     finally:

@@ -62,7 +62,7 @@ def running(greeting: Served, runtime: Runtime) -> Iterator[Served]:
 
 
 def quiet(step: str) -> None:
-    """Progress that nobody reads."""
+    """Progress that is not shown."""
 
 
 def test_deployments_and_a_rollback_without_a_failed_request(
@@ -105,7 +105,7 @@ def test_a_version_that_fails_is_never_asked_by_clients(
     assert running.repository.live_path(MODEL).read_text() == before
 
 
-def test_a_restart_serves_what_was_deployed_and_tells_of_what_waits(
+def test_a_restart_serves_what_was_deployed_and_reports_what_waits(
     repository: Repository,
 ) -> None:
     served = start_serving(repository)

@@ -1,4 +1,4 @@
-"""Clients that ask one thing again and again, and what they were told."""
+"""Clients that send one request again and again, and the answers that they got."""
 
 from __future__ import annotations
 

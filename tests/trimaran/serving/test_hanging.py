@@ -75,7 +75,7 @@ def left(processes: set[int], regions: set[Path]) -> list[object]:
     ("command", "number"),
     [("serve", signal.SIGTERM), ("serve", signal.SIGINT), ("deploy", signal.SIGTERM)],
 )
-def test_told_to_end_during_a_load_it_leaves_nothing(
+def test_a_signal_during_a_load_leaves_nothing(
     sleeper: Repository, command: str, number: signal.Signals
 ) -> None:
     running = started(command, sleeper)
@@ -89,7 +89,7 @@ def test_told_to_end_during_a_load_it_leaves_nothing(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_load_that_takes_too_long_is_ended_and_told_with_the_log(
+def test_a_load_that_takes_too_long_is_ended_and_reported_with_the_log(
     sleeper: Repository, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(LOAD_TIMEOUT, "4")
@@ -116,7 +116,7 @@ def test_a_limit_that_is_no_number_of_seconds_is_refused(
         load_timeout_s()
 
 
-def test_a_limit_that_is_no_number_is_told_before_anything_starts(
+def test_a_limit_that_is_no_number_is_reported_before_anything_starts(
     sleeper: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(LOAD_TIMEOUT, "soon")

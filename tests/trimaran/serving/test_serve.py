@@ -120,7 +120,7 @@ def test_server_ends_with_a_killed_trimaran_and_starts_again(linear: Repository)
     stops_cleanly(start_serving(linear), signal.SIGINT)
 
 
-def test_ended_server_is_told(linear: Repository) -> None:
+def test_ended_server_is_reported(linear: Repository) -> None:
     served = start_serving(linear)
     found = find_server(linear)
     assert found is not None
@@ -175,7 +175,7 @@ def test_port_in_use(linear_repository: Repository, option: str) -> None:
         (["--model", "nothing"], 1, "has no model 'nothing'; it has linear_onnx"),
         (["--host", "0.0.0.0"], 2, "listens on loopback only"),  # noqa: S104
         (["--host", "example"], 2, "is not an address"),
-        (["--tritonserver", "/nowhere"], 2, "/nowhere is no executable tritonserver"),
+        (["--tritonserver", "/nowhere"], 2, "/nowhere is not an executable tritonserver"),
         (["--http-port", "0"], 1, "a port lies between 1 and 65535"),
         (["--http-port", "4711", "--grpc-port", "4711"], 1, "is given twice"),
     ],
@@ -258,7 +258,7 @@ class Mixed:
 
     served: Served
     reasons: dict[str, str]
-    """By model, what of it is told; alternatives are separated by a bar."""
+    """The reported reason by model; alternatives are separated by a bar."""
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +295,7 @@ def mixed(
     served.stop()
 
 
-def test_broken_models_are_told_and_the_rest_served(mixed: Mixed) -> None:
+def test_broken_models_are_reported_and_the_rest_served(mixed: Mixed) -> None:
     flat = "".join(mixed.served.lines).replace("│", "").replace(" ", "")
     assert len(mixed.reasons) == len(DAMAGES)
     for name, reason in mixed.reasons.items():

@@ -1,4 +1,4 @@
-"""A server that was told nothing serves everything, and says so."""
+"""A server without options serves everything, and says so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_everything_is_served_by_default(served: Served) -> None:
     assert served.said("import tritonclient.grpc as triton")
 
 
-def test_status_tells_what_is_live(served: Served) -> None:
+def test_status_shows_what_is_live(served: Served) -> None:
     result = run_trimaran("status", "--json", "--repository", served.repository.root)
     assert f'"pid": {served.process.pid}' in result.stdout
     table = call_trimaran("status", "--repository", served.repository.root)

@@ -36,7 +36,7 @@ def test_large_steps_where_every_stub_can_take_one(
 ROOM = str(SHARED_MEMORY)
 
 
-def test_a_small_room_is_told_with_what_to_set() -> None:
+def test_a_small_room_is_reported_with_what_to_set() -> None:
     note = plan_regions(64 * MB, 11).note
     assert note.startswith(f"{ROOM} has 64 MB free for 11 Python stubs")
     assert "docker run --shm-size=1g" in note

@@ -1,4 +1,4 @@
-"""The stubs' environment: what a stub needs to start, found, brought, or told by name."""
+"""The stubs' environment: what a stub needs to start is found, downloaded, or named."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def changed_stub(stub: Path, tmp_path: Path, library: str) -> Path:
     return path
 
 
-def test_a_library_that_is_missing_is_told_by_name_and_not_after_a_timeout(
+def test_a_library_that_is_missing_is_reported_by_name_and_not_after_a_timeout(
     stub: Path, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     lost = changed_stub(stub, tmp_path, _LIBRARY.replace("libpython3", "libqython3"))
@@ -57,13 +57,13 @@ def test_a_missing_libpython_names_debians_package_and_an_interpreter_that_has_i
     monkeypatch.setattr("trimaran.serving.stubs._LIBRARY", missing)
     for shared in (1, 0):
         monkeypatch.setattr("sysconfig.get_config_var", lambda name, value=shared: value)
-        with pytest.raises(TrimaranError, match=r"'apt-get install libpython3\.8") as told:
+        with pytest.raises(TrimaranError, match=r"'apt-get install libpython3\.8") as refused:
             _require_start(lost, environment, "no network")
-        assert ("--enable-shared" in str(told.value)) == (not shared)
-        assert str(told.value).endswith("(no network)")
+        assert ("--enable-shared" in str(refused.value)) == (not shared)
+        assert str(refused.value).endswith("(no network)")
 
 
-def test_a_library_that_is_too_old_is_told_though_a_stub_that_starts_has_the_same_status(
+def test_a_library_that_is_too_old_is_reported_though_a_stub_that_starts_has_the_same_status(
     tmp_path: Path,
 ) -> None:
     """The loader ends a program with 1, as the stub itself ends."""
@@ -76,7 +76,7 @@ def test_a_library_that_is_too_old_is_told_though_a_stub_that_starts_has_the_sam
         _require_start(stub, {})
 
 
-def test_a_stub_that_ends_otherwise_is_told_with_its_words(tmp_path: Path) -> None:
+def test_a_stub_that_ends_otherwise_is_reported_with_its_words(tmp_path: Path) -> None:
     stub = tmp_path / _STUB
     stub.write_text("#!/bin/sh\necho no licence >&2\nexit 3\n")
     stub.chmod(0o755)
@@ -90,7 +90,7 @@ def test_what_triton_took_from_a_stub_is_given_back_at_the_next_start(stub: Path
     assert stat.S_IMODE(stub.stat().st_mode) == 0o755
 
 
-def test_the_interpreters_own_library_is_taken_and_nothing_beside_it(
+def test_the_interpreters_own_library_is_taken_and_nothing_next_to_it(
     stub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a conda environment, where Triton must not find another libssl or libstdc++."""

@@ -35,7 +35,7 @@ def stub(pid: int) -> Stub:
 
 
 class TestStubWatch:
-    def test_a_zombie_seen_twice_is_dead_and_told_once(self) -> None:
+    def test_a_zombie_seen_twice_is_dead_and_reported_once(self) -> None:
         watch = StubWatch()
         assert watch.observe({7: stub(7)}, []) == Deaths()
         assert watch.observe({}, [7]) == Deaths()

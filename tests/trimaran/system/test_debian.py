@@ -25,7 +25,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return own
 
 
-def test_a_package_is_brought_once_and_nothing_is_installed(
+def test_a_package_is_downloaded_once_and_nothing_is_installed(
     own_cache: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = Path("/var/lib/dpkg/status").stat().st_mtime
@@ -33,21 +33,21 @@ def test_a_package_is_brought_once_and_nothing_is_installed(
     assert root == own_cache / "libb64-0d"
     (folder,) = library_path(root).split(":")
     assert (Path(folder) / "libb64.so.0d").exists()
-    assert "bringing libb64-0d" in capfd.readouterr().err
+    assert "downloading libb64-0d" in capfd.readouterr().err
     assert unpacked("libb64-0d") == root
     assert not capfd.readouterr().err
     assert Path("/var/lib/dpkg/status").stat().st_mtime == before
     assert not list((own_cache / "archives").iterdir())
 
 
-def test_a_package_that_there_is_not_is_told_in_apts_words(own_cache: Path) -> None:
+def test_a_package_that_there_is_not_is_reported_in_apts_words(own_cache: Path) -> None:
     with pytest.raises(TrimaranError, match="apt-get failed: Unable to locate package no-such"):
         unpacked("no-such-package")
     assert not (own_cache / "no-such-package").exists()
 
 
 def test_half_an_archive_is_not_taken_for_whole(own_cache: Path) -> None:
-    """Apt holds what is there against its signed hashes, and brings the rest."""
+    """Apt compares the part with its signed hashes, and downloads the rest."""
     kept = own_cache / "archives" / "libb64-0d"
     _download(("libb64-0d",), own_cache / "apt", kept)
     (archive,) = kept.glob("*.deb")

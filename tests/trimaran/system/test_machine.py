@@ -1,4 +1,4 @@
-"""Machines that the embedded Triton does not run on, each told with what to do."""
+"""Machines that the embedded Triton does not run on, each refused with a remedy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trimaran.system.machine import require_supported_machine
         ("linux", "x86_64", ("glibc", "2.9"), r"needs glibc 2\.35 or newer"),
     ],
 )
-def test_a_machine_without_the_server_is_told_with_what_to_do(
+def test_a_machine_without_the_server_is_reported_with_what_to_do(
     system: str,
     machine: str,
     libc: tuple[str, str],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -75,33 +76,66 @@ def test_nothing_of_its_group_outlives_a_child(reaction: str) -> None:
     wait_for(lambda: start_time(below) != started, 20, "the end of what it started")
 
 
-@pytest.mark.parametrize("early", [False, True])
-def test_a_child_ends_when_its_parent_is_killed(early: bool) -> None:
-    """Also a parent that is gone before the child could ask for it."""
-    parent = (
-        "import os, signal, subprocess, sys; from trimaran.system import processes\n"
-        f"early = {early}\n"
-        "def late(**options):\n"
-        "    os.kill(options['of'], signal.SIGKILL)\n"
-        "    while os.getppid() == options['of']: pass\n"
-        "    os.write(1, b'%d\\n' % os.getpid())\n"
-        "    original(**options)\n"
-        "original = processes.end_with_parent\n"
-        "if early: processes.end_with_parent = late\n"
-        "child = processes.Child(['/bin/sleep', '60'])\n"
-        "print(child.pid, flush=True)\n"
-        "child.wait()\n"
-    )
+PARENT = """
+import os, signal, sys
+from trimaran.system import processes
+if sys.argv[1] == "early":
+    processes._LAUNCHER = (
+        "import os, signal, sys\\n"
+        "os.kill(os.getppid(), signal.SIGKILL)\\n"
+        "while os.getppid() == int(sys.argv[1]): pass\\n"
+    ) + processes._LAUNCHER
+child = processes.Child(["/bin/sleep", "60"], stdout=1)
+print("started", flush=True)
+child.wait()
+"""
+
+
+@pytest.mark.parametrize("moment", ["early", "late"])
+def test_a_child_ends_when_its_parent_is_killed(moment: str) -> None:
+    """Also where the parent is gone before the child could ask the kernel for it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", parent], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT, moment], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    child = int(process.stdout.readline())
-    started = start_time(child)
-    process.kill()
-    process.wait()
+    if moment == "late":
+        assert process.stdout.readline() == "started\n"
+        process.kill()
+    assert process.wait(20) == -signal.SIGKILL
+    # The child holds the other end of the pipe, so this ends with it.
+    assert wait_for(lambda: select.select([process.stdout], [], [], 0)[0], 20, "its end")
+    assert process.stdout.read() == ""
     process.stdout.close()
-    wait_for(lambda: not started or start_time(child) != started, 20, "the child's end")
+
+
+@pytest.mark.parametrize("ends_with_parent", [True, False])
+def test_what_cannot_be_started_says_why(tmp_path: Path, ends_with_parent: bool) -> None:
+    script = tmp_path / "script"
+    script.write_text("no program")
+    with pytest.raises(PermissionError, match=str(script)):
+        Child([script], ends_with_parent=ends_with_parent)
+    script.chmod(0o755)
+    with pytest.raises(OSError, match="Exec format error"):
+        Child([script], ends_with_parent=ends_with_parent)
+    with pytest.raises(FileNotFoundError, match="nothing-of-this-name"):
+        Child(["nothing-of-this-name"], ends_with_parent=ends_with_parent)
+
+
+@pytest.mark.parametrize("ends_with_parent", [True, False])
+def test_a_child_is_started_as_any_program_is(tmp_path: Path, ends_with_parent: bool) -> None:
+    """In its directory and environment, in a session of its own, with no signal ignored."""
+    words = "pwd; echo $WORD; kill -s PIPE $$; echo not ended"
+    with Child(
+        ["sh", "-c", words],
+        stdout=PIPE,
+        directory=tmp_path,
+        environment={"PATH": os.defpath, "WORD": "caf\udcff \u00e9"},
+        ends_with_parent=ends_with_parent,
+    ) as child:
+        assert child.stdout is not None
+        printed = child.stdout.read()
+        assert child.status == -signal.SIGPIPE
+    assert printed == os.fsencode(f"{tmp_path}\ncaf\udcff \u00e9\n")
 
 
 def test_only_the_first_sigterm_is_an_interrupt() -> None:

@@ -1,1 +1,1 @@
-"""What a model file is, told by its content and without opening what could run code."""
+"""Model files, recognised by their content and without opening anything that could run code."""

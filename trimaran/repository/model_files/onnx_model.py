@@ -1,4 +1,13 @@
-"""What operators an ONNX model holds, at any depth, and what that says before it is run."""
+"""An ONNX model before it is run: its operators and opsets, its ZipMaps, and external weights.
+
+- Operators and opsets say whether the target container reads the model.
+- A ZipMap at the end of a converted classifier turns its scores into Python dictionaries, which no
+  server carries. Converters of scikit-learn add it by default. The scores before it are a tensor,
+  `[rows, classes]`, and that is served.
+- Weights in other files are looked for inside the model's directory only. They are moved into one
+  file wherever protobuf allows it, which is below 2 GiB; otherwise Triton serves a directory
+  `model.onnx/`.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +37,10 @@ __all__ = [
 
 _ONNX_DOMAINS = ("", "ai.onnx")
 """Two names of one domain."""
+PROTOBUF_LIMIT_BYTES = 2**31 - 1
+"""The most that one protobuf message may hold."""
+_MARGIN_BYTES = 2**20
+"""Room for the lengths that grow when weights move into the graph."""
 
 
 def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -37,19 +50,10 @@ def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
         yield from _nodes(function.node)
 
 
-def _nodes(found: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    for node in found:
-        yield node
-        for attribute in node.attribute:
-            yield from _nodes(attribute.g.node)
-            for graph in attribute.graphs:
-                yield from _nodes(graph.node)
-
-
 def opsets(model: onnx.ModelProto) -> dict[str, int]:
     """The newest opset of each domain that a model or one of its functions imports.
 
-    `ai.onnx` is told as the empty name, and some exporters import both.
+    `ai.onnx` is returned as the empty name; some exporters import both.
     """
     newest: dict[str, int] = {}
     functions = (item for function in model.functions for item in function.opset_import)
@@ -60,7 +64,7 @@ def opsets(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def find_too_new(model: onnx.ModelProto) -> str | None:
-    """What in a model the target container does not read, and the remedy, or `None`."""
+    """The part of a model that the target container does not read, and the remedy, or `None`."""
     asked = opsets(model)
     for what, found, most, remedy in (
         ("opset", asked.get("", 0), target.READ_OPSET,
@@ -70,8 +74,8 @@ def find_too_new(model: onnx.ModelProto) -> str | None:
         ("IR version", model.ir_version, target.READ_IR_VERSION, "save it with that ir_version"),
     ):  # fmt: skip
         if found > most:
-            told = f"has {what} {found}, and container {target.CONTAINER} reads {most} at most"
-            return f"{told}; {remedy}"
+            problem = f"has {what} {found}, and container {target.CONTAINER} reads {most} at most"
+            return f"{problem}; {remedy}"
     for node in nodes(model):
         since = target.ONNX_MISSING.get(node.op_type)
         if since and node.domain in _ONNX_DOMAINS and asked.get("", 0) >= since:
@@ -84,9 +88,9 @@ def find_too_new(model: onnx.ModelProto) -> str | None:
 
 
 def without_zipmaps(model: onnx.ModelProto) -> dict[str, list[str]]:
-    """Give the outputs that a ZipMap makes the scores before it, in place.
+    """Replace each output that a ZipMap makes by the scores before it, in place.
 
-    Returns the classes by output, in the order of the columns; nothing where there is no ZipMap.
+    Returns the classes by output, in the order of the columns; empty without a ZipMap.
     """
     outputs = {value.name: value for value in model.graph.output}
     classes = {}
@@ -98,31 +102,6 @@ def without_zipmaps(model: onnx.ModelProto) -> dict[str, list[str]]:
             node.CopyFrom(helper.make_node("Identity", node.input, node.output, node.name))
             classes[value.name] = labels
     return classes
-
-
-def _labels(node: onnx.NodeProto) -> list[str]:
-    for attribute in node.attribute:
-        if attribute.name == "classlabels_int64s":
-            return [str(label) for label in attribute.ints]
-        if attribute.name == "classlabels_strings":
-            return [label.decode(errors="replace") for label in attribute.strings]
-    return []
-
-
-def _scores(model: onnx.ModelProto, name: str, count: int) -> onnx.ValueInfoProto:
-    """Scores of as many rows as the first input has; ZipMap takes float alone."""
-    scores = helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, count or None])
-    first = model.graph.input[0].type.tensor_type.shape.dim if model.graph.input else []
-    if first:
-        scores.type.tensor_type.shape.dim[0].CopyFrom(first[0])
-    return scores
-
-
-PROTOBUF_LIMIT_BYTES = 2**31 - 1
-"""The most that one protobuf message may hold."""
-
-_MARGIN_BYTES = 2**20
-"""Room for the lengths that grow when weights move into the graph."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +116,7 @@ class External:
 
 
 def externals(model: onnx.ModelProto, source: Path) -> list[External]:
-    """Every tensor of the model that lies in another file.
+    """Every tensor of the model that is stored in another file.
 
     Raises `ArtifactError` for a file that is missing, too short, or outside the directory.
     """
@@ -153,8 +132,8 @@ def place(
 ) -> tuple[str, ...]:
     """Write `model`, with the tensors `found` in other files, to `target`.
 
-    It becomes one file where that stays below `limit` bytes, or else a directory with the other
-    files beside the graph. Returns the locations of the other files.
+    It becomes one file if that stays below `limit` bytes, or else a directory with the other
+    files next to the graph. Returns the locations of the other files.
     """
     locations = tuple(sorted({item.location for item in found}))
     size = model.ByteSize() + sum(item.length for item in found) + _MARGIN_BYTES
@@ -176,6 +155,33 @@ def place(
     return locations
 
 
+def _nodes(found: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    for node in found:
+        yield node
+        for attribute in node.attribute:
+            yield from _nodes(attribute.g.node)
+            for graph in attribute.graphs:
+                yield from _nodes(graph.node)
+
+
+def _labels(node: onnx.NodeProto) -> list[str]:
+    for attribute in node.attribute:
+        if attribute.name == "classlabels_int64s":
+            return [str(label) for label in attribute.ints]
+        if attribute.name == "classlabels_strings":
+            return [label.decode(errors="replace") for label in attribute.strings]
+    return []
+
+
+def _scores(model: onnx.ModelProto, name: str, count: int) -> onnx.ValueInfoProto:
+    """Scores of as many rows as the first input has; ZipMap takes float alone."""
+    scores = helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, count or None])
+    first = model.graph.input[0].type.tensor_type.shape.dim if model.graph.input else []
+    if first:
+        scores.type.tensor_type.shape.dim[0].CopyFrom(first[0])
+    return scores
+
+
 def _external(tensor: onnx.TensorProto, source: Path) -> External:
     entries = {item.key: item.value for item in tensor.external_data}
     location = entries.get("location", "")
@@ -184,11 +190,11 @@ def _external(tensor: onnx.TensorProto, source: Path) -> External:
     if not parts or ".." in parts or location.startswith("/") or set(location) & set("\\\0"):
         raise ArtifactError(
             f"{what}, which is no path inside the model's directory; save the model again with "
-            "its weights beside it"
+            "its weights next to it"
         )
     path, directory = source.parent / location, source.parent.resolve()
     if not path.is_file():
-        raise ArtifactError(f"{what}, which is not there; put that file beside the model")
+        raise ArtifactError(f"{what}, which is not there; put that file next to the model")
     if not path.resolve().is_relative_to(directory) or path.resolve() == source.resolve():
         raise ArtifactError(
             f"{what}, which leads out of the model's directory or to the model itself; copy the "

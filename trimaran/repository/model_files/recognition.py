@@ -1,4 +1,4 @@
-"""Which kind of model file this is, by what it holds and never by its suffix."""
+"""The kind of a model file, recognised by its content and never by its suffix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (4, b'{"', "a TensorRT engine behind a header of metadata; write the plan without it"),
     (0, b"\x93NUMPY", "a NumPy array and no model"),
 )
-"""Offset, bytes, and what a file that has them there is."""
+"""Offset, the bytes there, and the kind of file that has them."""
 
 _TEXTS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer and not the model; run 'git lfs pull'"),
@@ -36,8 +36,8 @@ _TEXTS: tuple[tuple[bytes, str], ...] = (
     (b"[", "JSON text; give the model file"),
     (b"ir_version:", "ONNX as text; save it with onnx.save in its usual format"),
 )
-"""How texts begin, in lower case, after a byte order mark and white space, with which no model
-file begins."""
+"""Beginnings of texts that no model file has, in lower case, after a byte order mark and white
+space."""
 
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _PLAN_MAGIC = (b"ptrt", b"ftrt")
@@ -53,7 +53,7 @@ class Kind(Enum):
 
 
 def recognise(path: Path) -> Kind:
-    """The kind of a file. Whatever has no mark of its own may be ONNX, which has none.
+    """The kind of a file. ONNX has no mark, so a file without any mark counts as ONNX.
 
     Raises `ArtifactError` for a file that is missing, empty, or marked as something else.
     """

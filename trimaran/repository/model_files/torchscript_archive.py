@@ -1,7 +1,12 @@
-"""The zip archive around TorchScript, judged by its structure alone: no pickle in it is opened.
+"""The zip archive around TorchScript, checked by its structure alone: no pickle is opened.
 
 Torch stores weights as they are and deflates code of more than 200 bytes (`kMinToCompress` in
 torch's `jit/serialization/export_module.cpp`). Its reader, miniz, knows no other compression.
+
+The layout is that of torch's `caffe2/serialize` and `jit/serialization`: one directory with
+`data.pkl`, `constants.pkl` and `code/`, or with `model.json` instead of the pickles before torch
+1.4. The file version is in `.data/version`, or in `version` if it is below 6, which operators that
+never changed, as in most models without GELU, still get.
 """
 
 from __future__ import annotations
@@ -15,8 +20,11 @@ from pathlib import Path, PurePosixPath
 from trimaran.repository import target
 from trimaran.system.errors import ArtifactError
 
-__all__ = ["VERSIONS", "find_foreign", "require_torchscript", "root_of"]
+__all__ = ["find_bomb", "require_torchscript"]
 
+_VERSIONS = (".data/version", "version")
+"""The places of an archive's file version, the newer one first, as torch's reader looks for it."""
+_MODEL_SUFFIXES = (".onnx", ".pt", ".pth", ".ts", ".jit", ".plan", ".engine")
 _LONGEST_VERSION = 16
 _MOST_INFLATED_BYTES = 2**28
 """How much more than it holds an archive may unpack to: the code of the largest models is some
@@ -34,14 +42,14 @@ _DAMAGE = (
 def require_torchscript(path: Path, where: str) -> int:
     """The file format version of a TorchScript archive.
 
-    `where` names the file in errors. Every entry is unpacked piece by piece and held against its
-    checksum. Raises `ArtifactError` for another archive, a damaged one, one that would fill the
-    memory of whoever unpacks it, and a version that is too new.
+    `where` names the file in errors. Every entry is unpacked piece by piece and compared with
+    its checksum. Raises `ArtifactError` for another archive, a damaged one, one that would fill the
+    memory when it is unpacked, and a version that is too new.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            foreign = find_foreign([entry.filename for entry in entries])
+            foreign = _find_foreign([entry.filename for entry in entries])
             if foreign:
                 raise ArtifactError(f"{where}: {foreign}")
             problem = find_bomb(entries, path.stat().st_size)
@@ -52,8 +60,8 @@ def require_torchscript(path: Path, where: str) -> int:
                 raise ArtifactError(
                     f"{where}: its entry {damaged!r} is damaged; copy or export the model again"
                 )
-            names, root = archive.namelist(), root_of(entries[0].filename)
-            place = next(p for v in VERSIONS if (p := f"{root}/{v}") in names)
+            names, root = archive.namelist(), _root_of(entries[0].filename)
+            place = next(p for v in _VERSIONS if (p := f"{root}/{v}") in names)
             with archive.open(place) as file:
                 version = file.read(_LONGEST_VERSION)
     except _DAMAGE as error:
@@ -77,7 +85,7 @@ def require_torchscript(path: Path, where: str) -> int:
 
 
 def find_bomb(entries: Sequence[zipfile.ZipInfo], size: int) -> str | None:
-    """Why an archive of `size` bytes is not to be unpacked, by what its directory says of it."""
+    """Why an archive of `size` bytes must not be unpacked, according to its directory."""
     for entry in entries:
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             return f"its entry {entry.filename!r} is compressed in a way that torch cannot read"
@@ -94,25 +102,19 @@ def find_bomb(entries: Sequence[zipfile.ZipInfo], size: int) -> str | None:
     return None
 
 
-VERSIONS = (".data/version", "version")
-"""Where an archive's file version lies, the newer place first, as torch's reader looks for it."""
-
-_MODEL_SUFFIXES = (".onnx", ".pt", ".pth", ".ts", ".jit", ".plan", ".engine")
-
-
-def root_of(name: str) -> str:
+def _root_of(name: str) -> str:
     """The first part of an entry's name: torch writes all under one directory."""
     return name.partition("/")[0]
 
 
-def find_foreign(names: Sequence[str]) -> str | None:
+def _find_foreign(names: Sequence[str]) -> str | None:
     """What an archive with these entries is instead of TorchScript, and the remedy, or `None`."""
     if not names:
         return "is an empty zip archive; export the model again"
     if any(name.startswith("/") or ".." in PurePosixPath(name).parts for name in names):
         return "is a zip archive with paths that lead out of it; export the model again"
-    root = root_of(names[0])
-    inside = {name.partition("/")[2] for name in names if root_of(name) == root}
+    root = _root_of(names[0])
+    inside = {name.partition("/")[2] for name in names if _root_of(name) == root}
     if _is_torchscript(inside):
         return None
     return _torch_archive(inside, names) or _other_archive(set(names))
@@ -122,7 +124,7 @@ def _is_torchscript(inside: set[str]) -> bool:
     has_code = any(name.startswith("code/") for name in inside)
     return (
         has_code
-        and not inside.isdisjoint(VERSIONS)
+        and not inside.isdisjoint(_VERSIONS)
         and ({"data.pkl", "constants.pkl"} <= inside or "model.json" in inside)
     )
 

@@ -12,7 +12,7 @@ from trimaran.repository.model_files.recognition import Kind, recognise
 from trimaran.system.errors import ArtifactError
 
 
-def test_kinds_are_told_by_content(tmp_path: Path) -> None:
+def test_kinds_are_recognised_by_content(tmp_path: Path) -> None:
     plan = tmp_path / "m.onnx"
     plan.write_bytes(b"ptrt" + bytes(20))
     assert recognise(plan) is Kind.PLAN

@@ -195,7 +195,7 @@ def test_other_archives_are_named(tmp_path: Path, names: list[str], said: str) -
     ("version", "said"),
     [(b"99\n", "has TorchScript's file version 99, and container"), (b"new", "which is no number")],
 )
-def test_versions_that_are_not_read_are_told(tmp_path: Path, version: bytes, said: str) -> None:
+def test_versions_that_are_not_read_are_reported(tmp_path: Path, version: bytes, said: str) -> None:
     path = packed(tmp_path / "m.pt", {**SCRIPT, "m/version": version})
     with pytest.raises(ArtifactError, match=said):
         require_torchscript(path, "m.pt")

@@ -51,10 +51,10 @@ def test_order_of_places(tritonserver: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("name", ["/nowhere", "/tmp", "/etc/passwd"])  # noqa: S108
 def test_named_server_that_cannot_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=f"{name} is no executable tritonserver"):
+    with pytest.raises(UsageError, match=f"{name} is not an executable tritonserver"):
         find_runtime(Path(name))
     monkeypatch.setenv(VARIABLE, name)
-    with pytest.raises(UsageError, match=f"{name} is no executable tritonserver"):
+    with pytest.raises(UsageError, match=f"{name} is not an executable tritonserver"):
         find_runtime()
 
 
@@ -63,7 +63,7 @@ def test_named_server_runs(tritonserver: Path, empty_repository: Repository) -> 
         assert server.control.index() == []
 
 
-def test_server_that_ends_at_once_is_told(tmp_path: Path, empty_repository: Repository) -> None:
+def test_server_that_ends_at_once_is_reported(tmp_path: Path, empty_repository: Repository) -> None:
     path = tmp_path / "tritonserver"
     path.write_text("#!/bin/sh\necho error: no licence\nexit 3\n")
     path.chmod(0o755)
