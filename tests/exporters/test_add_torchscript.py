@@ -139,7 +139,7 @@ def test_inputs_may_be_named_by_their_positions(
 
 
 class Stretched(nn.Module):
-    """Text of any length to a value per token, and text beside it."""
+    """Text of any length to a value per token, and text with it."""
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         return tokens.float() * 2, tokens.sum(1, keepdim=True)
