@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from trimaran.stats.bootstrap import percentile_interval, resampled
+
 __all__ = ["Cost", "Speedup", "measure_speedup", "median_ratio"]
 
 _RESAMPLES = 2_000
@@ -65,11 +67,11 @@ def measure_speedup(
 
 
 def median_ratio(fp32_s: Sequence[float], other_s: Sequence[float], rows: int) -> Speedup:
-    """The median of the rounds' ratios, and a bootstrap over rounds: the same for the same."""
+    """The median of the rounds' ratios, and its bootstrap interval over rounds."""
     ratios = np.asarray(fp32_s) / np.asarray(other_s)
-    drawn = np.random.default_rng(0).choice(ratios, size=(_RESAMPLES, len(ratios)))
-    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
-    return Speedup(float(np.median(ratios)), float(low), float(high), rows)
+    drawn = resampled(ratios, _RESAMPLES, np.random.default_rng(0))
+    low, high = percentile_interval(np.median(drawn, axis=1))
+    return Speedup(float(np.median(ratios)), low, high, rows)
 
 
 def _calls_that_fill(run: Callable[[], object]) -> int:

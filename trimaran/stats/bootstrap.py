@@ -1,0 +1,53 @@
+"""The bootstrap: the interval of any statistic of a sample, from resamples of that sample.
+
+    generator = np.random.default_rng(seed)
+    means = resampled(values, 10_000, generator).mean(axis=1)
+    low, high = percentile_interval(means)
+
+B. Efron and R. Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 13 and 14.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["basic_interval", "percentile_interval", "resampled", "resampled_counts"]
+
+Floats = npt.NDArray[np.float64]
+
+_TAILS = (0.025, 0.975)
+"""Of a 95 % interval."""
+
+
+def resampled(values: npt.ArrayLike, resamples: int, generator: np.random.Generator) -> Floats:
+    """Draw `values` `[n]` with replacement: float64 `[resamples, n]`."""
+    sample = np.asarray(values, np.float64)
+    return generator.choice(sample, size=(resamples, len(sample)))
+
+
+def resampled_counts(
+    counts: npt.ArrayLike, resamples: int, generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw rows that fall into bins as `counts` `[bins]` do: int64 `[resamples, bins]`.
+
+    Resampling rows makes their counts multinomial, so the counts are drawn instead of the rows.
+    """
+    rows = np.asarray(counts, np.float64)
+    return generator.multinomial(round(rows.sum()), rows / rows.sum(), resamples)
+
+
+def percentile_interval(statistics: npt.ArrayLike) -> tuple[float, float]:
+    """The 95 % interval between percentiles of a statistic of each resample `[resamples]`."""
+    low, high = np.quantile(np.asarray(statistics, np.float64), _TAILS)
+    return float(low), float(high)
+
+
+def basic_interval(value: float, statistics: npt.ArrayLike) -> tuple[float, float]:
+    """The 95 % interval of `value`: the percentile interval, mirrored at `value`.
+
+    It suits a statistic that chance makes larger, such as a distance between two samples: resamples
+    lie as much farther from the sample as the sample lies from the truth.
+    """
+    low, high = percentile_interval(statistics)
+    return 2 * value - high, 2 * value - low
