@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporters.causes import nested_tensors, reduced_precision, unknown_operator
 from exporters.formats.accelerator import accelerate, check_accelerated, profile_of
+from exporters.formats.causes import nested_tensors, reduced_precision, unknown_operator
 from exporters.formats.exporter import Exporter, ExportError, one_sentence
 from exporters.formats.onnx import OnnxExporter
 from exporters.formats.tensorrt import TensorRtExporter
