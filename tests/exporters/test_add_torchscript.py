@@ -217,7 +217,7 @@ class Sound(nn.Module):
 
 
 @pytest.mark.parametrize(("module", "limit"), [(Spread(), 0), (Sound(), 32)])
-def test_rows_are_judged_on_the_scale_of_their_answers(
+def test_rows_are_compared_on_the_scale_of_their_answers(
     empty_repository: Repository, tmp_path: Path, module: nn.Module, limit: int
 ) -> None:
     path = files.write_script(module, tmp_path / "m.pt")

@@ -613,7 +613,7 @@ def test_what_was_published_is_not_to_change(tmp_path: Path) -> None:
     ]
 
 
-def test_a_version_without_a_manifest_beside_one_with(tmp_path: Path) -> None:
+def test_a_version_without_a_manifest_next_to_one_with(tmp_path: Path) -> None:
     repository = Repository.create(tmp_path / "models")
     publish_files(repository, model_config("m"), {"model.onnx": relu()})
     (repository.model("m") / "2").mkdir()
@@ -640,7 +640,7 @@ def test_weights_that_no_operator_uses_are_not_looked_for(tmp_path: Path) -> Non
     assert found(judged(tmp_path / "file", files)) == []
 
 
-def test_without_the_package_onnx_a_note_says_what_was_not_judged(tmp_path: Path) -> None:
+def test_without_the_package_onnx_a_note_says_what_was_not_checked(tmp_path: Path) -> None:
     judged(tmp_path, {CONFIG: ONNX, "m/1/model.onnx": relu()})
     repository = Repository.open(tmp_path / "models")
     facts = {name: read_model(repository, name) for name in model_directories(repository)}

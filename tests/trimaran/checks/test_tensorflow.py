@@ -1,4 +1,4 @@
-"""TensorFlow's two formats: which file is loaded, and what that file tells."""
+"""TensorFlow's two formats: which file is loaded, and what it describes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NO_TYPE = "tensor 'x' has no data_type"
         ),
     ],
 )
-def test_a_saved_model_tells_its_tensors_and_a_graph_does_not(
+def test_a_saved_model_describes_its_tensors_and_a_graph_does_not(
     config: str | None, files: dict[str, bytes], said: str | None, tmp_path: Path
 ) -> None:
     text = {} if config is None else {"m/config.pbtxt": config}
