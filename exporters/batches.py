@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from exporters.calling import takes_one_collection
-from exporters.causes import one_sentence
+from exporters.formats.causes import one_sentence
 from exporters.drawing import (
     Spans,
     differ,

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from exporters.batches import Batch, example_batches, tried_batches
-from exporters.causes import nested_tensors, rounded
 from exporters.drawing import Spans
+from exporters.formats.causes import nested_tensors, rounded
 from exporters.lengths import find_ways
 from exporters.parity import Arrays, ParityReport, Run, compare, measure_parity, row_count
 from exporters.samples import Answer, Tensors, usable_spans

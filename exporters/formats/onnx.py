@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import torch
 
-from exporters.causes import explain
+from exporters.formats.causes import explain
 from exporters.formats.exporter import Exporter, ExportError
 from exporters.formats.program import dynamic_shapes
 from exporters.parity import Arrays, Run

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from exporters.causes import one_sentence
+from exporters.formats.causes import one_sentence
 from exporters.formats.accelerator import ShapeRange, profile_of
 from exporters.formats.exporter import Exporter, ExportError
 from exporters.formats.onnx import OnnxExporter

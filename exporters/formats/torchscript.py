@@ -15,7 +15,7 @@ import torch
 from torch import fx
 
 from exporters.calling import takes_by_name
-from exporters.causes import explain
+from exporters.formats.causes import explain
 from exporters.formats.clean_process import load_torchscript, start
 from exporters.formats.exporter import Exporter, ExportError
 from exporters.formats.program import export_program, script_program

@@ -29,7 +29,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from exporters.causes import one_sentence
+from exporters.formats.causes import one_sentence
 from exporters.formats.exporter import ExportError
 from exporters.formats.onnx import OnnxExporter
 from exporters.original import Original

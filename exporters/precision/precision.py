@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from exporters.causes import one_sentence
+from exporters.formats.causes import one_sentence
 from exporters.formats.exporter import ExportError
 from exporters.spec import Interface, ModelSpec
 from exporters.torch_state import quiet

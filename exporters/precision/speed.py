@@ -67,11 +67,11 @@ def measure_speedup(
 
 
 def median_ratio(fp32_s: Sequence[float], other_s: Sequence[float], rows: int) -> Speedup:
-    """The median of the rounds' ratios, and a bootstrap over rounds: the same for the same."""
+    """The median of the rounds' ratios, and its bootstrap interval over rounds."""
     ratios = np.asarray(fp32_s) / np.asarray(other_s)
     drawn = resampled(ratios, _RESAMPLES, np.random.default_rng(0))
-    interval = percentile_interval(np.median(drawn, axis=1))
-    return Speedup(float(np.median(ratios)), *interval, rows)
+    low, high = percentile_interval(np.median(drawn, axis=1))
+    return Speedup(float(np.median(ratios)), low, high, rows)
 
 
 def _calls_that_fill(run: Callable[[], object]) -> int:

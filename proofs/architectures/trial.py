@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from exporters.causes import one_sentence
+from exporters.formats.causes import one_sentence
 from exporters.export import export_model
 from exporters.original import Original, run_original
 from proofs.architectures import (

@@ -1,4 +1,4 @@
-"""The kinds of mutation, in the words of the report, and one mutation of one artifact."""
+"""The kinds of mutation, in the words of the report, and the changes of one constant."""
 
 from __future__ import annotations
 

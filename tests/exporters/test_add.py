@@ -82,7 +82,7 @@ def test_files_of_both_kinds_are_published_and_served(
         )
 
 
-def test_a_zipmap_is_left_out_and_the_classes_are_told(
+def test_a_zipmap_is_left_out_and_the_classes_are_reported(
     empty_repository: Repository, tmp_path: Path
 ) -> None:
     path = files.write(files.zipped_forest(), tmp_path / "m.onnx")
@@ -268,7 +268,7 @@ def test_a_name_that_is_none_and_options_that_are_none(
     assert empty_repository.names() == []
 
 
-def test_a_standing_configuration_is_kept_or_told(
+def test_a_standing_configuration_is_kept_or_reported(
     empty_repository: Repository, tmp_path: Path
 ) -> None:
     path = files.write(files.weighted(), tmp_path / "m.onnx")

@@ -139,7 +139,7 @@ def test_inputs_may_be_named_by_their_positions(
 
 
 class Stretched(nn.Module):
-    """Text of any length to a value per token, and text beside it."""
+    """Text of any length to a value per token, and text with it."""
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         return tokens.float() * 2, tokens.sum(1, keepdim=True)
@@ -217,7 +217,7 @@ class Sound(nn.Module):
 
 
 @pytest.mark.parametrize(("module", "limit"), [(Spread(), 0), (Sound(), 32)])
-def test_rows_are_judged_on_the_scale_of_their_answers(
+def test_rows_are_compared_on_the_scale_of_their_answers(
     empty_repository: Repository, tmp_path: Path, module: nn.Module, limit: int
 ) -> None:
     path = files.write_script(module, tmp_path / "m.pt")

@@ -186,7 +186,7 @@ def test_each_precision_is_a_model_of_its_own(empty_repository: Repository) -> N
     assert again.stdout.count("version 1, unchanged") == 3
 
 
-def test_every_failure_is_told(empty_repository: Repository) -> None:
+def test_every_failure_is_reported(empty_repository: Repository) -> None:
     result = export(empty_repository, "tests.models:table_of_sizes", *ONNX, *TORCHSCRIPT)
     assert result.status == 1
     assert "Traceback" not in result.stderr

@@ -167,7 +167,7 @@ def test_what_differs_is_not_published(empty_repository: Repository) -> None:
     assert empty_repository.names() == []
 
 
-def test_progress_is_told(empty_repository: Repository) -> None:
+def test_progress_is_reported(empty_repository: Repository) -> None:
     told: list[str] = []
     original = run_original(models.linear(), 4)
     export_model(original, "torchscript", empty_repository, "x", told.append)

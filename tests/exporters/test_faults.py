@@ -114,7 +114,7 @@ def test_an_output_of_a_strided_axis_has_no_fixed_length(empty_repository: Repos
     assert list(empty_repository.config("m_onnx").output[0].dims) == [4, -1]
 
 
-def test_nan_that_a_runtime_swallows_is_told(empty_repository: Repository) -> None:
+def test_nan_that_a_runtime_swallows_is_reported(empty_repository: Repository) -> None:
     spec = ModelSpec(
         "m", Does(lambda x: (x.amax(-1), x.argmax(-1))), {"x": torch.randn(4, 5)}, ["peak", "place"]
     )

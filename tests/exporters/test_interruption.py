@@ -65,7 +65,7 @@ def spin(condition: Callable[[], object]) -> None:
 
 
 class Exports:
-    """Exports of ever new weights, each in a process of its own."""
+    """Exports of ever new weights, each in a separate process."""
 
     def __init__(self, repository: Repository, interpreter: Forks) -> None:
         self.repository = repository

@@ -1,4 +1,4 @@
-"""Which lengths are tried, and how a way of forward is told by its conditions."""
+"""Which lengths are tried, and the conditions of each way of forward."""
 
 from __future__ import annotations
 

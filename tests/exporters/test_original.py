@@ -18,7 +18,7 @@ from trimaran.system.errors import ParityError, TrimaranError
 
 
 class Does(nn.Module):
-    """Whatever `what` makes of the inputs, with a layer of its own to use."""
+    """Whatever `what` makes of the inputs, with a layer to use."""
 
     def __init__(self, what: Callable[..., Any]) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def test_every_row_is_tried_in_two_batches_of_other_sizes() -> None:
     assert found >= 20
 
 
-def test_axes_that_vary_are_tried_at_their_ends_in_their_middle_and_beside_the_example() -> None:
+def test_axes_that_vary_are_tried_at_their_ends_in_their_middle_and_next_to_the_example() -> None:
     original = run_original(models.tokens(), 4)
     lengths = {batch["tokens"].shape[1] for batch in original.batches}
     assert {1, 6, 7, 8, 32, 33, 64} <= lengths
@@ -92,7 +92,7 @@ def test_lengths_of_every_way_are_tried(forward: Callable[..., Any], lengths: se
     assert tried & lengths
 
 
-def test_the_way_is_told_by_its_condition() -> None:
+def test_the_way_is_recognised_by_its_condition() -> None:
     axes = {"x": {1: ("n", 8, 900)}}
     original = run(
         lambda m, x: x * 2 if x.shape[1] == 777 else x, torch.randn(2, 32), dynamic_axes=axes
@@ -138,7 +138,7 @@ def test_rows_that_influence_one_another_are_refused(kind: str) -> None:
     assert "so requests may not be batched together; do not mix rows in forward" in said
 
 
-def test_each_column_is_judged_by_its_own_size() -> None:
+def test_each_column_is_compared_by_its_own_size() -> None:
     def boxes(module: Does, x: Tensor) -> Tensor:
         y = module.layer(x)
         score = (y[:, 1:] - y[:, 1:].mean(0)).sigmoid()

@@ -1,4 +1,4 @@
-"""The parity gate: what counts as equal, and how a difference is told."""
+"""The parity gate: what counts as equal, and how a difference is reported."""
 
 from __future__ import annotations
 
@@ -209,13 +209,13 @@ def test_a_models_own_tolerance_decides() -> None:
     ).passed
 
 
-def test_a_failure_of_torchscript_is_told_by_its_last_line() -> None:
+def test_a_failure_of_torchscript_is_recognised_by_its_last_line() -> None:
     told = "Something failed.\nTraceback of TorchScript (most recent call last):\n  x.py(3)\nE: why"
     assert failure(RuntimeError(told)) == "E: why"
     assert failure(RuntimeError("two\n lines")) == "two lines"
 
 
-def test_a_difference_names_the_batch_and_nan_is_told_and_refuses_nothing() -> None:
+def test_a_difference_names_the_batch_and_nan_is_reported_and_refuses_nothing() -> None:
     expected = [module(batch) for batch in BATCHES]
     labels = ["one", "the examples", "n = 5"]
     report = measure_parity(OUTPUTS, {}, BATCHES, expected, off_in_the_largest, labels=labels)

@@ -1,4 +1,4 @@
-"""How exports are told on the screen."""
+"""How exports are printed."""
 
 from __future__ import annotations
 

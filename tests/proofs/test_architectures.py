@@ -73,7 +73,7 @@ def test_the_catalogue_has_the_spread_that_it_promises() -> None:
         assert families.count(family) >= 4
 
 
-def test_the_page_counts_and_tells_failures() -> None:
+def test_the_page_counts_and_names_failures() -> None:
     chosen = [find("bert"), find("complex_output")]
     trials = [
         Trial("bert", "onnx", "dynamo", 1e-6, 2.5, axes=("batch", "sequence")),

@@ -88,7 +88,7 @@ def test_mutants_are_spread_evenly() -> None:
     assert {task.subject for task in given} == set(SUBJECTS)
 
 
-def test_the_page_tells_what_was_missed_and_what_was_refused_wrongly() -> None:
+def test_the_page_names_what_was_missed_and_what_was_refused_wrongly() -> None:
     outcomes = [
         Outcome("mlp", "onnx", "none", "weights of seed 0", "off", 0.5, 0.5),
         Outcome("mlp", "onnx", KINDS[0], "Gemm", "element [0] is 1", 50.0, 0.0),

@@ -1,4 +1,4 @@
-"""`trimaran check` beside the real server: it never passes what the server refuses."""
+"""`trimaran check` compared with the real server: it never passes what the server refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Rules for an ensemble by itself: what it may hold, and how its tensors flow."""
+"""Rules for the structure of an ensemble: its fields, the flow of its tensors, and cycles.
+
+Triton loads no ensemble of a cycle, nor one that needs it, and refuses steps and outputs that join
+answers of different decoupled models, which cannot be paired. Source: `ValidateEnsembleConfig` in
+triton-inference-server/core, `ensemble_utils.cc`.
+"""
 
 from __future__ import annotations
 
@@ -123,18 +128,18 @@ def _last_maker(config: ModelConfig, tensor: str) -> str:
 
 
 def check_cycles(name: str, models: Mapping[str, ModelConfig]) -> Problems:
-    """The circle that an ensemble is in or leads to; `models` has every configuration, by name."""
-    circle = find_cycle(name, models)
-    if circle:
+    """The cycle that an ensemble is in or leads to; `models` has every configuration, by name."""
+    cycle = find_cycle(name, models)
+    if cycle:
         yield error(
             "ensemble_scheduling",
-            f"its steps lead back to themselves: {' -> '.join(circle)}",
+            f"its steps lead back to themselves: {' -> '.join(cycle)}",
             "take one of these steps out",
         )
 
 
 def find_cycle(name: str, models: Mapping[str, ModelConfig]) -> tuple[str, ...]:
-    """The first circle that is reached from a model, its first name again at the end, or `()`."""
+    """The first cycle that is reached from a model, its first name again at the end, or `()`."""
     path: list[str] = []
     pending: list[tuple[str, list[str]]] = [(name, _steps_of(name, models))]
     done: set[str] = set()
@@ -165,7 +170,7 @@ _ONE_SOURCE = "join what comes from one decoupled step alone"
 
 
 def is_decoupled(name: str, models: Mapping[str, ModelConfig]) -> bool:
-    """Whether a model, or any step of an ensemble at any depth, answers as often as it likes."""
+    """Whether a model, or any step of an ensemble at any depth, is decoupled."""
     seen: set[str] = set()
     pending = [name]
     while pending:

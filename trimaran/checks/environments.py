@@ -1,4 +1,4 @@
-"""Rules for a Python model's own environment: the archive or directory that its parameter names.
+"""A Python model's environment: the archive or directory of its parameter, and what is wrong there.
 
 Source: python_backend, `pb_env.cc` and `stub_launcher.cc`: a tar archive, plain or with gzip, or a
 directory that holds `bin/activate`.
@@ -25,6 +25,11 @@ __all__ = [
 
 ENVIRONMENT = "EXECUTION_ENV_PATH"
 MODEL_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
+
+_GZIP, _TAR, _TAR_OFFSET = b"\x1f\x8b", b"ustar", 257
+_ACTIVATE = "bin/activate"
+_LARGEST_READ_BYTES = 2**25
+"""Archives up to this size are read through; of others only the beginning is looked at."""
 
 
 def environment_path(config: ModelConfig) -> str:
@@ -56,12 +61,6 @@ def check_environment(config: ModelConfig, backend: str, found: Mapping[str, str
             f"{ENVIRONMENT} {path} is looked for from where the server is started",
             f"begin it with {MODEL_DIRECTORY}/",
         )
-
-
-_GZIP, _TAR, _TAR_OFFSET = b"\x1f\x8b", b"ustar", 257
-_ACTIVATE = "bin/activate"
-_LARGEST_READ_BYTES = 2**25
-"""Archives up to this size are read through; of others only the beginning is looked at."""
 
 
 def environment_problem(path: str, model: Path) -> str:

@@ -1,4 +1,4 @@
-"""Rules for version directories, and for the policy that chooses between them."""
+"""Rules for version directories: the policy that chooses between them, and their manifests."""
 
 from __future__ import annotations
 

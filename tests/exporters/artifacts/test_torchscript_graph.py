@@ -103,7 +103,7 @@ def _norm(**options: bool) -> nn.Module:
         (lambda: scripted(Attention().eval()), []),
     ],
 )
-def test_training_is_told_where_it_matters(
+def test_training_is_reported_where_it_matters(
     tmp_path: Path, module: Callable[[], Any], found: list[str]
 ) -> None:
     assert trained(reopened(module(), tmp_path)) == found
@@ -190,7 +190,7 @@ def _nothing(x: Tensor) -> None:
         (_counted, "Tuple[Tensor, int]"), (_number, "float"), (_nothing, "NoneType"),
     ],
 )  # fmt: skip
-def test_results_that_no_server_carries_are_told_by_their_type(
+def test_results_that_no_server_carries_are_reported_by_their_type(
     function: Callable[[Tensor], Any], found: str | None
 ) -> None:
     with quiet():

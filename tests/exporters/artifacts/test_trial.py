@@ -149,7 +149,7 @@ def test_sound_files_are_batched(run: Run) -> None:
     ("run", "mixing", "note"),
     [
         (lambda arrays: {"y": arrays["x"] * 0 + 3}, [], "every row that was tried gets the same"),
-        (lambda arrays: {"y": arrays["x"] % 7}, ["Q takes one range"], "whole numbers rarely show"),
+        (lambda arrays: {"y": arrays["x"] % 7}, ["Q takes one range"], "integers rarely show"),
     ],
 )
 def test_answers_that_show_nothing_are_no_evidence(run: Run, mixing: list[str], note: str) -> None:

@@ -34,7 +34,7 @@ def saved(module: nn.Module, path: Path) -> Path:
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
-def test_one_process_serves_several_artifacts_and_tells_what_fails(tmp_path: Path) -> None:
+def test_one_process_serves_several_artifacts_and_names_what_fails(tmp_path: Path) -> None:
     run = load_torchscript(saved(Two(), tmp_path / "a.pt"), ["x"], ["y", "z"])
     other = load_torchscript(saved(nn.Linear(3, 2), tmp_path / "b.pt"), ["x"], ["y"])
     answers = run({"x": X})
@@ -56,7 +56,7 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
         load_torchscript(tmp_path / "b.pt", ["x"], ["y"])
 
 
-def test_a_process_that_died_is_told_and_the_next_load_starts_another(tmp_path: Path) -> None:
+def test_a_process_that_died_is_reported_and_the_next_load_starts_another(tmp_path: Path) -> None:
     path = saved(nn.Linear(3, 2), tmp_path / "a.pt")
     run = load_torchscript(path, ["x"], ["y"])
     child = clean_process._CURRENT.started()._child

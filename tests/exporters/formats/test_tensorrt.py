@@ -198,7 +198,7 @@ def test_an_engine_agrees_and_is_unchanged_when_built_again(
 
 @pytest.mark.gpu
 @on_gpu
-def test_a_graph_that_tensorrt_cannot_build_is_told(
+def test_a_graph_that_tensorrt_cannot_build_is_reported(
     empty_repository: Repository,
 ) -> None:
     spec = models.tokens()

@@ -57,7 +57,7 @@ class Does(nn.Module):
         (lambda x: x if torch.equal(CONSTANT, CONSTANT + 1) else x * 2, False),
     ],
 )
-def test_values_are_told_from_sizes(what: Callable[[Tensor], Tensor], reads: bool) -> None:
+def test_values_are_distinguished_from_sizes(what: Callable[[Tensor], Tensor], reads: bool) -> None:
     place = value_read(ModelSpec("m", Does(what), {"x": torch.ones(2, 4)}, ["y"]))
     assert (place is not None) == reads
     if place is not None:

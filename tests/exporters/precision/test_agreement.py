@@ -38,7 +38,7 @@ def output(triton: str = "FP32", *dims: int) -> TensorSpec:
         ("INT64", (10,), "equal"),
     ],
 )
-def test_an_output_is_judged_by_what_it_is(triton: str, dims: tuple[int, ...], rule: str) -> None:
+def test_an_output_is_compared_by_what_it_is(triton: str, dims: tuple[int, ...], rule: str) -> None:
     assert rule_for(output(triton, *dims)) == rule
 
 
@@ -184,7 +184,7 @@ def test_what_is_broken_is_refused(lower: Run, said: str) -> None:
     assert said in report.problem
 
 
-def test_a_runtime_that_fails_is_told() -> None:
+def test_a_runtime_that_fails_is_reported() -> None:
     def fails(arrays: Arrays) -> Arrays:
         if len(arrays["x"]) > 1:
             raise RuntimeError("only one\nrow")

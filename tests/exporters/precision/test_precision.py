@@ -87,7 +87,7 @@ def test_clients_see_the_same_interface_and_the_same_input_is_unchanged(
         assert (again.publication.version, again.publication.unchanged) == (1, True)
 
 
-def test_the_manifest_tells_agreement_size_and_speed(
+def test_the_manifest_has_agreement_size_and_speed(
     empty_repository: Repository, original: Original, reference: Reference
 ) -> None:
     result = export(empty_repository, original, "onnx", "fp16", reference)
@@ -137,7 +137,7 @@ def config_of_fp32(reference: Reference) -> ModelConfig:
 
 
 class KeepsFloat32(nn.Module):
-    """Makes a tensor of its own type, whatever it is given."""
+    """Makes a float32 tensor, whatever it is given."""
 
     def __init__(self) -> None:
         super().__init__()

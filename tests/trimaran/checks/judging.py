@@ -53,7 +53,7 @@ def relu(width: int = 4, batch: str | int = "batch", name: str = "x") -> bytes:
 
 
 def torchscript(*names: str) -> bytes:
-    """A zip archive of these entries, or of those by which TorchScript is told."""
+    """A zip archive of these entries, or of those of TorchScript."""
     entries = names or ("data.pkl", "constants.pkl", "version", "code/__torch__.py")
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:

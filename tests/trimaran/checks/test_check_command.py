@@ -48,7 +48,7 @@ def test_warnings_alone_are_no_failure(tmp_path: Path) -> None:
     )
 
 
-def test_only_the_named_models_are_told(tmp_path: Path) -> None:
+def test_only_the_named_models_are_reported(tmp_path: Path) -> None:
     judged(tmp_path, FILES)
     outcome = call_trimaran("check", "good", "--repository", tmp_path / "models")
     assert outcome.status == 0
@@ -79,7 +79,7 @@ def test_json_has_every_finding(tmp_path: Path) -> None:
     }
 
 
-def test_an_empty_repository_is_told(tmp_path: Path) -> None:
+def test_an_empty_repository_is_reported(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     outcome = call_trimaran("check", "--repository", tmp_path / "models")
     assert outcome.status == 0
@@ -89,7 +89,7 @@ def test_an_empty_repository_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_a_repository_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_repository_that_is_not_there_is_reported(tmp_path: Path) -> None:
     outcome = call_trimaran("check", "--repository", tmp_path / "nowhere")
     assert outcome.status == 1
     assert "no such model repository" in outcome.error
@@ -100,7 +100,7 @@ def test_the_committed_repository_has_no_errors() -> None:
     assert outcome.status == 0, outcome.stdout
 
 
-def test_a_number_that_names_nothing_leaves_every_other_model_judged(tmp_path: Path) -> None:
+def test_a_number_that_names_nothing_leaves_every_other_model_checked(tmp_path: Path) -> None:
     files = {"odd/config.pbtxt": GOOD.replace("TYPE_FP32", "99", 1), "odd/1/model.py": SOURCE}
     judged(tmp_path, FILES | files)
     outcome = call_trimaran("check", "--json", "--repository", tmp_path / "models")

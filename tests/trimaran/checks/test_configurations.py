@@ -149,7 +149,7 @@ ERRORS = [
         + "dynamic_batching { priority_levels: 2 default_priority_level: 1 "
         + "preserve_ordering: true }",
         "dynamic_batching.preserve_ordering",
-        "preserve_ordering is set beside 2 priority levels; remove one of them",
+        "preserve_ordering is set with 2 priority levels; remove one of them",
     ),
     (
         GOOD + f"dynamic_batching {{ preserve_ordering: true {QUEUE} }}",

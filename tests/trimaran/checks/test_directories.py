@@ -80,7 +80,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "error",
                 CONFIG,
                 "backend",
-                "no backend is named, and no file of the versions tells which it is; name one, "
+                "no backend is named, and no file of the versions shows which it is; name one, "
                 'such as backend: "python"',
             )
         ],
@@ -271,7 +271,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
             for kind in ("input.x", "output.y")
         ],
     ),
-    "profiles, and a plan that tells the backend": (
+    "profiles, and a plan that shows the backend": (
         {
             CONFIG: BY_FILE + 'instance_group { profile: [ "1", "2" ] }',
             "m/1/model.plan": "x",
@@ -316,7 +316,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
         {CONFIG: TENSORRT + STRATEGY % "ON_PROFILE_CHANGE", "m/1/model.plan": "x"},
         [],
     ),
-    "a profile where the file tells another backend": (
+    "a profile where the file shows another backend": (
         {
             CONFIG: BY_FILE + 'instance_group { profile: "1" }',
             "m/1/model.py": SOURCE,
@@ -460,8 +460,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "error",
                 CONFIG,
                 "output.y.label_filename",
-                "label file l.txt is missing; put it into the model's directory, beside "
-                "config.pbtxt",
+                "label file l.txt is missing; put it next to config.pbtxt in the model's directory",
             )
         ],
     ),
@@ -601,8 +600,8 @@ def test_what_was_published_is_not_to_change(tmp_path: Path) -> None:
             "warning",
             "m/1/manifest.json",
             "",
-            "version 1 is not what was published: model.onnx was altered after it was published; "
-            "publish it again",
+            "version 1 differs from what was published: model.onnx was altered after it was "
+            "published; publish it again",
         ),
         (
             "warning",
@@ -614,7 +613,7 @@ def test_what_was_published_is_not_to_change(tmp_path: Path) -> None:
     ]
 
 
-def test_a_version_without_a_manifest_beside_one_with(tmp_path: Path) -> None:
+def test_a_version_without_a_manifest_next_to_one_with(tmp_path: Path) -> None:
     repository = Repository.create(tmp_path / "models")
     publish_files(repository, model_config("m"), {"model.onnx": relu()})
     (repository.model("m") / "2").mkdir()
@@ -641,7 +640,7 @@ def test_weights_that_no_operator_uses_are_not_looked_for(tmp_path: Path) -> Non
     assert found(judged(tmp_path / "file", files)) == []
 
 
-def test_without_the_package_onnx_a_note_says_what_was_not_judged(tmp_path: Path) -> None:
+def test_without_the_package_onnx_a_note_says_what_was_not_checked(tmp_path: Path) -> None:
     judged(tmp_path, {CONFIG: ONNX, "m/1/model.onnx": relu()})
     repository = Repository.open(tmp_path / "models")
     facts = {name: read_model(repository, name) for name in model_directories(repository)}

@@ -50,7 +50,7 @@ def test_nothing_is_found_in_a_good_ensemble(tmp_path: Path) -> None:
     assert found(judged(tmp_path, repository(ENSEMBLE))) == []
 
 
-def test_a_mistake_of_a_step_is_told_there_and_not_in_the_ensemble(tmp_path: Path) -> None:
+def test_a_mistake_of_a_step_is_reported_there_and_not_in_the_ensemble(tmp_path: Path) -> None:
     broken = change("TYPE_FP32", "TYPE_INVALID", STEP)
     report = judged(tmp_path, repository(ENSEMBLE, a=broken))
     assert ("error", "a/config.pbtxt", "input.x.data_type") in [f[:3] for f in found(report)]
@@ -373,7 +373,7 @@ def test_an_ensemble_without_batches_takes_steps_that_have_them(tmp_path: Path) 
     assert [item[2] for item in other] == [f"{STEPS}.step[0].input_map", "output.Y"]
 
 
-def test_a_step_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
+def test_a_step_that_cannot_be_read_is_reported_once(tmp_path: Path) -> None:
     broken = change("TYPE_FP32", "99", STEP) + "version_policy { all { } }"
     files = repository(ENSEMBLE, a=broken) | {"a/2/model.py": SOURCE}
     told = found(judged(tmp_path, files))

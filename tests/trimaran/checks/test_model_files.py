@@ -1,4 +1,4 @@
-"""What a model file holds is judged as the server that loads it does."""
+"""The contents of a model file are checked as by the server that loads it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_shapes_are_those_that_the_server_infers_and_not_those_that_a_file_decla
 
 
 @pytest.mark.parametrize("case", GRAPHS)
-def test_without_onnx_runtime_the_package_onnx_tells(
+def test_without_onnx_runtime_the_package_onnx_reports(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_files, "load_graph", lambda path, level: None)
@@ -159,7 +159,7 @@ def test_a_type_that_the_backend_does_not_serve(tmp_path: Path) -> None:
     assert [item[2] for item in found(judged(tmp_path, files))] == ["input.x", "output.y"]
 
 
-def test_operators_of_a_library_are_not_judged(tmp_path: Path) -> None:
+def test_operators_of_a_library_are_not_checked(tmp_path: Path) -> None:
     library = 'model_operations { op_library_filename: "own.so" }'
     files = {"m/config.pbtxt": ONNX + library, "m/1/model.onnx": linear(unknown_function)}
     assert found(judged(tmp_path, files)) == []
@@ -221,7 +221,7 @@ def test_a_file_that_is_no_model_is_named_for_what_it_is(
 
 
 @pytest.mark.parametrize(("config", "content"), [(TORCH, b"x"), (ONNX, b"x"), (ONNX, b"")])
-def test_a_file_of_another_name_is_judged_as_its_backend_loads_it(
+def test_a_file_of_another_name_is_checked_as_its_backend_loads_it(
     config: str, content: bytes, tmp_path: Path
 ) -> None:
     named = config + 'default_model_filename: "weights.bin"'

@@ -1,4 +1,4 @@
-"""Inputs that the server feeds, what it completes, and what it cuts up, beside an ONNX file."""
+"""Inputs that the server feeds, completes or splits, compared with an ONNX file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorFlow's two formats: which file is loaded, and what that file tells."""
+"""TensorFlow's two formats: which file is loaded, and what it describes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Y = 'output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] } '
 PARTIAL = 'input { name: "x" dims: [ 4 ] } output { name: "y" data_type: TYPE_FP32 } '
 SAVED = {"m/1/model.savedmodel/saved_model.pb": b"."}
 GRAPH = {"m/1/model.graphdef": b"."}
-TELLS_NOTHING = "there is neither input nor output, and no model.graphdef tells them; declare every"
+BARE = "there is neither input nor output, and no model.graphdef describes them; declare every"
 NO_TYPE = "tensor 'x' has no data_type"
 
 
@@ -28,9 +28,9 @@ NO_TYPE = "tensor 'x' has no data_type"
         (X + Y, GRAPH, None),
         (PARTIAL, GRAPH, NO_TYPE),
         ('platform: "tensorflow_graphdef" ' + PARTIAL, GRAPH, NO_TYPE),
-        ("", GRAPH, TELLS_NOTHING),
-        (None, GRAPH, TELLS_NOTHING),
-        ('backend: "tensorflow" default_model_filename: "model.graphdef" ', GRAPH, TELLS_NOTHING),
+        ("", GRAPH, BARE),
+        (None, GRAPH, BARE),
+        ('backend: "tensorflow" default_model_filename: "model.graphdef" ', GRAPH, BARE),
         (
             'platform: "tensorflow_savedmodel" ' + X + Y,
             GRAPH,
@@ -48,7 +48,7 @@ NO_TYPE = "tensor 'x' has no data_type"
         ),
     ],
 )
-def test_a_saved_model_tells_its_tensors_and_a_graph_does_not(
+def test_a_saved_model_describes_its_tensors_and_a_graph_does_not(
     config: str | None, files: dict[str, bytes], said: str | None, tmp_path: Path
 ) -> None:
     text = {} if config is None else {"m/config.pbtxt": config}
