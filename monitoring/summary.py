@@ -164,10 +164,10 @@ def _broken(
 ) -> list[Broken]:
     broken = []
     for figure, name in _OBJECTIVES:
-        promised = objectives[name].get(model)
-        if promised is None or figure not in found:
+        objective = objectives[name].get(model)
+        if objective is None or figure not in found:
             continue
-        most = 1 - promised if figure == "error_ratio" else promised
+        most = 1 - objective if figure == "error_ratio" else objective
         if found[figure] > most:
             broken.append(Broken(figure, found[figure], most))
     return broken

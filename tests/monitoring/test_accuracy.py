@@ -45,7 +45,7 @@ def of(query: str, *counts: float) -> dict[str, list[Sample]]:
         ((0, 0, 600, 0), "holds"),
     ],
 )
-def test_a_release_is_judged_by_the_size_of_its_fall(live: tuple[float, ...], verdict: str) -> None:
+def test_the_size_of_the_fall_decides(live: tuple[float, ...], verdict: str) -> None:
     asked: dict[str, list[Sample]] = {"calibration_error": [], "brier": []}
     (found,) = evaluate_releases(
         {**of("outcomes", *live), **of("reference_outcomes", 85, 1, 894, 20), **asked}
@@ -238,7 +238,7 @@ def test_the_log_holds_every_answer_and_no_customer(
     assert all("input" not in line and line["latency_ms"] > 0 for line in lines)
 
 
-def test_a_disk_without_room_costs_no_answer_and_is_told(
+def test_a_full_disk_costs_no_answer_and_is_reported(
     judged: Watched, customers: tuple[list[bytes], list[bool]]
 ) -> None:
     """The limit on a file's size is that of the model's own processes."""

@@ -80,7 +80,7 @@ def of(feature: str, counts: dict[str, float], model: str = "m") -> list[Sample]
         ({"a": 910, "missing": 50}, {"a": 990, "missing": 10}, "stable"),
     ],
 )
-def test_a_feature_is_judged_by_the_size_of_the_effect(
+def test_the_size_of_the_effect_decides_about_a_feature(
     served: dict[str, float], trained: dict[str, float], verdict: str
 ) -> None:
     (found,) = evaluate_features(of("x", served), [Expectation("training", of("x", trained))])
@@ -99,7 +99,7 @@ def test_the_farthest_feature_comes_first() -> None:
     assert found[0].missing is None
 
 
-def test_a_feature_is_held_against_the_first_expectation_that_has_rows_of_it() -> None:
+def test_a_feature_is_compared_with_the_first_expectation_that_has_rows_of_it() -> None:
     half, most = {"a": 500.0, "b": 500.0}, {"a": 900.0, "b": 100.0}
     found = evaluate_features(
         [*of("both", most), *of("past only", most), *of("neither", most)],

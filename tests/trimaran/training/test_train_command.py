@@ -154,7 +154,7 @@ def test_a_table_with_ignored_columns_is_trained_on_as_without(
 
 
 @pytest.mark.parametrize("command_name", ["explore", "train"])
-def test_what_is_wrong_with_a_table_is_told_by_both_commands(
+def test_both_commands_report_what_is_wrong_with_a_table(
     directory: Path, command_name: str
 ) -> None:
     lines = (directory / "customers.csv").read_text().splitlines()
