@@ -33,6 +33,17 @@ Verdict = Literal["fell", "holds", "unsure", "too few", "no reference"]
 Cells = Mapping[str, float]
 """Rows by each of `CELLS`."""
 
+ACCURACY_WINDOW = "1d"
+"""The window of the recorded series and the alerts, and the default."""
+_QUERIES = ("outcomes", "reference_outcomes", "calibration_error", "brier")
+
+COLUMNS = ("figure", "live", "95 %", "test part", "fall", "95 %")
+MEANING = (
+    "fell: the whole 95 % interval of how far a figure is below the test part's is above "
+    + " or ".join(f"{most:g} ({name})" for name, most in ALLOWED_FALLS.items())
+    + f"; a verdict needs at least {LEAST_OUTCOMES} outcomes"
+)
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -59,20 +70,6 @@ class ReleaseAccuracy:
     brier: float | None
     """The mean squared error of the probability."""
     verdict: Verdict
-
-
-ACCURACY_WINDOW = "1d"
-"""The window of the recorded series and the alerts, and the default."""
-
-_QUERIES = ("outcomes", "reference_outcomes", "calibration_error", "brier")
-
-
-COLUMNS = ("figure", "live", "95 %", "test part", "fall", "95 %")
-MEANING = (
-    "fell: the whole 95 % interval of how far a figure is below the test part's is above "
-    + " or ".join(f"{most:g} ({name})" for name, most in ALLOWED_FALLS.items())
-    + f"; a verdict needs at least {LEAST_OUTCOMES} outcomes"
-)
 
 
 def releases(source: Prometheus, window: str) -> list[ReleaseAccuracy]:

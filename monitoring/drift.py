@@ -47,6 +47,25 @@ MORE_ABSENT = 0.05
 _Key = tuple[str, str, str]
 Verdict = Literal["drift", "absent", "stable", "unsure", "too few", "no reference"]
 
+Counts = npt.NDArray[np.float64]
+Shares = npt.NDArray[np.float64]
+_SMOOTHING = 0.5
+"""Added to each bin (Jeffreys' prior), so that an empty bin makes no infinite index."""
+_RESAMPLES = 400
+
+DRIFT_WINDOW = "1h"
+"""The window of the recorded series and the alerts, and the default."""
+_PAST = "1d"
+
+COLUMNS = (
+    *("feature", "verdict", "rows", "PSI", "95 %", "JS distance", "missing", "expected"),
+    *("unknown", "expected", "moved most"),
+)
+MEANING = (
+    f"drift: the whole 95 % interval of the population stability index is above {DRIFT:g}; a "
+    f"verdict needs at least {LEAST_ROWS} served and {LEAST_ROWS} expected rows"
+)
+
 
 @dataclass(frozen=True)
 class Expectation:
@@ -79,30 +98,6 @@ class Finding:
     verdict: Verdict = "too few"
     moved: str = ""
     """The bin whose share changed most."""
-
-
-Counts = npt.NDArray[np.float64]
-Shares = npt.NDArray[np.float64]
-
-_SMOOTHING = 0.5
-"""Added to each bin (Jeffreys' prior), so that an empty bin makes no infinite index."""
-_RESAMPLES = 400
-
-
-DRIFT_WINDOW = "1h"
-"""The window of the recorded series and the alerts, and the default."""
-
-_PAST = "1d"
-
-
-COLUMNS = (
-    *("feature", "verdict", "rows", "PSI", "95 %", "JS distance", "missing", "expected"),
-    *("unknown", "expected", "moved most"),
-)
-MEANING = (
-    f"drift: the whole 95 % interval of the population stability index is above {DRIFT:g}; a "
-    f"verdict needs at least {LEAST_ROWS} served and {LEAST_ROWS} expected rows"
-)
 
 
 def features(source: Prometheus, window: str, against: str | None = None) -> list[Finding]:

@@ -28,6 +28,11 @@ __all__ = [
 
 _NAME = "monitor.json"
 
+PrometheusUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="A Prometheus other than that of 'trimaran monitor up'."),
+]
+
 
 @dataclass(frozen=True)
 class Watching:
@@ -74,12 +79,6 @@ def find_watch(repository: Repository) -> Watching | None:
     except (OSError, ValueError, TypeError):
         return None
     return found if found.started and start_time(found.pid) == found.started else None
-
-
-PrometheusUrl = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="A Prometheus other than that of 'trimaran monitor up'."),
-]
 
 
 def find_prometheus(repository: Path, url: str | None) -> str:

@@ -32,7 +32,6 @@ _COLUMNS = (
 )
 _LEAST_CORES = 0.001
 
-
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 

@@ -37,10 +37,8 @@ _START_S = 30.0
 _STOP_S = 10.0
 _POLL_S = 0.05
 
-
 CONFIGURATION = Path(__file__).parent / "prometheus"
 """`prometheus.yml`, `alertmanager.yml` and `rules/`."""
-
 
 _MOST_BYTES = 1 << 20
 

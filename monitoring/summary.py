@@ -19,6 +19,20 @@ _OBJECTIVES = (
 _SKEW_S = 5.0
 _WHOLE = 0.999
 
+_DRAWN = (
+    "request_rate",
+    "error_ratio",
+    "mean_latency",
+    "p99_latency",
+    "queue_share",
+    "batch_size",
+    "pending_requests",
+    "stub_cpu",
+)
+_POINTS = 120
+_LEAST_STEP_S = 1.0
+_LEAST_RATE_WINDOW_S = 30
+
 
 @dataclass(frozen=True)
 class Broken:
@@ -69,21 +83,6 @@ class Summary:
     def kept(self) -> bool:
         """Whether every objective was met."""
         return not any(line.broken for line in self.lines)
-
-
-_DRAWN = (
-    "request_rate",
-    "error_ratio",
-    "mean_latency",
-    "p99_latency",
-    "queue_share",
-    "batch_size",
-    "pending_requests",
-    "stub_cpu",
-)
-_POINTS = 120
-_LEAST_STEP_S = 1.0
-_LEAST_RATE_WINDOW_S = 30
 
 
 def gather(prometheus: Prometheus, window: str, end_s: float | None = None) -> Summary:
@@ -164,10 +163,10 @@ def _broken(
 ) -> list[Broken]:
     broken = []
     for figure, name in _OBJECTIVES:
-        promised = objectives[name].get(model)
-        if promised is None or figure not in found:
+        objective = objectives[name].get(model)
+        if objective is None or figure not in found:
             continue
-        most = 1 - promised if figure == "error_ratio" else promised
+        most = 1 - objective if figure == "error_ratio" else objective
         if found[figure] > most:
             broken.append(Broken(figure, found[figure], most))
     return broken

@@ -10,7 +10,7 @@ import pytest
 
 from monitoring.asking import Prometheus
 from tests.programs import require
-from tests.running import Running, Served, wait_for
+from tests.running import Running, Served, start_serving, wait_for
 from trimaran.repository.repository import Repository
 from trimaran.system.ports import free_ports
 
@@ -78,6 +78,25 @@ def until_stopped(watch: AnyWatch) -> Iterator[AnyWatch]:
 
 def watching(served: Served, *options: str) -> AbstractContextManager[Watched]:
     return until_stopped(Watched(served, *options))
+
+
+@contextmanager
+def served_and_watched(
+    repository: Repository, *options: str, interval_s: float = INTERVAL_S
+) -> Iterator[Watched]:
+    """A server of a repository, Prometheus on it, and a scrape behind it.
+
+    Both end, also where Prometheus is missing or does not start. A test may replace the server.
+    """
+    served = start_serving(repository, *options)
+    watched = None
+    try:
+        watched = Watched(served, f"--interval={interval_s}")
+        with until_stopped(watched):
+            watched.scraped()
+            yield watched
+    finally:
+        (served if watched is None else watched.served).stop()
 
 
 @pytest.fixture(scope="package")

@@ -16,13 +16,12 @@ from sklearn.metrics import f1_score as sklearn_f1
 from monitoring.accuracy import evaluate_releases
 from monitoring.asking import Sample
 from monitoring.outcomes_file import Columns, read_outcomes
-from tests.monitoring.conftest import Watched, watching
-from tests.running import start_serving, wait_for
+from tests.monitoring.conftest import Watched, served_and_watched
+from tests.running import wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import children
-from trimaran.training.tabular.data.sources import load
 
 ROWS = 400
 CELLS = ("true_positive", "false_positive", "true_negative", "false_negative")
@@ -46,7 +45,7 @@ def of(query: str, *counts: float) -> dict[str, list[Sample]]:
         ((0, 0, 600, 0), "holds"),
     ],
 )
-def test_a_release_is_judged_by_the_size_of_its_fall(live: tuple[float, ...], verdict: str) -> None:
+def test_the_size_of_the_fall_decides(live: tuple[float, ...], verdict: str) -> None:
     asked: dict[str, list[Sample]] = {"calibration_error": [], "brier": []}
     (found,) = evaluate_releases(
         {**of("outcomes", *live), **of("reference_outcomes", 85, 1, 894, 20), **asked}
@@ -105,18 +104,15 @@ def judged(churn_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     root = tmp_path_factory.mktemp("judged") / "model_repository"
     shutil.copytree(churn_trained / "model_repository", root)
     models = ("--model", "churn_record", "--model", "churn_feedback")
-    served = start_serving(Repository.open(root), *models, "--log-predictions")
-    try:
-        with watching(served) as watched:
-            watched.scraped()
-            yield watched
-    finally:
-        served.stop()
+    with served_and_watched(Repository.open(root), *models, "--log-predictions") as watched:
+        yield watched
 
 
 @pytest.fixture(scope="module")
 def customers() -> tuple[list[bytes], list[bool]]:
     """Records of the public table, and whether each customer left."""
+    from trimaran.training.tabular.data.sources import load
+
     dataset = load("mlc_churn", None)
     frame = dataset.frame.sample(ROWS, random_state=2)
     fields = [field.name for field in dataset.schema.fields]
@@ -242,7 +238,7 @@ def test_the_log_holds_every_answer_and_no_customer(
     assert all("input" not in line and line["latency_ms"] > 0 for line in lines)
 
 
-def test_a_disk_without_room_costs_no_answer_and_is_told(
+def test_a_full_disk_costs_no_answer_and_is_reported(
     judged: Watched, customers: tuple[list[bytes], list[bool]]
 ) -> None:
     """The limit on a file's size is that of the model's own processes."""

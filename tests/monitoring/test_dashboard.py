@@ -76,7 +76,7 @@ def test_a_browser_shows_the_models_and_their_plots(churn_watched: Watched, tmp_
         assert len(colours) > 50
 
 
-def test_a_prometheus_that_went_away_is_told_on_the_page() -> None:
+def test_the_page_shows_that_prometheus_is_gone() -> None:
     gone = f"http://127.0.0.1:{free_ports().http}"
     with page("--prometheus", gone) as url:
         answer = urllib3.request("GET", url, retries=False)
@@ -84,7 +84,7 @@ def test_a_prometheus_that_went_away_is_told_on_the_page() -> None:
     assert f"no Prometheus answers at {gone}" in answer.data.decode()
 
 
-def test_a_page_is_made_once_for_many_and_anew_when_it_is_old(
+def test_a_page_is_made_once_for_many_and_again_when_it_is_old(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[int] = []

@@ -23,11 +23,10 @@ from monitoring.drift import (
     population_stability,
     shares,
 )
-from tests.monitoring.conftest import Watched, watching
-from tests.running import start_serving, wait_for
+from tests.monitoring.conftest import Watched, served_and_watched
+from tests.running import wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
-from trimaran.training.tabular.data.sources import load
 
 GENERATOR = np.random.default_rng(3)
 
@@ -81,7 +80,7 @@ def of(feature: str, counts: dict[str, float], model: str = "m") -> list[Sample]
         ({"a": 910, "missing": 50}, {"a": 990, "missing": 10}, "stable"),
     ],
 )
-def test_a_feature_is_judged_by_the_size_of_the_effect(
+def test_the_size_of_the_effect_decides_about_a_feature(
     served: dict[str, float], trained: dict[str, float], verdict: str
 ) -> None:
     (found,) = evaluate_features(of("x", served), [Expectation("training", of("x", trained))])
@@ -100,7 +99,7 @@ def test_the_farthest_feature_comes_first() -> None:
     assert found[0].missing is None
 
 
-def test_a_feature_is_held_against_the_first_expectation_that_has_rows_of_it() -> None:
+def test_a_feature_is_compared_with_the_first_expectation_that_has_rows_of_it() -> None:
     half, most = {"a": 500.0, "b": 500.0}, {"a": 900.0, "b": 100.0}
     found = evaluate_features(
         [*of("both", most), *of("past only", most), *of("neither", most)],
@@ -119,6 +118,8 @@ def test_a_feature_is_held_against_the_first_expectation_that_has_rows_of_it() -
 @pytest.fixture(scope="module")
 def records() -> list[dict[str, Any]]:
     """Customers of the public table, without outcome."""
+    from trimaran.training.tabular.data.sources import load
+
     dataset = load("mlc_churn", None)
     names = [field.name for field in dataset.schema.fields]
     frame = dataset.frame[names].sample(600, random_state=1)
@@ -129,11 +130,8 @@ def records() -> list[dict[str, Any]]:
 def drifting(churn_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     root = tmp_path_factory.mktemp("drifting") / "model_repository"
     shutil.copytree(churn_trained / "model_repository", root)
-    served = start_serving(Repository.open(root), "--model", "churn_record")
-    with watching(served) as watched:
-        watched.scraped()
+    with served_and_watched(Repository.open(root), "--model", "churn_record") as watched:
         yield watched
-    served.stop()
 
 
 def ask(watched: Watched, records: list[dict[str, Any]]) -> None:

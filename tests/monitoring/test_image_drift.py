@@ -13,9 +13,9 @@ import pytest
 from ensembles.image_classifier import image_classifier
 from ensembles.publish import publish_pipeline
 from monitoring.drift import Finding
-from tests.monitoring.conftest import Watched, watching
+from tests.monitoring.conftest import Watched, served_and_watched
 from tests.photographs import parts_of_photographs
-from tests.running import start_serving, wait_for
+from tests.running import wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.publishing.releases import make_release
 from trimaran.repository.repository import Repository
@@ -25,10 +25,9 @@ from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.image_data import class_names
 from trimaran.training.image_reference import fixed_bins, reference_of
 
-IMAGES = 224
-BATCH = 32
-APART_S = 10
-"""Between the images as expected and the others, so that a window can hold one of them alone."""
+IMAGES = 208
+"""A verdict needs 200."""
+BATCH = 16
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def watched(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> I
     shutil.copytree(exported.root, root)
     repository = Repository.open(root)
     labels = class_names()
-    measures = [measure(read(data, SETTINGS)) for data in parts_of_photographs(400, 1)]
+    measures = [measure(read(data, SETTINGS)) for data in parts_of_photographs(240, 1)]
     best = np.zeros(len(measures), np.int64)
     expected = reference_of(np.array(measures), best, np.ones(len(measures)), labels)
     pipeline = image_classifier(
@@ -50,11 +49,8 @@ def watched(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> I
     published = publish_pipeline(repository, pipeline, "test")
     assert [each.unchanged for each in published] == [False, True]
     make_release(repository, "image_classifier")
-    served = start_serving(repository, "--model", "image_classifier")
-    with watching(served) as watched:
-        watched.scraped()
+    with served_and_watched(repository, "--model", "image_classifier") as watched:
         yield watched
-    served.stop()
 
 
 def ask(watched: Watched, images: Sequence[bytes], classes: np.ndarray) -> None:
@@ -99,6 +95,7 @@ def drift(watched: Watched, status: int, window_s: int, *options: str) -> dict[s
 def test_images_that_are_darker_smaller_or_of_other_classes_drift(watched: Watched) -> None:
     generator = np.random.default_rng(0)
     golden = asked(watched)  # the release was tried before it went live
+    began_s = watched.prometheus.now_s()
     ask(watched, parts_of_photographs(IMAGES, 2), generator.integers(0, 200, IMAGES))
     counted(watched, golden + IMAGES)
     came_s = watched.prometheus.now_s()
@@ -110,7 +107,9 @@ def test_images_that_are_darker_smaller_or_of_other_classes_drift(watched: Watch
     }
     assert found["brightness"].against == "the reference"
 
-    wait_for(lambda: watched.prometheus.now_s() > came_s + APART_S, 30, "the time between")
+    # A window must hold the others alone, and as long a window before it the expected ones.
+    others_s = 2 * came_s - began_s + 4
+    wait_for(lambda: watched.prometheus.now_s() > others_s, 60, "the time between")
     others = parts_of_photographs(IMAGES, 3, light=0.4, size=(96, 72))
     ask(watched, others, generator.integers(500, 700, IMAGES))
     with watched.served.client() as client, pytest.raises(TrimaranError, match="is empty"):

@@ -27,7 +27,7 @@ def test_figures_are_of_what_was_counted_between_two_readings() -> None:
     }
 
 
-def test_a_counter_that_began_anew_is_counted_from_there() -> None:
+def test_a_counter_that_was_reset_is_counted_from_there() -> None:
     found = between(totals(100, 0, 5000, 400, 50), totals(10, 0, 20000, 10, 10))
     assert found["m 1"]["requests"] == 10
     assert found["m 1"]["mean ms"] == 2.0
@@ -45,7 +45,7 @@ def test_who_was_not_asked_has_no_figures() -> None:
         ("locust", "churn_record", "--users", "2", "--duration", "3s"),
     ],
 )
-def test_a_load_test_tells_what_prometheus_saw(
+def test_a_load_test_reports_what_prometheus_saw(
     churn_watched: Watched, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     churn_watched.scraped()

@@ -98,7 +98,7 @@ def test_every_query_answers_with_its_labels(churn_watched: Watched) -> None:
     assert answered >= {"availability_objective", "mean_objective", "p99_objective"}
 
 
-def test_the_catalogue_stands_in_the_documentation() -> None:
+def test_the_documentation_has_the_catalogue() -> None:
     page = (CONFIGURATION.parent.parent / "docs" / "monitoring.md").read_text()
     for query in CATALOGUE.values():
         section = page.partition(f"### {query.section}")[2].partition("\n###")[0]

@@ -34,9 +34,7 @@ def monitor(watched: Watched, *arguments: str | Path) -> Outcome:
     return call_trimaran("monitor", *arguments, "--repository", watched.root)
 
 
-def test_a_report_tells_rates_errors_and_what_was_promised(
-    churn_watched: Watched, tmp_path: Path
-) -> None:
+def test_a_report_shows_rates_errors_and_objectives(churn_watched: Watched, tmp_path: Path) -> None:
     churn_watched.scraped()
     assert ask(churn_watched, [GOOD] * 40 + [BAD] * 10) == 10
     churn_watched.scraped()
@@ -109,13 +107,13 @@ def test_watch_shows_the_models_that_were_asked(churn_watched: Watched) -> None:
         (("--prometheus", "localhost:9090"), "expected a URL such as"),
     ],
 )
-def test_usage_is_told(churn_watched: Watched, arguments: tuple[str, str], words: str) -> None:
+def test_usage_errors(churn_watched: Watched, arguments: tuple[str, str], words: str) -> None:
     outcome = monitor(churn_watched, "report", *arguments)
     assert outcome.status == 2
     assert words in outcome.error
 
 
-def test_no_prometheus_is_told_with_the_remedy(tmp_path: Path) -> None:
+def test_a_missing_prometheus_is_reported_with_the_remedy(tmp_path: Path) -> None:
     root = tmp_path / "model_repository"
     root.mkdir()
     outcome = call_trimaran("monitor", "report", "--repository", root)
@@ -128,7 +126,7 @@ def test_no_prometheus_is_told_with_the_remedy(tmp_path: Path) -> None:
         assert f"no Prometheus answers at {url}" in outcome.error
 
 
-def test_what_is_no_prometheus_is_told(churn_watched: Watched) -> None:
+def test_another_server_than_prometheus_is_reported(churn_watched: Watched) -> None:
     url = churn_watched.served.url("")
     outcome = monitor(churn_watched, "report", "--prometheus", url)
     assert outcome.status == 1

@@ -64,19 +64,19 @@ def test_alerts_fire_and_stay_silent(path: Path) -> None:
 
 
 def test_every_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    tests = [test for path in TESTS for test in yaml.safe_load(path.read_text())["tests"]]
     for name in alerts():
         fired = silent = 0
-        for path in TESTS:
-            for test in yaml.safe_load(path.read_text())["tests"]:
-                for case in test["promql_expr_test"]:
-                    asked = re.search(r'alertname=~?"([^"]*)"', case["expr"])
-                    concerned = case["expr"].startswith("ALERTS{") and (
-                        asked is None or re.fullmatch(asked[1], name)
-                    )
-                    found = [s["labels"] for s in case["exp_samples"]]
-                    fires = any(f'alertname="{name}"' in labels for labels in found)
-                    fired += fires
-                    silent += bool(concerned) and not fires
+        for test in tests:
+            for case in test["promql_expr_test"]:
+                asked = re.search(r'alertname=~?"([^"]*)"', case["expr"])
+                concerned = case["expr"].startswith("ALERTS{") and (
+                    asked is None or re.fullmatch(asked[1], name)
+                )
+                found = [s["labels"] for s in case["exp_samples"]]
+                fires = any(f'alertname="{name}"' in labels for labels in found)
+                fired += fires
+                silent += bool(concerned) and not fires
         assert fired, f"no test in which {name} fires"
         assert silent, f"no test in which {name} stays silent"
 

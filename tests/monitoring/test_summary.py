@@ -49,7 +49,7 @@ def test_versions_have_a_line_each_in_the_order_of_their_numbers() -> None:
     assert not tried.is_idle
 
 
-def test_a_promise_is_judged_by_the_model() -> None:
+def test_an_objective_is_checked_by_model() -> None:
     objectives = {
         "availability_objective": [Sample({"model": "a"}, 0.99), Sample({"model": "b"}, 0.9)],
         "mean_objective": [Sample({"model": "a"}, 0.1)],

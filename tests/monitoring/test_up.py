@@ -45,7 +45,7 @@ def test_a_dead_stub_is_an_alert_and_its_heal_another(churn_watched: Watched) ->
     assert churn_watched.value('trimaran_model_ready{model="churn_features"}') == 1
 
 
-def test_what_a_server_uses_is_told_by_instance(churn_watched: Watched) -> None:
+def test_resources_are_reported_by_instance(churn_watched: Watched) -> None:
     ours = churn_watched.prometheus.instant('trimaran_cpu_seconds_total{model="churn_record"}')
     assert len({sample.labels["instance_name"] for sample in ours}) == len(ours) == 2
     assert all(sample.value > 0 for sample in ours)
@@ -91,7 +91,7 @@ def test_nothing_outlives_a_killed_one(tmp_path: Path) -> None:
     assert find_watch(Repository.open(root)) is None
 
 
-def test_a_program_that_ends_by_itself_is_told_with_its_words(tmp_path: Path) -> None:
+def test_a_program_that_ends_by_itself_is_reported_with_its_message(tmp_path: Path) -> None:
     root = tmp_path / "model_repository"
     root.mkdir()
     ports = free_ports()
@@ -107,7 +107,7 @@ def test_a_program_that_ends_by_itself_is_told_with_its_words(tmp_path: Path) ->
     assert "not a directory" in outcome.error
 
 
-def test_a_taken_port_is_told_with_its_option(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_with_its_option(tmp_path: Path) -> None:
     root = tmp_path / "model_repository"
     root.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -132,7 +132,7 @@ def test_a_setting_that_cannot_be_is_refused(option: str, value: str, words: str
     assert words in outcome.error
 
 
-def test_a_missing_program_is_told_with_the_line_that_installs_it(
+def test_a_missing_program_is_reported_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("monitoring.programs._MORE_PLACES", ())

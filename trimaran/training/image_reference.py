@@ -55,7 +55,6 @@ _EDGES = {
 _BY_TENTHS = ("brightness", "contrast")
 _PROBABILITY = Feature("probability", "answer", (), tuple(tenth / 10 for tenth in range(1, 10)))
 
-
 VARIABLE = "TRIMARAN_IMAGES"
 LEAST_IMAGES = 100
 """With fewer, each bin has only a few images, and chance decides."""

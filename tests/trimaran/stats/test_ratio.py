@@ -29,7 +29,7 @@ def test_equal_targets_hold_one_in_nearly_every_interval() -> None:
     assert 85 <= held < 100
 
 
-def test_a_real_difference_is_told_from_one() -> None:
+def test_a_real_difference_excludes_one() -> None:
     generator = np.random.default_rng(1)
     noise = generator.lognormal(0, 0.1, (2, 10))
     assert paired_ratio((1.5 * noise[0]).tolist(), noise[1].tolist()).low > 1.2

@@ -11,6 +11,8 @@ import onnxruntime
 import pytest
 import torch
 
+from ensembles.churn import ensemble, record
+from exporters.churn import model
 from exporters.export import export_model
 from exporters.original import run_original
 from tests.trimaran.training.tabular.customers import FAST_TABNET, SCHEMA, problem, recipe
@@ -49,7 +51,7 @@ def test_without_a_run_the_command_is_named(
 ) -> None:
     monkeypatch.delenv(churn.RUN_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
-    for factory in (churn.model, churn.ensemble, churn.record):
+    for factory in (model, ensemble, record):
         with pytest.raises(TrimaranError, match="no trained churn model in runs/churn; train one"):
             factory()
 
@@ -68,7 +70,7 @@ def test_the_variable_names_a_run(
 
 
 def test_the_exported_model_answers_as_the_run_did(chosen: TrainedRun, tmp_path: Path) -> None:
-    spec = churn.model()
+    spec = model()
     assert spec.name == "churn"
     result = export_model(
         run_original(spec, 256), "onnx", Repository.create(tmp_path), "churn", lambda stage: None
@@ -90,12 +92,12 @@ def test_the_exported_model_answers_as_the_run_did(chosen: TrainedRun, tmp_path:
 
 
 def test_both_forms_carry_the_transform(chosen: TrainedRun) -> None:
-    fields, record = churn.ensemble(), churn.record()
+    fields, by_text = ensemble(), record()
     assert fields.ensemble.name == "churn"
-    assert record.name == "churn_record"
+    assert by_text.name == "churn_record"
     text = (chosen.directory / "transform.json").read_bytes()
-    for model in (*fields.models, record):
-        assert model.files["transform.json"] == text
+    for made in (*fields.models, by_text):
+        assert made.files["transform.json"] == text
 
 
 def test_publishing_an_ensemble_needs_no_torch() -> None:

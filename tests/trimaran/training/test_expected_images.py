@@ -5,11 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ensembles.efficientnet_lite0 import onnx_ensemble
 from tests.photographs import parts_of_photographs
 from trimaran.served.distribution import Reference
 from trimaran.system.errors import TrimaranError
-from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.image_reference import (
     LEAST_IMAGES,
     VARIABLE,
@@ -31,18 +29,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_folder_of_images_becomes_the_reference(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from ensembles.efficientnet_lite0 import onnx_ensemble
+
+    monkeypatch.setattr("trimaran.training.image_reference.LEAST_IMAGES", 20)
+    for number in range(20, LEAST_IMAGES):
+        next(folder.rglob(f"{number}.jpg")).unlink()
     preprocess, labels = onnx_ensemble().models
-    assert "1 of 101 images cannot be read" in capsys.readouterr().err
+    assert "1 of 21 images cannot be read" in capsys.readouterr().err
     for model in (preprocess, labels):
         features = Reference.from_json(model.files["reference.json"].decode()).features
-        assert {feature.rows for feature in features} == {100}
+        assert {feature.rows for feature in features} == {20}
     (label, _) = features
-    assert "espresso" in label.values
+    assert "tiger cat" in label.values
 
 
 def test_the_same_images_make_the_same_reference(folder: Path) -> None:
+    from trimaran.training.efficientnet_lite0 import SETTINGS
+
     files = expected_images()
     assert files is not None
     weights = np.random.default_rng(0).normal(size=(3, 4))
@@ -58,6 +63,8 @@ def test_the_same_images_make_the_same_reference(folder: Path) -> None:
 def test_what_is_no_reference_is_refused_in_a_sentence(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from trimaran.training.efficientnet_lite0 import SETTINGS
+
     next(folder.glob("*.jpg")).write_bytes(b"damaged")
     files = expected_images()
     assert files is not None

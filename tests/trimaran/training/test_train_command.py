@@ -6,16 +6,14 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from tests.running import TRIMARAN, wait_for
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.training.tabular.customers import write_files
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.learning.checkpoints import load_tensors
-from trimaran.training.tabular.runs.run import CHECKPOINT
 
+CHECKPOINT = "checkpoint.pt"
 COMPARED = ("weights.pt", "metrics.json", "predictions.csv", "transform.json", "report.html")
 
 
@@ -46,6 +44,8 @@ def whole(directory: Path) -> Path:
 
 
 def epochs(checkpoint: Path) -> int:
+    from trimaran.training.tabular.learning.checkpoints import load_tensors
+
     try:
         return len(load_tensors(checkpoint)["history"])
     except TrimaranError:
@@ -136,6 +136,8 @@ def test_killed_folds_end_in_the_same_bytes(directory: Path, whole_folds: Path) 
 def test_a_table_with_ignored_columns_is_trained_on_as_without(
     directory: Path, whole: Path
 ) -> None:
+    import pandas as pd
+
     table = pd.read_csv(directory / "customers.csv", dtype=str, keep_default_na=False)
     other = directory / "commented"
     other.mkdir()
@@ -152,7 +154,7 @@ def test_a_table_with_ignored_columns_is_trained_on_as_without(
 
 
 @pytest.mark.parametrize("command_name", ["explore", "train"])
-def test_what_is_wrong_with_a_table_is_told_by_both_commands(
+def test_both_commands_report_what_is_wrong_with_a_table(
     directory: Path, command_name: str
 ) -> None:
     lines = (directory / "customers.csv").read_text().splitlines()

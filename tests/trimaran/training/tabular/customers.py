@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
-from trimaran.training.tabular.data.validation import is_positive
-from trimaran.training.tabular.features.plan import FeaturePlan
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
-from trimaran.training.tabular.learning.learn import Problem
-from trimaran.training.tabular.runs.config import Recipe
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from trimaran.training.tabular.learning.learn import Problem
+    from trimaran.training.tabular.runs.config import Recipe
 
 SCHEMA = Schema(
     name="customers",
@@ -81,11 +82,17 @@ def frame(rows: int = 600, seed: int = 0) -> pd.DataFrame:
 
 
 def problem(rows: int = 600, seed: int = 0) -> Problem:
+    from trimaran.training.tabular.data.validation import is_positive
+    from trimaran.training.tabular.learning.learn import Problem
+
     table = frame(rows, seed)
     return Problem(table, SCHEMA, is_positive(table, SCHEMA), "made-up customers")
 
 
 def recipe(hyper: Hyperparameters = FAST) -> Recipe:
+    from trimaran.training.tabular.features.plan import FeaturePlan
+    from trimaran.training.tabular.runs.config import Recipe
+
     return Recipe("churn", FeaturePlan(outliers="iqr"), hyper, {"calls": (2, 4)})
 
 

@@ -32,6 +32,21 @@ _SLACK = 0.005
 Flags = npt.NDArray[np.bool_]
 Probabilities = npt.NDArray[np.float32]
 
+METRIC_NAMES = {
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "log_loss": "log loss",
+    "brier": "Brier",
+    "ece": "ECE",
+}
+"""Names for people of the metrics of `Scores`."""
+METRICS = tuple(METRIC_NAMES)
+_BINS = 10
+_RESAMPLES = 10_000
+
 
 def decide(probability: Probabilities, threshold: float) -> Flags:
     """Positive at the threshold or above, compared as float32, as in the served model."""
@@ -54,22 +69,6 @@ def choose_threshold(target: Flags, probability: Probabilities) -> float:
     f1 = np.array(scores)
     good = _GRID[f1 >= f1.max() - _SLACK]
     return float(good[np.argmin(np.abs(good - 0.5))])
-
-
-METRIC_NAMES = {
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
-    "roc_auc": "ROC AUC",
-    "pr_auc": "PR AUC",
-    "log_loss": "log loss",
-    "brier": "Brier",
-    "ece": "ECE",
-}
-"""Names for people of the metrics of `Scores`."""
-METRICS = tuple(METRIC_NAMES)
-_BINS = 10
-_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def number_table(frame: pd.DataFrame, schema: Schema) -> Markup:
         quartiles = [float(q) for q in numbers.quantile([0, 0.25, 0.5, 0.75, 1])]
         spread = float(numbers.std(ddof=0))
         rows.append([field.name, int(numbers.nunique()), float(numbers.mean()), spread, *quartiles])
-    headers = ["field", "distinct", "mean", "std", "least", "25 %", "median", "75 %", "most"]
+    headers = ["field", "distinct", "mean", "std", "min", "25 %", "median", "75 %", "max"]
     return table(headers, rows) if rows else text("There is no number field.")
 
 

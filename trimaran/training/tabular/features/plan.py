@@ -37,6 +37,10 @@ _OPERANDS: Mapping[str, tuple[int, int | None]] = {
 }
 _BIN_ENCODINGS = ("onehot", "ordinal")
 
+_OF_NUMBER = ("impute", "outliers", "scale")
+_OF_CATEGORY = ("encode", "missing", "scale")
+_OF_DERIVED = ("scale",)
+
 
 @dataclass(frozen=True)
 class Binning:
@@ -153,11 +157,6 @@ class FeaturePlan:
         if not isinstance(values.get("overrides", {}), Mapping):
             raise TrimaranError(f"overrides is {values['overrides']!r}; give a table by column")
         return cls(**values)
-
-
-_OF_NUMBER = ("impute", "outliers", "scale")
-_OF_CATEGORY = ("encode", "missing", "scale")
-_OF_DERIVED = ("scale",)
 
 
 def check_plan(plan: FeaturePlan, schema: Schema) -> None:

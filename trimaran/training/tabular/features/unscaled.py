@@ -20,7 +20,6 @@ __all__ = ["COUNT", "STORED_ROWS", "Unscaled", "fit_neighbours", "fit_unscaled",
 
 Floats = npt.NDArray[np.float64]
 
-
 COUNT = 5
 """Neighbours whose mean replaces a missing number; as many as in scikit-learn."""
 STORED_ROWS = 500

@@ -29,9 +29,7 @@ from trimaran.training.tabular.learning.learn import Learned, Problem
 
 __all__ = ["BASELINES", "Evaluation", "ModelScores", "evaluate", "evaluate_model", "fit_baseline"]
 
-
 _MOST_ITERATIONS = 5000
-
 
 BASELINES: dict[str, Callable[[int], Any]] = {
     "logistic regression": lambda seed: LogisticRegression(max_iter=_MOST_ITERATIONS),

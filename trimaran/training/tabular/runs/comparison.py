@@ -13,6 +13,9 @@ from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["Scored", "Spread", "as_document", "by_model", "of_run", "spread", "spreads"]
 
+Scored = Mapping[str, Mapping[str, Any]]
+"""Scores by metric, of the model and of each baseline, by name."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -30,10 +33,6 @@ def spread(values: Sequence[float]) -> Spread:
 def spreads(scores: Sequence[Mapping[str, Any]]) -> dict[str, Spread]:
     """The spread of each metric, over the scores of two or more trainings."""
     return {name: spread([float(each[name]) for each in scores]) for name in METRICS}
-
-
-Scored = Mapping[str, Mapping[str, Any]]
-"""Scores by metric, of the model and of each baseline, by name."""
 
 
 def of_run(run: TrainedRun) -> Scored:

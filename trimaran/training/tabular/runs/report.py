@@ -29,7 +29,6 @@ __all__ = ["report"]
 
 _NETWORKS = {"mlp": "an ensemble of small perceptrons", "tabnet": "a TabNet-style network"}
 
-
 _MOST_FIELDS = 25
 
 

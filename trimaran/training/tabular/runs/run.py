@@ -35,7 +35,6 @@ CHECKPOINT = "checkpoint.pt"
 
 _SAMPLES = 1024
 
-
 _PROBABILITY_EDGES = tuple(tenth / 10 for tenth in range(1, 10))
 _DECISION_EDGES = (0.5,)
 

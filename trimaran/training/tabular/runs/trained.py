@@ -3,7 +3,7 @@
 | file | holds |
 |---|---|
 | `config.json` | everything that decided the run |
-| `transform.json` | the fitted transform, as it is served |
+| `transform.json` | the fitted transform, the same file that is served |
 | `reference.json` | the distribution of the training part, which drift is measured from |
 | `weights.pt` | the network's state |
 | `samples.npy` | features of training rows, float32 `[rows, columns]`, to verify exports with |

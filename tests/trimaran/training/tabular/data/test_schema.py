@@ -28,7 +28,7 @@ MINUTES = '[fields.minutes]\ntype = "number"\nleast = 0\nmost = 1440\n'
 STATE = '[fields.state]\ntype = "category"\nvalues = ["KS", "OH"]\n'
 
 
-def test_a_whole_schema() -> None:
+def test_a_schema_with_every_key() -> None:
     schema = parse_schema(
         f'{HEAD}identifier = "customer"\nleaks = ["churn_date"]\nignored = ["comment"]\n'
         f"{MINUTES}whole = true\n{STATE}",

@@ -53,7 +53,7 @@ def test_each_row_is_tested_in_one_fold_and_rows_outside_in_none() -> None:
         assert sorted(together.tolist()) == rows.tolist()
 
 
-def test_too_few_rows_beside_the_test_part_are_refused_as_such() -> None:
+def test_too_few_rows_outside_the_test_part_are_refused() -> None:
     said = "the rows to cross-validate, which are all but the test part, have 18 positive rows"
     flags = target(200, 21)
     rows = np.delete(np.arange(200), np.flatnonzero(flags)[:3])

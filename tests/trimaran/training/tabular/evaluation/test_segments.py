@@ -30,7 +30,7 @@ def test_groups_are_values_and_ranges() -> None:
     assert [one.small for one in found if one.group == "missing"] == [True]
 
 
-def test_what_cannot_be_said_is_left_open() -> None:
+def test_what_is_unknown_is_left_open() -> None:
     table = frame(40)
     nothing = np.zeros(len(table), dtype=bool)
     for one in segments(table, SCHEMA, nothing, nothing, {}):

@@ -245,7 +245,7 @@ def test_bins_by_edges_are_those_of_pandas() -> None:
     np.testing.assert_array_equal(features(plan)[names], pd.get_dummies(cut)[names])
 
 
-def test_derived_columns_are_computed_of_what_stands_before() -> None:
+def test_derived_columns_are_computed_from_earlier_columns() -> None:
     found = features(
         replace(
             EVERYTHING,

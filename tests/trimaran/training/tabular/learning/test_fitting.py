@@ -95,7 +95,7 @@ def test_an_interrupted_fit_ends_in_the_same_bits(
     assert_same(run(hyper), run(hyper, checkpoint))
 
 
-def test_the_dropout_of_a_resumed_fit_goes_on_and_does_not_begin_anew(tmp_path: Path) -> None:
+def test_the_dropout_of_a_resumed_fit_continues_and_does_not_restart(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     with pytest.raises(KilledError):
         run(FAST, checkpoint, killed_after=3)
@@ -123,7 +123,7 @@ def test_the_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         run(FAST, checkpoint)
 
 
-def test_a_loss_that_is_not_finite_is_told() -> None:
+def test_a_loss_that_is_not_finite_is_reported() -> None:
     broken = Rows(torch.full((64, 2), torch.nan), torch.ones(64))
     with pytest.raises(DivergedError, match="lower the learning rate"):
         fit(FAST, EDGES, broken, rows(100, 1), 0)

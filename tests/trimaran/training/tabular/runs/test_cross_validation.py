@@ -85,7 +85,7 @@ def test_only_the_same_folds_are_used_again(tmp_path: Path) -> None:
     assert len({first, *others}) == 5
 
 
-def test_scores_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_scores_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     about = problem()
     cross_validate(about, QUICK, 2, 0, tmp_path)
     path = directory_of(about, QUICK, 2, 0, tmp_path) / "fold-2.json"

@@ -42,7 +42,7 @@ def test_a_run_leaves_its_files_and_nothing_else(finished: TrainedRun) -> None:
     assert [name for name in names if name != ".lock"] == FILES
 
 
-def test_a_finished_run_stands(finished: TrainedRun) -> None:
+def test_a_finished_run_is_used_again(finished: TrainedRun) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in finished.directory.iterdir()}
     again = train(problem(), recipe(), 0, finished.directory.parent.parent, watch=pytest.fail)
     assert again == finished
@@ -185,7 +185,7 @@ def test_the_latest_run_is_named_only_when_it_is_there(
     assert latest_run(tmp_path) is None
 
 
-def test_a_damaged_run_is_told(finished: TrainedRun, tmp_path: Path) -> None:
+def test_a_damaged_run_is_reported(finished: TrainedRun, tmp_path: Path) -> None:
     run = TrainedRun(tmp_path / "run")
     run.directory.mkdir()
     for name in FILES:

@@ -74,14 +74,14 @@ def test_the_largest_seed_has_a_search(tmp_path: Path) -> None:
     assert len(values(tmp_path / "searches.db")) == 2
 
 
-def test_a_table_that_cannot_be_divided_is_told_as_such(tmp_path: Path) -> None:
+def test_a_table_that_cannot_be_split_is_reported(tmp_path: Path) -> None:
     storage = tmp_path / "searches.db"
     with pytest.raises(TrimaranError, match="positive rows; to train, validate and test it takes"):
         search(problem(40), recipe(QUICK), 0, 2, "log_loss", storage)
     assert not storage.exists()
 
 
-def test_a_plan_that_does_not_fit_is_told_and_is_no_failed_trial(tmp_path: Path) -> None:
+def test_a_plan_that_does_not_fit_is_reported_and_is_no_failed_trial(tmp_path: Path) -> None:
     unfit = replace(recipe(QUICK), plan=FeaturePlan(leave_out=("color",)))
     with pytest.raises(TrimaranError, match="leave_out lists 'color', which is no column"):
         search(problem(300), unfit, 0, 2, "log_loss", tmp_path / "searches.db")
