@@ -152,7 +152,7 @@ def bench(
             connections=connections,
             gates=Gates(p99_ms, min_rps, max_error_ratio),
             most_rate=_CARRIED_SHARE * ceiling.rate,
-            tell=_tell,
+            tell=_show,
         )
         command = shlex.join(["trimaran", *sys.argv[1:]])
         if other is None:
@@ -246,12 +246,12 @@ def _write(report: Report, blocks: list[Block], out: Path | None, as_json: bool)
         console(stderr=True).print(f"written to {out}", highlight=False)
 
 
-def _tell(block: Block) -> None:
+def _show(block: Block) -> None:
     run = block.run
     words = (
         f"{run.target}  {run.load}: {number(run.rate)} answers/s, p50 "
         f"{number(run.latency_ms['p50'])} ms, p99 {number(run.latency_ms['p99'])} ms"
     )
     if run.void:
-        words += f"  void: {run.void}"
+        words += f"  invalid: {run.void}"
     print(words, file=sys.stderr)
