@@ -177,7 +177,7 @@ def _labels_table(name: str, answers: Mapping[str, Answer]) -> Table:
 
 
 def _step_times(control: Control, release: Release) -> Table:
-    """Mean milliseconds per request of each step, and of the ensemble as a whole."""
+    """Mean milliseconds per request of each step, and of the ensemble."""
     table = Table(title="mean milliseconds per request", title_justify="left")
     table.add_column("model")
     for heading in ("requests", "queue", "compute input", "compute infer", "compute output"):
@@ -185,8 +185,9 @@ def _step_times(control: Control, release: Release) -> Table:
     for model in step_models(release.config(release.ensemble)):
         statistics = control.statistics(model, str(release.pins[model]))[0]["inference_stats"]
         table.add_row(model, str(statistics["success"]["count"]), *_means(statistics))
-    whole = control.statistics(release.ensemble)[0]["inference_stats"]["success"]
-    table.add_row(release.ensemble, str(whole["count"]), "", "", f"{_mean(whole):.2f} in all", "")
+    overall = control.statistics(release.ensemble)[0]["inference_stats"]["success"]
+    total = f"{_mean(overall):.2f} in total"
+    table.add_row(release.ensemble, str(overall["count"]), "", "", total, "")
     return table
 
 

@@ -1,4 +1,4 @@
-"""What `import trimaran` offers to bring a model into the repository."""
+"""What `import trimaran` offers to publish a model: exported, or from a file."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 
 from exporters.calling import takes_one_collection
-from exporters.formats.causes import one_sentence
 from exporters.drawing import (
     Spans,
     differ,
 )
+from exporters.formats.causes import one_sentence
 from exporters.lengths import every_length, spread, usual_lengths
 from exporters.samples import Answer, Source, Tensors, not_finite, sources_of
 from exporters.spec import BATCH_AXIS, ModelSpec, resized, resized_inputs

@@ -7,13 +7,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporters.formats.causes import one_sentence
 from exporters.formats.accelerator import accelerate, check_accelerated, profile_of
-from exporters.formats.exporter import Exporter
-from exporters.formats.exporter import ExportError
-from exporters.formats.causes import nested_tensors
-from exporters.formats.causes import reduced_precision
-from exporters.formats.causes import unknown_operator
+from exporters.formats.causes import (
+    nested_tensors,
+    one_sentence,
+    reduced_precision,
+    unknown_operator,
+)
+from exporters.formats.exporter import Exporter, ExportError
 from exporters.formats.onnx import OnnxExporter
 from exporters.formats.tensorrt import TensorRtExporter
 from exporters.formats.torchscript import TorchScriptExporter

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from exporters.formats.causes import one_sentence
 from exporters.formats.accelerator import ShapeRange, profile_of
+from exporters.formats.causes import one_sentence
 from exporters.formats.exporter import Exporter, ExportError
 from exporters.formats.onnx import OnnxExporter
 from exporters.parity import Arrays, Run

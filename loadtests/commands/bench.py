@@ -149,7 +149,7 @@ def bench(
             connections=connections,
             gates=Gates(p99_ms, min_rps, max_error_ratio),
             most_rate=_CARRIED_SHARE * ceiling.rate,
-            tell=_tell,
+            tell=_show,
         )
         command = shlex.join(["trimaran", *sys.argv[1:]])
         if other is None:
@@ -238,5 +238,5 @@ def _write(report: Report, blocks: list[Block], out: Path | None, as_json: bool)
         console(stderr=True).print(f"written to {out}", highlight=False)
 
 
-def _tell(block: Block) -> None:
+def _show(block: Block) -> None:
     print(block_line(block), file=sys.stderr)

@@ -166,7 +166,7 @@ def _decide(
     ratios = {figure: measured.ratio(0, 1, figure) for figure in ("rate", "p99", "CPU")}
     settings = _changed(live, first, best)
     words = "; ".join(f"{name}: {knobs}" for name, knobs in settings.items())
-    told = ", ".join(f"{name} {ratio}" for name, ratio in ratios.items() if ratio)
+    figures = ", ".join(f"{name} {ratio}" for name, ratio in ratios.items() if ratio)
     if ratios["p99"] is None:
         words = f"{measured.late} of {len(measured.turns)} turns have no latencies, since the "
         return f"the comparison of the best settings is invalid: {words}generator was late", None
@@ -175,8 +175,8 @@ def _decide(
         return f"the best settings break the bound in an open loop: p99 {found} ms ({words})", {}
     rate_ratio: Ratio | None = ratios["rate"]
     if rate_ratio is None or rate_ratio.low <= 1.0:
-        return f"the best settings are not better for certain: {told} ({words})", {}
-    return f"better settings: {told} times the present ({words})", settings
+        return f"the best settings are not better for certain: {figures} ({words})", {}
+    return f"better settings: {figures} times the present ({words})", settings
 
 
 def _contestant(

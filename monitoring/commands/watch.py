@@ -44,7 +44,7 @@ def watch(
     seconds_of(window, "--window")
     back_s = seconds_of(history, "--history")
     source = Prometheus(find_prometheus(repository, prometheus))
-    gather(source, window)  # what is wrong at the start ends the command
+    gather(source, window)  # an error at the start ends the command
     with Live(console=console(), auto_refresh=False) as live:
         done = 0
         while True:

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from exporters.formats.causes import one_sentence
 from exporters.export import export_model
+from exporters.formats.causes import one_sentence
 from exporters.original import Original, run_original
 from proofs.architectures import (
     audio,

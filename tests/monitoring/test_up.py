@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -63,8 +64,8 @@ def test_without_a_server_it_waits_and_a_report_says_so(tmp_path: Path) -> None:
     root = tmp_path / "model_repository"
     root.mkdir()
     repository = Repository.open(root)
-    with until_stopped(Watch(repository)) as watched:
-        assert watched.said("no server runs on")
+    with until_stopped(Watch(repository, "--log-format=json")) as watched:
+        assert json.loads(watched.said("no server runs on")[0])["level"] == "INFO"
         below = children(watched.process.pid)
         started = {pid: start_time(pid) for pid in below}
         assert len(below) == 2

@@ -15,7 +15,7 @@ from trimaran.system.console import console
 from trimaran.system.errors import UsageError
 from trimaran.system.files import write_text
 
-if TYPE_CHECKING:  # torch and pandas take seconds to import, and usage should be told at once
+if TYPE_CHECKING:  # torch and pandas take seconds to import, and wrong usage is refused at once
     from trimaran.training.tabular.learning.learn import Problem
     from trimaran.training.tabular.runs.comparison import Scored, Spread
     from trimaran.training.tabular.runs.config import Recipe
@@ -52,7 +52,7 @@ def train(
     family: Annotated[str, typer.Argument(metavar="FAMILY", help="What is trained: churn.")],
     model: Annotated[Model, typer.Option(help="The network.")] = Model.mlp,
     trials: Annotated[
-        int, typer.Option(help="Search hyperparameters in so many trials; 0 for none.")
+        int, typer.Option(help="Search hyperparameters in so many trials; 0 for no search.")
     ] = 0,
     objective: Annotated[
         Objective, typer.Option(help="What --trials improves on the validation part.")
@@ -72,9 +72,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Where the runs' directories are.")] = Path("runs"),
     track: Annotated[bool, typer.Option("--track", help="Log runs to MLflow, in --out.")] = False,
 ) -> None:
-    """Train a model, judge it on rows it never saw, and write a report.
+    """Train a model, evaluate it on rows it never saw, and write a report.
 
-    A command that was killed goes on where it was; a finished run, or fold, is used again.
+    The same command resumes a training that was killed, and reuses finished runs and folds.
     """
     _check(family, trials, seed, seeds, folds, track)
     if out.exists() and not out.is_dir():

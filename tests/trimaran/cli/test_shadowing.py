@@ -49,8 +49,8 @@ def test_folders_named_as_ours_were_are_the_users_own(
 ) -> None:
     for name in ("training", "serving", "demo", "rollout"):
         own_folder(tmp_path, name)
-    beside = tmp_path / "factory.py"
-    beside.write_text("from training.churn import VALUE\ndef made(): return VALUE\n")
+    factory = tmp_path / "factory.py"
+    factory.write_text("from training.churn import VALUE\ndef made(): return VALUE\n")
     status, error = call(command, tmp_path, "publish", "training.mine:model")
     assert (status, "training.mine:model returned str" in error) == (2, True)
     status, error = call(command, tmp_path, "publish", "factory.py:made")

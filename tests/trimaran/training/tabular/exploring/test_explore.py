@@ -50,7 +50,7 @@ def page_of(dataset: Dataset) -> str:
 def public(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """What `trimaran explore` prints and writes."""
     path = tmp_path_factory.mktemp("explored") / "new" / "page.html"
-    outcome = call_trimaran("explore", "wa_churn", "--out", str(path))
+    outcome = call_trimaran("explore", "wa_churn", "--output", str(path))
     assert outcome.status == 0, outcome.stderr
     assert [file.name for file in path.parent.iterdir()] == ["page.html"]
     return outcome.stdout, path.read_text()
@@ -96,7 +96,7 @@ def test_a_csv_file_with_its_schema(tmp_path: Path) -> None:
     schema.write_text(
         'target = "t"\npositive = "y"\nleaks = ["gone"]\n[fields."[bold]x"]\ntype = "number"\n'
     )
-    outcome = call_trimaran("explore", str(data), "--schema", str(schema), "--out", str(out))
+    outcome = call_trimaran("explore", str(data), "--schema", str(schema), "--output", str(out))
     assert outcome.status == 0, outcome.stderr
     assert "error: 't': a target has exactly two values, and this has 3" in outcome.stdout
     assert "the column 'gone' was dropped" in outcome.stdout
@@ -108,7 +108,7 @@ def test_a_csv_file_with_its_schema(tmp_path: Path) -> None:
     [
         (("gone.csv",), 2, "'gone.csv' is no CSV file and no data set"),
         (("wa_churn", "--schema", "gone.toml"), 1, "the schema gone.toml cannot be read"),
-        (("wa_churn", "--out", "/"), 2, "--out / is a directory; name a file"),
+        (("wa_churn", "--output", "/"), 2, "--output / is a directory; name a file"),
     ],
 )
 def test_mistakes(arguments: tuple[str, ...], status: int, said: str) -> None:
