@@ -113,7 +113,7 @@ def test_every_page_by_task_is_followed() -> None:
     assert [name for name in listed if name != "docs/python.md"] == list(TASKS[1:])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     for path, anchor in _LINK.findall(prose(page)):
         target = page.parent / path if path else page
@@ -121,7 +121,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), anchor
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_every_path_in_a_page_exists(page: Path) -> None:
     paths = _PATH.findall(page.read_text(encoding="utf-8"))
     assert not [path for path in paths if not (PROJECT / path).exists()]
