@@ -73,6 +73,7 @@ class Expected:
 
 
 EXPECTED: Mapping[str, Expected] = {
+    r"^.*\bcurl -s --json\b": Expected((0,), '"model_name"'),
     r"^\S*trimaran monitor watch\b": Expected((0, 130), "churn_record"),
     r"^\S*trimaran tune\b": Expected((2,), "trial 0: "),
     # Whether this machine is quiet and keeps an SLO is not what is proved.
