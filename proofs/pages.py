@@ -19,6 +19,7 @@ TASKS = (
     "docs/measure.md",
     "docs/watch.md",
     "docs/production.md",
+    "docs/python.md",
 )
 """The pages by task, in the order in which a reader follows them; each builds on the earlier."""
 
