@@ -1,4 +1,4 @@
-"""The commands of a Markdown page: what a reader would paste, line by line."""
+"""The documents' pages, and the commands in them: what a reader would paste, line by line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Block", "blocks", "commands"]
+__all__ = ["TASKS", "Block", "blocks", "commands"]
+
+TASKS = (
+    "README.md",
+    "docs/get-started.md",
+    "docs/serve.md",
+    "docs/export.md",
+    "docs/ensembles.md",
+    "docs/tables.md",
+    "docs/release.md",
+    "docs/measure.md",
+    "docs/watch.md",
+    "docs/production.md",
+    "docs/python.md",
+)
+"""The pages by task, in the order in which a reader follows them; each builds on the earlier."""
 
 _SHELL = ("", "sh", "bash")
 
