@@ -29,6 +29,7 @@ from trimaran.training.efficientnet_lite0 import SETTINGS
 LABELS = "image_labels"
 LOGITS = {"LOGITS": np.array([[0.0, 1.0, 2.0]], np.float32)}
 RANKING = Path("trimaran/served/ranking.py")
+COUNTERS = Path("trimaran/served/counters.py")
 ENTRIES = sorted(path.stem for path in (PROJECT / "trimaran" / "served").glob("*_model.py"))
 OWN = """
 import numpy as np
@@ -182,7 +183,7 @@ def test_a_missing_file_fails_at_publishing(tmp_path: Path) -> None:
     repository = tmp_path / "model_repository"
     for removed, error in (
         (None, ""),
-        (RANKING, "needs trimaran.served.ranking, and there is no file"),
+        (COUNTERS, "needs trimaran.served.counters, and there is no file"),
     ):
         if removed:
             (tmp_path / removed).unlink()

@@ -54,13 +54,32 @@ _BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
 _WHEEL_LIBRARIES = "nvidia_pytriton.libs"
 """The backends and their libraries in the wheel; one is found relative to the other."""
 
+_STUB_MODULE = "trimaran_stub"
 _STUB_PATH = """\
-import sys; sys.dont_write_bytecode = True
-import site; site.addsitedir({packages!r})
+import site
+import sys
+from importlib.machinery import PathFinder
+
+sys.dont_write_bytecode = True
+site.addsitedir({packages!r})
+started_with = {{"", *sys.path}}
+
+
+class OwnDirectoryFirst:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if path is None and name not in sys.stdlib_module_names:
+            own = [place for place in sys.path if place not in started_with]
+            spec = PathFinder.find_spec(name, own)
+            return spec if spec is not None and spec.origin is not None else None
+
+
+sys.meta_path.insert(0, OwnDirectoryFirst)
 """
-"""Bytecode would be written into version directories and change their modification time, which
-Triton takes for a new version. `addsitedir` rather than a bare path, so that editable installs
-are found too."""
+"""What a stub runs when it starts. Bytecode would be written into version directories and change
+their modification time, which Triton takes for a new version. `addsitedir` rather than a bare path,
+so that editable installs are found too. Triton appends the model's directory to the path, where a
+file of the same name in an installed project, such as the user's own `model.py`, would win."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +129,8 @@ def _environment(home: Path, wheel: Path) -> Path:
             archive.extractall(site)
         # The stubs themselves may not write bytecode; without it each would compile NumPy again.
         compileall.compile_dir(site, quiet=2, rx=re.compile(r"/tests/"))
-        (site / "trimaran.pth").write_text(_STUB_PATH.format(packages=packages), encoding="utf-8")
+        write_text(site / f"{_STUB_MODULE}.py", _STUB_PATH.format(packages=packages))
+        write_text(site / "trimaran.pth", f"import {_STUB_MODULE}\n")
         _copy_python_backend(wheel, target)
         write_text(complete, f"{packages}\n")
     # Triton removes the read permission of a stub that did not start.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,3 +121,27 @@ def test_a_path_that_a_shell_would_split_is_given_under_another_name(tmp_path: P
             _one_word(spaced)
     finally:
         alias.unlink()
+
+
+def test_a_models_own_directory_wins_over_a_project_that_has_files_of_the_same_names(
+    environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """Triton appends a model's directory to a path on which the user's project may stand."""
+    for folder in ("project", "version"):
+        (tmp_path / folder).mkdir()
+        for name in ("model", "json"):
+            (tmp_path / folder / f"{name}.py").write_text(f"PLACE = {folder!r}\n")
+    (tmp_path / "project" / "json.py").unlink()
+    code = (
+        "import sys; sys.path.append(sys.argv[1]); import json, model, numpy, trimaran; "
+        "print(model.PLACE, hasattr(json, 'PLACE'), numpy.__version__)"
+    )
+    found = subprocess.run(
+        ["python", "-c", code, str(tmp_path / "version")],
+        env={**environment, "PYTHONPATH": str(tmp_path / "project")},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["version", "False", "1.26.4"]
