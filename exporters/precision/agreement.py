@@ -36,6 +36,8 @@ __all__ = [
 REQUIRED = 0.99
 """The share of decisions that must be those of FP32."""
 
+_LOUDER = 16.0
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -238,9 +240,6 @@ def _tolerance(precision: Precision, expected: np.ndarray) -> tuple[float, float
     finite = expected[np.isfinite(expected)].astype(np.float64)
     size = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
     return precision.tolerance, precision.tolerance * size
-
-
-_LOUDER = 16.0
 
 
 def dependent_rows(
