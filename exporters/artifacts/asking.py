@@ -101,7 +101,11 @@ def more_answers(run: Run, first: Answered) -> Iterator[Answered]:
 
 
 def reaching(run: Run, drawing: Drawing) -> Drawing:
-    """`drawing` with the greatest bound for each input of integers, one after another."""
+    """`drawing` with the greatest bound for each input of integers, one after another.
+
+    A file does not say where an index or a category ends, but answers larger ones with an error.
+    Where it does not, they end at the type's own bound, or at a million.
+    """
     deadline = time.monotonic() + _LONGEST_SEARCH_S
     for tensor in drawing.tensors:
         limit = most_below(tensor.dtype)
