@@ -29,11 +29,11 @@ __all__ = [
 
 _SEED = 20_240_229
 _REPEATING = {"repeated", "bounds", "mixed", "padded"}
-"""The ways of drawing integers by which one often stands twice in a row."""
+"""The ways of drawing integers in which one is often repeated within a row."""
 _JITTER = 0.1
 """Noise added to made-up floating inputs, as a share of the example's standard deviation."""
 _CONSTANT = 1e-2
-"""An example whose deviation is a smaller share of its size says nothing of how values vary."""
+"""An example whose deviation is a smaller share of its size does not show how values vary."""
 
 Tensors = Mapping[str, Tensor]
 Answer = Callable[[Tensors], Tensors]
@@ -54,6 +54,7 @@ class Source:
 
 
 def sources_of(spec: ModelSpec, spans: Spans) -> list[Source]:
+    """The model's own samples, or every family of made-up rows that fits its inputs."""
     if spec.samples is not None:
         return [Source("the model's samples", partial(own_samples, spec), own=True)]
     has_integers = any(name in spans for name in spec.example_inputs)
@@ -67,60 +68,6 @@ def sources_of(spec: ModelSpec, spans: Spans) -> list[Source]:
         for family in FAMILIES
         if has(spec.example_inputs, spans, family.needs)
     ]
-
-
-def _drawn(
-    spec: ModelSpec,
-    family: Family,
-    spans: Spans,
-    rows: int,
-    seed: int,
-    lengths: Mapping[str, int],
-) -> Tensors:
-    examples = resized_inputs(spec, lengths)
-    drawn = draw_rows(examples, family, rows, seed, spans)
-    for name, example in resized(spec, examples, {BATCH_AXIS: rows}).items():
-        # A mask cut to one place would hide all of a row.
-        if lengths and is_mask(example, spans.get(name)) and example.shape[-1] == 1:
-            drawn[name] = example
-    return drawn
-
-
-def usable_spans(spec: ModelSpec, answer: Answer) -> dict[str, tuple[int, int]]:
-    """Which values each integer input may take: those that the examples span.
-
-    Of a constant one, and of bytes, the widest range that the module answers with numbers.
-    """
-    found = {}
-    for name, example in spec.example_inputs.items():
-        span = span_of(example)
-        if span is not None:
-            wider = wider_spans(example) if spec.samples is None else ()
-            found[name] = next((w for w in wider if _takes(spec, name, w, answer)), span)
-    return found
-
-
-def _takes(spec: ModelSpec, name: str, span: tuple[int, int], answer: Answer) -> bool:
-    example = spec.example_inputs[name][:2]
-    generator = torch.Generator().manual_seed(_SEED)
-    drawn = torch.randint(span[0], span[1] + 1, example.shape, generator=generator)
-    drawn.reshape(-1)[0] = span[1]
-    inputs = {n: t[:1] for n, t in spec.example_inputs.items()}
-    for row in range(2):
-        inputs[name] = drawn[row : row + 1].to(example.dtype)
-        try:
-            if not_finite(answer(inputs)):
-                return False
-        except Exception:
-            return False
-    return True
-
-
-def not_finite(answers: Tensors) -> str | None:
-    """The first output that is mostly NaN or infinite."""
-    return next(
-        (n for n, tensor in answers.items() if finite_share(tensor.numpy()) < LEAST_FINITE), None
-    )
 
 
 def draw_samples(
@@ -176,6 +123,60 @@ def own_samples(
             )
     tensors = {name: given[name].detach() for name in spec.example_inputs}
     return tensors if asked or not lengths else resized(spec, tensors, lengths)
+
+
+def usable_spans(spec: ModelSpec, answer: Answer) -> dict[str, tuple[int, int]]:
+    """Which values each integer input may take: those that the examples span.
+
+    Of a constant one, and of bytes, the widest range that the module answers with numbers.
+    """
+    found = {}
+    for name, example in spec.example_inputs.items():
+        span = span_of(example)
+        if span is not None:
+            wider = wider_spans(example) if spec.samples is None else ()
+            found[name] = next((w for w in wider if _takes(spec, name, w, answer)), span)
+    return found
+
+
+def not_finite(answers: Tensors) -> str | None:
+    """The first output that is mostly NaN or infinite."""
+    return next(
+        (n for n, tensor in answers.items() if finite_share(tensor.numpy()) < LEAST_FINITE), None
+    )
+
+
+def _drawn(
+    spec: ModelSpec,
+    family: Family,
+    spans: Spans,
+    rows: int,
+    seed: int,
+    lengths: Mapping[str, int],
+) -> Tensors:
+    examples = resized_inputs(spec, lengths)
+    drawn = draw_rows(examples, family, rows, seed, spans)
+    for name, example in resized(spec, examples, {BATCH_AXIS: rows}).items():
+        # A mask cut to one place would hide all of a row.
+        if lengths and is_mask(example, spans.get(name)) and example.shape[-1] == 1:
+            drawn[name] = example
+    return drawn
+
+
+def _takes(spec: ModelSpec, name: str, span: tuple[int, int], answer: Answer) -> bool:
+    example = spec.example_inputs[name][:2]
+    generator = torch.Generator().manual_seed(_SEED)
+    drawn = torch.randint(span[0], span[1] + 1, example.shape, generator=generator)
+    drawn.reshape(-1)[0] = span[1]
+    inputs = {n: t[:1] for n, t in spec.example_inputs.items()}
+    for row in range(2):
+        inputs[name] = drawn[row : row + 1].to(example.dtype)
+        try:
+            if not_finite(answer(inputs)):
+                return False
+        except Exception:
+            return False
+    return True
 
 
 def _takes_lengths(samples: Callable[..., object]) -> bool:

@@ -18,6 +18,15 @@ _ALWAYS = 2
 _LONGEST_S = 20.0
 """How long further patterns are tried, after the first two."""
 
+_FIRST = 2
+_GROWTH = 4
+_SMALL = 2**16
+"""Bounds up to here are tried at once; those above are grown to, since some are sizes."""
+_MOST_ANSWER_BYTES = 2**26
+_LONGEST_RUN_S = 5.0
+_LONGEST_SEARCH_S = 20.0
+"""How long to look, for all inputs together."""
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -91,18 +100,12 @@ def more_answers(run: Run, first: Answered) -> Iterator[Answered]:
         yield Answered(inputs, outputs, drawing)
 
 
-_FIRST = 2
-_GROWTH = 4
-_SMALL = 2**16
-"""Bounds up to here are tried at once; those above are grown to, since some are sizes."""
-_MOST_ANSWER_BYTES = 2**26
-_LONGEST_RUN_S = 5.0
-_LONGEST_SEARCH_S = 20.0
-"""How long to look, for all inputs together."""
-
-
 def reaching(run: Run, drawing: Drawing) -> Drawing:
-    """`drawing` with the greatest bound for each input of integers, one after another."""
+    """`drawing` with the greatest bound for each input of integers, one after another.
+
+    A file does not say where an index or a category ends, but answers larger ones with an error.
+    Where it does not, they end at the type's own bound, or at a million.
+    """
     deadline = time.monotonic() + _LONGEST_SEARCH_S
     for tensor in drawing.tensors:
         limit = most_below(tensor.dtype)

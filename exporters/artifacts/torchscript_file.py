@@ -48,6 +48,12 @@ FILE_NAME = "model.pt"
 _NUMBERED = re.compile(r"__\d")
 _SIGNATURE = "--input name:dtype[shape], such as --input image:FP32[-1,3,224,224]"
 
+RESULTS = (
+    "a tensor, a list of text, or a tuple of these; wrap the model in a module whose forward "
+    "returns a tuple of tensors instead, and script or trace that"
+)
+"""What the backend takes, and the remedy where `forward` returns something else."""
+
 
 def take(
     source: Path,
@@ -243,13 +249,6 @@ def _served(
         f"{source}: the {kind}s are named {', '.join(names)}, and the pytorch backend takes the "
         f"number after '__' for a position; number all from 0 in forward's order, or none"
     )
-
-
-RESULTS = (
-    "a tensor, a list of text, or a tuple of these; wrap the model in a module whose forward "
-    "returns a tuple of tensors instead, and script or trace that"
-)
-"""What the backend takes, and the remedy where `forward` returns something else."""
 
 
 def takes_dictionary(arguments: Sequence[Any]) -> bool:

@@ -20,6 +20,10 @@ __all__ = ["ACCELERATORS", "ShapeRange", "accelerate", "check_accelerated", "pro
 _USUAL_BATCH = 8
 """What dynamic batching gathers under load, and what kernels are chosen for."""
 
+ACCELERATORS = ("tensorrt",)
+_MODES = {"fp32": "FP32", "fp16": "FP16", "int8": "INT8"}
+_WORKSPACE_BYTES = 1 << 30
+
 
 @dataclass(frozen=True)
 class ShapeRange:
@@ -46,12 +50,6 @@ def profile_of(spec: ModelSpec, max_batch_size: int) -> Mapping[str, ShapeRange]
             (1, *least), (min(_USUAL_BATCH, max_batch_size), *usual), (max_batch_size, *most)
         )
     return profile
-
-
-ACCELERATORS = ("tensorrt",)
-
-_MODES = {"fp32": "FP32", "fp16": "FP16", "int8": "INT8"}
-_WORKSPACE_BYTES = 1 << 30
 
 
 def accelerate(config: ModelConfig, precision: str, profile: Mapping[str, ShapeRange]) -> None:

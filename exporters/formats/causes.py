@@ -28,6 +28,22 @@ _REDUCED: Mapping[int, str] = {
     onnx.TensorProto.FLOAT16: "float16",
 }
 
+_VALUES = (
+    "forward takes another branch depending on a tensor's values; write the choice with "
+    "torch.where or torch.cond"
+)
+_FIXED = (
+    "forward makes a constant of an axis that varies (the batch always does); compute with the "
+    "tensor's own shape, x.shape[0] and not len(x), or leave another axis out of dynamic_axes"
+)
+_OPERATOR = (
+    "ONNX has no operator for it; write forward with other operators, or take --format torchscript"
+)
+_PACKED = (
+    "ONNX has no form of pack_padded_sequence; mask what is padded instead, or take --format "
+    "torchscript"
+)
+
 
 def one_sentence(error: BaseException) -> str:
     """The innermost reason of an exception, on one line and at most 300 characters."""
@@ -108,23 +124,6 @@ def _element_types(graph: onnx.GraphProto) -> Iterator[int]:
             if attribute.name == "to":
                 yield attribute.i
             yield from _element_types(attribute.g)
-
-
-_VALUES = (
-    "forward takes another branch depending on a tensor's values; write the choice with "
-    "torch.where or torch.cond"
-)
-_FIXED = (
-    "forward makes a constant of an axis that varies (the batch always does); compute with the "
-    "tensor's own shape, x.shape[0] and not len(x), or leave another axis out of dynamic_axes"
-)
-_OPERATOR = (
-    "ONNX has no operator for it; write forward with other operators, or take --format torchscript"
-)
-_PACKED = (
-    "ONNX has no form of pack_padded_sequence; mask what is padded instead, or take --format "
-    "torchscript"
-)
 
 
 def explain(error: BaseException, module: nn.Module) -> str:

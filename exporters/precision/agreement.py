@@ -4,8 +4,8 @@ Rounding moves every number a little, so equality within float32's tolerance is 
 The gate asks whether the model still decides the same. An output whose last axis has two
 values or more is read as scores of classes, and the class with the highest score must be the same
 for 99 % of them; of integers and booleans 99 % of the rows must be equal; any other floating output
-must stay within a tolerance that fits the precision. Rows must be independent of one another as
-they must be in FP32 (`exporters/precision/agreement.py`).
+must stay within a tolerance that fits the precision. Rows must be independent of one another, as
+in FP32.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ __all__ = [
 
 REQUIRED = 0.99
 """The share of decisions that must be those of FP32."""
+
+_LOUDER = 16.0
 
 
 @dataclass(frozen=True)
@@ -240,9 +242,6 @@ def _tolerance(precision: Precision, expected: np.ndarray) -> tuple[float, float
     return precision.tolerance, precision.tolerance * size
 
 
-_LOUDER = 16.0
-
-
 def dependent_rows(
     outputs: Sequence[TensorSpec],
     limits: Mapping[str, tuple[float, float]],
@@ -251,6 +250,8 @@ def dependent_rows(
 ) -> Iterator[tuple[str, str]]:
     """Outputs, with the reason, whose rows answer differently next to large neighbours than alone.
 
+    Where one scale serves a batch, as in dynamic quantisation, a row of large numbers takes the
+    precision of the others. So rows are run alone, and next to rows sixteen times as large.
     `limits` are `(rtol, atol)` of floating outputs. A decision at a threshold may flip by one
     rounding, so booleans and integers are watched only where there is nothing else to watch.
     """

@@ -69,6 +69,11 @@ _FOR_TENSORRT = {
 }
 """TensorRT takes scales without zero points, and biases in floating point."""
 
+CALIBRATION_ROWS = 128
+_SEED = 40_961
+_LARGEST_BATCH = 8
+"""Every tensor of the network is kept for a batch, so that batches stay small."""
+
 
 class Int8OnnxExporter(OnnxExporter):
     """`model.onnx` with integer weights and activations, behind the same floating tensors.
@@ -211,12 +216,6 @@ def _refused_in_one_sentence(spec: ModelSpec) -> Iterator[None]:
         ) from error
     finally:
         logging.disable(level)
-
-
-CALIBRATION_ROWS = 128
-_SEED = 40_961
-_LARGEST_BATCH = 8
-"""Every tensor of the network is kept for a batch, so that batches stay small."""
 
 
 def calibration_batches(original: Original, given: Arrays | None) -> list[Arrays]:

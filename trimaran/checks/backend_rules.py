@@ -29,6 +29,9 @@ _SERVED = frozenset(
     protocol.DataType.Value(f"TYPE_{name}") for name in ("FP16", "FP32", "FP64", "STRING")
 )
 
+SAVED_MODEL, _GRAPH = "model.savedmodel", "model.graphdef"
+_STANDINS = ("onnxruntime", "pytorch")
+
 
 def check_pytorch(config: ModelConfig) -> Problems:
     """Inputs and outputs that are missing, or of a type that the backend does not have."""
@@ -65,9 +68,6 @@ def check_pytorch(config: ModelConfig) -> Problems:
             )
 
 
-SAVED_MODEL, _GRAPH = "model.savedmodel", "model.graphdef"
-
-
 def tensorflow_file(config: ModelConfig, entries: Iterable[str]) -> str:
     """What the backend loads by default; `entries` lie in the model's first version."""
     if config.platform:
@@ -85,9 +85,6 @@ def check_tensorflow(config: ModelConfig, entries: Iterable[str]) -> Problems:
             f"there is neither input nor output, and no {_GRAPH} describes them",
             "declare every input and output, with its name, data_type and dims",
         )
-
-
-_STANDINS = ("onnxruntime", "pytorch")
 
 
 def check_native_features(config: ModelConfig, backend: str) -> Problems:

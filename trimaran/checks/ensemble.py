@@ -22,6 +22,8 @@ __all__ = [
     "is_decoupled",
 ]
 
+_ONE_SOURCE = "join what comes from one decoupled step alone"
+
 
 def check_ensemble(config: ModelConfig) -> Problems:
     """Fields that an ensemble may not have, and steps that say too little."""
@@ -164,9 +166,6 @@ def _steps_of(name: str, models: Mapping[str, ModelConfig]) -> list[str]:
     if name not in models:
         return []
     return list(dict.fromkeys(s.model_name for s in models[name].ensemble_scheduling.step))
-
-
-_ONE_SOURCE = "join what comes from one decoupled step alone"
 
 
 def is_decoupled(name: str, models: Mapping[str, ModelConfig]) -> bool:

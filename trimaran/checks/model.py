@@ -14,6 +14,20 @@ from trimaran.repository.config import ModelConfig, is_ensemble
 
 __all__ = ["check_model", "check_name", "check_newer", "check_parameters"]
 
+_BOOLEANS = ("1", "0", "true", "false", "on", "off")
+_INTEGERS = {
+    "onnxruntime": ("intra_op_thread_count", "inter_op_thread_count", "execution_mode"),
+    "pytorch": ("INTRA_OP_THREAD_COUNT", "INTER_OP_THREAD_COUNT"),
+}
+_SWITCHES = {
+    "onnxruntime": ("enable_mem_arena", "enable_mem_pattern"),
+    "pytorch": ("INFERENCE_MODE", "DISABLE_OPTIMIZED_EXECUTION"),
+    "python": ("FORCE_CPU_ONLY_INPUT_TENSORS",),
+}
+_CHOICES = {
+    "tensorrt": {"execution_context_allocation_strategy": ("STATIC", "ON_PROFILE_CHANGE")},
+}
+
 
 def check_name(config: ModelConfig, directory: str) -> Problems:
     """A name that is not the directory's; a missing one is the directory's."""
@@ -66,23 +80,6 @@ def check_newer(config: ModelConfig) -> Problems:
                 f"{field} is not known to tritonserver 2.51, which refuses the configuration",
                 "remove it, or serve with a newer tritonserver",
             )
-
-
-_BOOLEANS = ("1", "0", "true", "false", "on", "off")
-_INTEGERS = {
-    "onnxruntime": ("intra_op_thread_count", "inter_op_thread_count", "execution_mode"),
-    "pytorch": ("INTRA_OP_THREAD_COUNT", "INTER_OP_THREAD_COUNT"),
-}
-_SWITCHES = {
-    "onnxruntime": ("enable_mem_arena", "enable_mem_pattern"),
-    "pytorch": ("INFERENCE_MODE", "DISABLE_OPTIMIZED_EXECUTION"),
-    "python": ("FORCE_CPU_ONLY_INPUT_TENSORS",),
-}
-
-
-_CHOICES = {
-    "tensorrt": {"execution_context_allocation_strategy": ("STATIC", "ON_PROFILE_CHANGE")},
-}
 
 
 def check_parameters(config: ModelConfig, backend: str) -> Problems:

@@ -15,6 +15,8 @@ _LEADING = re.compile(r"-?[0-9]+")
 _VERSION = re.compile(r"0|[1-9][0-9]*")
 _LARGEST = 2**63 - 1
 
+_REPUBLISH = "publish it with 'trimaran export', 'trimaran publish' or 'trimaran add'"
+
 
 def version_of(directory: str) -> int | None:
     """The version that Triton takes a directory for, or `None`: `2.tmp` counts as 2."""
@@ -104,9 +106,6 @@ def _policy(
             "has no version yet, so it is not served",
             "export or publish one, or add a directory 1",
         )
-
-
-_REPUBLISH = "publish it with 'trimaran export', 'trimaran publish' or 'trimaran add'"
 
 
 def check_provenance(facts: ModelFacts) -> Problems:
