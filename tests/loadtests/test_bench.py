@@ -189,7 +189,11 @@ def test_any_url_with_a_payload(tmp_path: Path) -> None:
         (("linear_onnx", "--protocol", "generate"), "x has 8 values, and generate takes one"),
         (("linear_onnx", "--vs", "linear_onnx", "--closed"), "--vs takes turns"),
         (("linear_onnx", "--vs", "linear_onnx", "--p99-ms", "5"), "--max-p99-ratio"),
-        (("peers",), "'trimaran bench peers' is now 'python -m proofs.peers'"),
+        (("peers", "--vs", "linear_onnx"), "is now 'python -m proofs.peers'"),
+        (
+            ("linear_onnx", "--peer", "fastapi"),
+            "--peer' is now an option of 'python -m proofs.peers'",
+        ),
         (("linear_onnx", "--min-rate-ratio", "1"), "--min-rate-ratio goes with --vs"),
         (("image_preprocess:", "--closed"), "names no target"),
     ],

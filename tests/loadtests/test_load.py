@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.commands.locust import load
+from tests.running import PROJECT
+from tests.running import TRIMARAN
+from tests.running import Served
+from tests.running import wait_for
 from loadtests.locusts.process import KEPT
-from tests.running import PROJECT, TRIMARAN, Served, wait_for
 from tests.trimaran.calling import call_trimaran
+from loadtests.commands.locust import locust
 from tests.trimaran.serving.hosting import Model, hosted, tensor
 from trimaran.stats.latency import least_requests, quantiles
 from trimaran.system.errors import TrimaranError
@@ -231,5 +234,5 @@ def test_what_cannot_be_measured_is_reported_in_one_sentence(
     ]
     for model, options, words in cases:
         with pytest.raises(TrimaranError, match=re.escape(words)) as raised:
-            load(model, **options)
+            locust(model, **options)
         assert raised.value.exit_status == 2
