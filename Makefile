@@ -2,7 +2,7 @@
 #
 #   make demo PIP_ARGS="--extra-index-url URL"    passes options to pip
 #   make demo PYTHON=python3.12                   chooses the interpreter (3.11 or 3.12)
-#   make test TESTS=tests/serving                 runs some of the tests
+#   make test TESTS=tests/trimaran/serving        runs some of the tests
 #   make test WORKERS=4                           in so many test processes at once
 #   make test SKIP_MISSING=1                      leaves out tests whose programs are not here
 

@@ -7,7 +7,8 @@ builds a root file system with Debian's packages (kept in the cache), copies a c
 runs what a reader would: no root, no `/sbin` on PATH, no compiler, no `libpython`, 64 MB of shared
 memory, a folder with a space in its name, and a first try that is interrupted. Then it breaks the
 machine in ways in which readers' machines are broken, one at a time, and checks that each ends with
-the right sentence. The exit status is 0 where all held, 1 where something did not, and 3 where
+the right sentence. With `--python`, after the first command, it proves only what depends on the
+interpreter. The exit status is 0 where all held, 1 where something did not, and 3 where
 nothing could be proved here.
 """
 
@@ -30,9 +31,9 @@ from trimaran.system.downloads import cache_directory
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock
 
+STUBS = "tests/trimaran/serving/test_runtime.py tests/trimaran/serving/test_stubs.py"
 SLICE = (
-    "tests/trimaran/serving/test_runtime.py tests/trimaran/serving/test_stubs.py "
-    "tests/trimaran/serving/test_small_room.py "
+    f"{STUBS} tests/trimaran/serving/test_small_room.py "
     "tests/monitoring/test_rules.py tests/monitoring/test_dashboard.py tests/loadtests/test_perf.py"
 )
 
@@ -79,10 +80,30 @@ def main() -> int:
 
 
 def _trials(python: Path | None, only: str) -> list[Trial]:
-    """The trials in order: refusals before the installation, the installation, and after it."""
+    """The trials in order: refusals before the installation, the installation, and after it.
+
+    With another interpreter than Debian's, those after it that depend on the interpreter.
+    """
     words = [f"PYTHON={python}"] if python else []
+    demo = Trial("make demo", _make("demo", *words), "Egyptian cat", status=0, longest_s=1800.0)
+    closed = _with_closed_stub(demo.act)
+    after = [Trial("a stub that Triton closed", closed, "Egyptian cat", 0, 60.0)]
+    # The tests come after the README, whose commands install what they need.
+    tests = _make("test", f"TESTS={STUBS if python else SLICE}", *words)
+    slice_of_tests = Trial("a slice of make test", tests, r"\d+ passed", 0, 1800.0)
+    if python is None:
+        before = [*_refusals(words), *_interruptions(demo.act)]
+        after += [*_with_debians_python(demo.act), slice_of_tests, *_without_apt_at_all()]
+    else:
+        before = _refusals(words)
+        other = _make("demo", "PYTHON=/usr/bin/python3")
+        after += [Trial("another interpreter", other, "but .venv was made with"), slice_of_tests]
+    return [*before, demo, *(trial for trial in after if only in trial.name)]
+
+
+def _refusals(words: Sequence[str]) -> list[Trial]:
     demo = _make("demo", *words)
-    before = [
+    return [
         Trial("no such interpreter", _make("demo", "PYTHON=python3.99"), "there is no python3.99"),
         Trial("another processor", _on_i686(demo), "x86-64 Linux, and this is linux on i686"),
         Trial("a home that cannot be written", _make("demo", *words, HOME="/"), "TRIMARAN_CACHE"),
@@ -90,50 +111,41 @@ def _trials(python: Path | None, only: str) -> list[Trial]:
         Trial("a small disk", _make("demo", *words, TMPDIR="/dev/shm"), "MB free and 500 MB"),  # noqa: S108
         Trial("no network", _make("demo", *words, offline=True), "check the network"),
     ]
-    if python is None:
-        no_venv = _without(Path("/usr/lib/python3.11/ensurepip"), demo)
-        before.append(Trial("no python3-venv", no_venv, "apt-get install python3.11-venv"))
-    way = [
-        Trial(
-            "a first try, interrupted",
-            _interrupted(words),
-            "the same command goes on",
-            None,
-            1000.0,
-        ),
-        Trial("make demo", demo, "Egyptian cat", status=0, longest_s=1800.0),
-        Trial("make demo, again", demo, "Egyptian cat", status=0, longest_s=60.0),
+
+
+def _interruptions(demo: Act) -> list[Trial]:
+    no_venv = _without(Path("/usr/lib/python3.11/ensurepip"), demo)
+    goes_on = "the same command goes on"
+    return [
+        Trial("no python3-venv", no_venv, "apt-get install python3.11-venv"),
+        Trial("a first try, interrupted", _interrupted(()), goes_on, None, 1000.0),
     ]
-    serve = (f"{CLONE}/.venv/bin/trimaran", "serve")
+
+
+def _with_debians_python(demo: Act) -> list[Trial]:
+    trimaran = f"{CLONE}/.venv/bin/trimaran"
     locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    after = [
-        Trial("a locale without UTF-8", _make("demo", *words, **locale), "Egyptian cat", 0, 60.0),
-        Trial("a stub that Triton closed", _with_closed_stub(demo), "Egyptian cat", 0, 60.0),
-        Trial(
-            "almost no shared memory",
-            _run(*serve, shared_memory_mb=2, offline=True),
-            "--shm-size",
-            1,
-        ),
+    small = _run(trimaran, "serve", shared_memory_mb=2, offline=True)
+    library = _DEBIAN / "debian-12/libpython3.11"
+    no_library = _without(library, _run(trimaran, "serve", offline=True))
+    readme = _run(f"{CLONE}/.venv/bin/python", "-m", "proofs.readme")
+    return [
+        Trial("make demo, again", demo, "Egyptian cat", 0, 60.0),
+        Trial("a locale without UTF-8", _make("demo", **locale), "Egyptian cat", 0, 60.0),
+        Trial("almost no shared memory", small, "--shm-size", 1),
+        Trial("no libpython", no_library, r"needs libpython3\.11\.so\.1\.0", 1),
+        Trial("every command of the README", readme, r"\b0 failed", 0, 1800.0),
     ]
-    if python is None:
-        no_library = _without(_DEBIAN / "debian-12/libpython3.11", _run(*serve, offline=True))
-        after.append(Trial("no libpython", no_library, r"needs libpython3\.11\.so\.1\.0", 1))
-        readme = _run(f"{CLONE}/.venv/bin/python", "-m", "proofs.readme")
-        after.append(Trial("every command of the README", readme, r"\b0 failed", 0, 1800.0))
-    else:
-        other = _make("demo", "PYTHON=/usr/bin/python3")
-        after.append(Trial("another interpreter", other, "but .venv was made with"))
-    tests = _make("test", f"TESTS={SLICE}", *words)
-    after.append(Trial("a slice of make test", tests, r"\d+ passed", 0, 1800.0))
+
+
+def _without_apt_at_all() -> list[Trial]:
     listed = r"(?s)promtool: .*chromium: .*perf_analyzer: .*apt-get install prometheus "
-    some = _without_apt(_make("test", f"TESTS={MONITORING}", "SKIP_MISSING=1", *words))
+    some = _make("test", f"TESTS={MONITORING}", "SKIP_MISSING=1")
     left_out = r"(?s)SKIPPED.*needs promtool, which is not here.*\d passed"
-    after += [
-        Trial("a distribution without apt", _without_apt(_make("test", *words)), listed, 2, 30.0),
-        Trial("the tests that can run there", some, left_out, 0, 60.0),
+    return [
+        Trial("a distribution without apt", _without_apt(_make("test")), listed, 2, 30.0),
+        Trial("the tests that can run there", _without_apt(some), left_out, 0, 60.0),
     ]
-    return [*before, *way, *(trial for trial in after if only in trial.name)]
 
 
 def _run(*command: str, **more: Any) -> Act:
