@@ -16,13 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.running import PROJECT
-from tests.running import TRIMARAN
-from tests.running import Served
-from tests.running import wait_for
-from loadtests.locusts.process import KEPT
-from tests.trimaran.calling import call_trimaran
 from loadtests.commands.locust import locust
+from loadtests.locusts.process import KEPT
+from tests.running import PROJECT, TRIMARAN, Served, wait_for
+from tests.trimaran.calling import call_trimaran
 from tests.trimaran.serving.hosting import Model, hosted, tensor
 from trimaran.stats.latency import least_requests, quantiles
 from trimaran.system.errors import TrimaranError
