@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.commands.locust import load
+from loadtests.commands.locust import locust
 from loadtests.locusts.process import KEPT
 from tests.running import PROJECT, TRIMARAN, Served, wait_for
 from tests.trimaran.calling import call_trimaran
@@ -231,5 +231,5 @@ def test_what_cannot_be_measured_is_reported_in_one_sentence(
     ]
     for model, options, words in cases:
         with pytest.raises(TrimaranError, match=re.escape(words)) as raised:
-            load(model, **options)
+            locust(model, **options)
         assert raised.value.exit_status == 2
