@@ -6,8 +6,7 @@ from random import Random
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
-from proofs.mutations.drawing import config_of, merge, tensor_of
-from proofs.mutations.repositories import Draft
+from proofs.mutations.repositories import Draft, config_of, merge, tensor_of
 
 __all__ = [
     "mutate_batch_tensors",
