@@ -54,7 +54,7 @@ class Folder:
         if self.content is not None:
             (directory / "config.pbtxt").write_bytes(self.content)
         elif self.text is not None or self.config is not None:
-            text = format_config(self.config) if self.text is None else self.text  # type: ignore[arg-type]
+            text = format_config(self.config) if self.text is None else self.text
             (directory / "config.pbtxt").write_text(text)
         for name, content in self.files.items():
             path = directory / name

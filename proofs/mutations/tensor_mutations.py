@@ -72,7 +72,7 @@ def mutate_tensor_flag(rng: Random, draft: Draft) -> str:
         flags = ["optional", "optional", "is_shape_tensor", "format"]
     flag = rng.choice(flags)
     if flag == "format":
-        item.format = rng.choice([1, 2])  # type: ignore[union-attr]
+        item.format = rng.choice([1, 2])
     else:
         setattr(item, flag, not getattr(item, flag))
     return f"{item.name} {flag}"
