@@ -34,6 +34,7 @@ from trimaran.cli.options import (
     MinRps,
     P99Ms,
     PayloadsPath,
+    ReportDirectory,
     RepositoryPath,
 )
 from trimaran.system.console import console
@@ -98,10 +99,7 @@ def bench(
         float | None,
         typer.Option(help="Of the machine per hour: shows the cost of a million rows."),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write JSON, CSV and a page there."),
-    ] = None,
+    out: ReportDirectory = None,
     as_json: AsJson = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     host: Host = None,

@@ -32,6 +32,7 @@ from trimaran.cli.options import (
     MinRps,
     P99Ms,
     PayloadsPath,
+    ReportDirectory,
     RepositoryPath,
 )
 from trimaran.serving.client import Client
@@ -68,9 +69,7 @@ def perf(
     p99_ms: P99Ms = None,
     min_rps: MinRps = None,
     max_error_ratio: MaxErrorRatio = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write JSON, CSV and a page there.")
-    ] = None,
+    out: ReportDirectory = None,
     perf_analyzer: Annotated[
         str | None,
         typer.Option(metavar="PROGRAM", help="Another perf_analyzer than the one found."),
