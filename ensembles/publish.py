@@ -3,19 +3,61 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
 from ensembles.served_files import served_files
 from trimaran.checks.raising import standing_configs
-from trimaran.publishing.publish import Publication, check_publishable, publish
+from trimaran.publishing.publish import Publication, check_publishable
+from trimaran.publishing.publish import publish as publish_version
 from trimaran.publishing.releases import check_wiring, step_models
 from trimaran.repository.config import write_config
 from trimaran.repository.manifest import describe_version
-from trimaran.repository.repository import Repository
-from trimaran.system.errors import TrimaranError
+from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, made_at
+from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.factory import call_factory
 
-__all__ = ["publish_pipeline", "publish_python_model", "write_wiring"]
+__all__ = ["made_by", "publish", "publish_pipeline", "publish_python_model", "write_wiring"]
+
+Made = Pipeline | PythonModel
+
+
+def publish(
+    model: Made | Callable[[], Made] | str,
+    repository: Place = DEFAULT_PLACE,
+    *,
+    source: str | None = None,
+) -> list[Publication]:
+    """Publish a Python model, or all those of a pipeline and, if it is missing, its wiring.
+
+    `model` is a `Pipeline`, a `PythonModel`, a function that makes one, or a function's name such
+    as `shop/pipeline.py:ensemble`. `source` says in the manifest where it came from; by default
+    that is the function. An equal version is not made again: its publication is `unchanged`.
+
+    Raises `TrimaranError` where a configuration that stands disagrees, or the wiring does not fit.
+    """
+    made, called = made_by(model)
+    source = source or called
+    if isinstance(made, PythonModel):
+        return [publish_python_model(made_at(repository), made, source)]
+    return publish_pipeline(made_at(repository), made, source)
+
+
+def made_by(model: Made | Callable[[], Made] | str) -> tuple[Made, str]:
+    """What is to be published, and where it came from. Raises `UsageError` for another type."""
+    made: object = model
+    source = type(model).__name__
+    if isinstance(model, str):
+        source, made = model, call_factory(model)
+    elif not isinstance(model, Pipeline | PythonModel):
+        source, made = f"{model.__module__}:{model.__qualname__}", model()
+    if isinstance(made, Pipeline | PythonModel):
+        return made, source
+    raise UsageError(
+        f"{source} returned {type(made).__name__}, neither an ensembles.Pipeline nor an "
+        "ensembles.PythonModel"
+    )
 
 
 def publish_pipeline(repository: Repository, pipeline: Pipeline, source: str) -> list[Publication]:
@@ -47,7 +89,7 @@ def publish_python_model(repository: Repository, model: PythonModel, source: str
         manifest = describe_version(
             staged, "python", Path.cwd(), source={"factory": source, **origins}
         )
-        return publish(repository, config, staged, manifest)
+        return publish_version(repository, config, staged, manifest)
 
 
 def _copy_code(model: PythonModel, staged: Path) -> None:

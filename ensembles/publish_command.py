@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ensembles.api import made_by
-from ensembles.api import publish as publish_made
 from ensembles.pipeline import Pipeline
+from ensembles.publish import made_by
+from ensembles.publish import publish as publish_made
 from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
 
 __all__ = ["publish"]

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trimaran.repository.place import DEFAULT_PLACE, Place, made_at
-from trimaran.repository.repository import check_model_name
+from trimaran.repository.repository import DEFAULT_PLACE, Place, check_model_name, made_at
 from trimaran.system.errors import ParityError, TrimaranError, UsageError
 from trimaran.system.factory import call_factory
 

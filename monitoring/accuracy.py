@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from monitoring.asking import Prometheus, Sample
+from monitoring.prometheus_api import Prometheus, Sample
 from monitoring.queries import query
 from trimaran.served.outcomes import CELLS
 from trimaran.stats.intervals import Estimate, f1_score, fall, share

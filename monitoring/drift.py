@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from monitoring.asking import Prometheus, Sample
 from monitoring.present import shown
+from monitoring.prometheus_api import Prometheus, Sample
 from monitoring.queries import query
 from trimaran.stats.bootstrap import basic_interval, resampled_counts
 from trimaran.system.durations import seconds_of

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from monitoring import accuracy as accuracy
 from monitoring import drift as drift
 from monitoring.accuracy import ACCURACY_WINDOW, ReleaseAccuracy
-from monitoring.asking import Series
 from monitoring.drift import DRIFT_WINDOW, Finding
 from monitoring.present import broken_words, shown
+from monitoring.prometheus_api import Series
 from monitoring.queries import CATALOGUE
 from monitoring.summary import Line, Summary
-from trimaran.pages.drawing import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
+from trimaran.pages.figures import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
 from trimaran.pages.page import Cell, Kind, Page, badge, facts, figure, table, text
 
 __all__ = ["summary_page"]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from monitoring.asking import Prometheus, Sample, Series
+from monitoring.prometheus_api import Prometheus, Sample, Series
 from monitoring.queries import CATALOGUE, MODEL, query
 
 __all__ = ["Broken", "Line", "Summary", "courses_of", "gather", "summarise"]

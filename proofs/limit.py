@@ -21,7 +21,7 @@ from loadtests.bench.compare import Contestant, Sample, Turns, contestant, take_
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target
 from loadtests.gates import KEPT, VOID, Gates
 from loadtests.reports.tables import print_figures
-from loadtests.subject.service import Service, find_service, unusable
+from loadtests.subject import Service, find_service, unusable
 from proofs.jobs.job import JobFiles, work
 from proofs.jobs.published import photograph_files, record_files
 from trimaran.repository.live import live_versions

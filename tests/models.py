@@ -40,13 +40,6 @@ class Tokens(nn.Module):
         }
 
 
-class Elementwise(nn.Module):
-    """An operation that every dtype has."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.where(x > x.new_zeros(()), x, x.new_zeros(()))
-
-
 class Flip(nn.Module):
     """An operation for booleans."""
 

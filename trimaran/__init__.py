@@ -26,7 +26,7 @@ _PLACES = {
     "check": "trimaran.checks.api:check",
     "deploy": "trimaran.rollout.api:deploy",
     "export": "exporters.api:export",
-    "publish": "ensembles.api:publish",
+    "publish": "ensembles.publish:publish",
     "release": "trimaran.publishing.api:release",
     "rollback": "trimaran.rollout.api:rollback",
     "status": "trimaran.publishing.api:status",

@@ -1,11 +1,11 @@
 """The names of `import trimaran`, for type checkers and editors."""
 
-from ensembles.api import publish as publish
 from ensembles.pipeline import Ensemble as Ensemble
 from ensembles.pipeline import Pipeline as Pipeline
 from ensembles.pipeline import PythonModel as PythonModel
 from ensembles.pipeline import Step as Step
 from ensembles.pipeline import tensor as tensor
+from ensembles.publish import publish as publish
 from exporters.api import add as add
 from exporters.api import export as export
 from exporters.spec import ModelSpec as ModelSpec

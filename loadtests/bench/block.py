@@ -12,9 +12,9 @@ from loadtests.bench.target import Target
 from loadtests.gates import Gates, evaluate, late_sends, lateness, unfit
 from loadtests.generator.engine import closed_loop, open_loop, poisson_arrivals
 from loadtests.generator.outcome import Outcome
+from loadtests.machine import Moment, since
 from loadtests.reports.run import Run
-from loadtests.subject.machine import Moment, since
-from loadtests.subject.steps import Reading, read_statistics, steps_between
+from loadtests.subject import Reading, read_statistics, steps_between
 from trimaran.serving.client import Client
 from trimaran.stats.latency import quantiles
 from trimaran.system.errors import TrimaranError, UsageError

@@ -15,7 +15,7 @@ import numpy as np
 from loadtests.bench.block import Block, Settings, closed_block, open_block, require_carried
 from loadtests.bench.target import Target
 from loadtests.gates import Gate
-from trimaran.stats.ratio import Ratio, paired_ratio
+from trimaran.stats.bootstrap import Ratio, paired_ratio
 
 __all__ = [
     "FIGURES",

@@ -16,11 +16,7 @@ import tritonclient.grpc as triton_grpc
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException, serialize_byte_tensor, shared_memory
 
-from loadtests.generator.engine import Endpoint
-from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
-from loadtests.generator.http1 import Http1, http_request
-from loadtests.payloads.choosing import Row, Rows, choose_rows
-from loadtests.payloads.encoding import (
+from loadtests.encoding import (
     GRPC_METHOD,
     HttpCall,
     generate_call,
@@ -28,7 +24,11 @@ from loadtests.payloads.encoding import (
     http_call,
     json_call,
 )
-from loadtests.subject.service import Service
+from loadtests.generator.engine import Endpoint
+from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
+from loadtests.generator.http1 import Http1, http_request
+from loadtests.payloads import Row, Rows, choose_rows
+from loadtests.subject import Service
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
 from trimaran.serving.control import Control

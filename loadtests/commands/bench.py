@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -16,15 +16,14 @@ from loadtests.bench.compare import compare, ratio_gates, require_latencies
 from loadtests.bench.plan import Measured, find_max, one_load, profile
 from loadtests.bench.present import block_line, compare_report, print_compared, target_report
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target, url_target
-from loadtests.bench.usage import refuse_mixtures
 from loadtests.gates import Gates
 from loadtests.generator.ceiling import Ceiling, generator_ceiling
+from loadtests.machine import Moment, circumstances, since
 from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
 from loadtests.reports.run import Report
 from loadtests.reports.tables import print_figures, print_runs, print_verdict
-from loadtests.subject.machine import Moment, circumstances, since
-from loadtests.subject.service import Service, find_service, unusable, variant
+from loadtests.subject import Service, find_service, unusable, variant
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     AsJson,
@@ -35,16 +34,21 @@ from trimaran.cli.options import (
     MinRps,
     P99Ms,
     PayloadsPath,
+    ReportDirectory,
     RepositoryPath,
 )
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import UsageError
 
-__all__ = ["bench"]
+__all__ = ["bench", "refuse_mixtures"]
 
 _CARRIED_SHARE = 0.8
 """Of the generator's ceiling: beyond it, sends would be late."""
+
+_LOADS = ("--rate", "--find-max", "--closed")
+_OF_PAIRS = ("--vs-config", "--min-rate-ratio", "--max-p99-ratio")
+_OF_ONE = ("--p99-ms", "--min-rps", "--max-error-ratio", "--price")
 
 
 def bench(
@@ -95,10 +99,7 @@ def bench(
         float | None,
         typer.Option(help="Of the machine per hour: shows the cost of a million rows."),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write JSON, CSV and a page there."),
-    ] = None,
+    out: ReportDirectory = None,
     as_json: AsJson = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     host: Host = None,
@@ -240,3 +241,30 @@ def _write(report: Report, blocks: list[Block], out: Path | None, as_json: bool)
 
 def _show(block: Block) -> None:
     print(block_line(block), file=sys.stderr)
+
+
+def refuse_mixtures(target: str, options: Mapping[str, object]) -> None:
+    """Raise `UsageError` for options that would be ignored.
+
+    `options` has each option's value by its name; None and False are options that nobody gave.
+    """
+    if target == "peers":
+        raise UsageError("'trimaran bench peers' is now 'python -m proofs.peers'")
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    loads = [name for name in given if name in _LOADS]
+    of_pairs = [name for name in given if name in _OF_PAIRS]
+    of_one = [name for name in given if name in _OF_ONE]
+    if len(loads) > 1:
+        raise UsageError("give one of --rate, --find-max and --closed")
+    if "--vs" in given:
+        if loads and loads != ["--rate"]:
+            raise UsageError(
+                f"--vs takes turns in a closed and an open loop, or at --rate; leave {loads[0]} out"
+            )
+        if of_one:
+            raise UsageError(
+                f"{of_one[0]} checks one target; with --vs, give --min-rate-ratio or "
+                "--max-p99-ratio"
+            )
+    elif of_pairs:
+        raise UsageError(f"{of_pairs[0]} goes with --vs")

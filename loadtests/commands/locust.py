@@ -20,10 +20,10 @@ from loadtests.locusts.load_report import Measured, Snapshot, print_load, report
 from loadtests.locusts.process import Ended, keep_locust_files, last_error, run_locust
 from loadtests.locusts.record import outcome_of, read_found
 from loadtests.locusts.settings import STOP_TIMEOUT_S, Settings
-from loadtests.payloads.choosing import choose_rows
+from loadtests.payloads import choose_rows
 from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
-from loadtests.subject.service import Service, find_service, unusable
+from loadtests.subject import Service, find_service, unusable
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     GrpcPort,

@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from loadtests.gates import Gates
-from loadtests.payloads.choosing import Rows, choose_rows
+from loadtests.machine import Moment, circumstances, since
+from loadtests.payloads import Rows, choose_rows
 from loadtests.perf.binary import PerfAnalyzer, find_perf_analyzer
 from loadtests.perf.load import Load
 from loadtests.perf.measure import measure
@@ -21,8 +22,7 @@ from loadtests.perf.results import Results
 from loadtests.reports.files import write_report
 from loadtests.reports.run import Report, Run
 from loadtests.reports.tables import number, print_runs, print_verdict
-from loadtests.subject.machine import Moment, circumstances, since
-from loadtests.subject.service import Service, find_service, unusable
+from loadtests.subject import Service, find_service, unusable
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     GrpcPort,
@@ -32,6 +32,7 @@ from trimaran.cli.options import (
     MinRps,
     P99Ms,
     PayloadsPath,
+    ReportDirectory,
     RepositoryPath,
 )
 from trimaran.serving.client import Client
@@ -68,9 +69,7 @@ def perf(
     p99_ms: P99Ms = None,
     min_rps: MinRps = None,
     max_error_ratio: MaxErrorRatio = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write JSON, CSV and a page there.")
-    ] = None,
+    out: ReportDirectory = None,
     perf_analyzer: Annotated[
         str | None,
         typer.Option(metavar="PROGRAM", help="Another perf_analyzer than the one found."),

@@ -17,7 +17,7 @@ from loadtests.bench.compare import Contestant, Sample, contestant, take_turns
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target
 from loadtests.gates import Gates
 from loadtests.reports.tables import number
-from loadtests.subject.service import private_service, unusable
+from loadtests.subject import private_service, unusable
 from loadtests.tuning.knobs import Knobs, knobs_of, parameters_of, space, with_knobs
 from loadtests.tuning.page import tuning_page
 from loadtests.tuning.study import Score, Tried, Tuned, best_load, digest_of, search
@@ -25,7 +25,7 @@ from trimaran.checks.raising import checked_config
 from trimaran.cli.options import DEFAULT_REPOSITORY, PayloadsPath, RepositoryPath
 from trimaran.repository.config import ModelConfig, format_config, write_config
 from trimaran.repository.repository import Repository
-from trimaran.stats.ratio import Ratio
+from trimaran.stats.bootstrap import Ratio
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError

@@ -21,7 +21,7 @@ from trimaran.system.files import write_text
 from trimaran.system.ports import Ports
 
 if TYPE_CHECKING:
-    from loadtests.payloads.choosing import Row
+    from loadtests.payloads import Row
 
 __all__ = [
     "PROTOCOLS",
@@ -60,7 +60,7 @@ class Call:
 
 def encode(protocol: str, model: str, row: Row) -> Call:
     """A row as a request to the model's newest served version."""
-    from loadtests.payloads.encoding import GRPC_METHOD, grpc_request, http_call, json_call
+    from loadtests.encoding import GRPC_METHOD, grpc_request, http_call, json_call
 
     if protocol == "grpc":
         return Call(model, protocol, grpc_request(model, "", row).SerializeToString(), GRPC_METHOD)

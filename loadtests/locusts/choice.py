@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loadtests.locusts.calls import PROTOCOLS, Call, encode, in_turn, read_calls, try_call
-from loadtests.subject.service import Service, find_service
+from loadtests.subject import Service, find_service
 from trimaran.repository.config import ModelConfig, is_ensemble
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
@@ -163,7 +163,7 @@ def calls_by_protocol(choice: Choice) -> Mapping[str, Sequence[Call]]:
         calls = read_calls(choice.directory / CALLS_NAME)
         return {choice.protocols[0]: calls}
     # Tables and photographs take a second to import, and a prepared run needs neither.
-    from loadtests.payloads.choosing import choose_rows
+    from loadtests.payloads import choose_rows
 
     found = {}
     drawn = [

@@ -56,8 +56,6 @@ def prevent_stalls() -> None:
     runner looks for its caller's source, which searches all modules the first time.
     """
     if not hasattr(argument_parser.default_args_dict, "cache_info"):
-        argument_parser.default_args_dict = functools.cache(  # type: ignore[assignment]
-            argument_parser.default_args_dict
-        )
+        argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
     argument_parser.default_args_dict()
     inspect.stack()

@@ -257,4 +257,4 @@ def _report(**facts: Any) -> None:
     try:
         print(json.dumps(facts), flush=True)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None

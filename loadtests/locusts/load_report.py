@@ -16,12 +16,11 @@ from loadtests.gates import Gates, evaluate, void
 from loadtests.generator.outcome import Outcome
 from loadtests.locusts.record import Found
 from loadtests.locusts.settings import Settings
+from loadtests.machine import Moment, circumstances, since
 from loadtests.reports.observed import OBSERVED
 from loadtests.reports.run import Report, Run
 from loadtests.reports.tables import number, print_figures, print_runs, print_verdict
-from loadtests.subject.machine import Moment, circumstances, since
-from loadtests.subject.service import Service
-from loadtests.subject.steps import Reading, read_statistics, steps_between
+from loadtests.subject import Reading, Service, read_statistics, steps_between
 from trimaran.stats.latency import quantiles
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import cpu_s

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from loadtests.payloads.choosing import Row
+from loadtests.payloads import Row
 from trimaran.system.errors import UsageError
 from trimaran.system.ports import Ports
 

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from loadtests.gates import Gates
-from loadtests.payloads.choosing import Rows
+from loadtests.payloads import Rows
 from loadtests.perf.binary import PerfAnalyzer
 from loadtests.perf.load import Load, arguments, input_data
 from loadtests.perf.process import Ended, run_perf_analyzer, unregister_lost
 from loadtests.perf.results import Results, evaluate_results, parse_results, reason, void_results
 from loadtests.reports.run import Run
-from loadtests.subject.service import Service
-from loadtests.subject.steps import Reading, read_statistics, steps_between
+from loadtests.subject import Reading, Service, read_statistics, steps_between
 from trimaran.repository.config import ModelConfig
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import cpu_s

@@ -12,7 +12,7 @@ from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 
 if TYPE_CHECKING:  # load tests need no Prometheus
-    from monitoring.asking import Prometheus
+    from monitoring.prometheus_api import Prometheus
 
 __all__ = ["OBSERVED", "between", "with_observed"]
 
@@ -44,7 +44,7 @@ def with_observed(
     watching = find_watch(repository) if repository is not None else None
     if watching is None:
         return report
-    from monitoring.asking import Prometheus
+    from monitoring.prometheus_api import Prometheus
 
     try:
         seen = _observed(Prometheus(watching.prometheus), began_s, ended_s)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from loadtests.reports.run import Report, Run
-from trimaran.pages.drawing import ACCENT, INK, LINE, NEGATIVE, POSITIVE, plain_axes
+from trimaran.pages.figures import ACCENT, INK, LINE, NEGATIVE, POSITIVE, plain_axes
 from trimaran.pages.page import Cell, Page, badge, facts, figure, table, text
 
 __all__ = ["report_page"]

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from loadtests.tuning.study import Tried
-from trimaran.pages.drawing import INK, NEGATIVE, POSITIVE, plain_axes
+from trimaran.pages.figures import INK, NEGATIVE, POSITIVE, plain_axes
 from trimaran.pages.page import Cell, Page, figure, table, text
 
 __all__ = ["tuning_page"]

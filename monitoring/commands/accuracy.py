@@ -19,8 +19,8 @@ from monitoring.accuracy import (
     lines_of,
     releases,
 )
-from monitoring.asking import Prometheus
 from monitoring.presence import PrometheusUrl, find_prometheus
+from monitoring.prometheus_api import Prometheus
 from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of

@@ -12,9 +12,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from monitoring.asking import Prometheus
 from monitoring.drift import COLUMNS, DRIFT_WINDOW, MEANING, Finding, cells_of, features, tables_of
 from monitoring.presence import PrometheusUrl, find_prometheus
+from monitoring.prometheus_api import Prometheus
 from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of

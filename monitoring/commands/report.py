@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from markupsafe import escape
 
 from monitoring.accuracy import ACCURACY_WINDOW, releases
-from monitoring.asking import Prometheus
 from monitoring.drift import DRIFT_WINDOW, features
+from monitoring.page import summary_page
 from monitoring.presence import PrometheusUrl, find_prometheus
 from monitoring.present import print_summary, summary_json
+from monitoring.prometheus_api import Prometheus
 from monitoring.summary import courses_of, gather
-from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
+from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, LogFormatName, RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
+from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
+from trimaran.system.logging import LogFormat, configure_logging, logger
+from trimaran.system.ports import require_free_ports
+from trimaran.system.processes import interrupt_once
 
-__all__ = ["report"]
+__all__ = ["Pages", "dashboard", "report"]
+
+_log = logger("monitor")
+
+_HOST = "127.0.0.1"
+_FRESH_S = 5.0
+_REFRESH_S = 10
+_LOOK_S = 0.2
 
 
 def report(
@@ -49,3 +67,82 @@ def report(
         write_text(output, summary_page(summary, courses, source.url, moved, recorded))
         console(stderr=True).print(f"written to {output}", markup=False, highlight=False)
     raise typer.Exit(0 if summary.kept else 1)
+
+
+def dashboard(
+    window: Annotated[str, typer.Option(help="How far back: 5m, 1h.")] = "15m",
+    dashboard_port: Annotated[int, typer.Option(help="Port for the page.")] = 9096,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
+    prometheus: PrometheusUrl = None,
+    log_format: LogFormatName = LogFormat.text,
+) -> None:
+    """Serve a page with tables and plots of the last minutes, on loopback, until interrupted."""
+    seconds = seconds_of(window, "--window")
+    configure_logging(log_format)
+    interrupt_once()
+    source = Prometheus(find_prometheus(repository, prometheus))
+    require_free_ports(_HOST, {"dashboard": dashboard_port})
+    pages = Pages(lambda: page_of(source, window, seconds))
+    handler = functools.partial(_Handler, pages)
+    with ThreadingHTTPServer((_HOST, dashboard_port), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        _log.info(f"the page is at http://{_HOST}:{dashboard_port}")
+        try:
+            # Not one long wait: a signal that another thread receives would not end it.
+            while True:
+                time.sleep(_LOOK_S)
+        except KeyboardInterrupt:
+            server.shutdown()
+            _log.info("stopped")
+
+
+def page_of(source: Prometheus, window: str, seconds: float) -> str:
+    """The page as of now. Raises `TrimaranError` where Prometheus does not answer."""
+    summary = gather(source, window)
+    courses = courses_of(source, summary, seconds)
+    moved, recorded = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
+    return summary_page(summary, courses, source.url, moved, recorded, _REFRESH_S)
+
+
+class Pages:
+    """The newest page, made again when it is asked for and has become old."""
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._page = ""
+        self._made_s = float("-inf")
+
+    def newest(self) -> str:
+        """The page; those who ask at once wait for the same one. Raises `TrimaranError`."""
+        with self._lock:
+            if time.monotonic() - self._made_s > _FRESH_S:
+                self._page = self._make()
+                self._made_s = time.monotonic()
+            return self._page
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, pages: Pages, *arguments: Any) -> None:
+        self._pages = pages
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != "/":
+            self.send_error(404)
+            return
+        try:
+            status, text = 200, self._pages.newest()
+        except TrimaranError as error:
+            refresh = f'<meta http-equiv="refresh" content="{_REFRESH_S}">'
+            status, text = 503, f"<!doctype html>{refresh}<title>No data</title><p>{escape(error)}"
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: visits are not logged."""

@@ -14,9 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from monitoring.asking import Prometheus, Series
 from monitoring.presence import PrometheusUrl, find_prometheus
 from monitoring.present import broken_words, shown, sparkline
+from monitoring.prometheus_api import Prometheus, Series
 from monitoring.queries import CATALOGUE, query
 from monitoring.summary import Summary, gather
 from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath

@@ -1,0 +1,1 @@
+"""Architectures that people use, through every export."""

@@ -108,8 +108,8 @@ def try_each(names: Sequence[str], processes: int) -> Iterator[list[Trial]]:
             ready: list[Any] = wait(list(running), timeout=max(0.0, soonest - time.monotonic()))
             late = [r for r, (_, _, deadline) in running.items() if deadline <= time.monotonic()]
             for receiver in {*ready, *late}:
-                name, process, _ = running.pop(receiver)  # type: ignore[index]
-                yield _received(receiver, name, process)  # type: ignore[arg-type]
+                name, process, _ = running.pop(receiver)
+                yield _received(receiver, name, process)
     finally:
         for _, process, _ in running.values():
             process.kill()

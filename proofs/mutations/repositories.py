@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import onnx
+from google.protobuf import text_format
 from onnx import TensorProto, helper, numpy_helper
+from tritonclient.grpc import model_config_pb2 as protocol
 
 from proofs.mutations import configurations as texts
 from trimaran.repository.config import ModelConfig, format_config, parse_config
@@ -19,9 +22,15 @@ __all__ = [
     "GOOD",
     "Draft",
     "Folder",
+    "config_of",
     "external_graph",
+    "folder_of",
     "good_repository",
+    "loadable",
+    "merge",
+    "model_config_of",
     "relu_graph",
+    "tensor_of",
     "torchscript",
     "weighted_graph",
 ]
@@ -45,7 +54,7 @@ class Folder:
         if self.content is not None:
             (directory / "config.pbtxt").write_bytes(self.content)
         elif self.text is not None or self.config is not None:
-            text = format_config(self.config) if self.text is None else self.text  # type: ignore[arg-type]
+            text = format_config(self.config) if self.text is None else self.text
             (directory / "config.pbtxt").write_text(text)
         for name, content in self.files.items():
             path = directory / name
@@ -213,3 +222,38 @@ def good_repository(name: str, prefix: str) -> Draft:
     for model, (text, files) in GOOD[name]().items():
         draft.add(model, text, files, prefix)
     return draft
+
+
+def folder_of(rng: Random, draft: Draft) -> tuple[str, Folder]:
+    """A folder and its name."""
+    name = rng.choice(sorted(draft.folders))
+    return name, draft.folders[name]
+
+
+def config_of(rng: Random, draft: Draft) -> ModelConfig:
+    """A configuration."""
+    return folder_of(rng, draft)[1].config or ModelConfig()
+
+
+def model_config_of(rng: Random, draft: Draft) -> ModelConfig:
+    """The configuration of a model that is no ensemble."""
+    names = [n for n, f in draft.folders.items() if f.config and not f.config.platform]
+    return draft.folders[rng.choice(sorted(names))].config or ModelConfig()
+
+
+def tensor_of(rng: Random, draft: Draft) -> protocol.ModelInput | protocol.ModelOutput:
+    """A declared input or output."""
+    config = config_of(rng, draft)
+    return rng.choice([*config.input, *config.output])
+
+
+def merge(rng: Random, draft: Draft, texts: tuple[str, ...]) -> str:
+    """One of the texts, merged into the configuration of a model that is no ensemble."""
+    config, text = model_config_of(rng, draft), rng.choice(texts)
+    text_format.Merge(text, config)
+    return f"{config.name} + {text}"
+
+
+def loadable(folder: Folder) -> list[str]:
+    """The files of a folder that a backend loads."""
+    return [path for path in folder.files if path.endswith((".py", ".onnx"))]

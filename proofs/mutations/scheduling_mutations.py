@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from proofs.mutations.drawing import config_of, merge, model_config_of
-from proofs.mutations.repositories import Draft
+from proofs.mutations.repositories import Draft, config_of, merge, model_config_of
 
 __all__ = [
     "mutate_backend",

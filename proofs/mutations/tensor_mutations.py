@@ -6,8 +6,7 @@ from random import Random
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
-from proofs.mutations.drawing import config_of, merge, tensor_of
-from proofs.mutations.repositories import Draft
+from proofs.mutations.repositories import Draft, config_of, merge, tensor_of
 
 __all__ = [
     "mutate_batch_tensors",
@@ -73,7 +72,7 @@ def mutate_tensor_flag(rng: Random, draft: Draft) -> str:
         flags = ["optional", "optional", "is_shape_tensor", "format"]
     flag = rng.choice(flags)
     if flag == "format":
-        item.format = rng.choice([1, 2])  # type: ignore[union-attr]
+        item.format = rng.choice([1, 2])
     else:
         setattr(item, flag, not getattr(item, flag))
     return f"{item.name} {flag}"

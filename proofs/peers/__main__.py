@@ -14,7 +14,7 @@ from loadtests.bench.block import Settings
 from loadtests.bench.present import block_line
 from loadtests.gates import KEPT, Gates
 from loadtests.reports.tables import number
-from loadtests.subject.service import private_service, unusable
+from loadtests.subject import private_service, unusable
 from proofs.peers.catalogue import PEERS, peer_named
 from proofs.peers.measure import JOBS, Comparison, measure_peers
 from proofs.peers.page import write_peers_page

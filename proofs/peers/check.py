@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtests.payloads.drawing import draw_photographs, draw_records
+from loadtests.payloads import draw_photographs, draw_records
 from proofs.jobs.job import PHOTOGRAPH, RECORD, Job, JobFiles, open_job
 from proofs.jobs.published import photograph_files, record_files
 from proofs.peers.catalogue import PEERS, Peer, peer_named

@@ -14,7 +14,7 @@ from loadtests.bench.block import Settings, closed_block, warm_up
 from loadtests.bench.compare import FIGURES, Turns, compare, contestant, take_turns
 from loadtests.bench.plan import tail
 from loadtests.bench.target import Payloads, Target, Wanted, open_target
-from loadtests.subject.service import Service
+from loadtests.subject import Service
 from proofs.jobs.job import PHOTOGRAPH, RECORD, JobFiles, open_job
 from proofs.jobs.published import photograph_files, record_files
 from proofs.limit import limit
@@ -25,7 +25,7 @@ from proofs.peers.service import serve_peer
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.live import live_versions
 from trimaran.repository.repository import Repository
-from trimaran.stats.ratio import Ratio
+from trimaran.stats.bootstrap import Ratio
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["JOBS", "LIMIT", "UNLOADED", "Comparison", "measure_peers"]

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from loadtests.reports.tables import number
 from proofs.jobs.job import PHOTOGRAPH, RECORD
 from proofs.peers.measure import LIMIT, Comparison
-from trimaran.pages.drawing import INK, NEGATIVE, plain_axes
+from trimaran.pages.figures import INK, NEGATIVE, plain_axes
 from trimaran.system.files import write_text
 
 __all__ = ["write_peers_page"]

@@ -48,8 +48,8 @@ class Batched:
     def __init__(self) -> None:
         setting = given_setting()
         self.job: Any = open_job(given_files(), setting.threads)
-        self.together.set_max_batch_size(setting.batch)  # type: ignore[attr-defined]
-        self.together.set_batch_wait_timeout_s(setting.wait_ms / 1e3)  # type: ignore[attr-defined]
+        self.together.set_max_batch_size(setting.batch)
+        self.together.set_batch_wait_timeout_s(setting.wait_ms / 1e3)
         announce()
 
     async def __call__(self, request: Request) -> Response:

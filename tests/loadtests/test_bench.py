@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from loadtests.generator.ceiling import generator_ceiling
-from loadtests.payloads.drawing import draw_photographs
+from loadtests.payloads import draw_photographs
 from tests.loadtests.knowing import connections, known_server
 from tests.running import TRIMARAN, Served, wait_for
 from tests.trimaran.calling import Outcome, call_trimaran

@@ -19,11 +19,11 @@ import urllib3
 
 from loadtests.bench.block import closed_block
 from loadtests.bench.target import Payloads, Wanted, open_target
-from loadtests.payloads.choosing import Rows
+from loadtests.payloads import Rows
 from loadtests.perf.binary import ENVIRONMENT_VARIABLE, PerfAnalyzer, find_perf_analyzer
 from loadtests.perf.load import Load
 from loadtests.perf.measure import measure
-from loadtests.subject.service import Service
+from loadtests.subject import Service
 from tests.programs import require
 from tests.running import PROJECT, TRIMARAN, wait_for
 from tests.trimaran.calling import call_trimaran

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from loadtests.encoding import GRPC_METHOD, grpc_request
 from loadtests.generator.ceiling import generator_ceiling
 from loadtests.generator.engine import Endpoint, closed_loop, open_loop
 from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
-from loadtests.payloads.encoding import GRPC_METHOD, grpc_request
 from tests.running import Served
 
 _PLAIN = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"

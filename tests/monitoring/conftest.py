@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from monitoring.asking import Prometheus
+from monitoring.prometheus_api import Prometheus
 from tests.programs import require
 from tests.running import Running, Served, start_serving, wait_for
 from trimaran.repository.repository import Repository

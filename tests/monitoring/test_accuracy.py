@@ -14,8 +14,8 @@ import pytest
 from sklearn.metrics import f1_score as sklearn_f1
 
 from monitoring.accuracy import evaluate_releases
-from monitoring.asking import Sample
 from monitoring.outcomes_file import Columns, read_outcomes
+from monitoring.prometheus_api import Sample
 from tests.monitoring.conftest import Watched, served_and_watched
 from tests.running import wait_for
 from tests.trimaran.calling import call_trimaran

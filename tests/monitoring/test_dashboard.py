@@ -13,7 +13,7 @@ import pytest
 import urllib3
 from PIL import Image
 
-from monitoring.commands.dashboard import Pages
+from monitoring.commands.report import Pages
 from tests.monitoring.conftest import Watched
 from tests.monitoring.test_report import GOOD, ask
 from tests.programs import require
@@ -97,7 +97,7 @@ def test_a_page_is_made_once_for_many_and_again_when_it_is_old(
 
     pages = Pages(make)
     assert [pages.newest(), pages.newest()] == ["page 1", "page 1"]
-    monkeypatch.setattr("monitoring.commands.dashboard._FRESH_S", 0.0)
+    monkeypatch.setattr("monitoring.commands.report._FRESH_S", 0.0)
     with pytest.raises(TrimaranError):
         pages.newest()
     assert wait_for(pages.newest, 1, "a page") == "page 3"

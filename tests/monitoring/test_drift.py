@@ -13,7 +13,6 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
-from monitoring.asking import Sample
 from monitoring.drift import (
     Expectation,
     Finding,
@@ -23,6 +22,7 @@ from monitoring.drift import (
     population_stability,
     shares,
 )
+from monitoring.prometheus_api import Sample
 from tests.monitoring.conftest import Watched, served_and_watched
 from tests.running import wait_for
 from tests.trimaran.calling import call_trimaran

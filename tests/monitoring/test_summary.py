@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from monitoring.asking import Sample
 from monitoring.present import broken_words, shown, sparkline, summary_json
+from monitoring.prometheus_api import Sample
 from monitoring.summary import Broken, Summary, summarise
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import UsageError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import urllib3
 
-from loadtests.payloads.drawing import draw_photographs, draw_records
+from loadtests.payloads import draw_photographs, draw_records
 from proofs.jobs.job import JobFiles, Photographs, Records, open_job
 from proofs.jobs.published import photograph_files, record_files
 from tests.running import PROJECT, Served

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from loadtests.bench.compare import Sample, Turns, take_turns
-from loadtests.payloads.drawing import draw_records
+from loadtests.payloads import draw_records
 from proofs.jobs.published import record_files
 from proofs.limit import limit, main, shares_of_limit
 from tests.running import Served

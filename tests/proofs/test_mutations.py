@@ -8,9 +8,8 @@ import pytest
 
 from proofs.mutations.__main__ import hold_trials
 from proofs.mutations.confusion import Confusion, page
-from proofs.mutations.mutating import KINDS
 from proofs.mutations.repositories import GOOD
-from proofs.mutations.trial import Outcome, make_trials
+from proofs.mutations.trial import KINDS, Outcome, make_trials
 
 COUNT = len(GOOD) + len(KINDS)
 FEW = len(GOOD) + 12

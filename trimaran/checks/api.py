@@ -9,7 +9,7 @@ from trimaran.checks.finding import Report
 from trimaran.checks.judge import judge
 from trimaran.checks.onnx_files import can_read_graphs
 from trimaran.checks.reading import model_directories, read_model
-from trimaran.repository.place import DEFAULT_PLACE, Place, opened_at
+from trimaran.repository.repository import DEFAULT_PLACE, Place, opened_at
 from trimaran.system.errors import UsageError
 
 __all__ = ["check"]

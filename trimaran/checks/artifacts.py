@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trimaran.checks.backend_rules import tensorflow_file
-from trimaran.checks.backends import BACKENDS, attribute, backend_of
+from trimaran.checks.backends import BACKENDS, attribute, backend_of, tensorflow_file
 from trimaran.checks.facts import FileProblem, ModelFacts, VersionFacts
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.graphs import check_graph

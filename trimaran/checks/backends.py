@@ -1,7 +1,11 @@
-"""Which backend runs a model, and which file that backend looks for.
+"""Which backend runs a model, which file it looks for, and what each backend needs.
 
 Triton completes `backend` from `platform`, from `default_model_filename` or from the files in a
 version, before it refuses a model that it cannot attribute.
+
+TorchScript and a TensorFlow graph do not describe their tensors, so the configuration has to.
+Sources: `libtorch.cc` in triton-inference-server/pytorch_backend, and `tensorflow.cc` in
+triton-inference-server/tensorflow_backend.
 """
 
 from __future__ import annotations
@@ -9,11 +13,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trimaran.checks.backend_rules import SAVED_MODEL, tensorflow_file
-from trimaran.checks.finding import Problems, error
+from tritonclient.grpc import model_config_pb2 as protocol
+
+from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig, is_ensemble
 
-__all__ = ["BACKENDS", "Backend", "attribute", "backend_of", "check_backend", "describes_tensors"]
+__all__ = [
+    "BACKENDS",
+    "SAVED_MODEL",
+    "Backend",
+    "attribute",
+    "backend_of",
+    "check_backend",
+    "check_native_features",
+    "check_pytorch",
+    "check_tensorflow",
+    "describes_tensors",
+    "tensorflow_file",
+]
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,16 @@ _BY_PLATFORM = {
 }
 _COMPLETED = ("tensorrt", "onnxruntime", "openvino", "pytorch", "python")
 """The backends that Triton finds by their file, in the order in which it looks."""
+
+_SERVED = frozenset(
+    protocol.DataType.Value(f"TYPE_{name}")
+    for name in ("INVALID", "BOOL", "UINT8", "INT8", "INT16", "INT32", "INT64")
+) | frozenset(
+    protocol.DataType.Value(f"TYPE_{name}") for name in ("FP16", "FP32", "FP64", "STRING")
+)
+
+SAVED_MODEL, _GRAPH = "model.savedmodel", "model.graphdef"
+_STANDINS = ("onnxruntime", "pytorch")
 
 
 def backend_of(config: ModelConfig) -> str:
@@ -121,3 +148,78 @@ def check_backend(config: ModelConfig, libraries: frozenset[str] = frozenset()) 
             "file",
             "remove it: Triton finds its backends by name",
         )
+
+
+def check_pytorch(config: ModelConfig) -> Problems:
+    """Inputs and outputs that are missing, or of a type that the backend does not have."""
+    for kind, items in (("input", config.input), ("output", config.output)):
+        if not items:
+            yield error(
+                kind,
+                f"there is no {kind}, and no model.pt describes its {kind}s",
+                f"declare every {kind}, with its name, data_type and dims",
+            )
+        for item in items:
+            name = protocol.DataType.Name(item.data_type)
+            if item.data_type not in _SERVED:
+                yield error(
+                    f"{kind}.{item.name}.data_type",
+                    f"{kind} {item.name!r} is {name}, which the pytorch backend does not serve",
+                    "use another type",
+                )
+            dims = item.reshape.shape if item.HasField("reshape") else item.dims
+            axes = len(dims) + (1 if config.max_batch_size > 0 else 0)
+            if item.data_type == protocol.TYPE_STRING and axes > 1:
+                yield error(
+                    f"{kind}.{item.name}.dims",
+                    f"{kind} {item.name!r} is TYPE_STRING with {axes} axes, and the pytorch "
+                    "backend takes texts with one alone",
+                    "leave one axis, the batch's or its own",
+                )
+    for item in config.input:
+        if item.optional:
+            yield error(
+                f"input.{item.name}.optional",
+                f"input {item.name!r} is optional, which the pytorch backend does not support",
+                "remove optional",
+            )
+
+
+def tensorflow_file(config: ModelConfig, entries: Iterable[str]) -> str:
+    """What the backend loads by default; `entries` lie in the model's first version."""
+    if config.platform:
+        return _GRAPH if config.platform == "tensorflow_graphdef" else SAVED_MODEL
+    here, named = set(entries), config.default_model_filename
+    is_graph = named == _GRAPH or (_GRAPH in here and SAVED_MODEL not in here)
+    return _GRAPH if is_graph else SAVED_MODEL
+
+
+def check_tensorflow(config: ModelConfig, entries: Iterable[str]) -> Problems:
+    """A graph without a configuration of its tensors."""
+    if tensorflow_file(config, entries) == _GRAPH and not (config.input or config.output):
+        yield error(
+            "input",
+            f"there is neither input nor output, and no {_GRAPH} describes them",
+            "declare every input and output, with its name, data_type and dims",
+        )
+
+
+def check_native_features(config: ModelConfig, backend: str) -> Problems:
+    """Features for which a model has to be served with NVIDIA's container."""
+    if backend not in _STANDINS:
+        return
+    used = {
+        "sequence_batching.control_input": bool(config.sequence_batching.control_input),
+        "sequence_batching.state": bool(config.sequence_batching.state),
+        "batch_input": bool(config.batch_input),
+        "batch_output": bool(config.batch_output),
+        "allow_ragged_batch": any(item.allow_ragged_batch for item in config.input),
+    }
+    for field, is_used in used.items():
+        if is_used:
+            yield warning(
+                field,
+                f"{field.rpartition('.')[2]} is served by NVIDIA's container alone, and trimaran's "
+                "own runtime refuses the model",
+                "serve it with NVIDIA's container, or make it a Python model",
+            )

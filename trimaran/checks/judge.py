@@ -6,21 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from trimaran.checks.artifacts import artifact_name, check_artifacts
-from trimaran.checks.backend_rules import check_native_features, check_pytorch, check_tensorflow
-from trimaran.checks.backends import attribute, check_backend, describes_tensors
-from trimaran.checks.batching import check_batch_limit
+from trimaran.checks.backends import (
+    attribute,
+    check_backend,
+    check_native_features,
+    check_pytorch,
+    check_tensorflow,
+    describes_tensors,
+)
 from trimaran.checks.ensemble import check_cycles, check_decoupling
 from trimaran.checks.environments import check_environment
 from trimaran.checks.facts import Graph, ModelFacts
 from trimaran.checks.finding import Problems, Report, error, note, warning
 from trimaran.checks.graphs import completed
-from trimaran.checks.instances import check_threads
-from trimaran.checks.labels import check_labels
 from trimaran.checks.model import check_model, check_newer
 from trimaran.checks.python_source import Completion
+from trimaran.checks.scheduling import check_batch_limit, check_threads
 from trimaran.checks.sequences import check_sequences
 from trimaran.checks.source_completion import complete_from_source
 from trimaran.checks.steps import check_nesting, check_pins, check_wired, floating_steps
+from trimaran.checks.tensors import check_labels
 from trimaran.checks.versions import check_provenance, check_versions, served_versions
 from trimaran.checks.warmup import check_warmup
 from trimaran.repository.config import ModelConfig, is_declared, is_ensemble

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from trimaran.checks.backend_rules import check_pytorch
-from trimaran.checks.backends import backend_of
-from trimaran.checks.batching import check_batching
+from trimaran.checks.backends import backend_of, check_pytorch
 from trimaran.checks.ensemble import check_ensemble
 from trimaran.checks.finding import Problems, error
-from trimaran.checks.instances import check_instances
+from trimaran.checks.scheduling import check_batching, check_instances
 from trimaran.checks.sequences import check_sequences
 from trimaran.checks.tensors import check_tensors
 from trimaran.repository.config import ModelConfig, is_ensemble

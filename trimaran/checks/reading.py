@@ -10,10 +10,10 @@ from trimaran.checks.backends import BACKENDS, backend_of
 from trimaran.checks.environments import environment_path, environment_problem
 from trimaran.checks.facts import Graph, ModelFacts, VersionFacts
 from trimaran.checks.finding import Finding, Severity, error, warning
-from trimaran.checks.labels import label_files
 from trimaran.checks.onnx_files import read_onnx
 from trimaran.checks.python_source import class_file, read_completion, source_problem
 from trimaran.checks.recognised_files import plan_problem, torchscript_problem
+from trimaran.checks.tensors import label_files
 from trimaran.checks.versions import served_versions, version_of
 from trimaran.checks.warmup import warmup_files
 from trimaran.repository.config import (

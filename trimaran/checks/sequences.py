@@ -6,8 +6,8 @@ from collections import Counter
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
-from trimaran.checks.batching import preferred_sizes
 from trimaran.checks.finding import Problems, error
+from trimaran.checks.scheduling import preferred_sizes
 from trimaran.repository.config import ModelConfig
 
 __all__ = ["check_sequences"]

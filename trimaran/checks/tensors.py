@@ -1,8 +1,8 @@
-"""Rules for declared inputs and outputs: names, data types, dims and reshapes."""
+"""Rules for declared inputs and outputs: names, data types, dims, reshapes and label files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from math import prod
 
@@ -12,7 +12,7 @@ from trimaran.checks.finding import Finding, Problems, error, warning
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.dtypes import describe_shape
 
-__all__ = ["check_tensors", "tensor_problems"]
+__all__ = ["check_labels", "check_tensors", "label_files", "tensor_problems"]
 
 _LARGEST_COUNT = 2**63 - 1
 
@@ -170,3 +170,29 @@ def _unknown(field: str, what: str, names: set[str], known: set[str]) -> Problem
             f"{what} {name!r} is no declared tensor",
             f"name one of {', '.join(sorted(known)) or 'none'}",
         )
+
+
+def label_files(config: ModelConfig) -> frozenset[str]:
+    """The label files that the outputs name, below the model's directory."""
+    return frozenset(item.label_filename for item in config.output if item.label_filename)
+
+
+def check_labels(config: ModelConfig, lines: Mapping[str, int]) -> Problems:
+    """Label files that are missing or too short; `lines` has how many lines each has."""
+    for item in config.output:
+        name, field = item.label_filename, f"output.{item.name}.label_filename"
+        if not name:
+            continue
+        if name not in lines:
+            yield error(
+                field,
+                f"label file {name} is missing",
+                "put it next to config.pbtxt in the model's directory",
+            )
+        elif item.dims and -1 not in item.dims and lines[name] != prod(item.dims):
+            yield warning(
+                field,
+                f"label file {name} has {lines[name]} lines but output {item.name!r} is "
+                f"{describe_shape(item.dims)}",
+                "give it one line for every place of the output",
+            )

@@ -148,5 +148,5 @@ def _item_bytes(data_type: int) -> int:
         return 2
     if data_type in (protocol.TYPE_INVALID, protocol.TYPE_STRING):
         return 0
-    dtype = dtypes.by_config(_TYPE(data_type)).numpy  # type: ignore[arg-type]
+    dtype = dtypes.by_config(_TYPE(data_type)).numpy
     return dtype.itemsize if dtype is not None else 0

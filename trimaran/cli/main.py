@@ -54,7 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("loadtests.commands.tune:tune", "Search for the fastest settings of a model."),
     "monitor up": ("monitoring.commands.up:up", "Run Prometheus, and log alerts."),
     "monitor report": ("monitoring.commands.report:report", "Report on a window of time, by SLO."),
-    "monitor dashboard": ("monitoring.commands.dashboard:dashboard", "Serve the report as a page."),
+    "monitor dashboard": ("monitoring.commands.report:dashboard", "Serve the report as a page."),
     "monitor drift": (
         "monitoring.commands.drift:drift",
         "Compare what is served with the training data.",

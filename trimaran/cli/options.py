@@ -20,6 +20,7 @@ __all__ = [
     "MinRps",
     "P99Ms",
     "PayloadsPath",
+    "ReportDirectory",
     "RepositoryPath",
     "Tritonserver",
 ]
@@ -45,6 +46,9 @@ GrpcPort = Annotated[int | None, typer.Option(help="That server's gRPC port: 800
 PayloadsPath = Annotated[
     Path | None,
     typer.Option(help="Rows to send: .npz, .json, .jsonl, or a directory of files."),
+]
+ReportDirectory = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Write JSON, CSV and a page there.")
 ]
 P99Ms = Annotated[float | None, typer.Option(help="SLO: p99 latency of at most so many ms.")]
 MinRps = Annotated[float | None, typer.Option(help="SLO: at least so many answers per second.")]

@@ -17,8 +17,8 @@ from trimaran.system.files import write_text
 
 if TYPE_CHECKING:  # torch and pandas take seconds to import, and wrong usage is refused at once
     from trimaran.training.tabular.learning.learn import Problem
-    from trimaran.training.tabular.runs.comparison import Scored, Spread
     from trimaran.training.tabular.runs.config import Recipe
+    from trimaran.training.tabular.runs.cross_validation import Scored, Spread
     from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["run_table", "seeds_table", "spread_table", "train"]
@@ -107,7 +107,7 @@ def train(
 
 def run_table(run: TrainedRun) -> Table:
     """One row per metric on the test part, one column per model."""
-    from trimaran.training.tabular.runs.comparison import of_run
+    from trimaran.training.tabular.runs.cross_validation import of_run
 
     scored = of_run(run)
     rows = {"threshold": [f"{scores['threshold']:g}" for scores in scored.values()]}
@@ -118,7 +118,7 @@ def run_table(run: TrainedRun) -> Table:
 
 def seeds_table(runs: Sequence[TrainedRun]) -> Table:
     """One row per seed, one column per model: F1 on the test part."""
-    from trimaran.training.tabular.runs.comparison import of_run
+    from trimaran.training.tabular.runs.cross_validation import of_run
 
     rows = {
         f"seed {run.metrics()['seed']}": [f"{each['f1']:.4f}" for each in of_run(run).values()]
@@ -172,7 +172,7 @@ def _train(
 def _compare_seeds(
     recipe: Recipe, seeds: Sequence[int], runs: Sequence[TrainedRun], out: Path
 ) -> None:
-    from trimaran.training.tabular.runs.comparison import of_run
+    from trimaran.training.tabular.runs.cross_validation import of_run
 
     model = recipe.hyper.network
     title = f"{model}: test part, mean and standard deviation over {len(seeds)} seeds"
@@ -219,7 +219,7 @@ def _check(family: str, trials: int, seed: int, seeds: int, folds: int, track: b
 def _write_spread(
     path: Path, title: str, about: Mapping[str, object], scored: Sequence[Scored]
 ) -> None:
-    from trimaran.training.tabular.runs.comparison import as_document, by_model
+    from trimaran.training.tabular.runs.cross_validation import as_document, by_model
 
     write_text(path, json.dumps(as_document(about, scored), indent=1, allow_nan=False) + "\n")
     screen = console()

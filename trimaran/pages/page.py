@@ -20,7 +20,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from trimaran.pages.drawing import draw
+from trimaran.pages.figures import draw
 
 __all__ = ["Cell", "Page", "badge", "card", "facts", "figure", "legend", "table", "text"]
 

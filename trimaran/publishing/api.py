@@ -10,9 +10,8 @@ from trimaran.checks.raising import checked_config
 from trimaran.publishing.releases import make_release, read_release
 from trimaran.repository.config import is_ensemble
 from trimaran.repository.live import live_versions
-from trimaran.repository.place import DEFAULT_PLACE, Place, opened_at
 from trimaran.repository.presence import Presence, find_server
-from trimaran.repository.repository import Repository, Version
+from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, Version, opened_at
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["Released", "Status", "VersionStatus", "release", "status"]

@@ -21,13 +21,25 @@ from trimaran.repository.manifest import Manifest
 from trimaran.system.errors import ConfigError, TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, scratch_directory
 
-__all__ = ["LIVE_CONFIG_NAME", "Repository", "Version", "check_model_name"]
+__all__ = [
+    "DEFAULT_PLACE",
+    "LIVE_CONFIG_NAME",
+    "Place",
+    "Repository",
+    "Version",
+    "check_model_name",
+    "made_at",
+    "opened_at",
+]
 
 LIVE_CONFIG_NAME = "live"
 """What `tritonserver --model-config-name` is given: `configs/live.pbtxt`."""
 
 _VERSION = re.compile(r"[1-9][0-9]*")
 _MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+
+
+DEFAULT_PLACE = "model_repository"
 
 
 @dataclass(frozen=True)
@@ -178,3 +190,16 @@ def _inspect(path: Path, number: int) -> Version:
     except TrimaranError as error:
         return Version(number, path, None, str(error).removeprefix(f"{path}: "))
     return Version(number, path, manifest, manifest.damage(path))
+
+
+Place = str | Path | Repository
+
+
+def opened_at(place: Place) -> Repository:
+    """The repository there. Raises `TrimaranError` where there is none."""
+    return place if isinstance(place, Repository) else Repository.open(Path(place))
+
+
+def made_at(place: Place) -> Repository:
+    """The repository there, made if it is missing. Raises `TrimaranError`."""
+    return place if isinstance(place, Repository) else Repository.create(Path(place))

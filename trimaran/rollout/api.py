@@ -8,9 +8,8 @@ from pathlib import Path
 
 from trimaran.checks.raising import checked_config
 from trimaran.repository.config import is_ensemble
-from trimaran.repository.place import DEFAULT_PLACE, Place, opened_at
 from trimaran.repository.presence import find_server
-from trimaran.repository.repository import Repository
+from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, opened_at
 from trimaran.rollout.deployment import Deployment, roll_back
 from trimaran.rollout.deployment import deploy as deploy_release
 from trimaran.rollout.switch import require_no_step

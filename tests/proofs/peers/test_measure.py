@@ -12,7 +12,7 @@ import pytest
 
 from loadtests.bench.block import Settings
 from loadtests.gates import Gates
-from loadtests.subject.service import Service, find_service
+from loadtests.subject import Service, find_service
 from proofs.jobs.job import PHOTOGRAPH, RECORD
 from proofs.peers.__main__ import main
 from proofs.peers.catalogue import PEERS
@@ -20,7 +20,7 @@ from proofs.peers.environments import pinned_version
 from proofs.peers.measure import JOBS, LIMIT, UNLOADED, Comparison, measure_peers
 from proofs.peers.page import write_peers_page
 from tests.running import Served
-from trimaran.stats.ratio import Ratio
+from trimaran.stats.bootstrap import Ratio
 from trimaran.system.errors import TrimaranError
 
 FASTAPI = f"FastAPI {pinned_version(PEERS['fastapi'])}"

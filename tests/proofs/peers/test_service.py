@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.generator.engine import closed_loop
-from loadtests.payloads.drawing import draw_photographs, draw_records
+from loadtests.payloads import draw_photographs, draw_records
 from proofs.jobs.job import open_job
 from proofs.jobs.published import photograph_files, record_files
 from proofs.peers.catalogue import PEERS

@@ -11,9 +11,9 @@ from onnx import TensorProto
 from tests.trimaran.checks.judging import SOURCE, Found, found, judged, relu, torchscript
 from tests.trimaran.versions import model_config, publish_files
 from trimaran.checks.api import check
-from trimaran.checks.instances import check_threads
 from trimaran.checks.judge import judge
 from trimaran.checks.reading import model_directories, read_model
+from trimaran.checks.scheduling import check_threads
 from trimaran.checks.versions import served_versions, version_of
 from trimaran.repository.config import ModelConfig, parse_config
 from trimaran.repository.repository import Repository

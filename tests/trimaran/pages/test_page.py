@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from tests.trimaran.pages.browsing import check
-from trimaran.pages.drawing import draw, label
+from trimaran.pages.figures import draw, label
 from trimaran.pages.page import Page, badge, card, facts, figure, legend, table, text
 from trimaran.training.tabular.exploring.plots import heatmap
 

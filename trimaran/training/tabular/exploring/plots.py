@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from trimaran.pages.drawing import ACCENT, INK, NEGATIVE, POSITIVE, label, plain_axes
+from trimaran.pages.figures import ACCENT, INK, NEGATIVE, POSITIVE, label, plain_axes
 from trimaran.training.tabular.data.separation import Flags, Floats
 from trimaran.training.tabular.exploring.description import Rate
 

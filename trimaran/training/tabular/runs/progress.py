@@ -23,8 +23,8 @@ from trimaran.training.tabular.learning.fitting import Epoch
 from trimaran.training.tabular.learning.learn import Problem, Watch
 from trimaran.training.tabular.runs import cross_validation, tracking
 from trimaran.training.tabular.runs import run as runs
-from trimaran.training.tabular.runs.comparison import Scored
 from trimaran.training.tabular.runs.config import Config, Recipe
+from trimaran.training.tabular.runs.cross_validation import Scored
 from trimaran.training.tabular.runs.search import search
 from trimaran.training.tabular.runs.trained import TrainedRun
 

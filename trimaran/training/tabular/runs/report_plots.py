@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from trimaran.pages.drawing import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
+from trimaran.pages.figures import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
 from trimaran.training.tabular.evaluation.importance import Importance
 from trimaran.training.tabular.evaluation.metrics import (
     Confusion,

@@ -4,15 +4,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.trimaran.training.tabular.customers import FAST, problem, recipe
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.split import stratified_split
+from trimaran.training.tabular.evaluation.metrics import METRICS
 from trimaran.training.tabular.learning.learn import Watch
 from trimaran.training.tabular.runs.cross_validation import (
+    Scored,
+    as_document,
+    by_model,
     cross_validate,
     directory_of,
+    spread,
     standing_folds,
 )
 
@@ -92,3 +98,23 @@ def test_scores_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(TrimaranError, match=r"fold-2\.json cannot be read .* train its fold again"):
         cross_validate(about, QUICK, 2, 0, tmp_path)
+
+
+def scored(f1: float) -> Scored:
+    return {name: {**dict.fromkeys(METRICS, 0.5), "f1": f1} for name in ("mlp", "boosting")}
+
+
+def test_the_spread_is_of_a_sample() -> None:
+    found = spread([1.0, 2.0, 4.0])
+    assert found.mean == pytest.approx(7 / 3)
+    assert found.sd == pytest.approx(np.std([1, 2, 4], ddof=1))
+
+
+def test_a_document_holds_the_spreads_and_every_score() -> None:
+    scores = [scored(0.8), scored(0.9)]
+    document = as_document({"folds": 2}, scores)
+    assert document["folds"] == 2
+    assert document["scores"] == scores
+    assert document["spread"]["mlp"]["f1"]["mean"] == pytest.approx(0.85)
+    assert document["spread"]["mlp"]["recall"] == {"mean": 0.5, "sd": 0.0}
+    assert list(by_model(scores)) == ["mlp", "boosting"]

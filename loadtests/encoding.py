@@ -13,7 +13,7 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from tritonclient.grpc import service_pb2
 
-from loadtests.payloads.choosing import Row
+from loadtests.payloads import Row
 from trimaran.repository import dtypes
 from trimaran.system.errors import UsageError
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from exporters.export_command import sizes
 from tests.running import MODELS
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.repository.config import read_config, write_config
@@ -230,3 +231,17 @@ def test_a_configuration_that_triton_would_refuse_is_refused_first(
     assert result.status == 1
     assert "line 1, column 17" in result.error
     assert len(empty_repository.versions("linear_torchscript")) == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ((), ""),
+        ((1,), "1"),
+        ((1, 2), "1, 2"),
+        ((1, 2, 3), "1 to 3"),
+        ((1, 3, 4, 5, 32), "1, 3 to 5, 32"),
+    ],
+)
+def test_batch_sizes_in_a_row_are_a_range(numbers: tuple[int, ...], told: str) -> None:
+    assert sizes(numbers) == told

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import json_format
 
 from loadtests.gates import VOID
+from loadtests.reports.run import StepTimes
 from trimaran.repository.config import ModelConfig, read_config
 from trimaran.repository.live import live_versions, pinned_versions
 from trimaran.repository.presence import running_server
@@ -21,7 +23,21 @@ from trimaran.serving.server import private_server
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
 
-__all__ = ["Service", "find_service", "private_service", "unusable", "variant"]
+__all__ = [
+    "Reading",
+    "Service",
+    "find_service",
+    "private_service",
+    "read_statistics",
+    "steps_between",
+    "unusable",
+    "variant",
+]
+
+Reading = Mapping[tuple[str, str], Mapping[str, Any]]
+"""Triton's statistics by model and version."""
+
+_PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
 
 
 @dataclass(frozen=True)
@@ -168,3 +184,48 @@ def _version_files(directory: Path, number: int) -> dict[str, bytes]:
         for path in sorted(directory.rglob("*"))
         if path.is_file()
     }
+
+
+def read_statistics(control: Control, models: Iterable[str]) -> Reading:
+    """Triton's statistics of these models until now."""
+    return {
+        (name, entry["version"]): entry for name in models for entry in control.statistics(name)
+    }
+
+
+def steps_between(before: Reading, after: Reading) -> list[StepTimes]:
+    """Means over the requests between two readings, in the order of the later one.
+
+    Versions without a request between them are left out. A version with a lower count than
+    before was reloaded, and is counted from 0.
+    """
+    steps = []
+    for (model, version), entry in after.items():
+        earlier: Mapping[str, Any] = before.get((model, version), {})
+        if _count(entry) < _count(earlier):
+            earlier = {}
+        requests = _count(entry) - _count(earlier)
+        if requests <= 0:
+            continue
+        executions = _number(entry, "execution_count") - _number(earlier, "execution_count")
+        rows = _number(entry, "inference_count") - _number(earlier, "inference_count")
+        times = [_ns(entry, part) - _ns(earlier, part) for part in _PARTS]
+        # Triton counts the executions of an ensemble too, which are not batches.
+        batch = rows / executions if executions and any(times[1:]) else 0.0
+        queue, compute_input, infer, output = (ns / requests / 1e6 for ns in times)
+        steps.append(
+            StepTimes(model, version, requests, batch, queue, compute_input, infer, output)
+        )
+    return steps
+
+
+def _count(entry: Mapping[str, Any]) -> int:
+    return int(entry.get("inference_stats", {}).get("success", {}).get("count", 0))
+
+
+def _ns(entry: Mapping[str, Any], part: str) -> int:
+    return int(entry.get("inference_stats", {}).get(part, {}).get("ns", 0))
+
+
+def _number(entry: Mapping[str, Any], name: str) -> int:
+    return int(entry.get(name, 0))

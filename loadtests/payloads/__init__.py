@@ -1,1 +1,0 @@
-"""Payloads: real photographs and records, drawn with a seed, or a user's rows."""

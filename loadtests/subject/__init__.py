@@ -1,1 +1,0 @@
-"""What is measured: the server under test, its statistics, and its machine."""
