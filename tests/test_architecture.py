@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import PROJECT
+from trimaran.system.own_packages import NEEDED_PACKAGES
 
 NAMED = ("exporters", "ensembles", "monitoring", "loadtests")
 PACKAGES = ("trimaran", *NAMED, "proofs")
@@ -64,6 +65,26 @@ def test_a_folder_imports_only_what_stands_above_it() -> None:
         if rank(other) > rank(module) >= 0
     ]
     assert not upward
+
+
+def test_the_command_knows_which_named_folders_another_one_imports() -> None:
+    found = {
+        (module, other.partition(".")[0])
+        for module, others in imports().items()
+        for other in others
+        if module.partition(".")[0] in NAMED
+        and other.partition(".")[0] in NAMED
+        and module.partition(".")[0] != other.partition(".")[0]
+    }
+    unknown = [
+        (module, package)
+        for module, package in found
+        if not any(
+            package in packages and f"{module}.".startswith(f"{name}.")
+            for name, packages in NEEDED_PACKAGES.items()
+        )
+    ]
+    assert not unknown
 
 
 def test_nothing_below_trimaran_imports_a_folder_that_stands_beside_it() -> None:

@@ -94,6 +94,19 @@ def test_python_m_trimaran_says_which_folder_hides_a_package_of_ours(
     )
 
 
+@pytest.mark.parametrize(
+    ("package", "arguments"), [("monitoring", ("bench", "model")), ("exporters", ("demo",))]
+)
+def test_a_package_that_a_command_of_another_package_imports_is_named_as_well(
+    package: str, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    own_folder(tmp_path, package)
+    status, error = call(MODULE, tmp_path, *arguments)
+    assert status == 1
+    assert f"{tmp_path / package} hides trimaran's own package '{package}'" in error
+    assert not (tmp_path / "model_repository").exists()
+
+
 def test_a_file_hides_a_package_as_well(tmp_path: Path) -> None:
     (tmp_path / "loadtests.py").touch()
     status, error = call(MODULE, tmp_path, "bench", "model")
