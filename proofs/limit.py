@@ -19,7 +19,7 @@ from pathlib import Path
 from loadtests.bench.block import Settings, warm_up
 from loadtests.bench.compare import Contestant, Sample, Turns, contestant, take_turns
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target
-from loadtests.gates import KEPT, VOID, Gates
+from loadtests.gates import INVALID, KEPT, Gates
 from loadtests.reports.tables import print_figures
 from loadtests.subject.service import Service, find_service, unusable
 from proofs.jobs.job import JobFiles, work
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     print_figures(console(), shares_of_limit(turns))
-    return VOID if turns.void else KEPT
+    return INVALID if turns.invalid else KEPT
 
 
 def against_limit(service: Service, target: Target, settings: Settings) -> Turns:
@@ -82,8 +82,8 @@ def against_limit(service: Service, target: Target, settings: Settings) -> Turns
 
 def shares_of_limit(turns: Turns) -> dict[str, float | str]:
     """The limit, and which share of it the target reached, in rate and in CPU, by name."""
-    if turns.void:
-        return {"rate / in-process limit": f"invalid: {turns.void}"}
+    if turns.invalid:
+        return {"rate / in-process limit": f"invalid: {turns.invalid}"}
     found: dict[str, float | str] = {
         "in-process limit, rows/s": turns.median(1, "rate"),
         "in-process limit, CPU ms per row": turns.median(1, "CPU"),

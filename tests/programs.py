@@ -1,4 +1,4 @@
-"""The programs that tests run beside trimaran's own: each found, or brought, or told as missing.
+"""The programs that tests run: each is found, downloaded, or named as missing.
 
     python -m tests.programs     all of them, and one command for those that only root can install
 

@@ -41,7 +41,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a target is measured; `tell` gets each block when it is done."""
+    """How a target is measured; `on_block` gets each block when it is done."""
 
     seconds: float
     seed: int
@@ -49,7 +49,7 @@ class Settings:
     gates: Gates
     most_rate: float
     """The most requests per second that the generator can send."""
-    tell: Callable[[Block], None] = field(default=lambda block: None)
+    on_block: Callable[[Block], None] = field(default=lambda block: None)
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for settings that cannot be measured."""
@@ -149,7 +149,7 @@ def _measured(target: Target, load: Callable[[], Outcome]) -> Block:
         server_cpu_ms=used_s / answered * 1e3 if target.pid and answered and used_s > 0 else None,
         generator_cpu_ms=outcome.cpu_s / requests * 1e3 if requests else None,
         steps=steps_between(before, after),
-        void=spoilt or late,
+        invalid=spoilt or late,
     )
     return Block(run, outcome, start.wall_s, end.wall_s, late)
 

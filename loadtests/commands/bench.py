@@ -149,7 +149,7 @@ def bench(
             connections=connections,
             gates=Gates(p99_ms, min_rps, max_error_ratio),
             most_rate=_CARRIED_SHARE * ceiling.rate,
-            tell=_show,
+            on_block=_show,
         )
         command = shlex.join(["trimaran", *sys.argv[1:]])
         if other is None:

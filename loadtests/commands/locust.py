@@ -141,7 +141,7 @@ def _measure(settings: Settings, service: Service, gates: Gates, directory: Path
     """Run Locust. Raises `TrimaranError` where it ends without a request."""
     before = Snapshot.take(service, settings.model)
 
-    def tell(line: Mapping[str, Any]) -> None:
+    def on_line(line: Mapping[str, Any]) -> None:
         nonlocal before
         if "started" in line:
             before = replace(before, cpu_s=cpu_s(service.pid) if service.pid else 0.0)
@@ -152,7 +152,7 @@ def _measure(settings: Settings, service: Service, gates: Gates, directory: Path
         settings.command(service.ports, directory, free_ports().http),
         directory,
         longest_s=settings.seconds + STOP_TIMEOUT_S + _END_S,
-        tell=tell,
+        on_line=on_line,
     )
     found = read_found(directory)
     if not len(found.record.good):

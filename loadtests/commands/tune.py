@@ -93,7 +93,7 @@ def tune(
             trials=trials,
             seed=seed,
             storage=_storage(opened, str(wanted), live, p99_ms, seconds, batch, seed, payloads),
-            tell=lambda trial: print(_line(trial, live), flush=True),
+            on_trial=lambda trial: print(_line(trial, live), flush=True),
         )
         show = console()
         if len(tried) < trials:
@@ -161,8 +161,8 @@ def _decide(
         _contestant(tuned, target, trial, live, seconds, seed, rate) for trial in (best, first)
     ]
     measured = take_turns(contestants, turns)
-    if measured.void:
-        return f"the comparison of the best settings is invalid: {measured.void}", None
+    if measured.invalid:
+        return f"the comparison of the best settings is invalid: {measured.invalid}", None
     ratios = {figure: measured.ratio(0, 1, figure) for figure in ("rate", "p99", "CPU")}
     settings = _changed(live, first, best)
     words = "; ".join(f"{name}: {knobs}" for name, knobs in settings.items())
@@ -196,7 +196,7 @@ def _contestant(
         tuned.apply(knobs_of(live, trial.parameters))
         warm_up(target)
         sample = measured(turn)
-        if not sample.void:
+        if not sample.invalid:
             rates = [number(sample.figures.get(name)) for name in ("rate", "p99")]
             print(f"turn {turn + 1}, trial {trial.number}: {rates[0]} rows/s, p99 {rates[1]} ms")
         return sample

@@ -11,7 +11,7 @@ from loadtests.payloads.choosing import Rows
 from loadtests.perf.binary import PerfAnalyzer
 from loadtests.perf.load import Load, arguments, input_data
 from loadtests.perf.process import Ended, run_perf_analyzer, unregister_lost
-from loadtests.perf.results import Results, evaluate_results, parse_results, reason, void_results
+from loadtests.perf.results import Results, evaluate_results, invalid_results, parse_results, reason
 from loadtests.reports.run import Run
 from loadtests.subject.service import Service
 from loadtests.subject.steps import Reading, read_statistics, steps_between
@@ -87,7 +87,7 @@ def measure(
         server_cpu_ms=used_s / sent * 1e3 if service.pid and sent > 0 else None,
         generator_cpu_ms=ended.cpu_s / sent * 1e3 if sent > 0 else None,
         steps=steps_between(before, after),
-        void=void_results(load, results, seconds),
+        invalid=invalid_results(load, results, seconds),
         gates=evaluate_results(gates, results, seconds),
     ), results
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from loadtests.gates import VOID
+from loadtests.gates import INVALID
 from trimaran.repository.config import ModelConfig, read_config
 from trimaran.repository.live import live_versions, pinned_versions
 from trimaran.repository.presence import running_server
@@ -103,10 +103,10 @@ def unusable() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         stopped = TrimaranError("interrupted before anything was measured")
-        stopped.exit_status = VOID
+        stopped.exit_status = INVALID
         raise stopped from None
     except TrimaranError as error:
-        error.exit_status = VOID
+        error.exit_status = INVALID
         raise
 
 

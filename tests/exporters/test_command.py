@@ -21,12 +21,12 @@ def export(repository: Repository, factory: str, *options: str) -> Outcome:
 
 
 def test_a_published_and_an_unchanged_version_end_with_0(empty_repository: Repository) -> None:
-    for outcome, told in ((0, "version 1"), (0, "version 1, unchanged")):
+    for outcome, row_text in ((0, "version 1"), (0, "version 1, unchanged")):
         result = export(empty_repository, "tests.models:linear", *TORCHSCRIPT)
         assert result.status == outcome
         row = next(line for line in result.stdout.splitlines() if "linear_torchscript" in line)
-        assert told in row
-        assert ("unchanged" in row) is ("unchanged" in told)
+        assert row_text in row
+        assert ("unchanged" in row) is ("unchanged" in row_text)
         assert "1 to 7, 32" in row
         assert "y FP32" in row
     assert len(empty_repository.versions("linear_torchscript")) == 1

@@ -8,7 +8,7 @@ from exporters.tables import sizes
 
 
 @pytest.mark.parametrize(
-    ("numbers", "told"),
+    ("numbers", "words"),
     [
         ((), ""),
         ((1,), "1"),
@@ -17,5 +17,5 @@ from exporters.tables import sizes
         ((1, 3, 4, 5, 32), "1, 3 to 5, 32"),
     ],
 )
-def test_batch_sizes_in_a_row_are_a_range(numbers: tuple[int, ...], told: str) -> None:
-    assert sizes(numbers) == told
+def test_batch_sizes_in_a_row_are_a_range(numbers: tuple[int, ...], words: str) -> None:
+    assert sizes(numbers) == words

@@ -135,10 +135,10 @@ def test_two_targets_in_turn(churn_served: Served) -> None:
         "--turns", "2", "--duration", "200ms", "--json",
     )  # fmt: skip
     report = _report(outcome)
-    if not report["void"]:
+    if not report["invalid"]:
         ratio = report["figures"]["CPU, churn_record@generate / churn@generate"]
         assert ratio["low"] <= ratio["value"] <= ratio["high"] < 1.0
-    assert outcome.status == (2 if report["void"] else 0)
+    assert outcome.status == (2 if report["invalid"] else 0)
 
 
 def test_a_model_and_itself_with_another_configuration(served: Served, tmp_path: Path) -> None:
@@ -264,6 +264,6 @@ def test_an_interrupt_reports_what_was_measured(tmp_path: Path) -> None:
     assert process.returncode == 2
     assert "interrupted after" in stdout
     assert "Traceback" not in stderr
-    assert json.loads((out / "report.json").read_text())["runs"][0]["void"].startswith(
+    assert json.loads((out / "report.json").read_text())["runs"][0]["invalid"].startswith(
         "interrupted"
     )

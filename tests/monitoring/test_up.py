@@ -1,4 +1,4 @@
-"""`trimaran monitor up`: what starts, what is told, and that nothing is left behind."""
+"""`trimaran monitor up`: what starts, what is printed, and that nothing is left behind."""
 
 from __future__ import annotations
 

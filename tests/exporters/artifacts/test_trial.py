@@ -177,9 +177,9 @@ def test_a_file_that_answers_by_chance_or_by_what_it_was_asked_before_is_refused
         return {"y": arrays["x"] * (generator.random(arrays["x"].shape) < 0.9)}
 
     tried = artifact(run, tensor("x", "N", 5), tensor("y", "N", 5), random=["Bernoulli"])
-    with pytest.raises(ArtifactError, match="gives other answers in 'y' when asked again") as told:
+    with pytest.raises(ArtifactError, match="gives other answers in 'y' when asked again") as error:
         evaluate(tried, "m", wanted, None, insist=False)
-    assert "; holds Bernoulli; export it in evaluation mode" in str(told.value)
+    assert "; holds Bernoulli; export it in evaluation mode" in str(error.value)
 
 
 def test_a_file_that_fails_when_asked_again_is_refused() -> None:
@@ -199,9 +199,9 @@ def test_an_answer_that_no_inputs_mend_does_not_ask_for_a_sample() -> None:
     def run(arrays: Arrays) -> Arrays:
         raise UnservableError("returns a dict; return a tuple")
 
-    with pytest.raises(ArtifactError, match="m: returns a dict; return a tuple") as told:
+    with pytest.raises(ArtifactError, match="m: returns a dict; return a tuple") as error:
         evaluate(artifact(run, tensor("x", 5), tensor("y", 5)), "m", 0, None, insist=False)
-    assert "--sample" not in str(told.value)
+    assert "--sample" not in str(error.value)
 
 
 def test_an_answer_of_another_rank_than_the_file_says_is_refused() -> None:

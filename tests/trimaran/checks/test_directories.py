@@ -73,7 +73,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
         {CONFIG: PYTHON + 'default_model_filename: "other.py"', "m/1/other.py": SOURCE},
         [],
     ),
-    "no backend, and no file that tells": (
+    "no backend, and no file that shows one": (
         {CONFIG: PYTHON.replace('backend: "python"', ""), "m/1/x": ""},
         [
             (

@@ -308,8 +308,8 @@ def test_ensembles_that_lead_back_to_themselves(
     models: dict[str, str | bytes], circle: dict[str, str], tmp_path: Path
 ) -> None:
     report = judged(tmp_path, {"a/config.pbtxt": STEP, "a/1/model.py": SOURCE, **models})
-    told = [item for item in found(report) if item[0] == "error"]
-    assert told == [
+    findings = [item for item in found(report) if item[0] == "error"]
+    assert findings == [
         (
             "error",
             f"{name}/config.pbtxt",
@@ -335,12 +335,12 @@ def test_ensembles_that_lead_back_to_themselves(
 def test_joins_of_answers_of_different_decoupled_models(
     ensemble: str, a: str, b: str, refused: bool, tmp_path: Path
 ) -> None:
-    told = found(judged(tmp_path, joined(ensemble, a, b)))
+    findings = found(judged(tmp_path, joined(ensemble, a, b)))
     sentence = (
         "step 'c' joins answers of different decoupled models; join what comes from one decoupled "
         "step alone"
     )
-    assert told == (error(f"{STEPS}.step[2].input_map", sentence) if refused else [])
+    assert findings == (error(f"{STEPS}.step[2].input_map", sentence) if refused else [])
 
 
 def test_outputs_of_different_decoupled_models(tmp_path: Path) -> None:
@@ -349,8 +349,8 @@ def test_outputs_of_different_decoupled_models(tmp_path: Path) -> None:
         "the ensemble's outputs join answers of different decoupled models; join what comes from "
         "one decoupled step alone"
     )
-    told = found(judged(tmp_path / "both", repository(ENSEMBLE + output, a=MANY, b=MANY)))
-    assert told == error("output", sentence)
+    findings = found(judged(tmp_path / "both", repository(ENSEMBLE + output, a=MANY, b=MANY)))
+    assert findings == error("output", sentence)
     assert found(judged(tmp_path / "one", repository(ENSEMBLE + output, a=MANY))) == []
 
 
@@ -358,8 +358,8 @@ def test_an_ensemble_of_a_decoupled_step_is_decoupled_itself(tmp_path: Path) -> 
     inner = nesting("f", "a") | {"a/config.pbtxt": MANY}
     outer = joining("X", step="f").replace('key: "x" value: "X" } output_map { key: "y" value: "B"',
         'key: "X" value: "X" } output_map { key: "Y" value: "B"')  # fmt: skip
-    told = found(judged(tmp_path, joined(outer, STEP, STEP) | inner))
-    assert [item[2] for item in told if item[0] == "error"] == [f"{STEPS}.step[2].input_map"]
+    findings = found(judged(tmp_path, joined(outer, STEP, STEP) | inner))
+    assert [item[2] for item in findings if item[0] == "error"] == [f"{STEPS}.step[2].input_map"]
 
 
 def test_an_ensemble_without_batches_takes_steps_that_have_them(tmp_path: Path) -> None:
@@ -376,5 +376,5 @@ def test_an_ensemble_without_batches_takes_steps_that_have_them(tmp_path: Path) 
 def test_a_step_that_cannot_be_read_is_reported_once(tmp_path: Path) -> None:
     broken = change("TYPE_FP32", "99", STEP) + "version_policy { all { } }"
     files = repository(ENSEMBLE, a=broken) | {"a/2/model.py": SOURCE}
-    told = found(judged(tmp_path, files))
-    assert [item[:3] for item in told] == [("error", "a/config.pbtxt", "input.x.data_type")]
+    findings = found(judged(tmp_path, files))
+    assert [item[:3] for item in findings] == [("error", "a/config.pbtxt", "input.x.data_type")]

@@ -185,10 +185,10 @@ def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
 )
 def test_other_archives_are_named(tmp_path: Path, names: list[str], said: str) -> None:
     path = packed(tmp_path / "m.pt", dict.fromkeys(names, b"1"))
-    with pytest.raises(ArtifactError) as told:
+    with pytest.raises(ArtifactError) as refused:
         require_torchscript(path, "m.pt")
-    assert said in str(told.value)
-    assert "; " in str(told.value)
+    assert said in str(refused.value)
+    assert "; " in str(refused.value)
 
 
 @pytest.mark.parametrize(
