@@ -63,8 +63,10 @@ class Trial:
 def main() -> int:
     """Run all trials, and print what did not hold, or why nothing could be proved."""
     parser = argparse.ArgumentParser(prog="python -m proofs.fresh", description=__doc__)
-    parser.add_argument("--python", type=Path, help="an interpreter outside of Debian's packages")
-    parser.add_argument("--only", help="only the trials whose name has this text, and the demo")
+    parser.add_argument(
+        "--python", type=Path, help="an interpreter that is not one of Debian's packages"
+    )
+    parser.add_argument("--only", help="only the demo and the trials whose name contains this text")
     options = parser.parse_args()
     try:
         require_possible(options.python)

@@ -1,7 +1,7 @@
-"""`python -m proofs.limit MODEL`: a served model compared with its work in plain processes.
+"""Compares a served model with the same work in plain processes.
 
-The limit is the model's job without any server, one process for each core. The served model and
-the limit take turns, so that what slows the machine slows both.
+The limit is the model's work without any server, in one process for each core. The served model and
+the limit are measured in turn, so that a slow machine slows both.
 """
 
 from __future__ import annotations
@@ -43,10 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", metavar="MODEL", help="MODEL, MODEL:VERSION or MODEL@PROTOCOL")
     parser.add_argument("--protocol", default="http", help=", ".join(PROTOCOLS))
     parser.add_argument("--batch", type=int, default=1, help="rows per request")
-    parser.add_argument("--connections", type=int, default=16, help="of the closed loop")
-    parser.add_argument("--duration", default="10s", help="all turns of the model together")
-    parser.add_argument("--seed", type=int, default=0, help="decides the payloads")
-    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
+    parser.add_argument(
+        "--connections", type=int, default=16, help="connections of the closed loop; default 16"
+    )
+    parser.add_argument(
+        "--duration", default="10s", help="duration of all the model's turns together; default 10s"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the payloads")
+    parser.add_argument(
+        "--repository", type=Path, default=Path("model_repository"), help="the model repository"
+    )
     given = parser.parse_args(arguments)
     try:
         with unusable():

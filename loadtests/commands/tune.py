@@ -39,28 +39,36 @@ _OPEN_SHARE = 0.7
 
 def tune(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model or ensemble.")],
-    p99_ms: Annotated[float, typer.Option(help="SLO: p99 latency of at most so many ms.")],
-    trials: Annotated[int, typer.Option(help="How many settings are tried in total.")] = 30,
-    duration: Annotated[str, typer.Option(help="Of each load in a trial.")] = "1500ms",
+    p99_ms: Annotated[float, typer.Option(help="SLO: the highest p99 latency, in ms.")],
+    trials: Annotated[int, typer.Option(help="Number of settings to try in total.")] = 30,
+    duration: Annotated[str, typer.Option(help="How long each load in a trial runs.")] = "1500ms",
     turns: Annotated[
-        int, typer.Option(help="How often the best settings and the present ones run.")
+        int,
+        typer.Option(
+            help="How often the best and the present settings are each measured at the end."
+        ),
     ] = 10,
     protocol: Annotated[str, typer.Option(help=", ".join(PROTOCOLS))] = "http",
     batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
     payloads: PayloadsPath = None,
-    seed: Annotated[int, typer.Option(help="Decides proposals, payloads and times.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed of the proposals, payloads and send times.")
+    ] = 0,
     write: Annotated[
-        bool, typer.Option("--write", help="Write the winner into config.pbtxt, if it is better.")
+        bool,
+        typer.Option(
+            "--write", help="Write the best settings into config.pbtxt, if they are better."
+        ),
     ] = False,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write an HTML page of the trials.")
+        Path | None, typer.Option(metavar="FILE", help="HTML page of the trials.")
     ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
-    """Search instance counts, threads, batch sizes and queue delays for the highest rate.
+    """Search for the instances, threads, batch sizes and queue delays with the highest rate.
 
-    The best settings then take turns with the present ones. An interrupted search is resumed.
-    Exit status: 0 with a verdict, 2 where there is none.
+    At the end the best settings are measured in turn with the present ones. The same command
+    resumes an interrupted search. Exit status: 0 with a verdict, 2 without one.
     """
     with unusable(), ExitStack() as stack:
         seconds = seconds_of(duration, "--duration")

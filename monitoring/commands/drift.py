@@ -30,20 +30,22 @@ _LEFT = ("feature", "moved most", "verdict")
 def drift(
     window: Annotated[str, typer.Option(help="How far back: 30m, 1h, 1d.")] = DRIFT_WINDOW,
     model: Annotated[
-        list[str] | None, typer.Option(help="Only this one; repeatable. Default: all that count.")
+        list[str] | None,
+        typer.Option(help="Model to compare; repeatable. Default: all that count their inputs."),
     ] = None,
     against: Annotated[
         str | None,
         typer.Option(
-            help="Compare with as long a window that ended so long ago: 1h, 1d, 1w. Default: with "
-            "the version's reference, or where it has none with the day before the window."
+            help="Compare with a window of the same length that ended this long ago: 1h, 1d,"
+            " 1w. Default: compare with the version's reference, or without one with "
+            "the day before the window."
         ),
     ] = None,
     as_json: AsJson = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus: PrometheusUrl = None,
 ) -> None:
-    """Compare the rows of the window with the expected ones, feature by feature.
+    """Compare the served rows of a window with the expected ones, feature by feature.
 
     Exit status: 0 if nothing drifted, 1 if something did or Prometheus does not answer.
     """

@@ -41,18 +41,18 @@ _LEAST_INTERVAL_S = 0.2
 
 def up(
     repository: RepositoryPath = DEFAULT_REPOSITORY,
-    prometheus_port: Annotated[int, typer.Option(help="Port for Prometheus.")] = 9090,
+    prometheus_port: Annotated[int, typer.Option(help="Port for Triton's metrics.")] = 9090,
     alertmanager_port: Annotated[int, typer.Option(help="Port for Alertmanager.")] = 9093,
     webhook_port: Annotated[int, typer.Option(help="Port that receives alerts.")] = 9095,
     interval: Annotated[
-        str | None, typer.Option(help="How often Prometheus scrapes, if not as configured (5s).")
+        str | None, typer.Option(help="How often Prometheus scrapes. Default: 5s, as configured.")
     ] = None,
-    retention: Annotated[str, typer.Option(help="How long data is kept.")] = "15d",
+    retention: Annotated[str, typer.Option(help="How long to keep data.")] = "15d",
     log_format: LogFormatName = LogFormat.text,
 ) -> None:
     """Run Prometheus and Alertmanager on a repository's server, and log alerts.
 
-    Data stays in the repository's state, below `.trimaran`, and is there again the next time.
+    Data is kept in .trimaran, next to the repository, and is available again after a restart.
     """
     interval_s = None if interval is None else seconds_of(interval, "--interval")
     if interval_s is not None and interval_s < _LEAST_INTERVAL_S:
