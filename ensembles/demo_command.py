@@ -84,7 +84,7 @@ def _export(repository: Repository, fresh: bool) -> None:
     if not fresh and len(standing) == len(_FORMATS):
         for line in standing:
             _say(line)
-        _say("exported before; --fresh exports again")
+        _say("already exported; --fresh exports again")
         return
     from exporters.export_command import export_formats
 

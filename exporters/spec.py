@@ -173,8 +173,8 @@ class ModelSpec:
                         )
                 if label == BATCH_AXIS or not label.isidentifier():
                     return (
-                        f"dynamic axis {axis} of {name!r} is called {label!r}; take another word, "
-                        f"of letters, digits and '_' ({BATCH_AXIS!r} is the first axis)"
+                        f"dynamic axis {axis} of {name!r} is called {label!r}; choose another "
+                        f"name, of letters, digits and '_' ({BATCH_AXIS!r} is the first axis)"
                     )
                 same = axes_by_label.setdefault(label, (least, most, shape[axis]))
                 if same != (least, most, shape[axis]):

@@ -117,7 +117,7 @@ def _refusals(words: Sequence[str]) -> list[Trial]:
 
 def _interruptions(demo: Act) -> list[Trial]:
     no_venv = _without(Path("/usr/lib/python3.11/ensurepip"), demo)
-    goes_on = "the same command goes on"
+    goes_on = "the same command continues"
     return [
         Trial("no python3-venv", no_venv, "apt-get install python3.11-venv"),
         Trial("a first try, interrupted", _interrupted(()), goes_on, None, 1000.0),

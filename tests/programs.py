@@ -126,4 +126,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit("error: interrupted; the same command goes on")
+        sys.exit("error: interrupted; the same command continues")

@@ -54,9 +54,9 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise `UsageError` for settings that cannot be measured."""
         if not 0 < self.seconds < float("inf"):
-            raise UsageError(f"--duration is {self.seconds:g} s; it is above 0")
+            raise UsageError(f"--duration is {self.seconds:g} s; give more than 0 s")
         if self.connections < 1:
-            raise UsageError(f"--connections is {self.connections}; it is at least 1")
+            raise UsageError(f"--connections is {self.connections}; give at least 1")
 
 
 def open_block(
@@ -113,7 +113,7 @@ def warm_up(target: Target) -> None:
 def require_carried(settings: Settings, rate: float) -> None:
     """Raise `UsageError` for a rate that the generator cannot send."""
     if rate <= 0:
-        raise UsageError(f"--rate is {rate:g}; it is above 0")
+        raise UsageError(f"--rate is {rate:g}; give more than 0")
     if rate > settings.most_rate:
         raise UsageError(
             f"--rate is {rate:,.0f}; the generator carries {settings.most_rate:,.0f} requests/s "

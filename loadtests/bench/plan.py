@@ -90,7 +90,7 @@ def find_max(target: Target, settings: Settings) -> Measured:
     """The highest open-loop rate at which 99 % of the requests keep the SLO on p99."""
     bound_ms = settings.gates.p99_ms
     if bound_ms is None:
-        raise UsageError("--find-max needs the bound that it searches under: --p99-ms")
+        raise UsageError("--find-max needs an SLO to search under; give --p99-ms")
     first = closed_block(target, settings.connections, settings.seconds)
     settings.on_block(first)
     blocks = [first]

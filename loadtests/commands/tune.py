@@ -107,8 +107,8 @@ def tune(
         if len(tried) < trials:
             show.print(_table(tried, live))
             raise TrimaranError(
-                f"interrupted after {len(tried)} of {trials} trials; the same command goes on with "
-                "the others"
+                f"interrupted after {len(tried)} of {trials} trials; the same command continues "
+                f"with the others"
             )
         verdict, better = _decide(tuned, target, tried, live, turns, seconds, seed, p99_ms)
         show.print(_table(tried, live))
@@ -126,7 +126,7 @@ def tune(
 def _check(p99_ms: float, trials: int, turns: int) -> None:
     for name, value, least in (("p99-ms", p99_ms, 0), ("trials", trials, 1), ("turns", turns, 2)):
         if value < least or value <= 0:
-            raise UsageError(f"--{name} is {value:g}; it is at least {max(least, 0)}")
+            raise UsageError(f"--{name} is {value:g}; give at least {max(least, 0)}")
 
 
 def _live(repository: Repository, model: str) -> ModelConfig:
@@ -183,7 +183,7 @@ def _decide(
         return f"the best settings break the bound in an open loop: p99 {found} ms ({words})", {}
     rate_ratio: Ratio | None = ratios["rate"]
     if rate_ratio is None or rate_ratio.low <= 1.0:
-        return f"the best settings are not better for certain: {figures} ({words})", {}
+        return f"the best settings are not reliably better: {figures} ({words})", {}
     return f"better settings: {figures} times the present ({words})", settings
 
 

@@ -41,9 +41,9 @@ _REACHED = 0.95
 _LEAST_S = 1.0
 _BUSY = 0.9
 _CLOSED_LOOP = (
-    "a closed loop: a user that waits for an answer sends nothing, so a stall is felt by one "
-    "request of each user and hidden from all that would have come; 'trimaran bench' sends at "
-    "given times"
+    "a closed loop: a user that waits for an answer sends nothing, so a stall delays only one "
+    "request of each user, and those that would have come meanwhile are never counted; "
+    "'trimaran bench' sends at planned times"
 )
 _LOCUST = "Locust's own, rounded"
 
@@ -232,8 +232,8 @@ def why_invalid(
     found = invalid(judged, suspended_s)
     if not found and pace is not None and not pace.is_kept:
         found = (
-            f"only {pace.rate:,.1f} of the {pace.asked / pace.seconds:,.1f} requests/s asked for "
-            "were sent, because users waited for answers; add --users, or lower --rate"
+            f"only {pace.rate:,.1f} of the {pace.asked / pace.seconds:,.1f} requests/s of "
+            f"--rate were sent, because users waited for answers; add --users, or lower --rate"
         )
     return found
 

@@ -42,7 +42,8 @@ def measure(
     config = models[load.model]
     if not 1 <= load.batch <= max(config.max_batch_size, 1):
         raise TrimaranError(
-            f"{load.model} takes up to {max(config.max_batch_size, 1)} rows a request, and --batch "
+            f"{load.model} takes up to {max(config.max_batch_size, 1)} rows per request, and "
+            f"--batch "
             f"is {load.batch}"
         )
     text = input_data(rows.rows, batches=config.max_batch_size > 0, batch=load.batch)

@@ -52,8 +52,8 @@ def drift(
     window_s = seconds_of(window, "--window")
     if against is not None and seconds_of(against, "--against") < window_s:
         raise UsageError(
-            f"--against is {against}, within the window of {window}; the two would share rows, so "
-            "name a time that is no shorter"
+            f"--against is {against}, within the window of {window}; the two would share rows, "
+            f"so give a time at least as long as --window"
         )
     source = Prometheus(find_prometheus(repository, prometheus))
     findings = [
@@ -62,8 +62,8 @@ def drift(
     if not findings:
         named = f" of {', '.join(model)}" if model else ""
         raise TrimaranError(
-            f"no row{named} was counted in the last {window}; models count that were published "
-            "with bins (a 'reference.json'), and were asked"
+            f"no row{named} was counted in the last {window}; only models that were published "
+            f"with bins (a 'reference.json') and received requests count rows"
         )
     if as_json:
         print(json.dumps([asdict(found) for found in findings], indent=2, allow_nan=False))

@@ -36,8 +36,8 @@ _PARAMETER = "predictions_of"
 _MEANINGS = {
     "counted": "counted for the release that predicted",
     "known": "recorded before, and not counted again",
-    "contradicts": "recorded otherwise before: the first one stays",
-    "unknown": "no such id in the log of predictions, at least not before the outcome's time",
+    "contradicts": "recorded with the other outcome before; the first one stays",
+    "unknown": "no such id in the prediction log, or only after the outcome's time",
 }
 
 

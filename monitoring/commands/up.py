@@ -56,7 +56,7 @@ def up(
     """
     interval_s = None if interval is None else seconds_of(interval, "--interval")
     if interval_s is not None and interval_s < _LEAST_INTERVAL_S:
-        raise UsageError(f"--interval is {interval}; it is at least {_LEAST_INTERVAL_S:g} s")
+        raise UsageError(f"--interval is {interval}; give at least {_LEAST_INTERVAL_S:g} s")
     seconds_of(retention, "--retention")
     configure_logging(log_format)
     interrupt_once()

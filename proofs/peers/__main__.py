@@ -119,7 +119,7 @@ def _method(settings: Settings, turns: int) -> str:
         "Medians, and ratios with 95 % bootstrap intervals over the turns. Only the two that "
         "are compared run at a time, and all processes of the other are stopped while ours is "
         "measured, since LitServe and Ray Serve keep half and a quarter of a core busy when "
-        "nobody asks. Before anything is measured, each peer must give the "
+        "no request comes. Before anything is measured, each peer must give the "
         "answers of the work in one process."
     )
 

@@ -166,7 +166,7 @@ def test_each_precision_is_a_model_of_its_own(empty_repository: Repository) -> N
     result = export(empty_repository, factory, *ONNX, *TORCHSCRIPT, *precisions)
     assert result.status == 1
     assert result.error == (
-        "model quadrants: TorchScript is not exported in int8; take --format onnx for int8, or "
+        "model quadrants: TorchScript is not exported in int8; use --format onnx for int8, or "
         "fp16 or bf16 for TorchScript"
     )
     assert empty_repository.names() == [

@@ -56,7 +56,10 @@ def test_everything_that_is_missing_is_reported_at_once() -> None:
     assert found == Lacking(("libb64.so.0d", "libcudart.so.12"))
     words = remedy(found, "2.36")
     assert "libb64.so.0d, libcudart.so.12" in words
-    assert "'apt-get install libb64-0d', and install what brings libcudart.so.12" in words
+    assert (
+        "'apt-get install libb64-0d', and install the package that provides libcudart.so.12"
+        in words
+    )
 
 
 def test_a_glibc_that_is_too_old_is_reported() -> None:

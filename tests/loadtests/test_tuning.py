@@ -243,8 +243,8 @@ def test_a_search_on_a_real_server_writes_only_what_is_better(
     ("arguments", "words"),
     [
         (("linear_onnx", "--p99-ms", "0"), "--p99-ms is 0"),
-        (("linear_onnx", "--p99-ms", "5", "--trials", "0"), "--trials is 0; it is at least 1"),
-        (("linear_onnx", "--p99-ms", "5", "--turns", "1"), "--turns is 1; it is at least 2"),
+        (("linear_onnx", "--p99-ms", "5", "--trials", "0"), "--trials is 0; give at least 1"),
+        (("linear_onnx", "--p99-ms", "5", "--turns", "1"), "--turns is 1; give at least 2"),
         (("nothing", "--p99-ms", "5"), "nothing"),
         (("linear_onnx@smoke", "--p99-ms", "5"), "there is no protocol 'smoke'"),
     ],

@@ -123,7 +123,7 @@ def test_a_taken_port_is_reported_with_its_option(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--interval", "100ms", "--interval is 100ms; it is at least 0.2 s"),
+        ("--interval", "100ms", "--interval is 100ms; give at least 0.2 s"),
         ("--retention", "never", "--retention is 'never'; expected a duration"),
     ],
 )

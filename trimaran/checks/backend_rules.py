@@ -56,8 +56,8 @@ def check_pytorch(config: ModelConfig) -> Problems:
                 yield error(
                     f"{kind}.{item.name}.dims",
                     f"{kind} {item.name!r} is TYPE_STRING with {axes} axes, and the pytorch "
-                    "backend takes texts with one alone",
-                    "leave one axis, the batch's or its own",
+                    f"backend takes text with one axis only",
+                    "keep one axis, the batch's or its own",
                 )
     for item in config.input:
         if item.optional:
@@ -102,7 +102,7 @@ def check_native_features(config: ModelConfig, backend: str) -> Problems:
         if is_used:
             yield warning(
                 field,
-                f"{field.rpartition('.')[2]} is served by NVIDIA's container alone, and trimaran's "
-                "own runtime refuses the model",
+                f"{field.rpartition('.')[2]} works only in NVIDIA's container, and trimaran's "
+                f"own runtime refuses the model",
                 "serve it with NVIDIA's container, or make it a Python model",
             )

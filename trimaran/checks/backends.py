@@ -105,7 +105,7 @@ def check_backend(config: ModelConfig, libraries: frozenset[str] = frozenset()) 
     if config.platform and expected and config.platform not in expected:
         yield error(
             "platform",
-            f"platform {config.platform!r} is none of backend {config.backend!r}",
+            f"platform {config.platform!r} does not belong to backend {config.backend!r}",
             "remove the platform",
         )
     if config.platform and not config.backend and not of_platform:

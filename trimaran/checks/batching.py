@@ -91,7 +91,7 @@ def _pointless(config: ModelConfig) -> Problems:
         what = f"a delay of {delay} µs" if delay else "dynamic_batching"
         yield warning(
             "dynamic_batching",
-            f"there is {what} but max_batch_size is 0, so no batch is ever made",
+            f"there is {what} but max_batch_size is 0, so no batches are formed",
             "set max_batch_size, or remove dynamic_batching",
         )
     elif config.max_batch_size == 1 and delay:
@@ -113,5 +113,5 @@ def check_batch_limit(config: ModelConfig, text: str) -> Problems:
         yield warning(
             "max_batch_size",
             "inputs are given without max_batch_size, so each is the full shape of one request",
-            "write max_batch_size: 0 if that is meant, or the largest batch",
+            "set max_batch_size to 0 if that is intended, or to the largest batch",
         )

@@ -58,7 +58,7 @@ def check_instances(config: ModelConfig, backend: str) -> Problems:
         if group.count < 0:
             yield warning(
                 f"{field}.count",
-                f"count is {group.count}, which Triton takes for its default",
+                f"count is {group.count}, which Triton treats as its default",
                 "write the number of instances",
             )
         elif group.count > _LARGEST_COUNT:

@@ -77,7 +77,7 @@ _OVERVIEW = "Export, verify, release and serve PyTorch models with NVIDIA Triton
 
 _REMEDIES: dict[int, str] = {
     errno.ENOSPC: "; free some of that disk, and run the same command again",
-    errno.EACCES: "; give it back to this user, or choose another place",
+    errno.EACCES: "; make this user its owner, or choose another place",
     errno.EROFS: "; choose a place that can be written",
 }
 """What to do about an error of the operating system, by its number."""

@@ -202,7 +202,7 @@ def answer_table(title: str, answer: Answer) -> Table:
 def _from_files(config: ModelConfig, files: list[Path]) -> Iterator[_Request]:
     for path in files:
         if path.suffix.lower() in (".json", ".csv") or str(path) == _STDIN:
-            raise UsageError(f"{path}: rows are given with --input {path}")
+            raise UsageError(f"{path}: give rows with --input {path}")
         if not path.is_file():
             raise UsageError(f"there is no file {path}")
         if takes_one_file(config):

@@ -70,7 +70,7 @@ def serve(
     configure_logging(log_format)
     interrupt_once()
     if cache_mb < 0:
-        raise UsageError(f"--cache-mb is {cache_mb}; it is 0 for none, or more")
+        raise UsageError(f"--cache-mb is {cache_mb}; give 0 for no cache, or a number of MB")
     opened = Repository.open(repository)
     ports = Ports(host, http_port, grpc_port, metrics_port, supervisor_port)
     with ExitStack() as stack:

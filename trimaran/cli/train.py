@@ -215,7 +215,7 @@ def _check(family: str, trials: int, seed: int, seeds: int, folds: int, track: b
         raise UsageError(f"--folds is {folds}; it must be 2 or more, or 0 for none")
     for name, given in (("--trials", trials), ("--seeds", seeds > 1), ("--track", track)):
         if folds and given:
-            raise UsageError(f"--folds trains no model to keep; leave out {name}")
+            raise UsageError(f"--folds keeps no model; leave out {name}")
 
 
 def _write_spread(

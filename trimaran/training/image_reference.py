@@ -83,7 +83,9 @@ def expected_images() -> list[Path] | None:
         return None
     folder = Path(named)
     if not folder.is_dir():
-        raise TrimaranError(f"{VARIABLE} names {named}, which is no folder; name one with images")
+        raise TrimaranError(
+            f"{VARIABLE} names {named}, which is not a folder; name one with images"
+        )
     files = sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()
     )

@@ -108,7 +108,7 @@ def test_dynamic_is_refused_where_rows_are_batched(
         )  # fmt: skip
     assert str(refused.value) == (
         "model quadrants: dynamic int8 measures one range over a whole batch, so that rows change "
-        "one another's answers; take --int8 static, or --max-batch-size 1"
+        "one another's answers; use --int8 static, or --max-batch-size 1"
     )
     assert empty_repository.names() == []
 

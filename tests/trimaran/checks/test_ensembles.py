@@ -101,7 +101,8 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "warning",
                 "e/config.pbtxt",
                 f"{STEPS}.step[0].model_version",
-                "step 'a' floats, so publishing its model changes the ensemble; pin a version, or "
+                "step 'a' is not pinned, so publishing its model changes the ensemble; pin a "
+                "version, or "
                 "make a release with 'trimaran release'",
             )
         ],
@@ -152,12 +153,13 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
         [
             error(
                 STEPS,
-                "step 'b' waits for tensor 'Q', which no input and no earlier step provides; map "
-                "it to a tensor that there is",
+                "step 'b' waits for tensor 'Q', which no input and no earlier step provides; "
+                "map it to an existing tensor",
             )[0],
             error(
                 STEPS,
-                "tensor 'M' is made and neither used nor an output of the ensemble; leave it out "
+                "tensor 'M' is produced but never used, and is not an output of the ensemble; "
+                "leave it out "
                 "of the output_map",
             )[0],
         ],
@@ -196,7 +198,8 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
             )[0],
             error(
                 STEPS,
-                "tensor 'M' is made and neither used nor an output of the ensemble; leave it out "
+                "tensor 'M' is produced but never used, and is not an output of the ensemble; "
+                "leave it out "
                 "of the output_map",
             )[0],
         ],
@@ -314,7 +317,7 @@ def test_ensembles_that_lead_back_to_themselves(
             "error",
             f"{name}/config.pbtxt",
             STEPS,
-            f"its steps lead back to themselves: {path}; take one of these steps out",
+            f"its steps form a cycle: {path}; take one of these steps out",
         )
         for name, path in circle.items()
     ]
@@ -337,8 +340,8 @@ def test_joins_of_answers_of_different_decoupled_models(
 ) -> None:
     findings = found(judged(tmp_path, joined(ensemble, a, b)))
     sentence = (
-        "step 'c' joins answers of different decoupled models; join what comes from one decoupled "
-        "step alone"
+        "step 'c' joins answers of different decoupled models; join only the outputs of one "
+        "decoupled step"
     )
     assert findings == (error(f"{STEPS}.step[2].input_map", sentence) if refused else [])
 
@@ -346,8 +349,8 @@ def test_joins_of_answers_of_different_decoupled_models(
 def test_outputs_of_different_decoupled_models(tmp_path: Path) -> None:
     output = 'output { name: "M" data_type: TYPE_FP32 dims: [ 4 ] }'
     sentence = (
-        "the ensemble's outputs join answers of different decoupled models; join what comes from "
-        "one decoupled step alone"
+        "the ensemble's outputs join answers of different decoupled models; join only the "
+        "outputs of one decoupled step"
     )
     findings = found(judged(tmp_path / "both", repository(ENSEMBLE + output, a=MANY, b=MANY)))
     assert findings == error("output", sentence)

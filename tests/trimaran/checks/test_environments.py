@@ -52,8 +52,8 @@ def test_an_environment_that_is_there(path: str, files: dict[str, bytes], tmp_pa
         ("/nowhere/env.tar.gz", {}, "is missing"),
         ("env.tar.gz", {}, "is missing"),
         (f"{HERE}/env", {"m/env/bin/python": b""}, "has no bin/activate"),
-        (f"{HERE}/env.zip", {"m/env.zip": b"PK\x05\x06"}, "is no tar archive"),
-        (f"{HERE}/env.tar", {"m/env.tar": b""}, "is no tar archive"),
+        (f"{HERE}/env.zip", {"m/env.zip": b"PK\x05\x06"}, "is not a tar archive"),
+        (f"{HERE}/env.tar", {"m/env.tar": b""}, "is not a tar archive"),
         (f"{HERE}/env.tar", {"m/env.tar": packed("bin/python")}, "has no bin/activate"),
         (f"{HERE}/env.tar", {"m/env.tar": ENVIRONMENT[:700]}, "has no bin/activate"),
         (

@@ -29,7 +29,10 @@ def unknown_function(model: onnx.ModelProto) -> None:
 
 
 GRAPHS: dict[str, tuple[Change, str]] = {
-    "missing weights": (external("w.bin"), "the weights of 'w' lie in 'w.bin', which is not there"),
+    "missing weights": (
+        external("w.bin"),
+        "the weights of 'w' lie in 'w.bin', which does not exist",
+    ),
     "short weights": (external("short.bin"), "'short.bin', which has 9 bytes where the model"),
     "an opset of the future": (
         lambda m: put(m.opset_import[0], version=99),
@@ -190,10 +193,10 @@ ARCHIVES = {
         torchscript("archive_format"),
         "1/model.pt is a program of torch",
     ),
-    "an ONNX file": (linear(), "1/model.pt is no TorchScript"),
+    "an ONNX file": (linear(), "1/model.pt is not TorchScript"),
     "a plan": (b"ptrt" + bytes(99), "1/model.pt is a TensorRT plan"),
     "cut short": (GENUINE[:-40], "1/model.pt is a zip archive that is damaged or cut short"),
-    "text": (b"not a model", "1/model.pt is no TorchScript"),
+    "text": (b"not a model", "1/model.pt is not TorchScript"),
 }
 
 
