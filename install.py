@@ -3,7 +3,7 @@
     python3 install.py run        what `make demo` and `make serve` need
 
 It runs before anything is installed, so it imports the standard library and modules of trimaran
-that need no more. What was finished is not done again; what was begun and not finished is.
+that need no more. Finished steps are not repeated; unfinished ones are.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def digest_of(target: str) -> str:
 
 
 def make_environment() -> None:
-    """Make `.venv` anew; a begun one, or one whose interpreter went away, is replaced."""
+    """Make `.venv`, in place of an incomplete one or one whose interpreter is gone."""
     if find_spec("ensurepip") is None or find_spec("venv") is None:
         raise TrimaranError(
             f"{sys.executable} cannot make virtual environments; on Debian or Ubuntu install "

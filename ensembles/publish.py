@@ -38,7 +38,7 @@ def publish_python_model(repository: Repository, model: PythonModel, source: str
         _copy_code(model, staged)
         for name, content in model.files.items():
             if Path(name).name != name:
-                raise TrimaranError(f"{model.name}: file {name!r} must lie in the version itself")
+                raise TrimaranError(f"{model.name}: file {name!r} must be inside the version")
             (staged / name).write_bytes(content)
         origins = {
             name: _copy_artifact(repository, origin, staged / name)

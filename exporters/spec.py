@@ -163,7 +163,7 @@ class ModelSpec:
                 if not 1 <= least <= shape[axis] <= most or least == most:
                     return (
                         f"dynamic axis {label!r} of {name!r} goes from {least} to {most}, and its "
-                        f"example has {shape[axis]}; the example must lie between"
+                        f"example has {shape[axis]}; the example must be between"
                     )
                 for step in steps:
                     if step < 1 or any(n % step for n in (least, most, shape[axis])):

@@ -35,14 +35,14 @@ _FONTS = """\
 
 @dataclass(frozen=True)
 class Program:
-    """An executable, and what its process needs beside this process' environment."""
+    """An executable, and what its process needs in addition to this process' environment."""
 
     path: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_chromium() -> Program:
-    """The browser of this machine, or Debian's, brought into the cache with its fonts."""
+    """The browser of this machine, or Debian's, downloaded into the cache with its fonts."""
     found = shutil.which("chromium")
     if found:
         return Program(Path(found))
@@ -98,7 +98,7 @@ def require(name: str) -> Program:
 
 
 def main() -> int:
-    """Find or bring every program; the exit status is 1 where one is missing."""
+    """Find or download every program; the exit status is 1 where one is missing."""
     missing = {}
     for name in _FINDERS:
         found = _found(name)

@@ -1,4 +1,4 @@
-"""One block of load on one target: how it is measured, and the run that comes of it."""
+"""One block of load on one target: how it is measured, and the resulting run."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def _content_type(file: Path) -> str:
 def _shared_inputs(
     ports: Ports, model: str, version: str, rows: Sequence[Row]
 ) -> Iterator[list[service_pb2.ModelInferRequest]]:
-    """A request for each row. Its tensors lie in one region, which is registered for the block.
+    """A request for each row. Its tensors are in one region, which is registered for the block.
 
     Raises `TrimaranError` where the server refuses the region.
     """

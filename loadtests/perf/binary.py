@@ -111,8 +111,8 @@ def _usable(program: Path) -> PerfAnalyzer:
         cuda = _CUDA_LIBRARY in missing.libraries
         directory = str(_unpacked(_CUDA, _CUDA_MEMBER).parent) if cuda else ""
         given = os.environ.get("LD_LIBRARY_PATH")
-        brought, reason = provided(missing)
-        environment["LD_LIBRARY_PATH"] = joined_path(given, directory, brought)
+        found, reason = provided(missing)
+        environment["LD_LIBRARY_PATH"] = joined_path(given, directory, found)
         missing = lacking(program, environment)
     else:
         reason = ""

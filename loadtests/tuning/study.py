@@ -1,4 +1,4 @@
-"""The trials of a search, kept in a file so that a killed search goes on, and their score.
+"""The trials of a search, kept in a file so that a killed search continues, and their score.
 
 The score of some settings is the highest rate in a closed loop that keeps the bound on p99.
 """

@@ -1,4 +1,4 @@
-"""`trimaran monitor accuracy`: how right the predictions were whose outcome is known."""
+"""`trimaran monitor accuracy`: how good predictions were, once their outcomes are known."""
 
 from __future__ import annotations
 

@@ -126,11 +126,7 @@ def _joiner(repository: Repository, named: str) -> tuple[str, list[str]]:
             return name, ["id", "request_id", *own]
     raise TrimaranError(
         f"no model in {repository.root} takes outcomes of {named!r}; "
-        + (
-            f"those that do belong to {', '.join(joiners.values())}"
-            if joiners
-            else "publish one first"
-        )
+        + (f"choose from {', '.join(joiners.values())}" if joiners else "publish one first")
     )
 
 

@@ -135,7 +135,7 @@ def _start_alertmanager(stack: ExitStack, folder: Path, ports: Mapping[str, int]
 
 
 def _watch(repository: Repository, folder: Path, programs: Sequence[Program]) -> None:
-    """Keep the targets to where the server is, and last was; for ever."""
+    """Point the targets at the server's current or last ports, forever."""
     known: Ports | None = None
     if find_server(repository) is None:
         _log.info(

@@ -1,4 +1,4 @@
-"""`trimaran monitor watch`: the figures of now, live, with the course of the last minutes."""
+"""`trimaran monitor watch`: the current figures, live, with sparklines of the last minutes."""
 
 from __future__ import annotations
 

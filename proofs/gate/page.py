@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from exporters.tolerance import DEFAULT_TOLERANCES
-from proofs.gate.fresh import PROMISE
+from proofs.gate.fresh import BOUND
 from proofs.gate.kinds import KINDS
 from proofs.gate.trial import Outcome
 
@@ -52,7 +52,7 @@ class Tally:
     @property
     def near(self) -> list[Outcome]:
         """Mutants beyond the gate's own tolerance on fresh inputs, and not beyond the promise."""
-        return [o for o in self.mutants if 1 < o.fresh <= PROMISE]
+        return [o for o in self.mutants if 1 < o.fresh <= BOUND]
 
     @property
     def near_passed(self) -> list[Outcome]:
@@ -92,11 +92,11 @@ def page(outcomes: Iterable[Outcome], command: str) -> str:
             "",
             f"The gate's own tolerance for FP32 is {rtol:g} of an element and {share:g} of the "
             "root mean square of its output. An artifact **matters** if any element of any output "
-            f"is off by more than {PROMISE:g} times that on fresh inputs, or has another shape, "
+            f"is off by more than {BOUND:g} times that on fresh inputs, or has another shape, "
             f"or is not finite, or is missing because the runtime fails. An artifact that "
             f"cannot be loaded, or does not answer the example in its shape, is not counted. "
             f"*Off by "
-            f"less* is between once and {PROMISE:g} times the tolerance.",
+            f"less* is between once and {BOUND:g} times the tolerance.",
             "",
             f"- {len(tally.matters)} of {len(tally.mutants)} changed artifacts matter; the gate "
             f"refuses {len(tally.matters) - len(tally.missed)} of them and misses "
@@ -113,7 +113,7 @@ def page(outcomes: Iterable[Outcome], command: str) -> str:
                 tally.missed,
             ),
             *_listed(
-                f"Passed, and off by less than {PROMISE:g} times the tolerance",
+                f"Passed, and off by less than {BOUND:g} times the tolerance",
                 "On inputs other than the gate's, these exceed its own tolerance, but not the "
                 "bound.",
                 tally.near_passed,

@@ -1,4 +1,4 @@
-"""How far models came on their way to a served answer, as a page of Markdown."""
+"""Which step each model reached on the way to a served answer, as a Markdown page."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ _INTRODUCTION = (
 
 
 def counts(results: Sequence[Result]) -> dict[Reached, int]:
-    """How many models came at least so far."""
+    """How many models reached at least each step."""
     return {step: sum(r.reached >= step for r in results) for step, _ in _STEPS}
 
 
 def page(results: Sequence[Result], command: str) -> str:
-    """The whole page; `command` is what made it."""
+    """The full page; `command` is what made it."""
     operators = [r for r in results if r.name.startswith(_OPERATORS)]
     files = [r for r in results if not r.name.startswith(_OPERATORS)]
     in_files, in_operators = counts(files), counts(operators)

@@ -1,4 +1,4 @@
-"""Prometheus' own tool judges the configuration, the rules, and when each alert fires."""
+"""Prometheus' own tool checks the configuration, the rules, and when each alert fires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of single backends: what they need, and what only NVIDIA's container serves.
+"""Rules of single backends: what they need, and what only NVIDIA's container supports.
 
 TorchScript and a TensorFlow graph do not describe their tensors, so the configuration has to.
 Sources: `libtorch.cc` in triton-inference-server/pytorch_backend, and `tensorflow.cc` in
@@ -69,7 +69,7 @@ def check_pytorch(config: ModelConfig) -> Problems:
 
 
 def tensorflow_file(config: ModelConfig, entries: Iterable[str]) -> str:
-    """What the backend loads by default; `entries` lie in the model's first version."""
+    """What the backend loads by default; `entries` are in the model's first version."""
     if config.platform:
         return _GRAPH if config.platform == "tensorflow_graphdef" else SAVED_MODEL
     here, named = set(entries), config.default_model_filename

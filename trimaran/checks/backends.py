@@ -59,7 +59,7 @@ def backend_of(config: ModelConfig) -> str:
 def attribute(config: ModelConfig, entries: Iterable[str], directory: str = "") -> str:
     """The backend that serves a model, as Triton completes it, or empty.
 
-    `entries` lie in its first version; a `directory` such as `model.own` names a backend itself.
+    `entries` are in its first version; a `directory` such as `model.own` names a backend itself.
     """
     named = backend_of(config)
     if named or config.platform:
@@ -78,7 +78,7 @@ def attribute(config: ModelConfig, entries: Iterable[str], directory: str = "") 
 def describes_tensors(config: ModelConfig, backend: str, entries: Iterable[str]) -> bool:
     """Whether a backend fills in a tensor's type and dims from files that are not looked into.
 
-    `entries` lie in the model's first version.
+    `entries` are in the model's first version.
     """
     if backend == "tensorflow":
         return tensorflow_file(config, entries) == SAVED_MODEL

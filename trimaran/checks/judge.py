@@ -1,4 +1,4 @@
-"""A repository against all rules: which of them sees which configuration."""
+"""All rules applied to a repository, and which rule sees which configuration."""
 
 from __future__ import annotations
 

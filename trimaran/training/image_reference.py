@@ -60,7 +60,7 @@ LEAST_IMAGES = 100
 """With fewer, each bin has only a few images, and chance decides."""
 
 _MOST_IMAGES = 2000
-"""Of a larger folder this many are taken, evenly spread: the bins' shares hardly change."""
+"""Of a larger folder this many are taken, evenly spread: the bins' shares barely change."""
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _BATCH = 32
 

@@ -125,8 +125,8 @@ def test_dynamic_is_for_rows_alone_which_really_influence_one_another(
     assert measures_whole_batches(onnx.load(path))
     run = OnnxExporter().load(path, alone.interface)
     row = samples(1, 5)["image"].numpy()
-    beside = np.concatenate([row, row * 16])
-    one, other = run({"image": row})["logits"][0], run({"image": beside})["logits"][0]
+    together = np.concatenate([row, row * 16])
+    one, other = run({"image": row})["logits"][0], run({"image": together})["logits"][0]
     assert np.abs(one - other).max() > 0.01 * np.abs(one).max()
 
 

@@ -31,7 +31,7 @@ def unknown_function(model: onnx.ModelProto) -> None:
 GRAPHS: dict[str, tuple[Change, str]] = {
     "missing weights": (
         external("w.bin"),
-        "the weights of 'w' lie in 'w.bin', which does not exist",
+        "the weights of 'w' are in 'w.bin', which does not exist",
     ),
     "short weights": (external("short.bin"), "'short.bin', which has 9 bytes where the model"),
     "an opset of the future": (

@@ -63,7 +63,7 @@ def answers(served: Served, model: str = "linear_onnx") -> bool:
 
 
 def process_tree(served: Served) -> set[tuple[int, str]]:
-    """The server and its stubs, each named for ever by its start time."""
+    """The server and its stubs, each named forever by its start time."""
     found = find_server(served.repository)
     assert found is not None
     pids = {found.server_pid, *children(found.server_pid)}

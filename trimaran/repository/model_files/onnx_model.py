@@ -185,7 +185,7 @@ def _scores(model: onnx.ModelProto, name: str, count: int) -> onnx.ValueInfoProt
 def _external(tensor: onnx.TensorProto, source: Path) -> External:
     entries = {item.key: item.value for item in tensor.external_data}
     location = entries.get("location", "")
-    what = f"{source}: the weights of {tensor.name!r} lie in {location!r}"
+    what = f"{source}: the weights of {tensor.name!r} are in {location!r}"
     parts = PurePosixPath(location).parts
     if not parts or ".." in parts or location.startswith("/") or set(location) & set("\\\0"):
         raise ArtifactError(

@@ -28,7 +28,7 @@ _MODEL_SUFFIXES = (".onnx", ".pt", ".pth", ".ts", ".jit", ".plan", ".engine")
 _LONGEST_VERSION = 16
 _MOST_INFLATED_BYTES = 2**28
 """How much more than it holds an archive may unpack to: the code of the largest models is some
-megabytes, and weights hardly shrink."""
+megabytes, and weights barely shrink."""
 _FREE_BYTES = 2**24
 _MOST_RATIO = 100
 """To what multiple an entry of more than 16 MiB may unpack; code shrinks to a third or a tenth."""

@@ -128,7 +128,7 @@ def test_weights_are_found_at_any_depth(tmp_path: Path) -> None:
     )
     node = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
     model = files.onnx_model([node], [("x", TensorProto.BOOL, [])], [("y", TensorProto.FLOAT, [3])])
-    with pytest.raises(ArtifactError, match=r"'inner' lie in '\.\./\.\./etc/passwd', which is no"):
+    with pytest.raises(ArtifactError, match=r"'inner' are in '\.\./\.\./etc/passwd', which is no"):
         externals(model, tmp_path / "m.onnx")
 
 

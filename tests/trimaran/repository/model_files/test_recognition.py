@@ -50,7 +50,7 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
         (b"\n<?xml version='1.0'?>", "a page of HTML or XML"),
         (b" Version HTTPS://git-lfs.github.com/spec/v1\r\noid", "a Git LFS pointer"),
         (b"version https://hawser.github.com/spec/v1", "a Git LFS pointer"),
-        (b" \r\n\t", "blank (only white space)"),
+        (b" \r\n\t", r"blank \(only white space\)"),
         (b"ir_version: 8\nproducer_name", "ONNX as text"),
         (b"<\0\0\0\0\0\0\0" + b'{"a":', "a safetensors file"),
         (b"<\0\0\0TFL3", "a TensorFlow Lite model"),
