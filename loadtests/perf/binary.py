@@ -111,8 +111,8 @@ def _usable(program: Path) -> PerfAnalyzer:
         cuda = _CUDA_LIBRARY in missing.libraries
         directory = str(_unpacked(_CUDA, _CUDA_MEMBER).parent) if cuda else ""
         given = os.environ.get("LD_LIBRARY_PATH")
-        found, reason = provided(missing)
-        environment["LD_LIBRARY_PATH"] = joined_path(given, directory, found)
+        library_folder, reason = provided(missing)
+        environment["LD_LIBRARY_PATH"] = joined_path(given, directory, library_folder)
         missing = lacking(program, environment)
     else:
         reason = ""

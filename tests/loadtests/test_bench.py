@@ -175,7 +175,7 @@ def test_any_url_with_a_payload(tmp_path: Path) -> None:
     [
         (("nothing",), "has no model 'nothing'; it serves"),
         (("linear_onnx:99",), "linear_onnx has no ready version 99"),
-        (("linear_onnx@smoke",), "there is no protocol 'smoke'; choose http, json"),
+        (("linear_onnx@smoke",), "there is no protocol 'smoke'; choose from http, json"),
         (("linear_onnx", "--rate", "1e7"), "the generator carries"),
         (("linear_onnx", "--rate", "-1"), "--rate is -1; give more than 0"),
         (("linear_onnx", "--rate", "1", "--closed"), "give one of --rate, --find-max and --closed"),
