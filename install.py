@@ -3,7 +3,7 @@
     python3 install.py run        what `make demo` and `make serve` need
 
 It runs before anything is installed, so it imports the standard library and modules of trimaran
-that need no more. What was finished is not done again; what was begun and not finished is.
+that need no more. Finished steps are not repeated; unfinished ones are.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         return fail(f"{error}; change that, and run the same command again", 1)
     except KeyboardInterrupt:
-        return fail("interrupted; the same command goes on with what was finished", 130)
+        return fail("interrupted; the same command continues from what is finished", 130)
     return 0
 
 
@@ -81,7 +81,7 @@ def require_named_interpreter(*, named: bool) -> None:
     if theirs and Path(theirs).resolve() != Path(sys.executable).resolve():
         raise UsageError(
             f"PYTHON names {sys.executable}, but .venv was made with {theirs}; remove the folder "
-            ".venv, and the same command makes it anew, or leave PYTHON out"
+            ".venv, and run the same command again, or leave PYTHON out"
         )
 
 
@@ -148,7 +148,7 @@ def digest_of(target: str) -> str:
 
 
 def make_environment() -> None:
-    """Make `.venv` anew; a begun one, or one whose interpreter went away, is replaced."""
+    """Make `.venv`, in place of an incomplete one or one whose interpreter is gone."""
     if find_spec("ensurepip") is None or find_spec("venv") is None:
         raise TrimaranError(
             f"{sys.executable} cannot make virtual environments; on Debian or Ubuntu install "
@@ -201,7 +201,7 @@ def require_room(place: Path, needed_mb: int) -> None:
     standing = next(path for path in (place, *place.parents) if path.exists())
     if not os.access(standing, os.W_OK):
         raise TrimaranError(
-            f"{standing} cannot be written by this user; give it back to this user, or clone the "
+            f"{standing} cannot be written by this user; make this user its owner, or clone the "
             "project to a folder of your own"
         )
     free_mb = shutil.disk_usage(standing).free // _MB

@@ -1,4 +1,4 @@
-"""What serves the trained churn model, as `trimaran publish` takes it.
+"""The models that serve the trained churn network, for `trimaran publish`.
 
 Each factory reads the run's directory, as `trimaran.training.churn` finds it.
 """

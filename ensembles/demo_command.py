@@ -39,9 +39,13 @@ _screen = console()
 def demo(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="Photographs to classify, besides the examples."),
+        typer.Argument(
+            metavar="[FILE]...", help="Photographs to classify, in addition to the examples."
+        ),
     ] = None,
-    fresh: Annotated[bool, typer.Option(help="Export even what was exported before.")] = False,
+    fresh: Annotated[
+        bool, typer.Option(help="Export again, even if both models are there.")
+    ] = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
     """Classify photographs with a real Triton, from a trained PyTorch model."""
@@ -80,7 +84,7 @@ def _export(repository: Repository, fresh: bool) -> None:
     if not fresh and len(standing) == len(_FORMATS):
         for line in standing:
             _say(line)
-        _say("exported before; --fresh exports again")
+        _say("already exported; --fresh exports again")
         return
     from exporters.export_command import export_formats
 

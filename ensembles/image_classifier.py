@@ -38,7 +38,9 @@ def image_classifier(
     Images and answers are counted by the bins of `reference`; without one, by `fixed_bins`.
     """
     if not 0 < top <= len(labels):
-        raise TrimaranError(f"top is {top}; with {len(labels)} labels it lies between 1 and that")
+        raise TrimaranError(
+            f"top is {top}; with {len(labels)} labels it must be between 1 and {len(labels)}"
+        )
     bins = reference or fixed_bins(labels)
     image = tensor("IMAGE", "BYTES", 1)
     answers = [tensor("LABEL", "BYTES", top), tensor("PROBABILITY", "FP32", top)]

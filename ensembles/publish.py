@@ -80,7 +80,7 @@ def publish_python_model(repository: Repository, model: PythonModel, source: str
         _copy_code(model, staged)
         for name, content in model.files.items():
             if Path(name).name != name:
-                raise TrimaranError(f"{model.name}: file {name!r} must lie in the version itself")
+                raise TrimaranError(f"{model.name}: file {name!r} must be inside the version")
             (staged / name).write_bytes(content)
         origins = {
             name: _copy_artifact(repository, origin, staged / name)
@@ -98,10 +98,10 @@ def _copy_code(model: PythonModel, staged: Path) -> None:
     if model.entry and names:
         raise TrimaranError(
             f"{model.name}: the entry {model.entry} already gives its files, and sources add "
-            f"{', '.join(sorted(names))}; give either of the two"
+            f"{', '.join(sorted(names))}; give only one of the two"
         )
     if not model.entry and "model.py" not in names:
-        raise TrimaranError(f"{model.name}: sources hold no model.py, which Triton starts with")
+        raise TrimaranError(f"{model.name}: sources hold no model.py, the file that Triton starts")
     for path in model.sources:
         shutil.copyfile(path, staged / path.name)
     for name, content in (served_files(model.entry) if model.entry else {}).items():

@@ -25,7 +25,10 @@ def publish(
     ],
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
-    """Publish a Python model, or an ensemble's and, if it is missing, its wiring."""
+    """Publish a Python model, or an ensemble with its Python models.
+
+    The ensemble's config.pbtxt is written if it is missing.
+    """
     made, source = made_by(factory)
     for publication in publish_made(made, repository, source=source):
         print(publication)

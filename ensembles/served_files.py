@@ -99,7 +99,7 @@ def _parse(content: bytes, path: Path) -> ast.Module:
     try:
         return ast.parse(content)
     except (SyntaxError, ValueError) as error:
-        raise TrimaranError(f"{path} is no Python: {error}; correct it") from error
+        raise TrimaranError(f"{path} is not valid Python: {error}; correct it") from error
 
 
 def _imports(tree: ast.Module, module: str, root: Path) -> Iterator[str]:

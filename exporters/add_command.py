@@ -22,15 +22,15 @@ def add(
         Path, typer.Argument(metavar="FILE", help="An ONNX, TorchScript or TensorRT file.")
     ],
     name: Annotated[
-        str | None, typer.Option(help="The model's name, instead of the file's.")
+        str | None, typer.Option(help="Name of the model. Default: the file's name.")
     ] = None,
     inputs: Annotated[
         list[str] | None,
         typer.Option(
             "--input",
             metavar="NAME:DTYPE[SHAPE]",
-            help="An input, such as image:FP32[-1,3,224,224]; TorchScript needs each, the batch "
-            "first; for ONNX it fixes open axes.",
+            help="An input, such as image:FP32[-1,3,224,224]; repeatable. TorchScript needs "
+            "every input, batch axis first. For ONNX it fixes dynamic axes.",
         ),
     ] = None,
     outputs: Annotated[
@@ -38,20 +38,22 @@ def add(
         typer.Option(
             "--output",
             metavar="NAME[:DTYPE[SHAPE]]",
-            help="An output's name, in the order of TorchScript's results.",
+            help="An output's name, in the order of TorchScript's results; repeatable.",
         ),
     ] = None,
     max_batch_size: Annotated[
         int | None,
-        typer.Option(help="Most rows in one batch, 0 for none; 32 where the file can batch."),
+        typer.Option(
+            help="Most rows in one batch; 0 for no batching. Default: 32 if the file can batch."
+        ),
     ] = None,
     sample: Annotated[
         Path | None,
-        typer.Option(help="Inputs to try it on: an .npz with one array per input."),
+        typer.Option(help="Inputs to try it on: an .npz file with one array per input."),
     ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
-    """Add an existing model file to the repository, once it has run."""
+    """Run an existing model file once, and add it to the repository."""
     with console(stderr=True).status(f"reading and trying {file.name}"):
         added = add_file(
             file,

@@ -105,7 +105,7 @@ def _name(source: Path, given: str | None) -> str:
     try:
         return check_model_name(source.stem)
     except UsageError as error:
-        raise ArtifactError(f"{source}: {error}; or give another by --name") from error
+        raise ArtifactError(f"{source}: {error}; or give another with --name") from error
 
 
 def _taken(kind: Kind, source: Path, staged: Path, wish: Wish) -> Artifact:
@@ -148,10 +148,10 @@ def _require_same_backend(repository: Repository, name: str, kind: Kind) -> None
     if backend != wanted.name:
         raise ConfigError(
             f"{path}: {name} is served by {backend or 'no backend'}, and the file needs "
-            f"{wanted.name}; give it another name by --name"
+            f"{wanted.name}; give it another name with --name"
         )
     if config.default_model_filename not in ("", wanted.filename):
         raise ConfigError(
             f"{path}: default_model_filename is {config.default_model_filename!r}, and the file "
-            f"would be {wanted.filename}; give it another name by --name"
+            f"would be {wanted.filename}; give it another name with --name"
         )

@@ -52,7 +52,7 @@ class PositionalModule(nn.Module):
 def _settled(tensor: Tensor) -> Tensor:
     """The tensor with a pending conjugation or negation carried out.
 
-    A server reads the numbers as they lie in memory. Dynamo cannot see what is pending.
+    A server reads the numbers as they are in memory. Dynamo cannot see what is pending.
     """
     if torch.compiler.is_dynamo_compiling():
         return tensor

@@ -165,14 +165,14 @@ def _exporter(format: str, options: Options, reference: Reference) -> Exporter:
     if options.precision == "int8":
         if format == TorchScriptExporter.format:
             raise ExportError(
-                f"model {reference.original.spec.name}: TorchScript is not exported in int8; take "
-                "--format onnx for int8, or fp16 or bf16 for TorchScript"
+                f"model {reference.original.spec.name}: TorchScript is not exported in int8; "
+                f"use --format onnx for int8, or fp16 or bf16 for TorchScript"
             )
         for_tensorrt = format == TensorRtExporter.format
         if for_tensorrt and options.int8 == "dynamic":
             raise ExportError(
-                f"model {reference.original.spec.name}: TensorRT has no dynamic int8; take --int8 "
-                "static"
+                f"model {reference.original.spec.name}: TensorRT has no dynamic int8; use "
+                f"--int8 static"
             )
         dynamic = options.int8 == "dynamic"
         batches = [] if dynamic else calibration_batches(reference.original, options.calibration)
@@ -251,10 +251,10 @@ def _loaded(exporter: Exporter, original: Original, path: Path, precision: str) 
 def _way_round(format: str, precision: str) -> str:
     if format == OnnxExporter.format and precision == "bf16":
         return (
-            "; ONNX Runtime lacks bf16 kernels on the CPU: take fp16 or int8, or --format "
+            "; ONNX Runtime lacks bf16 kernels on the CPU: use fp16 or int8, or --format "
             "torchscript for bf16"
         )
-    return "; take another precision"
+    return "; choose another precision"
 
 
 def _write_labels(spec: ModelSpec, directory: Path) -> None:

@@ -43,30 +43,39 @@ def export(
     ],
     formats: Annotated[
         list[str],
-        typer.Option("--format", help="onnx, torchscript or tensorrt; give it once per format."),
+        typer.Option("--format", help="onnx, torchscript or tensorrt; repeatable."),
     ],
     precisions: Annotated[
         list[str] | None,
-        typer.Option("--precision", help="fp32 (the default), fp16, bf16 or int8; once for each."),
+        typer.Option("--precision", help="fp32, fp16, bf16 or int8; repeatable. Default: fp32."),
     ] = None,
     int8: Annotated[
-        str, typer.Option("--int8", help="How int8 finds ranges: static or dynamic.")
+        str, typer.Option("--int8", help="How int8 finds value ranges: static or dynamic.")
     ] = "static",
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Rows for static int8: an .npz file, one array per input."),
+        typer.Option(help="Rows for static int8: an .npz file with one array per input."),
     ] = None,
     agreement: Annotated[
-        float, typer.Option(help="The share of decisions below FP32 that must be FP32's.")
+        float,
+        typer.Option(
+            help="Least share of decisions that must equal FP32's, 0 to 1, for other precisions."
+        ),
     ] = 0.99,
     accelerator: Annotated[
-        str | None, typer.Option(help="tensorrt: let the ONNX backend build engines on a GPU.")
+        str | None,
+        typer.Option(help="tensorrt: the ONNX backend builds TensorRT engines on a GPU."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The model's name, instead of its own.")] = None,
-    max_batch_size: Annotated[int, typer.Option(help="Most rows in one batch, 1 or more.")] = 32,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model. Default: the name in the ModelSpec.")
+    ] = None,
+    max_batch_size: Annotated[int, typer.Option(help="Most rows in one batch; at least 1.")] = 32,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
-    """Turn a trained PyTorch model into verified versions in the repository."""
+    """Export a trained PyTorch model, verify it, and publish it as a new version.
+
+    Exit status: 0 if every export is published or unchanged, 1 if one is refused.
+    """
     export_formats(
         factory,
         formats,

@@ -202,8 +202,8 @@ def _require_steady(original: Original, answer: Answer) -> None:
             limits = _limits(original, output.name, before[output.name])
             if not compare(before[output.name], again[output.name], *limits).passed:
                 raise ParityError(
-                    f"model {original.spec.name} gives other answers when asked again, in output "
-                    f"{output.name!r}; take what is random or remembered out of forward"
+                    f"model {original.spec.name} gives different answers when run again, in output "
+                    f"{output.name!r}; remove randomness and state from forward"
                 )
 
 
@@ -239,7 +239,7 @@ def _require_independent(original: Original, batches: Sequence[Batch]) -> None:
                         "not be batched together"
                         + (
                             nested_tensors(original.spec.module)
-                            or "; do not mix rows in forward, or take --max-batch-size 1"
+                            or "; do not mix rows in forward, or use --max-batch-size 1"
                         )
                         + rounded(output, found.largest_error)
                     )
@@ -262,7 +262,7 @@ def _require_independent_of_nan(original: Original, answer: Answer) -> None:
                 raise ParityError(
                     f"model {original.spec.name} cannot be served in batches: output "
                     f"{output.name!r}: NaN in one row changes the answer to another; do not mix "
-                    "rows in forward, or take --max-batch-size 1"
+                    "rows in forward, or use --max-batch-size 1"
                 )
 
 

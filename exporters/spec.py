@@ -163,7 +163,7 @@ class ModelSpec:
                 if not 1 <= least <= shape[axis] <= most or least == most:
                     return (
                         f"dynamic axis {label!r} of {name!r} goes from {least} to {most}, and its "
-                        f"example has {shape[axis]}; the example must lie between"
+                        f"example has {shape[axis]}; the example must be between"
                     )
                 for step in steps:
                     if step < 1 or any(n % step for n in (least, most, shape[axis])):
@@ -173,8 +173,8 @@ class ModelSpec:
                         )
                 if label == BATCH_AXIS or not label.isidentifier():
                     return (
-                        f"dynamic axis {axis} of {name!r} is called {label!r}; take another word, "
-                        f"of letters, digits and '_' ({BATCH_AXIS!r} is the first axis)"
+                        f"dynamic axis {axis} of {name!r} is called {label!r}; choose another "
+                        f"name, of letters, digits and '_' ({BATCH_AXIS!r} is the first axis)"
                     )
                 same = axes_by_label.setdefault(label, (least, most, shape[axis]))
                 if same != (least, most, shape[axis]):

@@ -13,19 +13,19 @@ from trimaran.system.errors import UsageError
 
 __all__ = [
     "FAILED",
+    "INVALID",
     "KEPT",
-    "VOID",
     "Gate",
     "Gates",
     "evaluate",
     "exit_status",
+    "invalid",
     "late_sends",
     "lateness",
     "unfit",
-    "void",
 ]
 
-KEPT, FAILED, VOID = 0, 1, 2
+KEPT, FAILED, INVALID = 0, 1, 2
 """Exit statuses: every gate holds, one fails, or the run is invalid."""
 
 _LATE_S = 1e-3
@@ -94,10 +94,10 @@ def evaluate(gates: Gates, latency_s: np.ndarray, seconds: float) -> list[Gate]:
     return found
 
 
-def exit_status(void: str, gates: Iterable[Gate]) -> int:
+def exit_status(invalid: str, gates: Iterable[Gate]) -> int:
     """2 for an invalid run, 1 where a gate fails, else 0."""
-    if void:
-        return VOID
+    if invalid:
+        return INVALID
     return KEPT if all(gate.holds for gate in gates) else FAILED
 
 
@@ -121,7 +121,7 @@ def lateness(outcome: Outcome) -> str:
     )
 
 
-def void(outcome: Outcome, suspended_s: float = 0.0) -> str:
+def invalid(outcome: Outcome, suspended_s: float = 0.0) -> str:
     """Why a run is invalid, or nothing if it counts; `suspended_s` as in `unfit`."""
     return unfit(outcome, suspended_s) or lateness(outcome)
 

@@ -58,7 +58,7 @@ class Rows:
             stack([self.rows[(start + place) % count] for place in range(size)])
             for start in range(count)
         ]
-        return Rows(together, f"{self.source}, {size} rows a request")
+        return Rows(together, f"{self.source}, {size} rows per request")
 
 
 def choose_rows(
@@ -141,7 +141,7 @@ def _given(config: ModelConfig, path: Path) -> list[Row]:
 
 def _from_directory(config: ModelConfig, path: Path) -> list[Row]:
     if not takes_one_file(config):
-        raise UsageError(f"{path} is a directory, and {config.name} does not take one file a row")
+        raise UsageError(f"{path} is a directory, and {config.name} does not take one file per row")
     name = inputs_of(config)[0].name
     files = sorted(file for file in path.iterdir() if file.is_file())
     return [row_of(config, {name: [file.read_bytes()]}, str(file)) for file in files]

@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from loadtests.gates import VOID
+from loadtests.gates import INVALID
 from loadtests.reports.run import StepTimes
 from trimaran.repository.config import ModelConfig, read_config
 from trimaran.repository.live import live_versions, pinned_versions
@@ -119,10 +119,10 @@ def unusable() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         stopped = TrimaranError("interrupted before anything was measured")
-        stopped.exit_status = VOID
+        stopped.exit_status = INVALID
         raise stopped from None
     except TrimaranError as error:
-        error.exit_status = VOID
+        error.exit_status = INVALID
         raise
 
 

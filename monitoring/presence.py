@@ -30,7 +30,9 @@ _NAME = "monitor.json"
 
 PrometheusUrl = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="A Prometheus other than that of 'trimaran monitor up'."),
+    typer.Option(
+        metavar="URL", help="Address of a Prometheus other than that of 'trimaran monitor up'."
+    ),
 ]
 
 

@@ -81,7 +81,7 @@ def _main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("error: interrupted; the same command goes on", file=sys.stderr)
+        print("error: interrupted; the same command continues", file=sys.stderr)
         return 130
     return 0
 

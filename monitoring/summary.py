@@ -189,7 +189,9 @@ def _notes(
                 "the time between them"
             )
     if scrapes and figures and not answers.get("mean_objective"):
-        notes.append("no objective is recorded, so none was checked; are the rules loaded?")
+        notes.append(
+            "no objective is recorded, so none was checked; check that the rules are loaded"
+        )
     if scrapes and "supervisor" not in scrapes:
         notes.append("no supervisor is scraped: CPU, memory and deaths of stubs are unknown")
     for (model, version), found in sorted(figures.items()):

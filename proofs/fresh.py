@@ -63,8 +63,10 @@ class Trial:
 def main() -> int:
     """Run all trials, and print what did not hold, or why nothing could be proved."""
     parser = argparse.ArgumentParser(prog="python -m proofs.fresh", description=__doc__)
-    parser.add_argument("--python", type=Path, help="an interpreter outside of Debian's packages")
-    parser.add_argument("--only", help="only the trials whose name has this text, and the demo")
+    parser.add_argument(
+        "--python", type=Path, help="an interpreter that is not one of Debian's packages"
+    )
+    parser.add_argument("--only", help="only the demo and the trials whose name contains this text")
     options = parser.parse_args()
     try:
         require_possible(options.python)
@@ -115,7 +117,7 @@ def _refusals(words: Sequence[str]) -> list[Trial]:
 
 def _interruptions(demo: Act) -> list[Trial]:
     no_venv = _without(Path("/usr/lib/python3.11/ensurepip"), demo)
-    goes_on = "the same command goes on"
+    goes_on = "the same command continues"
     return [
         Trial("no python3-venv", no_venv, "apt-get install python3.11-venv"),
         Trial("a first try, interrupted", _interrupted(()), goes_on, None, 1000.0),

@@ -1,7 +1,7 @@
-"""`python -m proofs.limit MODEL`: a served model compared with its work in plain processes.
+"""Compares a served model with the same work in plain processes.
 
-The limit is the model's job without any server, one process for each core. The served model and
-the limit take turns, so that what slows the machine slows both.
+The limit is the model's work without any server, in one process for each core. The served model and
+the limit are measured in turn, so that a slow machine slows both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from loadtests.bench.block import Settings, warm_up
 from loadtests.bench.compare import Contestant, Sample, Turns, contestant, take_turns
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target
-from loadtests.gates import KEPT, VOID, Gates
+from loadtests.gates import INVALID, KEPT, Gates
 from loadtests.reports.tables import print_figures
 from loadtests.subject import Service, find_service, unusable
 from proofs.jobs.job import JobFiles, work
@@ -43,10 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", metavar="MODEL", help="MODEL, MODEL:VERSION or MODEL@PROTOCOL")
     parser.add_argument("--protocol", default="http", help=", ".join(PROTOCOLS))
     parser.add_argument("--batch", type=int, default=1, help="rows per request")
-    parser.add_argument("--connections", type=int, default=16, help="of the closed loop")
-    parser.add_argument("--duration", default="10s", help="all turns of the model together")
-    parser.add_argument("--seed", type=int, default=0, help="decides the payloads")
-    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
+    parser.add_argument(
+        "--connections", type=int, default=16, help="connections of the closed loop; default 16"
+    )
+    parser.add_argument(
+        "--duration", default="10s", help="duration of all the model's turns together; default 10s"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the payloads")
+    parser.add_argument(
+        "--repository", type=Path, default=Path("model_repository"), help="the model repository"
+    )
     given = parser.parse_args(arguments)
     try:
         with unusable():
@@ -62,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     print_figures(console(), shares_of_limit(turns))
-    return VOID if turns.void else KEPT
+    return INVALID if turns.invalid else KEPT
 
 
 def against_limit(service: Service, target: Target, settings: Settings) -> Turns:
@@ -82,8 +88,8 @@ def against_limit(service: Service, target: Target, settings: Settings) -> Turns
 
 def shares_of_limit(turns: Turns) -> dict[str, float | str]:
     """The limit, and which share of it the target reached, in rate and in CPU, by name."""
-    if turns.void:
-        return {"rate / in-process limit": f"invalid: {turns.void}"}
+    if turns.invalid:
+        return {"rate / in-process limit": f"invalid: {turns.invalid}"}
     found: dict[str, float | str] = {
         "in-process limit, rows/s": turns.median(1, "rate"),
         "in-process limit, CPU ms per row": turns.median(1, "CPU"),

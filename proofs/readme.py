@@ -11,6 +11,7 @@ command ended with another status than expected, or printed a traceback.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
@@ -297,7 +298,11 @@ def _make_table(path: Path) -> None:
 
 def main() -> int:
     """Follow the pages; the exit status."""
-    pages = [Path(name) for name in sys.argv[1:]] or [Path(name) for name in TASKS]
+    parser = argparse.ArgumentParser(
+        prog="python -m proofs.readme", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("pages", nargs="*", type=Path, help="pages to follow; default: all")
+    pages = parser.parse_args().pages or [Path(name) for name in TASKS]
     make_files()
     walk = Walk()
     try:

@@ -1,4 +1,4 @@
-"""The programs that tests run beside trimaran's own: each found, or brought, or told as missing.
+"""The programs that tests run: each is found, downloaded, or named as missing.
 
     python -m tests.programs     all of them, and one command for those that only root can install
 
@@ -35,14 +35,14 @@ _FONTS = """\
 
 @dataclass(frozen=True)
 class Program:
-    """An executable, and what its process needs beside this process' environment."""
+    """An executable, and what its process needs in addition to this process' environment."""
 
     path: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_chromium() -> Program:
-    """The browser of this machine, or Debian's, brought into the cache with its fonts."""
+    """The browser of this machine, or Debian's, downloaded into the cache with its fonts."""
     found = shutil.which("chromium")
     if found:
         return Program(Path(found))
@@ -98,7 +98,7 @@ def require(name: str) -> Program:
 
 
 def main() -> int:
-    """Find or bring every program; the exit status is 1 where one is missing."""
+    """Find or download every program; the exit status is 1 where one is missing."""
     missing = {}
     for name in _FINDERS:
         found = _found(name)
@@ -126,4 +126,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit("error: interrupted; the same command goes on")
+        sys.exit("error: interrupted; the same command continues")

@@ -1,4 +1,4 @@
-"""The imports between folders, held against the table in `docs/architecture.md`."""
+"""The imports between folders, compared with the table in `docs/architecture.md`."""
 
 from __future__ import annotations
 

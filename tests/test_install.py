@@ -75,7 +75,7 @@ def test_another_interpreter_is_refused_where_it_is_named(environment: Path) -> 
         install.require_named_interpreter(named=True)
 
 
-def test_a_place_without_room_is_told_with_what_is_needed(tmp_path: Path) -> None:
+def test_a_place_without_room_is_reported_with_what_is_needed(tmp_path: Path) -> None:
     install.require_room(tmp_path / "not" / "there", 1)
     with pytest.raises(TrimaranError, match=r"MB free and 999999999 MB are needed"):
         install.require_room(tmp_path / "not" / "there", 999_999_999)

@@ -1,4 +1,4 @@
-"""A trained PyTorch model, verified, versioned and served by NVIDIA Triton.
+"""Export, verify, release and serve PyTorch models with NVIDIA Triton.
 
 ```python
 import trimaran

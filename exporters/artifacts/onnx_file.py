@@ -117,7 +117,8 @@ def _parsed(content: bytes, source: Path) -> onnx.ModelProto:
         model = onnx.ModelProto()
     if not (model.ir_version and model.graph.output and _is_text(model)):
         raise ArtifactError(
-            f"{source}: is no ONNX, TorchScript or TensorRT file, or it is damaged or cut short "
+            f"{source}: is not an ONNX, TorchScript or TensorRT file, or it is damaged or cut "
+            f"short "
             f"({len(content)} bytes, beginning with {content[:8]!r}); copy or export it again"
         )
     return model

@@ -71,7 +71,7 @@ def find_outputs(
         outputs.append(FileTensor(name if declared else f"{name}__{place}", dtype, axes))
     twice = first_repeated([tensor.name for tensor in (*inputs, *outputs)])
     if twice:
-        raise ArtifactError(f"{source}: {twice!r} names two tensors; name outputs by --output")
+        raise ArtifactError(f"{source}: {twice!r} names two tensors; name outputs with --output")
     return [_as_declared(tensor, item, source) for tensor, item in zip_longest(outputs, declared)]
 
 

@@ -90,7 +90,9 @@ def batch_obstacle(
             )
         for axis in tensor.axes[1:]:
             if axis is not None and axis in firsts:
-                return f"the length {axis} of the first axes stands elsewhere in {tensor.name!r}"
+                return (
+                    f"the length {axis} of the first axes also appears elsewhere in {tensor.name!r}"
+                )
     return ""
 
 
@@ -183,8 +185,8 @@ def _require_repeated(artifact: Artifact, answered: Answered, where: str) -> Non
         again = artifact.run(answered.inputs)
     except Exception as error:  # each runtime raises its own types
         raise ArtifactError(
-            f"{where}: fails when it is asked again with the same inputs: {reason(error)}; let "
-            "what is kept between calls be an input"
+            f"{where}: fails when it is run again with the same inputs: {reason(error)}; pass "
+            f"the state that is kept between calls as an input"
         ) from error
     for tensor in artifact.outputs:
         before = answered.outputs[tensor.name]
@@ -192,9 +194,9 @@ def _require_repeated(artifact: Artifact, answered: Answered, where: str) -> Non
         if apart is not None:
             found = f"holds {' and '.join(artifact.random)}; " if artifact.random else ""
             raise ArtifactError(
-                f"{where}: gives other answers in {tensor.name!r} when asked again with the same "
-                f"inputs{apart}; {found}export it in evaluation mode, and let what is random or "
-                "kept between calls be an input"
+                f"{where}: gives different answers in {tensor.name!r} when run again with the same "
+                f"inputs{apart}; {found}export it in evaluation mode, and pass random numbers "
+                f"and state as inputs"
             )
 
 

@@ -37,10 +37,10 @@ _FIXED = (
     "tensor's own shape, x.shape[0] and not len(x), or leave another axis out of dynamic_axes"
 )
 _OPERATOR = (
-    "ONNX has no operator for it; write forward with other operators, or take --format torchscript"
+    "ONNX has no operator for it; write forward with other operators, or use --format torchscript"
 )
 _PACKED = (
-    "ONNX has no form of pack_padded_sequence; mask what is padded instead, or take --format "
+    "ONNX has no form of pack_padded_sequence; mask what is padded instead, or use --format "
     "torchscript"
 )
 
@@ -96,13 +96,13 @@ def reduced_precision(path: Path) -> str:
     found = next((_REDUCED[kind] for kind in _element_types(model.graph) if kind in _REDUCED), "")
     if not found:
         return (
-            "; ONNX Runtime lacks it for the CPU: compute in float32 in forward, or take --format "
-            "torchscript"
+            "; ONNX Runtime lacks it for the CPU: compute in float32 in forward, or use "
+            "--format torchscript"
         )
     return (
         f"; forward computes in {found}, by torch.autocast or by a cast, and ONNX Runtime "
         "has no such kernel for the CPU: take it out of forward (--precision lowers the precision "
-        "of a model), or take --format torchscript"
+        "of a model), or use --format torchscript"
     )
 
 
@@ -111,7 +111,7 @@ def unknown_operator(reason: str) -> str:
     if "Unknown builtin op" not in reason:
         return ""
     return (
-        "; a server has torch's own operators alone: write it with these, or take --format onnx if "
+        "; a server has torch's own operators alone: write it with these, or use --format onnx if "
         "ONNX has a translation of it"
     )
 

@@ -73,13 +73,13 @@ class TensorRtExporter(Exporter):
         if importlib.util.find_spec("tensorrt") is None:
             raise ExportError(
                 "the format tensorrt needs the package tensorrt, which is not installed; install "
-                "it on the machine with the GPU that will serve the engine, or take --format onnx "
+                "it on the machine with the GPU that will serve the engine, or use --format onnx "
                 "with --accelerator tensorrt"
             )
         if not torch.cuda.is_available():
             raise ExportError(
                 "the format tensorrt needs an NVIDIA GPU and a CUDA build of torch, and there is "
-                "none here; export on the machine that will serve the engine, or take --format "
+                "none here; export on the machine that will serve the engine, or use --format "
                 "onnx with --accelerator tensorrt"
             )
 
@@ -173,7 +173,7 @@ def build_plan(name: str, graph: bytes, profile: Mapping[str, ShapeRange]) -> by
 
 def _refusal(name: str, reason: str) -> ExportError:
     return ExportError(
-        f"model {name} cannot be built by TensorRT: {reason}; take --format onnx, whose backend "
+        f"model {name} cannot be built by TensorRT: {reason}; use --format onnx, whose backend "
         "runs on the GPU what TensorRT does not"
     )
 

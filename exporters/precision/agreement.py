@@ -259,10 +259,10 @@ def dependent_rows(
     watched = [output for output in outputs if output.dtype.is_floating] or outputs
     for index in sorted({0, rows // 2, rows - 1}) if rows > 1 else ():
         alone = run({name: array[index : index + 1] for name, array in batch.items()})
-        beside = run({name: _louder(array, index) for name, array in batch.items()})
+        louder_batch = run({name: _louder(array, index) for name, array in batch.items()})
         for output in watched:
             rtol, atol = limits.get(output.name, (0.0, 0.0))
-            one, other = alone[output.name], beside[output.name][index : index + 1]
+            one, other = alone[output.name], louder_batch[output.name][index : index + 1]
             found = compare(one, other, rtol, atol)
             if not found.passed:
                 yield (

@@ -124,7 +124,7 @@ class Int8OnnxExporter(OnnxExporter):
             path.unlink()
             raise ExportError(
                 f"model {spec.name}: dynamic int8 measures one range over a whole batch, so that "
-                "rows change one another's answers; take --int8 static, or --max-batch-size 1"
+                "rows change one another's answers; use --int8 static, or --max-batch-size 1"
             )
         _write(quantised, path)
         return "int8 dynamic"
@@ -212,7 +212,7 @@ def _refused_in_one_sentence(spec: ModelSpec) -> Iterator[None]:
         yield
     except Exception as error:
         raise ExportError(
-            f"model {spec.name} cannot be quantised: {one_sentence(error)}; take fp16"
+            f"model {spec.name} cannot be quantised: {one_sentence(error)}; use fp16"
         ) from error
     finally:
         logging.disable(level)

@@ -94,6 +94,6 @@ def spec_in(spec: ModelSpec, interface: Interface, precision: Precision) -> Mode
     except Exception as error:
         raise ExportError(
             f"model {spec.name} cannot run in {precision.name}: {one_sentence(error)}; make its "
-            "forward follow the dtype of its inputs, or take int8"
+            "forward follow the dtype of its inputs, or use int8"
         ) from error
     return replace(spec, module=module)

@@ -15,7 +15,7 @@ __all__ = ["Cost", "Speedup", "measure_speedup", "median_ratio"]
 
 _RESAMPLES = 2_000
 _LEAST_S = 0.02
-"""How long a round lasts, so that the clock and a switch of tasks hardly count."""
+"""How long a round lasts, so that the clock and a switch of tasks barely count."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One block of load on one target: how it is measured, and the run that comes of it."""
+"""One block of load on one target: how it is measured, and the resulting run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a target is measured; `tell` gets each block when it is done."""
+    """How a target is measured; `on_block` gets each block when it is done."""
 
     seconds: float
     seed: int
@@ -49,14 +49,14 @@ class Settings:
     gates: Gates
     most_rate: float
     """The most requests per second that the generator can send."""
-    tell: Callable[[Block], None] = field(default=lambda block: None)
+    on_block: Callable[[Block], None] = field(default=lambda block: None)
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for settings that cannot be measured."""
         if not 0 < self.seconds < float("inf"):
-            raise UsageError(f"--duration is {self.seconds:g} s; it is above 0")
+            raise UsageError(f"--duration is {self.seconds:g} s; give more than 0 s")
         if self.connections < 1:
-            raise UsageError(f"--connections is {self.connections}; it is at least 1")
+            raise UsageError(f"--connections is {self.connections}; give at least 1")
 
 
 def open_block(
@@ -113,7 +113,7 @@ def warm_up(target: Target) -> None:
 def require_carried(settings: Settings, rate: float) -> None:
     """Raise `UsageError` for a rate that the generator cannot send."""
     if rate <= 0:
-        raise UsageError(f"--rate is {rate:g}; it is above 0")
+        raise UsageError(f"--rate is {rate:g}; give more than 0")
     if rate > settings.most_rate:
         raise UsageError(
             f"--rate is {rate:,.0f}; the generator carries {settings.most_rate:,.0f} requests/s "
@@ -149,7 +149,7 @@ def _measured(target: Target, load: Callable[[], Outcome]) -> Block:
         server_cpu_ms=used_s / answered * 1e3 if target.pid and answered and used_s > 0 else None,
         generator_cpu_ms=outcome.cpu_s / requests * 1e3 if requests else None,
         steps=steps_between(before, after),
-        void=spoilt or late,
+        invalid=spoilt or late,
     )
     return Block(run, outcome, start.wall_s, end.wall_s, late)
 

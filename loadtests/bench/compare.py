@@ -46,7 +46,7 @@ class Sample:
     figures: Mapping[str, float]
     """By name: `rate` in rows per second, `p50` and `p99` in ms, `CPU` in ms per row."""
     blocks: Sequence[Block] = ()
-    void: str = ""
+    invalid: str = ""
     late: str = ""
     """Why it has no latencies, if the generator came late; the other figures count."""
     ended: bool = False
@@ -65,7 +65,7 @@ class Turns:
     wanted: int = 0
     left_out: int = 0
     """Turns in which a sample was invalid."""
-    void: str = ""
+    invalid: str = ""
     """Why nothing can be concluded, or nothing."""
     ended: Sample | None = None
     """The sample in which the server went away, or which the user ended."""
@@ -101,7 +101,7 @@ class Turns:
     def blocks(self) -> list[Block]:
         """All blocks that count, in order."""
         blocks = [block for turn in self.turns for sample in turn for block in sample.blocks]
-        return [block for block in blocks if not block.run.void]
+        return [block for block in blocks if not block.run.invalid]
 
 
 def take_turns(contestants: Sequence[Contestant], turns: int) -> Turns:
@@ -119,14 +119,14 @@ def take_turns(contestants: Sequence[Contestant], turns: int) -> Turns:
         samples: dict[int, Sample] = {}
         for place, contestant in order if turn % 2 == 0 else reversed(order):
             samples[place] = _sample(contestant, turn)
-            if samples[place].void:
+            if samples[place].invalid:
                 break
-        broken = next((sample for sample in samples.values() if sample.void), None)
+        broken = next((sample for sample in samples.values() if sample.invalid), None)
         if broken is None:
             kept.append([samples[place] for place in range(len(contestants))])
             complete += not any(sample.late for sample in samples.values())
             continue
-        left_out, reason = left_out + 1, broken.void
+        left_out, reason = left_out + 1, broken.invalid
         if broken.ended:
             return Turns(kept, turns, left_out, reason, broken)
     if len(kept) < turns:
@@ -172,8 +172,8 @@ def compare(
         for target, around in both:
             with around():
                 block = closed_block(target, settings.connections, _WARM_S)
-            if block.run.void:
-                return Compared(Turns(void=block.run.void), 0.0)
+            if block.run.invalid:
+                return Compared(Turns(invalid=block.run.invalid), 0.0)
             ceilings.append(block.run.rate)
         rate = min(_COMMON_SHARE * min(ceilings), settings.most_rate)
     require_carried(settings, rate)
@@ -190,10 +190,10 @@ def contestant(target: Target, settings: Settings, closed: bool, rate: float | N
         blocks: list[Block] = []
         if closed:
             blocks.append(closed_block(target, settings.connections, settings.seconds))
-            settings.tell(blocks[-1])
-        if rate is not None and not any(block.run.void for block in blocks):
+            settings.on_block(blocks[-1])
+        if rate is not None and not any(block.run.invalid for block in blocks):
             blocks.append(open_block(target, rate, settings.seconds, settings.seed + turn))
-            settings.tell(blocks[-1])
+            settings.on_block(blocks[-1])
         return _sample_of(blocks, closed)
 
     return measure
@@ -202,11 +202,11 @@ def contestant(target: Target, settings: Settings, closed: bool, rate: float | N
 def require_latencies(compared: Compared) -> Compared:
     """The same, but invalid where too many turns lack their latencies."""
     turns = compared.turns
-    if turns.void or "p99" in compared.ratios:
+    if turns.invalid or "p99" in compared.ratios:
         return compared
     late = next((sample.late for turn in turns.turns for sample in turn if sample.late), "")
     words = f"{turns.late} of {len(turns.turns)} turns have no latencies: {late}"
-    return replace(compared, turns=replace(turns, void=words))
+    return replace(compared, turns=replace(turns, invalid=words))
 
 
 def ratio_gates(
@@ -233,14 +233,14 @@ def _sample_of(blocks: Sequence[Block], closed: bool) -> Sample:
     if first.server_cpu_ms:
         figures["CPU"] = first.server_cpu_ms / first.rows
     ended = any(block.outcome.broken or block.outcome.interrupted for block in blocks)
-    return Sample(figures, blocks, "" if late else last.void, late, ended)
+    return Sample(figures, blocks, "" if late else last.invalid, late, ended)
 
 
 def _sample(contestant: Contestant, turn: int) -> Sample:
     try:
         return contestant(turn)
     except KeyboardInterrupt:
-        return Sample({}, void="interrupted", ended=True)
+        return Sample({}, invalid="interrupted", ended=True)
 
 
 def _within(

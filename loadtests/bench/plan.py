@@ -36,7 +36,7 @@ class Measured:
 
     blocks: list[Block]
     figures: dict[str, float | str] = field(default_factory=dict)
-    void: str = ""
+    invalid: str = ""
     """Why it ended early, where no block says so."""
 
 
@@ -47,7 +47,7 @@ def one_load(target: Target, settings: Settings, rate: float | None) -> Measured
     else:
         require_carried(settings, rate)
         block = open_block(target, rate, settings.seconds, settings.seed, settings.gates)
-    settings.tell(block)
+    settings.on_block(block)
     return Measured([block])
 
 
@@ -67,7 +67,7 @@ def profile(
     except KeyboardInterrupt:
         if not measured.blocks:
             raise
-        return replace(measured, void="interrupted")
+        return replace(measured, invalid="interrupted")
 
 
 def tail(target: Target, settings: Settings, ceiling: float, turns: int) -> Turns:
@@ -90,15 +90,15 @@ def find_max(target: Target, settings: Settings) -> Measured:
     """The highest open-loop rate at which 99 % of the requests keep the SLO on p99."""
     bound_ms = settings.gates.p99_ms
     if bound_ms is None:
-        raise UsageError("--find-max needs the bound that it searches under: --p99-ms")
+        raise UsageError("--find-max needs an SLO to search under; give --p99-ms")
     first = closed_block(target, settings.connections, settings.seconds)
-    settings.tell(first)
+    settings.on_block(first)
     blocks = [first]
-    if first.run.void:
+    if first.run.invalid:
         return Measured(blocks)
     alone = closed_block(target, 1, settings.seconds)
-    settings.tell(alone)
-    if alone.run.void:
+    settings.on_block(alone)
+    if alone.run.invalid:
         return Measured([*blocks, alone])
     if alone.run.latency_ms["p50"] > bound_ms:
         return _none_holds(first, bound_ms, 0)
@@ -110,11 +110,11 @@ def find_max(target: Target, settings: Settings) -> Measured:
         seconds = max(settings.seconds, min(least_requests(_LATE_ALLOWED) / rate, _LONGEST_S))
         seed = settings.seed + len(blocks)
         block = open_block(target, rate, seconds, seed, Gates(p99_ms=bound_ms))
-        settings.tell(block)
+        settings.on_block(block)
         blocks.append(block)
         if block.outcome.broken or block.outcome.interrupted:
             raise _EndedError
-        kept = not block.run.void and block.run.exit_status < FAILED
+        kept = not block.run.invalid and block.run.exit_status < FAILED
         if kept:
             held[rate] = block
         return kept
@@ -124,7 +124,7 @@ def find_max(target: Target, settings: Settings) -> Measured:
     except _EndedError:
         return Measured(blocks)
     except KeyboardInterrupt:
-        return Measured(blocks, void="interrupted")
+        return Measured(blocks, invalid="interrupted")
     if found is None:
         return _none_holds(first, bound_ms, len(blocks) - 1)
     figures: dict[str, float | str] = {
@@ -176,8 +176,8 @@ def _profile(
 
     def add(block: Block) -> bool:
         blocks.append(block)
-        settings.tell(block)
-        return not block.run.void
+        settings.on_block(block)
+        return not block.run.invalid
 
     if not add(closed_block(target, settings.connections, settings.seconds)):
         return measured
@@ -198,10 +198,10 @@ def _profile(
         going = add(named)
         if share == _AT_SHARE and going:
             turns = tail(target, settings, ceiling.rate, _TAIL_TURNS)
-            void = turns.void or "the generator was late"
+            invalid = turns.invalid or "the generator was late"
             ratio = turns.ratio(0, 1, "p99")
             figures["p99 at 70 % load / unloaded median"] = (
-                str(ratio) if ratio else f"invalid: {void}"
+                str(ratio) if ratio else f"invalid: {invalid}"
             )
             if turns.ended:
                 return _cut_short(measured, turns.ended)
@@ -224,7 +224,7 @@ def _only(figure: str, contestant: Contestant) -> Contestant:
 def _cut_short(measured: Measured, last: Sample) -> Measured:
     """The measured blocks when the server goes away, or the user ends the run, during a turn."""
     blocks = [*measured.blocks, *last.blocks]
-    return replace(measured, blocks=blocks, void="" if last.blocks else last.void)
+    return replace(measured, blocks=blocks, invalid="" if last.blocks else last.invalid)
 
 
 def _none_holds(first: Block, bound_ms: float, probes: int) -> Measured:

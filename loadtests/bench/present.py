@@ -39,7 +39,7 @@ def target_report(
         },
         runs=[block.run for block in measured.blocks],
         figures=measured.figures,
-        void=measured.void,
+        invalid=measured.invalid,
     )
 
 
@@ -68,7 +68,7 @@ def compare_report(
             f"{name}, {ours.name} / {theirs.name}": asdict(ratio)
             for name, ratio in compared.ratios.items()
         },
-        void=compared.turns.void,
+        invalid=compared.turns.invalid,
         gates=gates,
     )
 
@@ -80,7 +80,7 @@ def block_line(block: Block) -> str:
         f"{run.target}  {run.load}: {number(run.rate)} answers/s, p50 "
         f"{number(run.latency_ms['p50'])} ms, p99 {number(run.latency_ms['p99'])} ms"
     )
-    return f"{words}  invalid: {run.void}" if run.void else words
+    return f"{words}  invalid: {run.invalid}" if run.invalid else words
 
 
 def print_compared(screen: Console, ours: str, theirs: str, compared: Compared) -> None:

@@ -76,7 +76,7 @@ class Wanted:
             )
         chosen = match["protocol"] or protocol
         if chosen not in PROTOCOLS:
-            raise UsageError(f"there is no protocol {chosen!r}; choose {', '.join(PROTOCOLS)}")
+            raise UsageError(f"there is no protocol {chosen!r}; choose from {', '.join(PROTOCOLS)}")
         return cls(match["model"], match["version"] or "", chosen)
 
     def __str__(self) -> str:
@@ -183,11 +183,11 @@ def url_target(wanted: Wanted, payload: Path | None, pid: int | None = None) -> 
 
 def _rows(config: ModelConfig, service: Service, payloads: Payloads) -> Rows:
     if payloads.batch < 1:
-        raise UsageError(f"--batch is {payloads.batch}; it is at least 1")
+        raise UsageError(f"--batch is {payloads.batch}; give at least 1")
     if payloads.batch > max(config.max_batch_size, 1):
         raise UsageError(
             f"--batch is {payloads.batch}; {config.name} takes at most "
-            f"{max(config.max_batch_size, 1)} rows a request"
+            f"{max(config.max_batch_size, 1)} rows per request"
         )
     return choose_rows(
         config,
@@ -223,7 +223,7 @@ def _content_type(file: Path) -> str:
 def _shared_inputs(
     ports: Ports, model: str, version: str, rows: Sequence[Row]
 ) -> Iterator[list[service_pb2.ModelInferRequest]]:
-    """A request for each row. Its tensors lie in one region, which is registered for the block.
+    """A request for each row. Its tensors are in one region, which is registered for the block.
 
     Raises `TrimaranError` where the server refuses the region.
     """

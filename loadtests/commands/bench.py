@@ -57,7 +57,11 @@ def bench(
         typer.Argument(metavar="TARGET", help="MODEL, MODEL:VERSION, MODEL@PROTOCOL, or a URL."),
     ],
     vs: Annotated[
-        str | None, typer.Option(metavar="TARGET", help="Measure this one in turn, for a ratio.")
+        str | None,
+        typer.Option(
+            metavar="TARGET",
+            help="Another target; the two are measured in turn and compared by ratios.",
+        ),
     ] = None,
     protocol: Annotated[
         str, typer.Option(help=f"{', '.join(PROTOCOLS)}; TARGET@PROTOCOL overrides it.")
@@ -66,38 +70,42 @@ def bench(
         float | None, typer.Option(help="Requests per second, at random times (open loop).")
     ] = None,
     find_max_rate: Annotated[
-        bool, typer.Option("--find-max", help="Search for the highest rate within --p99-ms.")
+        bool, typer.Option("--find-max", help="Find the highest rate that keeps --p99-ms.")
     ] = False,
     closed: Annotated[
-        bool, typer.Option("--closed", help="Only a closed loop of --connections.")
+        bool, typer.Option("--closed", help="Run only a closed loop of --connections.")
     ] = False,
     duration: Annotated[
-        str | None, typer.Option(help="Of each block: 10s, or 2s with --vs.")
+        str | None, typer.Option(help="How long each load runs. Default: 10s; 2s with --vs.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides payloads and times.")] = 0,
-    connections: Annotated[int, typer.Option(help="Of the closed loop.")] = 16,
+    seed: Annotated[int, typer.Option(help="Random seed of the payloads and send times.")] = 0,
+    connections: Annotated[int, typer.Option(help="Connections of the closed loop.")] = 16,
     batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
     payloads: PayloadsPath = None,
-    turns: Annotated[int, typer.Option(help="How often each of the two is measured.")] = 10,
+    turns: Annotated[
+        int, typer.Option(help="With --vs: how often each of the two is measured.")
+    ] = 10,
     vs_config: Annotated[
         Path | None,
-        typer.Option(help="With --vs MODEL: that model with this config.pbtxt instead of its own."),
+        typer.Option(help="With --vs MODEL: the config.pbtxt to measure that model with."),
     ] = None,
     pid: Annotated[
-        int | None, typer.Option(help="The process whose CPU a URL's target uses.")
+        int | None, typer.Option(help="For a URL: the process whose CPU is counted.")
     ] = None,
     p99_ms: P99Ms = None,
     min_rps: MinRps = None,
     max_error_ratio: MaxErrorRatio = None,
     min_rate_ratio: Annotated[
-        float | None, typer.Option(help="SLO with --vs: TARGET's throughput / the other's.")
+        float | None,
+        typer.Option(help="SLO with --vs: the lowest ratio of TARGET's throughput to the other's."),
     ] = None,
     max_p99_ratio: Annotated[
-        float | None, typer.Option(help="SLO with --vs: TARGET's p99 / the other's.")
+        float | None,
+        typer.Option(help="SLO with --vs: the highest ratio of TARGET's p99 to the other's."),
     ] = None,
     price: Annotated[
         float | None,
-        typer.Option(help="Of the machine per hour: shows the cost of a million rows."),
+        typer.Option(help="Price of the machine per hour; adds the cost of a million rows."),
     ] = None,
     out: ReportDirectory = None,
     as_json: AsJson = False,
@@ -106,7 +114,7 @@ def bench(
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
 ) -> None:
-    """Measure in an open loop, from the time at which each request was due.
+    """Benchmark a served model, or compare two, with latencies from when each request was due.
 
     Exit status: 0 if all SLOs are met, 1 if one is not, 2 if the run is invalid.
     """
@@ -150,7 +158,7 @@ def bench(
             connections=connections,
             gates=Gates(p99_ms, min_rps, max_error_ratio),
             most_rate=_CARRIED_SHARE * ceiling.rate,
-            tell=_show,
+            on_block=_show,
         )
         command = shlex.join(["trimaran", *sys.argv[1:]])
         if other is None:

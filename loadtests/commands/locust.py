@@ -48,38 +48,44 @@ _END_S = 30.0
 
 def locust(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A served model or ensemble.")],
-    users: Annotated[int, typer.Option(help="How many, at most.")] = 10,
-    duration: Annotated[str, typer.Option(help="Such as 30s, 5m or 1h30m.")] = "30s",
+    users: Annotated[int, typer.Option(help="Most users at a time.")] = 10,
+    duration: Annotated[str, typer.Option(help="How long users send: 30s, 5m or 1h30m.")] = "30s",
     protocol: Annotated[str, typer.Option(help="http (binary tensors), json or grpc.")] = "http",
     rate: Annotated[
         float | None,
-        typer.Option(help="Requests per second of all users together; else what they get."),
+        typer.Option(
+            help="Requests per second of all users together. Default: as fast as they are answered."
+        ),
     ] = None,
     shape: Annotated[
-        str | None, typer.Option(help="How users come and go: step, spike or soak.")
+        str | None, typer.Option(help="How the number of users changes: step, spike or soak.")
     ] = None,
     spawn_rate: Annotated[
-        float | None, typer.Option(help="Users that start in a second; else all at once.")
+        float | None, typer.Option(help="Users that start per second. Default: all at once.")
     ] = None,
-    processes: Annotated[int, typer.Option(help="Locust's own, for more than one core.")] = 1,
-    seed: Annotated[int, typer.Option(help="Decides photographs and records.")] = 0,
+    processes: Annotated[
+        int, typer.Option(help="Locust processes, to use more than one core.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed of the photographs and records.")] = 0,
     payloads: PayloadsPath = None,
     p99_ms: P99Ms = None,
     min_rps: MinRps = None,
     max_error_ratio: MaxErrorRatio = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write the report, all requests and Locust's own files."),
+        typer.Option(
+            metavar="DIR", help="Folder for the report, all requests and Locust's own files."
+        ),
     ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
 ) -> None:
-    """Load-test a served model with users, each sending when its last request was answered.
+    """Load-test a served model with users who wait for each answer before they send again.
 
-    Such a closed loop hides stalls: while the server stands still, nobody sends, and nobody counts
-    as waiting. 'trimaran bench' sends at given times whatever the server does.
+    This closed loop hides stalls: while the server stands still, users send nothing, so few
+    requests count as slow. 'trimaran bench' sends at planned times, whatever the server does.
 
     Exit status: 0 if all SLOs are met, 1 if one is not, 2 if the run is invalid or cannot start.
     Ctrl-C ends the users and reports what was measured.
@@ -141,7 +147,7 @@ def _measure(settings: Settings, service: Service, gates: Gates, directory: Path
     """Run Locust. Raises `TrimaranError` where it ends without a request."""
     before = Snapshot.take(service, settings.model)
 
-    def tell(line: Mapping[str, Any]) -> None:
+    def on_line(line: Mapping[str, Any]) -> None:
         nonlocal before
         if "started" in line:
             before = replace(before, cpu_s=cpu_s(service.pid) if service.pid else 0.0)
@@ -152,7 +158,7 @@ def _measure(settings: Settings, service: Service, gates: Gates, directory: Path
         settings.command(service.ports, directory, free_ports().http),
         directory,
         longest_s=settings.seconds + STOP_TIMEOUT_S + _END_S,
-        tell=tell,
+        on_line=on_line,
     )
     found = read_found(directory)
     if not len(found.record.good):

@@ -54,17 +54,19 @@ def perf(
     ],
     protocol: Annotated[str, typer.Option(help="http or grpc.")] = "http",
     connections: Annotated[
-        int | None, typer.Option(help="Each with one request at a time: 1.")
+        int | None, typer.Option(help="Connections, each with one request at a time. Default: 1.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Requests per second at random times, instead.")
+        float | None,
+        typer.Option(help="Requests per second, at random times, instead of --connections."),
     ] = None,
     batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
-    duration: Annotated[str, typer.Option(help="To measure for.")] = "10s",
+    duration: Annotated[str, typer.Option(help="How long to measure.")] = "10s",
     shm: Annotated[
-        bool, typer.Option("--shm", help="Tensors through shared memory; on this machine only.")
+        bool,
+        typer.Option("--shm", help="Send tensors through shared memory; only on this machine."),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Decides the payloads.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the payloads.")] = 0,
     payloads: PayloadsPath = None,
     p99_ms: P99Ms = None,
     min_rps: MinRps = None,
@@ -72,14 +74,14 @@ def perf(
     out: ReportDirectory = None,
     perf_analyzer: Annotated[
         str | None,
-        typer.Option(metavar="PROGRAM", help="Another perf_analyzer than the one found."),
+        typer.Option(metavar="PROGRAM", help="The perf_analyzer to run, instead of the one found."),
     ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
 ) -> None:
-    """Measure with NVIDIA's perf_analyzer.
+    """Measure a served model with NVIDIA's perf_analyzer.
 
     Exit status: 0 if all SLOs are met, 1 if one is not, 2 if the run is invalid.
     """

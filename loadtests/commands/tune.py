@@ -39,28 +39,36 @@ _OPEN_SHARE = 0.7
 
 def tune(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model or ensemble.")],
-    p99_ms: Annotated[float, typer.Option(help="SLO: p99 latency of at most so many ms.")],
-    trials: Annotated[int, typer.Option(help="How many settings are tried in total.")] = 30,
-    duration: Annotated[str, typer.Option(help="Of each load in a trial.")] = "1500ms",
+    p99_ms: Annotated[float, typer.Option(help="SLO: the highest p99 latency, in ms.")],
+    trials: Annotated[int, typer.Option(help="Number of settings to try in total.")] = 30,
+    duration: Annotated[str, typer.Option(help="How long each load in a trial runs.")] = "1500ms",
     turns: Annotated[
-        int, typer.Option(help="How often the best settings and the present ones run.")
+        int,
+        typer.Option(
+            help="How often the best and the present settings are each measured at the end."
+        ),
     ] = 10,
     protocol: Annotated[str, typer.Option(help=", ".join(PROTOCOLS))] = "http",
     batch: Annotated[int, typer.Option(help="Rows per request.")] = 1,
     payloads: PayloadsPath = None,
-    seed: Annotated[int, typer.Option(help="Decides proposals, payloads and times.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed of the proposals, payloads and send times.")
+    ] = 0,
     write: Annotated[
-        bool, typer.Option("--write", help="Write the winner into config.pbtxt, if it is better.")
+        bool,
+        typer.Option(
+            "--write", help="Write the best settings into config.pbtxt, if they are better."
+        ),
     ] = False,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write an HTML page of the trials.")
+        Path | None, typer.Option(metavar="FILE", help="HTML page of the trials.")
     ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
-    """Search instance counts, threads, batch sizes and queue delays for the highest rate.
+    """Search for the instances, threads, batch sizes and queue delays with the highest rate.
 
-    The best settings then take turns with the present ones. An interrupted search is resumed.
-    Exit status: 0 with a verdict, 2 where there is none.
+    At the end the best settings are measured in turn with the present ones. The same command
+    resumes an interrupted search. Exit status: 0 with a verdict, 2 without one.
     """
     with unusable(), ExitStack() as stack:
         seconds = seconds_of(duration, "--duration")
@@ -93,14 +101,14 @@ def tune(
             trials=trials,
             seed=seed,
             storage=_storage(opened, str(wanted), live, p99_ms, seconds, batch, seed, payloads),
-            tell=lambda trial: print(_line(trial, live), flush=True),
+            on_trial=lambda trial: print(_line(trial, live), flush=True),
         )
         show = console()
         if len(tried) < trials:
             show.print(_table(tried, live))
             raise TrimaranError(
-                f"interrupted after {len(tried)} of {trials} trials; the same command goes on with "
-                "the others"
+                f"interrupted after {len(tried)} of {trials} trials; the same command continues "
+                f"with the others"
             )
         verdict, better = _decide(tuned, target, tried, live, turns, seconds, seed, p99_ms)
         show.print(_table(tried, live))
@@ -118,7 +126,7 @@ def tune(
 def _check(p99_ms: float, trials: int, turns: int) -> None:
     for name, value, least in (("p99-ms", p99_ms, 0), ("trials", trials, 1), ("turns", turns, 2)):
         if value < least or value <= 0:
-            raise UsageError(f"--{name} is {value:g}; it is at least {max(least, 0)}")
+            raise UsageError(f"--{name} is {value:g}; give at least {max(least, 0)}")
 
 
 def _live(repository: Repository, model: str) -> ModelConfig:
@@ -161,8 +169,8 @@ def _decide(
         _contestant(tuned, target, trial, live, seconds, seed, rate) for trial in (best, first)
     ]
     measured = take_turns(contestants, turns)
-    if measured.void:
-        return f"the comparison of the best settings is invalid: {measured.void}", None
+    if measured.invalid:
+        return f"the comparison of the best settings is invalid: {measured.invalid}", None
     ratios = {figure: measured.ratio(0, 1, figure) for figure in ("rate", "p99", "CPU")}
     settings = _changed(live, first, best)
     words = "; ".join(f"{name}: {knobs}" for name, knobs in settings.items())
@@ -175,7 +183,7 @@ def _decide(
         return f"the best settings break the bound in an open loop: p99 {found} ms ({words})", {}
     rate_ratio: Ratio | None = ratios["rate"]
     if rate_ratio is None or rate_ratio.low <= 1.0:
-        return f"the best settings are not better for certain: {figures} ({words})", {}
+        return f"the best settings are not reliably better: {figures} ({words})", {}
     return f"better settings: {figures} times the present ({words})", settings
 
 
@@ -196,7 +204,7 @@ def _contestant(
         tuned.apply(knobs_of(live, trial.parameters))
         warm_up(target)
         sample = measured(turn)
-        if not sample.void:
+        if not sample.invalid:
             rates = [number(sample.figures.get(name)) for name in ("rate", "p99")]
             print(f"turn {turn + 1}, trial {trial.number}: {rates[0]} rows/s, p99 {rates[1]} ms")
         return sample

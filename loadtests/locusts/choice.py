@@ -44,7 +44,7 @@ class Choice:
     """Requests per second, of all users together."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     patience_s: float | None = None
-    """For how long there may be only failures; `None` for ever."""
+    """For how long there may be only failures; `None` forever."""
     directory: Path | None = None
     """Where `trimaran locust` left the requests, and where exact times go."""
 

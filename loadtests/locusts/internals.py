@@ -1,4 +1,4 @@
-"""Locust's internals that this project uses: its figures and tables, and a cure for its stalls."""
+"""Locust's internals that this project uses: its figures and tables, and a fix for its stalls."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from grpc.experimental.gevent import init_gevent  # type: ignore[import-untyped]
 from locust import runners
 from locust.env import Environment
 
-from loadtests.gates import VOID
+from loadtests.gates import INVALID
 from loadtests.locusts.calls import Call
 from loadtests.locusts.choice import Choice, add_arguments, calls_by_protocol, chosen_configs
 from loadtests.locusts.internals import Tables, own_figures, prevent_stalls
@@ -217,7 +217,7 @@ class Lifecycle:
             self._runner.send_message(_GIVE_UP, words)
             return
         _logger.error(words)
-        self.environment.process_exit_code = VOID
+        self.environment.process_exit_code = INVALID
         options = self.environment.parsed_options
         gevent.spawn(self._runner.quit if options.headless else self._runner.stop)
 

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.gates import Gates, evaluate, void
+from loadtests.gates import Gates, evaluate, invalid
 from loadtests.generator.outcome import Outcome
 from loadtests.locusts.record import Found
 from loadtests.locusts.settings import Settings
@@ -33,16 +33,16 @@ __all__ = [
     "print_load",
     "report_of",
     "run_of",
-    "why_void",
+    "why_invalid",
 ]
 
 _REACHED = 0.95
 _LEAST_S = 1.0
 _BUSY = 0.9
 _CLOSED_LOOP = (
-    "a closed loop: a user that waits for an answer sends nothing, so a stall is felt by one "
-    "request of each user and hidden from all that would have come; 'trimaran bench' sends at "
-    "given times"
+    "a closed loop: a user that waits for an answer sends nothing, so a stall delays only one "
+    "request of each user, and those that would have come meanwhile are never counted; "
+    "'trimaran bench' sends at planned times"
 )
 _LOCUST = "Locust's own, rounded"
 
@@ -124,7 +124,7 @@ def run_of(measured: Measured) -> Run:
     settings, outcome = measured.settings, measured.outcome
     requests, answered = len(outcome.good), int(np.count_nonzero(outcome.good))
     used_s = measured.after.cpu_s - measured.before.cpu_s
-    void = why_void(
+    invalid = why_invalid(
         outcome,
         gave_up=measured.found.gave_up or measured.crash,
         alive=measured.alive,
@@ -145,8 +145,8 @@ def run_of(measured: Measured) -> Run:
         server_cpu_ms=used_s / answered * 1e3 if measured.pid and answered and used_s > 0 else None,
         generator_cpu_ms=outcome.cpu_s / requests * 1e3 if requests else None,
         steps=steps_between(measured.before.statistics, measured.after.statistics),
-        void=void,
-        gates=[] if void else evaluate(measured.gates, outcome.latency_s, outcome.wall_s),
+        invalid=invalid,
+        gates=[] if invalid else evaluate(measured.gates, outcome.latency_s, outcome.wall_s),
     )
 
 
@@ -206,7 +206,7 @@ def pace_of(
     return Pace(sent, rate * (until_s - from_s), until_s - from_s, users)
 
 
-def why_void(
+def why_invalid(
     outcome: Outcome,
     *,
     gave_up: str = "",
@@ -228,11 +228,11 @@ def why_void(
     judged = outcome
     if failures_are_gated and outcome.good.any():
         judged = replace(outcome, good=np.ones_like(outcome.good))
-    found = void(judged, suspended_s)
+    found = invalid(judged, suspended_s)
     if not found and pace is not None and not pace.is_kept:
         found = (
-            f"only {pace.rate:,.1f} of the {pace.asked / pace.seconds:,.1f} requests/s asked for "
-            "were sent, because users waited for answers; add --users, or lower --rate"
+            f"only {pace.rate:,.1f} of the {pace.asked / pace.seconds:,.1f} requests/s of "
+            f"--rate were sent, because users waited for answers; add --users, or lower --rate"
         )
     return found
 

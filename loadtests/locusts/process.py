@@ -47,9 +47,9 @@ def run_locust(
     directory: Path,
     *,
     longest_s: float,
-    tell: Callable[[Mapping[str, Any]], None],
+    on_line: Callable[[Mapping[str, Any]], None],
 ) -> Ended:
-    """Run Locust, and give `tell` each line of JSON that it prints.
+    """Run Locust, and give `on_line` each line of JSON that it prints.
 
     Its log goes into `directory`. The first interrupt ends the users, and Locust reports; a second
     one ends it at once. It is ended too when it takes more than a minute to start its users, or
@@ -66,7 +66,7 @@ def run_locust(
             while True:
                 try:
                     for line in lines:
-                        tell(line)
+                        on_line(line)
                     process.wait()
                     break
                 except KeyboardInterrupt:

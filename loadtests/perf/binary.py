@@ -71,7 +71,9 @@ def find_perf_analyzer(named: str | None = None) -> PerfAnalyzer:
         if name:
             program = shutil.which(Path(name).expanduser())
             if program is None:
-                raise TrimaranError(f"{source} names {name}, which is no program that can be run")
+                raise TrimaranError(
+                    f"{source} names {name}, which is not a program that can be run"
+                )
             return _usable(Path(program))
     passed_over = ""
     for path in _installed():
@@ -109,8 +111,8 @@ def _usable(program: Path) -> PerfAnalyzer:
         cuda = _CUDA_LIBRARY in missing.libraries
         directory = str(_unpacked(_CUDA, _CUDA_MEMBER).parent) if cuda else ""
         given = os.environ.get("LD_LIBRARY_PATH")
-        brought, reason = provided(missing)
-        environment["LD_LIBRARY_PATH"] = joined_path(given, directory, brought)
+        library_folder, reason = provided(missing)
+        environment["LD_LIBRARY_PATH"] = joined_path(given, directory, library_folder)
         missing = lacking(program, environment)
     else:
         reason = ""
@@ -134,7 +136,7 @@ def _usable(program: Path) -> PerfAnalyzer:
     found = _VERSION.search(said)
     if found is None:
         words = " ".join(said.split())[:200] or "nothing"
-        raise TrimaranError(f"{program} is no perf_analyzer: asked for --version, it says {words}")
+        raise TrimaranError(f"{program} is not perf_analyzer: asked for --version, it says {words}")
     return PerfAnalyzer(program, found[1], environment)
 
 

@@ -11,7 +11,7 @@ from loadtests.payloads import Rows
 from loadtests.perf.binary import PerfAnalyzer
 from loadtests.perf.load import Load, arguments, input_data
 from loadtests.perf.process import Ended, run_perf_analyzer, unregister_lost
-from loadtests.perf.results import Results, evaluate_results, parse_results, reason, void_results
+from loadtests.perf.results import Results, evaluate_results, invalid_results, parse_results, reason
 from loadtests.reports.run import Run
 from loadtests.subject import Reading, Service, read_statistics, steps_between
 from trimaran.repository.config import ModelConfig
@@ -41,7 +41,8 @@ def measure(
     config = models[load.model]
     if not 1 <= load.batch <= max(config.max_batch_size, 1):
         raise TrimaranError(
-            f"{load.model} takes up to {max(config.max_batch_size, 1)} rows a request, and --batch "
+            f"{load.model} takes up to {max(config.max_batch_size, 1)} rows per request, and "
+            f"--batch "
             f"is {load.batch}"
         )
     text = input_data(rows.rows, batches=config.max_batch_size > 0, batch=load.batch)
@@ -86,7 +87,7 @@ def measure(
         server_cpu_ms=used_s / sent * 1e3 if service.pid and sent > 0 else None,
         generator_cpu_ms=ended.cpu_s / sent * 1e3 if sent > 0 else None,
         steps=steps_between(before, after),
-        void=void_results(load, results, seconds),
+        invalid=invalid_results(load, results, seconds),
         gates=evaluate_results(gates, results, seconds),
     ), results
 

@@ -52,7 +52,7 @@ def run_perf_analyzer(
     """Run it in `directory`, and call `progress` with the seconds since its start.
 
     It ends with this process, and with any exception here. Raises `TrimaranError` where it takes
-    longer than `most_s` (it can wait for ever for an answer), or cannot be started.
+    longer than `most_s` (it can wait forever for an answer), or cannot be started.
     """
     output, errors = directory / "output", directory / "errors"
     with output.open("wb") as out, errors.open("wb") as err:

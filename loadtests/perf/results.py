@@ -15,7 +15,7 @@ from loadtests.perf.load import Load
 from trimaran.stats.latency import least_requests
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["Results", "evaluate_results", "parse_results", "reason", "void_results"]
+__all__ = ["Results", "evaluate_results", "invalid_results", "parse_results", "reason"]
 
 _RATE = "Inferences/Second"
 _PERCENTILE = re.compile(r"p(\d+) latency")
@@ -105,7 +105,7 @@ def evaluate_results(gates: Gates, results: Results, seconds: float) -> list[Gat
     return found + evaluate(others, np.zeros(results.requests), seconds)
 
 
-def void_results(load: Load, results: Results, seconds: float) -> str:
+def invalid_results(load: Load, results: Results, seconds: float) -> str:
     """Why a run is invalid, or nothing.
 
     perf_analyzer reports how much it sent only where it fell behind. Random times give another rate

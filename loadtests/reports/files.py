@@ -35,7 +35,7 @@ def write_report(directory: Path, report: Report, outcomes: Mapping[str, Outcome
 def _write_runs(path: Path, report: Report) -> None:
     names = list(dict.fromkeys(name for run in report.runs for name in run.latency_ms))
     fields = ("target", "protocol", "loop", "load", "seconds", "requests", "answered", "rate")
-    more = ("rows", "late_sends", "server_cpu_ms", "generator_cpu_ms", "void")
+    more = ("rows", "late_sends", "server_cpu_ms", "generator_cpu_ms", "invalid")
     with replacing(path) as file:
         lines = csv.writer(file)
         lines.writerow([*fields, *(f"{name}_ms" for name in names), *more])

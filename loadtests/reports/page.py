@@ -56,13 +56,13 @@ def report_page(
 
 
 def _verdict(report: Report) -> list[Markup]:
-    blocks = [text(f"Invalid: {report.void}", "error")] if report.void else []
+    blocks = [text(f"Invalid: {report.invalid}", "error")] if report.invalid else []
     for gate in report.gates:
         words = f"{gate.name} {'holds' if gate.holds else 'FAILS'}: {gate.words}"
         blocks.append(text(words, "good" if gate.holds else "error"))
     for run in report.runs:
-        if run.void:
-            blocks.append(text(f"Invalid: {run.target}, {run.load}: {run.void}", "error"))
+        if run.invalid:
+            blocks.append(text(f"Invalid: {run.target}, {run.load}: {run.invalid}", "error"))
         blocks += [
             text(
                 f"{gate.name} {'holds' if gate.holds else 'FAILS'} ({run.target}, {run.load}): "
@@ -91,7 +91,7 @@ def _runs(runs: Sequence[Run]) -> Markup:
             run.protocol,
             run.loop,
             run.load,
-            badge("invalid", "error") if run.void else badge("valid", "good"),
+            badge("invalid", "error") if run.invalid else badge("valid", "good"),
             run.seconds,
             run.requests,
             run.requests - run.answered,

@@ -56,14 +56,14 @@ class Run:
     """CPU of the server and its children per request; `None` where it is on another machine."""
     generator_cpu_ms: float | None = None
     steps: Sequence[StepTimes] = ()
-    void: str = ""
+    invalid: str = ""
     """Why the run is invalid, or nothing."""
     gates: Sequence[Gate] = ()
 
     @property
     def exit_status(self) -> int:
         """0 where every gate holds, 1 where one fails, 2 where the run is invalid."""
-        return exit_status(self.void, self.gates)
+        return exit_status(self.invalid, self.gates)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Report:
     runs: Sequence[Run]
     figures: Mapping[str, Any] = field(default_factory=dict)
     """Conclusions from several runs, by name."""
-    void: str = ""
+    invalid: str = ""
     """Why nothing can be concluded from the runs together, or nothing."""
     gates: Sequence[Gate] = ()
     """SLOs on the conclusions from several runs."""
@@ -85,7 +85,7 @@ class Report:
     @property
     def exit_status(self) -> int:
         """The worst exit status of the runs and of the conclusions."""
-        own = exit_status(self.void, self.gates)
+        own = exit_status(self.invalid, self.gates)
         return max([own, *(run.exit_status for run in self.runs)])
 
     def json_text(self) -> str:

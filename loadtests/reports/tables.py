@@ -55,15 +55,15 @@ def print_verdict(screen: Console, report: Report) -> None:
 
     for run in report.runs:
         where = escape(f"{run.target}, {run.load}")
-        if run.void:
-            say(f"[red]invalid[/red] {where}: {escape(run.void)}")
+        if run.invalid:
+            say(f"[red]invalid[/red] {where}: {escape(run.invalid)}")
             continue
         for gate in run.gates:
             say(f"{_word(gate)} {gate.name} ({where}): {escape(gate.words)}")
     for gate in report.gates:
         say(f"{_word(gate)} {escape(gate.words)}")
-    if report.void:
-        say(f"[red]invalid[/red] {escape(report.void)}")
+    if report.invalid:
+        say(f"[red]invalid[/red] {escape(report.invalid)}")
 
 
 def number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The trials of a search, kept in a file so that a killed search goes on, and their score.
+"""The trials of a search, kept in a file so that a killed search continues, and their score.
 
 The score of some settings is the highest rate in a closed loop that keeps the bound on p99.
 """
@@ -68,8 +68,8 @@ def best_load(target: Target, p99_ms: float, seconds: float) -> Score:
         run = block.run
         if block.outcome.interrupted:
             raise KeyboardInterrupt
-        if run.void:
-            raise TrimaranError(run.void)
+        if run.invalid:
+            raise TrimaranError(run.invalid)
         rate = run.rate * run.rows
         p99 = run.latency_ms["p99"]
         if p99 <= p99_ms and rate > best.rate:
@@ -108,7 +108,7 @@ def search(
     trials: int,
     seed: int,
     storage: Path,
-    tell: Callable[[Tried], None],
+    on_trial: Callable[[Tried], None],
 ) -> list[Tried]:
     """Trials by Optuna's tree-structured Parzen estimator, the present settings first.
 
@@ -127,7 +127,7 @@ def search(
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     found = [_tried(trial) for trial in _finished(study)]
     for tried in found:
-        tell(tried)
+        on_trial(tried)
     if not study.get_trials(deepcopy=False):
         study.enqueue_trial(dict(present))
     try:
@@ -143,7 +143,7 @@ def search(
                 trial.set_user_attr("score", asdict(score))
                 study.tell(trial, score.rate)
             found = [_tried(finished) for finished in _finished(study)]
-            tell(found[-1])
+            on_trial(found[-1])
     except KeyboardInterrupt:
         if not found:
             raise

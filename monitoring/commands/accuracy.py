@@ -1,4 +1,4 @@
-"""`trimaran monitor accuracy`: how right the predictions were whose outcome is known."""
+"""`trimaran monitor accuracy`: how good predictions were, once their outcomes are known."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _COLOURS = {"fell": "red", "unsure": "yellow", "holds": "green"}
 
 def accuracy(
     window: Annotated[
-        str, typer.Option(help="How far back outcomes were recorded: 1h, 1d, 30d.")
+        str, typer.Option(help="How far back to take recorded outcomes: 1h, 1d, 30d.")
     ] = ACCURACY_WINDOW,
     model: Annotated[
-        list[str] | None, typer.Option(help="Only this one; repeatable. Default: all.")
+        list[str] | None, typer.Option(help="Model to compare; repeatable. Default: all.")
     ] = None,
     as_json: AsJson = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus: PrometheusUrl = None,
 ) -> None:
-    """Compare the outcomes recorded in the window with the predictions, by release.
+    """Compare predictions with the true outcomes recorded in a window, by release.
 
-    Exit status: 0 if no release fell, 1 if one did or Prometheus does not answer.
+    Exit status: 0 if no release lost accuracy, 1 if one did or Prometheus does not answer.
     """
     seconds_of(window, "--window")
     source = Prometheus(find_prometheus(repository, prometheus))

@@ -30,28 +30,30 @@ _LEFT = ("feature", "moved most", "verdict")
 def drift(
     window: Annotated[str, typer.Option(help="How far back: 30m, 1h, 1d.")] = DRIFT_WINDOW,
     model: Annotated[
-        list[str] | None, typer.Option(help="Only this one; repeatable. Default: all that count.")
+        list[str] | None,
+        typer.Option(help="Model to compare; repeatable. Default: all that count their inputs."),
     ] = None,
     against: Annotated[
         str | None,
         typer.Option(
-            help="Compare with as long a window that ended so long ago: 1h, 1d, 1w. Default: with "
-            "the version's reference, or where it has none with the day before the window."
+            help="Compare with a window of the same length that ended this long ago: 1h, 1d,"
+            " 1w. Default: compare with the version's reference, or without one with "
+            "the day before the window."
         ),
     ] = None,
     as_json: AsJson = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus: PrometheusUrl = None,
 ) -> None:
-    """Compare the rows of the window with the expected ones, feature by feature.
+    """Compare the served rows of a window with the expected ones, feature by feature.
 
     Exit status: 0 if nothing drifted, 1 if something did or Prometheus does not answer.
     """
     window_s = seconds_of(window, "--window")
     if against is not None and seconds_of(against, "--against") < window_s:
         raise UsageError(
-            f"--against is {against}, within the window of {window}; the two would share rows, so "
-            "name a time that is no shorter"
+            f"--against is {against}, within the window of {window}; the two would share rows, "
+            f"so give a time at least as long as --window"
         )
     source = Prometheus(find_prometheus(repository, prometheus))
     findings = [
@@ -60,8 +62,8 @@ def drift(
     if not findings:
         named = f" of {', '.join(model)}" if model else ""
         raise TrimaranError(
-            f"no row{named} was counted in the last {window}; models count that were published "
-            "with bins (a 'reference.json'), and were asked"
+            f"no row{named} was counted in the last {window}; only models that were published "
+            f"with bins (a 'reference.json') and received requests count rows"
         )
     if as_json:
         print(json.dumps([asdict(found) for found in findings], indent=2, allow_nan=False))

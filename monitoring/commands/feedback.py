@@ -36,8 +36,8 @@ _PARAMETER = "predictions_of"
 _MEANINGS = {
     "counted": "counted for the release that predicted",
     "known": "recorded before, and not counted again",
-    "contradicts": "recorded otherwise before: the first one stays",
-    "unknown": "no such id in the log of predictions, at least not before the outcome's time",
+    "contradicts": "recorded with the other outcome before; the first one stays",
+    "unknown": "no such id in the prediction log, or only after the outcome's time",
 }
 
 
@@ -52,20 +52,32 @@ def feedback(
     ],
     id_column: Annotated[
         str | None,
-        typer.Option("--id", metavar="COLUMN", help="Its ids: id, request_id, or the model's own."),
+        typer.Option(
+            "--id",
+            metavar="COLUMN",
+            help="Column of the ids. Default: id, request_id, or the model's own.",
+        ),
     ] = None,
     outcome: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The true outcome. Default: outcome.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of the true outcome. Default: outcome."),
     ] = None,
     time: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="When it was known. Default: time, if there is one."),
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of the time when it became known. Default: time, if there is one.",
+        ),
     ] = None,
     positive: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The outcome that is true; others are not.")
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Value of the outcome that counts as true; all others count as false.",
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a CSV file with each row's status.")
+        Path | None, typer.Option(metavar="FILE", help="CSV file with the status of each row.")
     ] = None,
     as_json: AsJson = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
@@ -77,7 +89,7 @@ def feedback(
 
     A served feedback model joins each outcome to its prediction.
 
-    Exit status: 0 if each outcome is counted, now or before; 1 if one is not.
+    Exit status: 0 if every outcome is counted, now or earlier; 1 if one is not.
     """
     joiner, names = _joiner(Repository.open(repository), model)
     if not source.is_file():
@@ -114,11 +126,7 @@ def _joiner(repository: Repository, named: str) -> tuple[str, list[str]]:
             return name, ["id", "request_id", *own]
     raise TrimaranError(
         f"no model in {repository.root} takes outcomes of {named!r}; "
-        + (
-            f"those that do belong to {', '.join(joiners.values())}"
-            if joiners
-            else "publish one first"
-        )
+        + (f"choose from {', '.join(joiners.values())}" if joiners else "publish one first")
     )
 
 

@@ -43,7 +43,7 @@ def report(
     window: Annotated[str, typer.Option(help="How far back: 30s, 5m, 2h, 1d.")] = "5m",
     as_json: AsJson = False,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write an HTML page with plots.")
+        Path | None, typer.Option(metavar="FILE", help="HTML page with plots.")
     ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus: PrometheusUrl = None,

@@ -41,22 +41,22 @@ _LEAST_INTERVAL_S = 0.2
 
 def up(
     repository: RepositoryPath = DEFAULT_REPOSITORY,
-    prometheus_port: Annotated[int, typer.Option(help="Port for Prometheus.")] = 9090,
+    prometheus_port: Annotated[int, typer.Option(help="Port for Triton's metrics.")] = 9090,
     alertmanager_port: Annotated[int, typer.Option(help="Port for Alertmanager.")] = 9093,
     webhook_port: Annotated[int, typer.Option(help="Port that receives alerts.")] = 9095,
     interval: Annotated[
-        str | None, typer.Option(help="How often Prometheus scrapes, if not as configured (5s).")
+        str | None, typer.Option(help="How often Prometheus scrapes. Default: 5s, as configured.")
     ] = None,
-    retention: Annotated[str, typer.Option(help="How long data is kept.")] = "15d",
+    retention: Annotated[str, typer.Option(help="How long to keep data.")] = "15d",
     log_format: LogFormatName = LogFormat.text,
 ) -> None:
     """Run Prometheus and Alertmanager on a repository's server, and log alerts.
 
-    Data stays in the repository's state, below `.trimaran`, and is there again the next time.
+    Data is kept in .trimaran, next to the repository, and is available again after a restart.
     """
     interval_s = None if interval is None else seconds_of(interval, "--interval")
     if interval_s is not None and interval_s < _LEAST_INTERVAL_S:
-        raise UsageError(f"--interval is {interval}; it is at least {_LEAST_INTERVAL_S:g} s")
+        raise UsageError(f"--interval is {interval}; give at least {_LEAST_INTERVAL_S:g} s")
     seconds_of(retention, "--retention")
     configure_logging(log_format)
     interrupt_once()
@@ -135,7 +135,7 @@ def _start_alertmanager(stack: ExitStack, folder: Path, ports: Mapping[str, int]
 
 
 def _watch(repository: Repository, folder: Path, programs: Sequence[Program]) -> None:
-    """Keep the targets to where the server is, and last was; for ever."""
+    """Point the targets at the server's current or last ports, forever."""
     known: Ports | None = None
     if find_server(repository) is None:
         _log.info(

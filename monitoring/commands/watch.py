@@ -1,4 +1,4 @@
-"""`trimaran monitor watch`: the figures of now, live, with the course of the last minutes."""
+"""`trimaran monitor watch`: the current figures, live, with sparklines of the last minutes."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ _POINTS = 24
 
 
 def watch(
-    window: Annotated[str, typer.Option(help="The window of the figures: 30s, 1m.")] = "1m",
-    history: Annotated[str, typer.Option(help="How far back the course is drawn.")] = "10m",
-    every: Annotated[str, typer.Option(help="How often the figures are read: 2s.")] = "2s",
-    looks: Annotated[int, typer.Option(help="End after so many readings; 0 for never.")] = 0,
+    window: Annotated[str, typer.Option(help="Window of the figures: 30s, 1m.")] = "1m",
+    history: Annotated[str, typer.Option(help="How far back the sparklines go.")] = "10m",
+    every: Annotated[str, typer.Option(help="How often to read the figures: 2s.")] = "2s",
+    looks: Annotated[
+        int, typer.Option(help="Stop after this many readings; 0 to continue until interrupted.")
+    ] = 0,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     prometheus: PrometheusUrl = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`python -m proofs.architectures`: every architecture through every export, as a table."""
+"""Exports every architecture in every format, and prints the results as a table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Try the architectures, print or write the table; 0 where each came out as expected."""
-    parser = argparse.ArgumentParser(prog="python -m proofs.architectures")
-    parser.add_argument("--only", action="append", metavar="NAME", help="an architecture or family")
-    parser.add_argument("--out", type=Path, help="write the table here instead of printing it")
-    parser.add_argument("--trials", type=Path, help="keep results here, and go on from them")
-    parser.add_argument("--processes", type=int, default=2, help="how many at a time")
+    parser = argparse.ArgumentParser(prog="python -m proofs.architectures", description=__doc__)
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="an architecture or a family of them; repeatable",
+    )
+    parser.add_argument("--out", type=Path, help="file for the table; default: standard output")
+    parser.add_argument(
+        "--trials", type=Path, help="file that keeps results; a later call continues from it"
+    )
+    parser.add_argument("--processes", type=int, default=2, help="processes at a time")
     options = parser.parse_args(arguments)
     known = catalogue()
     chosen = [a for a in known if not options.only or {a.name, a.family} & set(options.only)]

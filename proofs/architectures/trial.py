@@ -205,12 +205,13 @@ def _lines(architectures: Sequence[Architecture], trials: Sequence[Trial]) -> It
     yield (
         "Written by `python -m proofs.architectures --out docs/architectures.md`. Each "
         "network is small and has random weights. It is exported as `trimaran export` does, with "
-        f"batches of {MAX_BATCH_SIZE} rows at most, and tried on all that [`parity.md`](parity.md) "
-        "says. An entry is the largest error of any output, and how the module was captured; "
+        f"batches of {MAX_BATCH_SIZE} rows at most, and tried on everything that "
+        f"[`parity.md`](parity.md) lists. An entry is the largest error of any output, and how "
+        f"the module was captured; "
         "tolerances are the defaults."
     )
     yield ""
-    yield f"{len(supported)} architectures are carried, with {versions}:"
+    yield f"{len(supported)} architectures can be exported, with {versions}:"
     yield ""
     for format in FORMATS:
         wanted = [a for a in architectures if format not in a.refused]

@@ -1,1 +1,1 @@
-"""The parity gate before wrong artifacts: does it refuse every one that answers otherwise?"""
+"""The parity gate, tested with wrong artifacts: does it refuse each that answers differently?"""

@@ -1,6 +1,6 @@
 """Tests the parity gate with artifacts that are wrong in one place each.
 
-`python -m proofs.gate [--count N] [--seed S] [--out docs/gate.md]`
+Example: python -m proofs.gate --out docs/gate.md
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _WEIGHTS = 5
 def main(arguments: list[str] | None = None) -> int:
     """Run the trials and write the page; status 1 where the gate missed or refused wrongly."""
     parser = argparse.ArgumentParser(prog="python -m proofs.gate", description=__doc__)
-    parser.add_argument("--count", type=int, default=_COUNT, help="how many wrong artifacts")
-    parser.add_argument("--seed", type=int, default=7, help="which changes are drawn")
-    parser.add_argument("--out", type=Path, help="where the page goes; standard output if left out")
-    parser.add_argument("--processes", type=int, default=2, help="how many at a time")
+    parser.add_argument("--count", type=int, default=_COUNT, help="number of wrong artifacts")
+    parser.add_argument("--seed", type=int, default=7, help="random seed of the changes")
+    parser.add_argument("--out", type=Path, help="file for the page; default: standard output")
+    parser.add_argument("--processes", type=int, default=2, help="processes at a time")
     given = parser.parse_args(arguments)
     if given.count < 1 or given.seed < 0 or given.processes < 1:
         parser.error("--count and --processes need at least 1, and --seed at least 0")

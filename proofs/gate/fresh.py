@@ -16,9 +16,9 @@ from exporters.torch_state import quiet
 from proofs.gate.subject import Subject
 from trimaran.repository import dtypes
 
-__all__ = ["PROMISE", "Answered", "answered", "excess", "fresh_inputs"]
+__all__ = ["BOUND", "Answered", "answered", "excess", "fresh_inputs"]
 
-PROMISE = 10.0
+BOUND = 10.0
 """How many times the gate's own tolerance an artifact may be off on inputs that it never saw."""
 
 _SEED = 777

@@ -61,15 +61,15 @@ def insertions(seen: Observation, sizes: Sizes, rng: np.random.Generator) -> Ite
             arguments = parameters(example, seen.example[value].dtype)
             yield Insertion(kind, f"{function}: {value}", function, value, None, arguments)
         for function, rows in _some_sizes(1, sizes.rows, sizes.most_rows, 1, rng):
-            what = f"5 % more where the rows are {_told(function, rows)}: {value}"
+            what = f"5 % more where the rows are {_condition(function, rows)}: {value}"
             yield Insertion("wrong at some batch sizes", what, function, value, 0, (rows,))
         for axis, (least, example_length, most, by) in sizes.axes.items():
             for function, length in _some_sizes(least, example_length, most, by, rng):
-                what = f"5 % more where axis {axis} is {_told(function, length)}: {value}"
+                what = f"5 % more where axis {axis} is {_condition(function, length)}: {value}"
                 yield Insertion("wrong at some lengths", what, function, value, axis, (length,))
 
 
-def _told(condition: str, size: np.ndarray) -> str:
+def _condition(condition: str, size: np.ndarray) -> str:
     return f"{condition} {size[0]}" if size.any() else condition
 
 

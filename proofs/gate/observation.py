@@ -1,4 +1,4 @@
-"""What the values inside an artifact are: at the example, and at other data and sizes."""
+"""The values inside an artifact: at the example, and at other data and sizes."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from exporters.tolerance import DEFAULT_TOLERANCES
-from proofs.gate.fresh import PROMISE
+from proofs.gate.fresh import BOUND
 from proofs.gate.kinds import KINDS
-from proofs.gate.trial import MAX_BATCH_SIZE, Outcome
+from proofs.gate.trial import Outcome
 
 __all__ = ["Tally", "page"]
 
@@ -52,7 +52,7 @@ class Tally:
     @property
     def near(self) -> list[Outcome]:
         """Mutants beyond the gate's own tolerance on fresh inputs, and not beyond the promise."""
-        return [o for o in self.mutants if 1 < o.fresh <= PROMISE]
+        return [o for o in self.mutants if 1 < o.fresh <= BOUND]
 
     @property
     def near_passed(self) -> list[Outcome]:
@@ -76,12 +76,12 @@ def page(outcomes: Iterable[Outcome], command: str) -> str:
     worst = max((o.fresh for o in tally.unchanged), default=0.0)
     return "\n".join(
         [
-            "# The parity gate before wrong artifacts",
+            "# The parity gate, tested with wrong artifacts",
             "",
             f"{len(subjects)} small modules with random weights are exported to ONNX and "
             "TorchScript. Each artifact is then changed in one place, as a faulty exporter or a "
-            "mistake would change it, and given to the gate that `trimaran export` asks before it "
-            f"publishes ([`architecture.md`](architecture.md)), for up to {MAX_BATCH_SIZE} rows. "
+            "mistake would change it, and given to the gate that `trimaran export` runs before "
+            "it publishes ([`architecture.md`](architecture.md)), for up to {MAX_BATCH_SIZE} rows. "
             "The artifact is also compared with eager PyTorch on inputs that the gate never "
             "sees: each module has its own code to draw them, in batches of every size and at "
             "every length, and row by row.",
@@ -92,10 +92,11 @@ def page(outcomes: Iterable[Outcome], command: str) -> str:
             "",
             f"The gate's own tolerance for FP32 is {rtol:g} of an element and {share:g} of the "
             "root mean square of its output. An artifact **matters** if any element of any output "
-            f"is off by more than {PROMISE:g} times that on fresh inputs, or has another shape, or "
-            "is not finite, or is not there because the runtime fails. What cannot be loaded, or "
-            "does not answer the example in its shape, is no artifact and is not counted. *Off by "
-            f"less* is between once and {PROMISE:g} times the tolerance.",
+            f"is off by more than {BOUND:g} times that on fresh inputs, or has another shape, "
+            f"or is not finite, or is missing because the runtime fails. An artifact that "
+            f"cannot be loaded, or does not answer the example in its shape, is not counted. "
+            f"*Off by "
+            f"less* is between once and {BOUND:g} times the tolerance.",
             "",
             f"- {len(tally.matters)} of {len(tally.mutants)} changed artifacts matter; the gate "
             f"refuses {len(tally.matters) - len(tally.missed)} of them and misses "
@@ -112,9 +113,9 @@ def page(outcomes: Iterable[Outcome], command: str) -> str:
                 tally.missed,
             ),
             *_listed(
-                f"Passed, and off by less than {PROMISE:g} times the tolerance",
-                "On other inputs than the gate's, these are beyond its own tolerance, and within "
-                "what is promised.",
+                f"Passed, and off by less than {BOUND:g} times the tolerance",
+                "On inputs other than the gate's, these exceed its own tolerance, but not the "
+                "bound.",
                 tally.near_passed,
             ),
             *_refused(tally.refused_wrongly),

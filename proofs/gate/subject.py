@@ -1,4 +1,4 @@
-"""What is made wrong: a small module, and inputs for it that the gate has no part in."""
+"""What is made wrong: a small module, and inputs for it that are independent of the gate."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from exporters.formats.torchscript import TorchScriptExporter
 from exporters.original import Original, parity_with, run_original
 from exporters.parity import Run
 from exporters.spec import Interface, ModelSpec
-from proofs.gate.fresh import PROMISE, Answered, answered, excess, fresh_inputs
+from proofs.gate.fresh import BOUND, Answered, answered, excess, fresh_inputs
 from proofs.gate.insertions import Sizes
 from proofs.gate.kinds import INSERTED, KINDS, Change
 from proofs.gate.onnx_changes import onnx_changes
@@ -60,7 +60,7 @@ class Outcome:
     @property
     def matters(self) -> bool:
         """Whether it is too far off on inputs that the gate has not seen."""
-        return self.fresh > PROMISE
+        return self.fresh > BOUND
 
     @property
     def missed(self) -> bool:

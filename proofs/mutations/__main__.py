@@ -1,6 +1,6 @@
 """Compares `trimaran check` with the real server on mutated repositories.
 
-`python -m proofs.mutations [--count N] [--seed S] [--out docs/checker.md]`
+Example: python -m proofs.mutations --out docs/checker.md
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def hold_trials(count: int, seed: int, *, progress: bool = False) -> Iterator[Ou
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the trials, and write the page; status 1 where the checker missed something."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=_COUNT, help="how many repositories")
-    parser.add_argument("--seed", type=int, default=7, help="which mutations are drawn")
-    parser.add_argument("--out", type=Path, help="where the page goes; standard output if left out")
+    parser = argparse.ArgumentParser(prog="python -m proofs.mutations", description=__doc__)
+    parser.add_argument("--count", type=int, default=_COUNT, help="number of repositories")
+    parser.add_argument("--seed", type=int, default=7, help="random seed of the mutations")
+    parser.add_argument("--out", type=Path, help="file for the page; default: standard output")
     given = parser.parse_args(arguments)
     outcomes: list[Outcome] = []
     try:

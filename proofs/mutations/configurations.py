@@ -1,4 +1,4 @@
-"""The configurations of the good repositories, and the source of their Python models.
+"""The configurations of the valid repositories, and the source of their Python models.
 
 `@` stands for the prefix of every model's name.
 """

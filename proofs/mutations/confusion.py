@@ -41,9 +41,9 @@ holds for a directory such as `2.tmp`, which counts as version 2.
 one, end the server.
 - A failing warm-up sample is an error, and at times the load never returns. Samples of batch \
 size 0 are passed over, whatever they hold.
-- An input or output that is declared twice is accepted in silence.
+- An input or output that is declared twice is accepted silently.
 - `platform: "python"` is refused, while `backend: "python"` takes any platform.
-- The backend is looked for in the first directory alone, by name, and the highest version is \
+- The backend is searched by name in the first directory only, and the highest version is \
 served.
 - A step without `model_version` asks for version 0, not for the newest.
 - A step's output that is mapped and not used is refused; one that is not mapped is not.
@@ -125,9 +125,9 @@ def page(outcomes: Iterable[Outcome], command: str, version: str) -> str:
         "# The checker compared with the real server",
         "",
         "`trimaran check` checks a model repository offline. Here it is compared with the real "
-        f"`tritonserver` {version}: small good repositories are changed in one place each, and "
-        "each is given to both. The server loads every model of it; a model that is refused, does "
-        "not become ready, or ends the server or leaves it hanging, counts as refused. A model "
+        f"`tritonserver` {version}: small valid repositories are changed in one place each, and "
+        "each is given to both. The server loads every model; a model that is refused, does not "
+        "become ready, or crashes or hangs the server, counts as refused. A model "
         "without any version counts as refused by the checker, which notes that it is not served.",
         "",
         "```",
@@ -220,16 +220,16 @@ refused by the server, a false one the other way round.
 
 Nine of the ensembles name steps that are not in their repository; here they are, so that the \
 wiring is checked. 108 of all these repositories can be given to the \
-`tritonserver` of the table above: 105 end as NVIDIA says, and 3 ask for a GPU. Before this \
+`tritonserver` of the table above: 105 end as NVIDIA says, and 3 need a GPU. Before this \
 comparison 423 agreed, 4 were missed and 7 were false: an ONNX model of sequences was refused for \
 the inputs that the server feeds, and a SavedModel for tensors that it describes.
 
-Out of scope are cases that no file that is read shows:
+Out of scope are cases that none of the files read can show:
 
 - 18 engines of TensorRT with other names, types, shapes, profiles or formats than the \
 configuration has (2 of them are refused for `is_non_linear_format_io`, which `tritonserver` 2.51 \
 does not know), and 1 OpenVINO model with more inputs.
-- 5 configurations for GPU 42, which a host may have: a warning.
+- 5 configurations for GPU 42, which some host may have, so they get a warning.
 - 2 without a `data_type` that TensorRT and TensorFlow fill in, unless the server is started with \
 `--disable-auto-complete-config`.
 - 2 that are refused with `model_metrics`, because `tritonserver` 2.51 does not know it, and that \

@@ -1,4 +1,4 @@
-"""Small good repositories to mutate, written without torch; every name has its case's prefix."""
+"""Small valid repositories to mutate, written without torch; every name has its case's prefix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far models came on their way to a served answer, as a page of Markdown."""
+"""Which step each model reached on the way to a served answer, as a Markdown page."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ _CAUSES = (
     ("Could not find an implementation", "ONNX Runtime has no kernel so old, or of that type"),
     ("This is an invalid model", "the operator is not in that opset, or not for that type"),
     ("gives other answers", "it answers at random"),
-    ("lacks from opset", "the target container has no kernel for it, though it reads the opset"),
+    (
+        "does not support from opset",
+        "the target container has no kernel for it, though it reads the opset",
+    ),
     ("[0]; the model takes", "its recorded inputs are empty, and made-up ones do not fit together"),
     ("construct locale", "the machine has no locale `en_US.UTF-8`"),
     ("axis of length 0", "a tensor has a fixed axis of length 0, which Triton cannot declare"),
@@ -62,22 +65,22 @@ _CAUSES = (
 """What a cause contains, and its summary on the page; others are printed unchanged."""
 
 _INTRODUCTION = (
-    "The `onnx` wheel carries model files for its backend tests, most of them with recorded "
-    "inputs, and makes tests of single operators, of which an even selection is declared for the "
-    "newest opset that the target container reads. Each goes through `trimaran add` into a "
+    "The `onnx` wheel has model files for its backend tests, most of them with recorded inputs. "
+    "It also generates tests of single operators; an even selection of those is declared for "
+    "the newest opset that the target container reads. Each goes through `trimaran add` into a "
     "repository (the first few by the command itself, the others by the function that it calls), "
-    "and through the real server with its stand-in for the `onnxruntime` backend, and is compared "
-    "with ONNX Runtime called directly in one process. Written by"
+    "and through the real server with the replacement of the `onnxruntime` backend. Its answers "
+    "are compared with ONNX Runtime called directly in one process. Written by"
 )
 
 
 def counts(results: Sequence[Result]) -> dict[Reached, int]:
-    """How many models came at least so far."""
+    """How many models reached at least each step."""
     return {step: sum(r.reached >= step for r in results) for step, _ in _STEPS}
 
 
 def page(results: Sequence[Result], command: str) -> str:
-    """The whole page; `command` is what made it."""
+    """The full page; `command` is what made it."""
     operators = [r for r in results if r.name.startswith(_OPERATORS)]
     files = [r for r in results if not r.name.startswith(_OPERATORS)]
     in_files, in_operators = counts(files), counts(operators)
@@ -102,8 +105,8 @@ def page(results: Sequence[Result], command: str) -> str:
             f"{sum(r.answers for r in results)} requests were compared, half of the models over "
             "HTTP and half over gRPC.",
             "",
-            *_section("Model files that did not come back", files),
-            *_section("Operator tests that did not come back", operators),
+            *_section("Model files without equal answers", files),
+            *_section("Operator tests without equal answers", operators),
         ]
     )
 

@@ -1,7 +1,7 @@
-"""ONNX's own model files, through `trimaran add` and a real server, against ONNX Runtime itself.
+"""Adds and serves ONNX's own model files, and compares the answers with ONNX Runtime's.
 
-`python -m proofs.onnx_suite --out docs/onnx-suite.md` writes the page. Each model that ONNX
-Runtime computes in this process must come back equal from Triton.
+Each model that ONNX Runtime computes in this process must get equal answers from Triton.
+Example: python -m proofs.onnx_suite --out docs/onnx-suite.md
 """
 
 from __future__ import annotations
@@ -184,11 +184,15 @@ def _sent(inputs: Arrays) -> Mapping[str, np.ndarray]:
 
 
 def main() -> int:
-    """Run the suite from the command line; exit status 1 where a model that was added differs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, metavar="N", help="only N models, evenly spread")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the page here")
-    parser.add_argument("--operators", type=int, metavar="N", help="and N tests of one operator")
+    """Run the suite from the command line; exit status 1 if an added model differs."""
+    parser = argparse.ArgumentParser(prog="python -m proofs.onnx_suite", description=__doc__)
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="only N models, evenly spread over the suite"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="file for the page")
+    parser.add_argument(
+        "--operators", type=int, metavar="N", help="add N tests of one operator each"
+    )
     options = parser.parse_args()
     columns = BarColumn(), TimeElapsedColumn(), TextColumn("{task.completed}/{task.total}")
     described = TextColumn("{task.description}")

@@ -1,4 +1,4 @@
-"""`python -m proofs.peers`: other servers on the same jobs, each in turn with ours."""
+"""Measures other servers on the same jobs, each in turn with trimaran's server."""
 
 from __future__ import annotations
 
@@ -30,18 +30,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and write the page where one is asked for; 2 for an invalid run."""
     parser = argparse.ArgumentParser(prog="python -m proofs.peers", description=__doc__)
     parser.add_argument(
-        "--peer", action="append", metavar="NAME", help=f"only this one: {', '.join(PEERS)}"
+        "--peer",
+        action="append",
+        metavar="NAME",
+        help=f"only this server; repeatable: {', '.join(PEERS)}",
     )
-    parser.add_argument("--job", action="append", help=f"only this one: {', '.join(JOBS)}")
-    parser.add_argument("--turns", type=int, default=10, help="turns of each comparison")
-    parser.add_argument("--duration", default="2s", help="of each load in a turn")
-    parser.add_argument("--connections", type=int, default=16, help="of the closed loop")
-    parser.add_argument("--seed", type=int, default=0, help="decides payloads and times")
     parser.add_argument(
-        "--trials", type=Path, metavar="FILE", help="keep results here, and go on from them"
+        "--job", action="append", help=f"only this job; repeatable: {', '.join(JOBS)}"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write a .md page and its plot")
-    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
+    parser.add_argument(
+        "--turns", type=int, default=10, help="turns of each comparison; default 10"
+    )
+    parser.add_argument(
+        "--duration", default="2s", help="how long each load in a turn runs; default 2s"
+    )
+    parser.add_argument(
+        "--connections", type=int, default=16, help="connections of the closed loop; default 16"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed of the payloads and send times"
+    )
+    parser.add_argument(
+        "--trials",
+        type=Path,
+        metavar="FILE",
+        help="file that keeps results; a later call continues from it",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="Markdown page to write, with its plot next to it",
+    )
+    parser.add_argument(
+        "--repository", type=Path, default=Path("model_repository"), help="the model repository"
+    )
     given = parser.parse_args(arguments)
     try:
         with unusable():
@@ -96,7 +119,7 @@ def _method(settings: Settings, turns: int) -> str:
         "Medians, and ratios with 95 % bootstrap intervals over the turns. Only the two that "
         "are compared run at a time, and all processes of the other are stopped while ours is "
         "measured, since LitServe and Ray Serve keep half and a quarter of a core busy when "
-        "nobody asks. Before anything is measured, each peer must give the "
+        "no request comes. Before anything is measured, each peer must give the "
         "answers of the work in one process."
     )
 

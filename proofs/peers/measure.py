@@ -99,7 +99,7 @@ class Comparison:
     """Ours over theirs, by figure."""
     turns: int
     left_out: int
-    void: str
+    invalid: str
 
     def to_json(self) -> str:
         """One line of text."""
@@ -109,6 +109,7 @@ class Comparison:
     def from_json(cls, text: str) -> Comparison:
         """What `to_json` wrote."""
         given: dict[str, Any] = json.loads(text)
+        given["invalid"] = given.pop("void", "") or given.get("invalid", "")
         ratios = {name: Ratio(**ratio) for name, ratio in given.pop("ratios").items()}
         return cls(**given, ratios=ratios)
 
@@ -139,7 +140,7 @@ def measure_peers(
             say(f"{job}: {plan.main} {words}")
             with _ours(service, plan.main, 1, settings) as ours:
                 one = measure(work, ours, settings, turns)
-            if one.ratios or one.void:
+            if one.ratios or one.invalid:
                 _add(found, trials, one)
             else:
                 say(f"{job}: the generator was late too often; try again when the machine is idle")
@@ -171,8 +172,10 @@ def measure_peers(
 
 def _add(found: list[Comparison], trials: Path | None, one: Comparison) -> None:
     """Keep a comparison, in the file too. Raises `TrimaranError` for an invalid one."""
-    if one.void:
-        raise TrimaranError(f"{one.ours} and {one.theirs}: the comparison is invalid: {one.void}")
+    if one.invalid:
+        raise TrimaranError(
+            f"{one.ours} and {one.theirs}: the comparison is invalid: {one.invalid}"
+        )
     found.append(one)
     if trials:
         trials.parent.mkdir(parents=True, exist_ok=True)
@@ -236,8 +239,8 @@ def _against_unloaded(work: _Work, ours: Target, settings: Settings, turns: int)
     ceiling = closed_block(ours, settings.connections, settings.seconds)
     if ceiling.outcome.interrupted:
         raise KeyboardInterrupt
-    void = ceiling.run.void
-    measured = Turns(void=void) if void else tail(ours, longer, ceiling.run.rate, turns)
+    invalid = ceiling.run.invalid
+    measured = Turns(invalid=invalid) if invalid else tail(ours, longer, ceiling.run.rate, turns)
     setting = "p99 at 70 % load; median of one connection"
     return _comparison(work.job, ours.name, UNLOADED, setting, measured)
 
@@ -255,7 +258,7 @@ def _comparison(job: str, ours: str, theirs: str, setting: str, measured: Turns)
     medians = {figure: (measured.median(0, figure), measured.median(1, figure)) for figure in kept}
     return Comparison(
         job, ours, theirs, setting, medians, kept, len(measured.turns), measured.left_out,
-        measured.void,
+        measured.invalid,
     )  # fmt: skip
 
 

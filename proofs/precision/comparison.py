@@ -1,8 +1,8 @@
-"""`python -m proofs.precision`: what each precision costs and keeps, measured and served.
+"""Measures each precision's agreement, size and speed, and writes them as a page.
 
 Every model is exported in every precision into a temporary repository. An export that the gate
-refuses is a row of the table, too. INT8 and FP32 are then served by a real tritonserver, and
-their answers compared with those in this process and with one another.
+refuses also gets a row in the table. INT8 and FP32 are then served by a real tritonserver, and
+their answers are compared with those in this process and with one another.
 """
 
 from __future__ import annotations
@@ -71,9 +71,14 @@ def variants() -> Iterator[Variant]:
 
 def main() -> None:
     """Measure, print and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("factories", nargs="*", default=FACTORIES, help="instead of the two models")
-    parser.add_argument("--out", type=Path, help="write the figures as a Markdown page")
+    parser = argparse.ArgumentParser(prog="python -m proofs.precision", description=__doc__)
+    parser.add_argument(
+        "factories",
+        nargs="*",
+        default=FACTORIES,
+        help="instead of the two models",
+    )
+    parser.add_argument("--out", type=Path, help="Markdown page for the figures")
     arguments = parser.parse_args()
     try:
         rows, served = [], []

@@ -105,7 +105,7 @@ def _dependences(rows: Sequence[Row]) -> list[str]:
     if not found:
         return []
     lines = [
-        "## Dynamic INT8, batched all the same",
+        "## Dynamic INT8, batched anyway",
         "",
         "The artifact that may only be served one row at a time, run in this process in a batch "
         "whose other rows are sixteen times as large:",
@@ -120,7 +120,7 @@ def _served(served: Sequence[ServedRow]) -> list[str]:
     lines = [
         "## Served by tritonserver",
         "",
-        "INT8 and FP32 side by side, asked over HTTP for the rows of the gate.",
+        "INT8 and FP32 at the same time, with the gate's rows over HTTP.",
         "",
         "| model | output | rows | served and in this process, largest difference | "
         "served INT8 compared with served FP32 |",
@@ -172,20 +172,22 @@ time on a GPU, and where the processor has the instructions.
 are kept in FP32, one after the other: the first layers do most of the harm.
 - **int8 dynamic**: ranges are measured while the model runs, over the batch. One request's \
 numbers then change another's answer when they are batched together, so this is refused unless \
-`--max-batch-size 1` keeps batches away.
+`--max-batch-size 1` prevents batches.
 
-**The gate** is the task's. The highest class must be FP32's in 99 % of the decisions, of integers \
-and booleans 99 % of the rows must be equal, and any other number must lie within a tolerance that \
-fits the precision (10 % of itself plus 10 % of the output's root mean square for int8, 5 % for \
-bf16, 1 % for fp16) or within the model's own `tolerances`. 256 rows are asked, other ones than \
-those that calibrated. `--agreement 0.95` lowers the 99 %, and the manifest records both figures.
+**The gate** checks decisions. The highest class must be FP32's in 99 % of the decisions, of \
+integers and booleans 99 % of the rows must be equal, and any other number must be within a \
+tolerance that fits the precision (10 % of itself plus 10 % of the output's root mean square for \
+int8, 5 % for bf16, 1 % for fp16) or within the model's own `tolerances`. The gate tries 256 \
+rows, other than those used for calibration. `--agreement 0.95` lowers the 99 %, and the manifest \
+records both figures.
 
 **TensorRT**: `--format tensorrt` builds a raw `model.plan` on the machine that has the GPU, in \
 any precision; the network is strongly typed, so FP16 and BF16 come from the wrapper's casts and \
 INT8 from the pairs of QuantizeLinear and DequantizeLinear. A plan fits one model of GPU and one \
 version of TensorRT; the manifest names both. `--format onnx --accelerator tensorrt` leaves the \
 building to the server instead: the `onnxruntime` backend makes engines when it loads the model \
-on a GPU, and on a CPU it serves the same files without. Neither is measured below, for want of one.
+on a GPU, and on a CPU it serves the same files without. Neither is measured below, since this \
+machine has no GPU.
 
 Speed is the median ratio over 15 alternating rounds in one process, with its 95 % interval; above \
 1 is faster than the FP32 artifact of the same format.

@@ -55,7 +55,7 @@ def test_uses_a_server_that_runs(served: Served) -> None:
     assert served.process.poll() is None
 
 
-def test_missing_file_is_told_at_once(empty_repository: Repository) -> None:
+def test_missing_file_is_reported_at_once(empty_repository: Repository) -> None:
     result = call_trimaran("demo", "/nowhere.jpg", "--repository", empty_repository.root)
     assert result.status == 2
     assert "there is no file /nowhere.jpg" in result.error

@@ -203,7 +203,7 @@ def test_a_missing_file_fails_at_publishing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"entry": ""}, "sources hold no model.py, which Triton starts with"),
+        ({"entry": ""}, "sources hold no model.py, the file that Triton starts"),
         (
             {"sources": [Path("words.py")]},
             "already gives its files, and sources add words.py",

@@ -75,7 +75,7 @@ def test_every_way_to_import_a_module_is_followed_but_that_of_type_checkers(tmp_
         ),
         (f"import trimaran\n{MODEL}", r"some_model needs trimaran, and a version holds"),
         ("import json\n", "some_model has no class TritonPythonModel, which Triton starts"),
-        ("class (\n", r"some_model\.py is no Python: .*line 1"),
+        ("class (\n", r"some_model\.py is not valid Python: .*line 1"),
     ],
     ids=[
         "from_package",

@@ -1,4 +1,4 @@
-"""Model files as people bring them: ONNX built node by node, TorchScript scripted or traced."""
+"""Model files as users have them: ONNX built node by node, TorchScript scripted or traced."""
 
 from __future__ import annotations
 

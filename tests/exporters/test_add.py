@@ -145,7 +145,7 @@ def test_equal_content_is_unchanged_and_other_content_is_the_next_version(
         (["N", 3], ["N", 3], "Relu", ("--max-batch-size", "0"), 0, ""),
         (["N", 3], ["N", 3], "Relu", ("--input", "x:FP32[2,3]"), 0, "has the fixed length 2"),
         ([2, 3], [2, 3], "Relu", (), 0, "has the fixed length 2"),
-        (["N", "N"], ["N", "N"], "Relu", (), 0, "stands elsewhere"),
+        (["N", "N"], ["N", "N"], "Relu", (), 0, "also appears elsewhere"),
         (["N", 3], ["N", 3], "Softmax0", (), 0, "depends on the rows next to it"),
         (["A", 3], ["B", 3], "Relu", (), 0, "of 'x' is A and that of 'y' is B"),
         (["A", 3], ["B", 3], "Relu", ("--max-batch-size", "8"), 8, ""),

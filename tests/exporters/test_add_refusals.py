@@ -179,8 +179,8 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda p: p, "no such file"),
     "directory": (lambda p: p.parent, "is a directory; name the model file in it"),
     "empty": (lambda p: _bytes(p, b""), "is empty"),
-    "text": (lambda p: _bytes(p, b"hello, model"), "is no ONNX, TorchScript or TensorRT file"),
-    "zeros": (lambda p: _bytes(p, bytes(1000)), "is no ONNX, TorchScript or TensorRT file"),
+    "text": (lambda p: _bytes(p, b"hello, model"), "is not an ONNX, TorchScript or TensorRT file"),
+    "zeros": (lambda p: _bytes(p, bytes(1000)), "is not an ONNX, TorchScript or TensorRT file"),
     "lfs": (lambda p: _bytes(p, b"version https://git-lfs.github.com"), "run 'git lfs pull'"),
     "html": (lambda p: _bytes(p, b"<!DOCTYPE html>"), "is a page of HTML"),
     "keras": (lambda p: _bytes(p, b"\x89HDF\r\n\x1a\n"), "is an HDF5 file"),
@@ -210,9 +210,10 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
         "input 'x' has an axis of length 0",
     ),
     "no_inputs": (_no_inputs, "has no inputs"),
-    "weights_missing": (lambda p: _external(p, "nowhere.bin"), "'nowhere.bin', which is not there"),
-    "weights_above": (lambda p: _external(p, "../weights.bin"), "no path inside the model's"),
-    "weights_absolute": (lambda p: _external(p, "/etc/passwd"), "no path inside the model's"),
+    "weights_missing": (lambda p: _external(p, "nowhere.bin"), "'nowhere.bin', which does not "
+    "exist"),
+    "weights_above": (lambda p: _external(p, "../weights.bin"), "not a path inside the model's"),
+    "weights_absolute": (lambda p: _external(p, "/etc/passwd"), "not a path inside the model's"),
     "weights_linked": (_linked, "leads out of the model's directory"),
     "weights_short": (_short_weights, "has 20 bytes where the model expects 48 from byte 0"),
     "cut_script": (
@@ -223,11 +224,11 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "legacy": (_legacy, "is a Python pickle"),
     "program": (_program, "is a program of torch.export (.pt2)"),
     "bomb": (_bomb, "bytes, which no model does"),
-    "random": (_random, "gives other answers in 'y' when asked again"),
+    "random": (_random, "gives different answers in 'y' when run again"),
     "training": (
         lambda p: files.write(_dropped(), p), "holds Dropout; export it in evaluation mode",
     ),
-    "zip": (lambda p: zip_of(p, readme=b"hello"), "is a zip archive but no TorchScript"),
+    "zip": (lambda p: zip_of(p, readme=b"hello"), "is a zip archive but not TorchScript"),
     "undeclared": (
         lambda p: files.write_script(files.Affine(), p),
         "TorchScript does not keep dtypes and shapes (forward takes image, scale)",

@@ -107,7 +107,7 @@ X = ("--input", "x:FP32[-1,2]")
         (Defaulted(), X, "forward takes these alone and fixes times"),
         (Optionally(), X, "argument 'mask' of forward is Optional[Tensor]"),
         (OnGpu(), X, "its code names the GPU cuda:0"),
-        (Counting(), X, "gives other answers in 'output__0' when asked again"),
+        (Counting(), X, "gives different answers in 'output__0' when run again"),
         (Methods(), X, "has no method forward"),
         (Complex(), X, "forward returns torch.complex64"),
     ],

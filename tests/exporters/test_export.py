@@ -168,10 +168,10 @@ def test_what_differs_is_not_published(empty_repository: Repository) -> None:
 
 
 def test_progress_is_reported(empty_repository: Repository) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     original = run_original(models.linear(), 4)
-    export_model(original, "torchscript", empty_repository, "x", told.append)
-    assert told == ["linear_torchscript: capturing", "linear_torchscript: publishing"]
+    export_model(original, "torchscript", empty_repository, "x", reported.append)
+    assert reported == ["linear_torchscript: capturing", "linear_torchscript: publishing"]
 
 
 def test_versions_follow_the_weights(empty_repository: Repository) -> None:

@@ -22,12 +22,12 @@ def export(repository: Repository, factory: str, *options: str) -> Outcome:
 
 
 def test_a_published_and_an_unchanged_version_end_with_0(empty_repository: Repository) -> None:
-    for outcome, told in ((0, "version 1"), (0, "version 1, unchanged")):
+    for outcome, row_text in ((0, "version 1"), (0, "version 1, unchanged")):
         result = export(empty_repository, "tests.models:linear", *TORCHSCRIPT)
         assert result.status == outcome
         row = next(line for line in result.stdout.splitlines() if "linear_torchscript" in line)
-        assert told in row
-        assert ("unchanged" in row) is ("unchanged" in told)
+        assert row_text in row
+        assert ("unchanged" in row) is ("unchanged" in row_text)
         assert "1 to 7, 32" in row
         assert "y FP32" in row
     assert len(empty_repository.versions("linear_torchscript")) == 1
@@ -167,7 +167,7 @@ def test_each_precision_is_a_model_of_its_own(empty_repository: Repository) -> N
     result = export(empty_repository, factory, *ONNX, *TORCHSCRIPT, *precisions)
     assert result.status == 1
     assert result.error == (
-        "model quadrants: TorchScript is not exported in int8; take --format onnx for int8, or "
+        "model quadrants: TorchScript is not exported in int8; use --format onnx for int8, or "
         "fp16 or bf16 for TorchScript"
     )
     assert empty_repository.names() == [
@@ -234,7 +234,7 @@ def test_a_configuration_that_triton_would_refuse_is_refused_first(
 
 
 @pytest.mark.parametrize(
-    ("numbers", "told"),
+    ("numbers", "words"),
     [
         ((), ""),
         ((1,), "1"),
@@ -243,5 +243,5 @@ def test_a_configuration_that_triton_would_refuse_is_refused_first(
         ((1, 3, 4, 5, 32), "1, 3 to 5, 32"),
     ],
 )
-def test_batch_sizes_in_a_row_are_a_range(numbers: tuple[int, ...], told: str) -> None:
-    assert sizes(numbers) == told
+def test_batch_sizes_in_a_row_are_a_range(numbers: tuple[int, ...], words: str) -> None:
+    assert sizes(numbers) == words

@@ -385,7 +385,7 @@ class Drops(nn.Module):
 def test_a_module_that_answers_differently_when_asked_again_is_refused(
     module: nn.Module, most: int, example: Tensor
 ) -> None:
-    with pytest.raises(ParityError, match="model m gives other answers when asked again"):
+    with pytest.raises(ParityError, match="model m gives different answers when run again"):
         run_original(ModelSpec("m", module, {"x": example}, ["y"]), most)
 
 

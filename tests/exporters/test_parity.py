@@ -73,7 +73,7 @@ def test_a_value_may_differ_by_its_tolerance(
     assert compare(np.array([expected]), np.array([actual]), rtol, atol).passed is passed
 
 
-def test_integers_that_float64_cannot_tell_apart_differ() -> None:
+def test_integers_that_are_equal_in_float64_differ() -> None:
     expected, actual = np.array([2**53, 2**53]), np.array([2**53, 2**53 + 1])
     found = compare(expected, actual, 0.0, 0.0)
     assert not found.passed
@@ -210,8 +210,10 @@ def test_a_models_own_tolerance_decides() -> None:
 
 
 def test_a_failure_of_torchscript_is_recognised_by_its_last_line() -> None:
-    told = "Something failed.\nTraceback of TorchScript (most recent call last):\n  x.py(3)\nE: why"
-    assert failure(RuntimeError(told)) == "E: why"
+    message = (
+        "Something failed.\nTraceback of TorchScript (most recent call last):\n  x.py(3)\nE: why"
+    )
+    assert failure(RuntimeError(message)) == "E: why"
     assert failure(RuntimeError("two\n lines")) == "two lines"
 
 
@@ -226,9 +228,9 @@ def test_a_difference_names_the_batch_and_nan_is_reported_and_refuses_nothing() 
     def swallows(batch: Arrays) -> Arrays:
         return module({"x": np.nan_to_num(batch["x"])})
 
-    told = measure_parity(OUTPUTS, {}, BATCHES, expected, swallows, with_nan=with_nan)
-    assert told.passed
-    assert [note.partition(" is another")[0] for note in told.notes] == [
+    report = measure_parity(OUTPUTS, {}, BATCHES, expected, swallows, with_nan=with_nan)
+    assert report.passed
+    assert [note.partition(" is another")[0] for note in report.notes] == [
         "with NaN in its inputs, output 'y'",
         "with NaN in its inputs, output 'total'",
     ]

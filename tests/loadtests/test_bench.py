@@ -135,10 +135,10 @@ def test_two_targets_in_turn(churn_served: Served) -> None:
         "--turns", "2", "--duration", "200ms", "--json",
     )  # fmt: skip
     report = _report(outcome)
-    if not report["void"]:
+    if not report["invalid"]:
         ratio = report["figures"]["CPU, churn_record@generate / churn@generate"]
         assert ratio["low"] <= ratio["value"] <= ratio["high"] < 1.0
-    assert outcome.status == (2 if report["void"] else 0)
+    assert outcome.status == (2 if report["invalid"] else 0)
 
 
 def test_a_model_and_itself_with_another_configuration(served: Served, tmp_path: Path) -> None:
@@ -175,16 +175,16 @@ def test_any_url_with_a_payload(tmp_path: Path) -> None:
     [
         (("nothing",), "has no model 'nothing'; it serves"),
         (("linear_onnx:99",), "linear_onnx has no ready version 99"),
-        (("linear_onnx@smoke",), "there is no protocol 'smoke'; choose http, json"),
+        (("linear_onnx@smoke",), "there is no protocol 'smoke'; choose from http, json"),
         (("linear_onnx", "--rate", "1e7"), "the generator carries"),
-        (("linear_onnx", "--rate", "-1"), "--rate is -1; it is above 0"),
+        (("linear_onnx", "--rate", "-1"), "--rate is -1; give more than 0"),
         (("linear_onnx", "--rate", "1", "--closed"), "give one of --rate, --find-max and --closed"),
         (("linear_onnx", "--batch", "1000"), "linear_onnx takes at most"),
         (
             ("linear_onnx", "--duration", "0s"),
             "--duration is '0s'; expected a duration such as 30s",
         ),
-        (("linear_onnx", "--connections", "0"), "--connections is 0; it is at least 1"),
+        (("linear_onnx", "--connections", "0"), "--connections is 0; give at least 1"),
         (("linear_onnx", "--turns", "1"), "--turns is 1; an interval needs at least 2"),
         (("linear_onnx", "--protocol", "generate"), "x has 8 values, and generate takes one"),
         (("linear_onnx", "--vs", "linear_onnx", "--closed"), "--vs takes turns"),
@@ -264,6 +264,6 @@ def test_an_interrupt_reports_what_was_measured(tmp_path: Path) -> None:
     assert process.returncode == 2
     assert "interrupted after" in stdout
     assert "Traceback" not in stderr
-    assert json.loads((out / "report.json").read_text())["runs"][0]["void"].startswith(
+    assert json.loads((out / "report.json").read_text())["runs"][0]["invalid"].startswith(
         "interrupted"
     )

@@ -1,4 +1,4 @@
-"""Percentiles, void runs, promises, turns and the search: what numbers mean."""
+"""Percentiles, invalid runs, SLOs, turns and the search: what numbers mean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy.stats import binom
 
 from loadtests.bench.compare import Sample, take_turns
 from loadtests.bench.plan import highest_rate
-from loadtests.gates import FAILED, KEPT, VOID, Gates, evaluate, exit_status, late_sends, void
+from loadtests.gates import FAILED, INVALID, KEPT, Gates, evaluate, exit_status, invalid, late_sends
 from loadtests.generator.engine import poisson_arrivals
 from loadtests.generator.outcome import Outcome
 from trimaran.stats.latency import allowed_late, bound_holds, least_requests, quantiles
@@ -79,20 +79,20 @@ def test_arrivals_are_a_poisson_process_that_the_seed_decides() -> None:
 
 
 def test_a_run_counts_when_sends_are_in_time_and_requests_answered() -> None:
-    assert void(_outcome(100)) == ""
-    assert void(_outcome(100, late=1, failed=1)) == ""
-    assert "late for 2.0% of the requests" in void(_outcome(100, late=2))
+    assert invalid(_outcome(100)) == ""
+    assert invalid(_outcome(100, late=1, failed=1)) == ""
+    assert "late for 2.0% of the requests" in invalid(_outcome(100, late=2))
     assert late_sends(_outcome(100, late=2)) == 0.02
-    assert void(_outcome(20, late=1)) == ""
-    assert "late for 10.0% of the requests" in void(_outcome(20, late=2))
-    assert void(_outcome(100, late=2, latency_s=0.021)) == ""  # two milliseconds are little there
-    assert "late" in void(_outcome(100, late=2, latency_s=0.019))
-    assert void(_outcome(100, failed=2)) == "2 of 100 requests failed: no answer came in time"
-    assert void(_outcome(100, failed=2, refusal="shape")) == "2 of 100 requests failed: shape"
-    assert "suspended for 3.0 s" in void(_outcome(100), suspended_s=3.0)
-    assert "interrupted after 1.0 s" in void(_outcome(100, interrupted=True))
-    assert "went away after 1.0 s: gone" in void(_outcome(100, broken="gone"))
-    assert void(_outcome(0)) == "no request was sent"
+    assert invalid(_outcome(20, late=1)) == ""
+    assert "late for 10.0% of the requests" in invalid(_outcome(20, late=2))
+    assert invalid(_outcome(100, late=2, latency_s=0.021)) == ""  # 2 ms are little there
+    assert "late" in invalid(_outcome(100, late=2, latency_s=0.019))
+    assert invalid(_outcome(100, failed=2)) == "2 of 100 requests failed: no answer came in time"
+    assert invalid(_outcome(100, failed=2, refusal="shape")) == "2 of 100 requests failed: shape"
+    assert "suspended for 3.0 s" in invalid(_outcome(100), suspended_s=3.0)
+    assert "interrupted after 1.0 s" in invalid(_outcome(100, interrupted=True))
+    assert "went away after 1.0 s: gone" in invalid(_outcome(100, broken="gone"))
+    assert invalid(_outcome(0)) == "no request was sent"
 
 
 def test_promises_are_kept_or_broken_one_by_one() -> None:
@@ -107,7 +107,7 @@ def test_promises_are_kept_or_broken_one_by_one() -> None:
     assert "3 of 1000 requests later than 10 ms, 2 allowed" in kept[0].words
     assert exit_status("", kept) == FAILED
     assert exit_status("", kept[1:]) == KEPT
-    assert exit_status("the server went away", kept[1:]) == VOID
+    assert exit_status("the server went away", kept[1:]) == INVALID
     few = evaluate(Gates(p99_ms=10), np.full(100, 0.001), 1.0)
     assert not few[0].holds
     assert "too few requests: at least 459 are needed" in few[0].words
@@ -180,21 +180,23 @@ def test_every_second_turn_goes_backwards() -> None:
 
 
 @pytest.mark.parametrize(
-    ("voids", "counts"), [({3}, True), (set(range(20)), True), (set(range(21)), False)]
+    ("invalids", "counts"), [({3}, True), (set(range(20)), True), (set(range(21)), False)]
 )
-def test_void_turns_are_taken_again_until_there_are_too_many(voids: set[int], counts: bool) -> None:
+def test_invalid_turns_are_repeated_until_there_are_too_many(
+    invalids: set[int], counts: bool
+) -> None:
     def measure(turn: int) -> Sample:
-        return Sample({"rate": 1.0}, void="late" if turn in voids else "")
+        return Sample({"rate": 1.0}, invalid="late" if turn in invalids else "")
 
     turns = take_turns([measure, measure], 10)
     assert len(turns.turns) == (10 if counts else 9)
-    assert turns.left_out == len(voids)
-    assert turns.void == ("" if counts else "21 of 30 turns are invalid: late")
+    assert turns.left_out == len(invalids)
+    assert turns.invalid == ("" if counts else "21 of 30 turns are invalid: late")
 
 
-@pytest.mark.parametrize(("lates", "turns_taken", "told"), [(3, 13, True), (26, 30, False)])
+@pytest.mark.parametrize(("lates", "turns_taken", "has_ratio"), [(3, 13, True), (26, 30, False)])
 def test_turns_without_latencies_are_taken_again_and_keep_their_other_figures(
-    lates: int, turns_taken: int, told: bool
+    lates: int, turns_taken: int, has_ratio: bool
 ) -> None:
     def measure(turn: int) -> Sample:
         if turn < lates:
@@ -202,19 +204,19 @@ def test_turns_without_latencies_are_taken_again_and_keep_their_other_figures(
         return Sample({"rate": 2.0, "p99": 1.0})
 
     turns = take_turns([measure, measure], 10)
-    assert turns.void == ""
+    assert turns.invalid == ""
     assert len(turns.turns) == turns_taken
     assert turns.late == lates
     assert turns.values(0, "rate") == [2.0] * turns_taken
-    assert (turns.ratio(0, 1, "p99") is not None) is told
+    assert (turns.ratio(0, 1, "p99") is not None) is has_ratio
     assert turns.ratio(0, 1, "rate") is not None
 
 
 def test_a_server_that_went_away_ends_the_turns() -> None:
     def measure(turn: int) -> Sample:
         figures: Mapping[str, float] = {"rate": 1.0}
-        return Sample(figures, void="gone" if turn == 2 else "", ended=turn == 2)
+        return Sample(figures, invalid="gone" if turn == 2 else "", ended=turn == 2)
 
     turns = take_turns([measure, measure], 10)
     assert len(turns.turns) == 2
-    assert turns.void == "gone"
+    assert turns.invalid == "gone"

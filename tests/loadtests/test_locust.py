@@ -161,7 +161,7 @@ def test_ctrl_c_reports_what_was_measured(churn_served: Served, tmp_path: Path) 
     assert "interrupted after" in out
     assert "Traceback" not in out + err
     (run,) = _report(tmp_path)["runs"]  # type: ignore[misc]
-    assert run["void"].startswith("interrupted")
+    assert run["invalid"].startswith("interrupted")
     assert run["answered"] > 0
     assert _all_gone(locusts)
 

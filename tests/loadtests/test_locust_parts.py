@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from loadtests.generator.outcome import Outcome
 from loadtests.locusts.calls import Call, in_turn, read_calls, save_calls
 from loadtests.locusts.choice import Choice
-from loadtests.locusts.load_report import pace_of, why_void
+from loadtests.locusts.load_report import pace_of, why_invalid
 from loadtests.locusts.record import (
     Found,
     Record,
@@ -165,22 +165,22 @@ def test_an_outcome_starts_with_its_first_request() -> None:
 def test_failures_make_a_run_void_unless_a_promise_judges_them() -> None:
     good = np.arange(100) >= 5
     outcome = _outcome(np.full(100, 0.001), good)
-    assert "5 of 100 requests failed" in why_void(outcome)
-    assert why_void(outcome, failures_are_gated=True) == ""
+    assert "5 of 100 requests failed" in why_invalid(outcome)
+    assert why_invalid(outcome, failures_are_gated=True) == ""
     none = _outcome(np.full(100, 0.001), np.zeros(100, dtype=bool))
-    assert "100 of 100" in why_void(none, failures_are_gated=True)
+    assert "100 of 100" in why_invalid(none, failures_are_gated=True)
 
 
 def test_a_server_that_is_gone_makes_a_run_void_whatever_was_promised() -> None:
     outcome = _outcome(np.full(10, 0.001))
-    assert "no longer answers" in why_void(outcome, alive=False, failures_are_gated=True)
-    assert "stopped after" in why_void(outcome, gave_up="nothing but failures")
+    assert "no longer answers" in why_invalid(outcome, alive=False, failures_are_gated=True)
+    assert "stopped after" in why_invalid(outcome, gave_up="nothing but failures")
 
 
 def test_a_rate_that_was_not_kept_makes_a_run_void() -> None:
     outcome = _outcome(np.full(1000, 0.001))  # 100 requests/s for 10 s
     kept = pace_of(outcome, 100, 4, 0, 10)
     missed = pace_of(outcome, 200, 4, 0, 10)
-    assert why_void(outcome, pace=kept) == ""
-    assert "only 100.1 of the 200.0 requests/s" in why_void(outcome, pace=missed)
+    assert why_invalid(outcome, pace=kept) == ""
+    assert "only 100.1 of the 200.0 requests/s" in why_invalid(outcome, pace=missed)
     assert pace_of(outcome, 200, 4, 9.5, 10) is None

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from loadtests.gates import void
+from loadtests.gates import invalid
 from loadtests.generator.ceiling import empty_endpoint
 from loadtests.generator.engine import Endpoint, closed_loop, open_loop, poisson_arrivals
 from loadtests.generator.http1 import Http1, http_request
@@ -58,7 +58,7 @@ def test_a_server_that_ends_leaves_what_was_measured_until_then() -> None:
     assert 40 <= outcome.good.sum() <= 60
     assert len(outcome.good) < 200 * 5.0
     assert outcome.wall_s < 5.0
-    assert void(outcome).startswith("the server went away after")
+    assert invalid(outcome).startswith("the server went away after")
 
 
 def test_a_closed_loop_ends_with_its_server() -> None:
@@ -77,7 +77,7 @@ def test_an_interrupt_ends_the_run_and_keeps_its_requests() -> None:
         interrupt.join()
     assert outcome.interrupted
     assert 10 < outcome.good.sum() < 6000
-    assert void(outcome).startswith("interrupted after")
+    assert invalid(outcome).startswith("interrupted after")
 
 
 def _interrupt_under_load(port: int) -> None:

@@ -266,7 +266,7 @@ def test_the_command_reports_steps_and_gates(server: Server, tmp_path: Path) -> 
         (["steady", "--duration", "0s"], "--duration is '0s'; expected a duration such as 30s"),
         (["steady"], "give rows with --payloads"),
         (["steady", "--perf-analyzer", "/nowhere/pa", "--payloads", "ROWS"], "/nowhere/pa"),
-        (["steady", "--batch", "2", "--payloads", "ROWS"], "takes up to 1 rows a request"),
+        (["steady", "--batch", "2", "--payloads", "ROWS"], "takes up to 1 rows per request"),
         (["steady", "--host", "127.0.0.2", "--http-port", "1"], "no server answers"),
     ],
 )
@@ -353,7 +353,7 @@ def test_a_named_program_must_be_perf_analyzer(
     other.chmod(stat.S_IRWXU)
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(other))
     with pytest.raises(
-        TrimaranError, match="is no perf_analyzer: asked for --version, it says hello"
+        TrimaranError, match="is not perf_analyzer: asked for --version, it says hello"
     ):
         find_perf_analyzer()
     # What is named on the command line goes first; what is only found may be passed over.

@@ -11,7 +11,7 @@ import pytest
 
 from loadtests.gates import Gates
 from loadtests.perf.load import Load, arguments, input_data
-from loadtests.perf.results import Results, evaluate_results, parse_results, reason, void_results
+from loadtests.perf.results import Results, evaluate_results, invalid_results, parse_results, reason
 from trimaran.system.debian import Lacking, read_lacking, remedy
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
@@ -51,15 +51,18 @@ requests were delayed.
 """
 
 
-def test_everything_that_is_missing_is_told_at_once() -> None:
+def test_everything_that_is_missing_is_reported_at_once() -> None:
     found = read_lacking(LDD)
     assert found == Lacking(("libb64.so.0d", "libcudart.so.12"))
     words = remedy(found, "2.36")
     assert "libb64.so.0d, libcudart.so.12" in words
-    assert "'apt-get install libb64-0d', and install what brings libcudart.so.12" in words
+    assert (
+        "'apt-get install libb64-0d', and install the package that provides libcudart.so.12"
+        in words
+    )
 
 
-def test_a_glibc_that_is_too_old_is_told() -> None:
+def test_a_glibc_that_is_too_old_is_reported() -> None:
     found = read_lacking(OLD)
     assert found.versions == ("GLIBC_2.38", "GLIBCXX_3.4.32")
     assert "glibc 2.36" in remedy(found, "2.36")
@@ -117,7 +120,7 @@ def test_a_real_report_is_read() -> None:
 @pytest.mark.parametrize(
     ("table", "said"), [("", SAID), (CSV, ""), (CSV.replace("5865", "soon"), SAID)]
 )
-def test_an_unreadable_report_is_told(table: str, said: str) -> None:
+def test_an_unreadable_report_is_refused(table: str, said: str) -> None:
     with pytest.raises(TrimaranError, match="report cannot be read"):
         parse_results(table, said)
 
@@ -153,6 +156,6 @@ def test_a_p99_bound_is_compared_and_its_certainty_not_claimed() -> None:
 
 def test_a_generator_that_fell_behind_makes_a_run_void() -> None:
     load = Load("m", rate=1000.0)
-    assert void_results(load, _results(1, 1.0), 10.0) == ""
-    assert void_results(load, _results(1, 1.0, sent=965.0), 10.0) == ""
-    assert "lower rate" in void_results(load, _results(1, 1.0, sent=950.0), 10.0)
+    assert invalid_results(load, _results(1, 1.0), 10.0) == ""
+    assert invalid_results(load, _results(1, 1.0, sent=965.0), 10.0) == ""
+    assert "lower rate" in invalid_results(load, _results(1, 1.0, sent=950.0), 10.0)

@@ -142,7 +142,7 @@ def ask(watched: Watched, records: list[bytes], prefix: str) -> list[bool]:
     return decided
 
 
-def told(watched: Watched, directory: Path, rows: list[tuple[str, bool]], status: int) -> Any:
+def feedback(watched: Watched, directory: Path, rows: list[tuple[str, bool]], status: int) -> Any:
     lines = "".join(f"{name},{str(outcome).lower()}\n" for name, outcome in rows)
     path = table(directory, f"customer_id,outcome\n{lines}")
     outcome = call_trimaran(
@@ -176,12 +176,12 @@ def test_live_accuracy_falls_with_wrong_outcomes_and_an_alert_fires(
     outcomes_in(judged, 0)  # the release's counters begin when its predictions are seen
     judged.scraped()
     rows = [(f"a{row}", outcome) for row, outcome in enumerate(truth)]
-    assert told(judged, tmp_path, rows, 0)["counted"] == ROWS
-    assert told(judged, tmp_path, rows, 0) == {
+    assert feedback(judged, tmp_path, rows, 0)["counted"] == ROWS
+    assert feedback(judged, tmp_path, rows, 0) == {
         "counted": 0, "known": ROWS, "contradicts": 0, "unknown": 0,
     }  # fmt: skip
     other = [("a0", not truth[0]), ("nobody", True)]
-    assert told(judged, tmp_path, other, 1) == {
+    assert feedback(judged, tmp_path, other, 1) == {
         "counted": 0, "known": 0, "contradicts": 1, "unknown": 1,
     }  # fmt: skip
     outcomes_in(judged, ROWS)
@@ -196,7 +196,7 @@ def test_live_accuracy_falls_with_wrong_outcomes_and_an_alert_fires(
 
     predict(judged, records, "b")
     wrong = [(f"b{row}", not outcome) for row, outcome in enumerate(truth)]
-    assert told(judged, tmp_path, wrong, 0)["counted"] == ROWS
+    assert feedback(judged, tmp_path, wrong, 0)["counted"] == ROWS
     outcomes_in(judged, 2 * ROWS)
     wait_for(lambda: len(judged.prometheus.instant(firing)) == 2, 10, "the alerts")
     wait_for(lambda: judged.said("F1Fell: churn_record version 1"), 20, "the line")
@@ -284,7 +284,7 @@ def test_outcomes_go_on_where_a_dead_stub_left_them(
     predict(judged, records[:5], "late")
     judged.served.control.load("churn_feedback")
     rows = [(f"late{row}", outcome) for row, outcome in enumerate(truth[:5])]
-    assert told(judged, tmp_path, [*rows, ("a1", truth[1])], 0) == {
+    assert feedback(judged, tmp_path, [*rows, ("a1", truth[1])], 0) == {
         "counted": 5, "known": 1, "contradicts": 0, "unknown": 0,
     }  # fmt: skip
     outcomes_in(judged, round(count) + 5)
@@ -296,7 +296,4 @@ def test_who_takes_no_outcomes_is_said(judged: Watched, tmp_path: Path) -> None:
         "feedback", "image_classifier", "--input", path, "--repository", judged.root
     )
     assert outcome.status == 1
-    assert (
-        "takes outcomes of 'image_classifier'; those that do belong to churn_record"
-        in outcome.error
-    )
+    assert "takes outcomes of 'image_classifier'; choose from churn_record" in outcome.error

@@ -1,4 +1,4 @@
-"""Load tests tell what Prometheus saw of their run."""
+"""Load tests report what Prometheus saw of their run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus' own tool judges the configuration, the rules, and when each alert fires."""
+"""Prometheus' own tool checks the configuration, the rules, and when each alert fires."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def test_the_configuration_that_is_run_is_right(tmp_path: Path, alertmanager: st
     assert f"{len(RULES)} rule files found" in promtool("check", "config", path)
     config = yaml.safe_load(path.read_text())
     assert config["global"]["scrape_interval"] == "250ms"
-    told = alertmanager_config("http://127.0.0.1:1/")
-    assert yaml.safe_load(told)["receivers"][0]["webhook_configs"][0]["url"].endswith(":1/")
+    config = alertmanager_config("http://127.0.0.1:1/")
+    assert yaml.safe_load(config)["receivers"][0]["webhook_configs"][0]["url"].endswith(":1/")
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)

@@ -79,7 +79,7 @@ def test_what_spoils_the_figures_is_said() -> None:
     assert gaps.notes[1].startswith("no supervisor is scraped")
     unchecked = summary({"request_rate": [of("m", 1.0)], "mean_objective": []})
     (note,) = unchecked.notes
-    assert note == "no objective is recorded, so none was checked; are the rules loaded?"
+    assert note == "no objective is recorded, so none was checked; check that the rules are loaded"
     reloads = summary({"reloads": [of("m", 2.0, "3"), of("n", 0.0)]})
     assert len(reloads.notes) == 1
     assert reloads.notes[0].startswith("m version 3 was reloaded 2 times")

@@ -1,4 +1,4 @@
-"""`trimaran monitor up`: what starts, what is told, and that nothing is left behind."""
+"""`trimaran monitor up`: what starts, what is printed, and that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_taken_port_is_reported_with_its_option(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--interval", "100ms", "--interval is 100ms; it is at least 0.2 s"),
+        ("--interval", "100ms", "--interval is 100ms; give at least 0.2 s"),
         ("--retention", "never", "--retention is 'never'; expected a duration"),
     ],
 )

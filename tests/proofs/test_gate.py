@@ -10,7 +10,7 @@ import pytest
 
 from exporters.original import parity_with, run_original
 from proofs.gate.__main__ import main
-from proofs.gate.fresh import PROMISE, excess, fresh_inputs
+from proofs.gate.fresh import BOUND, excess, fresh_inputs
 from proofs.gate.insertions import Sizes
 from proofs.gate.kinds import KINDS
 from proofs.gate.page import Tally, page
@@ -63,7 +63,7 @@ def test_what_matters_is_refused_and_the_unchanged_is_not(
         change = next(change for change in changes if change.kind == kind)
         artifact.write_changed(change, changed)
         wrong = artifact.load(original.interface, changed)
-        assert excess(known, wrong) > PROMISE, (kind, change.what)
+        assert excess(known, wrong) > BOUND, (kind, change.what)
         assert parity_with(original, wrong).problem, (kind, change.what)
 
 

@@ -37,8 +37,8 @@ def test_an_interrupt_ends_the_limit_and_its_processes_ignore_it(churn_served: S
         timer.start()
         turns = take_turns([bound], 3)
         timer.join()
-        assert turns.void == "interrupted"
-        assert turns.ended == Sample({}, void="interrupted", ended=True)
+        assert turns.invalid == "interrupted"
+        assert turns.ended == Sample({}, invalid="interrupted", ended=True)
         assert len(multiprocessing.active_children()) == len(os.sched_getaffinity(0))
     assert not multiprocessing.active_children()
     assert shares_of_limit(turns) == {"rate / in-process limit": "invalid: interrupted"}

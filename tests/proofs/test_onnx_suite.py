@@ -18,9 +18,9 @@ def test_a_slice_is_served_with_the_answers_of_onnx_runtime(tmp_path: Path, coun
     assert {case.name.partition(".")[0] for case in cases} == {
         "light", "simple", "pytorch-converted", "pytorch-operator",
     }  # fmt: skip
-    told: list[str] = []
-    results = run_suite(cases, tmp_path, told.append)
-    assert sorted(told) == sorted(result.name for result in results)
+    reported: list[str] = []
+    results = run_suite(cases, tmp_path, reported.append)
+    assert sorted(reported) == sorted(result.name for result in results)
     reached = counts(results)
     assert reached[Reached.FOUND] == count
     assert reached[Reached.COMPUTED] >= count * 5 // 8

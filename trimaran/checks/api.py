@@ -1,4 +1,4 @@
-"""What `import trimaran` offers of the checker."""
+"""What `import trimaran` offers for checking a repository."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ __all__ = ["artifact_name", "check_artifacts", "is_known"]
 def artifact_name(config: ModelConfig, backend: str, entries: Iterable[str] = ()) -> str:
     """The file that a backend loads from a version directory; empty where there is none to name.
 
-    `entries` lie in the model's first version.
+    `entries` are in the model's first version.
     """
     if config.default_model_filename:
         return config.default_model_filename

@@ -86,7 +86,7 @@ def backend_of(config: ModelConfig) -> str:
 def attribute(config: ModelConfig, entries: Iterable[str], directory: str = "") -> str:
     """The backend that serves a model, as Triton completes it, or empty.
 
-    `entries` lie in its first version; a `directory` such as `model.own` names a backend itself.
+    `entries` are in its first version; a `directory` such as `model.own` names a backend itself.
     """
     named = backend_of(config)
     if named or config.platform:
@@ -105,7 +105,7 @@ def attribute(config: ModelConfig, entries: Iterable[str], directory: str = "") 
 def describes_tensors(config: ModelConfig, backend: str, entries: Iterable[str]) -> bool:
     """Whether a backend fills in a tensor's type and dims from files that are not looked into.
 
-    `entries` lie in the model's first version.
+    `entries` are in the model's first version.
     """
     if backend == "tensorflow":
         return tensorflow_file(config, entries) == SAVED_MODEL
@@ -132,7 +132,7 @@ def check_backend(config: ModelConfig, libraries: frozenset[str] = frozenset()) 
     if config.platform and expected and config.platform not in expected:
         yield error(
             "platform",
-            f"platform {config.platform!r} is none of backend {config.backend!r}",
+            f"platform {config.platform!r} does not belong to backend {config.backend!r}",
             "remove the platform",
         )
     if config.platform and not config.backend and not of_platform:
@@ -173,8 +173,8 @@ def check_pytorch(config: ModelConfig) -> Problems:
                 yield error(
                     f"{kind}.{item.name}.dims",
                     f"{kind} {item.name!r} is TYPE_STRING with {axes} axes, and the pytorch "
-                    "backend takes texts with one alone",
-                    "leave one axis, the batch's or its own",
+                    "backend takes text with one axis only",
+                    "keep one axis, the batch's or its own",
                 )
     for item in config.input:
         if item.optional:
@@ -186,7 +186,7 @@ def check_pytorch(config: ModelConfig) -> Problems:
 
 
 def tensorflow_file(config: ModelConfig, entries: Iterable[str]) -> str:
-    """What the backend loads by default; `entries` lie in the model's first version."""
+    """What the backend loads by default; `entries` are in the model's first version."""
     if config.platform:
         return _GRAPH if config.platform == "tensorflow_graphdef" else SAVED_MODEL
     here, named = set(entries), config.default_model_filename
@@ -219,7 +219,7 @@ def check_native_features(config: ModelConfig, backend: str) -> Problems:
         if is_used:
             yield warning(
                 field,
-                f"{field.rpartition('.')[2]} is served by NVIDIA's container alone, and trimaran's "
+                f"{field.rpartition('.')[2]} works only in NVIDIA's container, and trimaran's "
                 "own runtime refuses the model",
                 "serve it with NVIDIA's container, or make it a Python model",
             )

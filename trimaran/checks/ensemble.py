@@ -22,7 +22,7 @@ __all__ = [
     "is_decoupled",
 ]
 
-_ONE_SOURCE = "join what comes from one decoupled step alone"
+_ONE_SOURCE = "join only the outputs of one decoupled step"
 
 
 def check_ensemble(config: ModelConfig) -> Problems:
@@ -100,8 +100,8 @@ def check_flow(config: ModelConfig) -> Problems:
         yield error(
             "ensemble_scheduling",
             f"step {step.model_name!r} waits for tensor {missing[0]!r}, which no input and no "
-            "earlier step provides",
-            "map it to a tensor that there is",
+            f"earlier step provides",
+            "map it to an existing tensor",
         )
     used = {tensor for step in steps for tensor in step.input_map.values()}
     for name in inputs:
@@ -119,7 +119,7 @@ def check_flow(config: ModelConfig) -> Problems:
     for tensor in sorted(set(makers) - used - set(outputs)):
         yield error(
             "ensemble_scheduling",
-            f"tensor {tensor!r} is made and neither used nor an output of the ensemble",
+            f"tensor {tensor!r} is produced but never used, and is not an output of the ensemble",
             "leave it out of the output_map",
         )
 
@@ -135,7 +135,7 @@ def check_cycles(name: str, models: Mapping[str, ModelConfig]) -> Problems:
     if cycle:
         yield error(
             "ensemble_scheduling",
-            f"its steps lead back to themselves: {' -> '.join(cycle)}",
+            f"its steps form a cycle: {' -> '.join(cycle)}",
             "take one of these steps out",
         )
 

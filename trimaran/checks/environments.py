@@ -58,7 +58,7 @@ def check_environment(config: ModelConfig, backend: str, found: Mapping[str, str
     elif not path.startswith(("/", MODEL_DIRECTORY)):
         yield warning(
             field,
-            f"{ENVIRONMENT} {path} is looked for from where the server is started",
+            f"{ENVIRONMENT} {path} is relative to where the server is started",
             f"begin it with {MODEL_DIRECTORY}/",
         )
 
@@ -83,7 +83,7 @@ def environment_problem(path: str, model: Path) -> str:
     except OSError as problem:
         return f"cannot be read: {problem.strerror}"
     if not head.startswith(_GZIP) and head[_TAR_OFFSET:] != _TAR:
-        return "is no tar archive, plain or compressed with gzip"
+        return "is not a tar archive, plain or gzip-compressed"
     return _archive_problem(place) if place.stat().st_size <= _LARGEST_READ_BYTES else ""
 
 

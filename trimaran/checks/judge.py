@@ -1,4 +1,4 @@
-"""A repository against all rules: which of them sees which configuration."""
+"""All rules applied to a repository, and which rule sees which configuration."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def _without_config(facts: ModelFacts) -> Problems:
     elif any(v.has(name) for v in facts.versions for name in _DESCRIBING):
         yield warning(
             "",
-            "there is no config.pbtxt, so Triton makes one up",
+            "there is no config.pbtxt, so Triton generates one",
             "write one that says inputs, outputs and max_batch_size",
             CONFIG,
         )

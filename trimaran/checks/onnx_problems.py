@@ -153,7 +153,7 @@ def _structure(model: Any) -> Iterator[FileProblem]:
         onnx.shape_inference.infer_shapes(light, check_type=True, strict_mode=True)
     except failures as problem:
         said = " ".join(str(problem).partition("==>")[0].split())[:300]
-        yield FileProblem(f"is no sound ONNX model: {said}", _AGAIN)
+        yield FileProblem(f"is not a valid ONNX model: {said}", _AGAIN)
 
 
 def _without_weights(model: Any) -> Any:

@@ -246,7 +246,9 @@ def source_problem(source: bytes) -> str:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
         place = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        return f"is no Python{place}: {error.msg if isinstance(error, SyntaxError) else error}"
+        return (
+            f"is not valid Python{place}: {error.msg if isinstance(error, SyntaxError) else error}"
+        )
     names = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     names |= {
         alias.asname or alias.name

@@ -1,4 +1,4 @@
-"""The first error in a configuration as an exception, for what must not go on with it."""
+"""The first error in a configuration as an exception, for callers that must not continue."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _foreign_text(lines: tuple[int, ...], name: str) -> Iterator[Finding]:
     if lines:
         yield warning(
             "",
-            f"line {lines[0]} holds text that is no UTF-8, which clients over gRPC cannot read",
+            f"line {lines[0]} holds text that is not UTF-8, which clients over gRPC cannot read",
             "save the file as UTF-8",
             name,
         )

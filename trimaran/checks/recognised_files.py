@@ -49,7 +49,7 @@ def _unlike(path: Path, *wanted: Kind) -> FileProblem | None:
         return FileProblem(f"cannot be read: {refused.strerror}", "give the server the right to")
     if kind in wanted:
         return None
-    return FileProblem(*_IS.get(kind, ("is no TorchScript, which is a zip archive", _SAVE)))
+    return FileProblem(*_IS.get(kind, ("is not TorchScript, which is a zip archive", _SAVE)))
 
 
 def _problem_of(refused: ArtifactError, path: Path) -> FileProblem:

@@ -106,7 +106,7 @@ def _pointless(config: ModelConfig) -> Problems:
         what = f"a delay of {delay} µs" if delay else "dynamic_batching"
         yield warning(
             "dynamic_batching",
-            f"there is {what} but max_batch_size is 0, so no batch is ever made",
+            f"there is {what} but max_batch_size is 0, so no batches are formed",
             "set max_batch_size, or remove dynamic_batching",
         )
     elif config.max_batch_size == 1 and delay:
@@ -128,7 +128,7 @@ def check_batch_limit(config: ModelConfig, text: str) -> Problems:
         yield warning(
             "max_batch_size",
             "inputs are given without max_batch_size, so each is the full shape of one request",
-            "write max_batch_size: 0 if that is meant, or the largest batch",
+            "set max_batch_size to 0 if that is intended, or to the largest batch",
         )
 
 
@@ -172,7 +172,7 @@ def check_instances(config: ModelConfig, backend: str) -> Problems:
         if group.count < 0:
             yield warning(
                 f"{field}.count",
-                f"count is {group.count}, which Triton takes for its default",
+                f"count is {group.count}, which Triton treats as its default",
                 "write the number of instances",
             )
         elif group.count > _LARGEST_COUNT:

@@ -220,6 +220,7 @@ def floating_steps(ensemble: ModelConfig) -> Problems:
         if step.model_version == -1:
             yield warning(
                 f"ensemble_scheduling.step[{index}].model_version",
-                f"step {step.model_name!r} floats, so publishing its model changes the ensemble",
+                f"step {step.model_name!r} is not pinned, so publishing its model changes the "
+                f"ensemble",
                 "pin a version, or make a release with 'trimaran release'",
             )

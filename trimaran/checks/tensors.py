@@ -107,7 +107,7 @@ def _reshape_problems(
             field,
             f"tensor {item.name!r} has dims {describe_shape(dims)} but a reshape to "
             f"{describe_shape(shape)}, which holds another number of elements",
-            "make both hold as many, also between axes of any length",
+            "give both the same number of elements, also between axes of any length",
         )
     elif max(_elements(dims)) > _LARGEST_COUNT:
         yield warning(
@@ -167,7 +167,7 @@ def _unknown(field: str, what: str, names: set[str], known: set[str]) -> Problem
     for name in sorted(names):
         yield error(
             field,
-            f"{what} {name!r} is no declared tensor",
+            f"{what} {name!r} is not a declared tensor",
             f"name one of {', '.join(sorted(known)) or 'none'}",
         )
 

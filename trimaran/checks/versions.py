@@ -49,7 +49,7 @@ def check_versions(facts: ModelFacts) -> Problems:
             report = error if number in served else warning
             yield report(
                 name,
-                f"directory {name} is taken for version {number}, which is not there",
+                f"directory {name} is read by Triton as version {number}, which does not exist",
                 "rename it so that it starts with a letter, or remove it",
                 name,
             )
@@ -57,14 +57,14 @@ def check_versions(facts: ModelFacts) -> Problems:
             report = error if number < 0 and number in served else warning
             yield report(
                 name,
-                f"directory {name} is taken for version {number}",
+                f"directory {name} is read by Triton as version {number}",
                 "rename it so that it starts with a letter, or remove it",
                 name,
             )
         elif number == 0:
             yield warning(
                 name,
-                "version 0 is served by Triton and not known to trimaran",
+                "Triton serves version 0, but trimaran does not support it",
                 "number versions from 1",
                 name,
             )
@@ -72,7 +72,7 @@ def check_versions(facts: ModelFacts) -> Problems:
         if name.isdecimal() and name.startswith("0") and name not in found:
             yield warning(
                 name,
-                f"directory {name} is no version, since it begins with a zero",
+                f"directory {name} is not a version, since it begins with a zero",
                 f"rename it to {int(name)}",
                 name,
             )

@@ -38,7 +38,7 @@ def check_warmup(config: ModelConfig, data: Mapping[str, bytes] | None = None) -
         if sample.batch_size == 0:
             yield warning(
                 f"{field}.batch_size",
-                f"warm-up {sample.name!r} has no batch_size, so it is passed over",
+                f"warm-up {sample.name!r} has no batch_size, so it is skipped",
                 "write batch_size: 1",
             )
             continue

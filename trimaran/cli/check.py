@@ -16,14 +16,15 @@ __all__ = ["check"]
 
 def check(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Only these models.")
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]...", help="Models to check. Default: all."),
     ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     as_json: AsJson = False,
 ) -> None:
-    """Report what Triton would refuse, and what it accepts and is regretted later.
+    """Check a repository for what Triton refuses, and for mistakes that it accepts.
 
-    Exit status 1 if there is an error, 0 on warnings alone.
+    Exit status: 1 if there is an error, 0 otherwise; warnings do not count.
     """
     report = check_repository(repository, models or ())
     if as_json:

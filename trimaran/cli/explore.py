@@ -28,13 +28,13 @@ def explore(
         str, typer.Argument(metavar="DATA", help="mlc_churn, wa_churn, or a CSV file.")
     ] = "mlc_churn",
     schema: Annotated[
-        Path | None, typer.Option(help="What a CSV file's columns hold, as TOML.")
+        Path | None, typer.Option(help="TOML file that describes the columns of a CSV file.")
     ] = None,
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The HTML page to write.")] = Path(
+    output: Annotated[Path, typer.Option(metavar="FILE", help="HTML page to write.")] = Path(
         "explore.html"
     ),
 ) -> None:
-    """Show what a table holds, what is wrong with it, and which fields predict the outcome."""
+    """Show what a table holds, its errors, and which fields predict the outcome."""
     if output.is_dir():
         page = output / "explore.html"
         raise UsageError(f"--output {output} is a directory; name a file, such as {page}")

@@ -31,14 +31,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "explore": ("trimaran.cli.explore:explore", "Describe a table before training on it."),
     "train": ("trimaran.cli.train:train", "Train a model on a table, and report on it."),
-    "export": ("exporters.export_command:export", "Export a PyTorch model, verified."),
+    "export": ("exporters.export_command:export", "Export a PyTorch model, and verify it."),
     "add": ("exporters.add_command:add", "Add an existing ONNX, TorchScript or TensorRT file."),
     "publish": (
         "ensembles.publish_command:publish",
         "Publish an ensemble and its Python models.",
     ),
-    "release": ("trimaran.cli.releases:release", "Make an ensemble's next release."),
-    "deploy": ("trimaran.cli.releases:deploy", "Make a release live, without a failed request."),
+    "release": ("trimaran.cli.releases:release", "Make the next release of an ensemble."),
+    "deploy": ("trimaran.cli.releases:deploy", "Make a release live without a failed request."),
     "rollback": ("trimaran.cli.releases:rollback", "Go back to the release that was live before."),
     "serve": ("trimaran.cli.serve:serve", "Run and supervise tritonserver on a repository."),
     "check": ("trimaran.cli.check:check", "Check a repository before a server loads it."),
@@ -50,10 +50,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "bench": ("loadtests.commands.bench:bench", "Benchmark a served model, or compare two."),
     "locust": ("loadtests.commands.locust:locust", "Load-test a served model with Locust's users."),
-    "perf": ("loadtests.commands.perf:perf", "Measure with NVIDIA's perf_analyzer."),
+    "perf": ("loadtests.commands.perf:perf", "Measure a served model with perf_analyzer."),
     "tune": ("loadtests.commands.tune:tune", "Search for the fastest settings of a model."),
-    "monitor up": ("monitoring.commands.up:up", "Run Prometheus, and log alerts."),
-    "monitor report": ("monitoring.commands.report:report", "Report on a window of time, by SLO."),
+    "monitor up": ("monitoring.commands.up:up", "Run Prometheus and log alerts."),
+    "monitor report": (
+        "monitoring.commands.report:report",
+        "Report on a window, with SLOs.",
+    ),
     "monitor dashboard": ("monitoring.commands.report:dashboard", "Serve the report as a page."),
     "monitor drift": (
         "monitoring.commands.drift:drift",
@@ -63,20 +66,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "monitoring.commands.accuracy:accuracy",
         "Compare predictions with their true outcomes.",
     ),
-    "monitor watch": ("monitoring.commands.watch:watch", "Show rates, latencies, errors, live."),
+    "monitor watch": ("monitoring.commands.watch:watch", "Show live rates, latencies and errors."),
 }
 """Each command's function, as `module:function`, and its line in the overview."""
 
-GROUPS: dict[str, str] = {
-    "monitor": "Watch the server with Prometheus: up, report, drift, accuracy."
-}
+GROUPS: dict[str, str] = {"monitor": "Watch a server with Prometheus: up, report, drift, accuracy."}
 """Commands of two words, by the first of them."""
 
-_OVERVIEW = "A trained PyTorch model, verified, versioned and served by NVIDIA Triton."
+_OVERVIEW = "Export, verify, release and serve PyTorch models with NVIDIA Triton."
 
 _REMEDIES: dict[int, str] = {
     errno.ENOSPC: "; free some of that disk, and run the same command again",
-    errno.EACCES: "; give it back to this user, or choose another place",
+    errno.EACCES: "; make this user its owner, or choose another place",
     errno.EROFS: "; choose a place that can be written",
 }
 """What to do about an error of the operating system, by its number."""

@@ -31,27 +31,28 @@ RepositoryPath = Annotated[
     Path, typer.Option(metavar="DIR", envvar="TRIMARAN_REPOSITORY", help="The model repository.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-LogFormatName = Annotated[LogFormat, typer.Option("--log-format", help="How events are logged.")]
+LogFormatName = Annotated[LogFormat, typer.Option("--log-format", help="Format of logged events.")]
 Tritonserver = Annotated[
     Path | None,
     typer.Option(metavar="PROGRAM", help="The tritonserver to run, instead of the one found."),
 ]
 
 Host = Annotated[
-    str | None, typer.Option(help="A server other than the one that serves the repository.")
+    str | None, typer.Option(help="Host of a server other than the one that serves the repository.")
 ]
-HttpPort = Annotated[int | None, typer.Option(help="That server's HTTP port: 8000.")]
-GrpcPort = Annotated[int | None, typer.Option(help="That server's gRPC port: 8001.")]
+HttpPort = Annotated[int | None, typer.Option(help="HTTP port of that server. Default: 8000.")]
+GrpcPort = Annotated[int | None, typer.Option(help="gRPC port of that server. Default: 8001.")]
 
 PayloadsPath = Annotated[
     Path | None,
-    typer.Option(help="Rows to send: .npz, .json, .jsonl, or a directory of files."),
+    typer.Option(help="Rows to send: .npz, .json, .jsonl, or a folder of files."),
 ]
 ReportDirectory = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Write JSON, CSV and a page there.")
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder for the report: JSON, CSV and an HTML page."),
 ]
-P99Ms = Annotated[float | None, typer.Option(help="SLO: p99 latency of at most so many ms.")]
-MinRps = Annotated[float | None, typer.Option(help="SLO: at least so many answers per second.")]
+P99Ms = Annotated[float | None, typer.Option(help="SLO: the highest p99 latency, in ms.")]
+MinRps = Annotated[float | None, typer.Option(help="SLO: the lowest rate of answers per second.")]
 MaxErrorRatio = Annotated[
-    float | None, typer.Option(help="SLO: at most this share of requests fails.")
+    float | None, typer.Option(help="SLO: the highest share of failed requests, 0 to 1.")
 ]

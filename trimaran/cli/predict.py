@@ -52,7 +52,7 @@ def predict(
         list[Path] | None,
         typer.Argument(
             metavar="[FILE]...",
-            help="One request each: a photograph, or an .npz with an array for each input.",
+            help="One request each: a photograph, or an .npz file with one array per input.",
         ),
     ] = None,
     source: Annotated[
@@ -60,22 +60,26 @@ def predict(
         typer.Option(
             "--input",
             metavar="FILE",
-            help="Rows: .json, or - for JSON from standard input: one row, or a list of rows, by "
-            "input name; .csv, to score each row into --output.",
+            help="Rows by input name: a .json file, or - for JSON on standard input, with "
+            "one row or a list of rows; or a .csv file, each row scored into --output.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the scored rows of a .csv go.")
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV file for the scored rows of a .csv input."),
     ] = None,
     refused: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Where unusable rows go; next to --output, as NAME.refused.csv."
+            metavar="FILE",
+            help="CSV file for unusable rows. Default: NAME.refused.csv next to --output.",
         ),
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN", help="A column of the .csv that is no input; repeatable."),
+        typer.Option(
+            metavar="COLUMN", help="A column of the .csv that is not an input; repeatable."
+        ),
     ] = None,
     protocol: Annotated[str, typer.Option(help="http or grpc.")] = "http",
     as_json: AsJson = False,
@@ -84,7 +88,7 @@ def predict(
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
 ) -> None:
-    """Send files or rows to a served model and print what it answers."""
+    """Send files or rows to a served model, and print its answers."""
     if protocol not in ("http", "grpc"):
         raise UsageError(f"there is no protocol {protocol!r}; choose http or grpc")
     if bool(files) == bool(source):
@@ -145,7 +149,7 @@ def _score(
     ignore: list[str],
     as_json: bool,
 ) -> None:
-    """Score a CSV file with a progress bar, and say what became of its rows."""
+    """Score a CSV file with a progress bar, and print how many rows were scored and refused."""
     if not source.is_file():
         raise UsageError(f"there is no file {source}")
     if len({path.resolve() for path in (source, output, refused)}) < 3:
@@ -198,7 +202,7 @@ def answer_table(title: str, answer: Answer) -> Table:
 def _from_files(config: ModelConfig, files: list[Path]) -> Iterator[_Request]:
     for path in files:
         if path.suffix.lower() in (".json", ".csv") or str(path) == _STDIN:
-            raise UsageError(f"{path}: rows are given with --input {path}")
+            raise UsageError(f"{path}: give rows with --input {path}")
         if not path.is_file():
             raise UsageError(f"there is no file {path}")
         if takes_one_file(config):

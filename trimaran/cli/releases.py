@@ -15,20 +15,23 @@ from trimaran.system.errors import UsageError
 
 __all__ = ["deploy", "release", "rollback"]
 
-_Model = Annotated[str, typer.Argument(metavar="MODEL", help="An ensemble, or another model.")]
+_Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="An ensemble, or a model that is not a step of one.")
+]
 
 
 def release(
-    ensemble: Annotated[str, typer.Argument(metavar="ENSEMBLE", help="The ensemble's name.")],
+    ensemble: Annotated[str, typer.Argument(metavar="ENSEMBLE", help="Name of the ensemble.")],
     step: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="MODEL=VERSION", help="Pin a step to another version than its newest."
+            metavar="MODEL=VERSION",
+            help="Pin a step to a version other than its newest; repeatable.",
         ),
     ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
-    """Make an ensemble's next release from its steps' newest versions."""
+    """Make the next release of an ensemble, from the newest version of each step."""
     made = make_release(ensemble, _pins(step or []), repository)
     steps = ", ".join(f"{model} {version}" for model, version in made.pins.items())
     print(f"{ensemble} release {made.number} {'unchanged' if made.unchanged else 'made'}: {steps}")
@@ -38,14 +41,15 @@ def deploy(
     model: _Model,
     release: Annotated[
         int | None,
-        typer.Option(
-            help="An ensemble's release, or another model's version; default: the newest."
-        ),
+        typer.Option(help="Release of the ensemble, or version of the model. Default: the newest."),
     ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     tritonserver: Tritonserver = None,
 ) -> None:
-    """Make a release of an ensemble, or a version of a model, live: now, or for the next start."""
+    """Make a release of an ensemble, or a version of a model, live.
+
+    A running server switches at once; otherwise the next 'trimaran serve' serves it.
+    """
     deployment = deploy_release(
         model, release, repository, tritonserver=tritonserver, progress=_show
     )
@@ -57,7 +61,7 @@ def rollback(
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     tritonserver: Tritonserver = None,
 ) -> None:
-    """Make the release or version that was live before live again."""
+    """Go back to the release or version that was live before."""
     _show(f"{model}: {roll_back(model, repository, tritonserver=tritonserver, progress=_show)}")
 
 

@@ -40,32 +40,37 @@ def serve(
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="A model or ensemble to serve; give it once for each. Default: all."),
+        typer.Option(help="A model or ensemble to serve; repeatable. Default: all."),
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the embedded server takes loopback only.")
+    ] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(help="Port for HTTP.")] = 8000,
     grpc_port: Annotated[int, typer.Option(help="Port for gRPC.")] = 8001,
-    metrics_port: Annotated[int, typer.Option(help="Port for Prometheus.")] = 8002,
+    metrics_port: Annotated[int, typer.Option(help="Port for Triton's metrics.")] = 8002,
     supervisor_port: Annotated[
-        int, typer.Option(help="Port for Prometheus: the supervisor's metrics of stubs and loads.")
+        int, typer.Option(help="Port for the supervisor's metrics of stubs and loads.")
     ] = 8003,
     tritonserver: Tritonserver = None,
     quantiles: Annotated[
-        bool, typer.Option(help="Latency quantiles in the metrics; costs some throughput.")
+        bool, typer.Option(help="Add latency quantiles to the metrics; costs some throughput.")
     ] = False,
     cache_mb: Annotated[
-        int, typer.Option(help="A response cache of so many MB, for models that enable it.")
+        int,
+        typer.Option(
+            help="Size of the response cache in MB, for models that enable it; 0 for none."
+        ),
     ] = 0,
     log_predictions: Annotated[
         bool, typer.Option(help="Log predictions next to the repository, for live accuracy.")
     ] = False,
     log_format: LogFormatName = LogFormat.text,
 ) -> None:
-    """Run tritonserver on a repository until interrupted, healing stubs that die."""
+    """Run tritonserver on a repository until interrupted, and reload models whose stub dies."""
     configure_logging(log_format)
     interrupt_once()
     if cache_mb < 0:
-        raise UsageError(f"--cache-mb is {cache_mb}; it is 0 for none, or more")
+        raise UsageError(f"--cache-mb is {cache_mb}; give 0 for no cache, or a number of MB")
     opened = Repository.open(repository)
     ports = Ports(host, http_port, grpc_port, metrics_port, supervisor_port)
     with ExitStack() as stack:

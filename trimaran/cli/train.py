@@ -34,7 +34,7 @@ class Model(StrEnum):
 
 
 class Imbalance(StrEnum):
-    """What is done about the rarer outcome."""
+    """How the rarer outcome is balanced."""
 
     none = "none"
     weights = "weights"
@@ -49,32 +49,34 @@ class Objective(StrEnum):
 
 
 def train(
-    family: Annotated[str, typer.Argument(metavar="FAMILY", help="What is trained: churn.")],
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help="What to train: churn.")],
     model: Annotated[Model, typer.Option(help="The network.")] = Model.mlp,
     trials: Annotated[
-        int, typer.Option(help="Search hyperparameters in so many trials; 0 for no search.")
+        int, typer.Option(help="Number of trials of the hyperparameter search; 0 for no search.")
     ] = 0,
     objective: Annotated[
-        Objective, typer.Option(help="What --trials improves on the validation part.")
+        Objective, typer.Option(help="Metric that --trials optimises on the validation part.")
     ] = Objective.log_loss,
-    seed: Annotated[int, typer.Option(help="Decides the split and all random numbers.")] = 0,
-    seeds: Annotated[int, typer.Option(help="Train with so many seeds, from --seed on.")] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed, also of the split.")] = 0,
+    seeds: Annotated[
+        int, typer.Option(help="Number of seeds to train with, counting up from --seed.")
+    ] = 1,
     folds: Annotated[
-        int, typer.Option(help="Cross-validate in so many folds instead; 0 for none.")
+        int, typer.Option(help="Cross-validate with this many folds instead; 0 for none.")
     ] = 0,
     imbalance: Annotated[
-        Imbalance, typer.Option(help="Weigh, or draw more often, the rarer outcome.")
+        Imbalance, typer.Option(help="How to balance the rarer outcome: weight it, or resample it.")
     ] = Imbalance.none,
     data: Annotated[str, typer.Option(help="mlc_churn, wa_churn, or a CSV file.")] = "mlc_churn",
     schema: Annotated[
-        Path | None, typer.Option(help="What a CSV file's columns hold, as TOML.")
+        Path | None, typer.Option(help="TOML file that describes the columns of a CSV file.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the runs' directories are.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
     track: Annotated[bool, typer.Option("--track", help="Log runs to MLflow, in --out.")] = False,
 ) -> None:
-    """Train a model, evaluate it on rows it never saw, and write a report.
+    """Train a model, evaluate it on held-out rows, and write a report.
 
-    The same command resumes a training that was killed, and reuses finished runs and folds.
+    The same command resumes an interrupted training, and reuses finished runs and folds.
     """
     _check(family, trials, seed, seeds, folds, track)
     if out.exists() and not out.is_dir():
@@ -213,7 +215,7 @@ def _check(family: str, trials: int, seed: int, seeds: int, folds: int, track: b
         raise UsageError(f"--folds is {folds}; it must be 2 or more, or 0 for none")
     for name, given in (("--trials", trials), ("--seeds", seeds > 1), ("--track", track)):
         if folds and given:
-            raise UsageError(f"--folds trains no model to keep; leave out {name}")
+            raise UsageError(f"--folds keeps no model; leave out {name}")
 
 
 def _write_spread(

@@ -1,4 +1,4 @@
-"""What `import trimaran` offers of a repository's releases, and of what stands in it."""
+"""What `import trimaran` offers for a repository's releases and contents."""
 
 from __future__ import annotations
 

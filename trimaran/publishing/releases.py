@@ -67,7 +67,7 @@ def make_release(
     config = checked_config(repository, ensemble)
     if not is_ensemble(config):
         raise UsageError(
-            f"{ensemble} is not an ensemble, and needs no release: its versions go live by "
+            f"{ensemble} is not an ensemble, and needs no release: make its versions live with "
             f"'trimaran deploy {ensemble}'"
         )
     models = step_models(config)

@@ -78,9 +78,9 @@ def read_config(path: Path) -> ModelConfig:
 def read_config_bytes(path: Path) -> bytes:
     """The bytes of a configuration's file. Raises `ConfigError`."""
     if path.is_symlink() and not path.exists():
-        raise ConfigError(f"{path}: is a link to {path.readlink()}, which is not there")
+        raise ConfigError(f"{path}: is a link to {path.readlink()}, which does not exist")
     if path.exists() and not path.is_file():
-        what = "a directory" if path.is_dir() else "no regular file"
+        what = "a directory" if path.is_dir() else "not a regular file"
         raise ConfigError(f"{path}: is {what}; put a text file in its place")
     try:
         return path.read_bytes()

@@ -49,7 +49,8 @@ def decode_config(data: bytes, where: str) -> ConfigText:
     """
     if len(data) > LARGEST_BYTES:
         raise ConfigError(
-            f"{where}: has {len(data)} bytes, which is no model configuration; write one by hand "
+            f"{where}: has {len(data)} bytes, which is not a model configuration; write one by "
+            f"hand "
             "or with 'trimaran export'"
         )
     for mark, encoding in _BYTE_ORDER_MARKS:

@@ -142,7 +142,7 @@ def _passed_over(repository: Repository, name: str) -> Iterator[str]:
     if repository.newest(name) is not None:
         for version in repository.versions(name):
             if version.problem:
-                yield f"version {version.number} of {name} is passed over: {version.problem}"
+                yield f"version {version.number} of {name} is skipped: {version.problem}"
 
 
 def _waiting(repository: Repository, name: str) -> Iterator[str]:

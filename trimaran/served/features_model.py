@@ -34,7 +34,7 @@ class Rows:
 
 
 class TritonPythonModel:
-    """One instance of one version; the transform lies in that version's `transform.json`."""
+    """One instance of one version; the transform is in that version's `transform.json`."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the transform."""

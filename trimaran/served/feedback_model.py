@@ -81,7 +81,7 @@ class TritonPythonModel:
         try:
             if not self.feedback:
                 raise ValueError(
-                    "predictions are not logged, so nothing can be said about outcomes; serve "
+                    "predictions are not logged, so outcomes cannot be joined to them; serve "
                     "with --log-predictions"
                 )
             ids, outcomes, times = (_column(request, name) for name in _COLUMNS)
@@ -90,7 +90,8 @@ class TritonPythonModel:
             return _refusal(str(error), pb_utils.TritonError.INVALID_ARG)
         except (sqlite3.Error, OSError) as error:
             return _refusal(
-                f"no outcome of this request was counted, the file of outcomes fails: {error}",
+                f"no outcome of this request was counted, because the outcomes file failed: "
+                f"{error}",
                 pb_utils.TritonError.INTERNAL,
             )
         found = np.array([[status.encode()] for status in statuses], dtype=object)

@@ -18,7 +18,7 @@ __all__ = ["TritonPythonModel"]
 
 
 class TritonPythonModel:
-    """One instance of one version; the class names lie in that version's `labels.txt`."""
+    """One instance of one version; the class names are in that version's `labels.txt`."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the labels and what to count.

@@ -41,8 +41,8 @@ def open_log(
     megabytes = parameters.get("log_megabytes", _MEGABYTES)
     if not megabytes.isdecimal() or not int(megabytes):
         raise ValueError(
-            f"the parameter log_megabytes in config.pbtxt is {megabytes!r}; it is a whole number "
-            "from 1"
+            f"the parameter log_megabytes in config.pbtxt is {megabytes!r}; give a whole number "
+            f"of 1 or more"
         )
     root = os.environ.get(_VARIABLE)
     if not root:

@@ -74,7 +74,7 @@ class Outcome:
     """When it was known, since the epoch."""
 
     @property
-    def told(self) -> str:
+    def known_at(self) -> str:
         """Distinguishes this outcome of an id from another one."""
         return "" if self.time_s is None else repr(self.time_s)
 
@@ -87,7 +87,7 @@ class _Prediction:
     probability: float
     decided: bool
     outcome: bool | None
-    told: str | None
+    known_at: str | None
 
 
 Key = tuple[str, str, str]
@@ -188,7 +188,7 @@ class Outcomes:
     def _record(self, outcome: Outcome) -> str:
         found = self._predictions(outcome)
         for prediction in found:
-            if prediction.told == outcome.told:
+            if prediction.known_at == outcome.known_at:
                 return "known" if prediction.outcome == outcome.outcome else "contradicts"
         newest: dict[str, _Prediction] = {}
         for prediction in found:
@@ -203,7 +203,7 @@ class Outcomes:
         for prediction in fresh:
             self._database.execute(
                 "UPDATE predictions SET outcome = ?, told = ? WHERE rowid = ?",
-                (outcome.outcome, outcome.told, prediction.row),
+                (outcome.outcome, outcome.known_at, prediction.row),
             )
             self._database.executemany(
                 _ADD, [(*key, value) for key, value in _counts(prediction, outcome.outcome)]
@@ -214,8 +214,8 @@ class Outcomes:
         """The predictions with the outcome's id, newest first."""
         rows = self._database.execute(_FIND, (outcome.name, outcome.masked, outcome.name))
         return [
-            _Prediction(row, version, time_s, probability, bool(decided), true, told)
-            for row, version, time_s, probability, decided, true, told in rows
+            _Prediction(row, version, time_s, probability, bool(decided), true, known_at)
+            for row, version, time_s, probability, decided, true, known_at in rows
         ]
 
 

@@ -1,7 +1,7 @@
 """Transform and classifier in one model: `RECORD`, a flat JSON object as BYTES `[1]`, to answers.
 
 An identifier may be a second input, and is returned unchanged. The transform and the classifier's
-ONNX file lie in the version directory, and are the same as in the two-step ensemble. One Python
+ONNX file are in the version directory, and are the same as in the two-step ensemble. One Python
 model costs one pass through shared memory instead of two, and no ensemble.
 """
 

@@ -156,7 +156,7 @@ def read_arrays(path: Path) -> Mapping[str, np.ndarray]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
-        raise UsageError(f"{path} is no .npz file of plain arrays: {error}") from error
+        raise UsageError(f"{path} is not an .npz file of plain arrays: {error}") from error
 
 
 def _output_names(result: Any) -> list[str]:

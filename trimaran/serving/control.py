@@ -50,7 +50,7 @@ def load_timeout_s() -> float:
         seconds = 0.0
     if not 0 < seconds <= _LONGEST_TIMEOUT_S:
         raise UsageError(
-            f"{LOAD_TIMEOUT} is {given!r}; it is a number of seconds, above 0 and at most "
+            f"{LOAD_TIMEOUT} is {given!r}; give a number of seconds above 0 and at most "
             f"{_LONGEST_TIMEOUT_S}"
         )
     return seconds
@@ -160,7 +160,7 @@ class Control:
             self._call("POST", f"/repository/models/{model}/load", body, timeout_s=timeout_s)
         except _SilenceError as error:
             raise LoadTimeoutError(
-                f"{model} did not load within {timeout_s:g} s; set {LOAD_TIMEOUT} where it needs "
+                f"{model} did not load within {timeout_s:g} s; raise {LOAD_TIMEOUT} if it needs "
                 f"longer{last_words(self._log) if self._log else ''}"
             ) from error
 

@@ -62,7 +62,7 @@ class _Columns:
         missing = [name for name, spec in specs.items() if not (name in header or spec.optional)]
         for name in header:
             if header.count(name) > 1:
-                raise UsageError(f"column {name!r} is there twice; remove one")
+                raise UsageError(f"column {name!r} appears twice; remove one")
             if name in specs or name in ignored:
                 continue
             near = difflib.get_close_matches(name, specs, n=1)

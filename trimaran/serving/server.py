@@ -104,8 +104,8 @@ class Server:
                 )
             if time.monotonic() > deadline:
                 raise LoadTimeoutError(
-                    f"tritonserver did not load its models within {timeout_s:g} s; set "
-                    f"{LOAD_TIMEOUT} where they need longer{last_words(self.log)}"
+                    f"tritonserver did not load its models within {timeout_s:g} s; raise "
+                    f"{LOAD_TIMEOUT} if they need longer{last_words(self.log)}"
                 )
             time.sleep(_POLL_S)
 

@@ -78,7 +78,7 @@ class Supervisor(threading.Thread):
                 self._end_leftovers()
             except (TrimaranError, OSError) as error:
                 if not self._stopping.is_set():
-                    self._log.error(f"the supervisor could not look after the models: {error}")
+                    self._log.error(f"the supervisor could not watch the models: {error}")
 
     def finish(self) -> None:
         """End the thread; a reload in progress ends with the server."""

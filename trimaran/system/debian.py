@@ -163,7 +163,7 @@ def package_of(library: str) -> str:
 def remedy(found: Lacking, glibc: str) -> str:
     """Everything that is missing and how to get it; `glibc` is this machine's version."""
     if found.foreign:
-        return "it is no program for this machine, which must be x86-64 Linux with glibc"
+        return "it is not a program for this machine, which must be x86-64 Linux with glibc"
     wants = [*found.libraries, *found.versions]
     words = f"it needs {', '.join(wants)}, which this machine (glibc {glibc}) does not have"
     packages = dict.fromkeys(filter(None, map(package_of, found.libraries)))
@@ -172,7 +172,7 @@ def remedy(found: Lacking, glibc: str) -> str:
     if packages:
         remedies.append(f"'apt-get install {' '.join(packages)}'")
     if unknown:
-        remedies.append(f"install what brings {', '.join(unknown)}")
+        remedies.append(f"install the package that provides {', '.join(unknown)}")
     if found.versions:
         remedies.append("run inside a newer distribution")
     return f"{words}: {', and '.join(remedies)}"

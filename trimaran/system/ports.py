@@ -43,9 +43,11 @@ def require_free_ports(host: str, numbers: Mapping[str, int]) -> None:
     """The same for ports by the name of their option, without `--` and `-port`."""
     for name, number in numbers.items():
         if not 0 < number < 65536:
-            raise TrimaranError(f"--{name}-port is {number}; a port lies between 1 and 65535")
+            raise TrimaranError(f"--{name}-port is {number}; a port is between 1 and 65535")
         if list(numbers.values()).count(number) > 1:
-            raise TrimaranError(f"--{name}-port {number} is given twice; each needs its own")
+            raise TrimaranError(
+                f"--{name}-port {number} is given twice; choose a different port for each"
+            )
         with socket.socket() as item:
             item.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -159,7 +159,7 @@ class Child:
         return True
 
     def _look(self, options: int) -> bool:
-        # `Popen.wait` takes a lock, which an interrupt can leave taken for ever. It would also free
+        # `Popen.wait` takes a lock, which an interrupt can leave taken forever. It would also free
         # the number of the process group before `kill` uses it.
         if self._process.returncode is not None:
             return True

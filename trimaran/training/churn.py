@@ -27,7 +27,7 @@ def trained() -> TrainedRun:
         run = TrainedRun(Path(named))
         if not run.is_finished:
             raise TrimaranError(
-                f"{RUN_VARIABLE} names {named}, which is no finished run; name a directory that "
+                f"{RUN_VARIABLE} names {named}, which is not a finished run; name a directory that "
                 "holds metrics.json"
             )
         return run

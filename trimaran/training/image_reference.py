@@ -60,7 +60,7 @@ LEAST_IMAGES = 100
 """With fewer, each bin has only a few images, and chance decides."""
 
 _MOST_IMAGES = 2000
-"""Of a larger folder this many are taken, evenly spread: the bins' shares hardly change."""
+"""Of a larger folder this many are taken, evenly spread: the bins' shares barely change."""
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _BATCH = 32
 
@@ -83,7 +83,9 @@ def expected_images() -> list[Path] | None:
         return None
     folder = Path(named)
     if not folder.is_dir():
-        raise TrimaranError(f"{VARIABLE} names {named}, which is no folder; name one with images")
+        raise TrimaranError(
+            f"{VARIABLE} names {named}, which is not a folder; name one with images"
+        )
     files = sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()
     )

@@ -18,7 +18,7 @@ def tensor(name: str, *axes: Axis, dtype: str = "FP32") -> FileTensor:
 
 
 def artifact(
-    run: Run, inputs: Sequence[FileTensor] | FileTensor, y: FileTensor, **told: Sequence[str]
+    run: Run, inputs: Sequence[FileTensor] | FileTensor, y: FileTensor, **names: Sequence[str]
 ) -> Artifact:
     given = [inputs] if isinstance(inputs, FileTensor) else inputs
-    return Artifact("onnx", "onnxruntime", "model.onnx", (), given, [y], run, {}, {}, {}, **told)
+    return Artifact("onnx", "onnxruntime", "model.onnx", (), given, [y], run, {}, {}, {}, **names)

@@ -136,8 +136,8 @@ def test_chance_devices_and_mixtures_are_read_from_the_code(tmp_path: Path) -> N
     on_gpu = reopened(scripted(OnGpu()), tmp_path)
     assert devices(on_gpu) == ["cuda", "cuda:1"]
     assert devices(reopened(scripted(Noise()), tmp_path)) == []
-    (told,) = mixing(reopened(scripted(Padded().eval()), tmp_path))
-    assert "enable_nested_tensor=False" in told
+    (found_mixing,) = mixing(reopened(scripted(Padded().eval()), tmp_path))
+    assert "enable_nested_tensor=False" in found_mixing
     assert mixing(on_gpu) == []
 
 

@@ -24,7 +24,7 @@ def test_a_file_that_needs_too_much_memory_is_not_tried() -> None:
         (("N", 3), ("N",), ""),
         ((None, 3), (None, 4), ""),
         (("N", 3), (None, 3), "the first axis of 'x' is N and that of 'y' is nameless"),
-        (("N", 3), ("N", "N"), "the length N of the first axes stands elsewhere in 'y'"),
+        (("N", 3), ("N", "N"), "the length N of the first axes also appears elsewhere in 'y'"),
         (("N", 3), (), "'y' is a scalar"),
         ((2, 3), ("N",), "the first axis of 'x' has the fixed length 2"),
     ],
@@ -177,9 +177,11 @@ def test_a_file_that_answers_by_chance_or_by_what_it_was_asked_before_is_refused
         return {"y": arrays["x"] * (generator.random(arrays["x"].shape) < 0.9)}
 
     tried = artifact(run, tensor("x", "N", 5), tensor("y", "N", 5), random=["Bernoulli"])
-    with pytest.raises(ArtifactError, match="gives other answers in 'y' when asked again") as told:
+    with pytest.raises(
+        ArtifactError, match="gives different answers in 'y' when run again"
+    ) as error:
         evaluate(tried, "m", wanted, None, insist=False)
-    assert "; holds Bernoulli; export it in evaluation mode" in str(told.value)
+    assert "; holds Bernoulli; export it in evaluation mode" in str(error.value)
 
 
 def test_a_file_that_fails_when_asked_again_is_refused() -> None:
@@ -191,7 +193,7 @@ def test_a_file_that_fails_when_asked_again_is_refused() -> None:
             raise ValueError("was asked before")
         return {"y": arrays["x"]}
 
-    with pytest.raises(ArtifactError, match="fails when it is asked again with the same"):
+    with pytest.raises(ArtifactError, match="fails when it is run again with the same"):
         evaluate(artifact(run, tensor("x", 5), tensor("y", 5)), "m", 0, None, insist=False)
 
 
@@ -199,9 +201,9 @@ def test_an_answer_that_no_inputs_mend_does_not_ask_for_a_sample() -> None:
     def run(arrays: Arrays) -> Arrays:
         raise UnservableError("returns a dict; return a tuple")
 
-    with pytest.raises(ArtifactError, match="m: returns a dict; return a tuple") as told:
+    with pytest.raises(ArtifactError, match="m: returns a dict; return a tuple") as error:
         evaluate(artifact(run, tensor("x", 5), tensor("y", 5)), "m", 0, None, insist=False)
-    assert "--sample" not in str(told.value)
+    assert "--sample" not in str(error.value)
 
 
 def test_an_answer_of_another_rank_than_the_file_says_is_refused() -> None:

@@ -45,7 +45,7 @@ def test_without_tensorrt_it_says_so_and_writes_nothing(tmp_path: Path, precisio
     assert result.status == 1
     assert result.error == (
         "the format tensorrt needs the package tensorrt, which is not installed; install it on "
-        "the machine with the GPU that will serve the engine, or take --format onnx with "
+        "the machine with the GPU that will serve the engine, or use --format onnx with "
         "--accelerator tensorrt"
     )
     assert result.stdout == ""
@@ -66,7 +66,7 @@ def test_dynamic_int8_is_refused(empty_repository: Repository, original: Origina
     with pytest.raises(ExportError) as refused:
         export_model(original, "tensorrt", empty_repository, "tests", options=options)
     assert str(refused.value) == (
-        "model quadrants: TensorRT has no dynamic int8; take --int8 static"
+        "model quadrants: TensorRT has no dynamic int8; use --int8 static"
     )
 
 

@@ -108,7 +108,7 @@ def test_dynamic_is_refused_where_rows_are_batched(
         )  # fmt: skip
     assert str(refused.value) == (
         "model quadrants: dynamic int8 measures one range over a whole batch, so that rows change "
-        "one another's answers; take --int8 static, or --max-batch-size 1"
+        "one another's answers; use --int8 static, or --max-batch-size 1"
     )
     assert empty_repository.names() == []
 
@@ -125,8 +125,8 @@ def test_dynamic_is_for_rows_alone_which_really_influence_one_another(
     assert measures_whole_batches(onnx.load(path))
     run = OnnxExporter().load(path, alone.interface)
     row = samples(1, 5)["image"].numpy()
-    beside = np.concatenate([row, row * 16])
-    one, other = run({"image": row})["logits"][0], run({"image": beside})["logits"][0]
+    together = np.concatenate([row, row * 16])
+    one, other = run({"image": row})["logits"][0], run({"image": together})["logits"][0]
     assert np.abs(one - other).max() > 0.01 * np.abs(one).max()
 
 

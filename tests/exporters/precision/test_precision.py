@@ -124,7 +124,7 @@ def test_a_runtime_without_kernels_is_refused_with_a_way_round(
     assert "bfloat16" in said
     assert str(empty_repository.root.parent) not in said
     assert said.endswith(
-        "; ONNX Runtime lacks bf16 kernels on the CPU: take fp16 or int8, or --format torchscript "
+        "; ONNX Runtime lacks bf16 kernels on the CPU: use fp16 or int8, or --format torchscript "
         "for bf16"
     )
     assert empty_repository.names() == []
@@ -155,7 +155,7 @@ def test_a_module_that_insists_on_float32_is_refused(empty_repository: Repositor
         export(empty_repository, original, "onnx", "fp16")
     assert str(refused.value).startswith("model stubborn cannot run in fp16: RuntimeError: ")
     assert str(refused.value).endswith(
-        "; make its forward follow the dtype of its inputs, or take int8"
+        "; make its forward follow the dtype of its inputs, or use int8"
     )
 
 

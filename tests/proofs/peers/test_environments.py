@@ -68,7 +68,7 @@ def test_an_environment_counts_when_its_marker_says_what_it_was_made_from(tmp_pa
     assert sorted(entry.name for entry in environment.iterdir()) == ["complete"]
 
 
-def test_an_unknown_peer_is_told_the_others() -> None:
+def test_an_unknown_peer_is_refused_with_the_known_names() -> None:
     with pytest.raises(UsageError, match="no peer 'torchserve'; choose from fastapi, litserve"):
         peer_named("torchserve")
 
@@ -87,7 +87,7 @@ def test_every_peer_listens_on_loopback_at_the_port_given(
         assert "127.0.0.1" in written
 
 
-def test_a_setting_survives_the_environment_and_is_told_in_words() -> None:
+def test_a_setting_survives_the_environment_and_is_shown_in_words() -> None:
     setting = Setting(workers=1, threads=2, batch=8, wait_ms=1.5, servers=1, fast=True)
     assert Setting.from_json(setting.to_json()) == setting
     assert str(setting) == (

@@ -149,7 +149,7 @@ def test_the_command_prints_and_writes_what_the_file_holds(
         (["--peer", "flask"], "there is no peer 'flask'; choose from fastapi"),
         (["--turns", "1"], "--turns is 1; an interval needs at least 2"),
         (["--duration", "soon"], "--duration"),
-        (["--connections", "0"], "--connections is 0; it is at least 1"),
+        (["--connections", "0"], "--connections is 0; give at least 1"),
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(

@@ -127,7 +127,7 @@ def test_the_keeper_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
         ("photograph", {"label": ["cat", "dog"], "probability": [0.6, 0.31]}, "apart"),
     ],
 )
-def test_answers_that_differ_are_told(job: str, found: dict[str, object], words: str) -> None:
+def test_answers_that_differ_are_reported(job: str, found: dict[str, object], words: str) -> None:
     wanted = {
         "record": {"churn_probability": 0.5, "churn_prediction": True},
         "photograph": {"label": ["cat", "dog"], "probability": [0.6, 0.3]},

@@ -65,8 +65,8 @@ def test_what_may_be_completed_is_no_error(source: str, tmp_path: Path) -> None:
     ],
 )
 def test_what_nothing_completes_is_an_error(source: str, tmp_path: Path) -> None:
-    told = found(judged(tmp_path, {"m/config.pbtxt": CONFIG, "m/1/model.py": source}))
-    assert [item[:3] for item in told] == [
+    findings = found(judged(tmp_path, {"m/config.pbtxt": CONFIG, "m/1/model.py": source}))
+    assert [item[:3] for item in findings] == [
         ("error", "m/config.pbtxt", "output.y.data_type"),
         ("error", "m/config.pbtxt", "output.y.dims"),
     ]
@@ -190,5 +190,5 @@ def test_an_ensemble_sees_what_its_step_completes(tmp_path: Path) -> None:
     source = completing("config.add_output(OUTPUT)")
     files = {"m/config.pbtxt": CONFIG, "m/1/model.py": source, "e/1/": ""}
     assert found(judged(tmp_path / "4", files | {"e/config.pbtxt": ensemble % 4})) == []
-    told = found(judged(tmp_path / "5", files | {"e/config.pbtxt": ensemble % 5}))
-    assert [item[2] for item in told] == ["output.Y"]
+    findings = found(judged(tmp_path / "5", files | {"e/config.pbtxt": ensemble % 5}))
+    assert [item[2] for item in findings] == ["output.Y"]

@@ -85,13 +85,13 @@ ERRORS = [
         GOOD.replace("[ 4 ]", "[ 4 ] reshape { shape: [ 2, 3 ] }", 1),
         "input.x.reshape",
         "tensor 'x' has dims [4] but a reshape to [2, 3], which holds another number of elements; "
-        "make both hold as many, also between axes of any length",
+        "give both the same number of elements, also between axes of any length",
     ),
     (
         GOOD.replace("[ 4 ]", "[ 2, -1 ] reshape { shape: [ -1, 2 ] }", 1),
         "input.x.reshape",
         "tensor 'x' has dims [2, -1] but a reshape to [-1, 2], which holds another number of "
-        "elements; make both hold as many, also between axes of any length",
+        "elements; give both the same number of elements, also between axes of any length",
     ),
     (
         GOOD.replace("[ 4 ]", "[ 4 ] reshape { shape: [ 0 ] }", 1),
@@ -305,7 +305,7 @@ ERRORS = [
         + 'batch_output { kind: BATCH_SCATTER_WITH_INPUT_SHAPE target_name: "y" '
         + 'source_input: "q" }',
         "batch_output.y",
-        "source input 'q' is no declared tensor; name one of x",
+        "source input 'q' is not a declared tensor; name one of x",
     ),
 ]
 
@@ -322,13 +322,13 @@ WARNINGS = [
     (
         GOOD.replace("max_batch_size: 8", ""),
         "max_batch_size",
-        "inputs are given without max_batch_size, so each is the full shape of one request; write "
-        "max_batch_size: 0 if that is meant, or the largest batch",
+        "inputs are given without max_batch_size, so each is the full shape of one request; set "
+        "max_batch_size to 0 if that is intended, or to the largest batch",
     ),
     (
         GOOD.replace("8", "0") + "dynamic_batching { max_queue_delay_microseconds: 100 }",
         "dynamic_batching",
-        "there is a delay of 100 µs but max_batch_size is 0, so no batch is ever made; set "
+        "there is a delay of 100 µs but max_batch_size is 0, so no batches are formed; set "
         "max_batch_size, or remove dynamic_batching",
     ),
     (
@@ -352,7 +352,7 @@ WARNINGS = [
     (
         warmup(ZEROS, ""),
         "model_warmup.w.batch_size",
-        "warm-up 'w' has no batch_size, so it is passed over; write batch_size: 1",
+        "warm-up 'w' has no batch_size, so it is skipped; write batch_size: 1",
     ),
     (
         warmup(ZEROS).replace(

@@ -73,7 +73,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
         {CONFIG: PYTHON + 'default_model_filename: "other.py"', "m/1/other.py": SOURCE},
         [],
     ),
-    "no backend, and no file that tells": (
+    "no backend, and no file that shows one": (
         {CONFIG: PYTHON.replace('backend: "python"', ""), "m/1/x": ""},
         [
             (
@@ -92,7 +92,8 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "error",
                 "m/2.tmp",
                 "2.tmp",
-                "directory 2.tmp is taken for version 2, which is not there; rename it so that it "
+                "directory 2.tmp is read by Triton as version 2, which does not exist; rename "
+                "it so that it "
                 "starts with a letter, or remove it",
             )
         ],
@@ -104,7 +105,8 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "warning",
                 "m/2.tmp",
                 "2.tmp",
-                "directory 2.tmp is taken for version 2, which is not there; rename it so that it "
+                "directory 2.tmp is read by Triton as version 2, which does not exist; rename "
+                "it so that it "
                 "starts with a letter, or remove it",
             )
         ],
@@ -120,7 +122,8 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "error",
                 "m/-3",
                 "-3",
-                "directory -3 is taken for version -3; rename it so that it starts with a letter, "
+                "directory -3 is read by Triton as version -3; rename it so that it starts with "
+                "a letter, "
                 "or remove it",
             )
         ],
@@ -132,7 +135,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "warning",
                 "m/02",
                 "02",
-                "directory 02 is no version, since it begins with a zero; rename it to 2",
+                "directory 02 is not a version, since it begins with a zero; rename it to 2",
             )
         ],
     ),
@@ -231,7 +234,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "error",
                 "m/1/model.py",
                 "",
-                "1/model.py is no Python in line 1: invalid syntax; correct it",
+                "1/model.py is not valid Python in line 1: invalid syntax; correct it",
             )
         ],
     ),
@@ -253,7 +256,8 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "warning",
                 CONFIG,
                 "",
-                "line 1 holds text that is no UTF-8, which clients over gRPC cannot read; save the "
+                "line 1 holds text that is not UTF-8, which clients over gRPC cannot read; save "
+                "the "
                 "file as UTF-8",
             ),
             ("error", "m/1/model.py", "", "1/model.py has no class TritonPythonModel; correct it"),

@@ -101,7 +101,8 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
                 "warning",
                 "e/config.pbtxt",
                 f"{STEPS}.step[0].model_version",
-                "step 'a' floats, so publishing its model changes the ensemble; pin a version, or "
+                "step 'a' is not pinned, so publishing its model changes the ensemble; pin a "
+                "version, or "
                 "make a release with 'trimaran release'",
             )
         ],
@@ -152,12 +153,13 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
         [
             error(
                 STEPS,
-                "step 'b' waits for tensor 'Q', which no input and no earlier step provides; map "
-                "it to a tensor that there is",
+                "step 'b' waits for tensor 'Q', which no input and no earlier step provides; "
+                "map it to an existing tensor",
             )[0],
             error(
                 STEPS,
-                "tensor 'M' is made and neither used nor an output of the ensemble; leave it out "
+                "tensor 'M' is produced but never used, and is not an output of the ensemble; "
+                "leave it out "
                 "of the output_map",
             )[0],
         ],
@@ -196,7 +198,8 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
             )[0],
             error(
                 STEPS,
-                "tensor 'M' is made and neither used nor an output of the ensemble; leave it out "
+                "tensor 'M' is produced but never used, and is not an output of the ensemble; "
+                "leave it out "
                 "of the output_map",
             )[0],
         ],
@@ -308,13 +311,13 @@ def test_ensembles_that_lead_back_to_themselves(
     models: dict[str, str | bytes], circle: dict[str, str], tmp_path: Path
 ) -> None:
     report = judged(tmp_path, {"a/config.pbtxt": STEP, "a/1/model.py": SOURCE, **models})
-    told = [item for item in found(report) if item[0] == "error"]
-    assert told == [
+    findings = [item for item in found(report) if item[0] == "error"]
+    assert findings == [
         (
             "error",
             f"{name}/config.pbtxt",
             STEPS,
-            f"its steps lead back to themselves: {path}; take one of these steps out",
+            f"its steps form a cycle: {path}; take one of these steps out",
         )
         for name, path in circle.items()
     ]
@@ -335,22 +338,22 @@ def test_ensembles_that_lead_back_to_themselves(
 def test_joins_of_answers_of_different_decoupled_models(
     ensemble: str, a: str, b: str, refused: bool, tmp_path: Path
 ) -> None:
-    told = found(judged(tmp_path, joined(ensemble, a, b)))
+    findings = found(judged(tmp_path, joined(ensemble, a, b)))
     sentence = (
-        "step 'c' joins answers of different decoupled models; join what comes from one decoupled "
-        "step alone"
+        "step 'c' joins answers of different decoupled models; join only the outputs of one "
+        "decoupled step"
     )
-    assert told == (error(f"{STEPS}.step[2].input_map", sentence) if refused else [])
+    assert findings == (error(f"{STEPS}.step[2].input_map", sentence) if refused else [])
 
 
 def test_outputs_of_different_decoupled_models(tmp_path: Path) -> None:
     output = 'output { name: "M" data_type: TYPE_FP32 dims: [ 4 ] }'
     sentence = (
-        "the ensemble's outputs join answers of different decoupled models; join what comes from "
-        "one decoupled step alone"
+        "the ensemble's outputs join answers of different decoupled models; join only the "
+        "outputs of one decoupled step"
     )
-    told = found(judged(tmp_path / "both", repository(ENSEMBLE + output, a=MANY, b=MANY)))
-    assert told == error("output", sentence)
+    findings = found(judged(tmp_path / "both", repository(ENSEMBLE + output, a=MANY, b=MANY)))
+    assert findings == error("output", sentence)
     assert found(judged(tmp_path / "one", repository(ENSEMBLE + output, a=MANY))) == []
 
 
@@ -358,8 +361,8 @@ def test_an_ensemble_of_a_decoupled_step_is_decoupled_itself(tmp_path: Path) -> 
     inner = nesting("f", "a") | {"a/config.pbtxt": MANY}
     outer = joining("X", step="f").replace('key: "x" value: "X" } output_map { key: "y" value: "B"',
         'key: "X" value: "X" } output_map { key: "Y" value: "B"')  # fmt: skip
-    told = found(judged(tmp_path, joined(outer, STEP, STEP) | inner))
-    assert [item[2] for item in told if item[0] == "error"] == [f"{STEPS}.step[2].input_map"]
+    findings = found(judged(tmp_path, joined(outer, STEP, STEP) | inner))
+    assert [item[2] for item in findings if item[0] == "error"] == [f"{STEPS}.step[2].input_map"]
 
 
 def test_an_ensemble_without_batches_takes_steps_that_have_them(tmp_path: Path) -> None:
@@ -376,5 +379,5 @@ def test_an_ensemble_without_batches_takes_steps_that_have_them(tmp_path: Path) 
 def test_a_step_that_cannot_be_read_is_reported_once(tmp_path: Path) -> None:
     broken = change("TYPE_FP32", "99", STEP) + "version_policy { all { } }"
     files = repository(ENSEMBLE, a=broken) | {"a/2/model.py": SOURCE}
-    told = found(judged(tmp_path, files))
-    assert [item[:3] for item in told] == [("error", "a/config.pbtxt", "input.x.data_type")]
+    findings = found(judged(tmp_path, files))
+    assert [item[:3] for item in findings] == [("error", "a/config.pbtxt", "input.x.data_type")]

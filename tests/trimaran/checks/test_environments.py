@@ -52,8 +52,8 @@ def test_an_environment_that_is_there(path: str, files: dict[str, bytes], tmp_pa
         ("/nowhere/env.tar.gz", {}, "is missing"),
         ("env.tar.gz", {}, "is missing"),
         (f"{HERE}/env", {"m/env/bin/python": b""}, "has no bin/activate"),
-        (f"{HERE}/env.zip", {"m/env.zip": b"PK\x05\x06"}, "is no tar archive"),
-        (f"{HERE}/env.tar", {"m/env.tar": b""}, "is no tar archive"),
+        (f"{HERE}/env.zip", {"m/env.zip": b"PK\x05\x06"}, "is not a tar archive"),
+        (f"{HERE}/env.tar", {"m/env.tar": b""}, "is not a tar archive"),
         (f"{HERE}/env.tar", {"m/env.tar": packed("bin/python")}, "has no bin/activate"),
         (f"{HERE}/env.tar", {"m/env.tar": ENVIRONMENT[:700]}, "has no bin/activate"),
         (
@@ -67,11 +67,11 @@ def test_an_environment_that_is_none(
     path: str, files: dict[str, bytes], problem: str, tmp_path: Path
 ) -> None:
     model = {"m/config.pbtxt": PYTHON % path, "m/1/model.py": SOURCE}
-    told = found(judged(tmp_path, {**model, **files}))
-    assert [item[:3] for item in told] == [
+    findings = found(judged(tmp_path, {**model, **files}))
+    assert [item[:3] for item in findings] == [
         ("error", "m/config.pbtxt", "parameters.EXECUTION_ENV_PATH")
     ]
-    assert f"EXECUTION_ENV_PATH {path} {problem}" in told[0][3]
+    assert f"EXECUTION_ENV_PATH {path} {problem}" in findings[0][3]
 
 
 def test_a_path_that_depends_on_where_the_server_starts(tmp_path: Path) -> None:

@@ -29,7 +29,10 @@ def unknown_function(model: onnx.ModelProto) -> None:
 
 
 GRAPHS: dict[str, tuple[Change, str]] = {
-    "missing weights": (external("w.bin"), "the weights of 'w' lie in 'w.bin', which is not there"),
+    "missing weights": (
+        external("w.bin"),
+        "the weights of 'w' are in 'w.bin', which does not exist",
+    ),
     "short weights": (external("short.bin"), "'short.bin', which has 9 bytes where the model"),
     "an opset of the future": (
         lambda m: put(m.opset_import[0], version=99),
@@ -78,10 +81,12 @@ def test_an_onnx_file_that_the_server_refuses_is_an_error(case: str, tmp_path: P
         "n/config.pbtxt": ONNX,
         "n/1/model.onnx": linear(),
     }
-    told = found(judged(tmp_path, files))
-    assert [(severity, file.partition("/")[0]) for severity, file, _, _ in told] == [("error", "m")]
-    assert said in told[0][3]
-    assert "; " in told[0][3]
+    findings = found(judged(tmp_path, files))
+    assert [(severity, file.partition("/")[0]) for severity, file, _, _ in findings] == [
+        ("error", "m")
+    ]
+    assert said in findings[0][3]
+    assert "; " in findings[0][3]
 
 
 @pytest.mark.parametrize(
@@ -188,10 +193,10 @@ ARCHIVES = {
         torchscript("archive_format"),
         "1/model.pt is a program of torch",
     ),
-    "an ONNX file": (linear(), "1/model.pt is no TorchScript"),
+    "an ONNX file": (linear(), "1/model.pt is not TorchScript"),
     "a plan": (b"ptrt" + bytes(99), "1/model.pt is a TensorRT plan"),
     "cut short": (GENUINE[:-40], "1/model.pt is a zip archive that is damaged or cut short"),
-    "text": (b"not a model", "1/model.pt is no TorchScript"),
+    "text": (b"not a model", "1/model.pt is not TorchScript"),
 }
 
 
@@ -199,9 +204,9 @@ ARCHIVES = {
 def test_a_file_that_is_no_torchscript_is_an_error(case: str, tmp_path: Path) -> None:
     content, said = ARCHIVES[case]
     files = {"m/config.pbtxt": TORCH, "m/1/model.pt": content}
-    told = found(judged(tmp_path, files))
-    assert [item[:3] for item in told] == [("error", "m/1/model.pt", "")]
-    assert told[0][3].startswith(said)
+    findings = found(judged(tmp_path, files))
+    assert [item[:3] for item in findings] == [("error", "m/1/model.pt", "")]
+    assert findings[0][3].startswith(said)
 
 
 @pytest.mark.parametrize("suffix", ["onnx", "plan"])
@@ -215,9 +220,9 @@ def test_a_file_that_is_no_model_is_named_for_what_it_is(
         "m/config.pbtxt": TORCH.replace("pytorch", backend),
         f"m/1/model.{suffix}": content,
     }
-    told = found(judged(tmp_path, files))
-    assert [item[:3] for item in told] == [("error", f"m/1/model.{suffix}", "")]
-    assert told[0][3].startswith(said.replace("model.pt", f"model.{suffix}"))
+    findings = found(judged(tmp_path, files))
+    assert [item[:3] for item in findings] == [("error", f"m/1/model.{suffix}", "")]
+    assert findings[0][3].startswith(said.replace("model.pt", f"model.{suffix}"))
 
 
 @pytest.mark.parametrize(("config", "content"), [(TORCH, b"x"), (ONNX, b"x"), (ONNX, b"")])
@@ -225,8 +230,8 @@ def test_a_file_of_another_name_is_checked_as_its_backend_loads_it(
     config: str, content: bytes, tmp_path: Path
 ) -> None:
     named = config + 'default_model_filename: "weights.bin"'
-    told = found(judged(tmp_path, {"m/config.pbtxt": named, "m/1/weights.bin": content}))
-    assert [item[:2] for item in told] == [("error", "m/1/weights.bin")]
+    findings = found(judged(tmp_path, {"m/config.pbtxt": named, "m/1/weights.bin": content}))
+    assert [item[:2] for item in findings] == [("error", "m/1/weights.bin")]
 
 
 def test_torchscript_is_no_error(tmp_path: Path) -> None:

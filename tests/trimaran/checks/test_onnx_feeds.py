@@ -39,8 +39,8 @@ def fed(start: Axes | None = None, x: Axes | None = None, dtype: int = 1) -> byt
 
 
 def errors(config: str, model: bytes, root: Path) -> list[str]:
-    told = found(judged(root, {"m/config.pbtxt": config, "m/1/model.onnx": model}))
-    return [sentence for severity, _, _, sentence in told if severity == "error"]
+    findings = found(judged(root, {"m/config.pbtxt": config, "m/1/model.onnx": model}))
+    return [sentence for severity, _, _, sentence in findings if severity == "error"]
 
 
 @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ def test_what_the_server_feeds_need_not_be_declared(
 def test_what_the_file_contradicts_is_an_error(
     config: str, model: bytes, said: str, tmp_path: Path
 ) -> None:
-    told = errors(HEAD + config, model, tmp_path)
-    assert len(told) == 1
-    assert said in told[0]
-    assert "; " in told[0]
+    findings = errors(HEAD + config, model, tmp_path)
+    assert len(findings) == 1
+    assert said in findings[0]
+    assert "; " in findings[0]
 
 
 NONE = 'backend: "onnxruntime" '
@@ -140,9 +140,9 @@ def test_a_limit_is_completed_where_inputs_or_outputs_are_left_out(
     x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 4]) for n in "xy")
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    told = errors(config, model.SerializeToString(), tmp_path)
-    assert bool(told) == bool(said)
-    assert all(said in one for one in told[:1])
+    findings = errors(config, model.SerializeToString(), tmp_path)
+    assert bool(findings) == bool(said)
+    assert all(said in one for one in findings[:1])
 
 
 def test_an_output_that_is_not_declared_may_have_no_batch_axis(tmp_path: Path) -> None:
@@ -160,8 +160,8 @@ def test_an_output_that_is_not_declared_may_have_no_batch_axis(tmp_path: Path) -
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     content = model.SerializeToString()
     assert errors(HEAD + X + Y, content, tmp_path / "declared") == []
-    told = errors(HEAD + X, content, tmp_path / "completed")
-    assert [said.partition(",")[0] for said in told] == [
+    findings = errors(HEAD + X, content, tmp_path / "completed")
+    assert [said.partition(",")[0] for said in findings] == [
         "1/model.onnx has 'z' of the fixed shape [1]"
     ]
 
@@ -169,7 +169,7 @@ def test_an_output_that_is_not_declared_may_have_no_batch_axis(tmp_path: Path) -
 @pytest.mark.parametrize("backend", ["onnxruntime", "pytorch", "python"])
 def test_what_the_container_alone_serves_is_a_warning(backend: str, tmp_path: Path) -> None:
     config = HEAD.replace("onnxruntime", backend) + X + Y + controls(START)
-    told = [f for f in found(judged(tmp_path, {"m/config.pbtxt": config})) if f[0] == "warning"]
-    assert [f[2] for f in told] == (
+    findings = [f for f in found(judged(tmp_path, {"m/config.pbtxt": config})) if f[0] == "warning"]
+    assert [f[2] for f in findings] == (
         [] if backend == "python" else ["sequence_batching.control_input"]
     )

@@ -52,6 +52,6 @@ def test_a_saved_model_describes_its_tensors_and_a_graph_does_not(
     config: str | None, files: dict[str, bytes], said: str | None, tmp_path: Path
 ) -> None:
     text = {} if config is None else {"m/config.pbtxt": config}
-    told = [f[3] for f in found(judged(tmp_path, {**text, **files})) if f[0] == "error"]
-    assert bool(told) == bool(said)
-    assert all(said is not None and said in one for one in told[:1])
+    findings = [f[3] for f in found(judged(tmp_path, {**text, **files})) if f[0] == "error"]
+    assert bool(findings) == bool(said)
+    assert all(said is not None and said in one for one in findings[:1])

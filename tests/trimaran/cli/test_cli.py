@@ -125,7 +125,7 @@ def test_a_command_whose_package_is_missing_says_what_to_install(
     assert "pip install" in outcome.error
 
 
-def test_a_file_system_that_refuses_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_file_system_that_refuses_is_reported_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / ".trimaran").write_text("a file in the way")
     outcome = call_trimaran(
         "export", "tests.models:linear", "--format", "torchscript",

@@ -92,7 +92,7 @@ def test_file_that_is_no_npz(served: Served, tmp_path: Path, content: bytes) -> 
     options = ("--repository", served.repository.root)
     result = run_trimaran("predict", "linear_onnx", path, *options)
     assert result.returncode == 2
-    assert "is no .npz file of plain arrays" in result.stderr
+    assert "is not an .npz file of plain arrays" in result.stderr
 
 
 def test_array_that_no_tensor_can_hold(served: Served, tmp_path: Path) -> None:

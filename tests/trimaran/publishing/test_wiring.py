@@ -215,7 +215,7 @@ BAD: dict[str, tuple[ModelConfig, dict[str, ModelConfig], list[str]]] = {
     "a tensor that no step takes": (
         ensemble(DECODE, CLASSIFY, ("classify", {"pixels": "PIXELS"}, {"logits": "AGAIN"}), RANK),
         models(),
-        ["tensor 'AGAIN' is made and neither used nor an output"],
+        ["tensor 'AGAIN' is produced but never used, and is not an output"],
     ),
     "an input that no step takes": (
         ensemble(DECODE, CLASSIFY, RANK, inputs=(IMAGE, tensor("MASK"))),

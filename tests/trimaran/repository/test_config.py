@@ -165,10 +165,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"directory\.pbtxt: is a directory; "):
         read_config(tmp_path / "directory.pbtxt")
     (tmp_path / "link.pbtxt").symlink_to("nowhere")
-    with pytest.raises(ConfigError, match=r"link\.pbtxt: is a link to nowhere, which is not there"):
+    with pytest.raises(
+        ConfigError, match=r"link\.pbtxt: is a link to nowhere, which does not exist"
+    ):
         read_config(tmp_path / "link.pbtxt")
     os.mkfifo(tmp_path / "pipe.pbtxt")
-    with pytest.raises(ConfigError, match=r"pipe\.pbtxt: is no regular file; "):
+    with pytest.raises(ConfigError, match=r"pipe\.pbtxt: is not a regular file; "):
         read_config(tmp_path / "pipe.pbtxt")
 
 

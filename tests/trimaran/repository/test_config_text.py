@@ -47,7 +47,7 @@ def test_what_tritonserver_takes_is_taken(data: bytes, lines: tuple[int, ...]) -
         (TEXT.encode() + b" \xc2\xa0", "line 3, column 2: the byte 0xc2 is outside of strings"),
         (TEXT.encode() + b"\xe9", "line 3, column 1: the byte 0xe9 is outside of strings"),
         (TEXT.encode() + b"\x1c", "line 3, column 1: the byte 0x1c is outside of strings"),
-        (TEXT.encode() + b" " * LARGEST_BYTES, "bytes, which is no model configuration"),
+        (TEXT.encode() + b" " * LARGEST_BYTES, "bytes, which is not a model configuration"),
     ],
 )
 def test_what_tritonserver_refuses_is_named(data: bytes, said: str) -> None:

@@ -241,7 +241,11 @@ def test_model_of_the_candidate_name_is_not_touched(standing: Served) -> None:
         (["deploy", ENSEMBLE, "--release", "99"], 1, "has no version 99; it has 1"),
         (["rollback", ENSEMBLE], 1, "no earlier live release"),
         (["rollback", "image_labels"], 1, "is a step of image_classifier"),
-        (["release", "linear_onnx"], 2, "its versions go live by 'trimaran deploy linear_onnx'"),
+        (
+            ["release", "linear_onnx"],
+            2,
+            "make its versions live with 'trimaran deploy linear_onnx'",
+        ),
         (["release", ENSEMBLE, "--step", "image_labels"], 2, "is not MODEL=VERSION"),
         (["release", ENSEMBLE, "--step", "other=1"], 2, "has no step 'other'"),
         (["release", ENSEMBLE, "--step", "image_labels=9"], 1, "has no version 9"),

@@ -116,12 +116,12 @@ def test_every_row_of_a_batch_is_counted_once_by_named_field(asked: Served) -> N
     assert found["state"] == {"missing": 90}
 
 
-def test_the_reference_is_told_beside_the_rows(asked: Served) -> None:
+def test_the_reference_is_reported_with_the_rows(asked: Served) -> None:
     reference = reference_of(asked, "churn_record")
-    told = scraped(asked, "trimaran_feature_reference_rows", "churn_record")
+    samples = scraped(asked, "trimaran_feature_reference_rows", "churn_record")
     for feature in reference.features:
         for name, count in zip(feature.bins, feature.counts, strict=True):
-            assert told.get((feature.name, name), 0) == count
+            assert samples.get((feature.name, name), 0) == count
         assert feature.rows == reference.features[0].rows
     assert sum(reference.judged.values()) > 500
 
@@ -150,5 +150,5 @@ def test_counters_go_on_where_a_model_is_reloaded(asked: Served) -> None:
         ask()
         counted_up_to(before + 1 + turn)
     reference = reference_of(asked, "churn_record")
-    told = scraped(asked, "trimaran_feature_reference_rows", "churn_record")
-    assert sum(told.values()) == sum(feature.rows for feature in reference.features)
+    samples = scraped(asked, "trimaran_feature_reference_rows", "churn_record")
+    assert sum(samples.values()) == sum(feature.rows for feature in reference.features)

@@ -71,7 +71,7 @@ def test_a_measure_is_always_there_and_a_label_is_one_of_those_named_or_other() 
     assert blocks.codes(classes).tolist() == [0, 0, 1, 1, 2]
 
 
-def test_a_tally_counts_what_came_in_pieces_and_then_begins_anew() -> None:
+def test_a_tally_counts_what_came_in_pieces_and_then_begins_again() -> None:
     tally = Tally(REFERENCE)
     nothing = [0] * 10
     assert tally.counted().tolist() == nothing

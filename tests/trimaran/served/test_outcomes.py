@@ -54,8 +54,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_an_outcome_is_counted_by_what_was_decided(store: Store) -> None:
     store.log(line("a"), line("b"), line("c", 0.1), line("d", 0.1))
     assert store.cells() == dict.fromkeys(CELLS, 0)
-    told = [store.record("a", True), store.record("b", False), store.record("c", False)]
-    assert [*told, store.record("d", True)] == ["counted"] * 4
+    statuses = [store.record("a", True), store.record("b", False), store.record("c", False)]
+    assert [*statuses, store.record("d", True)] == ["counted"] * 4
     assert store.cells() == dict.fromkeys(CELLS, 1)
     totals = store.outcomes.totals()
     assert totals["1", "positives", "0.9 to 1"] == 1
@@ -111,7 +111,7 @@ def test_with_times_an_id_may_have_several_outcomes(store: Store) -> None:
     assert store.cells()["true_positive"] == store.cells()["true_negative"] == 1
 
 
-def test_without_times_later_predictions_get_no_outcome_told_before(store: Store) -> None:
+def test_without_times_later_predictions_get_no_outcome_recorded_before(store: Store) -> None:
     store.log(line("a"))
     assert store.record("a", True) == "counted"
     store.log(line("a", 0.1, "2026-02-01T00:00:00+00:00"))

@@ -44,7 +44,7 @@ def test_a_line_says_who_answered_what_to_whom() -> None:
     }
 
 
-def test_rows_of_a_request_are_told_apart() -> None:
+def test_rows_of_a_request_are_distinguished() -> None:
     both = replace(
         ONE,
         request_id="r",

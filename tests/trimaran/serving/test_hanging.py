@@ -1,4 +1,4 @@
-"""A model whose load never ends: nothing waits for ever, and nothing is left behind."""
+"""A model whose load never ends: nothing waits forever, and nothing is left behind."""
 
 from __future__ import annotations
 

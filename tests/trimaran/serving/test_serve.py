@@ -63,7 +63,7 @@ def answers(served: Served, model: str = "linear_onnx") -> bool:
 
 
 def process_tree(served: Served) -> set[tuple[int, str]]:
-    """The server and its stubs, each named for ever by its start time."""
+    """The server and its stubs, each named forever by its start time."""
     found = find_server(served.repository)
     assert found is not None
     pids = {found.server_pid, *children(found.server_pid)}
@@ -176,7 +176,7 @@ def test_port_in_use(linear_repository: Repository, option: str) -> None:
         (["--host", "0.0.0.0"], 2, "listens on loopback only"),  # noqa: S104
         (["--host", "example"], 2, "is not an address"),
         (["--tritonserver", "/nowhere"], 2, "/nowhere is not an executable tritonserver"),
-        (["--http-port", "0"], 1, "a port lies between 1 and 65535"),
+        (["--http-port", "0"], 1, "a port is between 1 and 65535"),
         (["--http-port", "4711", "--grpc-port", "4711"], 1, "is given twice"),
     ],
 )
@@ -310,7 +310,7 @@ def test_half_written_version_is_passed_over(mixed: Mixed) -> None:
     status = call_trimaran("status", "--repository", mixed.served.repository.root)
     assert "unusable: has no manifest.json" in status.stdout
     assert mixed.served.control.ready_versions("linear_onnx") == {1}
-    assert mixed.served.said("version 2 of linear_onnx is passed over: has no manifest.json")
+    assert mixed.served.said("version 2 of linear_onnx is skipped: has no manifest.json")
 
 
 def test_model_without_a_configuration_is_left_to_triton(mixed: Mixed) -> None:

@@ -116,7 +116,7 @@ def test_another_content_is_refused_and_not_kept(wheel: Wheel, tmp_path: Path) -
 
 def test_another_file_than_the_named_one_is_refused(wheel: Wheel, tmp_path: Path) -> None:
     other = "trimaran_test_wheel-1.0-py3-none-manylinux_2_35_x86_64.whl"
-    with pytest.raises(TrimaranError, match="the index gave another file than"):
+    with pytest.raises(TrimaranError, match="the index returned a file other than"):
         fetch(replace(wheel, filename=other))
     assert cached(tmp_path) == []
 

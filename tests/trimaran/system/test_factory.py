@@ -1,4 +1,4 @@
-"""Functions that are named on the command line: found and called, or told what is wrong."""
+"""Functions named on the command line: found and called, or the error says what is wrong."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_name_that_leads_nowhere_is_wrong_usage(name: str, said: str) -> None:
     ],
 )
 @pytest.mark.parametrize("place", ["failing_{}.py", "failing_{}"])
-def test_a_failure_of_the_users_code_is_told_in_a_sentence(
+def test_a_failure_of_the_users_code_is_reported_in_a_sentence(
     place: str, text: str, said: str
 ) -> None:
     name = place.format(abs(hash(text)))

@@ -65,7 +65,7 @@ def test_the_variable_names_a_run(
     monkeypatch.setenv(churn.RUN_VARIABLE, str(copied))
     assert churn.trained().directory == copied
     (copied / "metrics.json").unlink()
-    with pytest.raises(TrimaranError, match="is no finished run"):
+    with pytest.raises(TrimaranError, match="is not a finished run"):
         churn.trained()
 
 

@@ -71,7 +71,9 @@ def test_what_is_no_reference_is_refused_in_a_sentence(
     with pytest.raises(TrimaranError, match=r"2 of 101 files cannot be read, .* leaves 99 images"):
         describe_images(files, SETTINGS, lambda pixels: np.zeros((len(pixels), 2)), ["a", "b"])
     monkeypatch.setenv(VARIABLE, str(folder / "nowhere"))
-    with pytest.raises(TrimaranError, match=r"TRIMARAN_IMAGES names .*nowhere, which is no folder"):
+    with pytest.raises(
+        TrimaranError, match=r"TRIMARAN_IMAGES names .*nowhere, which is not a folder"
+    ):
         expected_images()
     monkeypatch.setenv(VARIABLE, str(folder / "more"))
     with pytest.raises(TrimaranError, match="holds 50 images; a reference takes 100 or more"):

@@ -77,7 +77,7 @@ def test_a_killed_training_ends_in_the_same_bytes(directory: Path, whole: Path) 
 def test_the_same_command_uses_the_run_again(directory: Path, whole: Path) -> None:
     before = (whole / "weights.pt").stat().st_mtime_ns
     result = call_trimaran(*command("whole"), cwd=directory)
-    assert f"{whole.relative_to(directory)} stands; it is used again" in result.stdout
+    assert f"{whole.relative_to(directory)} is already finished; it is reused" in result.stdout
     assert (whole / "weights.pt").stat().st_mtime_ns == before
     latest = json.loads((directory / "whole" / "churn" / "latest.json").read_text())
     assert latest == {"run": whole.name}
@@ -109,7 +109,7 @@ def test_folds_are_written_and_used_again(directory: Path, whole_folds: Path) ->
     assert len(json.loads(written)["scores"]) == 2
     whole_folds.unlink()
     result = call_trimaran(*command("folds", "--folds", "2"), cwd=directory)
-    assert "2 of 2 folds stand in folds/churn/folds/mlp-seed0-" in result.stdout
+    assert "2 of 2 folds are already finished in folds/churn/folds/mlp-seed0-" in result.stdout
     assert whole_folds.read_bytes() == written
 
 
@@ -128,7 +128,7 @@ def test_killed_folds_end_in_the_same_bytes(directory: Path, whole_folds: Path) 
     assert not (out / whole_folds.name).exists()
     result = call_trimaran(*command("killed_folds", "--folds", "2"), cwd=directory)
     assert result.status == 0, result.stderr
-    assert "1 of 2 folds stand in" in result.stdout
+    assert "1 of 2 folds are already finished in" in result.stdout
     assert (out / whole_folds.name).read_bytes() == whole_folds.read_bytes()
     assert not list(out.rglob("*.pt*"))
 

@@ -81,8 +81,8 @@ def find_too_new(model: onnx.ModelProto) -> str | None:
         if since and node.domain in _ONNX_DOMAINS and asked.get("", 0) >= since:
             return (
                 f"has opset {asked['']} and the operator {node.op_type}, which container "
-                f"{target.CONTAINER} lacks from opset {since} on; export it with an "
-                "older opset, where that has it, or with other operators"
+                f"{target.CONTAINER} does not support from opset {since} on; export it with an "
+                f"older opset that has it, or with other operators"
             )
     return None
 
@@ -185,23 +185,23 @@ def _scores(model: onnx.ModelProto, name: str, count: int) -> onnx.ValueInfoProt
 def _external(tensor: onnx.TensorProto, source: Path) -> External:
     entries = {item.key: item.value for item in tensor.external_data}
     location = entries.get("location", "")
-    what = f"{source}: the weights of {tensor.name!r} lie in {location!r}"
+    what = f"{source}: the weights of {tensor.name!r} are in {location!r}"
     parts = PurePosixPath(location).parts
     if not parts or ".." in parts or location.startswith("/") or set(location) & set("\\\0"):
         raise ArtifactError(
-            f"{what}, which is no path inside the model's directory; save the model again with "
+            f"{what}, which is not a path inside the model's directory; save the model again with "
             "its weights next to it"
         )
     path, directory = source.parent / location, source.parent.resolve()
     if not path.is_file():
-        raise ArtifactError(f"{what}, which is not there; put that file next to the model")
+        raise ArtifactError(f"{what}, which does not exist; put that file next to the model")
     if not path.resolve().is_relative_to(directory) or path.resolve() == source.resolve():
         raise ArtifactError(
             f"{what}, which leads out of the model's directory or to the model itself; copy the "
             "weights into the directory"
         )
     if PurePosixPath(location).as_posix() == "model.onnx":
-        raise ArtifactError(f"{what}, a name that the model itself takes; rename the weights")
+        raise ArtifactError(f"{what}, the file name of the model itself; rename the weights")
     size = path.stat().st_size
     try:
         offset = int(entries.get("offset", 0))

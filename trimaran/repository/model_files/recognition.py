@@ -24,7 +24,7 @@ _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (8, b'{"', "a safetensors file, weights without a graph; use 'trimaran export'"),
     (257, b"ustar", "a tar archive; unpack it"),
     (4, b'{"', "a TensorRT engine behind a header of metadata; write the plan without it"),
-    (0, b"\x93NUMPY", "a NumPy array and no model"),
+    (0, b"\x93NUMPY", "a NumPy array, not a model"),
 )
 """Offset, the bytes there, and the kind of file that has them."""
 
@@ -62,7 +62,7 @@ def recognise(path: Path) -> Kind:
     if path.is_dir():
         raise ArtifactError(f"{path}: is a directory; name the model file in it")
     if not path.is_file():
-        raise ArtifactError(f"{path}: is no regular file; name a model file")
+        raise ArtifactError(f"{path}: is not a regular file; name a model file")
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:
@@ -89,7 +89,7 @@ def _foreign(head: bytes) -> str | None:
 
 def _foreign_text(text: bytes) -> str | None:
     if not text:
-        return "blank, white space alone; copy or export the model again"
+        return "blank (only white space); copy or export the model again"
     if b"\0" in text:
         return None
     return next((what for mark, what in _TEXTS if text.startswith(mark)), None)

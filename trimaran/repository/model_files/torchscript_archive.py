@@ -28,7 +28,7 @@ _MODEL_SUFFIXES = (".onnx", ".pt", ".pth", ".ts", ".jit", ".plan", ".engine")
 _LONGEST_VERSION = 16
 _MOST_INFLATED_BYTES = 2**28
 """How much more than it holds an archive may unpack to: the code of the largest models is some
-megabytes, and weights hardly shrink."""
+megabytes, and weights barely shrink."""
 _FREE_BYTES = 2**24
 _MOST_RATIO = 100
 """To what multiple an entry of more than 16 MiB may unpack; code shrinks to a third or a tenth."""
@@ -153,7 +153,7 @@ def _torch_archive(inside: set[str], names: Sequence[str]) -> str | None:
 def _other_archive(names: set[str]) -> str:
     files = sorted(name for name in names if not name.endswith("/"))
     if all(name.endswith(".npy") for name in files):
-        return "is NumPy's .npz, arrays and no model; give the model file"
+        return "is NumPy's .npz, which holds arrays, not a model; give the model file"
     if any(name.startswith("MAR-INF/") for name in names):
         return (
             "is a model archive of TorchServe (.mar); unpack it and give the model file in it, if "
@@ -169,6 +169,6 @@ def _other_archive(names: set[str]) -> str:
     if any(name.lower().endswith(".zip") for name in files):
         return "is a zip archive around another; unpack both and give the model file"
     return (
-        "is a zip archive but no TorchScript, which holds constants.pkl and code/; save the model "
+        "is a zip archive but not TorchScript, which holds constants.pkl and code/; save the model "
         "with torch.jit.save"
     )

@@ -39,8 +39,11 @@ def model(
         (model(ir_version=14), "has IR version 14, and container 26.06 reads 13 at most"),
         (model(domains=(("ai.onnx.ml", 6),)), "has opset of ai.onnx.ml 6"),
         (model(21, operator="LpNormalization"), None),
-        (model(22, operator="LpNormalization"), "lacks from opset 22 on"),
-        (model(19, operator="DeformConv"), "the operator DeformConv, which container 26.06 lacks"),
+        (model(22, operator="LpNormalization"), "does not support from opset 22 on"),
+        (
+            model(19, operator="DeformConv"),
+            "the operator DeformConv, which container 26.06 does not support",
+        ),
     ],
 )
 def test_unreadable_for_the_container_is_reported(made: onnx.ModelProto, said: str | None) -> None:
@@ -125,15 +128,15 @@ def test_weights_are_found_at_any_depth(tmp_path: Path) -> None:
     )
     node = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
     model = files.onnx_model([node], [("x", TensorProto.BOOL, [])], [("y", TensorProto.FLOAT, [3])])
-    with pytest.raises(ArtifactError, match=r"'inner' lie in '\.\./\.\./etc/passwd', which is no"):
+    with pytest.raises(ArtifactError, match=r"'inner' are in '\.\./\.\./etc/passwd', which is no"):
         externals(model, tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
-        ({"location": ""}, "no path inside"),
-        ({"location": "a\\b"}, "no path inside"),
+        ({"location": ""}, "not a path inside"),
+        ({"location": "a\\b"}, "not a path inside"),
         ({"location": "m.onnx"}, "the model itself"),
         ({"location": "w", "offset": "4"}, "has 12 bytes where the model expects 12 from byte 4"),
         ({"location": "w", "offset": "-1"}, "from byte -1"),

@@ -28,7 +28,7 @@ def test_bytes_that_only_begin_like_a_text_are_none(tmp_path: Path) -> None:
 
 def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ArtifactError, match="is no regular file"):
+    with pytest.raises(ArtifactError, match="is not a regular file"):
         recognise(tmp_path / "pipe")
 
 
@@ -50,7 +50,7 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
         (b"\n<?xml version='1.0'?>", "a page of HTML or XML"),
         (b" Version HTTPS://git-lfs.github.com/spec/v1\r\noid", "a Git LFS pointer"),
         (b"version https://hawser.github.com/spec/v1", "a Git LFS pointer"),
-        (b" \r\n\t", "blank, white space alone"),
+        (b" \r\n\t", r"blank \(only white space\)"),
         (b"ir_version: 8\nproducer_name", "ONNX as text"),
         (b"<\0\0\0\0\0\0\0" + b'{"a":', "a safetensors file"),
         (b"<\0\0\0TFL3", "a TensorFlow Lite model"),

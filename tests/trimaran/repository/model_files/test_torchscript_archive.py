@@ -168,13 +168,13 @@ def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["a.npy", "b.npy"], "is NumPy's .npz, arrays and no model"),
+        (["a.npy", "b.npy"], "is NumPy's .npz, which holds arrays, not a model"),
         (["MAR-INF/MANIFEST.json", "m.pt"], "is a model archive of TorchServe"),
         (["metadata.json", "config.json", "model.weights.h5"], "is a Keras model"),
         (["m.mlpackage/Data/com.apple.CoreML/model.mlmodel"], "is a Core ML package"),
         (["release/readme.md", "release/Model.ONNX"], "around 'release/Model.ONNX'; unpack it"),
         (["inner.ZIP"], "is a zip archive around another"),
-        (["a.txt"], "is a zip archive but no TorchScript"),
+        (["a.txt"], "is a zip archive but not TorchScript"),
         ([], "is an empty zip archive"),
         (["../m/data.pkl"], "with paths that lead out of it"),
         (["m/data.pkl", "m/version", "m/data/0"], "is a checkpoint of torch.save"),
@@ -185,10 +185,10 @@ def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
 )
 def test_other_archives_are_named(tmp_path: Path, names: list[str], said: str) -> None:
     path = packed(tmp_path / "m.pt", dict.fromkeys(names, b"1"))
-    with pytest.raises(ArtifactError) as told:
+    with pytest.raises(ArtifactError) as refused:
         require_torchscript(path, "m.pt")
-    assert said in str(told.value)
-    assert "; " in str(told.value)
+    assert said in str(refused.value)
+    assert "; " in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ COMPLETED = [
 
 @pytest.fixture(scope="module")
 def completing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
-    """A server that completes configurations, as Triton does unless it is told not to."""
+    """A server that completes configurations, as Triton does unless an option forbids it."""
     with hosted(tmp_path_factory.mktemp("completing"), COMPLETED) as running:
         yield running
 

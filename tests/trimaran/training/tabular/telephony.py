@@ -15,7 +15,7 @@ NUMBERS = ["tenure", "charge", "calls"]
 TEXTS = ["contract", "region", "paper"]
 
 # No customer has the contract "life", and the schema lists no regions: a plan may name columns of
-# either, and only the data tells that there are none.
+# either, and only the data shows that there are none.
 SCHEMA = Schema(
     name="telephony",
     target="churn",

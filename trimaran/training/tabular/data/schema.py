@@ -85,7 +85,7 @@ class FieldSchema:
         if self.least is not None and self.most is not None and self.least > self.most:
             raise TrimaranError(
                 f"{where} has least = {self.least:g}, which is more than most = {self.most:g}; "
-                "exchange the two"
+                "swap the two"
             )
         bounded = self.least is not None or self.most is not None
         if self.kind == "category" and (bounded or self.whole):
@@ -133,7 +133,7 @@ class Schema:
         elif not names:
             problem = "there are no fields; describe each column in a [fields.NAME] table"
         elif twice is not None:
-            problem = f"the field {twice!r} is there twice; remove one"
+            problem = f"the field {twice!r} appears twice; remove one"
         elif self.target in names:
             problem = f"the target {self.target!r} is among the fields; remove it from them"
         elif self.identifier is not None and self.identifier in (*names, self.target, ""):

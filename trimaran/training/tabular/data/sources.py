@@ -91,7 +91,7 @@ def load(name_or_path: str | Path, schema_path: Path | None = None) -> Dataset:
         return Dataset(frame, schema, source, notes)
     path = Path(name_or_path)
     if not path.is_file():
-        raise UsageError(f"{name!r} is no CSV file and no data set; {nearest(name, NAMES)}")
+        raise UsageError(f"{name!r} is neither a CSV file nor a data set; {nearest(name, NAMES)}")
     if schema_path is None:
         raise UsageError(
             f"{path} needs a schema, which says what each column holds; give one with --schema"
@@ -166,8 +166,9 @@ def _numbers(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
             number = _number("" if _is_missing(cell) else str(cell).strip())
             if number is None:
                 raise TrimaranError(
-                    f"{where} {place}, column {column.name!r}: {str(cell)[:40]!r} is no "
-                    "number that FP32 holds; write it as 1234.5, or leave it empty if it is missing"
+                    f"{where} {place}, column {column.name!r}: {str(cell)[:40]!r} is not a "
+                    f"number that FP32 can hold; write it as 1234.5, or leave it empty if it is "
+                    f"missing"
                 )
             parsed[cell] = number
     return np.array([parsed[cell] for cell in column], dtype=np.float64)

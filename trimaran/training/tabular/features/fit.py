@@ -70,7 +70,7 @@ def fit_features(
             notes.append(f"the column {name!r} was dropped: it is the same in all training rows")
             continue
         if not varies:
-            notes.append(f"the column {name!r} is held at 0: it is the same in all training rows")
+            notes.append(f"the column {name!r} is fixed at 0: it is the same in all training rows")
         outputs.append(name)
         by, times = columns.scaling(column, scales[name]) if varies else (0.0, 0.0)
         shift.append(by)
@@ -152,7 +152,8 @@ def _left_out(plan: FeaturePlan, schema: Schema, data: TransformData) -> set[str
     for name in plan.leave_out:
         if name not in possible:
             raise TrimaranError(
-                f"leave_out lists {name!r}, which is no column; {nearest(name, sorted(possible))}"
+                f"leave_out lists {name!r}, which is not a column; "
+                f"{nearest(name, sorted(possible))}"
             )
     return {column for name in plan.leave_out for column in encoded.get(name, {name})}
 

@@ -67,7 +67,9 @@ class Binning:
         if self.count is not None and (type(self.count) is not int or self.count < 2):
             raise TrimaranError(f"{where} have the count {self.count!r}; give 2 or more")
         if any(low >= high for low, high in pairwise(self.edges)):
-            raise TrimaranError(f"{where} have edges that do not rise; sort them, each once")
+            raise TrimaranError(
+                f"{where} have edges that do not increase; sort them and remove duplicates"
+            )
 
 
 @dataclass(frozen=True)
@@ -190,8 +192,8 @@ def check_plan(plan: FeaturePlan, schema: Schema) -> None:
         encode = plan.option(column, "encode")
         if column in categories and "scale" in options and encode in ("onehot", "binary"):
             raise TrimaranError(
-                f"the override of {column!r} has a scale, and the encoding {encode} is of 0 and 1, "
-                "which are not scaled; remove the scale"
+                f"the override of {column!r} has a scale, and the encoding {encode} gives 0 and "
+                f"1, which are not scaled; remove the scale"
             )
     for name in plan.flag_missing if isinstance(plan.flag_missing, tuple) else ():
         if name in categories:
@@ -253,7 +255,7 @@ def _check_order(derived: Iterable[Derived]) -> None:
     except CycleError as error:
         circle = " of ".join(map(repr, reversed(error.args[1])))
         raise TrimaranError(
-            f"derived columns are of one another ({circle}); derive one of them from fields"
+            f"derived columns depend on one another ({circle}); derive one of them from fields"
         ) from None
     before: set[str] = set()
     for name, sources in of.items():

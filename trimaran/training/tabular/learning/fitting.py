@@ -277,7 +277,7 @@ class _State:
             torch.set_rng_state(values["dropout"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise TrimaranError(
-                f"the checkpoint {source} is of another training; delete it to train again"
+                f"the checkpoint {source} belongs to another training; delete it to train again"
             ) from error
 
 

@@ -47,7 +47,7 @@ def train(
     began = time.monotonic()
     standing = TrainedRun(out / recipe.family / Config.of(problem, recipe, seed).name)
     if standing.is_finished:
-        _say(f"{standing.directory} stands; it is used again")
+        _say(f"{standing.directory} is already finished; it is reused")
         return standing
     with _bar(recipe.hyper.epochs) as bar:
         name = f"{recipe.hyper.network}, seed {seed}"
@@ -63,7 +63,7 @@ def cross_validate(
     directory = cross_validation.directory_of(problem, recipe, folds, seed, out)
     standing = cross_validation.standing_folds(directory)
     if standing:
-        _say(f"{standing} of {folds} folds stand in {directory}; they are used again")
+        _say(f"{standing} of {folds} folds are already finished in {directory}; they are reused")
     with _bar(recipe.hyper.epochs) as bar:
         watch = bar.of("fold {} of " + str(folds))
         return cross_validation.cross_validate(problem, recipe, folds, seed, out, watch)

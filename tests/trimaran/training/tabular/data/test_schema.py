@@ -90,7 +90,7 @@ def test_everything_but_target_positive_and_fields_may_be_left_out() -> None:
         (f"{HEAD}{MINUTES}whole = 1\n", "whole is 1; expected true or false"),
         (
             f'{HEAD}[fields.a]\ntype = "number"\nleast = 2\nmost = 1\n',
-            "the field 'a' has least = 2, which is more than most = 1; exchange the two",
+            "the field 'a' has least = 2, which is more than most = 1; swap the two",
         ),
         (f'{HEAD}[fields.a]\ntype = "number"\nmost = nan\n', "most = nan, which FP32 cannot hold"),
         (f'{HEAD}[fields.a]\ntype = "number"\nleast = -inf\n', "least = -inf, which FP32 cannot"),
@@ -151,7 +151,7 @@ def test_a_contradiction_made_in_code_is_refused(arguments: dict[str, object], s
 
 def test_the_same_field_twice_is_refused() -> None:
     field = FieldSchema("a", "number")
-    with pytest.raises(TrimaranError, match="the field 'a' is there twice"):
+    with pytest.raises(TrimaranError, match="the field 'a' appears twice"):
         Schema("small", "churn", "yes", (field, field))
 
 

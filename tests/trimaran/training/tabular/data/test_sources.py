@@ -144,18 +144,18 @@ def test_ignored_columns_are_left_out_without_a_word(tmp_path: Path) -> None:
         (",minutes,state,churn\na,1,KS,yes\n", "column 1 has no name; name it in the first line"),
         (f"{HEADER}a,1,KS,yes\nb,1,KS\n", "line 3, has 3 cells, and the header has 4"),
         (f"{HEADER}a,1,K,S,yes\n", "line 2, has 5 cells, and the header has 4; put quotes"),
-        (f'{HEADER}a,1,"K\nS",yes\nb,x,KS,no\n', "line 4, column 'minutes': 'x' is no number"),
+        (f'{HEADER}a,1,"K\nS",yes\nb,x,KS,no\n', "line 4, column 'minutes': 'x' is not a number"),
         (f'{HEADER}a,1,"KS,yes\n', "the row from line 2: unexpected end of data"),
         (f'{HEADER}a,1,"K"S,yes\n', "the row from line 2: "),
         (f"{HEADER}a,1,{'x' * 200_000},yes\n", "the row from line 2: field larger than"),
         (f"{HEADER}a,1,KS,yes\n".encode("utf-16"), "is not UTF-8 text (byte 0xff)"),
         (f"{HEADER}a,1,Orléans,yes\n".encode("latin-1"), "is not UTF-8 text (byte 0xe9)"),
-        (f"{HEADER}a,1_000,KS,yes\n", "line 2, column 'minutes': '1_000' is no number"),
-        (f"{HEADER}a,'1,5',KS,yes\n".replace("'", '"'), "column 'minutes': '1,5' is no number"),
-        (f"{HEADER}a,inf,KS,yes\n", "column 'minutes': 'inf' is no number"),
-        (f"{HEADER}a,1e39,KS,yes\n", "'1e39' is no number that FP32 holds; write it as"),
-        (f"{HEADER}a,0x10,KS,yes\n", "'0x10' is no number"),
-        (f"{HEADER}a,\u0661,KS,yes\n", "'\u0661' is no number"),
+        (f"{HEADER}a,1_000,KS,yes\n", "line 2, column 'minutes': '1_000' is not a number"),
+        (f"{HEADER}a,'1,5',KS,yes\n".replace("'", '"'), "column 'minutes': '1,5' is not a number"),
+        (f"{HEADER}a,inf,KS,yes\n", "column 'minutes': 'inf' is not a number"),
+        (f"{HEADER}a,1e39,KS,yes\n", "'1e39' is not a number that FP32 can hold; write it as"),
+        (f"{HEADER}a,0x10,KS,yes\n", "'0x10' is not a number"),
+        (f"{HEADER}a,\u0661,KS,yes\n", "'\u0661' is not a number"),
         (
             "id,minute,state,churn\na,1,KS,yes\n",
             "has no column 'minutes', which the schema small needs; did you mean 'minute'?",
@@ -182,9 +182,11 @@ def test_what_is_wrong_in_a_csv_file_is_said(
 
 
 def test_a_name_that_is_nothing_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'mlc_chrun' is no CSV file and no data set; did you"):
+    with pytest.raises(
+        UsageError, match="'mlc_chrun' is neither a CSV file nor a data set; did you"
+    ):
         load("mlc_chrun")
-    with pytest.raises(UsageError, match="is no CSV file"):
+    with pytest.raises(UsageError, match="is neither a CSV file"):
         load(tmp_path)
 
 

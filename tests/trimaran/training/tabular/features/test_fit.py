@@ -281,7 +281,7 @@ def test_a_listed_flag_is_always_there() -> None:
     flags = [name for name in result.data.outputs if name.endswith("_missing")]
     assert flags == ["tenure_missing", "calls_missing"]
     assert result.notes == (
-        "the column 'tenure_missing' is held at 0: it is the same in all training rows",
+        "the column 'tenure_missing' is fixed at 0: it is the same in all training rows",
     )
     rows = FRAME.assign(tenure=np.nan)
     assert not features(replace(RAW, flag_missing=("tenure",)), rows)["tenure_missing"].any()

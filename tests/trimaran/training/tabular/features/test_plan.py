@@ -67,10 +67,10 @@ def test_a_plan_that_cannot_be_is_refused(document: dict[str, Any], message: str
         ([("a", "sum", ["calls"])], "the derived column 'a' is a sum of 1 columns; give 2 or more"),
         ([("a", "product", NUMBERS)], "the derived column 'a' is a product of 3 columns; give 2"),
         ([("a", "log", ["calls"])] * 2, "two derived columns are named 'a'; rename one"),
-        ([("a", "log", ["a"])], "derived columns are of one another ('a' of 'a')"),
+        ([("a", "log", ["a"])], "derived columns depend on one another ('a' of 'a')"),
         (
             [("a", "log", ["b"]), ("b", "log", ["c"]), ("c", "log", ["a"])],
-            "derived columns are of one another (",
+            "derived columns depend on one another (",
         ),
         (
             [("a", "log", ["b"]), ("b", "log", ["calls"])],
@@ -100,13 +100,16 @@ def log_of(name: str) -> FeaturePlan:
         ),
         (
             FeaturePlan(overrides={"region": {"scale": "minmax"}}),
-            "the override of 'region' has a scale, and the encoding onehot is of 0 and 1",
+            "the override of 'region' has a scale, and the encoding onehot gives 0 and 1",
         ),
         (FeaturePlan(flag_missing=("region",)), "flag_missing lists 'region', which is a category"),
         (FeaturePlan(flag_missing=("call",)), "flag_missing lists no number 'call'; did you mean "),
         (FeaturePlan(bins=(Binning("region", count=3),)), "bins are of numbers, and 'region' is a"),
         (FeaturePlan(bins=(Binning("charg", count=3),)), "there is no column 'charg' to bin; did "),
-        (FeaturePlan(leave_out=("reigon",)), "leave_out lists 'reigon', which is no column; did "),
+        (
+            FeaturePlan(leave_out=("reigon",)),
+            "leave_out lists 'reigon', which is not a column; did ",
+        ),
         (log_of("charg"), "the derived column 'x' is of 'charg', and there is no such column; did"),
         (log_of("region"), "the derived column 'x' is of 'region', which is one-hot encoded; name"),
         (log_of("contract=moth"), "the derived column 'x' is of 'contract=moth', and there is no"),

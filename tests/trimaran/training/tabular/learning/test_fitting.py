@@ -116,7 +116,7 @@ def test_random_numbers_and_threads_are_left_as_they_were() -> None:
 def test_the_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     run(replace(FAST, epochs=1), checkpoint)
-    with pytest.raises(TrimaranError, match="of another training; delete it"):
+    with pytest.raises(TrimaranError, match="belongs to another training; delete it"):
         run(FAST_TABNET, checkpoint)
     checkpoint.write_bytes(b"torn")
     with pytest.raises(TrimaranError, match="cannot be read as tensors"):

@@ -83,7 +83,7 @@ def test_a_table_that_cannot_be_split_is_reported(tmp_path: Path) -> None:
 
 def test_a_plan_that_does_not_fit_is_reported_and_is_no_failed_trial(tmp_path: Path) -> None:
     unfit = replace(recipe(QUICK), plan=FeaturePlan(leave_out=("color",)))
-    with pytest.raises(TrimaranError, match="leave_out lists 'color', which is no column"):
+    with pytest.raises(TrimaranError, match="leave_out lists 'color', which is not a column"):
         search(problem(300), unfit, 0, 2, "log_loss", tmp_path / "searches.db")
 
 
