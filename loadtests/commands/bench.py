@@ -121,7 +121,7 @@ def bench(
     with unusable(), ExitStack() as stack:
         if turns < 2:
             raise UsageError(f"--turns is {turns}; an interval needs at least 2")
-        seconds = seconds_of(duration, "--duration") if duration else None
+        seconds = seconds_of(duration, "--duration", bare=True) if duration else None
         refuse_mixtures(
             target,
             {

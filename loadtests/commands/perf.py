@@ -86,7 +86,7 @@ def perf(
     Exit status: 0 if all SLOs are met, 1 if one is not, 2 if the run is invalid.
     """
     with unusable():
-        seconds = seconds_of(duration, "--duration")
+        seconds = seconds_of(duration, "--duration", bare=True)
         load = _load(model, protocol, connections, rate, batch, seconds, shm)
         gates = Gates(p99_ms, min_rps, max_error_ratio)
         began = Moment.now()

@@ -71,7 +71,7 @@ def tune(
     resumes an interrupted search. Exit status: 0 with a verdict, 2 without one.
     """
     with unusable(), ExitStack() as stack:
-        seconds = seconds_of(duration, "--duration")
+        seconds = seconds_of(duration, "--duration", bare=True)
         _check(p99_ms, trials, turns)
         opened = Repository.open(repository)
         wanted = Wanted.parse(model, protocol)

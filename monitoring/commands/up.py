@@ -54,7 +54,7 @@ def up(
 
     Data is kept in .trimaran, next to the repository, and is available again after a restart.
     """
-    interval_s = None if interval is None else seconds_of(interval, "--interval")
+    interval_s = None if interval is None else seconds_of(interval, "--interval", bare=True)
     if interval_s is not None and interval_s < _LEAST_INTERVAL_S:
         raise UsageError(f"--interval is {interval}; give at least {_LEAST_INTERVAL_S:g} s")
     seconds_of(retention, "--retention")

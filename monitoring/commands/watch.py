@@ -42,7 +42,7 @@ def watch(
     prometheus: PrometheusUrl = None,
 ) -> None:
     """Show rates, latencies and errors by model and version until interrupted."""
-    every_s = seconds_of(every, "--every")
+    every_s = seconds_of(every, "--every", bare=True)
     seconds_of(window, "--window")
     back_s = seconds_of(history, "--history")
     source = Prometheus(find_prometheus(repository, prometheus))
