@@ -91,7 +91,7 @@ def served_and_watched(
     served = start_serving(repository, *options)
     watched = None
     try:
-        watched = Watched(served, f"--interval={interval_s}")
+        watched = Watched(served, f"--interval={interval_s * 1e3:.0f}ms")
         with until_stopped(watched):
             watched.scraped()
             yield watched
