@@ -296,4 +296,7 @@ def test_who_takes_no_outcomes_is_said(judged: Watched, tmp_path: Path) -> None:
         "feedback", "image_classifier", "--input", path, "--repository", judged.root
     )
     assert outcome.status == 1
-    assert "takes outcomes of 'image_classifier'; those that do judge churn_record" in outcome.error
+    assert (
+        "takes outcomes of 'image_classifier'; those that do belong to churn_record"
+        in outcome.error
+    )
