@@ -61,11 +61,11 @@ bench: peers
 
 proofs:
 	$(call ready,test)
-	$(BIN)/python -m proofs.architectures --processes 2 --out docs/architectures.md
-	$(BIN)/python -m proofs.precision --out docs/precision.md
-	$(BIN)/python -m proofs.onnx_suite --operators 400 --out docs/onnx-suite.md
-	$(BIN)/python -m proofs.mutations --out docs/checker.md
-	$(BIN)/python -m proofs.gate --out docs/gate.md
+	$(BIN)/python -m proofs.architectures --processes 2 --output docs/architectures.md
+	$(BIN)/python -m proofs.precision --output docs/precision.md
+	$(BIN)/python -m proofs.onnx_suite --operators 400 --output docs/onnx-suite.md
+	$(BIN)/python -m proofs.mutations --output docs/checker.md
+	$(BIN)/python -m proofs.gate --output docs/gate.md
 
 test:
 	$(call ready,test)

@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="NAME",
         help="an architecture or a family of them; repeatable",
     )
-    parser.add_argument("--out", type=Path, help="file for the table; default: standard output")
+    parser.add_argument("--output", type=Path, help="file for the table; default: standard output")
     parser.add_argument(
         "--trials", type=Path, help="file that keeps results; a later call continues from it"
     )
@@ -48,8 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted: no table was written", file=sys.stderr)
         return 130
     text = markdown(chosen, trials)
-    if options.out:
-        options.out.write_text(text, encoding="utf-8")
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
     else:
         print(text)
     return 0 if all(trial.as_expected for trial in trials) else 1

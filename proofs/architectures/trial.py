@@ -203,7 +203,7 @@ def _lines(architectures: Sequence[Architecture], trials: Sequence[Trial]) -> It
     yield "# Architectures"
     yield ""
     yield (
-        "Written by `python -m proofs.architectures --out docs/architectures.md`. Each "
+        "Written by `python -m proofs.architectures --output docs/architectures.md`. Each "
         "network is small and has random weights. It is exported as `trimaran export` does, with "
         f"batches of {MAX_BATCH_SIZE} rows at most, and tried on everything that "
         f"[`parity.md`](parity.md) lists. An entry is the largest error of any output, and how "

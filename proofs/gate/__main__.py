@@ -1,6 +1,6 @@
 """Tests the parity gate with artifacts that are wrong in one place each.
 
-Example: python -m proofs.gate --out docs/gate.md
+Example: python -m proofs.gate --output docs/gate.md
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs.gate", description=__doc__)
     parser.add_argument("--count", type=int, default=_COUNT, help="number of wrong artifacts")
     parser.add_argument("--seed", type=int, default=7, help="random seed of the changes")
-    parser.add_argument("--out", type=Path, help="file for the page; default: standard output")
+    parser.add_argument("--output", type=Path, help="file for the page; default: standard output")
     parser.add_argument("--processes", type=int, default=2, help="processes at a time")
     given = parser.parse_args(arguments)
     if given.count < 1 or given.seed < 0 or given.processes < 1:
@@ -47,10 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     outcomes.sort(key=lambda o: (names.index(o.subject), o.format, o.kind, o.what))
     command = f".venv/bin/python -m proofs.gate --count {given.count} --seed {given.seed}"
     text = page(outcomes, command)
-    if given.out is None:
+    if given.output is None:
         print(text)
     else:
-        given.out.write_text(text, encoding="utf-8")
+        given.output.write_text(text, encoding="utf-8")
     tally = Tally(outcomes)
     return 1 if tally.missed or tally.refused_wrongly else 0
 

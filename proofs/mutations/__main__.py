@@ -1,6 +1,6 @@
 """Compares `trimaran check` with the real server on mutated repositories.
 
-Example: python -m proofs.mutations --out docs/checker.md
+Example: python -m proofs.mutations --output docs/checker.md
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs.mutations", description=__doc__)
     parser.add_argument("--count", type=int, default=_COUNT, help="number of repositories")
     parser.add_argument("--seed", type=int, default=7, help="random seed of the mutations")
-    parser.add_argument("--out", type=Path, help="file for the page; default: standard output")
+    parser.add_argument("--output", type=Path, help="file for the page; default: standard output")
     given = parser.parse_args(arguments)
     outcomes: list[Outcome] = []
     try:
@@ -51,10 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     command = f".venv/bin/python -m proofs.mutations --count {given.count} --seed {given.seed}"
     text = page(outcomes, command, find_runtime().version)
-    if given.out is None:
+    if given.output is None:
         print(text)
     else:
-        given.out.write_text(text)
+        given.output.write_text(text)
     found = Confusion(outcomes)
     for outcome in (*found.missed, *found.unjustified):
         print(

@@ -1,7 +1,7 @@
 """Adds and serves ONNX's own model files, and compares the answers with ONNX Runtime's.
 
 Each model that ONNX Runtime computes in this process must get equal answers from Triton.
-Example: python -m proofs.onnx_suite --out docs/onnx-suite.md
+Example: python -m proofs.onnx_suite --output docs/onnx-suite.md
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def main() -> int:
     parser.add_argument(
         "--limit", type=int, metavar="N", help="only N models, evenly spread over the suite"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="file for the page")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="file for the page")
     parser.add_argument(
         "--operators", type=int, metavar="N", help="add N tests of one operator each"
     )
@@ -211,6 +211,6 @@ def main() -> int:
         )
     text = page(results, " ".join([".venv/bin/python -m proofs.onnx_suite", *sys.argv[1:]]))
     print(text)
-    if options.out:
-        write_text(options.out, text)
+    if options.output:
+        write_text(options.output, text)
     return int(any(Reached.COMPUTED <= r.reached < Reached.EQUAL for r in results))

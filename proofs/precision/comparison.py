@@ -78,7 +78,7 @@ def main() -> None:
         default=FACTORIES,
         help="instead of the two models",
     )
-    parser.add_argument("--out", type=Path, help="Markdown page for the figures")
+    parser.add_argument("--output", type=Path, help="Markdown page for the figures")
     arguments = parser.parse_args()
     try:
         rows, served = [], []
@@ -91,8 +91,8 @@ def main() -> None:
             served += asked
         text = page(rows, served)
         print(text)
-        if arguments.out:
-            write_text(arguments.out, text)
+        if arguments.output:
+            write_text(arguments.output, text)
     except TrimaranError as error:
         sys.exit(f"error: {error}")
 

@@ -155,7 +155,7 @@ _HEAD = """# Precision: what lower precision costs and keeps
 
 ```
 make train                                                # the churn model, once
-.venv/bin/python -m proofs.precision --out docs/precision.md
+.venv/bin/python -m proofs.precision --output docs/precision.md
 ```
 
 makes this page: every export below is tried, verified, measured, and INT8 is served by a real \
