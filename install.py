@@ -50,7 +50,9 @@ _MADE_OF = ("pyproject.toml", "constraints.txt")
 
 def main(arguments: list[str]) -> int:
     """Install what a target needs; the exit status."""
-    target, *options = arguments
+    target, *options = arguments or [""]
+    if target not in EXTRAS:
+        return fail(f"{target!r} is no target; choose from {', '.join(EXTRAS)}", 2)
     try:
         require_named_interpreter(named="--named" in options)
         if target != "lint":

@@ -87,6 +87,14 @@ def test_every_target_of_the_makefile_is_known_with_its_room() -> None:
     assert install.EXTRAS.keys() == install._ROOM_MB.keys()
 
 
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["runs"]])
+def test_an_unknown_target_is_refused_with_those_there_are(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert install.main(arguments) == 2
+    assert "is no target; choose from run, train," in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("target", ["demo", "lint"])
 def test_a_missing_interpreter_is_said_to_be_missing(target: str) -> None:
     made = subprocess.run(
