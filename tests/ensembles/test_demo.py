@@ -28,7 +28,7 @@ def test_demo_classifies_over_both_protocols_makes_no_version_and_leaves_no_proc
     before = {name: len(own_repository.versions(name)) for name in own_repository.names()}
     result = run_trimaran("demo", plain, "--repository", own_repository.root)
     assert result.returncode == 0, result.stderr
-    assert "exported before" in result.stdout
+    assert "already exported" in result.stdout
     assert before == {name: len(own_repository.versions(name)) for name in own_repository.names()}
     cat = result.stdout.split("chelsea.png")[1].split("coffee.png")[0]
     assert "http" in cat

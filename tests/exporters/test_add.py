@@ -244,7 +244,7 @@ def test_a_name_that_is_none_and_options_that_are_none(
     result = add(empty_repository, path)
     assert result.status == 1
     assert "'7b model' cannot name a model" in result.error
-    assert "by --name" in result.error
+    assert "give another with --name" in result.error
     for options, said in (
         (("--name", "a/b"), "cannot name a model"),
         (("--input", "x"), "--input 'x' cannot be read"),

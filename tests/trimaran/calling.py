@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class Outcome:
 def call_trimaran(*arguments: str | Path, cwd: Path = PROJECT, stdin: str = "") -> Outcome:
     """`trimaran` with `arguments` in `cwd`, and this process put back as it was afterwards."""
     before = sys.argv, sys.stdin, list(sys.path)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     out, err = io.StringIO(), io.StringIO()
     status: object = 0
     sys.argv, sys.stdin = ["trimaran", *map(str, arguments)], io.StringIO(stdin)
@@ -42,5 +44,7 @@ def call_trimaran(*arguments: str | Path, cwd: Path = PROJECT, stdin: str = "") 
         status = exit.code or 0
     finally:
         sys.argv, sys.stdin, sys.path[:] = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     assert isinstance(status, int)
     return Outcome(status, out.getvalue(), err.getvalue())

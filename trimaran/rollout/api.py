@@ -50,7 +50,7 @@ def deploy(
             if ensemble
             else f"{model} has no version; publish one with 'trimaran export' or 'trimaran publish'"
         )
-    number = newest.number if release is None else release
+    number = newest.number if release is None else opened.version(model, release).number
     with _running_or_private(opened, tritonserver, progress) as (control, client, elsewhere):
         return deploy_release(opened, control, client, model, number, progress, elsewhere)
 

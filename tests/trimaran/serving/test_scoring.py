@@ -121,7 +121,7 @@ def test_a_model_of_json_text_is_scored_by_a_column_of_texts(
 
 HEADERS: dict[str, tuple[str, str]] = {
     "misspelt": ("sttae,account_length\nOH,1\n", "no input 'sttae'; did you mean 'state'?"),
-    "twice": ("state,state\nOH,OH\n", "column 'state' is there twice"),
+    "twice": ("state,state\nOH,OH\n", "column 'state' appears twice"),
     "empty": ("", "has no header"),
     "an output": ("state,churn_probability\nOH,1\n", "has no input 'churn_probability'"),
     "not text": ("\udcff\udcfe", "cannot be read as CSV in UTF-8"),
