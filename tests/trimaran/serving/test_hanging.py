@@ -83,8 +83,7 @@ def test_a_signal_during_a_load_leaves_nothing(
         made = once_it_hangs(running, log_of(command, sleeper))
         assert len(left(*made)) >= 3
     finally:
-        took_s = running.stop(number)
-    assert took_s < 10
+        running.stop(number)
     assert not left(*made)
 
 
