@@ -80,9 +80,8 @@ class Running:
         wait_for(lambda: self.said(text) or self.process.poll() is not None, timeout_s, text)
         assert self.process.poll() is None, "\n".join(self.lines)
 
-    def stop(self, number: signal.Signals = signal.SIGINT) -> float:
-        """End it by a signal; the seconds that took. One that ended already is only read out."""
-        began = time.monotonic()
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """End it by a signal. One that ended already is only read out."""
         self.process.send_signal(number)
         try:
             self.process.wait(_END_TIMEOUT_S)
@@ -91,11 +90,9 @@ class Running:
             self.process.send_signal(signal.SIGABRT)
             self._reader.join(_END_TIMEOUT_S)
             pytest.fail(f"no end within {_END_TIMEOUT_S} s:\n" + "\n".join(self.lines))
-        took_s = time.monotonic() - began
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()
-        return took_s
 
     def _read(self) -> None:
         assert self.process.stdout is not None
