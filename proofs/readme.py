@@ -303,6 +303,8 @@ def main() -> int:
     )
     parser.add_argument("pages", nargs="*", type=Path, help="pages to follow; default: all")
     pages = parser.parse_args().pages or [Path(name) for name in TASKS]
+    # A shell that starts this in the background has it, and what it starts, ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     make_files()
     walk = Walk()
     try:
