@@ -68,6 +68,8 @@ def main() -> int:
     )
     parser.add_argument("--only", help="only the demo and the trials whose name contains this text")
     options = parser.parse_args()
+    # A shell that starts this in the background has it, and what it starts, ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         require_possible(options.python)
         home = cache_directory() / "fresh"
@@ -136,7 +138,7 @@ def _with_debians_python(demo: Act) -> list[Trial]:
         Trial("a locale without UTF-8", _make("demo", **locale), "Egyptian cat", 0, 60.0),
         Trial("almost no shared memory", small, "--shm-size", 1),
         Trial("no libpython", no_library, r"needs libpython3\.11\.so\.1\.0", 1),
-        Trial("every command of the README", readme, r"\b0 failed", 0, 1800.0),
+        Trial("every command of the README and the task pages", readme, r"\b0 failed", 0, 1800.0),
     ]
 
 
