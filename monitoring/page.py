@@ -9,18 +9,17 @@ from markupsafe import Markup
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from monitoring import accuracy as accuracy
-from monitoring import drift as drift
+from monitoring import accuracy, drift
 from monitoring.accuracy import ACCURACY_WINDOW, ReleaseAccuracy
 from monitoring.drift import DRIFT_WINDOW, Finding
 from monitoring.present import broken_words, shown
-from monitoring.prometheus_api import Series
+from monitoring.prometheus_api import Prometheus, Series
 from monitoring.queries import CATALOGUE
-from monitoring.summary import Line, Summary
+from monitoring.summary import Line, Summary, courses_of
 from trimaran.pages.figures import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
 from trimaran.pages.page import Cell, Kind, Page, badge, facts, figure, table, text
 
-__all__ = ["summary_page"]
+__all__ = ["page_from", "summary_page"]
 
 _COLUMNS = (
     "request_rate",
@@ -48,6 +47,23 @@ _KINDS: Mapping[str, Kind] = {
     "stable": "good",
 }
 _STYLES = ("-", "--", ":", "-.")
+
+
+def page_from(
+    source: Prometheus, summary: Summary, seconds: float, refresh_s: int | None = None
+) -> str:
+    """The document of a summary of the last `seconds`, with what Prometheus has for its plots.
+
+    Raises `TrimaranError` where Prometheus does not answer.
+    """
+    return summary_page(
+        summary,
+        courses_of(source, summary, seconds),
+        source.url,
+        drift.features(source, DRIFT_WINDOW),
+        accuracy.releases(source, ACCURACY_WINDOW),
+        refresh_s,
+    )
 
 
 def summary_page(

@@ -13,13 +13,10 @@ from typing import Annotated, Any
 import typer
 from markupsafe import escape
 
-from monitoring.accuracy import ACCURACY_WINDOW, releases
-from monitoring.drift import DRIFT_WINDOW, features
-from monitoring.page import summary_page
 from monitoring.presence import PrometheusUrl, find_prometheus
 from monitoring.present import print_summary, summary_json
 from monitoring.prometheus_api import Prometheus
-from monitoring.summary import courses_of, gather
+from monitoring.summary import gather
 from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, LogFormatName, RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
@@ -60,11 +57,9 @@ def report(
     else:
         print_summary(console(), summary)
     if output:
-        from monitoring.page import summary_page
+        from monitoring.page import page_from  # loads matplotlib
 
-        courses = courses_of(source, summary, seconds)
-        moved, recorded = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
-        write_text(output, summary_page(summary, courses, source.url, moved, recorded))
+        write_text(output, page_from(source, summary, seconds))
         console(stderr=True).print(f"written to {output}", markup=False, highlight=False)
     raise typer.Exit(0 if summary.kept else 1)
 
@@ -77,12 +72,14 @@ def dashboard(
     log_format: LogFormatName = LogFormat.text,
 ) -> None:
     """Serve a page with tables and plots of the last minutes, on loopback, until interrupted."""
+    from monitoring.page import page_from
+
     seconds = seconds_of(window, "--window")
     configure_logging(log_format)
     interrupt_once()
     source = Prometheus(find_prometheus(repository, prometheus))
     require_free_ports(_HOST, {"dashboard": dashboard_port})
-    pages = Pages(lambda: page_of(source, window, seconds))
+    pages = Pages(lambda: page_from(source, gather(source, window), seconds, _REFRESH_S))
     handler = functools.partial(_Handler, pages)
     with ThreadingHTTPServer((_HOST, dashboard_port), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -94,14 +91,6 @@ def dashboard(
         except KeyboardInterrupt:
             server.shutdown()
             _log.info("stopped")
-
-
-def page_of(source: Prometheus, window: str, seconds: float) -> str:
-    """The page as of now. Raises `TrimaranError` where Prometheus does not answer."""
-    summary = gather(source, window)
-    courses = courses_of(source, summary, seconds)
-    moved, recorded = features(source, DRIFT_WINDOW), releases(source, ACCURACY_WINDOW)
-    return summary_page(summary, courses, source.url, moved, recorded, _REFRESH_S)
 
 
 class Pages:
