@@ -16,7 +16,7 @@ from trimaran.repository.config import write_config
 from trimaran.repository.manifest import describe_version
 from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, made_at
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.factory import call_factory
+from trimaran.system.factory import call_given
 
 __all__ = ["made_by", "publish", "publish_pipeline", "publish_python_model", "write_wiring"]
 
@@ -46,12 +46,9 @@ def publish(
 
 def made_by(model: Made | Callable[[], Made] | str) -> tuple[Made, str]:
     """What is to be published, and where it came from. Raises `UsageError` for another type."""
-    made: object = model
-    source = type(model).__name__
-    if isinstance(model, str):
-        source, made = model, call_factory(model)
-    elif not isinstance(model, Pipeline | PythonModel):
-        source, made = f"{model.__module__}:{model.__qualname__}", model()
+    if isinstance(model, Pipeline | PythonModel):
+        return model, type(model).__name__
+    made, source = call_given(model)
     if isinstance(made, Pipeline | PythonModel):
         return made, source
     raise UsageError(

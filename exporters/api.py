@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from trimaran.repository.repository import DEFAULT_PLACE, Place, check_model_name, made_at
 from trimaran.system.errors import ParityError, TrimaranError, UsageError
-from trimaran.system.factory import call_factory
+from trimaran.system.factory import call_given
 
 if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused at once
     from exporters.adding import Added
@@ -163,13 +163,11 @@ def _spec_of(
     """The description of the model, under `name` if that is given, and where it came from."""
     from exporters.spec import ModelSpec
 
-    if isinstance(model, str):
-        source, made = model, call_factory(model)
-    elif isinstance(model, ModelSpec):
+    if isinstance(model, ModelSpec):
         kind = type(model.module)
-        source, made = f"{kind.__module__}.{kind.__qualname__}", model
+        made, source = model, f"{kind.__module__}.{kind.__qualname__}"
     else:
-        source, made = f"{model.__module__}:{model.__qualname__}", model()
+        made, source = call_given(model)
     if not isinstance(made, ModelSpec):
         raise UsageError(f"{source} returned {type(made).__name__}, not an exporters.ModelSpec")
     if name is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.own_packages import OWN_PACKAGES, own_module
 
-__all__ = ["call_factory"]
+__all__ = ["call_factory", "call_given"]
 
 _MOVED = {
     "training.churn:model": "exporters.churn:model",
@@ -47,6 +48,16 @@ def call_factory(name: str) -> Any:
         raise
     except (Exception, SystemExit) as error:
         raise TrimaranError(f"{name} failed: {_sentence(error)}") from error
+
+
+def call_given(factory: Callable[[], Any] | str) -> tuple[Any, str]:
+    """What a function makes, or the one that `call_factory` finds by its name, and that name.
+
+    Raises what `call_factory` does for a name.
+    """
+    if isinstance(factory, str):
+        return call_factory(factory), factory
+    return factory(), f"{factory.__module__}:{factory.__qualname__}"
 
 
 def _from_file(place: str, name: str) -> ModuleType:
