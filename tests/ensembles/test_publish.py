@@ -137,9 +137,9 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 LOAD = """
 import importlib.util, sys
 sys.dont_write_bytecode = True
-version, *others = sys.argv[1:]
+version, installed, *others = sys.argv[1:]
 sys.path += others
-assert importlib.util.find_spec("trimaran") is None
+assert (importlib.util.find_spec("trimaran") is not None) == bool(installed)
 spec = importlib.util.spec_from_file_location("1.model", f"{version}/model.py")
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
@@ -147,17 +147,24 @@ print(sys.modules[module.TritonPythonModel.__module__].__file__)
 """
 
 
-@pytest.mark.parametrize("name", ENTRIES)
-def test_a_version_loads_where_trimaran_is_not_installed(
-    packages: Path, tmp_path: Path, name: str
+@pytest.mark.parametrize(
+    ("name", "installed"), [*((n, False) for n in ENTRIES), (ENTRIES[0], True)]
+)
+def test_a_version_loads_its_copy_whether_or_not_trimaran_is_installed(
+    packages: Path, tmp_path: Path, name: str, installed: bool
 ) -> None:
+    """By its starter alone, as in NVIDIA's container, where no stub of ours orders the path."""
     for path, content in served_files(f"trimaran.served.{name}").items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(content)
     (option,) = (a for a in install().arguments if a.startswith("--backend-directory="))
     backend = Path(option.partition("=")[2]) / "python"
     result = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", LOAD, tmp_path, packages, backend],
+        [
+            *(sys.executable, "-I", "-S", "-c", LOAD, tmp_path, "installed" if installed else ""),
+            *([PROJECT] if installed else []),
+            *(packages, backend),
+        ],
         capture_output=True,
         text=True,
         check=False,
