@@ -24,6 +24,7 @@ from loadtests.reports.tables import print_figures
 from loadtests.subject import Service, find_service, unusable
 from proofs.jobs.job import JobFiles, work
 from proofs.jobs.published import photograph_files, record_files
+from trimaran.cli.options import DEFAULT_REPOSITORY
 from trimaran.repository.live import live_versions
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed of the payloads")
     parser.add_argument(
-        "--repository", type=Path, default=Path("model_repository"), help="the model repository"
+        "--repository", type=Path, default=DEFAULT_REPOSITORY, help="the model repository"
     )
     given = parser.parse_args(arguments)
     try:

@@ -37,6 +37,7 @@ from trimaran.cli.options import (
     ReportDirectory,
     RepositoryPath,
 )
+from trimaran.cli.renamed import refuse_old_names
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import UsageError
@@ -256,8 +257,7 @@ def refuse_mixtures(target: str, options: Mapping[str, object]) -> None:
 
     `options` has each option's value by its name; None and False are options that nobody gave.
     """
-    if target == "peers":
-        raise UsageError("'trimaran bench peers' is now 'python -m proofs.peers'")
+    refuse_old_names("bench", [target])
     given = [name for name, value in options.items() if value is not None and value is not False]
     loads = [name for name in given if name in _LOADS]
     of_pairs = [name for name in given if name in _OF_PAIRS]

@@ -18,6 +18,7 @@ from loadtests.subject import private_service, unusable
 from proofs.peers.catalogue import PEERS, peer_named
 from proofs.peers.measure import JOBS, Comparison, measure_peers
 from proofs.peers.page import write_peers_page
+from trimaran.cli.options import DEFAULT_REPOSITORY
 from trimaran.repository.repository import Repository
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="Markdown page to write, with its plot next to it",
     )
     parser.add_argument(
-        "--repository", type=Path, default=Path("model_repository"), help="the model repository"
+        "--repository", type=Path, default=DEFAULT_REPOSITORY, help="the model repository"
     )
     given = parser.parse_args(arguments)
     try:

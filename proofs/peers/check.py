@@ -18,6 +18,7 @@ from proofs.jobs.published import photograph_files, record_files
 from proofs.peers.catalogue import PEERS, Peer, peer_named
 from proofs.peers.environments import pinned_version
 from proofs.peers.service import PeerService, serve_peer
+from trimaran.cli.options import DEFAULT_REPOSITORY
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import start_time
@@ -84,7 +85,7 @@ def difference(job: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) ->
 def main() -> None:
     """Check all peers, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
+    parser.add_argument("--repository", type=Path, default=DEFAULT_REPOSITORY)
     parser.add_argument("--peer", action="append", metavar="NAME", help=", ".join(PEERS))
     parser.add_argument("--job", choices=(PHOTOGRAPH, RECORD), action="append")
     arguments = parser.parse_args()

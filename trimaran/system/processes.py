@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -230,13 +230,8 @@ def sigterm_as_interrupt(*, repeatedly: bool = False) -> Iterator[None]:
 
     Only the first one counts, so that the end is not disturbed; with `repeatedly`, each one does.
     """
-
-    def interrupt(*_: object) -> None:
-        if not repeatedly:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    handler = _interrupt_and_ignore(*([] if repeatedly else [signal.SIGTERM]))
+    before = signal.signal(signal.SIGTERM, handler)
     try:
         yield
     finally:
@@ -248,14 +243,20 @@ def interrupt_once() -> None:
 
     The end is then not disturbed.
     """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        signal.signal(number, _interrupt_and_ignore(*numbers))
+
+
+def _interrupt_and_ignore(*numbers: signal.Signals) -> Callable[..., None]:
+    """A handler that raises `KeyboardInterrupt` and has `numbers` ignored from then on."""
 
     def interrupt(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+    return interrupt
 
 
 def children(pid: int) -> set[int]:
