@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -122,14 +122,25 @@ class Server:
     def stop(self) -> None:
         """End the server and every process it started, within five seconds.
 
-        Triton leaves the shared memory of a stub that died, or that it had no time to end; that is
-        removed too.
+        Requests that it has taken are answered. Triton ends stubs only after that, and looks once a
+        second whether they have ended; nothing is lost where it is killed once they have.
         """
-        stubs = children(self.process.pid)
         regions = shared_memory(self.process.pid)
+        living = {pid for pid in children(self.process.pid) if start_time(pid)}
         self.process.send(signal.SIGTERM)
-        if not self.process.wait(_STOP_TIMEOUT_S):
-            stubs |= children(self.process.pid)
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        while not self.process.wait(_POLL_S) and time.monotonic() < deadline:
+            if living and not any(map(start_time, living)):
+                break
+        self._kill(regions)
+
+    def kill(self) -> None:
+        """End the server and every process it started at once, whatever it is doing."""
+        self._kill(shared_memory(self.process.pid))
+
+    def _kill(self, regions: Iterable[Path]) -> None:
+        """The same; `regions` are removed, which Triton leaves where a stub died or was killed."""
+        stubs = children(self.process.pid)
         self.process.kill()
         for pid in stubs:
             _wait_until_gone(pid)
@@ -141,7 +152,7 @@ class Server:
 def private_server(
     runtime: Runtime, repository: Repository, models: Sequence[str] = (), *, alongside: bool = False
 ) -> Iterator[Server]:
-    """A server on free loopback ports, stopped at the end of the block.
+    """A server on free loopback ports, killed at the end of the block: nobody else asks it.
 
     Raises `TrimaranError` if the repository is served already; `alongside` allows the other server
     allowed. A model that does not load in time ends the block with the end of the server's log.
@@ -154,7 +165,7 @@ def private_server(
             server.wait_until_started()
             yield server
         finally:
-            server.stop()
+            server.kill()
 
 
 def _regions(runtime: Runtime, repository: Repository, models: Sequence[str]) -> Regions:
