@@ -76,12 +76,12 @@ class Lifecycle:
                 if options.protocol in ("all", getattr(user, "protocol", "all"))
             ]
         self._runner.register_message(_GIVE_UP, self._on_worker_gave_up)
+        if options.headless and not self._is_worker:
+            # As an exception it would be raised at any line, and can get lost.
+            gevent.signal_handler(signal.SIGINT, self._runner.quit)
         if options.run_directory:
             end_with_parent(signal.SIGKILL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            if not self._is_worker:
-                # As an exception it would be raised at any line, and can get lost.
-                gevent.signal_handler(signal.SIGINT, self._runner.quit)
             runners.WORKER_REPORT_INTERVAL = _SECOND
             self.directory = Path(options.run_directory)
             self.recorder = Recorder(self.directory)
