@@ -65,6 +65,7 @@ def test_without_a_server_it_waits_and_a_report_says_so(tmp_path: Path) -> None:
     root.mkdir()
     repository = Repository.open(root)
     with until_stopped(Watch(repository, "--log-format=json")) as watched:
+        watched.until_said("no server runs on", 20)
         assert json.loads(watched.said("no server runs on")[0])["level"] == "INFO"
         below = children(watched.process.pid)
         started = {pid: start_time(pid) for pid in below}
