@@ -16,9 +16,9 @@ from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
 from trimaran.system.files import exclusive_lock
 
-# Threads of OpenMP that wait sleep, since other test processes want the processor meanwhile. Read
-# when torch is loaded, here and in every process that a test starts.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Several test processes share the cores, so each computes in one thread. Read when torch and
+# OpenBLAS are loaded, here and in every process that a test starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A test process forks only to start another program. gRPC's handlers of a fork would close the
 # connections of its clients, when they find no thread of it at work.
@@ -37,6 +37,9 @@ SERVERS = ("served", "churn_served")
 
 MADE = ("exported", "churn_trained")
 """Fixtures that the first test process to ask makes for all; others that ask wait meanwhile."""
+
+LONGEST_ID = 60
+"""Characters of a text that a test's name shows."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -62,6 +65,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return len(SERVERS) + 1, takes[item].keys().isdisjoint(MADE)
 
     items.sort(key=turn)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A short name of a long text: test processes send each other the names of all tests."""
+    if isinstance(val, (str, bytes)) and len(val) > LONGEST_ID:
+        return f"{val[:LONGEST_ID]!r}..."
+    return None
 
 
 def group_of(item: pytest.Item, takes: Mapping[str, str]) -> str | None:

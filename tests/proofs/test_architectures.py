@@ -18,8 +18,8 @@ from proofs.architectures.trial import (
 
 EXPORTED = [
     ("distilbert", ("batch", "sequence")),
-    pytest.param("lstm_with_state", ("batch", "sequence"), marks=pytest.mark.long),
-    pytest.param("unet", ("batch", "height", "width"), marks=pytest.mark.long),
+    ("lstm_with_state", ("batch", "sequence")),
+    ("unet", ("batch", "height", "width")),
 ]
 
 
@@ -32,6 +32,7 @@ def assert_exported(trials: Sequence[Trial], axes: tuple[str, ...]) -> None:
         assert trial.axes == axes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "axes"), EXPORTED)
 def test_it_is_exported_in_both_formats_within_the_tolerance(
     name: str, axes: tuple[str, ...]

@@ -12,9 +12,9 @@ from proofs.onnx_suite.page import Reached, Result, counts, page
 from proofs.onnx_suite.suite import difference, run_suite
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(32, marks=pytest.mark.long)])
-def test_a_slice_is_served_with_the_answers_of_onnx_runtime(tmp_path: Path, count: int) -> None:
-    cases = spread(find_cases(), count)
+@pytest.mark.long
+def test_a_slice_is_served_with_the_answers_of_onnx_runtime(tmp_path: Path) -> None:
+    cases = spread(find_cases(), 32)
     assert {case.name.partition(".")[0] for case in cases} == {
         "light", "simple", "pytorch-converted", "pytorch-operator",
     }  # fmt: skip
@@ -22,8 +22,8 @@ def test_a_slice_is_served_with_the_answers_of_onnx_runtime(tmp_path: Path, coun
     results = run_suite(cases, tmp_path, reported.append)
     assert sorted(reported) == sorted(result.name for result in results)
     reached = counts(results)
-    assert reached[Reached.FOUND] == count
-    assert reached[Reached.COMPUTED] >= count * 5 // 8
+    assert reached[Reached.FOUND] == 32
+    assert reached[Reached.COMPUTED] >= 20
     assert reached[Reached.EQUAL] == reached[Reached.COMPUTED], page(results, "")
     assert sum(result.answers for result in results) >= reached[Reached.EQUAL]
 

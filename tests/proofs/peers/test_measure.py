@@ -87,6 +87,7 @@ def test_the_page_has_every_comparison_the_command_and_a_plot(tmp_path: Path) ->
     assert page.with_suffix(".svg").read_text() == plot
 
 
+@pytest.mark.long
 def test_only_what_is_missing_is_measured(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

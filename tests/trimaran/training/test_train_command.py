@@ -113,6 +113,7 @@ def test_folds_are_written_and_used_again(directory: Path, whole_folds: Path) ->
     assert whole_folds.read_bytes() == written
 
 
+@pytest.mark.long
 def test_killed_folds_end_in_the_same_bytes(directory: Path, whole_folds: Path) -> None:
     out = directory / "killed_folds" / "churn"
     process = subprocess.Popen(
