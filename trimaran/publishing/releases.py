@@ -53,6 +53,11 @@ class Release:
 
     def config(self, model: str) -> ModelConfig:
         """The configuration of the ensemble or of a step as it was when the release was made."""
+        if model not in self.configs:
+            raise TrimaranError(
+                f"a release of {self.ensemble} holds no configuration of {model}; it was changed "
+                "after it was made: make another with 'trimaran release'"
+            )
         return parse_config(self.configs[model], f"{self.ensemble} release, config of {model}")
 
 

@@ -16,6 +16,7 @@ from trimaran.rollout.switch import ReleaseSwitch, VersionSwitch
 from trimaran.serving.client import Client
 from trimaran.serving.control import Control
 from trimaran.serving.runtime import Runtime
+from trimaran.serving.settling import settle
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["Deployment", "deploy", "roll_back"]
@@ -58,6 +59,7 @@ def deploy(
     one goes on serving then.
     """
     with repository.deployment_lock():
+        _settle(repository, control, say)
         live = live_release(repository.live(model))
         target = live.followed_by(number) if live else LiveRelease(number)
         return _switch(repository, control, client, model, target, say, elsewhere)
@@ -73,6 +75,7 @@ def roll_back(
 ) -> Deployment:
     """Go back to the previous live release; arguments and errors are those of `deploy`."""
     with repository.deployment_lock():
+        _settle(repository, control, say)
         live = live_release(repository.live(model))
         target = live.rolled_back() if live else None
         if target is None:
@@ -81,6 +84,11 @@ def roll_back(
                 "'trimaran deploy --release'"
             )
         return _switch(repository, control, client, model, target, say, elsewhere)
+
+
+def _settle(repository: Repository, control: Control, say: Say) -> None:
+    for done in settle(repository, control):
+        say(done)
 
 
 def _switch(

@@ -40,6 +40,7 @@ from trimaran.serving.control import Control, LoadTimeoutError
 from trimaran.serving.golden import check_golden, read_golden
 from trimaran.serving.runtime import Runtime
 from trimaran.serving.server import private_server
+from trimaran.serving.settling import CANDIDATE
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["ReleaseSwitch", "VersionSwitch", "flip", "require_no_step"]
@@ -49,14 +50,14 @@ def flip(repository: Repository, control: Control, live: ModelConfig) -> None:
     """Make `live` the live configuration of the model that it names, and load it.
 
     Triton serves the old version until the new one is ready. Raises `TrimaranError` if it does not
-    load; the old configuration is restored then.
+    load; the old configuration is restored then, as it is after any other failure.
     """
     path = repository.live_path(live.name)
     before = repository.live(live.name)
     write_config(path, live)
     try:
         control.load(live.name)
-    except TrimaranError as error:
+    except BaseException as error:
         if before is None:
             path.unlink()
         else:
@@ -83,6 +84,7 @@ class ReleaseSwitch:
         Raises `TrimaranError` if the release is damaged, does not load, or fails a golden request;
         the live release goes on serving then.
         """
+        _require_undamaged(self.repository, self.ensemble, target.number, "release")
         release = read_release(self.repository, self.ensemble, target.number)
         verify_release(self.repository, release)
         self.say(f"loading the steps of release {target.number}")
@@ -93,9 +95,11 @@ class ReleaseSwitch:
                 self._serve_also(release, model, version)
             self.say("sending the golden requests to the candidate")
             golden = self._try_candidate(release)
-        except TrimaranError as error:
+        except BaseException as error:
             # A server with a model that hangs would not finish another load.
             self._restore_steps(before, served, load=not isinstance(error, LoadTimeoutError))
+            if not isinstance(error, TrimaranError):
+                raise
             raise type(error)(
                 f"{self.ensemble} release {target.number} was not deployed: {error}"
             ) from error
@@ -144,7 +148,7 @@ class ReleaseSwitch:
                     self.control.unload(model)
 
     def _try_candidate(self, release: Release) -> int:
-        name = f"{self.ensemble}_canary"
+        name = f"{self.ensemble}{CANDIDATE}"
         if name in self.repository.names():
             raise TrimaranError(
                 f"the repository has a model {name!r}, under which a release is tried; "
@@ -207,10 +211,7 @@ class VersionSwitch:
         the live one goes on serving then.
         """
         require_no_step(self.repository, self.model)
-        version = self.repository.version(self.model, target.number)
-        damage = version.manifest and version.manifest.damage(version.path, hashes=True)
-        if damage:
-            raise TrimaranError(f"{self.model} version {target.number} cannot be served: {damage}")
+        _require_undamaged(self.repository, self.model, target.number, "version")
         live = render_deployed(checked_config(self.repository, self.model), target)
         self.say(f"sending the golden requests to version {target.number}")
         try:
@@ -240,6 +241,14 @@ class VersionSwitch:
             Client(server.ports) as client,
         ):
             yield server.control, client
+
+
+def _require_undamaged(repository: Repository, model: str, number: int, kind: str) -> None:
+    """Raise `TrimaranError` where a file is not the one that was published."""
+    version = repository.version(model, number)
+    damage = version.manifest and version.manifest.damage(version.path, hashes=True)
+    if damage:
+        raise TrimaranError(f"{model} {kind} {number} cannot be served: {damage}")
 
 
 def require_no_step(repository: Repository, model: str) -> None:

@@ -19,10 +19,13 @@ from tests.trimaran.rollout.greeter import ENSEMBLE as GREETINGS
 from tests.trimaran.rollout.greeter import MODEL, publish_word, write_greetings
 from tests.trimaran.serving.load import Answers, under_load
 from trimaran.publishing.releases import make_release, read_release
-from trimaran.repository.live import live_release
+from trimaran.repository.config import write_config
+from trimaran.repository.live import live_release, render_candidate
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy, roll_back
+from trimaran.rollout.switch import flip
+from trimaran.serving.settling import settle
 from trimaran.system.errors import TrimaranError
 
 CAT = (PROJECT / "model_repository/image_classifier/golden/chelsea.jpg").read_bytes()
@@ -179,6 +182,74 @@ def test_stopped_repository_is_deployed_through_a_private_server(stopped: Reposi
     assert live is not None
     assert live.number == 1
     assert find_server(stopped) is None
+
+
+def test_an_interrupt_before_the_switch_restores_the_steps(standing: Served) -> None:
+    repository, control = standing.repository, standing.control
+    second = release_with_labels(repository, "interrupted")
+    before = repository.live_path("image_labels").read_text()
+    served = control.ready_versions("image_labels")
+
+    def interrupted(step: str) -> None:
+        if step.startswith("sending"):
+            assert control.ready_versions("image_labels") > served
+            raise KeyboardInterrupt
+
+    with standing.client() as client, pytest.raises(KeyboardInterrupt):
+        deploy(repository, control, client, ENSEMBLE, second, interrupted)
+    assert repository.live_path("image_labels").read_text() == before
+    assert control.ready_versions("image_labels") == served
+    assert served_release(standing) == 1
+
+
+def test_a_flip_that_does_not_load_is_taken_back(standing: Served) -> None:
+    repository, control = standing.repository, standing.control
+    before = repository.live_path(ENSEMBLE).read_text()
+    missing = repository.live(ENSEMBLE)
+    assert missing is not None
+    missing.ensemble_scheduling.step[0].model_version = 99
+    with pytest.raises(TrimaranError, match="99"):
+        flip(repository, control, missing)
+    assert repository.live_path(ENSEMBLE).read_text() == before
+    assert served_release(standing) == 1
+    with standing.client() as client:
+        assert client.infer(ENSEMBLE, PHOTOGRAPH).version == "1"
+
+
+def test_a_deployment_that_was_cut_off_is_settled(standing: Served) -> None:
+    """The disk says release 1, and the second one is served with a candidate left over."""
+    repository, control = standing.repository, standing.control
+    on_disk = repository.live(ENSEMBLE)
+    assert on_disk is not None
+    second = release_with_labels(repository, "cut off")
+    with standing.client() as client:
+        deploy(repository, control, client, ENSEMBLE, second, quiet)
+    pins = read_release(repository, ENSEMBLE, second).pins
+    candidate = render_candidate(on_disk, pins, f"{ENSEMBLE}_canary")
+    control.load_given(candidate, {"1/release.json": b"{}"})
+    write_config(repository.live_path(ENSEMBLE), on_disk)
+    left = repository.live_path(ENSEMBLE).with_name(".live.pbtxt.left")
+    left.touch()
+
+    said = settle(repository, control)
+    assert [line.partition(":")[0] for line in said] == [ENSEMBLE, candidate.name]
+    assert served_release(standing) == 1
+    with pytest.raises(TrimaranError, match="not available"):
+        control.statistics(candidate.name)
+    assert not left.exists()
+    assert settle(repository, control) == []
+
+
+def test_an_altered_release_is_refused(standing: Served) -> None:
+    altered = release_with_labels(standing.repository, "altered")
+    path = standing.repository.model(ENSEMBLE) / str(altered) / "release.json"
+    path.write_text(path.read_text().swapcase())
+    with (
+        standing.client() as client,
+        pytest.raises(TrimaranError, match=r"release\.json was altered after it was published"),
+    ):
+        deploy(standing.repository, standing.control, client, ENSEMBLE, altered, quiet)
+    assert served_release(standing) == 1
 
 
 def test_damaged_release_is_refused(standing: Served) -> None:
