@@ -16,10 +16,10 @@ from ensembles.publish import publish_python_model
 from tests.running import PROJECT, Served, start_serving
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.rollout.greeter import ENSEMBLE as GREETINGS
-from tests.trimaran.rollout.greeter import MODEL, publish_word, write_greetings
+from tests.trimaran.rollout.greeter import MODEL, NAME, publish_word, write_greetings
 from tests.trimaran.serving.load import Answers, under_load
 from trimaran.publishing.releases import make_release, read_release
-from trimaran.repository.config import write_config
+from trimaran.repository.config import parse_config, write_config
 from trimaran.repository.live import live_release, render_candidate
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
@@ -274,6 +274,34 @@ def test_serving_a_step_alone_keeps_what_the_live_release_pins(stopped: Reposito
     again = start_serving(stopped, "--model", GREETINGS)
     try:
         assert served_release(again, GREETINGS) == 1
+    finally:
+        again.stop()
+
+
+def test_live_ensembles_that_share_a_step_keep_each_others_versions(stopped: Repository) -> None:
+    """The other ensemble keeps version 1 of the step while this one is deployed twice and back."""
+    other = "others"
+    wiring = parse_config(stopped.config_path(GREETINGS).read_text(), "here")
+    wiring.name = other
+    write_config(stopped.config_path(other), wiring)
+    assert make_release(stopped, other).version == 1
+    running = start_serving(stopped, "--model", GREETINGS, "--model", other)
+    try:
+        with running.client() as client, under_load(running, other, NAME) as answers:
+            for word in ("hi dear", "oh dear"):
+                release = release_with_word(stopped, word)
+                deploy(stopped, running.control, client, GREETINGS, release, quiet)
+            roll_back(stopped, running.control, client, GREETINGS, quiet)
+        assert running.control.ready_versions(MODEL) >= {1, 2}
+    finally:
+        running.stop()
+    assert answers.failures == []
+    assert {outputs["GREETING"][0, 0] for outputs in answers.outputs} == {b"so hello dear Ada"}
+    again = start_serving(stopped, "--model", GREETINGS, "--model", other)
+    try:
+        with again.client() as client:
+            said = [client.infer(name, NAME).outputs["GREETING"] for name in (other, GREETINGS)]
+        assert [each[0, 0] for each in said] == [b"so hello dear Ada", b"so hi dear Ada"]
     finally:
         again.stop()
 
