@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.running import PROJECT
 from tests.trimaran.versions import model_config, publish_files, tensor
+from trimaran.publishing.publish import Publication
 from trimaran.repository.config import ModelConfig, parse_config, write_config
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import ConfigError, TrimaranError
@@ -182,6 +187,52 @@ def test_publishers_at_the_same_time_all_get_a_version_of_their_own(
     names = {entry.name for entry in empty_repository.model("m").iterdir()}
     assert names == {"config.pbtxt", *map(str, numbers)}
     assert staging_is_empty(empty_repository)
+
+
+def test_the_same_content_published_at_the_same_time_is_one_version(
+    empty_repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for the others just before its rename, where only one can be."""
+    together = threading.Barrier(3)
+    fsync = os.fsync
+
+    def flush(descriptor: int) -> None:
+        with suppress(threading.BrokenBarrierError):
+            together.wait(0.5)
+        fsync(descriptor)
+
+    def one(_: int) -> Publication:
+        return publish_files(empty_repository, model_config("m"), {"model.onnx": b"one"})
+
+    monkeypatch.setattr(os, "fsync", flush)
+    with ThreadPoolExecutor(3) as pool:
+        published = list(pool.map(one, range(3)))
+    assert [each.version for each in published] == [1, 1, 1]
+    assert sorted(each.unchanged for each in published) == [False, True, True]
+
+
+def test_files_are_on_the_disk_before_the_version_has_its_number(
+    empty_repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: set[int] = set()
+    first: list[set[int]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def flush(descriptor: int) -> None:
+        fsync(descriptor)
+        flushed.add(os.fstat(descriptor).st_ino)
+
+    def move(source: Path, target: Path) -> None:
+        first.append(set(flushed))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "rename", move)
+    publish_files(empty_repository, model_config("m"), {"model.onnx": b"one"})
+    version = empty_repository.version("m", 1).path
+    names = {path.name for path in version.iterdir()}
+    assert names == {"model.onnx", "manifest.json"}
+    assert first[0] >= {path.stat().st_ino for path in version.iterdir()}
 
 
 def test_a_model_directory_on_another_file_system_is_reported(tmp_path: Path) -> None:

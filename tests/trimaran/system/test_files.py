@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -80,12 +81,47 @@ def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert sha256_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_tree_is_flushed_to_its_leaves(tmp_path: Path) -> None:
+class Disk:
+    """What was forced to the disk, by inode and size, before each rename."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.flushed: set[tuple[int, int]] = set()
+        self.before_rename: list[set[tuple[int, int]]] = []
+        fsync, replace = os.fsync, os.replace
+
+        def flush(descriptor: int) -> None:
+            fsync(descriptor)
+            found = os.fstat(descriptor)
+            self.flushed.add((found.st_ino, found.st_size))
+
+        def rename(source: Path, target: Path) -> None:
+            self.before_rename.append(set(self.flushed))
+            replace(source, target)
+
+        monkeypatch.setattr(os, "fsync", flush)
+        monkeypatch.setattr(os, "replace", rename)
+
+    def __contains__(self, path: Path) -> bool:
+        return (path.stat().st_ino, path.stat().st_size) in self.flushed
+
+
+def test_a_tree_is_flushed_to_its_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c").write_text("x")
+    disk = Disk(monkeypatch)
     flush_tree(tmp_path)
+    assert all(path in disk for path in (tmp_path, *tmp_path.rglob("*")))
     with pytest.raises(FileNotFoundError):
         flush_tree(tmp_path / "missing")
+
+
+def test_a_text_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    write_text(tmp_path / "a.txt", "whole")
+    found = (tmp_path / "a.txt").stat()
+    assert disk.before_rename == [{(found.st_ino, len("whole"))}]
 
 
 def held_elsewhere(path: Path) -> bool:
