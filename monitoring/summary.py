@@ -197,7 +197,7 @@ def _notes(
                 f"{1 - share:.0%} of the scrapes of {job} in the window failed; the figures lack "
                 "the time between them"
             )
-    if scrapes and figures and not answers.get("mean_objective"):
+    if scrapes and answers.get("request_rate") and not answers.get("mean_objective"):
         notes.append(
             "no objective is recorded, so none was checked; check that the rules are loaded"
         )
