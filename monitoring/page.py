@@ -225,5 +225,5 @@ def _plot(
     axes.spines["bottom"].set_color(LINE)
     unit = {"s": "ms", "ratio": "%"}.get(query.unit, query.unit)
     axes.set_ylabel(unit, fontsize=8, color=INK)
-    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure(drawn, f"{query.title}: {query.meaning}", f"{query.title} over time")
