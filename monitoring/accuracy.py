@@ -142,12 +142,12 @@ def _cells(samples: Sequence[Sample]) -> dict[tuple[str, str], dict[str, float]]
     found: dict[tuple[str, str], dict[str, float]] = {}
     for sample in samples:
         empty = dict.fromkeys(CELLS, 0.0)
-        found.setdefault(_release(sample), empty)[sample.labels["cell"]] = sample.value
+        found.setdefault(_release(sample), empty)[sample.labels.get("cell", "")] = sample.value
     return found
 
 
 def _release(sample: Sample) -> tuple[str, str]:
-    return sample.labels["model"], sample.labels["version"]
+    return sample.labels.get("model", ""), sample.labels.get("version", "")
 
 
 def lines_of(release: ReleaseAccuracy) -> list[tuple[str, ...]]:

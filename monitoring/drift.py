@@ -87,7 +87,7 @@ class Finding:
     against: str = ""
     """The name of the expectation that they are compared with; empty if none has rows."""
     index: float | None = None
-    """The population stability index, and its 95 % interval."""
+    """The population stability index less the part that chance explains, and its 95 % interval."""
     interval: tuple[float, float] = (0.0, 0.0)
     distance: float | None = None
     """The Jensen-Shannon distance, from 0 to 1."""
@@ -157,13 +157,13 @@ def _finding(
     if min(total, expected.sum()) < LEAST_ROWS:
         missing, unknown = absent.get("missing"), absent.get("unknown")
         return Finding(*key, total, against, missing=missing, unknown=unknown)
-    interval = bootstrap(found, expected, population_stability)
+    index, interval = bootstrap(found, expected, population_stability)
     served_shares, expected_shares = shares(found), shares(expected)
     return Finding(
         *key,
         total,
         against,
-        float(population_stability(served_shares, expected_shares)),
+        index,
         interval,
         float(jensen_shannon(served_shares, expected_shares)),
         absent.get("missing"),
@@ -186,8 +186,8 @@ def _by_feature(samples: Sequence[Sample]) -> dict[_Key, dict[str, float]]:
     found: dict[_Key, dict[str, float]] = {}
     for sample in samples:
         labels = sample.labels
-        key = labels["model"], labels["version"], labels["feature"]
-        found.setdefault(key, {})[labels["bin"]] = sample.value
+        key = labels.get("model", ""), labels.get("version", ""), labels.get("feature", "")
+        found.setdefault(key, {})[labels.get("bin", "")] = sample.value
     return found
 
 
@@ -219,10 +219,11 @@ def bootstrap(
     reference: Counts,
     distance: Callable[[Shares, Shares], npt.NDArray[np.float64]],
     seed: int = 0,
-) -> tuple[float, float]:
-    """The 95 % interval of a distance between counts `[bins]`, both resampled.
+) -> tuple[float, tuple[float, float]]:
+    """A distance between counts `[bins]`, and its 95 % interval, by resampling both.
 
-    The basic bootstrap, since chance alone makes the distance of two samples larger.
+    Chance alone makes the distance of two samples larger. The basic bootstrap takes that off, of
+    the distance (with the median of the resamples) as of its bounds, so it lies between them.
     """
     generator = np.random.default_rng(seed)
     value = float(distance(shares(counts), shares(reference)))
@@ -230,8 +231,10 @@ def bootstrap(
         shares(resampled_counts(each, _RESAMPLES, generator).astype(float))
         for each in (counts, reference)
     ]
-    low, high = basic_interval(value, distance(*drawn))
-    return max(0.0, low), max(0.0, high)
+    distances = distance(*drawn)
+    low, high = basic_interval(value, distances)
+    corrected = 2 * value - float(np.median(distances))
+    return max(0.0, corrected), (max(0.0, low), max(0.0, high))
 
 
 def tables_of(findings: Sequence[Finding], window: str) -> list[tuple[str, list[Finding]]]:

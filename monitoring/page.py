@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from monitoring import accuracy, drift
 from monitoring.accuracy import ACCURACY_WINDOW, ReleaseAccuracy
 from monitoring.drift import DRIFT_WINDOW, Finding
-from monitoring.present import broken_words, shown
+from monitoring.present import broken_words, no_data_words, shown
 from monitoring.prometheus_api import Prometheus, Series
 from monitoring.queries import CATALOGUE
 from monitoring.summary import Line, Summary, courses_of
@@ -121,7 +121,9 @@ def _verdict(summary: Summary) -> list[Markup]:
         text(f"{line.model} version {line.version}: {broken_words(line.broken)}", "error")
         for line in broken
     ]
-    if not broken:
+    if summary.outcome == "no data":
+        blocks.insert(0, text(f"{no_data_words(summary).capitalize()}.", "error"))
+    if summary.outcome == "kept":
         blocks.append(text("Every objective was met.", "good"))
     blocks += [text(note, "warning") for note in summary.notes]
     if summary.server:
@@ -223,5 +225,5 @@ def _plot(
     axes.spines["bottom"].set_color(LINE)
     unit = {"s": "ms", "ratio": "%"}.get(query.unit, query.unit)
     axes.set_ylabel(unit, fontsize=8, color=INK)
-    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure(drawn, f"{query.title}: {query.meaning}", f"{query.title} over time")

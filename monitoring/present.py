@@ -14,7 +14,7 @@ from rich.table import Table
 from monitoring.queries import CATALOGUE
 from monitoring.summary import Broken, Line, Summary
 
-__all__ = ["broken_words", "print_summary", "shown", "sparkline", "summary_json"]
+__all__ = ["broken_words", "no_data_words", "print_summary", "shown", "sparkline", "summary_json"]
 
 _COLUMNS = (
     "request_rate",
@@ -36,7 +36,12 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def print_summary(screen: Console, summary: Summary) -> None:
-    """Print a line for each version that had requests, then notes and alerts."""
+    """Print a line for each version that had requests, then notes and alerts.
+
+    That there are no data comes first.
+    """
+    if summary.outcome == "no data":
+        screen.print(f"[red]{escape(no_data_words(summary))}[/red]", soft_wrap=True)
     lines = [line for line in summary.lines if line.was_asked]
     columns = [name for name in _COLUMNS if any(name in line.figures for line in lines)]
     table = Table(
@@ -73,7 +78,18 @@ def print_summary(screen: Console, summary: Summary) -> None:
 
 def summary_json(summary: Summary) -> str:
     """The summary as JSON, in the units of the catalogue."""
-    return json.dumps({**asdict(summary), "kept": summary.kept}, indent=2, allow_nan=False) + "\n"
+    return (
+        json.dumps({"outcome": summary.outcome, **asdict(summary)}, indent=2, allow_nan=False)
+        + "\n"
+    )
+
+
+def no_data_words(summary: Summary) -> str:
+    """What it means that Prometheus has no figures of requests, and what to do."""
+    return (
+        f"no data: Prometheus has no request counts of any model in the last {summary.window}, so "
+        "no objective was checked; check that 'trimaran serve' runs, and Prometheus' targets"
+    )
 
 
 def broken_words(broken: Sequence[Broken]) -> str:

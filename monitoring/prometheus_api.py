@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
@@ -20,6 +20,10 @@ __all__ = ["Prometheus", "Sample", "Series"]
 _TIMEOUT_S = 10
 _SCRAPE_S = 15.0
 _POLL_S = 0.2
+_NOT_ITS_FORM = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+"""What reading an answer of another form than that of Prometheus' API raises."""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -47,31 +51,41 @@ class Prometheus:
         self._connection = PrometheusConnect(self.url, retry=Retry(0), timeout=_TIMEOUT_S)
 
     def instant(self, promql: str, time_s: float | None = None) -> list[Sample]:
-        """The samples of a query at a Unix time, or now; NaN is left out."""
+        """The samples of a query at a Unix time, or now.
+
+        What is no finite number is left out: NaN, an infinity, a native histogram.
+        """
         params = {} if time_s is None else {"time": f"{time_s:.3f}"}
-        found = self._ask(lambda: self._connection.custom_query(promql, params), promql)
-        samples = [Sample(_labels(entry), float(entry["value"][1])) for entry in found]
-        return [sample for sample in samples if not math.isnan(sample.value)]
+
+        def samples() -> list[Sample]:
+            found = self._connection.custom_query(promql, params)
+            return [
+                Sample(_labels(entry), float(entry["value"][1]))
+                for entry in found
+                if "value" in entry
+            ]
+
+        return [s for s in self._ask(samples, promql) if math.isfinite(s.value)]
 
     def range(self, promql: str, start_s: float, end_s: float, step_s: float) -> list[Series]:
-        """The series of a query between two Unix times; NaN is left out."""
+        """The series of a query between two Unix times, without what is no finite number."""
         start, end = (datetime.fromtimestamp(at, UTC) for at in (start_s, end_s))
-        found = self._ask(
-            lambda: self._connection.custom_query_range(promql, start, end, f"{step_s:.3f}"), promql
-        )
-        series = []
-        for entry in found:
-            pairs = [(float(at), float(value)) for at, value in entry["values"]]
-            kept = [(at, value) for at, value in pairs if not math.isnan(value)]
-            if kept:
-                times, values = zip(*kept, strict=True)
-                series.append(Series(_labels(entry), times, values))
-        return series
+
+        def all_series() -> list[Series]:
+            series = []
+            for entry in self._connection.custom_query_range(promql, start, end, f"{step_s:.3f}"):
+                pairs = [(float(at), float(value)) for at, value in entry.get("values", ())]
+                kept = [(at, value) for at, value in pairs if math.isfinite(value)]
+                if kept:
+                    times, values = zip(*kept, strict=True)
+                    series.append(Series(_labels(entry), times, values))
+            return series
+
+        return self._ask(all_series, promql)
 
     def now_s(self) -> float:
         """Its clock, in Unix time."""
-        found = self._ask(lambda: self._connection.custom_query("time()"), "time()")
-        return float(found[1])
+        return self._ask(lambda: float(self._connection.custom_query("time()")[1]), "time()")
 
     def wait_for_scrape(self, after_s: float) -> None:
         """Wait until it has scraped Triton after a Unix time. Raises `TrimaranError` after 15 s."""
@@ -84,22 +98,32 @@ class Prometheus:
                 )
             time.sleep(_POLL_S)
 
-    def alerts(self) -> list[dict[str, Any]]:
-        """The pending and firing alerts, as its API returns them."""
+    def firing(self) -> list[str] | None:
+        """The summaries of the alerts that fire, or their names.
+
+        `None` where the server answers without alerts: Thanos and others have queries alone.
+        """
         try:
             response = requests.get(f"{self.url}/api/v1/alerts", timeout=_TIMEOUT_S)
-            response.raise_for_status()
-            found: list[dict[str, Any]] = response.json()["data"]["alerts"]
-        except (requests.RequestException, ValueError, KeyError) as error:
+        except requests.RequestException as error:
             raise self._silent(error) from error
-        return found
+        try:
+            response.raise_for_status()
+            return [
+                alert.get("annotations", {}).get("summary")
+                or alert["labels"].get("alertname", "an alert without a name")
+                for alert in response.json()["data"]["alerts"]
+                if alert["state"] == "firing"
+            ]
+        except (requests.RequestException, *_NOT_ITS_FORM):
+            return None
 
-    def _ask(self, question: Any, promql: str) -> Any:
+    def _ask(self, question: Callable[[], Answer], promql: str) -> Answer:
         try:
             return question()
         except PrometheusApiClientException as error:
             raise TrimaranError(f"Prometheus at {self.url} refuses {promql!r}: {error}") from error
-        except (requests.RequestException, ValueError, KeyError) as error:
+        except (requests.RequestException, *_NOT_ITS_FORM) as error:
             raise self._silent(error) from error
 
     def _silent(self, error: Exception) -> TrimaranError:

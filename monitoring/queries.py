@@ -40,6 +40,11 @@ def _rate(metric: str, by: str = "model, version") -> str:
     return f"sum by ({by}) (rate({metric}[$window]))"
 
 
+_FAILURES = '{__name__=~"nv_inference_request_failure|trimaran_failed_requests_total"}'
+"""Triton's own, and those that it counts among the answered ones: see `trimaran.served.failures`.
+Their labels `reason` differ, so no two have the same labels."""
+
+
 def _per_request(metric: str) -> str:
     """A counter of microseconds, as seconds per answered request."""
     return f"{_rate(metric)} / 1e6 / ({_ANSWERED} > 0)"
@@ -51,12 +56,17 @@ def _growth(metric: str, by: str) -> str:
     return f"sum by ({by}) (max_over_time({within}) - min_over_time({within}))"
 
 
+def _last(metric: str, by: str) -> str:
+    """A gauge that does not change, also of a server that has ended in the window."""
+    return f"max by ({by}) (last_over_time({metric}[$window]))"
+
+
 _POSITIVES = _growth("trimaran_outcome_positives_total", "model, version, bin")
 _PROBABILITY = _growth("trimaran_outcome_probability_total", "model, version, bin")
 _SQUARED_ERROR = _growth("trimaran_outcome_squared_error_total", "model, version")
 _OUTCOMES = _growth("trimaran_outcomes_total", "model, version")
 _ANSWERED = _rate("nv_inference_request_success")
-_FAILED = _rate("nv_inference_request_failure")
+_ENDED = f"{_ANSWERED} + {_rate('nv_inference_request_failure')}"
 
 
 def _quantile(share: str) -> str:
@@ -67,24 +77,24 @@ _QUERIES = (
     Query(
         "request_rate",
         "requests/s",
-        f"{_ANSWERED} + {_FAILED}",
+        _ENDED,
         "requests/s",
         "Requests per second that ended, answered or refused.",
     ),
     Query(
         "error_ratio",
         "errors",
-        f"{_FAILED} / ({_ANSWERED} + {_FAILED} > 0)",
+        f"{_rate(_FAILURES)} / ({_ENDED} > 0)",
         "ratio",
         "The share of requests that ended with an error. An ensemble counts its steps' errors too.",
     ),
     Query(
         "errors_by_reason",
         "errors by reason",
-        f"{_rate('nv_inference_request_failure', 'model, version, reason')} > 0",
+        f"{_rate(_FAILURES, 'model, version, reason')} > 0",
         "requests/s",
         "Triton's reasons: REJECTED by a full queue or an invalid request, CANCELED by the client, "
-        "BACKEND by the model, OTHER.",
+        "BACKEND by the model, OTHER; and MODEL, where a Python model answered with an error.",
         (*MODEL, "reason"),
     ),
     Query(
@@ -266,7 +276,7 @@ _QUERIES = (
         "refused",
         "sum by (model, version) (rate(trimaran_refused_requests_total[$window]))",
         "requests/s",
-        "Requests that a Python model could not read; Triton counts them as answered.",
+        "Requests that a Python model could not read. They are among its errors.",
         section="Inputs",
     ),
     Query(
@@ -282,7 +292,7 @@ _QUERIES = (
     Query(
         "feature_reference",
         "reference",
-        "max by (model, version, feature, bin) (trimaran_feature_reference_rows)",
+        _last("trimaran_feature_reference_rows", "model, version, feature, bin"),
         "rows",
         "Rows of the reference in the same bins: of the training part, or of expected images.",
         (*MODEL, "feature", "bin"),
@@ -328,7 +338,7 @@ _QUERIES = (
     Query(
         "reference_outcomes",
         "test part",
-        "max by (model, version, cell) (trimaran_reference_outcomes)",
+        _last("trimaran_reference_outcomes", "model, version, cell"),
         "rows",
         "The same for the test part, when the model was trained.",
         (*MODEL, "cell"),

@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from monitoring.prometheus_api import Prometheus, Sample, Series
 from monitoring.queries import CATALOGUE, MODEL, query
 
-__all__ = ["Broken", "Line", "Summary", "courses_of", "gather", "summarise"]
+__all__ = ["Broken", "Line", "Outcome", "Summary", "courses_of", "gather", "summarise"]
 
 _OBJECTIVES = (
     ("error_ratio", "availability_objective"),
     ("mean_latency", "mean_objective"),
     ("p99_latency", "p99_objective"),
 )
+_NO_REASON = "unknown"
+"""Triton before 24.08 has no reasons."""
 _SKEW_S = 5.0
 _WHOLE = 0.999
 
@@ -32,6 +35,9 @@ _DRAWN = (
 _POINTS = 120
 _LEAST_STEP_S = 1.0
 _LEAST_RATE_WINDOW_S = 30
+
+
+Outcome = Literal["kept", "broken", "no data"]
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,11 @@ class Summary:
     alerts: Sequence[str]
 
     @property
-    def kept(self) -> bool:
-        """Whether every objective was met."""
-        return not any(line.broken for line in self.lines)
+    def outcome(self) -> Outcome:
+        """Whether every objective was met; without figures of requests, none was checked."""
+        if any(line.broken for line in self.lines):
+            return "broken"
+        return "kept" if any("request_rate" in line.figures for line in self.lines) else "no data"
 
 
 def gather(prometheus: Prometheus, window: str, end_s: float | None = None) -> Summary:
@@ -98,12 +106,7 @@ def gather(prometheus: Prometheus, window: str, end_s: float | None = None) -> S
         if each.reported
     }
     skew_s = now_s - local_s
-    firing = [
-        alert["annotations"].get("summary", alert["labels"]["alertname"])
-        for alert in prometheus.alerts()
-        if alert["state"] == "firing"
-    ]
-    return summarise(answers, window, at_s, at_s - skew_s, firing)
+    return summarise(answers, window, at_s, at_s - skew_s, prometheus.firing())
 
 
 def courses_of(
@@ -125,11 +128,14 @@ def summarise(
     window: str,
     at_s: float,
     local_s: float,
-    alerts: Sequence[str] = (),
+    alerts: Sequence[str] | None = (),
 ) -> Summary:
-    """A summary of `answers`, the samples by query name; `local_s` is this machine's clock."""
+    """A summary of `answers`, the samples by query name; `local_s` is this machine's clock.
+
+    `alerts` is `None` where they are not known.
+    """
     objectives = {
-        name: {sample.labels["model"]: sample.value for sample in answers.get(name, ())}
+        name: {_key(sample)[0]: sample.value for sample in answers.get(name, ())}
         for _, name in _OBJECTIVES
     }
     figures: dict[tuple[str, str], dict[str, float]] = {}
@@ -139,7 +145,7 @@ def summarise(
                 figures.setdefault(_key(sample), {})[name] = sample.value
     errors: dict[tuple[str, str], dict[str, float]] = {}
     for sample in answers.get("errors_by_reason", ()):
-        errors.setdefault(_key(sample), {})[sample.labels["reason"]] = sample.value
+        errors.setdefault(_key(sample), {})[sample.labels.get("reason", _NO_REASON)] = sample.value
     lines = [
         Line(
             model,
@@ -155,7 +161,10 @@ def summarise(
         for name, samples in answers.items()
         if samples and not CATALOGUE[name].labels
     }
-    return Summary(at_s, window, lines, server, _notes(answers, figures, at_s, local_s), alerts)
+    notes = _notes(answers, figures, at_s, local_s)
+    if alerts is None:
+        notes.append("the server answers queries and has no alerts, so none is shown")
+    return Summary(at_s, window, lines, server, notes, alerts or ())
 
 
 def _broken(
@@ -179,7 +188,7 @@ def _notes(
     local_s: float,
 ) -> list[str]:
     notes = []
-    scrapes = {sample.labels["job"]: sample.value for sample in answers.get("scrapes", ())}
+    scrapes = {sample.labels.get("job", ""): sample.value for sample in answers.get("scrapes", ())}
     if not scrapes:
         notes.append("Prometheus has scraped nothing in the window")
     for job, share in sorted(scrapes.items()):
@@ -188,7 +197,7 @@ def _notes(
                 f"{1 - share:.0%} of the scrapes of {job} in the window failed; the figures lack "
                 "the time between them"
             )
-    if scrapes and figures and not answers.get("mean_objective"):
+    if scrapes and answers.get("request_rate") and not answers.get("mean_objective"):
         notes.append(
             "no objective is recorded, so none was checked; check that the rules are loaded"
         )

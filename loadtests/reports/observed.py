@@ -18,7 +18,8 @@ __all__ = ["OBSERVED", "between", "with_observed"]
 
 OBSERVED = "by Prometheus"
 
-_METRICS = {
+_ANSWERED_WITH_ERROR = "answered_with_error"
+_METRICS = {_ANSWERED_WITH_ERROR: "sum by (model, version) (trimaran_failed_requests_total)"} | {
     name: f"sum by (model, version) (nv_inference_{name})"
     for name in (
         "request_success",
@@ -73,7 +74,10 @@ def between(before: _Totals, after: _Totals) -> dict[str, dict[str, float]]:
         answered, failed = grown["request_success"], grown["request_failure"]
         if not answered + failed:
             continue
-        found: dict[str, float] = {"requests": round(answered + failed), "failed": round(failed)}
+        found: dict[str, float] = {
+            "requests": round(answered + failed),
+            "failed": round(failed + grown[_ANSWERED_WITH_ERROR]),
+        }
         if answered:
             found["mean ms"] = grown["request_duration_us"] / answered / 1e3
             found["queue ms"] = grown["queue_duration_us"] / answered / 1e3

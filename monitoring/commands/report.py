@@ -34,6 +34,7 @@ _HOST = "127.0.0.1"
 _FRESH_S = 5.0
 _REFRESH_S = 10
 _LOOK_S = 0.2
+_STATUS = {"kept": 0, "broken": 1, "no data": 2}
 
 
 def report(
@@ -47,7 +48,8 @@ def report(
 ) -> None:
     """Report requests, latencies and SLOs by model and version.
 
-    Exit status: 0 if every SLO was met, 1 if one was not or Prometheus does not answer.
+    Exit status: 0 if every SLO was met, 1 if one was not or Prometheus does not answer, 2 without
+    data.
     """
     seconds = seconds_of(window, "--window")
     source = Prometheus(find_prometheus(repository, prometheus))
@@ -61,7 +63,7 @@ def report(
 
         write_text(output, page_from(source, summary, seconds))
         console(stderr=True).print(f"written to {output}", markup=False, highlight=False)
-    raise typer.Exit(0 if summary.kept else 1)
+    raise typer.Exit(_STATUS[summary.outcome])
 
 
 def dashboard(

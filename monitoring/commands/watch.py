@@ -8,26 +8,37 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from monitoring.presence import PrometheusUrl, find_prometheus
-from monitoring.present import broken_words, shown, sparkline
+from monitoring.present import broken_words, no_data_words, shown, sparkline
 from monitoring.prometheus_api import Prometheus, Series
 from monitoring.queries import CATALOGUE, query
-from monitoring.summary import Summary, gather
+from monitoring.summary import Line, Summary, gather
 from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["watch"]
+__all__ = ["view", "watch"]
 
-_DRAWN = ("request_rate", "mean_latency")
-_PLAIN = ("error_ratio", "p99_latency", "queue_share", "batch_size", "stub_cpu")
+_COURSES = {"rates": "request_rate", "means": "mean_latency"}
+"""The figure of each sparkline."""
+_FIGURES = (
+    *("request_rate", "mean_latency", "error_ratio", "p99_latency", "rates", "means"),
+    *("queue_share", "batch_size", "stub_cpu"),
+)
+"""The most important first: a narrow terminal has the first ones only."""
+_LEAST = 3
+_PLACES = (
+    *("request_rate", "rates", "mean_latency", "means", "error_ratio", "p99_latency"),
+    *("queue_share", "batch_size", "stub_cpu"),
+)
+"""From left to right."""
+_UNBOUND = 10_000
 _POINTS = 24
 
 
@@ -50,7 +61,7 @@ def watch(
     with Live(console=console(), auto_refresh=False) as live:
         done = 0
         while True:
-            live.update(_look(source, window, back_s), refresh=True)
+            live.update(_look(source, window, back_s, live.console.width), refresh=True)
             done += 1
             if done == looks:
                 return
@@ -60,7 +71,7 @@ def watch(
                 return
 
 
-def _look(source: Prometheus, window: str, back_s: float) -> RenderableType:
+def _look(source: Prometheus, window: str, back_s: float, width: int) -> RenderableType:
     try:
         summary = gather(source, window)
         step_s = back_s / _POINTS
@@ -68,45 +79,57 @@ def _look(source: Prometheus, window: str, back_s: float) -> RenderableType:
             name: source.range(
                 query(name, window), summary.at_s - back_s + step_s, summary.at_s, step_s
             )
-            for name in _DRAWN
+            for name in _COURSES.values()
         }
     except TrimaranError as error:  # it may come back
         return Text(str(error), style="red")
-    return _view(summary, courses, back_s)
+    return view(summary, courses, back_s, width)
 
 
-def _view(
-    summary: Summary, courses: Mapping[str, Sequence[Series]], back_s: float
+def view(
+    summary: Summary, courses: Mapping[str, Sequence[Series]], back_s: float, width: int
 ) -> RenderableType:
+    """The versions that had requests, with the figures that fit into `width` characters."""
+    rows = []
+    for line in summary.lines:
+        cells = {
+            name: shown(line.figures.get(name), CATALOGUE[name].unit)
+            for name in _FIGURES
+            if name not in _COURSES
+        }
+        for name, figure in _COURSES.items():
+            cells[name] = _course(courses[figure], line.model, line.version, summary.at_s, back_s)
+        if line.was_asked or any(cells[name].strip(" ▁") for name in _COURSES):
+            rows.append((line, cells))
+    tables = (_table(rows, _FIGURES[:count]) for count in range(len(_FIGURES), _LEAST - 1, -1))
+    measuring = Console(width=_UNBOUND)
+    fitting = (each for each in tables if measuring.measure(each).maximum <= width)
+    first = [Text(no_data_words(summary), style="red")] if summary.outcome == "no data" else []
+    words = [
+        Text(f"{line.model} {line.version}: {broken_words(line.broken)}", style="red")
+        for line, _ in rows
+        if line.broken
+    ]
+    words += [Text(f"alert {alert}", style="red") for alert in summary.alerts]
+    words += [Text(f"note: {note}") for note in summary.notes]
+    return Group(*first, next(fitting, _table(rows, _FIGURES[:_LEAST])), *words)
+
+
+def _table(rows: Sequence[tuple[Line, Mapping[str, str]]], figures: Sequence[str]) -> Table:
+    """A row for each version; where it is too wide, only the models' names are broken."""
+    shown_here = sorted(figures, key=_PLACES.index)
     table = Table(
         title=time.strftime("%H:%M:%S"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False
     )
-    table.add_column("model", no_wrap=True)
-    table.add_column("version", justify="right")
-    for name in _DRAWN:
-        table.add_column(CATALOGUE[name].title, justify="right")
-        table.add_column("", no_wrap=True)
-    for name in _PLAIN:
-        table.add_column(CATALOGUE[name].title, justify="right")
-    table.add_column("objectives")
-    for line in summary.lines:
-        courses_of = [
-            _course(courses[name], line.model, line.version, summary.at_s, back_s)
-            for name in _DRAWN
-        ]
-        if not line.was_asked and not any(course.strip(" ▁") for course in courses_of):
-            continue
-        drawn = [
-            part
-            for name, course in zip(_DRAWN, courses_of, strict=True)
-            for part in (shown(line.figures.get(name), CATALOGUE[name].unit), course)
-        ]
-        plain = [shown(line.figures.get(name), CATALOGUE[name].unit) for name in _PLAIN]
-        verdict = f"[red]{escape(broken_words(line.broken))}[/red]" if line.broken else ""
-        table.add_row(escape(line.model), line.version, *drawn, *plain, verdict)
-    alerts = [Text(f"alert {alert}", style="red") for alert in summary.alerts]
-    notes = [Text(f"note: {note}") for note in summary.notes]
-    return Group(table, *alerts, *notes)
+    table.add_column("model", overflow="fold")
+    table.add_column("version", justify="right", no_wrap=True)
+    for name in shown_here:
+        title = "" if name in _COURSES else CATALOGUE[name].title
+        table.add_column(title, justify="right", no_wrap=True)
+    for line, cells in rows:
+        model = Text(line.model, style="red" if line.broken else "")
+        table.add_row(model, line.version, *(cells[name] for name in shown_here))
+    return table
 
 
 def _course(series: Sequence[Series], model: str, version: str, end_s: float, back_s: float) -> str:

@@ -54,11 +54,20 @@ def test_chance_is_taken_off_the_interval() -> None:
     for _ in range(50):
         ours, theirs = GENERATOR.multinomial(300, np.full(10, 0.1), 2) * 1.0
         assert population_stability(shares(ours), shares(theirs)) > 0
-        held += bootstrap(ours, theirs, population_stability)[0] < 0.01
+        held += bootstrap(ours, theirs, population_stability)[1][0] < 0.01
     assert held >= 47
     moved = np.array([400.0] + [22.0] * 9)
-    low, high = bootstrap(moved, np.full(10, 60.0), population_stability)
-    assert 0.5 < low < high
+    index, (low, high) = bootstrap(moved, np.full(10, 60.0), population_stability)
+    assert 0.5 < low < index < high
+
+
+@pytest.mark.parametrize("rows", [200, 300, 5000])
+@pytest.mark.parametrize("bins", [2, 10, 60])
+def test_an_index_lies_within_its_interval(rows: int, bins: int) -> None:
+    for seed in range(20):
+        ours, theirs = GENERATOR.multinomial(rows, np.full(bins, 1 / bins), 2) * 1.0
+        index, (low, high) = bootstrap(ours, theirs, population_stability, seed)
+        assert low <= index <= high
 
 
 def of(feature: str, counts: dict[str, float], model: str = "m") -> list[Sample]:
@@ -203,11 +212,12 @@ def test_drift_is_found_and_an_alert_of_it_fires(
     assert found["total_eve_calls"].missing is not None
     assert found["total_eve_calls"].missing[0] == pytest.approx(0.5, abs=0.01)
     assert found["total_night_minutes"].verdict == "stable"
-    for kind, name in (("population_stability", "index"), ("jensen_shannon", "distance")):
-        recorded = drifting.value(
-            f'model_version_feature:{kind}:increase1h{{feature="total_day_minutes"}}'
-        )
-        assert recorded == pytest.approx(getattr(found["total_day_minutes"], name), rel=0.02), kind
+    stability, chance, distance = (
+        drifting.value(f'model_version_feature:{kind}:increase1h{{feature="total_day_minutes"}}')
+        for kind in ("population_stability", "population_stability_chance", "jensen_shannon")
+    )
+    assert stability - chance == pytest.approx(found["total_day_minutes"].index, rel=0.03)
+    assert distance == pytest.approx(found["total_day_minutes"].distance, rel=0.02)
 
     shown = call_trimaran(
         "monitor", "drift", "--window", "5m", "--model", "churn_record", "--repository",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.monitoring.conftest import Watched, served_and_watched
-from tests.running import Served, start_serving
+from tests.running import Served, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.config import read_config, write_config
 from trimaran.repository.presence import find_server
@@ -83,6 +83,10 @@ def test_nothing_is_counted_twice_when_models_and_servers_come_and_go(restless: 
     os.kill(killed.server_pid, signal.SIGKILL)
     restless.served.process.wait(30)
     restless.eventually('up{job="triton"} == bool 0', lambda down: down == 1, 20)
+    short = ("monitor", "report", "--window", "1s", "--repository", restless.root)
+    nothing = wait_for(lambda: [r for r in [call_trimaran(*short)] if r.status == 2], 20, "no data")
+    assert nothing[0].stdout.startswith("no data: ")
+    assert "no objective is recorded" not in nothing[0].stdout
     restless.served.stop()
     restless.served = start_serving(restless.served.repository, "--model", "linear_onnx")
     restless.scraped()

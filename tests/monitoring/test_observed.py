@@ -27,6 +27,11 @@ def test_figures_are_of_what_was_counted_between_two_readings() -> None:
     }
 
 
+def test_requests_that_a_model_answered_with_an_error_failed() -> None:
+    after = {**totals(10, 1, 100, 10, 10), "answered_with_error": {KEY: 4.0}}
+    assert between({}, after)["m 1"]["failed"] == 5
+
+
 def test_a_counter_that_was_reset_is_counted_from_there() -> None:
     found = between(totals(100, 0, 5000, 400, 50), totals(10, 0, 20000, 10, 10))
     assert found["m 1"]["requests"] == 10

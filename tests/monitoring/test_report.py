@@ -36,7 +36,10 @@ def monitor(watched: Watched, *arguments: str | Path) -> Outcome:
 
 def test_a_report_shows_rates_errors_and_objectives(churn_watched: Watched, tmp_path: Path) -> None:
     churn_watched.scraped()
+    refusals = 'sum(trimaran_failed_requests_total{model="churn_features"})'
+    before = churn_watched.value(refusals)
     assert ask(churn_watched, [GOOD] * 40 + [BAD] * 10) == 10
+    churn_watched.eventually(refusals, lambda after: after == before + 10, 20)
     churn_watched.scraped()
     page = tmp_path / "report.html"
     outcome = monitor(churn_watched, "report", "--window", "1m", "--json", "--output", page)
@@ -49,6 +52,12 @@ def test_a_report_shows_rates_errors_and_objectives(churn_watched: Watched, tmp_
     )
     assert 0.1 < lines["churn"]["figures"]["error_ratio"] < 0.4
     assert "error_ratio" in [broken["figure"] for broken in lines["churn"]["broken"]]
+    # The step that refused them; Triton itself counts its refusals among the answered requests.
+    step = lines["churn_features"]
+    assert step["errors"] == {"MODEL": pytest.approx(lines["churn"]["errors"][reason] / 2, rel=0.1)}
+    assert step["figures"]["error_ratio"] == pytest.approx(10 / 50, abs=0.05)
+    firing = 'ALERTS{alertname="ErrorBudgetBurnsFast", alertstate="firing", model="churn_features"}'
+    churn_watched.eventually(firing, lambda value: value == 1, 20)
     figures = lines["churn_record"]["figures"]
     assert figures["error_ratio"] == 0
     assert 0 < figures["mean_latency"] < 1

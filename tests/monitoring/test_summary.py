@@ -61,14 +61,26 @@ def test_an_objective_is_checked_by_model() -> None:
         Broken("mean_latency", 0.2, 0.1),
     ]
     assert found.lines[1].broken == []
-    assert not found.kept
+    assert found.outcome == "broken"
     words = broken_words(found.lines[0].broken).replace("\N{NO-BREAK SPACE}", " ")
     assert words == "errors 5.00% > 1.00%; mean 200 ms > 100 ms"
-    assert '"kept": false' in summary_json(found)
+    assert '"outcome": "broken"' in summary_json(found)
 
 
 def test_an_objective_without_requests_is_met() -> None:
-    assert summary({"p99_objective": [Sample({"model": "a"}, 0.5)]}).kept
+    idle = {"p99_objective": [Sample({"model": "a"}, 0.5)], "request_rate": [of("a", 0.0)]}
+    assert summary(idle).outcome == "kept"
+
+
+def test_without_counts_of_requests_no_objective_is_kept() -> None:
+    objective = {"p99_objective": [Sample({"model": "a"}, 0.5)]}
+    assert summary({**objective, "load_time": [of("a", 0.1)]}).outcome == "no data"
+
+
+def test_samples_of_other_versions_of_triton_are_shown() -> None:
+    bare = Sample({"model": "a"}, 2.0)
+    found = summary({"request_rate": [bare], "errors_by_reason": [bare], "scrapes": [bare]})
+    assert found.lines[0].errors == {"unknown": 2.0}
 
 
 def test_what_spoils_the_figures_is_said() -> None:

@@ -7,7 +7,7 @@
 | `trimaran_refused_requests_total` | model, version | unreadable requests |
 | `trimaran_reference_outcomes` | model, version, cell | rows of the test part |
 
-Triton itself counts a request that a Python model refuses as a success.
+A refused request is one of the failed ones that `failures.py` counts.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import numpy as np
 
 from trimaran.served.answering import answer_each, load, refuse_parameters
 from trimaran.served.counters import Counters
+from trimaran.served.failures import counted
 from trimaran.served.records import RecordError, Table
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Rows:
         return self.length
 
 
+@counted
 class TritonPythonModel:
     """One instance of one version; the transform is in that version's `transform.json`."""
 

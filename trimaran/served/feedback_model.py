@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from trimaran.served.failures import counted
 from trimaran.served.metrics import Family
 from trimaran.served.outcomes import STATUSES, Key, Outcome, Outcomes
 from trimaran.served.prediction_line import Keyed
@@ -51,6 +52,7 @@ _METRICS = {
 }
 
 
+@counted
 class TritonPythonModel:
     """The one instance of one version: it alone counts."""
 

@@ -12,11 +12,13 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from trimaran.served.counters import Counters
+from trimaran.served.failures import counted
 from trimaran.served.ranking import rank
 
 __all__ = ["TritonPythonModel"]
 
 
+@counted
 class TritonPythonModel:
     """One instance of one version; the class names are in that version's `labels.txt`."""
 

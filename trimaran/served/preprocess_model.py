@@ -24,10 +24,12 @@ from trimaran.served.decoding import (
     measure,
     read,
 )
+from trimaran.served.failures import counted
 
 __all__ = ["TritonPythonModel"]
 
 
+@counted
 class TritonPythonModel:
     """One instance of one version, whose `preprocess.json` says how images are prepared."""
 

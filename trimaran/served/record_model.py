@@ -20,6 +20,7 @@ import triton_python_backend_utils as pb_utils
 
 from trimaran.served.answering import Outputs, answer_each, load, refuse_parameters
 from trimaran.served.counters import Counters
+from trimaran.served.failures import counted
 from trimaran.served.logged_predictions import open_log
 from trimaran.served.prediction_line import Answered
 from trimaran.served.prediction_log import PredictionLog
@@ -30,6 +31,7 @@ __all__ = ["TritonPythonModel"]
 _OUTPUTS = ["probability", "prediction"]
 
 
+@counted
 class TritonPythonModel:
     """One instance of one version."""
 

@@ -54,11 +54,13 @@ _BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
 _WHEEL_LIBRARIES = "nvidia_pytriton.libs"
 """The backends and their libraries in the wheel; one is found relative to the other."""
 
+_FAILURES = Path(backends.__file__).parents[2] / "served" / "failures.py"
 _STUB_MODULE = "trimaran_stub"
 _STUB_PATH = """\
 import site
 import sys
-from importlib.machinery import PathFinder
+from importlib.machinery import PathFinder, SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
 
 sys.dont_write_bytecode = True
 site.addsitedir({packages!r})
@@ -71,7 +73,27 @@ class OwnDirectoryFirst:
         if path is None and name not in sys.stdlib_module_names:
             own = [place for place in sys.path if place not in started_with]
             spec = PathFinder.find_spec(name, own)
-            return spec if spec is not None and spec.origin is not None else None
+            return counting(spec) if spec is not None and spec.origin is not None else None
+        version, _, file = name.partition(".")
+        if version.isdecimal() and file == "model":
+            return counting(PathFinder.find_spec(name, path))
+
+
+def counting(spec):
+    is_source = spec is not None and type(spec.loader) is SourceFileLoader
+    if is_source and spec.name.rpartition(".")[2] == "model":
+        spec.loader = CountingLoader(spec.name, spec.origin)
+    return spec
+
+
+class CountingLoader(SourceFileLoader):
+    def exec_module(self, module):
+        super().exec_module(module)
+        if hasattr(module, "TritonPythonModel"):
+            spec = spec_from_file_location("trimaran_failures", {failures!r})
+            failures = module_from_spec(spec)
+            spec.loader.exec_module(failures)
+            failures.counted(module.TritonPythonModel)
 
 
 sys.meta_path.insert(0, OwnDirectoryFirst)
@@ -79,7 +101,9 @@ sys.meta_path.insert(0, OwnDirectoryFirst)
 """What a stub runs when it starts. Bytecode would be written into version directories and change
 their modification time, which Triton takes for a new version. `addsitedir` rather than a bare path,
 so that editable installs are found too. Triton appends the model's directory to the path, where a
-file of the same name in an installed project, such as the user's own `model.py`, would win."""
+file of the same name in an installed project, such as the user's own `model.py`, would win. Every
+model's failed requests are counted, by the file of this installation: a version may hold its own
+`trimaran`. Triton imports a backend's file as `model`, and that of version 3 as `3.model`."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +141,8 @@ def stub_environment(wheel: Path) -> Stubs:
 def _environment(home: Path, wheel: Path) -> Path:
     """A directory with the interpreter and NumPy, and with the Python backend as in the wheel."""
     packages = sysconfig.get_path("purelib")
-    made_of = f"{packages} {_NUMPY_VERSION} {_STUB_PATH} {wheel} {_BACKENDS}"
+    path = _STUB_PATH.format(packages=packages, failures=str(_FAILURES))
+    made_of = f"{_NUMPY_VERSION} {path} {wheel} {_BACKENDS}"
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:12]
     target = home / f"python{_PYTHON}-{digest}"
     complete = target / "complete"
@@ -129,7 +154,7 @@ def _environment(home: Path, wheel: Path) -> Path:
             archive.extractall(site)
         # The stubs themselves may not write bytecode; without it each would compile NumPy again.
         compileall.compile_dir(site, quiet=2, rx=re.compile(r"/tests/"))
-        write_text(site / f"{_STUB_MODULE}.py", _STUB_PATH.format(packages=packages))
+        write_text(site / f"{_STUB_MODULE}.py", path)
         write_text(site / "trimaran.pth", f"import {_STUB_MODULE}\n")
         _copy_python_backend(wheel, target)
         write_text(complete, f"{packages}\n")

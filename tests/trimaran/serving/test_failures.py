@@ -1,0 +1,90 @@
+"""Requests that a Python model answers with an error are counted, whoever wrote the model."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import urllib3
+
+from tests.running import wait_for
+from tests.trimaran.serving.backends.onnx_models import BATCH_WHEN_FULL, config, lookup, onnx_model
+from tests.trimaran.serving.hosting import Hosted, Model, hosted, tensor
+from trimaran import served
+
+OWN = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    {execute}(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        index = pb_utils.get_input_tensor_by_name(request, "index").as_numpy()
+        if index[0] == 8:
+            raise ValueError("raised")
+        if index[0] == 7:
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError("answered"))
+        return pb_utils.InferenceResponse([pb_utils.Tensor("row", index)])
+"""
+GATHER = config(
+    tensor("input", "index", "INT64", [1], []),
+    tensor("output", "row", "FP32", [2]),
+    batch=4,
+    more=BATCH_WHEN_FULL,
+)
+
+
+def own(name: str, execute: str) -> Model:
+    text = 'backend: "python"\nmax_batch_size: 4\n' + BATCH_WHEN_FULL
+    text += tensor("input", "index", "INT64", [1], []) + tensor("output", "row", "INT64", [1], [])
+    return Model(name, text, {"model.py": OWN.format(execute=execute).encode()})
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+    models = [onnx_model("gather", GATHER, lookup()), own("own", "def execute")]
+    models.append(own("asynchronous", "async def execute"))
+    with hosted(tmp_path_factory.mktemp("failures"), models) as running:
+        yield running
+
+
+def failures(server: Hosted, model: str) -> dict[str, int]:
+    """Requests that failed, by reason, in a scrape; without reasons of none."""
+    ports = server.server.ports
+    text = urllib3.request("GET", f"http://{ports.host}:{ports.metrics}/metrics").data.decode()
+    name = "(?:nv_inference_request_failure|trimaran_failed_requests_total)"
+    found = re.findall(rf'^{name}{{model="{model}",reason="(\w+)",.*}} ([1-9]\d*)$', text, re.M)
+    return {reason: int(count) for reason, count in found}
+
+
+@pytest.mark.parametrize("model", ["gather", "own", "asynchronous"])
+def test_each_request_of_a_batch_that_is_answered_with_an_error_counts(
+    server: Hosted, model: str
+) -> None:
+    before = failures(server, model).get("MODEL", 0)
+    answers = server.infer_together(model, [{"index": np.array([[i]])} for i in (0, 7, 2, 7)])
+    assert [isinstance(answer, str) for answer in answers] == [False, True, False, True]
+    wait_for(lambda: failures(server, model) == {"MODEL": before + 2}, 10, "both are counted")
+
+
+def test_requests_for_which_execute_raises_are_counted_by_triton_alone(server: Hosted) -> None:
+    before = failures(server, "own")
+    server.infer_together("own", [{"index": np.array([[i]])} for i in (0, 8, 2, 3)])
+    assert failures(server, "own") == before | {"BACKEND": 4}
+
+
+def test_every_served_model_counts_without_the_embedded_runtime() -> None:
+    models = list(Path(served.__file__).parent.glob("*_model.py"))
+    assert len(models) > 3
+    for path in models:
+        (model,) = [
+            node
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.ClassDef) and node.name == "TritonPythonModel"
+        ]
+        assert "counted" in [ast.unparse(each) for each in model.decorator_list], path.name
