@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from trimaran.served.refusal import RefusedError
+
 __all__ = [
     "DEFAULT_MAX_PIXELS",
     "MEASURES",
@@ -59,7 +61,7 @@ _WEIGHTS = (0.299, 0.587, 0.114)
 Image.MAX_IMAGE_PIXELS = None
 
 
-class ImageError(ValueError):
+class ImageError(RefusedError):
     """A photograph that cannot be used, and why."""
 
 
