@@ -19,8 +19,8 @@ import triton_python_backend_utils as pb_utils
 from trimaran.served.boundary import Failed, attempt
 from trimaran.served.counters import Counters
 from trimaran.served.decoding import (
-    DEFAULT_MAX_PIXELS,
     ImageSettings,
+    Limits,
     Photograph,
     measure,
     read,
@@ -33,13 +33,12 @@ class TritonPythonModel:
     """One instance of one version, whose `preprocess.json` says how images are prepared."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read `preprocess.json`, `reference.json` and the parameter `max_megapixels`."""
+        """Read `preprocess.json`, `reference.json` and the parameters of `Limits.of`."""
         directory = Path(args["model_repository"]) / args["model_version"]
         self.settings = ImageSettings(**json.loads((directory / "preprocess.json").read_text()))
         config = json.loads(args["model_config"])
-        parameter = config["parameters"].get("max_megapixels")
-        self.max_pixels = (
-            round(float(parameter["string_value"]) * 1e6) if parameter else DEFAULT_MAX_PIXELS
+        self.limits = Limits.of(
+            {name: each["string_value"] for name, each in config["parameters"].items()}
         )
         instances = sum(group["count"] for group in config["instance_group"]) or 1
         threads = len(os.sched_getaffinity(0)) // instances
@@ -66,7 +65,7 @@ class TritonPythonModel:
         self.counters.close()
 
     def _read(self, data: bytes) -> Photograph:
-        return read(data, self.settings, self.max_pixels)
+        return read(data, self.settings, self.limits)
 
     def _answer(self, outcomes: list[Photograph | Failed] | Failed) -> pb_utils.InferenceResponse:
         if isinstance(outcomes, Failed):
