@@ -26,7 +26,7 @@ _HIGH_BYTES, _LOW_BYTES = "RGB;16B", "RGB;16L"
 
 
 def transparent_key(image: Image.Image) -> Key | None:
-    """Which pixels of a PNG in memory, not decoded yet, have its transparent colour, if it has one."""
+    """Which pixels of a PNG in memory, not yet decoded, have its transparent colour, if any."""
     colour = image.info.get("transparency")
     if not isinstance(image, PngImageFile) or not isinstance(colour, (int, tuple)):
         return None
