@@ -13,7 +13,13 @@ from trimaran.training.image_reference import ImageReference, fixed_bins
 
 __all__ = ["image_classifier"]
 
-_MAX_MEGAPIXELS = "64"
+_LIMITS = {
+    "max_megapixels": "64",
+    "max_scans": "100",
+    "max_decoded_megabytes": "512",
+    "max_decode_cpu_seconds": "10",
+}
+"""Of an image: see `trimaran.served.decoding.Limits`."""
 
 
 def image_classifier(
@@ -53,7 +59,7 @@ def image_classifier(
             "preprocess.json": json.dumps(asdict(settings), indent=2).encode(),
             "reference.json": bins.images.to_json().encode(),
         },
-        parameters={"max_megapixels": _MAX_MEGAPIXELS},
+        parameters=_LIMITS,
         max_batch_size=max_batch_size,
     )
     postprocess = PythonModel(

@@ -312,7 +312,8 @@ _QUERIES = (
         "dropped",
         _rate("trimaran_dropped_predictions_total", "model, version, reason"),
         "rows/s",
-        "Predictions per second that were lost: the log was too slow (queue), or the disk failed.",
+        "Predictions per second that were lost: the log was too slow (queue), the disk failed "
+        "(disk), or the record cannot be written (record).",
         (*MODEL, "reason"),
         section="Live accuracy",
     ),

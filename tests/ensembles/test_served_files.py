@@ -29,14 +29,16 @@ def test_the_files_are_the_modules_that_are_imported_directly_or_not() -> None:
         "trimaran/served/__init__.py",
         *(
             f"trimaran/served/{name}.py"
-            for name in [
+            for name in (
                 "labels_model",
+                "boundary",
+                "refusal",
                 "ranking",
                 "counters",
                 "distribution",
                 "failures",
                 "metrics",
-            ]
+            )
         ),
     }
 

@@ -10,13 +10,12 @@ from typing import TypeVar
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from trimaran.served.boundary import Failed, attempt
 from trimaran.served.records import Field, RecordError, RecordReader, Table
 from trimaran.served.transform import Transform
 
 __all__ = ["Outputs", "answer_each", "load", "refuse_parameters"]
 
-Argument = TypeVar("Argument")
-Result = TypeVar("Result")
 Rows = TypeVar("Rows", bound=Sized)
 Outputs = Sequence[tuple[str, np.ndarray]]
 
@@ -31,9 +30,15 @@ def load(args: Mapping[str, str]) -> tuple[Path, Transform, RecordReader]:
 
 def refuse_parameters(reader: RecordReader, request: pb_utils.InferenceRequest) -> None:
     """Raise `RecordError` for a request parameter: a misspelt field arrives as one."""
-    parameters = request.parameters()
-    if parameters and parameters != "{}":
-        reader.refuse_unknown(json.loads(parameters))
+    try:
+        parameters = request.parameters()
+        names = json.loads(parameters) if parameters and parameters != "{}" else ()
+    except (ValueError, RecursionError):  # not UTF-8, or NaN, which Triton cannot write as JSON
+        raise RecordError(
+            f"there is a field that cannot be read, and none that is expected; "
+            f"fields: {', '.join(reader.names)}"
+        ) from None
+    reader.refuse_unknown(names)
 
 
 def answer_each(
@@ -45,61 +50,57 @@ def answer_each(
     echo: str | None = None,
     answered: Callable[[pb_utils.InferenceRequest, Rows, Outputs], None] | None = None,
 ) -> list[pb_utils.InferenceResponse]:
-    """Responses to requests, scored together; one that cannot be read fails alone.
+    """Responses to requests, scored together; one that raises anything fails alone.
 
     `take` gets the rows out of a request, `read` makes one table of several requests' rows, and
-    `score` gives the output tensors of a table by name, a row for each of its rows. `take` and
-    `read` raise `RecordError`; `refused` is called for each request that fails, `answered` with
-    each other one, its rows and its outputs. The input named `echo`, where a request has it, is
-    returned unchanged.
+    `score` gives the output tensors of a table by name, a row for each of its rows. `refused` is
+    called for each request that fails, `answered` with each other one, its rows and its outputs.
+    The input named `echo`, where a request has it, is returned unchanged.
     """
 
+    def score_all(several: Sequence[Rows]) -> Outputs:
+        return score(read(several))
+
     def respond(
-        request: pb_utils.InferenceRequest, rows: Rows, outputs: Outputs
+        answer: tuple[pb_utils.InferenceRequest, Rows, Outputs],
     ) -> pb_utils.InferenceResponse:
+        request, rows, outputs = answer
+        response = _response(request, outputs, echo)
         if answered:
             answered(request, rows, outputs)
-        return _response(request, outputs, echo)
+        return response
 
-    def alone(
-        request: pb_utils.InferenceRequest, rows: Rows | RecordError
+    def answer(
+        request: pb_utils.InferenceRequest, rows: Rows | Failed, outputs: Outputs | Failed
     ) -> pb_utils.InferenceResponse:
-        if isinstance(rows, RecordError):
-            return _refusal(rows, refused)
-        table = _or_error(read, [rows])
-        if isinstance(table, RecordError):
-            return _refusal(table, refused)
-        return respond(request, rows, score(table))
+        found: pb_utils.InferenceResponse | Failed
+        if isinstance(rows, Failed):
+            found = rows
+        elif isinstance(outputs, Failed):
+            found = outputs
+        else:
+            found = attempt(respond, (request, rows, outputs))
+        if isinstance(found, Failed):
+            refused()
+            return found.response()
+        return found
 
-    taken = [_or_error(take, request) for request in requests]
-    usable = [rows for rows in taken if not isinstance(rows, RecordError)]
-    together = _or_error(read, usable)
-    if isinstance(together, RecordError):
-        return [alone(request, rows) for request, rows in zip(requests, taken, strict=True)]
-    outputs = score(together) if usable else []
+    taken = [attempt(take, request) for request in requests]
+    usable = [rows for rows in taken if not isinstance(rows, Failed)]
+    together = attempt(score_all, usable) if usable else []
     responses = []
     start = 0
     for request, rows in zip(requests, taken, strict=True):
-        if isinstance(rows, RecordError):
-            responses.append(_refusal(rows, refused))
-            continue
-        end = start + len(rows)
-        mine = [(name, values[start:end]) for name, values in outputs]
-        responses.append(respond(request, rows, mine))
-        start = end
+        mine: Outputs | Failed
+        if isinstance(rows, Failed):
+            mine = []
+        elif isinstance(together, Failed):
+            mine = attempt(score_all, [rows]) if len(usable) > 1 else together
+        else:
+            mine = [(name, values[start : start + len(rows)]) for name, values in together]
+            start += len(rows)
+        responses.append(answer(request, rows, mine))
     return responses
-
-
-def _or_error(function: Callable[[Argument], Result], argument: Argument) -> Result | RecordError:
-    try:
-        return function(argument)
-    except RecordError as error:
-        return error
-
-
-def _refusal(error: RecordError, refused: Callable[[], None]) -> pb_utils.InferenceResponse:
-    refused()
-    return pb_utils.InferenceResponse([], pb_utils.TritonError(str(error)))
 
 
 def _response(

@@ -10,16 +10,22 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from trimaran.served.flattening import flatten, transparent_key
+from trimaran.served.jpeg_scans import scans
+from trimaran.served.refusal import RefusedError
 
 __all__ = [
-    "DEFAULT_MAX_PIXELS",
     "MEASURES",
     "ImageError",
     "ImageSettings",
+    "Limits",
     "Photograph",
     "decode",
     "measure",
@@ -28,7 +34,6 @@ __all__ = [
     "to_tensor",
 ]
 
-DEFAULT_MAX_PIXELS = 64_000_000
 MEASURES = ("brightness", "contrast", "shorter_side", "aspect")
 """The names of the values that `measure` gives."""
 
@@ -37,6 +42,10 @@ _FORMATS = ("JPEG", "PNG", "WEBP")
 _DETAIL = 2
 """JPEGs are decoded at the smallest scale that has this many pixels for one of the result's side,
 which leaves the interpolation enough to work with."""
+
+_BASE64_STARTS = (b"/9j/", b"_9j_", b"iVBORw0KGgo", b"UklGR")
+_ONE_ALPHABET = bytes.maketrans(b"-_", b"+/")
+"""From the one for addresses to the usual one."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -55,12 +64,49 @@ _SIDE = 56
 _WEIGHTS = (0.299, 0.587, 0.114)
 """Of red, green and blue in luminance: ITU-R BT.601."""
 
+_DECODED_BYTES = {"PNG": 8, "WEBP": 16}
+"""For a pixel, with the copies that decoder and conversion make. JPEGs are decoded smaller, but a
+progressive one holds two bytes for each value of the whole photograph meanwhile."""
+_PROGRESSIVE_BYTES = 6
+
 # The limit is checked here, per model, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
+# Of text and of a colour profile, unpacked: a sound file may have much.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 * 2**20
 
 
-class ImageError(ValueError):
+class ImageError(RefusedError):
     """A photograph that cannot be used, and why."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much work a photograph may be. No camera's photograph comes near them."""
+
+    pixels: float = 64e6
+    scans: int = 100
+    """Of a JPEG. A progressive one has about ten."""
+    decoded_bytes: float = 512e6
+    """Memory that decoding takes, estimated from the size and the format."""
+    cpu_s: float = 10.0
+    """Of decoding, checked each time that another part of the file is read."""
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> Limits:
+        """From a model's parameters, each of which may be left out.
+
+        `max_megapixels`, `max_scans`, `max_decoded_megabytes`, `max_decode_cpu_seconds`.
+        """
+        default = cls()
+        return cls(
+            float(parameters.get("max_megapixels", default.pixels / 1e6)) * 1e6,
+            int(parameters.get("max_scans", default.scans)),
+            float(parameters.get("max_decoded_megabytes", default.decoded_bytes / 1e6)) * 1e6,
+            float(parameters.get("max_decode_cpu_seconds", default.cpu_s)),
+        )
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -92,20 +138,18 @@ class Photograph:
     aspect: float
 
 
-def read(data: bytes, settings: ImageSettings, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photograph:
+def read(data: bytes, settings: ImageSettings, limits: Limits = DEFAULT_LIMITS) -> Photograph:
     """A JPEG, PNG or WebP file, ready for a network. Raises `ImageError`."""
-    file = _open(data, max_pixels)
+    file = _open(data, limits)
     shorter_side = min(file.size)  # before it is loaded, perhaps at a smaller scale
     image = _load(file, detail=round(_DETAIL * settings.size / settings.crop))
     crop = _crop(image, settings)
     return Photograph(_normalise(crop, settings), crop, shorter_side, image.width / image.height)
 
 
-def to_tensor(
-    data: bytes, settings: ImageSettings, max_pixels: int = DEFAULT_MAX_PIXELS
-) -> np.ndarray:
+def to_tensor(data: bytes, settings: ImageSettings, limits: Limits = DEFAULT_LIMITS) -> np.ndarray:
     """A JPEG, PNG or WebP file as float32 `[3, size, size]`. Raises `ImageError`."""
-    return read(data, settings, max_pixels).pixels
+    return read(data, settings, limits).pixels
 
 
 def prepare(image: Image.Image, settings: ImageSettings) -> np.ndarray:
@@ -113,13 +157,13 @@ def prepare(image: Image.Image, settings: ImageSettings) -> np.ndarray:
     return _normalise(_crop(image, settings), settings)
 
 
-def decode(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS, detail: int = 0) -> Image.Image:
+def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, detail: int = 0) -> Image.Image:
     """The photograph upright, in RGB, transparent parts on white.
 
     `data` is the file itself, or the file in base64. With `detail`, a JPEG may come out smaller,
     with no side below that. Raises `ImageError` naming the fault.
     """
-    return _load(_open(data, max_pixels), detail)
+    return _load(_open(data, limits), detail)
 
 
 def measure(photograph: Photograph) -> tuple[float, float, float, float]:
@@ -159,25 +203,56 @@ def _normalise(crop: np.ndarray, settings: ImageSettings) -> np.ndarray:
     return tensor
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+class _Metered(io.BytesIO):
+    """A file that is no longer read once this thread has worked too long on it."""
+
+    def __init__(self, file: bytes, cpu_s: float) -> None:
+        super().__init__(file)
+        self.cpu_s = cpu_s
+        self._end_s = time.thread_time() + cpu_s
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self._end_s:
+            raise ImageError(f"takes more than {self.cpu_s:g} s of computing to decode")
+        return super().read(size)
+
+
+def _open(data: bytes, limits: Limits) -> Image.Image:
     """The file with its header read and checked, and nothing decoded."""
     file = _file_bytes(data)
     try:
-        image = Image.open(io.BytesIO(file), formats=_FORMATS)
+        image = Image.open(_Metered(file, limits.cpu_s), formats=_FORMATS)
     except UnidentifiedImageError:
         raise ImageError(f"is not a JPEG, PNG or WebP file ({len(file)} bytes)") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file leads decoders to whatever they raise
         raise ImageError(f"is damaged: {error}") from error
+    _refuse_work(image, file, limits)
+    return image
+
+
+def _refuse_work(image: Image.Image, file: bytes, limits: Limits) -> None:
+    """Raise `ImageError` where decoding would be more work than allowed."""
     # A JPEG of several pictures is a photograph with its preview or its second eye.
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:
         raise ImageError(f"is animated ({frames} frames); send a single frame")
-    if image.width * image.height > max_pixels:
+    pixels = image.width * image.height
+    size = f"has {image.width} x {image.height} pixels"
+    if pixels > limits.pixels:
+        raise ImageError(f"{size}, more than the limit of {limits.pixels / 1e6:g} megapixels")
+    of_pixel = _DECODED_BYTES.get(image.format or "", 0)
+    if image.format in ("JPEG", "MPO"):
+        found = scans(file, limits.scans)
+        if found > limits.scans:
+            raise ImageError(f"has {found} scans, more than the limit of {limits.scans}")
+        of_pixel = _PROGRESSIVE_BYTES if found > 1 else 0
+    if pixels * of_pixel > limits.decoded_bytes:
         raise ImageError(
-            f"has {image.width} x {image.height} pixels, more than the limit of "
-            f"{max_pixels / 1e6:g} megapixels"
+            f"{size}, and takes {pixels * of_pixel / 1e6:.0f} MB to decode, more than the limit of "
+            f"{limits.decoded_bytes / 1e6:g} MB"
         )
-    return image
 
 
 def _load(image: Image.Image, detail: int) -> Image.Image:
@@ -185,22 +260,28 @@ def _load(image: Image.Image, detail: int) -> Image.Image:
     try:
         if detail:
             image.draft(None, (detail, detail))
+        key = transparent_key(image)
         image.load()
-    except (OSError, ValueError, SyntaxError, IndexError) as error:
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file leads decoders to whatever they raise
         raise ImageError(f"is truncated or damaged: {error}") from error
     turn = _UPRIGHT.get(_orientation(image))
-    return _to_rgb(image if turn is None else image.transpose(turn))
+    flat = flatten(image, key)
+    return flat if turn is None else flat.transpose(turn)
 
 
 def _file_bytes(data: bytes) -> bytes:
     """The file in `data`, decoded where it comes in base64 (JSON cannot carry bytes)."""
     if not data:
         raise ImageError("is empty")
-    text = data.partition(b"base64,")[2] if data.startswith(b"data:") else data
-    if not text.startswith((b"/9j/", b"iVBORw0KGgo", b"UklGR")) or text[8:12] == b"WEBP":
+    text = data.strip()
+    text = text.partition(b"base64,")[2].lstrip() if text.startswith(b"data:") else text
+    if not text.startswith(_BASE64_STARTS) or text[8:12] == b"WEBP":
         return data
+    text = text.translate(_ONE_ALPHABET, b"\r\n\t").rstrip(b"=")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error as error:
         raise ImageError(f"looks like base64 but is not: {error}") from error
 
@@ -211,13 +292,3 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # the parser raises whatever a damaged block leads it to
         return 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits of grey, which a plain conversion would clip to white
-        image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(white, rgba)
-    return image.convert("RGB")

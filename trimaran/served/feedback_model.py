@@ -30,10 +30,12 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from trimaran.served.boundary import Failed, attempt
 from trimaran.served.failures import counted
 from trimaran.served.metrics import Family
 from trimaran.served.outcomes import STATUSES, Key, Outcome, Outcomes
 from trimaran.served.prediction_line import Keyed
+from trimaran.served.refusal import RefusedError, shown
 
 __all__ = ["Feedback", "TritonPythonModel"]
 
@@ -71,7 +73,8 @@ class TritonPythonModel:
         self, requests: list[pb_utils.InferenceRequest]
     ) -> list[pb_utils.InferenceResponse]:
         """One response to each request; one that cannot be read or stored counts nothing."""
-        return [self.answer(request) for request in requests]
+        answers = (attempt(self.answer, request) for request in requests)
+        return [each.response() if isinstance(each, Failed) else each for each in answers]
 
     def finalize(self) -> None:
         """Stop reading the log."""
@@ -79,23 +82,19 @@ class TritonPythonModel:
             self.feedback.close()
 
     def answer(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
-        """The statuses of a request's outcomes."""
-        try:
-            if not self.feedback:
-                raise ValueError(
-                    "predictions are not logged, so outcomes cannot be joined to them; serve "
-                    "with --log-predictions"
-                )
-            ids, outcomes, times = (_column(request, name) for name in _COLUMNS)
-            statuses = self.feedback.record(ids, outcomes, times)
-        except ValueError as error:
-            return _refusal(str(error), pb_utils.TritonError.INVALID_ARG)
-        except (sqlite3.Error, OSError) as error:
-            return _refusal(
-                f"no outcome of this request was counted, because the outcomes file failed: "
-                f"{error}",
-                pb_utils.TritonError.INTERNAL,
+        """The statuses of a request's outcomes. Raises `RefusedError`, or what a disk led to."""
+        if not self.feedback:
+            raise RefusedError(
+                "predictions are not logged, so outcomes cannot be joined to them; serve "
+                "with --log-predictions"
             )
+        ids, outcomes, times = (_column(request, name) for name in _COLUMNS)
+        try:
+            statuses = self.feedback.record(ids, outcomes, times)
+        except (sqlite3.Error, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error  # without its path
+            words = "no outcome of this request was counted, because the outcomes file failed: "
+            return pb_utils.InferenceResponse([], pb_utils.TritonError(f"{words}{reason}"))
         found = np.array([[status.encode()] for status in statuses], dtype=object)
         return pb_utils.InferenceResponse([pb_utils.Tensor("status", found)])
 
@@ -123,7 +122,7 @@ class Feedback:
         self._thread.start()
 
     def record(self, ids: list[bytes], outcomes: list[bool], times: Sequence[bytes]) -> list[str]:
-        """Count outcomes; a status for each. Raises `ValueError` for an unreadable one."""
+        """Count outcomes; a status for each. Raises `RefusedError` for an unreadable one."""
         rows = [
             self._outcome(row, each.decode(errors="replace"), outcomes[row], time)
             for row, (each, time) in enumerate(zip(ids, times or [b""] * len(ids), strict=True))
@@ -143,12 +142,13 @@ class Feedback:
 
     def _outcome(self, row: int, name: str, outcome: bool, time: bytes) -> Outcome:
         if not name:
-            raise ValueError(f"row {row}: the id is empty")
+            raise RefusedError(f"row {row}: the id is empty")
         try:
             moment = datetime.fromisoformat(time.decode()) if time else None
         except ValueError:
-            raise ValueError(
-                f"row {row}: the time is {time!r}; expected ISO 8601, such as 2026-11-22T13:00:00Z"
+            raise RefusedError(
+                f"row {row}: the time is {shown(time)}; expected ISO 8601, "
+                f"such as 2026-11-22T13:00:00Z"
             ) from None
         if moment and moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
@@ -162,7 +162,7 @@ class Feedback:
         while True:
             try:
                 self._read()
-            except (sqlite3.Error, OSError) as error:
+            except Exception as error:  # the thread must go on, whatever it was
                 pb_utils.Logger.log_warn(f"{self._model}: the log cannot be read: {error}")
             if self._ended.wait(_INTERVAL_S):
                 return
@@ -195,7 +195,3 @@ def _column(request: pb_utils.InferenceRequest, name: str) -> list[Any]:
     """An input's values; none where the request leaves out an optional input."""
     found = pb_utils.get_input_tensor_by_name(request, name)
     return found.as_numpy().ravel().tolist() if found else []
-
-
-def _refusal(words: str, code: pb_utils.ErrorCode) -> pb_utils.InferenceResponse:
-    return pb_utils.InferenceResponse([], pb_utils.TritonError(words, code))

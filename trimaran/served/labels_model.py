@@ -6,11 +6,13 @@ The best class of each row, and its probability, are counted by the bins of `ref
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from trimaran.served.boundary import Failed, attempt
 from trimaran.served.counters import Counters
 from trimaran.served.failures import counted
 from trimaran.served.ranking import rank
@@ -46,7 +48,17 @@ class TritonPythonModel:
     def execute(
         self, requests: list[pb_utils.InferenceRequest]
     ) -> list[pb_utils.InferenceResponse]:
-        """Rank all rows of all requests at once."""
+        """Rank all rows of all requests at once; each alone, where that fails."""
+        together = attempt(self.rank_all, requests)
+        if not isinstance(together, Failed):
+            return together
+        alone = [attempt(self.rank_all, [request]) for request in requests]
+        return [each.response() if isinstance(each, Failed) else each[0] for each in alone]
+
+    def rank_all(
+        self, requests: Sequence[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
+        """The responses to requests, whose rows are ranked and counted together."""
         logits = [
             pb_utils.get_input_tensor_by_name(request, "LOGITS").as_numpy() for request in requests
         ]

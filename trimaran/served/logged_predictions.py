@@ -82,8 +82,8 @@ class _Reports:
         logged = Family("trimaran_logged_predictions_total", "Predictions that were logged.")
         dropped = Family("trimaran_dropped_predictions_total", "Predictions that were not.")
         self._logged = logged.metric(labels)
-        self._queue, self._disk = (
-            dropped.metric({**labels, "reason": reason}) for reason in ("queue", "disk")
+        self._queue, self._disk, self._record = (
+            dropped.metric({**labels, "reason": reason}) for reason in ("queue", "disk", "record")
         )
 
     def __call__(self, written: Written) -> None:
@@ -91,6 +91,7 @@ class _Reports:
             (self._logged, written.logged),
             (self._queue, written.dropped_queue),
             (self._disk, written.dropped_disk),
+            (self._record, written.dropped_record),
         ):
             if rows:
                 metric.increment(rows)

@@ -127,7 +127,7 @@ class Keyed:
 def lines(
     answered: Answered, model: str, version: str, policy: Policy, keyed: Keyed
 ) -> Iterator[bytes]:
-    """A line for each row of a request, each with its end.
+    """A line for each row of a request, each with its end; empty for one that cannot be written.
 
     Lines are joined from pieces: a dictionary for each row would cost several times as much, and
     the thread that writes must leave the interpreter to the one that answers.
@@ -142,21 +142,25 @@ def lines(
     ids: Sequence[bytes | None] = answered.ids or [None] * len(answered.texts)
     rows = zip(ids, answered.texts, zip(*columns, strict=True), strict=True)
     for row, (name, text, values) in enumerate(rows):
-        record = _parsed(text) if policy.fields or _is_inside(name, text, policy) else {}
-        yield b"".join(
-            (
-                head,
-                _identifier(name, record, policy, keyed),
-                request,
-                b',"row":%d' % row if several else b"",
-                b',"input_digest":"',
-                keyed.digest(text).encode(),
-                b'","input":' + _fields(record, policy, keyed) if policy.fields else b'"',
-                b',"output":{',
-                b",".join(map(bytes.__add__, names, values)),
-                tail,
+        try:
+            record = _parsed(text) if policy.fields or _is_inside(name, text, policy) else {}
+            line = b"".join(
+                (
+                    head,
+                    _identifier(name, record, policy, keyed),
+                    request,
+                    b',"row":%d' % row if several else b"",
+                    b',"input_digest":"',
+                    keyed.digest(text).encode(),
+                    b'","input":' + _fields(record, policy, keyed) if policy.fields else b'"',
+                    b',"output":{',
+                    b",".join(map(bytes.__add__, names, values)),
+                    tail,
+                )
             )
-        )
+        except Exception:  # a record is answered that nothing can write, such as a deep identifier
+            line = b""
+        yield line
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
@@ -169,8 +173,10 @@ def _parsed(text: bytes) -> dict[str, Any]:
 
 
 def _is_inside(given: bytes | None, text: bytes, policy: Policy) -> bool:
-    """Whether the identifier can only be in the record."""
-    return given is None and policy.identifier is not None and policy.identifier.encode() in text
+    """Whether the identifier can only be in the record; a backslash may spell its name."""
+    if given is not None or policy.identifier is None:
+        return False
+    return policy.identifier.encode() in text or b"\\" in text
 
 
 def _fields(record: Mapping[str, Any], policy: Policy, keyed: Keyed) -> bytes:

@@ -54,7 +54,9 @@ class Written:
     """The thread did not keep up."""
     dropped_disk: int
     """The file could not be written."""
-    error: OSError | None = None
+    dropped_record: int = 0
+    """The record, or its request's id, cannot be written as a line."""
+    error: Exception | None = None
     """The last error of a file."""
 
 
@@ -73,10 +75,11 @@ class PredictionLog:
         self._report = report
         self._most_waiting = most_waiting
         self._queue: deque[Answered] = deque()
-        # No lock: the thread that answers alone writes the first two, the other thread the rest.
-        self._added = self._dropped = 0
-        self._taken = self._reported_dropped = self._logged = self._failed = 0
-        self._error: OSError | None = None
+        # No lock: the thread that answers alone writes the first three, the other thread the rest.
+        self._added = self._dropped = self._refused = 0
+        self._taken = self._reported_dropped = self._reported_refused = 0
+        self._logged = self._failed = self._unwritable = 0
+        self._error: Exception | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._write_regularly, daemon=True)
         self._thread.start()
@@ -89,6 +92,10 @@ class PredictionLog:
             return
         self._added += rows
         self._queue.append(answered)
+
+    def drop(self, rows: int) -> None:
+        """Count rows that cannot be logged."""
+        self._refused += rows
 
     def close(self) -> None:
         """Write the waiting rows, for at most five seconds."""
@@ -109,29 +116,44 @@ class PredictionLog:
     def _write(self) -> None:
         lines = self._waiting()
         while piece := list(islice(lines, _PIECE)):
+            unwritable = piece.count(b"")
+            self._unwritable += unwritable
+            rows = len(piece) - unwritable
             try:
                 self._files.write(b"".join(piece))
-                self._logged += len(piece)
-            except OSError as error:
-                self._failed, self._error = self._failed + len(piece), error
+                self._logged += rows
+            except Exception as error:  # the thread must go on, whatever it was
+                self._failed, self._error = self._failed + rows, error
 
     def _report_all(self) -> None:
-        dropped = self._dropped
-        found = Written(self._logged, dropped - self._reported_dropped, self._failed, self._error)
-        self._reported_dropped = dropped
-        self._logged, self._failed, self._error = 0, 0, None
+        dropped, refused = self._dropped, self._refused
+        found = Written(
+            self._logged,
+            dropped - self._reported_dropped,
+            self._failed,
+            refused - self._reported_refused + self._unwritable,
+            self._error,
+        )
+        self._reported_dropped, self._reported_refused = dropped, refused
+        self._logged, self._failed, self._unwritable, self._error = 0, 0, 0, None
         if found != Written(0, 0, 0):
-            self._report(found)
+            with suppress(Exception):  # a count that Triton does not take must not end the thread
+                self._report(found)
 
     def _waiting(self) -> Iterator[bytes]:
         """The lines of the requests that wait now."""
         for _ in range(len(self._queue)):
             answered = self._queue.popleft()
-            self._taken += len(answered.texts)
+            rest = len(answered.texts)
+            self._taken += rest
             try:
-                yield from self._lines(answered)
-            except OSError as error:
-                self._failed, self._error = self._failed + len(answered.texts), error
+                for line in self._lines(answered):
+                    rest -= 1
+                    yield line
+            except OSError as error:  # the key cannot be made
+                self._failed, self._error = self._failed + rest, error
+            except Exception:  # the thread must go on, whatever it was
+                self._unwritable += rest
 
 
 class PredictionFiles:

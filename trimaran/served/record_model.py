@@ -19,6 +19,7 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 from trimaran.served.answering import Outputs, answer_each, load, refuse_parameters
+from trimaran.served.boundary import Failed, attempt
 from trimaran.served.counters import Counters
 from trimaran.served.failures import counted
 from trimaran.served.logged_predictions import open_log
@@ -95,13 +96,17 @@ class TritonPythonModel:
         texts: list[bytes],
         outputs: Outputs,
     ) -> None:
-        """Queue a request's rows and their outputs for the log."""
+        """Queue a request's rows and their outputs for the log, or count them as dropped."""
+        request_id = attempt(pb_utils.InferenceRequest.request_id, request)
+        if isinstance(request_id, Failed):  # it is not UTF-8
+            log.drop(len(texts))
+            return
         given = self.identifier and pb_utils.get_input_tensor_by_name(request, self.identifier)
         log.add(
             Answered(
                 time.time(),
                 time.perf_counter() - self.began_s,
-                request.request_id(),
+                request_id,
                 given.as_numpy().ravel().tolist() if given else None,
                 texts,
                 {name: values.ravel().tolist() for name, values in outputs},

@@ -28,14 +28,18 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from trimaran.served.refusal import RefusedError, shortened, shown
+
 __all__ = ["Field", "RecordError", "RecordReader", "Table"]
 
 _FLOAT32_MAX = 3.4028234663852886e38
+_LONGEST_NAME = 120
+"""Characters of an unknown field's name that are compared and shown."""
 _NUMBER_TYPES: frozenset[type] = frozenset({float, int, type(None)})
 _TEXT_TYPES: frozenset[type] = frozenset({str, type(None)})
 
 
-class RecordError(ValueError):
+class RecordError(RefusedError):
     """A record that cannot be used: which row, which field, what was found, what is expected."""
 
 
@@ -130,9 +134,11 @@ class RecordReader:
         """Raise `RecordError` for the first name that is no field, with the nearest one."""
         for name in names:
             if name not in self._known:
-                near = difflib.get_close_matches(name, self.names, n=1)
+                # A longer name is like none of the fields, and would be compared for seconds.
+                near = difflib.get_close_matches(name[:_LONGEST_NAME], self.names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"fields: {', '.join(self.names)}"
-                raise RecordError(f"{where}there is no field {name!r}; {hint}")
+                found = shown(name, _LONGEST_NAME)
+                raise RecordError(f"{where}there is no field {found}; {hint}")
 
     def _without_blanks(
         self,
@@ -200,8 +206,10 @@ def _parse_leniently(row: int, text: bytes | str) -> Any:
     """What Python writes as JSON and strict JSON has no word for: NaN and infinity."""
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"row {row}: not JSON: {error}") from None
+    except RecursionError:
+        raise RecordError(f"row {row}: not JSON: it is nested too deeply") from None
+    except ValueError as error:
+        raise RecordError(f"row {row}: not JSON: {shortened(str(error), 200)}") from None
 
 
 def _float_matrix(rows: Sequence[Sequence[Any]], width: int) -> npt.NDArray[np.float64]:
@@ -225,9 +233,7 @@ def _is_blank(value: object) -> bool:
 
 def _describe(value: object) -> str:
     kinds = {str: "text", bool: "a truth value", int: "a number", float: "a number", list: "a list"}
-    shown = repr(value)
-    shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
-    return f"{kinds.get(type(value), 'an object')} ({shown})"
+    return f"{kinds.get(type(value), 'an object')} ({shown(value)})"
 
 
 def _bound(value: float | None, otherwise: str) -> str:

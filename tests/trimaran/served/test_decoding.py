@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image, ImageStat
+from PIL.PngImagePlugin import PngInfo
 
 from trimaran.served.decoding import (
     ImageError,
     ImageSettings,
+    Limits,
     decode,
     measure,
     prepare,
@@ -115,6 +120,66 @@ def test_transparent_palette_is_white() -> None:
     assert decoded.getpixel((1, 1)) == (0, 255, 0)
 
 
+def png(bits: int, colour_type: int, samples: list[int], key: list[int]) -> bytes:
+    """One row of a PNG of any depth, and its transparent colour."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(name + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + name + data + check
+
+    width = len(samples) // (3 if colour_type == 2 else 1)
+    text = "".join(f"{sample:0{bits}b}" for sample in samples)
+    row = int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
+    header = struct.pack(">IIBBBBB", width, 1, bits, colour_type, 0, 0, 0)
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", header),
+            chunk(b"tRNS", b"".join(each.to_bytes(2, "big") for each in key)),
+            chunk(b"IDAT", zlib.compress(b"\0" + row)),
+            chunk(b"IEND", b""),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("bits", "colour_type", "samples", "key", "expected"),
+    [
+        (1, 0, [0, 1, 0], [0], [255, 255, 255]),
+        (1, 0, [0, 1, 0], [1], [0, 255, 0]),
+        (2, 0, [0, 1, 3], [1], [0, 255, 255]),
+        (4, 0, [0, 3, 5], [3], [0, 255, 85]),
+        (8, 0, [0, 3, 5], [3], [0, 255, 5]),
+        (16, 0, [0, 0x1203, 0x1204], [0x1203], [0, 255, 0x12]),
+        (8, 2, [9, 9, 9, 1, 2, 3], [1, 2, 3], [9, 255]),
+        (16, 2, [0x901] * 3 + [0x902] * 3, [0x902] * 3, [9, 255]),
+    ],
+)
+def test_a_transparent_colour_of_any_depth_is_white(
+    bits: int, colour_type: int, samples: list[int], key: list[int], expected: list[int]
+) -> None:
+    decoded = decode(png(bits, colour_type, samples, key))
+    assert np.asarray(decoded)[0].tolist() == [[value] * 3 for value in expected]
+
+
+def test_transparency_is_kept_over_many_rows_and_turned_upright() -> None:
+    image = Image.new("LA", (3, 1200), (40, 255))
+    image.putpixel((0, 1100), (40, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    decoded = np.asarray(decode(encode(image, "PNG", exif=exif)))
+    assert decoded[99, 2].tolist() == [255] * 3
+    assert (decoded == 255).all(axis=2).sum() == 1
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_long_texts_do_not_make_a_file_damaged(cat: Image.Image, compressed: bool) -> None:
+    info = PngInfo()
+    info.add_itxt("comment", "long " * 400_000, zip=compressed)
+    info.add_text("comment", "long " * 400_000, zip=compressed)
+    assert mean_difference(decode(encode(cat, "PNG", pnginfo=info)), cat) == 0
+
+
 def test_palette(cat: Image.Image) -> None:
     palette = cat.quantize(64)
     assert mean_difference(decode(encode(palette, "PNG")), palette.convert("RGB")) == 0
@@ -129,6 +194,45 @@ def test_cmyk(cat: Image.Image) -> None:
 def test_base64_is_the_file_it_spells(cat: Image.Image, format: str, prefix: bytes) -> None:
     file = encode(cat, format)
     assert mean_difference(decode(prefix + base64.b64encode(file)), decode(file)) == 0
+
+
+@pytest.mark.parametrize("spelt", [base64.encodebytes, base64.urlsafe_b64encode])
+def test_wrapped_and_url_safe_base64_is_read(
+    cat: Image.Image, spelt: Callable[[bytes], bytes]
+) -> None:
+    file = encode(cat, "JPEG")
+    plain = decode(file)
+    for text in (spelt(file), spelt(file).rstrip(b"=\n"), b" " + spelt(file).strip() + b"\r\n"):
+        assert mean_difference(decode(text), plain) == 0
+
+
+def with_scans(repeated: int, **options: object) -> bytes:
+    """A progressive JPEG whose last scan is there again and again."""
+    file = encode(Image.new("L", (64, 64), 128), "JPEG", progressive=True, **options)
+    scan, end = file.rfind(b"\xff\xda"), file.rfind(b"\xff\xd9")
+    return file[:end] + file[scan:end] * repeated + file[end:]
+
+
+def test_scans_are_work_and_bounded() -> None:
+    decode(with_scans(50))
+    with pytest.raises(ImageError, match="has 206 scans, more than the limit of 100"):
+        decode(with_scans(200))
+
+
+def test_what_only_looks_like_a_scan_is_none() -> None:
+    preview = with_scans(80)
+    decode(with_scans(50, exif=b"Exif\0\0" + preview) + b"\xff\xda" * 1000)
+
+
+def test_memory_is_bounded_by_the_size_and_the_format() -> None:
+    webp = encode(Image.new("RGB", (8000, 8000)), "WEBP", lossless=True, method=0)
+    with pytest.raises(ImageError, match="and takes 1024 MB to decode, more than the limit of 512"):
+        decode(webp)
+
+
+def test_time_is_bounded() -> None:
+    with pytest.raises(ImageError, match="takes more than 0 s of computing to decode"):
+        decode(encode(Image.new("RGB", (64, 64))), Limits(cpu_s=0))
 
 
 def animated(format: str) -> bytes:
@@ -171,7 +275,7 @@ def test_bomb_is_refused_before_it_is_decoded() -> None:
 
 def test_limit_is_configurable(cat: Image.Image) -> None:
     with pytest.raises(ImageError, match=r"451 x 300 pixels, more than the limit of 0\.1 mega"):
-        decode(encode(cat, "PNG"), max_pixels=100_000)
+        decode(encode(cat, "PNG"), Limits(pixels=100_000))
 
 
 def test_tensor_is_the_evaluation_of_the_network(cat: Image.Image) -> None:

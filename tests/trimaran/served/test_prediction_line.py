@@ -116,6 +116,25 @@ def test_what_only_python_can_write_as_json_is_logged(masked: str) -> None:
     assert bool(line["id"].startswith("masked:")) == (masked != "none")
 
 
+def test_an_escaped_key_is_the_same_key() -> None:
+    escaped = replace(ONE, ids=None, texts=[rb'{"\u0063ustomer": "c-1", "plan": "yes"}'])
+    (line,) = written(escaped, Policy("customer"))
+    assert line["id"] == "c-1"
+
+
+def test_a_row_that_cannot_be_written_is_empty_and_the_others_are_written() -> None:
+    deep = b'{"plan": "yes", "customer": ' + b"[" * 1005 + b"]" * 1005 + b"}"
+    rows = replace(
+        ONE,
+        ids=None,
+        texts=[ONE.texts[0], deep, ONE.texts[0]],
+        outputs={"p": [0.1, 0.2, 0.3], "decided": [False] * 3},
+    )
+    first, second, third = lines(rows, "m", "3", Policy("customer"), KEYED)
+    assert second == b""
+    assert [json.loads(line)["row"] for line in (first, third)] == [0, 2]
+
+
 @pytest.mark.parametrize("parameter", ["log_fields", "log_masked"])
 def test_a_name_that_is_no_field_is_refused(parameter: str) -> None:
     with pytest.raises(ValueError, match=f"{parameter}.*'minuts', which is no field"):

@@ -100,12 +100,38 @@ def test_what_finds_no_room_is_counted_with_its_error() -> None:
     log, written = opened(files)
     log.add(THREE)
     wait_for(lambda: written, 5, "the count")
-    assert written[0] == Written(0, 0, 3, written[0].error)
+    assert written[0] == Written(0, 0, 3, error=written[0].error)
     assert "No space left" in str(written[0].error)
     files.fails = False
     log.add(THREE)
     log.close()
     assert written[1] == Written(3, 0, 0)
+
+
+def test_what_cannot_be_written_is_counted_and_ends_no_thread() -> None:
+    files = Files()
+    written: list[Written] = []
+
+    def lines(answered: Answered) -> Iterator[bytes]:
+        yield b"first\n"
+        yield b""
+        if answered.request_id:
+            raise RecursionError
+        yield b"third\n"
+
+    def report(each: Written) -> None:
+        written.append(each)
+        raise RuntimeError("Triton takes no counts")
+
+    log = PredictionLog(files, lines, report)  # type: ignore[arg-type]
+    log.add(replace(THREE, request_id="deep"))
+    log.drop(2)
+    wait_for(lambda: written, 5, "the count")
+    log.add(THREE)
+    log.close()
+    assert [each.dropped_record for each in written] == [4, 1]
+    assert [each.logged for each in written] == [1, 2]
+    assert files.lines == [b"first", b"first", b"third"]
 
 
 def whole(directory: Path) -> bytes:
