@@ -27,7 +27,8 @@ import numpy as np
 
 from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.repository.repository import Repository
-from trimaran.serving.client import Client, as_array
+from trimaran.serving.client import Client
+from trimaran.serving.json_rows import as_array
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["GoldenRequest", "check_golden", "example_row", "read_golden", "unmet"]
