@@ -16,6 +16,7 @@ from trimaran.system.errors import TrimaranError
 from trimaran.system.files import sha256_of, write_text
 
 __all__ = [
+    "ENSEMBLE_SOURCE",
     "MANIFEST_NAME",
     "FileEntry",
     "Manifest",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 MANIFEST_NAME = "manifest.json"
+ENSEMBLE_SOURCE = "ensemble"
+"""The key of `source` with the ensemble that a version was made for, if it was made for one."""
 _SCHEMA = 1
 
 
@@ -56,6 +59,11 @@ class Manifest:
     target: Mapping[str, str | int] = field(default_factory=dict)
     parity: list[dict[str, Any]] = field(default_factory=list)
     created_at: str = ""
+
+    @property
+    def ensemble(self) -> str | None:
+        """The only ensemble that may have this version as a step; None for any."""
+        return self.source.get(ENSEMBLE_SOURCE)
 
     @property
     def size(self) -> int:

@@ -134,6 +134,7 @@ def _finite(text: str) -> float:
 
 def _refuse_kinds(values: Iterable[Any], dtype: DType, where: str) -> None:
     """Refuse values of a kind that the type does not take. Raises `TrimaranError`."""
+    allowed: set[type]
     if dtype.triton == "BYTES":
         allowed, expected = {str, bytes}, "text in quotes"
     elif dtype.triton == "BOOL":
