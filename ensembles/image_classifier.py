@@ -13,6 +13,7 @@ from trimaran.training.image_reference import ImageReference, fixed_bins
 
 __all__ = ["image_classifier"]
 
+_DEFAULT_NAME = "image_classifier"
 _LIMITS = {
     "max_megapixels": "64",
     "max_scans": "100",
@@ -27,7 +28,7 @@ def image_classifier(
     labels: Sequence[str],
     settings: ImageSettings,
     *,
-    name: str = "image_classifier",
+    name: str = _DEFAULT_NAME,
     input_name: str = "image",
     output_name: str = "logits",
     top: int = 5,
@@ -41,17 +42,21 @@ def image_classifier(
     `IMAGE`, BYTES `[1]`: a JPEG, PNG or WebP file, or its base64. It answers `LABEL`, BYTES
     `[top]`, and `PROBABILITY`, FP32 `[top]`, best first.
 
+    The two Python models are `image_preprocess` and `image_labels`; those of an ensemble of another
+    name are `<name>_preprocess` and `<name>_labels`.
+
     Images and answers are counted by the bins of `reference`; without one, by `fixed_bins`.
     """
     if not 0 < top <= len(labels):
         raise TrimaranError(
             f"top is {top}; with {len(labels)} labels it must be between 1 and {len(labels)}"
         )
+    family = "image" if name == _DEFAULT_NAME else name
     bins = reference or fixed_bins(labels)
     image = tensor("IMAGE", "BYTES", 1)
     answers = [tensor("LABEL", "BYTES", top), tensor("PROBABILITY", "FP32", top)]
     preprocess = PythonModel(
-        name="image_preprocess",
+        name=f"{family}_preprocess",
         inputs=[image],
         outputs=[tensor("PIXELS", "FP32", 3, settings.size, settings.size)],
         entry="trimaran.served.preprocess_model",
@@ -63,7 +68,7 @@ def image_classifier(
         max_batch_size=max_batch_size,
     )
     postprocess = PythonModel(
-        name="image_labels",
+        name=f"{family}_labels",
         inputs=[tensor("LOGITS", "FP32", len(labels))],
         outputs=answers,
         entry="trimaran.served.labels_model",

@@ -10,13 +10,24 @@ from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig, add_tensors
 from trimaran.repository.dtypes import TensorSpec
 from trimaran.repository.repository import check_model_name
+from trimaran.system.errors import UsageError
 
 __all__ = ["Ensemble", "Pipeline", "PythonModel", "Step", "tensor"]
 
 
 def tensor(name: str, dtype: str, *dims: int, optional: bool = False) -> TensorSpec:
-    """A tensor by its Triton type, without the batch axis: `tensor("IMAGE", "BYTES", 1)`."""
-    return TensorSpec(name, dtypes.by_triton(dtype), dims, optional=optional)
+    """A tensor by its Triton type, without the batch axis: `tensor("IMAGE", "BYTES", 1)`.
+
+    Raises `UsageError` for a type that Triton does not have.
+    """
+    try:
+        found = dtypes.by_triton(dtype)
+    except KeyError:
+        known = ", ".join(each.triton for each in dtypes.DTYPES)
+        raise UsageError(
+            f"tensor {name!r}: there is no type {dtype!r}; choose from {known}"
+        ) from None
+    return TensorSpec(name, found, dims, optional=optional)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
@@ -12,8 +12,8 @@ from trimaran.checks.raising import standing_configs
 from trimaran.publishing.publish import Publication, check_publishable
 from trimaran.publishing.publish import publish as publish_version
 from trimaran.publishing.releases import check_wiring, step_models
-from trimaran.repository.config import write_config
-from trimaran.repository.manifest import describe_version
+from trimaran.repository.config import ModelConfig, write_config
+from trimaran.repository.manifest import ENSEMBLE_SOURCE, describe_version
 from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, made_at
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.factory import call_given
@@ -58,17 +58,31 @@ def made_by(model: Made | Callable[[], Made] | str) -> tuple[Made, str]:
 
 
 def publish_pipeline(repository: Repository, pipeline: Pipeline, source: str) -> list[Publication]:
-    """Publish every Python model of the pipeline, then write its wiring if there is none.
+    """Publish every Python model of the pipeline, and its wiring if there is none.
 
-    Raises `TrimaranError` where a standing configuration disagrees, or the wiring does not fit.
+    The models' manifests name the ensemble, whose release alone may pin them. Raises
+    `TrimaranError`, and publishes nothing, where a standing configuration disagrees, or the wiring
+    does not fit.
     """
-    publications = [publish_python_model(repository, model, source) for model in pipeline.models]
-    write_wiring(repository, pipeline.ensemble)
+    made = {model.name: model.config() for model in pipeline.models}
+    for config in made.values():
+        check_publishable(repository, config)
+    wiring = _checked_wiring(repository, pipeline.ensemble, made)
+    publications = [
+        publish_python_model(repository, model, source, ensemble=pipeline.ensemble.name)
+        for model in pipeline.models
+    ]
+    _write_missing(repository, wiring)
     return publications
 
 
-def publish_python_model(repository: Repository, model: PythonModel, source: str) -> Publication:
-    """Make the next version of a Python model from its code and files."""
+def publish_python_model(
+    repository: Repository, model: PythonModel, source: str, *, ensemble: str | None = None
+) -> Publication:
+    """Make the next version of a Python model from its code and files.
+
+    With `ensemble` it belongs to the ensemble of that name; otherwise any may have it as a step.
+    """
     config = model.config()
     check_publishable(repository, config)
     with repository.staging() as scratch:
@@ -83,8 +97,9 @@ def publish_python_model(repository: Repository, model: PythonModel, source: str
             name: _copy_artifact(repository, origin, staged / name)
             for name, origin in model.artifacts.items()
         }
+        owner = {ENSEMBLE_SOURCE: ensemble} if ensemble else {}
         manifest = describe_version(
-            staged, "python", Path.cwd(), source={"factory": source, **origins}
+            staged, "python", Path.cwd(), source={"factory": source, **owner, **origins}
         )
         return publish_version(repository, config, staged, manifest)
 
@@ -121,11 +136,23 @@ def _copy_artifact(repository: Repository, origin: str, target: Path) -> str:
 
 def write_wiring(repository: Repository, ensemble: Ensemble) -> None:
     """Write an ensemble's configuration if there is none, after checking that its steps fit."""
+    _write_missing(repository, _checked_wiring(repository, ensemble, {}))
+
+
+def _checked_wiring(
+    repository: Repository, ensemble: Ensemble, made: Mapping[str, ModelConfig]
+) -> ModelConfig:
+    """The ensemble's configuration, whose steps are checked if it has none yet.
+
+    `made` are the configurations of models that are to be published. Raises `ConfigError`.
+    """
     config = ensemble.config()
     check_publishable(repository, config)
-    if repository.has_config(ensemble.name):
-        return
-    models = step_models(config)
-    configs = standing_configs(repository, models)
-    check_wiring(config, configs)
-    write_config(repository.config_path(ensemble.name), config)
+    if not repository.has_config(ensemble.name):
+        check_wiring(config, {**made, **standing_configs(repository, step_models(config))})
+    return config
+
+
+def _write_missing(repository: Repository, config: ModelConfig) -> None:
+    if not repository.has_config(config.name):
+        write_config(repository.config_path(config.name), config)

@@ -19,8 +19,9 @@ from PIL import Image
 from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.repository.dtypes import TensorSpec
 from trimaran.repository.repository import Repository
-from trimaran.serving.client import read_arrays, row_of
+from trimaran.serving.client import read_arrays
 from trimaran.serving.golden import read_golden
+from trimaran.serving.json_rows import read_rows, row_of
 from trimaran.serving.snippets import takes_one_file
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.image_data import photographs
@@ -94,7 +95,11 @@ def choose_rows(
         golden = [request.inputs for request in read_golden(repository, config)]
         if golden:
             return Rows(golden, f"{len(golden)} golden requests")
-    return Rows(_random(config, count, seed), f"{count} rows of random numbers, seed {seed}")
+    source = f"{count} rows of random numbers, seed {seed}"
+    open_axes = any(dim < 0 for spec in inputs_of(config) if not spec.optional for dim in spec.dims)
+    if open_axes:
+        source += f", open axes {_FREE_AXIS} long; --payloads gives others"
+    return Rows(_random(config, count, seed), source)
 
 
 def stack(rows: Sequence[Row]) -> Row:
@@ -171,17 +176,8 @@ def _from_npz(config: ModelConfig, path: Path) -> list[Row]:
 
 
 def _from_json(config: ModelConfig, path: Path) -> list[Row]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        given = (
-            [json.loads(line) for line in text.splitlines() if line.strip()]
-            if path.suffix == ".jsonl"
-            else json.loads(text)
-        )
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not readable JSON: {error}") from error
-    rows = given if isinstance(given, list) else [given]
-    return [row_of(config, row, f"{path}: row {at}") for at, row in enumerate(rows)]
+    rows = enumerate(read_rows(path))
+    return [row_of(config, row, f"{path}: row {at}") for at, row in rows]
 
 
 def _random(config: ModelConfig, count: int, seed: int) -> list[Row]:

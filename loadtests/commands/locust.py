@@ -104,7 +104,9 @@ def locust(
         )
         gates = Gates(p99_ms, min_rps, max_error_ratio)
         if importlib.util.find_spec("locust") is None:
-            raise TrimaranError("Locust is not installed; pip install 'trimaran[loadtests]'")
+            raise TrimaranError(
+                "Locust is not installed; run pip install '.[loadtests]' in trimaran's checkout"
+            )
         if out is not None:
             _make(out)
         service = find_service(repository, host, http_port, grpc_port)

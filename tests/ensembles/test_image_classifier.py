@@ -8,6 +8,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,13 @@ import torch
 from PIL import Image
 
 from ensembles.image_classifier import image_classifier
+from ensembles.pipeline import tensor
+from ensembles.publish import publish
 from tests.running import Served, start_serving
 from tests.trimaran.calling import call_trimaran
-from trimaran.repository.config import read_config, write_config
+from tests.trimaran.versions import publish_files
+from trimaran.publishing.releases import make_release, read_release
+from trimaran.repository.config import ModelConfig, add_tensors, read_config, write_config
 from trimaran.repository.repository import Repository
 from trimaran.served.decoding import to_tensor
 from trimaran.served.ranking import rank
@@ -213,6 +218,37 @@ def curl(served: Served, tmp_path: Path, call: str, body: object) -> dict[str, o
     )
     answer: dict[str, object] = json.loads(result.stdout)
     return answer
+
+
+def test_an_ensemble_of_another_name_leaves_the_first_as_it_is(
+    empty_repository: Repository,
+) -> None:
+    classifier = ModelConfig(name="any", backend="onnxruntime", max_batch_size=32)
+    size = SETTINGS.size
+    image, logits = tensor("image", "FP32", 3, size, size), tensor("logits", "FP32", 2)
+    add_tensors(classifier, [image], [logits])
+    publish_files(empty_repository, classifier, {"model.onnx": b""})
+    for name in ("image_classifier", "second"):
+        settings = SETTINGS if name != "second" else replace(SETTINGS, mean=(0.0, 0.0, 0.0))
+        pipeline = image_classifier("any", ["a", "b"], settings, top=1, name=name)
+        publish(pipeline, empty_repository)
+        make_release(empty_repository, name)
+    assert read_release(empty_repository, "image_classifier", 1).pins == {
+        "any": 1, "image_preprocess": 1, "image_labels": 1,
+    }  # fmt: skip
+    assert read_release(empty_repository, "second", 1).pins == {
+        "any": 1, "second_preprocess": 1, "second_labels": 1,
+    }  # fmt: skip
+    manifest = empty_repository.version("second_labels", 1).manifest
+    assert manifest is not None
+    assert manifest.ensemble == "second"
+
+
+def test_what_an_ensemble_needs_is_published_only_if_it_fits(empty_repository: Repository) -> None:
+    pipeline = image_classifier("missing", ["a", "b"], SETTINGS, top=1)
+    with pytest.raises(TrimaranError, match="missing"):
+        publish(pipeline, empty_repository)
+    assert empty_repository.names() == []
 
 
 def test_top_beyond_the_labels_is_refused() -> None:

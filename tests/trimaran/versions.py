@@ -30,9 +30,9 @@ def model_config(
 
 
 def publish_files(
-    repository: Repository, config: ModelConfig, files: Mapping[str, bytes]
+    repository: Repository, config: ModelConfig, files: Mapping[str, bytes], ensemble: str = ""
 ) -> Publication:
-    """Publish a version that holds `files`."""
+    """Publish a version that holds `files`, for one `ensemble` only if that is given."""
     with repository.staging() as scratch:
         staged = scratch / "version"
         for name, content in files.items():
@@ -44,7 +44,7 @@ def publish_files(
             format="onnx",
             content=content_digest(described, {}),
             files=described,
-            source={"git_commit": ""},
+            source={"git_commit": "", **({"ensemble": ensemble} if ensemble else {})},
             libraries={},
             created_at=now(),
         )

@@ -64,7 +64,7 @@ def judge(
             note(
                 "",
                 "ONNX files were not checked, because the package onnx is not installed",
-                "install it with pip install 'trimaran[export]'",
+                "install it with pip install '.[export]' in trimaran's checkout",
             )
         )
     unserved = tuple(

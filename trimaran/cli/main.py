@@ -162,7 +162,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         print(
             f"error: this needs the package {error.name!r}, which is not installed; install "
-            "trimaran with its extras: pip install 'trimaran[export,serve,train]'",
+            "trimaran with its extras: run pip install '.[export,serve,train]' in its checkout",
             file=sys.stderr,
         )
         sys.exit(TrimaranError.exit_status)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +27,8 @@ from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.repository.dtypes import describe_shape
 from trimaran.repository.presence import running_server
 from trimaran.repository.repository import Repository
-from trimaran.serving.client import Answer, Client, read_arrays, row_of
+from trimaran.serving.client import Answer, Client, read_arrays
+from trimaran.serving.json_rows import STDIN, json_values, read_rows, row_of
 from trimaran.serving.scoring import score_csv
 from trimaran.serving.snippets import takes_one_file
 from trimaran.system.console import console
@@ -37,7 +37,6 @@ from trimaran.system.errors import TrimaranError, UsageError
 __all__ = ["answer_table", "plain", "predict"]
 
 _SHOWN = 8
-_STDIN = "-"
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,13 @@ def predict(
             metavar="COLUMN", help="A column of the .csv that is not an input; repeatable."
         ),
     ] = None,
+    formulas: Annotated[
+        bool,
+        typer.Option(
+            "--formulas",
+            help="Leave cells as they are that a spreadsheet runs, which begin with = + - or @.",
+        ),
+    ] = False,
     protocol: Annotated[str, typer.Option(help="http or grpc.")] = "http",
     as_json: AsJson = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
@@ -94,16 +100,17 @@ def predict(
     if bool(files) == bool(source):
         raise UsageError("give either files, or --input with a .json or .csv file of rows")
     scoring = _is_table(source) if source else False
-    if scoring != bool(output) or ((refused or ignore) and not scoring):
+    if scoring != bool(output) or ((refused or ignore or formulas) and not scoring):
         raise UsageError(
-            "--input FILE.csv and --output FILE go together; --refused and --ignore need them"
+            "--input FILE.csv and --output FILE go together; --refused, --ignore and --formulas "
+            "need them"
         )
     config = checked_config(Repository.open(repository), model)
     ports = running_server(repository, host, http_port, grpc_port).ports
     if source and output:
         with Client(ports, "grpc" if protocol == "grpc" else "http") as client:
             refused = refused or output.with_name(f"{output.stem}.refused.csv")
-            _score(client, config, source, output, refused, ignore or [], as_json)
+            _score(client, config, source, output, refused, ignore or [], formulas, as_json)
         return
     requests = _from_json(config, source) if source else _from_files(config, files or [])
     records, failures = [], 0
@@ -133,7 +140,7 @@ def predict(
 def _is_table(source: Path) -> bool:
     """Whether rows are CSV, or else JSON. Raises `UsageError` for a name that is neither's."""
     kind = source.suffix.lower()
-    if kind not in (".csv", ".json") and str(source) != _STDIN:
+    if kind not in (".csv", ".json") and str(source) != STDIN:
         raise UsageError(
             f"--input {source}: give a .json or .csv file, or - for JSON from standard input"
         )
@@ -147,6 +154,7 @@ def _score(
     output: Path,
     refused: Path,
     ignore: list[str],
+    formulas: bool,
     as_json: bool,
 ) -> None:
     """Score a CSV file with a progress bar, and print how many rows were scored and refused."""
@@ -163,6 +171,7 @@ def _score(
             output,
             refused,
             ignored=ignore,
+            formulas=formulas,
             progress=lambda read: bar.update(task, completed=read),
         )
     if as_json:
@@ -201,7 +210,7 @@ def answer_table(title: str, answer: Answer) -> Table:
 
 def _from_files(config: ModelConfig, files: list[Path]) -> Iterator[_Request]:
     for path in files:
-        if path.suffix.lower() in (".json", ".csv") or str(path) == _STDIN:
+        if path.suffix.lower() in (".json", ".csv") or str(path) == STDIN:
             raise UsageError(f"{path}: give rows with --input {path}")
         if not path.is_file():
             raise UsageError(f"there is no file {path}")
@@ -220,13 +229,7 @@ def _from_files(config: ModelConfig, files: list[Path]) -> Iterator[_Request]:
 
 
 def _from_json(config: ModelConfig, source: Path) -> Iterator[_Request]:
-    try:
-        text = sys.stdin.read() if str(source) == _STDIN else source.read_text(encoding="utf-8")
-        given = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--input {source}: is not readable JSON: {error}") from error
-    rows = given if isinstance(given, list) else [given]
-    for index, row in enumerate(rows):
+    for index, row in enumerate(read_rows(source)):
         yield _Request(f"row {index}", row_of(config, row, f"--input {source}: row {index}"))
 
 
@@ -241,7 +244,7 @@ def _listed(array: np.ndarray) -> Any:
     if array.dtype == object:
         decode = np.vectorize(lambda v: v.decode(errors="replace"), otypes=[object])
         return decode(array).tolist() if array.size else array.tolist()
-    return array.tolist()
+    return json_values(array.tolist())
 
 
 def _cell(values: np.ndarray, index: int) -> str:

@@ -42,13 +42,13 @@ def _table(lines: Sequence[VersionStatus]) -> Table:
     previous = ""
     for line in lines:
         table.add_row(
-            line.model if line.model != previous else "",
+            escape(line.model) if line.model != previous else "",
             "" if line.version is None else str(line.version),
             "[green]live[/green]" if line.live else "",
-            line.format,
+            escape(line.format),
             "" if line.parity is None else f"{line.parity:.2g}",
             _size(line.size),
-            line.created_at[:16].replace("T", " "),
+            escape(line.created_at[:16].replace("T", " ")),
             escape(line.detail),
         )
         previous = line.model

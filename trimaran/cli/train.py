@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -93,6 +94,8 @@ def train(
     from trimaran.training.tabular.learning.learn import Problem
 
     problem = Problem.of(dataset)
+    for note in problem.notes:
+        print(f"warning: {note}", file=sys.stderr)
     recipe = recipe_of(dataset.schema, model.value, imbalance.value)
     if folds:
         _cross_validate(problem, recipe, folds, seed, out)

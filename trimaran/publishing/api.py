@@ -108,7 +108,7 @@ def _version(
             detail = ", ".join(f"{model} {number}" for model, number in pins.items())
         except TrimaranError as error:
             detail = f"unusable: {error}"
-    errors = [row["largest_error"] for row in manifest.parity]
+    errors = [row["largest_error"] for row in manifest.parity if "largest_error" in row]
     return VersionStatus(
         name,
         version.number,

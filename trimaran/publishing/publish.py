@@ -55,14 +55,14 @@ def publish(
 
     `staged` is a directory inside `repository.staging()` that holds the version's files. An
     existing configuration is never touched; a missing one is written. No version is made when the
-    newest has the same content and undamaged files. Raises `ConfigError` when the existing
-    configuration disagrees with the artifact.
+    newest has the same content and undamaged files, and was not made for another ensemble. Raises
+    `ConfigError` when the existing configuration disagrees with the artifact.
     """
     name = config.name
     with repository.publishing_lock():
         check_publishable(repository, config)
         newest = repository.newest(name)
-        if newest and _holds(newest, manifest.content):
+        if newest and _holds(newest, manifest):
             if not repository.has_config(name):
                 write_config(repository.config_path(name), config)
             return Publication(name, newest.number, unchanged=True)
@@ -72,11 +72,12 @@ def publish(
         return Publication(name, _move_into_place(repository, config, staged), unchanged=False)
 
 
-def _holds(version: Version, content: str) -> bool:
+def _holds(version: Version, wanted: Manifest) -> bool:
     manifest = version.manifest
     return (
         manifest is not None
-        and manifest.content == content
+        and manifest.content == wanted.content
+        and manifest.ensemble in (None, wanted.ensemble)
         and manifest.damage(version.path, hashes=True) is None
     )
 

@@ -81,17 +81,24 @@ def make_release(
         raise UsageError(f"{ensemble} has no step {unknown[0]!r}; it has {', '.join(models)}")
     configs = standing_configs(repository, models)
     check_wiring(config, configs)
-    steps = {name: _pin(repository, name, (wanted or {}).get(name)) for name in models}
+    steps = {name: _pin(repository, ensemble, name, (wanted or {}).get(name)) for name in models}
     texts = {name: format_config(item) for name, item in {**configs, ensemble: config}.items()}
     return _publish(repository, config, Release(ensemble, steps, texts))
 
 
-def _pin(repository: Repository, model: str, wanted: int | None) -> Pin:
+def _pin(repository: Repository, ensemble: str, model: str, wanted: int | None) -> Pin:
     version = repository.newest(model) if wanted is None else repository.version(model, wanted)
     if version is None or version.manifest is None:
         raise TrimaranError(
             f"{model} has no complete version to release; publish one with 'trimaran export' or "
             "'trimaran publish'"
+        )
+    owner = version.manifest.ensemble
+    if owner not in (None, ensemble):
+        raise TrimaranError(
+            f"{model} version {version.number} was made for the ensemble {owner}; choose a version "
+            f"made for {ensemble} with --step {model}=VERSION, publish one, or give {ensemble} a "
+            "step of its own in its config.pbtxt"
         )
     damage = version.manifest.damage(version.path, hashes=True)
     if damage:

@@ -16,6 +16,7 @@ from trimaran.system.errors import TrimaranError
 from trimaran.system.files import sha256_of, write_text
 
 __all__ = [
+    "ENSEMBLE_SOURCE",
     "MANIFEST_NAME",
     "FileEntry",
     "Manifest",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 MANIFEST_NAME = "manifest.json"
+ENSEMBLE_SOURCE = "ensemble"
+"""The key of `source` with the ensemble that a version was made for, if it was made for one."""
 _SCHEMA = 1
 
 
@@ -58,6 +61,11 @@ class Manifest:
     created_at: str = ""
 
     @property
+    def ensemble(self) -> str | None:
+        """The only ensemble that may have this version as a step; None for any."""
+        return self.source.get(ENSEMBLE_SOURCE)
+
+    @property
     def size(self) -> int:
         """Bytes of all files together."""
         return sum(entry.size for entry in self.files.values())
@@ -71,16 +79,36 @@ class Manifest:
     def read(cls, directory: Path) -> Manifest:
         """The manifest of a version directory. Raises `TrimaranError` if there is none to read."""
         path = directory / MANIFEST_NAME
+        if path.exists() and not path.is_file():
+            raise TrimaranError(f"{path}: is not a file")
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             if record.pop("schema") != _SCHEMA:
                 raise TrimaranError(f"{path}: written by a newer trimaran; update this one")
             record["files"] = {name: FileEntry(**item) for name, item in record["files"].items()}
-            return cls(**record)
+            found = cls(**record)
+            found._check_types()
+            return found
         except FileNotFoundError as error:
             raise TrimaranError(f"{directory}: has no {MANIFEST_NAME}") from error
+        except RecursionError:
+            raise TrimaranError(f"{path}: is not a manifest: it is nested too deeply") from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise TrimaranError(f"{path}: is not a manifest: {error}") from error
+
+    def _check_types(self) -> None:
+        """Refuse what a hand may have written. Raises `TypeError`."""
+        texts = [self.format, self.content, self.created_at]
+        texts += [*self.source.values(), *self.libraries.values()]
+        texts += [entry.sha256 for entry in self.files.values()]
+        numbers = [entry.size for entry in self.files.values()]
+        numbers += [row.get("largest_error", 0.0) for row in self.parity]
+        for text in texts:
+            if not isinstance(text, str):
+                raise TypeError(f"{text!r} is not text")
+        for number in numbers:
+            if not isinstance(number, int | float):
+                raise TypeError(f"{number!r} is not a number")
 
     def damage(self, directory: Path, *, hashes: bool = False) -> str | None:
         """Which of the recorded files is missing or altered, or `None`.

@@ -133,7 +133,7 @@ class Transform:
         self._fill = np.array(data.fill, dtype=np.float64)
         self._low = _bounds(data.low, -np.inf)
         self._high = _bounds(data.high, np.inf)
-        self._vocabularies = [_codes(category.vocabulary) for category in data.categories]
+        self._vocabularies = [_Codes(category.vocabulary) for category in data.categories]
         self._tables = [np.array(category.table, np.float64) for category in data.categories]
         self._flags = np.array([position[name] for name in data.flags], dtype=np.int64)
         self._neighbours = None if data.neighbours is None else _Imputer(data.neighbours, position)
@@ -169,11 +169,11 @@ class Transform:
     def encode(self, categories: Sequence[Sequence[str | None]]) -> npt.NDArray[np.int64]:
         """Category columns to codes, int64 `[category fields, rows]`.
 
-        A value's code is its place in the vocabulary; missing comes after the last, unknown after
-        that.
+        A value's code is its place in the vocabulary, exactly or else without the spaces around
+        both; missing comes after the last, unknown after that.
         """
         codes = [
-            [vocabulary.get(value, len(vocabulary)) for value in column]
+            [vocabulary[value] for value in column]
             for vocabulary, column in zip(self._vocabularies, categories, strict=True)
         ]
         rows = len(categories[0]) if categories else 0
@@ -275,5 +275,15 @@ def _bounds(values: Sequence[float | None], otherwise: float) -> Matrix:
     return np.array([otherwise if value is None else value for value in values], dtype=np.float64)
 
 
-def _codes(vocabulary: Sequence[str]) -> dict[str | None, int]:
-    return {value: code for code, value in enumerate([*vocabulary, None])}
+class _Codes(dict[str | None, int]):
+    """The code of each value as it is written; only others are looked up without their spaces."""
+
+    def __init__(self, vocabulary: Sequence[str]) -> None:
+        super().__init__((value, code) for code, value in enumerate([*vocabulary, None]))
+        self._stripped: dict[str | None, int] = {}
+        for value, code in self.items():
+            self._stripped.setdefault((value and value.strip()) or None, code)
+        self._stripped[None] = len(vocabulary)
+
+    def __missing__(self, value: str | None) -> int:
+        return self._stripped.get((value and value.strip()) or None, len(self))

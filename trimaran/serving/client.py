@@ -1,6 +1,6 @@
 """A small client over HTTP or gRPC: arrays by name in, arrays by name out.
 
-`row_of` and `read_arrays` make such arrays of JSON objects and `.npz` files that a person gives.
+`read_arrays` reads such arrays from an `.npz` file that a person gives.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 from trimaran.repository import dtypes
-from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
 
-__all__ = ["Answer", "Client", "Protocol", "UnreachableError", "as_array", "read_arrays", "row_of"]
+__all__ = ["Answer", "Client", "Protocol", "UnreachableError", "read_arrays"]
 
 Protocol = Literal["http", "grpc"]
 
@@ -100,54 +99,6 @@ class Client:
         names = _output_names(result)
         answered = _response_field(result, "model_version")
         return Answer({name: result.as_numpy(name) for name in names}, answered, latency_s)
-
-
-def as_array(value: Any, dtype: dtypes.DType, where: str) -> np.ndarray:
-    """Nested lists as an array of a Triton type; text becomes UTF-8 bytes.
-
-    Raises `TrimaranError` naming `where` for values that do not fit.
-    """
-    if dtype.numpy is None:
-        raise TrimaranError(f"{where}: {dtype.triton} cannot be given as JSON")
-    try:
-        if dtype.triton == "BYTES":
-            array = np.asarray(value, dtype=object)
-            flat = [v if isinstance(v, bytes) else str(v).encode() for v in array.reshape(-1)]
-            encoded = np.empty(len(flat), dtype=object)
-            encoded[:] = flat
-            return encoded.reshape(array.shape)
-        exact = np.asarray(value)
-        array = exact.astype(dtype.numpy)
-        if exact.dtype.kind not in "biuf" or ((array != exact).any() and dtype.numpy.kind in "biu"):
-            raise ValueError(f"a value is not {dtype.triton}")
-        return array
-    except (ValueError, TypeError, OverflowError) as error:
-        raise TrimaranError(f"{where}: does not fit {dtype.triton}: {error}") from error
-
-
-def row_of(config: ModelConfig, given: Any, where: str) -> dict[str, np.ndarray]:
-    """One row by input name, from JSON's values; with a batch axis of 1 where the model batches.
-
-    Optional inputs may be left out. Raises `UsageError` naming `where` and the input at fault.
-    """
-    if not isinstance(given, dict):
-        raise UsageError(f"{where} is not an object with the inputs' names")
-    specs = {spec.name: spec for spec in inputs_of(config)}
-    unknown = sorted(given.keys() - specs.keys())
-    if unknown:
-        raise UsageError(
-            f"{where}: {config.name} has no input {unknown[0]!r}; it has {', '.join(specs)}"
-        )
-    arrays = {}
-    for name, spec in specs.items():
-        if name not in given:
-            if spec.optional:
-                continue
-            raise UsageError(f"{where}: input {name!r} is missing")
-        value = given[name] if isinstance(given[name], list) else [given[name]]
-        array = as_array(value, spec.dtype, f"{where}: input {name!r}")
-        arrays[name] = array[None] if config.max_batch_size > 0 else array
-    return arrays
 
 
 def read_arrays(path: Path) -> Mapping[str, np.ndarray]:

@@ -17,7 +17,7 @@ An expectation is `contains` (a text within one of the values), `equals` (all va
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,15 @@ import numpy as np
 
 from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.repository.repository import Repository
-from trimaran.serving.client import Client, as_array
+from trimaran.serving.client import Client
+from trimaran.serving.json_rows import as_array
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["GoldenRequest", "check_golden", "example_row", "read_golden", "unmet"]
+
+_KEYS = ("inputs", "expect")
+_SOURCES = ("file", "value")
+_EXPECTATIONS = ("contains", "equals", "near", "atol")
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,16 @@ def unmet(array: np.ndarray | None, expectation: Mapping[str, Any]) -> str | Non
 def _read(path: Path, config: ModelConfig) -> GoldenRequest:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        _refuse_keys(path, "it", record, _KEYS)
         given, expect = record["inputs"], record["expect"]
+        specs = inputs_of(config)
+        _refuse_keys(path, "inputs", given, {spec.name for spec in specs}, whole=False)
+        for name, item in given.items():
+            _refuse_keys(path, f"input {name!r}", item, _SOURCES, whole=False)
+        for name, item in expect.items():
+            _refuse_keys(path, f"expect of {name!r}", item, _EXPECTATIONS, whole=False)
         inputs = {}
-        for spec in inputs_of(config):
+        for spec in specs:
             if spec.name not in given:
                 continue
             item = given[spec.name]
@@ -104,9 +116,30 @@ def _read(path: Path, config: ModelConfig) -> GoldenRequest:
             value = [_file(path, item["file"])] if "file" in item else item["value"]
             array = as_array(value, spec.dtype, where)
             inputs[spec.name] = array[None] if config.max_batch_size > 0 else array
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrimaranError(f"{path}: is not a golden request: {error!r}") from error
+    except OSError as error:
+        raise TrimaranError(f"{path}: is not a golden request: {error}") from error
+    except RecursionError:
+        raise TrimaranError(f"{path}: is not a golden request: it is nested too deeply") from None
+    except ValueError as error:
+        raise TrimaranError(f"{path}: is not JSON in UTF-8: {error}") from error
     return GoldenRequest(path.stem, inputs, expect)
+
+
+def _refuse_keys(
+    path: Path, what: str, found: object, known: Collection[str], *, whole: bool = True
+) -> None:
+    """Refuse an object with a key that is not among `known`, and with none, or not the `whole`.
+
+    Raises `TrimaranError`.
+    """
+    keys = ", ".join(sorted(known))
+    if not isinstance(found, dict):
+        raise TrimaranError(f"{path}: {what} is no object with {keys}")
+    for key in found:
+        if key not in known:
+            raise TrimaranError(f"{path}: {what} has the key {key!r}; choose from {keys}")
+    if not found or (whole and len(found) < len(known)):
+        raise TrimaranError(f"{path}: {what} lacks a key; expected {keys}")
 
 
 def _file(path: Path, name: str) -> bytes:

@@ -1,9 +1,12 @@
 """Scoring a CSV file of records in batches: answers to one file, refused rows to another.
 
-Each column is an input of the model, by name. An empty cell is a missing value; so is NaN in a
-number. Rows keep their order. A batch that the server refuses is halved until the bad rows are
-alone, so that each gets its own reason and no good row is lost. Neither file appears before all
-rows are done.
+Each column is an input of the model, by name. Cells are read as `trimaran.system.csv_rows` says,
+like those of a table that is trained on. Rows keep their order. A batch that the server refuses is
+halved until the bad rows are alone, so that each gets its own reason and no good row is lost.
+Neither file appears before all rows are done, and no file of refused rows where there are none.
+
+A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula. Such a cell, unless it
+is a number, is written with an apostrophe before it, which spreadsheets show as text.
 """
 
 from __future__ import annotations
@@ -23,12 +26,21 @@ import numpy as np
 from trimaran.repository.config import ModelConfig, inputs_of, outputs_of
 from trimaran.repository.dtypes import TensorSpec
 from trimaran.serving.client import Client, UnreachableError
+from trimaran.system.csv_rows import (
+    CsvError,
+    check_header,
+    named,
+    number_in,
+    numbered_rows,
+    opened_csv,
+)
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import replacing
 
 __all__ = ["Scored", "score_csv"]
 
 _ROWS_AT_ONCE = 512
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -61,8 +73,6 @@ class _Columns:
         _check_inputs(config, specs.values())
         missing = [name for name, spec in specs.items() if not (name in header or spec.optional)]
         for name in header:
-            if header.count(name) > 1:
-                raise UsageError(f"column {name!r} appears twice; remove one")
             if name in specs or name in ignored:
                 continue
             near = difflib.get_close_matches(name, specs, n=1)
@@ -101,9 +111,13 @@ class _Columns:
             if spec.dtype.triton == "BYTES":
                 row.values.append(text.encode())
                 continue
-            number = _number(text)
+            number = number_in(text, float(np.finfo(spec.dtype.numpy).max))
             if number is None:
-                return _Refusal(row, f"field {spec.name!r} is {text!r}; expected a number")
+                return _Refusal(
+                    row,
+                    f"field {spec.name!r} is {text!r}; expected a number that "
+                    f"{spec.dtype.triton} can hold",
+                )
             row.values.append(number)
         return row
 
@@ -126,37 +140,46 @@ def score_csv(
     refused: Path,
     *,
     ignored: Sequence[str] = (),
+    formulas: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Scored:
     """Score every row of `source` with the model of `config`.
 
     `target` gets the file's columns and the model's outputs; `refused` the line, the reason and
-    the columns of each row that could not be used. `progress` is called with the bytes read so
-    far. Raises `UsageError` for a header that does not fit, `UnreachableError` when the server
-    goes away; in both cases nothing is written.
+    the columns of each row that could not be used. Without such rows there is no file `refused`,
+    and one of an earlier call is removed. `formulas` leaves cells as they are that a spreadsheet
+    runs. `progress` is called with the bytes read so far. Raises `UsageError` for a file that
+    cannot be read or a header that does not fit, `UnreachableError` when the server goes away; in
+    each case nothing is written.
     """
+    scored = refused_rows = 0
     try:
         with ExitStack() as stack:
-            text = stack.enter_context(source.open(encoding="utf-8-sig", newline=""))
-            lines = csv.reader(_counted(text, progress), strict=True)
-            columns = _Columns(config, _header(lines, source), ignored)
-            answers = csv.writer(stack.enter_context(replacing(target)))
-            refusals = csv.writer(stack.enter_context(replacing(refused)))
-            answers.writerow([*columns.header, *columns.added])
-            refusals.writerow(["line", "reason", *columns.header])
-            scored = refused_rows = 0
-            rows = (columns.read(lines.line_num, cells) for cells in lines if cells)
+            text = stack.enter_context(opened_csv(source))
+            lines = numbered_rows(_counted(text, progress), source)
+            columns = _Columns(config, _header(lines, source, ignored), ignored)
+            answers = _writer(stack.enter_context(replacing(target)), formulas)
+            refusals = None
+            answers([*columns.header, *columns.added])
+            rows = (columns.read(line, cells) for line, cells in lines)
             size = min(config.max_batch_size, _ROWS_AT_ONCE)
             while batch := list(islice(rows, size)):
                 for row, answer in _answered(client, config.name, columns, batch):
-                    if isinstance(row, _Refusal):
-                        refused_rows += 1
-                        refusals.writerow([row.row.line, row.reason, *row.row.cells])
-                    else:
+                    if isinstance(row, _Row):
                         scored += 1
-                        answers.writerow([*row.cells, *(answer[name] for name in columns.added)])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{source}: cannot be read as CSV in UTF-8: {error}") from error
+                        answers([*row.cells, *(answer[name] for name in columns.added)])
+                        continue
+                    if refusals is None:
+                        refusals = _writer(stack.enter_context(replacing(refused)), formulas)
+                        refusals(["line", "reason", *columns.header])
+                    refused_rows += 1
+                    refusals([str(row.row.line), row.reason, *row.row.cells])
+        if refusals is None:
+            refused.unlink(missing_ok=True)
+    except CsvError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"the scores of {source} cannot be written: {error}") from error
     return Scored(scored, refused_rows)
 
 
@@ -209,11 +232,16 @@ def _check_inputs(config: ModelConfig, specs: Iterable[TensorSpec]) -> None:
             )
 
 
-def _header(lines: Iterator[list[str]], source: Path) -> list[str]:
-    header = next(lines, [])
-    if not any(header):
+def _header(
+    rows: Iterator[tuple[int, list[str]]], source: Path, ignored: Sequence[str]
+) -> list[str]:
+    _, cells = next(rows, (1, []))
+    if not any(cells):
         raise UsageError(f"{source} has no header; its first line must name the columns")
-    return [name.strip() for name in header]
+    names = named(cells, source)
+    kept = [name for name in names if name or "" not in ignored]
+    check_header(kept, source, 'leave it out with --ignore ""')
+    return names
 
 
 def _counted(text: TextIO, progress: Callable[[int], None]) -> Iterator[str]:
@@ -224,12 +252,16 @@ def _counted(text: TextIO, progress: Callable[[int], None]) -> Iterator[str]:
         progress(read)
 
 
-def _number(text: str) -> float | None:
-    """A cell's number, NaN if it is empty, `None` if it holds something else."""
-    try:
-        return (float(text) if text else math.nan) if "_" not in text else None
-    except ValueError:
-        return None
+def _writer(file: TextIO, formulas: bool) -> Callable[[Iterable[str]], object]:
+    """A function that writes a row of cells."""
+    write = csv.writer(file).writerow
+    return write if formulas else lambda cells: write(map(_text_not_formula, cells))
+
+
+def _text_not_formula(cell: str) -> str:
+    if cell.startswith(_FORMULA) and number_in(cell, math.inf) is None:
+        return f"'{cell}"
+    return cell
 
 
 def _text(value: object) -> str:

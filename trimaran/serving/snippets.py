@@ -16,6 +16,8 @@ __all__ = ["curl_snippet", "python_snippet", "takes_one_file"]
 
 _JSON_VALUES = 100
 _NOT_IN_JSON = {"FP16", "BF16"}
+_DECODED = "IMAGE"
+"""The input of an image ensemble, whose preprocessing also decodes base64."""
 
 
 def takes_one_file(config: ModelConfig) -> bool:
@@ -36,6 +38,8 @@ def curl_snippet(
         return f"curl -s --json {shlex.quote(json.dumps(example))} {url}/generate"
     if takes_one_file(config):
         name = config.input[0].name
+        if name != _DECODED:
+            return f"curl -s --json {shlex.quote(json.dumps({name: 'text'}))} {url}/generate"
         return (
             f'printf \'{{"{name}": "%s"}}\' "$(base64 -w0 photo.jpg)" | '
             f"curl -s --json @- {url}/generate"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
+from trimaran.system.csv_rows import check_header, named, numbered_rows, opened_csv
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["read_csv"]
-
-_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -23,19 +19,12 @@ def read_csv(path: Path) -> pd.DataFrame:
     with or without a byte order mark, separated by commas. Blank lines are skipped.
     Raises `TrimaranError` with the line for anything else.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(_numbered(file, path))
-    except UnicodeDecodeError as error:
-        raise TrimaranError(
-            f"{path} is not UTF-8 text (byte {error.object[error.start]:#04x}); save it as UTF-8"
-        ) from None
-    except OSError as error:
-        raise TrimaranError(f"{path} cannot be read: {error.strerror}") from None
+    with opened_csv(path) as file:
+        rows = list(numbered_rows(file, path))
     if not rows:
         raise TrimaranError(f"{path} is empty; it must begin with a line of column names")
-    header = rows[0][1]
-    _check_header(header, path)
+    header = named(rows[0][1], path)
+    check_header(header, path)
     for line, row in rows[1:]:
         if len(row) != len(header):
             raise TrimaranError(
@@ -50,38 +39,3 @@ def read_csv(path: Path) -> pd.DataFrame:
         index=pd.Index([line for line, _ in rows[1:]], name="line"),
         dtype=object,
     )
-
-
-def _numbered(file: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows with the line where each begins: quoted text may span several lines."""
-    reader = csv.reader(file, strict=True)
-    begin = 1
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise TrimaranError(
-                f"{path}, the row from line {begin}: {error}; check its quotes"
-            ) from None
-        if row is None:
-            return
-        if row:
-            yield begin, row
-        begin = reader.line_num + 1
-
-
-def _check_header(header: list[str], path: Path) -> None:
-    if len(header) == 1:
-        for separator, name in _OTHER_SEPARATORS.items():
-            if separator in header[0]:
-                raise TrimaranError(
-                    f"{path} is separated by {name}, not by commas; save it as CSV with commas"
-                )
-    for place, name in enumerate(header, 1):
-        if not name.strip():
-            raise TrimaranError(
-                f"{path}: column {place} has no name; name it in the first line, or remove it"
-            )
-    name, count = Counter(header).most_common(1)[0]
-    if count > 1:
-        raise TrimaranError(f"{path}: {count} columns are named {name!r}; rename all but one")

@@ -651,7 +651,7 @@ def test_without_the_package_onnx_a_note_says_what_was_not_checked(tmp_path: Pat
     report = judge("here", facts, graphs=False)
     assert [finding.sentence for finding in report.findings if not finding.model] == [
         "ONNX files were not checked, because the package onnx is not installed; install it "
-        "with pip install 'trimaran[export]'"
+        "with pip install '.[export]' in trimaran's checkout"
     ]
 
 

@@ -91,6 +91,16 @@ def test_a_damaged_step_is_refused(repository: Repository) -> None:
     make_release(repository, "e", {"first": 1})
 
 
+def test_a_step_made_for_another_ensemble_is_refused(repository: Repository) -> None:
+    for name, content in (("other", b"two"), ("other", b"2"), ("e", b"2")):
+        publish_files(repository, model_config("second"), {"model.onnx": content}, ensemble=name)
+    assert [version.number for version in repository.versions("second")] == [1, 2, 3, 4]
+    said = "second version 3 was made for the ensemble other; choose a version made for e"
+    refuse(repository, TrimaranError, said, second=3)
+    make_release(repository, "e")
+    assert read_release(repository, "e", 1).pins == {"first": 2, "second": 4}
+
+
 def test_a_version_that_is_not_there_is_refused(repository: Repository) -> None:
     refuse(repository, TrimaranError, "first has no version 3; it has 1, 2", first=3)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,3 +154,35 @@ def test_the_manifest_is_plain_json(version: Path) -> None:
     assert record["schema"] == 1
     assert record["files"]["model.onnx"]["size"] == 7
     assert record["libraries"]["numpy"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"source": []}, "object has no attribute"),
+        ({"source": {"factory": 7}}, "7 is not text"),
+        ({"parity": [1]}, "object has no attribute"),
+        ({"parity": [{"largest_error": "0"}]}, "'0' is not a number"),
+        ({"created_at": 5}, "5 is not text"),
+        ({"files": {"a": {"sha256": "x", "size": "3"}}}, "'3' is not a number"),
+    ],
+)
+def test_a_manifest_that_a_hand_has_changed_is_refused(
+    tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    Manifest("onnx", "c", {}, {}, {}).write(tmp_path)
+    record = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**record, **change}))
+    with pytest.raises(TrimaranError, match=f"is not a manifest: .*{reason}"):
+        Manifest.read(tmp_path)
+
+
+def test_a_manifest_that_is_no_file_or_too_deep_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(TrimaranError, match="nested too deeply"):
+        Manifest.read(tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(TrimaranError, match="is not a file"):
+        Manifest.read(tmp_path)

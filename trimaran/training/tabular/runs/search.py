@@ -63,7 +63,8 @@ def search(
         import optuna
     except ModuleNotFoundError as error:
         raise UsageError(
-            "--trials needs Optuna, which is not installed; pip install 'trimaran[train]'"
+            "--trials needs Optuna, which is not installed; "
+            "run pip install '.[train]' in trimaran's checkout"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     split = stratified_split(problem.target, seed)

@@ -24,7 +24,8 @@ def require_mlflow() -> Any:
         import mlflow
     except ModuleNotFoundError as error:
         raise UsageError(
-            "--track needs MLflow, which is not installed; pip install 'trimaran[tracking]'"
+            "--track needs MLflow, which is not installed; "
+            "run pip install '.[tracking]' in trimaran's checkout"
         ) from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     return mlflow

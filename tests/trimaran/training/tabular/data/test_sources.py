@@ -107,6 +107,21 @@ def test_a_csv_file(tmp_path: Path, schema_path: Path) -> None:
     assert dataset.notes == ()
 
 
+def test_spaces_around_a_name_or_a_text_are_no_part_of_it(tmp_path: Path) -> None:
+    schema = tmp_path / "small.toml"
+    schema.write_text(SCHEMA.replace('"yes"', '" yes"'))
+    text = "id, minutes,state ,churn\na, 1, KS, yes\n  \nb, 2,KS\xa0, yes\nc,3,KS, no\nd,4, ,no\n"
+    dataset = load(csv_file(tmp_path, text), schema)
+    assert dataset.schema.positive == "yes"
+    assert dataset.frame["state"].tolist() == ["KS", "KS", "KS", None]
+    joined, outcome = dataset.notes
+    assert joined == (
+        "the column 'state' holds ' KS' and 'KS', which are one category: spaces around a text are "
+        "not part of it (2 texts are joined so)"
+    )
+    assert outcome.startswith("the column 'churn' holds ' no' and 'no'")
+
+
 def test_columns_come_in_the_order_of_the_schema(tmp_path: Path, schema_path: Path) -> None:
     path = csv_file(tmp_path, "churn,state,minutes,id\nyes,KS,1,a\n")
     frame = load(path, schema_path).frame
