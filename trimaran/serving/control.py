@@ -14,7 +14,9 @@ import urllib3
 from google.protobuf import json_format
 
 from trimaran.repository.config import ModelConfig
+from trimaran.serving.access import http_headers
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.ports import Ports
 
 __all__ = [
     "LOAD_TIMEOUT",
@@ -80,18 +82,25 @@ def lines_of(log: Path) -> list[str]:
 class Control:
     """One server's control plane. Every method raises `TrimaranError` with Triton's own message.
 
+    A server that trimaran started lists, loads and unloads models for those who have its `secret`.
     A call may take `timeout_s`. A load may take `load_timeout_s()`; after that it raises
     `LoadTimeoutError` with the end of the server's `log`, if that is known.
     """
 
     def __init__(
-        self, host: str, port: int, timeout_s: float = _CALL_TIMEOUT_S, log: Path | None = None
+        self,
+        ports: Ports,
+        secret: str = "",
+        timeout_s: float = _CALL_TIMEOUT_S,
+        log: Path | None = None,
     ) -> None:
         self._log = log
-        self._url = f"http://{host}:{port}/v2"
+        self._url = f"http://{ports.host}:{ports.http}/v2"
         self._timeout_s = timeout_s
         # An idle connection would hold up the server's end until its exit timeout.
-        self._pool = urllib3.PoolManager(retries=False, headers={"Connection": "close"})
+        self._pool = urllib3.PoolManager(
+            retries=False, headers={"Connection": "close", **http_headers(secret)}
+        )
 
     def is_live(self) -> bool:
         """Whether the server answers; it does so once it has tried to load every model."""
