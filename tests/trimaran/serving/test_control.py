@@ -40,15 +40,18 @@ def test_a_load_holds_up_no_connection_of_another_model(served: Served, tmp_path
     config = text_format.Parse(CONFIG, ModelConfig())
     source = WAITER.format(began=str(began), end=str(end)).encode()
     control = served.control
-    load = threading.Thread(target=control.load_given, args=(config, {"1/model.py": source}))
-    load.start()
     pools = [
         urllib3.HTTPConnectionPool(served.ports.host, served.ports.http) for _ in range(CONNECTIONS)
     ]
+    path = "/v2/models/linear_onnx"
+    for pool in pools:  # a thread that loads takes no new connection
+        assert pool.request("GET", path).status == 200
+    load = threading.Thread(target=control.load_given, args=(config, {"1/model.py": source}))
+    load.start()
     try:
         wait_for(began.exists, 60, "the load")
         for pool in pools:
-            answer = pool.request("GET", "/v2/models/linear_onnx", timeout=5.0, retries=False)
+            answer = pool.request("GET", path, timeout=5.0, retries=False)
             assert answer.status == 200
         assert load.is_alive()
     finally:
