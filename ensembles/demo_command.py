@@ -14,7 +14,7 @@ from rich.table import Table
 
 from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
 from trimaran.publishing.releases import Release, make_release, read_release, step_models
-from trimaran.repository.presence import find_server
+from trimaran.repository.presence import find_server, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy
 from trimaran.serving.client import Answer, Client, Protocol
@@ -122,7 +122,7 @@ def _server(repository: Repository) -> Iterator[tuple[Control, Ports]]:
     found = find_server(repository)
     if found is not None:
         _say(f"using the server that runs on HTTP port {found.ports.http}")
-        yield Control(found.ports.host, found.ports.http), found.ports
+        yield Control(found.ports, server_secret(repository)), found.ports
         return
     runtime = find_runtime()
     began = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,16 @@ _PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
 
 @dataclass(frozen=True)
 class Service:
-    """A running server. `pid` is `None` where it is not a process of this machine."""
+    """A running server. `pid` is `None` where it is not a process of this machine.
+
+    `secret` opens the APIs that change it, such as shared memory.
+    """
 
     ports: Ports
     control: Control
     pid: int | None = None
     repository: Repository | None = None
+    secret: str = field(default="", repr=False)
 
     def config(self, model: str, version: str = "") -> ModelConfig:
         """The configuration of a model that is ready.
@@ -57,7 +61,7 @@ class Service:
         try:
             ready = self.control.metadata(model).get("versions", [])
         except TrimaranError as error:
-            raise TrimaranError(self._why_not(model)) from error
+            raise TrimaranError(self._why_not(model, error)) from error
         if version and version not in ready:
             raise TrimaranError(
                 f"{self._where}: {model} has no ready version {version}; it has {', '.join(ready)}"
@@ -70,9 +74,12 @@ class Service:
     def _where(self) -> str:
         return f"the server at {self.ports.host}:{self.ports.http}"
 
-    def _why_not(self, model: str) -> str:
-        """Why a model is not ready, by the server's index of its repository."""
-        index = self.control.index()
+    def _why_not(self, model: str, error: TrimaranError) -> str:
+        """Why a model is not ready, by the server's index of its repository if that is open."""
+        try:
+            index = self.control.index()
+        except TrimaranError:
+            return f"{self._where} has no model {model!r} that is ready: {error}"
         mine = [item for item in index if item.name == model]
         if not mine:
             served = sorted({item.name for item in index if item.state == "READY"})
@@ -101,7 +108,8 @@ def find_service(
     """
     found = running_server(root, host, http_port, grpc_port)
     ports = found.ports
-    service = Service(ports, Control(ports.host, ports.http), found.pid, found.repository)
+    control = Control(ports, found.secret)
+    service = Service(ports, control, found.pid, found.repository, found.secret)
     if not service.control.is_live():
         remedy = (
             "stop and start 'trimaran serve'"
@@ -142,7 +150,7 @@ def private_service(repository: Repository, models: Sequence[str]) -> Iterator[S
             f"no release of {name} is live; make one live first: 'trimaran deploy {name}'"
         )
     with private_server(find_runtime(), repository, selection.load) as server:
-        yield Service(server.ports, server.control, server.process.pid, repository)
+        yield Service(server.ports, server.control, server.process.pid, repository, server.secret)
 
 
 @contextmanager

@@ -7,18 +7,19 @@ alerts.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import urllib3
 import yaml
 
+from trimaran.system.console import printable
 from trimaran.system.errors import TrimaranError
+from trimaran.system.http_server import Reply, Request, serving
 from trimaran.system.ports import Ports
 from trimaran.system.processes import STDOUT, Child
 
@@ -39,8 +40,6 @@ _POLL_S = 0.05
 
 CONFIGURATION = Path(__file__).parent / "prometheus"
 """`prometheus.yml`, `alertmanager.yml` and `rules/`."""
-
-_MOST_BYTES = 1 << 20
 
 
 def prometheus_config(targets: Path, alertmanager: str | None, interval_s: float | None) -> str:
@@ -142,43 +141,30 @@ def _is_ready(url: str) -> bool:
 
 
 def alert_line(alert: dict[str, Any]) -> str:
-    """A line for an alert from Alertmanager's webhook."""
+    """A line for an alert from Alertmanager's webhook, without control characters."""
     labels, notes = alert.get("labels", {}), alert.get("annotations", {})
     name = labels.get("alertname", "an alert without a name")
     summary = notes.get("summary", "")
     if alert.get("status") == "resolved":
-        return f"over: {name}: {summary}"
+        return printable(f"over: {name}: {summary}")
     remedy = f"; {notes['remedy']}" if "remedy" in notes else ""
-    return f"{labels.get('severity', 'alert')}: {name}: {summary}{remedy}"
+    return printable(f"{labels.get('severity', 'alert')}: {name}: {summary}{remedy}")
 
 
 @contextmanager
 def receiving(host: str, port: int, say: Callable[[str], None]) -> Iterator[None]:
     """Listen during the block, and say each alert that begins or ends."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            try:
-                alerts = json.loads(self.rfile.read(min(length, _MOST_BYTES)))["alerts"]
-                lines = [alert_line(alert) for alert in alerts]
-            except (ValueError, KeyError, TypeError, AttributeError):
-                self.send_error(400, "not an Alertmanager webhook")
-                return
-            for line in lines:
-                say(line)
-            self.send_response(200)
-            self.end_headers()
+    def answer(request: Request) -> Reply:
+        if request.method != "POST":
+            return Reply(HTTPStatus.METHOD_NOT_ALLOWED)
+        try:
+            lines = [alert_line(alert) for alert in json.loads(request.body)["alerts"]]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return Reply(HTTPStatus.BAD_REQUEST, b"not an Alertmanager webhook\n")
+        for line in lines:
+            say(line)
+        return Reply()
 
-        def log_message(self, *_: Any) -> None:
-            """Log nothing: alerts are said."""
-
-    server = ThreadingHTTPServer((host, port), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(host, port, answer):
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import pytest
 
+from trimaran.repository.presence import server_secret
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client, Protocol
 from trimaran.serving.control import Control
@@ -123,7 +124,7 @@ class Served(Running):
 
     @property
     def control(self) -> Control:
-        return Control(self.ports.host, self.ports.http)
+        return Control(self.ports, server_secret(self.repository))
 
     def client(self, protocol: Protocol = "http") -> Client:
         return Client(self.ports, protocol)

@@ -31,9 +31,9 @@ from loadtests.payloads import Row, Rows, choose_rows
 from loadtests.subject import Service
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
+from trimaran.serving.access import grpc_headers
 from trimaran.serving.control import Control
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.ports import Ports
 
 __all__ = [
     "PROTOCOLS",
@@ -154,7 +154,7 @@ def open_target(wanted: Wanted, service: Service, payloads: Payloads) -> Iterato
         return
     if service.pid is None:
         raise TrimaranError("shared memory needs a server on this machine, found by its repository")
-    with _shared_inputs(ports, wanted.model, wanted.version, rows.rows) as messages:
+    with _shared_inputs(service, wanted.model, wanted.version, rows.rows) as messages:
         requests = [grpc_message(message.SerializeToString()) for message in messages]
         source = f"{rows.source}, inputs in shared memory"
         yield target(Endpoint((ports.host, ports.grpc), codec, requests), source)
@@ -221,7 +221,7 @@ def _content_type(file: Path) -> str:
 
 @contextmanager
 def _shared_inputs(
-    ports: Ports, model: str, version: str, rows: Sequence[Row]
+    service: Service, model: str, version: str, rows: Sequence[Row]
 ) -> Iterator[list[service_pb2.ModelInferRequest]]:
     """A request for each row. Its tensors are in one region, which is registered for the block.
 
@@ -237,7 +237,8 @@ def _shared_inputs(
             size += len(place[key][0])
         places.append(place)
     region = shared_memory.create_shared_memory_region(name, f"/{name}", max(size, 1))
-    client = triton_grpc.InferenceServerClient(f"{ports.host}:{ports.grpc}")
+    client = triton_grpc.InferenceServerClient(f"{service.ports.host}:{service.ports.grpc}")
+    headers = grpc_headers(service.secret)
     try:
         for place in places:
             for data, offset in place.values():
@@ -245,7 +246,7 @@ def _shared_inputs(
                     region, [np.frombuffer(data, np.uint8)], offset
                 )
         try:
-            client.register_system_shared_memory(name, f"/{name}", max(size, 1))
+            client.register_system_shared_memory(name, f"/{name}", max(size, 1), headers=headers)
         except InferenceServerException as error:
             raise TrimaranError(f"the server takes no shared memory: {error.message()}") from error
         try:
@@ -254,7 +255,7 @@ def _shared_inputs(
                 for row, place in zip(rows, places, strict=True)
             ]
         finally:
-            _unregister(client, name)
+            _unregister(client, name, headers)
     finally:
         client.close()
         shared_memory.destroy_shared_memory_region(region)
@@ -278,9 +279,11 @@ def _bytes(array: np.ndarray) -> bytes:
     return np.ascontiguousarray(array).tobytes()
 
 
-def _unregister(client: triton_grpc.InferenceServerClient, name: str) -> None:
+def _unregister(
+    client: triton_grpc.InferenceServerClient, name: str, headers: Mapping[str, str]
+) -> None:
     """A server that went away has no region any more."""
     try:
-        client.unregister_system_shared_memory(name)
+        client.unregister_system_shared_memory(name, headers=headers)
     except InferenceServerException:
         return

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from loadtests.payloads import Row
+from trimaran.serving.access import grpc_headers, http_headers
 from trimaran.system.errors import UsageError
 from trimaran.system.ports import Ports
 
@@ -49,11 +50,11 @@ class Load:
         return f"{self.connections} connection{'s' if self.connections > 1 else ''}"
 
 
-def arguments(load: Load, ports: Ports, data: Path, csv: Path) -> Sequence[str]:
+def arguments(load: Load, ports: Ports, data: Path, csv: Path, secret: str = "") -> Sequence[str]:
     """perf_analyzer's arguments: exactly three windows, however much they differ.
 
     Without the end of the range it opens at most 16 connections. A rate is sent asynchronously,
-    since otherwise at most 4 requests are in flight.
+    since otherwise at most 4 requests are in flight. The `secret` opens shared memory.
     """
     port = ports.http if load.protocol == "http" else ports.grpc
     window_ms = max(round(load.seconds * 1e3 / WINDOWS / _STRETCH), 1)
@@ -68,6 +69,8 @@ def arguments(load: Load, ports: Ports, data: Path, csv: Path) -> Sequence[str]:
     found += ["-b", str(load.batch), "--input-data", str(data)]
     if load.shared_memory:
         found += ["--shared-memory", "system"]
+        headers = http_headers(secret) if load.protocol == "http" else grpc_headers(secret)
+        found += [part for name, value in headers.items() for part in ("-H", f"{name}:{value}")]
     found += ["--measurement-mode", "time_windows", "--measurement-interval", str(window_ms)]
     found += ["--max-trials", str(WINDOWS), "--stability-percentage", str(_ANY_SPREAD_PERCENT)]
     return [*found, "-f", str(csv), "--verbose-csv", "-v"]

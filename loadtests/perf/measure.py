@@ -55,14 +55,14 @@ def measure(
         try:
             ended = run_perf_analyzer(
                 tool,
-                arguments(load, service.ports, data, table),
+                arguments(load, service.ports, data, table, service.secret),
                 directory,
                 most_s=2 * load.seconds + _PATIENCE_S,
                 progress=progress,
             )
         except BaseException:
             if load.shared_memory:
-                unregister_lost(service.ports)
+                unregister_lost(service.ports, service.secret)
             raise
         used_s = cpu_s(service.pid) - used_before_s if service.pid else 0.0
         if ended.status != 0 or not table.is_file():

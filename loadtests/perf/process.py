@@ -18,6 +18,7 @@ from urllib.parse import quote
 import urllib3
 
 from loadtests.perf.binary import PerfAnalyzer
+from trimaran.serving.access import http_headers
 from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import Ports
 from trimaran.system.processes import Child
@@ -87,7 +88,7 @@ def run_perf_analyzer(
     )
 
 
-def unregister_lost(ports: Ports) -> None:
+def unregister_lost(ports: Ports, secret: str) -> None:
     """Unregister the regions whose files are gone from a server of this machine.
 
     A region that a request still uses stays although it is unregistered, so this is repeated for
@@ -95,7 +96,9 @@ def unregister_lost(ports: Ports) -> None:
     """
     url = f"http://{ports.host}:{ports.http}/v2/systemsharedmemory"
     deadline = time.monotonic() + _PATIENCE_S
-    pool = urllib3.PoolManager(retries=False, headers={"Connection": "close"})
+    pool = urllib3.PoolManager(
+        retries=False, headers={"Connection": "close", **http_headers(secret)}
+    )
     with suppress(urllib3.exceptions.HTTPError, ValueError, TypeError, KeyError):
         while time.monotonic() < deadline:
             regions = pool.request("GET", f"{url}/status", timeout=_TIMEOUT_S).json()

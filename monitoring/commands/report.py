@@ -6,9 +6,9 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from markupsafe import escape
@@ -22,6 +22,7 @@ from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
+from trimaran.system.http_server import Reply, Request, serving
 from trimaran.system.logging import LogFormat, configure_logging, logger
 from trimaran.system.ports import require_free_ports
 from trimaran.system.processes import interrupt_once
@@ -35,6 +36,7 @@ _FRESH_S = 5.0
 _REFRESH_S = 10
 _LOOK_S = 0.2
 _STATUS = {"kept": 0, "broken": 1, "no data": 2}
+_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
 def report(
@@ -82,16 +84,13 @@ def dashboard(
     source = Prometheus(find_prometheus(repository, prometheus))
     require_free_ports(_HOST, {"dashboard": dashboard_port})
     pages = Pages(lambda: page_from(source, gather(source, window), seconds, _REFRESH_S))
-    handler = functools.partial(_Handler, pages)
-    with ThreadingHTTPServer((_HOST, dashboard_port), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(_HOST, dashboard_port, functools.partial(_answer, pages)):
         _log.info(f"the page is at http://{_HOST}:{dashboard_port}")
         try:
             # Not one long wait: a signal that another thread receives would not end it.
             while True:
                 time.sleep(_LOOK_S)
         except KeyboardInterrupt:
-            server.shutdown()
             _log.info("stopped")
 
 
@@ -113,27 +112,15 @@ class Pages:
             return self._page
 
 
-class _Handler(BaseHTTPRequestHandler):
-    def __init__(self, pages: Pages, *arguments: Any) -> None:
-        self._pages = pages
-        super().__init__(*arguments)
-
-    def do_GET(self) -> None:
-        if self.path.partition("?")[0] != "/":
-            self.send_error(404)
-            return
-        try:
-            status, text = 200, self._pages.newest()
-        except TrimaranError as error:
-            refresh = f'<meta http-equiv="refresh" content="{_REFRESH_S}">'
-            status, text = 503, f"<!doctype html>{refresh}<title>No data</title><p>{escape(error)}"
-        body = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing: visits are not logged."""
+def _answer(pages: Pages, request: Request) -> Reply:
+    if request.path != "/":
+        return Reply(HTTPStatus.NOT_FOUND)
+    if request.method != "GET":
+        return Reply(HTTPStatus.METHOD_NOT_ALLOWED)
+    try:
+        status, text = HTTPStatus.OK, pages.newest()
+    except TrimaranError as error:
+        refresh = f'<meta http-equiv="refresh" content="{_REFRESH_S}">'
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        text = f"<!doctype html>{refresh}<title>No data</title><p>{escape(error)}"
+    return Reply(status, text.encode(), "text/html; charset=utf-8", _HEADERS)

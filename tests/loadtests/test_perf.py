@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,9 @@ from loadtests.subject import Service
 from tests.programs import require
 from tests.running import PROJECT, TRIMARAN, wait_for
 from tests.trimaran.calling import call_trimaran
+from trimaran.repository.presence import announce
 from trimaran.repository.repository import Repository
+from trimaran.serving.access import http_headers
 from trimaran.serving.client import Client
 from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import Server, private_server
@@ -103,15 +104,27 @@ def tool() -> PerfAnalyzer:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with _server(tmp_path_factory.mktemp("perf"), "steady", "checker", "twice") as running:
-        with Client(running.ports) as client:  # the first request of a model is slower
-            client.infer("steady", STEADY_ROW)
-            client.infer("twice", _sealed(b"first"))
-        yield running
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return _repository(tmp_path_factory.mktemp("perf"), "steady", "checker", "twice")
 
 
-def _server(directory: Path, *models: str) -> AbstractContextManager[Server]:
+@pytest.fixture(scope="module")
+def server(repository: Repository) -> Iterator[Server]:
+    with (
+        private_server(find_runtime(), repository, repository.names()) as running,
+        announce(repository, running.process.pid, running.ports, running.secret),
+    ):
+        yield _warm(running)
+
+
+def _warm(running: Server) -> Server:
+    with Client(running.ports) as client:  # the first request of a model is slower
+        client.infer("steady", STEADY_ROW)
+        client.infer("twice", _sealed(b"first"))
+    return running
+
+
+def _repository(directory: Path, *models: str) -> Repository:
     repository = Repository.create(directory / "model_repository")
     configs = {
         "steady": (CONFIG % ("steady", 1, 1, "", 1), STEADY),
@@ -125,11 +138,11 @@ def _server(directory: Path, *models: str) -> AbstractContextManager[Server]:
         repository.config_path(name).write_text(config)
         if source:
             (version / "model.py").write_text(source)
-    return private_server(find_runtime(), repository, models)
+    return repository
 
 
 def _service(server: Server) -> Service:
-    return Service(server.ports, server.control, server.process.pid)
+    return Service(server.ports, server.control, server.process.pid, secret=server.secret)
 
 
 def _elsewhere(server: Server) -> list[str]:
@@ -284,7 +297,8 @@ def test_what_cannot_be_measured_is_reported_in_a_sentence(
 def test_a_server_that_dies_is_reported_and_leaves_nothing(
     tool: PerfAnalyzer, tmp_path: Path
 ) -> None:
-    with _server(tmp_path, "steady") as running:
+    repository = _repository(tmp_path, "steady")
+    with private_server(find_runtime(), repository, ["steady"]) as running:
         service = _service(running)
         models = service.models("steady")
         load = Load("steady", seconds=10.0)
@@ -307,12 +321,14 @@ def _answered(server: Server) -> bool:
     return int(entry["inference_count"]) > 5
 
 
-def test_an_interrupt_ends_perf_analyzer_too(server: Server, tmp_path: Path) -> None:
+def test_an_interrupt_ends_perf_analyzer_too(
+    repository: Repository, server: Server, tmp_path: Path
+) -> None:
     given = tmp_path / "rows.json"
     given.write_text(json.dumps({"TEXT": "any"}))
     options = ["--duration=60s", "--shm", f"--payloads={given}"]
     process = subprocess.Popen(
-        [*TRIMARAN, "perf", "steady", *options, *_elsewhere(server)],
+        [*TRIMARAN, "perf", "steady", *options, "--repository", repository.root],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -381,7 +397,7 @@ def _name(pid: int) -> str:
 
 def _registered(server: Server) -> list[dict[str, Any]]:
     url = f"http://{server.ports.host}:{server.ports.http}/v2/systemsharedmemory/status"
-    headers = {"Connection": "close"}
+    headers = {"Connection": "close", **http_headers(server.secret)}
     regions: list[dict[str, Any]] = urllib3.request("GET", url, headers=headers).json()
     return regions
 

@@ -9,10 +9,11 @@ import socket
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from monitoring.presence import find_watch
 from monitoring.programs import find_program
-from monitoring.stack import alert_line
+from monitoring.stack import alert_line, receiving
 from tests.monitoring.conftest import Watch, Watched, until_stopped
 from tests.programs import require
 from tests.running import Served, wait_for
@@ -149,3 +150,23 @@ def test_an_alert_is_one_line_with_its_remedy() -> None:
     alert = {"status": "firing", "labels": labels, "annotations": notes}
     assert alert_line(alert) == "ticket: StubDied: m: a stub died; read the log"
     assert alert_line({**alert, "status": "resolved"}) == "over: StubDied: m: a stub died"
+
+
+def test_an_alert_controls_no_terminal_and_is_no_second_line() -> None:
+    alert = {"labels": {"alertname": "A\n12:00 page: fake", "severity": "\x1b[2Jpage\u202e"}}
+    assert alert_line(alert) == " [2Jpage : A 12:00 page: fake: "
+
+
+def test_the_webhook_takes_alerts_of_its_own_alertmanager_only() -> None:
+    said: list[str] = []
+    port = free_ports().http
+    url = f"http://127.0.0.1:{port}/"
+    alerts = json.dumps({"alerts": [{"labels": {"alertname": "A"}}]})
+    with receiving("127.0.0.1", port, said.append):
+        page = {"Origin": "http://evil.example", "Content-Type": "text/plain"}
+        assert urllib3.request("POST", url, body=alerts, headers=page).status == 403
+        assert urllib3.request("POST", url, body="[" * 100_000).status == 400
+        assert urllib3.request("GET", url).status == 405
+        assert said == []
+        assert urllib3.request("POST", url, body=alerts).status == 200
+    assert said == ["alert: A: "]

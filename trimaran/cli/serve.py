@@ -64,6 +64,9 @@ def serve(
     log_predictions: Annotated[
         bool, typer.Option(help="Log predictions next to the repository, for live accuracy.")
     ] = False,
+    shared_memory: Annotated[
+        bool, typer.Option(help="Let every client register shared memory, not only trimaran.")
+    ] = False,
     log_format: LogFormatName = LogFormat.text,
 ) -> None:
     """Run tritonserver on a repository until interrupted, and reload models whose stub dies."""
@@ -90,7 +93,7 @@ def serve(
         for note in selection.notes:
             _log.warning(note)
         try:
-            _serve(opened, runtime, selection, ports, options, environment)
+            _serve(opened, runtime, selection, ports, options, environment, shared_memory)
         except KeyboardInterrupt:
             _log.info("stopped")
 
@@ -102,18 +105,28 @@ def _serve(
     ports: Ports,
     options: list[str],
     environment: Mapping[str, str],
+    shared_memory: bool,
 ) -> None:
     """Start, report, and supervise until interrupted; then leave no process."""
     log = repository.state / LOG
     with ExitStack() as stack:
-        server = Server.start(runtime, repository, selection.load, ports, log, options, environment)
+        server = Server.start(
+            runtime,
+            repository,
+            selection.load,
+            ports,
+            log,
+            options,
+            environment,
+            shared_memory=shared_memory,
+        )
         stack.callback(server.stop)
         if server.note:
             _log.warning(server.note)
         server.wait_until_started()
-        stack.enter_context(announce(repository, server.process.pid, ports))
+        stack.enter_context(announce(repository, server.process.pid, ports, server.secret))
         # A scrape waits for less than Prometheus does.
-        quick = Control(ports.host, ports.http, timeout_s=_SCRAPE_TIMEOUT_S)
+        quick = Control(ports, server.secret, _SCRAPE_TIMEOUT_S)
         metrics = Metrics(selection.promised, quick, server.process.pid, log)
         stack.enter_context(serve_metrics(metrics, ports))
         supervisor = Supervisor(

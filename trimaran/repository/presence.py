@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from trimaran.repository.repository import Repository
@@ -21,10 +21,13 @@ __all__ = [
     "announce",
     "find_server",
     "running_server",
+    "server_secret",
     "sole_server",
 ]
 
 _NAME = "server.json"
+_SECRET = "server.secret"  # noqa: S105 - the name of its file
+_OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,15 @@ class Presence:
 
 @dataclass(frozen=True)
 class RunningServer:
-    """Where to send requests. `pid` and `repository` are `None` for a server at an address."""
+    """Where to send requests. `pid` and `repository` are `None` for a server at an address.
+
+    `secret` opens the APIs that change it; it is empty for a server at an address.
+    """
 
     ports: Ports
     pid: int | None = None
     repository: Repository | None = None
+    secret: str = field(default="", repr=False)
 
 
 def running_server(
@@ -62,7 +69,7 @@ def running_server(
             f"no server runs on {repository.root}; start one with 'trimaran serve', or name it "
             "with --host"
         )
-    return RunningServer(found.ports, found.server_pid, repository)
+    return RunningServer(found.ports, found.server_pid, repository, server_secret(repository))
 
 
 @contextmanager
@@ -84,15 +91,19 @@ def sole_server(repository: Repository) -> Iterator[None]:
 
 
 @contextmanager
-def announce(repository: Repository, server_pid: int, ports: Ports) -> Iterator[None]:
-    """Let other commands find this process's server during the block."""
-    path = repository.state / _NAME
+def announce(
+    repository: Repository, server_pid: int, ports: Ports, secret: str = ""
+) -> Iterator[None]:
+    """Let other commands find this process's server during the block, with its secret."""
+    path, own = repository.state / _NAME, repository.state / _SECRET
     presence = Presence(os.getpid(), start_time(os.getpid()), server_pid, ports)
+    write_text(own, secret, _OWNER_ONLY)
     write_text(path, json.dumps(asdict(presence), indent=2) + "\n")
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
+        own.unlink(missing_ok=True)
 
 
 def find_server(repository: Repository) -> Presence | None:
@@ -104,3 +115,11 @@ def find_server(repository: Repository) -> Presence | None:
         return None
     alive = found.started and start_time(found.pid) == found.started
     return found if alive and start_time(found.server_pid) else None
+
+
+def server_secret(repository: Repository) -> str:
+    """What opens the APIs that change the running server; empty for a user who may not read it."""
+    try:
+        return (repository.state / _SECRET).read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trimaran.checks.raising import checked_config
 from trimaran.repository.config import is_ensemble
-from trimaran.repository.presence import find_server
+from trimaran.repository.presence import find_server, server_secret
 from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, opened_at
 from trimaran.rollout.deployment import Deployment, roll_back
 from trimaran.rollout.deployment import deploy as deploy_release
@@ -85,7 +85,7 @@ def _running_or_private(
     found = find_server(repository)
     if found is not None:
         with Client(found.ports) as client:
-            control = Control(found.ports.host, found.ports.http, log=repository.state / LOG)
+            control = Control(found.ports, server_secret(repository), log=repository.state / LOG)
             yield control, client, find_runtime(tritonserver)
         return
     progress("no server runs on this repository; trying the release in a private one")

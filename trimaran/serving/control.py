@@ -1,11 +1,15 @@
-"""Triton's control plane over HTTP: load, unload, readiness, and statistics."""
+"""Triton's control plane: load, unload, readiness, and statistics.
+
+Triton loads in the thread that takes the request. Over HTTP that is one of eight that also answer
+the requests of other models; over gRPC it is apart from them. So loads and unloads go over gRPC.
+"""
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,9 @@ import urllib3
 from google.protobuf import json_format
 
 from trimaran.repository.config import ModelConfig
+from trimaran.serving.access import grpc_headers, http_headers
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.ports import Ports
 
 __all__ = [
     "LOAD_TIMEOUT",
@@ -33,6 +39,11 @@ _LOAD_TIMEOUT_S = 300.0
 _LONGEST_TIMEOUT_S = 1_000_000
 _CALL_TIMEOUT_S = 10.0
 _LAST_LINES = 5
+_MOST_SENT_BYTES = 2**31 - 2**20
+_CHANNEL = [
+    ("grpc.max_send_message_length", 2**31 - 1),
+    ("grpc.enable_http_proxy", 0),
+]
 
 
 class LoadTimeoutError(TrimaranError):
@@ -80,18 +91,27 @@ def lines_of(log: Path) -> list[str]:
 class Control:
     """One server's control plane. Every method raises `TrimaranError` with Triton's own message.
 
+    A server that trimaran started lists, loads and unloads models for those who have its `secret`.
     A call may take `timeout_s`. A load may take `load_timeout_s()`; after that it raises
     `LoadTimeoutError` with the end of the server's `log`, if that is known.
     """
 
     def __init__(
-        self, host: str, port: int, timeout_s: float = _CALL_TIMEOUT_S, log: Path | None = None
+        self,
+        ports: Ports,
+        secret: str = "",
+        timeout_s: float = _CALL_TIMEOUT_S,
+        log: Path | None = None,
     ) -> None:
         self._log = log
-        self._url = f"http://{host}:{port}/v2"
+        self._url = f"http://{ports.host}:{ports.http}/v2"
+        self._address = f"{ports.host}:{ports.grpc}"
+        self._metadata = grpc_headers(secret)
         self._timeout_s = timeout_s
         # An idle connection would hold up the server's end until its exit timeout.
-        self._pool = urllib3.PoolManager(retries=False, headers={"Connection": "close"})
+        self._pool = urllib3.PoolManager(
+            retries=False, headers={"Connection": "close", **http_headers(secret)}
+        )
 
     def is_live(self) -> bool:
         """Whether the server answers; it does so once it has tried to load every model."""
@@ -120,23 +140,28 @@ class Control:
 
     def load(self, model: str) -> None:
         """Load a model, or reload it from the repository; waits until it is done."""
-        self._load(model, {})
+        self._load(model)
 
     def load_given(self, config: ModelConfig, files: Mapping[str, bytes] | None = None) -> None:
         """Load a model with a configuration other than that in the repository.
 
-        With `files`, by path such as `1/model.onnx`, the model need not be in the repository.
+        With `files`, by path such as `1/model.onnx`, the model need not be in the repository. They
+        have at most 2 GB together.
         """
-        parameters = {"config": json_format.MessageToJson(config, preserving_proto_field_name=True)}
-        parameters |= {
-            f"file:{path}": base64.b64encode(content).decode()
-            for path, content in (files or {}).items()
-        }
-        self._load(config.name, {"parameters": parameters})
+        size = sum(map(len, (files or {}).values()))
+        if size > _MOST_SENT_BYTES:
+            raise TrimaranError(
+                f"{config.name}: its files have {size / 1e9:.1f} GB, and a server takes at most 2 "
+                "GB over the network; load it from its repository"
+            )
+        text = json_format.MessageToJson(config, preserving_proto_field_name=True)
+        parameters = {f"file:{path}": content for path, content in (files or {}).items()}
+        self._load(config.name, config=text, files=parameters)
 
     def unload(self, model: str) -> None:
         """Unload a model, but not the steps of an ensemble."""
-        self._call("POST", f"/repository/models/{model}/unload", {})
+        with self._grpc() as client:
+            client.unload_model(model, headers=self._metadata, client_timeout=self._timeout_s)
 
     def statistics(self, model: str, version: str = "") -> list[dict[str, Any]]:
         """Triton's times (in nanoseconds) and counts of a model, one entry per version."""
@@ -154,27 +179,46 @@ class Control:
         config: dict[str, Any] = self._call("GET", f"/models/{model}/config")
         return config
 
-    def _load(self, model: str, body: Any) -> None:
+    def _load(self, model: str, **content: Any) -> None:
         timeout_s = load_timeout_s()
         try:
-            self._call("POST", f"/repository/models/{model}/load", body, timeout_s=timeout_s)
+            with self._grpc() as client:
+                client.load_model(
+                    model, headers=self._metadata, client_timeout=timeout_s, **content
+                )
         except _SilenceError as error:
             raise LoadTimeoutError(
                 f"{model} did not load within {timeout_s:g} s; raise {LOAD_TIMEOUT} if it needs "
                 f"longer{last_words(self._log) if self._log else ''}"
             ) from error
 
-    def _call(
-        self, method: str, path: str, body: Any = None, timeout_s: float | None = None
-    ) -> Any:
+    @contextmanager
+    def _grpc(self) -> Iterator[Any]:
+        """A client for one call; an idle connection would hold up the server's end too."""
+        # It takes half a second to import.
+        import tritonclient.grpc as grpc
+
+        try:
+            with grpc.InferenceServerClient(self._address, channel_args=_CHANNEL) as client:
+                yield client
+        except grpc.InferenceServerException as error:
+            status, message = error.status(), error.message()
+            if status == "StatusCode.DEADLINE_EXCEEDED":
+                raise _SilenceError(f"the server at {self._address} does not answer") from error
+            if status == "StatusCode.UNAVAILABLE" and "restricted" not in message:
+                raise TrimaranError(
+                    f"the server at {self._address} does not answer: {message}"
+                ) from error
+            raise TrimaranError(message) from error
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
         payload = None if body is None else json.dumps(body).encode()
         try:
             response = self._pool.request(
-                method, self._url + path, body=payload, timeout=timeout_s or self._timeout_s
+                method, self._url + path, body=payload, timeout=self._timeout_s
             )
         except urllib3.exceptions.HTTPError as error:
-            kind = _SilenceError if isinstance(error, urllib3.exceptions.ReadTimeoutError) else None
-            raise (kind or TrimaranError)(
+            raise TrimaranError(
                 f"the server at {self._url} does not answer {path}: {type(error).__name__}"
             ) from error
         text = response.data.decode(errors="replace")

@@ -22,21 +22,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    disable_created_metrics,
-    start_http_server,
-)
+from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from trimaran.serving.control import Control
 from trimaran.serving.stub_processes import identify_stub
 from trimaran.system.errors import TrimaranError
+from trimaran.system.http_server import Reply, Request, serving
 from trimaran.system.ports import Ports
 from trimaran.system.processes import children, own_cpu_s, resident_bytes
 
@@ -88,13 +86,15 @@ class Metrics:
 @contextmanager
 def serve_metrics(metrics: Metrics, ports: Ports) -> Iterator[None]:
     """Answer scrapes during the block."""
-    server, thread = start_http_server(ports.supervisor, ports.host, metrics.registry)
-    try:
+
+    def answer(request: Request) -> Reply:
+        if request.method != "GET":
+            return Reply(HTTPStatus.METHOD_NOT_ALLOWED)
+        encode, content_type = choose_encoder(request.accept)
+        return Reply(body=encode(metrics.registry), content_type=content_type)
+
+    with serving(ports.host, ports.supervisor, answer):
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class LoadTimes:

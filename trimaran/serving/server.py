@@ -13,6 +13,7 @@ from trimaran.checks.raising import checked_config
 from trimaran.repository.config import is_complete
 from trimaran.repository.presence import sole_server
 from trimaran.repository.repository import LIVE_CONFIG_NAME, Repository
+from trimaran.serving.access import new_secret, restrictions
 from trimaran.serving.control import (
     LOAD_TIMEOUT,
     Control,
@@ -23,7 +24,7 @@ from trimaran.serving.control import (
 )
 from trimaran.serving.runtime import Runtime
 from trimaran.serving.shared_memory import Regions, free_bytes, plan_regions, stubs_of
-from trimaran.serving.stub_processes import shared_memory
+from trimaran.serving.stub_processes import shared_memory as shared_memory_of
 from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import Ports, free_ports, require_free
 from trimaran.system.processes import ALLOCATOR, STDOUT, Child, children, start_time
@@ -41,14 +42,20 @@ _POLL_S = 0.02
 
 
 class Server:
-    """A running `tritonserver` on one repository; `note` is a hint for its user."""
+    """A running `tritonserver` on one repository; `note` is a hint for its user.
 
-    def __init__(self, process: Child, ports: Ports, log: Path, note: str = "") -> None:
+    `secret` opens the APIs that change it.
+    """
+
+    def __init__(
+        self, process: Child, ports: Ports, log: Path, secret: str, note: str = ""
+    ) -> None:
         self.process = process
         self.note = note
         self.ports = ports
         self.log = log
-        self.control = Control(ports.host, ports.http, log=log)
+        self.secret = secret
+        self.control = Control(ports, secret, log=log)
 
     @classmethod
     def start(
@@ -60,10 +67,13 @@ class Server:
         log: Path,
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        *,
+        shared_memory: bool = False,
     ) -> Server:
         """Start a server that loads `models`; it is not ready yet. Raises `TrimaranError`.
 
         `options` are further options of tritonserver, `environment` is added to this process' own.
+        With `shared_memory` every client may register shared memory.
 
         The server ends with this process, even if this process is killed.
         """
@@ -73,6 +83,8 @@ class Server:
         regions = _regions(runtime, repository, models)
         command = [str(runtime.executable), *_arguments(runtime, repository, ports, regions)]
         command += [f"--load-model={model}" for model in models]
+        secret = new_secret()
+        command += restrictions(secret, shared_memory=shared_memory)
         command += options
         try:
             with log.open("wb") as output:
@@ -90,7 +102,7 @@ class Server:
                 )
         except OSError as error:
             raise TrimaranError(f"{runtime.executable} cannot be started: {error}") from error
-        return cls(process, ports, log, regions.note)
+        return cls(process, ports, log, secret, regions.note)
 
     def wait_until_started(self) -> None:
         """Wait until every load was tried. Raises `TrimaranError` if the server ends or hangs."""
@@ -125,7 +137,7 @@ class Server:
         Requests that it has taken are answered. Triton ends stubs only after that, and looks once a
         second whether they have ended; nothing is lost where it is killed once they have.
         """
-        regions = shared_memory(self.process.pid)
+        regions = shared_memory_of(self.process.pid)
         living = {pid for pid in children(self.process.pid) if start_time(pid)}
         self.process.send(signal.SIGTERM)
         deadline = time.monotonic() + _STOP_TIMEOUT_S
@@ -136,7 +148,7 @@ class Server:
 
     def kill(self) -> None:
         """End the server and every process it started at once, whatever it is doing."""
-        self._kill(shared_memory(self.process.pid))
+        self._kill(shared_memory_of(self.process.pid))
 
     def _kill(self, regions: Iterable[Path]) -> None:
         """The same; `regions` are removed, which Triton leaves where a stub died or was killed."""

@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-__all__ = ["console"]
+__all__ = ["console", "printable"]
 
 _UNBOUNDED_WIDTH = 160
 
@@ -16,3 +16,8 @@ def console(*, stderr: bool = False) -> Console:
     file = sys.stderr if stderr else sys.stdout
     found = Console(file=file)
     return found if found.is_terminal else Console(file=file, width=_UNBOUNDED_WIDTH)
+
+
+def printable(text: str) -> str:
+    """A text of another program as one line: what would control a terminal becomes a space."""
+    return "".join(character if character.isprintable() else " " for character in text)

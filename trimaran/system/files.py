@@ -40,9 +40,10 @@ def replacing(path: Path) -> Iterator[TextIO]:
             text.detach()
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
     """Replace `path` with `text` in one rename, so that a reader sees the old or the new text."""
-    write_bytes(path, text.encode())
+    with _replacing(path, mode) as file:
+        file.write(text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -52,7 +53,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def _replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -60,7 +61,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
+        Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
