@@ -6,6 +6,7 @@
 | `trimaran_stub_deaths_total{model}` | stubs that died unexpectedly |
 | `trimaran_model_heals_total{model}` | reloads after which such a model answered again |
 | `trimaran_model_heal_failures_total{model}` | reloads that failed, and are tried again |
+| `trimaran_server_restarts_total` | starts of a tritonserver after one that ended by itself |
 | `trimaran_model_load_seconds{model,version}` | how long the last load took |
 | `trimaran_cpu_seconds_total{model,version,instance_name}` | of a stub, or with `model=""` of
   tritonserver itself |
@@ -19,6 +20,7 @@ Triton 2.51 has no metric for the load time, but it logs two lines with their ti
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -61,8 +63,14 @@ class Metrics:
         self._deaths = self._counter("stub_deaths", "Stubs that died unexpectedly.")
         self._heals = self._counter("model_heals", "Reloads after which a model answered again.")
         self._failures = self._counter("model_heal_failures", "Reloads that failed.")
+        self._restarts = Counter(
+            "trimaran_server_restarts",
+            "Starts of a tritonserver after one that ended by itself.",
+            registry=self.registry,
+        )
         self.registry.register(_Loads(log))
-        self.registry.register(_Processes(server_pid))
+        self._processes = _Processes(server_pid)
+        self.registry.register(self._processes)
 
     def stub_died(self, model: str) -> None:
         """Count the death of a model's stub."""
@@ -75,6 +83,11 @@ class Metrics:
     def heal_failed(self, model: str) -> None:
         """Count that a model could not be reloaded."""
         self._failures.labels(model).inc()
+
+    def server_restarted(self, server_pid: int) -> None:
+        """Count that another tritonserver took the place of one that ended."""
+        self._restarts.inc()
+        self._processes.server_pid = server_pid
 
     def _know(self, model: str) -> None:
         """Start its counters at 0: Prometheus sees no increase in a counter that appears."""
@@ -121,9 +134,14 @@ class LoadTimes:
 
 
 def follow(log: Path, offset: int) -> tuple[list[str], int]:
-    """The complete lines of a log from an offset in bytes on, and the offset after them."""
+    """The complete lines of a log from an offset in bytes on, and the offset after them.
+
+    A log that is shorter than the offset was begun again, and is read from its start.
+    """
     try:
         with log.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < offset:
+                offset = 0
             file.seek(offset)
             data = file.read()
     except FileNotFoundError:
@@ -189,7 +207,7 @@ class _Processes(Collector):
     """CPU time and memory of tritonserver and of its stubs, by the instance of each."""
 
     def __init__(self, server_pid: int) -> None:
-        self._server_pid = server_pid
+        self.server_pid = server_pid
 
     def collect(self) -> Iterator[Metric]:
         cpu = CounterMetricFamily(
@@ -209,9 +227,9 @@ class _Processes(Collector):
         yield memory
 
     def _named(self) -> Iterator[tuple[tuple[str, str, str], int]]:
-        yield ("", "", ""), self._server_pid
+        yield ("", "", ""), self.server_pid
         newest: dict[tuple[str, str, str], int] = {}
-        for pid in sorted(children(self._server_pid)):
+        for pid in sorted(children(self.server_pid)):
             stub = identify_stub(pid)
             if stub is not None:  # of two with one name, the older is about to end
                 newest[stub.model, str(stub.version), stub.instance] = pid
