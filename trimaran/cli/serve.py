@@ -36,6 +36,8 @@ _log = logger("serve")
 
 _LOOK_S = 0.2
 _NOTE_S = 2.0
+_END_SHOWS_S = 1.0
+"""How long after a failed call the end of a server may show."""
 _SCRAPE_TIMEOUT_S = 1.0
 
 
@@ -131,7 +133,7 @@ class _Service:
         """Start, report, and supervise a server until it ends by itself; what happened."""
         began_s = age_s() if self.metrics else 0.0
         log = self.repository.state / LOG
-        remains, note_at = Remains(), 0.0
+        remains = Remains()
         with ExitStack() as stack:
             stack.callback(remains.remove)
             server = Server.start(
@@ -155,8 +157,14 @@ class _Service:
                 if self.metrics is None:
                     raise
                 return str(error)
+            remains.note(server.process.pid)
+            note_at = time.monotonic() + _NOTE_S
             stack.enter_context(announce(self.repository, server.process.pid, self.ports))
-            self._supervise(stack, server, selection, began_s)
+            try:
+                self._supervise(stack, server, selection, began_s)
+            except TrimaranError:
+                if not server.process.wait(_END_SHOWS_S):
+                    raise
             # Not one long wait: a signal that another thread receives would not end it.
             while server.is_running():
                 if time.monotonic() >= note_at:

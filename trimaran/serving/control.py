@@ -6,6 +6,7 @@ import base64
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,11 @@ def last_words(log: Path) -> str:
 
 
 def lines_of(log: Path) -> list[str]:
-    """The lines of a server's log that are not empty."""
-    text = log.read_text(encoding="utf-8", errors="replace")
+    """The lines of a server's log, and of the part before it, that are not empty."""
+    text = ""
+    for part in (log.with_name(f"{log.name}.1"), log):
+        with suppress(FileNotFoundError):  # it is being renamed, or there is none before it
+            text += part.read_text(encoding="utf-8", errors="replace")
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 

@@ -49,6 +49,7 @@ _LINE = re.compile(
     r"I\d{4} (\d\d):(\d\d):(\d\d\.\d+) .*\"(?:loading: (.+):(\d+)|successfully loaded '(.+)')\""
 )
 _DAY_S = 86400.0
+_LONGEST_LINE = 2**16
 
 
 class Metrics:
@@ -147,8 +148,8 @@ def follow(log: Path, offset: int) -> tuple[list[str], int]:
     except FileNotFoundError:
         return [], offset
     complete = data.rpartition(b"\n")[0]
-    if not complete:
-        return [], offset
+    if not complete:  # a line without end is not read again and again
+        return [], offset + (len(data) if len(data) > _LONGEST_LINE else 0)
     return complete.decode(errors="replace").split("\n"), offset + len(complete) + 1
 
 
