@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import Selection, select
 from trimaran.serving.control import Control, LoadTimeoutError
 from trimaran.serving.metrics import Metrics, serve_metrics
+from trimaran.serving.remains import Remains, Restarts, end_orphan, record_server
 from trimaran.serving.report import print_ready
 from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.serving.server import LOG, Server
@@ -33,6 +35,9 @@ PREDICTIONS = "TRIMARAN_PREDICTIONS"
 _log = logger("serve")
 
 _LOOK_S = 0.2
+_NOTE_S = 2.0
+_END_SHOWS_S = 1.0
+"""How long after a failed call the end of a server may show."""
 _SCRAPE_TIMEOUT_S = 1.0
 
 
@@ -79,6 +84,7 @@ def serve(
     with ExitStack() as stack:
         stack.enter_context(sole_server(opened))
         loopback = _is_loopback(host)
+        end_orphan(opened)
         require_free(ports)
         runtime = find_runtime(tritonserver)
         _require_allowed(runtime, host, loopback)
@@ -92,57 +98,113 @@ def serve(
         )
         for note in selection.notes:
             _log.warning(note)
+        service = _Service(opened, runtime, ports, options, environment, shared_memory)
         try:
-            _serve(opened, runtime, selection, ports, options, environment, shared_memory)
+            service.run(selection, model or ())
         except KeyboardInterrupt:
             _log.info("stopped")
 
 
-def _serve(
-    repository: Repository,
-    runtime: Runtime,
-    selection: Selection,
-    ports: Ports,
-    options: list[str],
-    environment: Mapping[str, str],
-    shared_memory: bool,
-) -> None:
-    """Start, report, and supervise until interrupted; then leave no process."""
-    log = repository.state / LOG
-    with ExitStack() as stack:
-        server = Server.start(
-            runtime,
-            repository,
-            selection.load,
-            ports,
-            log,
-            options,
-            environment,
-            shared_memory=shared_memory,
-        )
-        stack.callback(server.stop)
-        if server.note:
-            _log.warning(server.note)
-        server.wait_until_started()
-        stack.enter_context(announce(repository, server.process.pid, ports, server.secret))
+@dataclass
+class _Service:
+    """The servers of one repository, one after another."""
+
+    repository: Repository
+    runtime: Runtime
+    ports: Ports
+    options: list[str]
+    environment: Mapping[str, str]
+    shared_memory: bool
+    metrics: Metrics | None = None
+
+    def run(self, selection: Selection, names: Sequence[str]) -> None:
+        """Serve until interrupted, and start a server that ended by itself again.
+
+        Raises `TrimaranError` if the first one does not start, or if servers end too often.
+        """
+        restarts = Restarts()
+        while True:
+            problem = self._serve(selection)
+            pause_s = restarts.pause_s(time.monotonic())
+            if pause_s is None:
+                raise TrimaranError(f"{problem}; it ended {len(restarts.ends)} times in a minute")
+            _log.error(f"{problem}; starting it again in {pause_s:g} s")
+            time.sleep(pause_s)
+            with self.repository.deployment_lock():
+                selection = select(self.repository, names)
+
+    def _serve(self, selection: Selection) -> str:
+        """Start, report, and supervise a server until it ends by itself; what happened."""
+        began_s = age_s() if self.metrics else 0.0
+        log = self.repository.state / LOG
+        remains = Remains()
+        with ExitStack() as stack:
+            stack.callback(remains.remove)
+            server = Server.start(
+                self.runtime,
+                self.repository,
+                selection.load,
+                self.ports,
+                log,
+                self.options,
+                self.environment,
+                shared_memory=self.shared_memory,
+            )
+            stack.callback(server.stop)
+            record_server(self.repository, server.process.pid)
+            if server.note:
+                _log.warning(server.note)
+            try:
+                server.wait_until_started()
+            except LoadTimeoutError:
+                raise
+            except TrimaranError as error:
+                if self.metrics is None:
+                    raise
+                return str(error)
+            remains.note(server.process.pid)
+            note_at = time.monotonic() + _NOTE_S
+            stack.enter_context(
+                announce(self.repository, server.process.pid, self.ports, server.secret)
+            )
+            try:
+                self._supervise(stack, server, selection, began_s)
+            except TrimaranError:
+                if not server.process.wait(_END_SHOWS_S):
+                    raise
+            # Not one long wait: a signal that another thread receives would not end it.
+            while server.is_running():
+                if time.monotonic() >= note_at:
+                    remains.note(server.process.pid)
+                    note_at = time.monotonic() + _NOTE_S
+                time.sleep(_LOOK_S)
+            return (
+                f"tritonserver ended by itself with status {server.process.status}: "
+                f"{server.last_error()}; its log is {server.log}"
+            )
+
+    def _supervise(
+        self, stack: ExitStack, server: Server, selection: Selection, began_s: float
+    ) -> None:
+        """Have the server's stubs watched until `stack` ends, and report what is ready."""
+        pid = server.process.pid
         # A scrape waits for less than Prometheus does.
-        quick = Control(ports, server.secret, _SCRAPE_TIMEOUT_S)
-        metrics = Metrics(selection.promised, quick, server.process.pid, log)
-        stack.enter_context(serve_metrics(metrics, ports))
+        quick = Control(self.ports, server.secret, _SCRAPE_TIMEOUT_S)
+        if self.metrics is None:
+            self.metrics = Metrics(selection.promised, quick, pid, server.log)
+        else:
+            self.metrics.server_restarted(pid, quick)
+        stack.enter_context(serve_metrics(self.metrics, self.ports))
         supervisor = Supervisor(
-            server.process.pid, repository, server.control, runtime.stub_backends, _log, metrics
+            pid, self.repository, server.control, self.runtime.stub_backends, _log, self.metrics
         )
         supervisor.start()
         stack.callback(supervisor.finish)
-        problems = {**dict(selection.problems), **_deploy_pending(repository, server, selection)}
-        print_ready(repository, server, selection.promised, problems, age_s())
-        # Not one long wait: a signal that another thread receives would not end it.
-        while server.is_running():
-            time.sleep(_LOOK_S)
-        raise TrimaranError(
-            f"tritonserver ended by itself with status {server.process.status}: "
-            f"{server.last_error()}; its log is {server.log}"
-        )
+        problems = {
+            **dict(selection.problems),
+            **_deploy_pending(self.repository, server, selection),
+        }
+        print_ready(self.repository, server, selection.promised, problems, age_s() - began_s)
 
 
 def _is_loopback(host: str) -> bool:

@@ -166,8 +166,15 @@ class Repository:
         return exclusive_lock(self.state / "publishing.lock")
 
     def deployment_lock(self) -> AbstractContextManager[None]:
-        """Held while a process changes live configurations."""
+        """Held while a process changes what is live: one deployment after another."""
         return exclusive_lock(self.state / "deployment.lock")
+
+    def live_lock(self, name: str) -> AbstractContextManager[None]:
+        """Held from writing or reading a model's live configuration until a server has loaded it.
+
+        A deployment holds it for one model at a time, and never while it tries a candidate.
+        """
+        return exclusive_lock(self.state / "live" / f"{name}.lock")
 
 
 def check_model_name(name: str) -> str:

@@ -52,20 +52,21 @@ def flip(repository: Repository, control: Control, live: ModelConfig) -> None:
     Triton serves the old version until the new one is ready. Raises `TrimaranError` if it does not
     load; the old configuration is restored then, as it is after any other failure.
     """
-    path = repository.live_path(live.name)
-    before = repository.live(live.name)
-    write_config(path, live)
-    try:
-        control.load(live.name)
-    except BaseException as error:
-        if before is None:
-            path.unlink()
-        else:
-            write_config(path, before)
-            # A server with a model that hangs would not finish another load.
-            if not isinstance(error, LoadTimeoutError):
-                control.load(live.name)
-        raise
+    with repository.live_lock(live.name):
+        path = repository.live_path(live.name)
+        before = repository.live(live.name)
+        write_config(path, live)
+        try:
+            control.load(live.name)
+        except BaseException as error:
+            if before is None:
+                path.unlink()
+            else:
+                write_config(path, before)
+                # A server with a model that hangs would not finish another load.
+                if not isinstance(error, LoadTimeoutError):
+                    control.load(live.name)
+            raise
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,9 @@ class ReleaseSwitch:
         served = self.control.ready_versions(model)
         if live is not None and format_config(live) == format_config(wanted) and served == versions:
             return
-        write_config(self.repository.live_path(model), wanted)
-        self.control.load(model)
+        with self.repository.live_lock(model):
+            write_config(self.repository.live_path(model), wanted)
+            self.control.load(model)
         missing = versions - self.control.ready_versions(model)
         if missing:
             raise TrimaranError(f"{model} version {min(missing)} did not become ready")
@@ -131,18 +133,23 @@ class ReleaseSwitch:
         self, before: Mapping[str, ModelConfig | None], served: set[str], *, load: bool
     ) -> None:
         for model, config in before.items():
-            live = self.repository.live(model)
-            if (live and format_config(live)) == (config and format_config(config)):
-                continue
-            if config is None:
-                self.repository.live_path(model).unlink()
-            else:
-                write_config(self.repository.live_path(model), config)
-            if not load:
-                continue
+            with self.repository.live_lock(model):
+                self._restore_step(model, config, served=model in served, load=load)
+
+    def _restore_step(
+        self, model: str, config: ModelConfig | None, *, served: bool, load: bool
+    ) -> None:
+        live = self.repository.live(model)
+        if (live and format_config(live)) == (config and format_config(config)):
+            return
+        if config is None:
+            self.repository.live_path(model).unlink()
+        else:
+            write_config(self.repository.live_path(model), config)
+        if load:
             # A step that cannot be restored must not prevent the others.
             with suppress(TrimaranError):
-                if model in served:
+                if served:
                     self.control.load(model)
                 else:
                     self.control.unload(model)

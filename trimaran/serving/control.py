@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,11 @@ def last_words(log: Path) -> str:
 
 
 def lines_of(log: Path) -> list[str]:
-    """The lines of a server's log that are not empty."""
-    text = log.read_text(encoding="utf-8", errors="replace")
+    """The lines of a server's log, and of the part before it, that are not empty."""
+    text = ""
+    for part in (log.with_name(f"{log.name}.1"), log):
+        with suppress(FileNotFoundError):  # it is being renamed, or there is none before it
+            text += part.read_text(encoding="utf-8", errors="replace")
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 

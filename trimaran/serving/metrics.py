@@ -6,6 +6,7 @@
 | `trimaran_stub_deaths_total{model}` | stubs that died unexpectedly |
 | `trimaran_model_heals_total{model}` | reloads after which such a model answered again |
 | `trimaran_model_heal_failures_total{model}` | reloads that failed, and are tried again |
+| `trimaran_server_restarts_total` | starts of a tritonserver after one that ended by itself |
 | `trimaran_model_load_seconds{model,version}` | how long the last load took |
 | `trimaran_cpu_seconds_total{model,version,instance_name}` | of a stub, or with `model=""` of
   tritonserver itself |
@@ -19,6 +20,7 @@ Triton 2.51 has no metric for the load time, but it logs two lines with their ti
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -45,6 +47,7 @@ _LINE = re.compile(
     r"I\d{4} (\d\d):(\d\d):(\d\d\.\d+) .*\"(?:loading: (.+):(\d+)|successfully loaded '(.+)')\""
 )
 _DAY_S = 86400.0
+_LONGEST_LINE = 2**16
 
 
 class Metrics:
@@ -55,12 +58,19 @@ class Metrics:
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self.registry.register(_Ready(promised, control, self._know))
+        self._ready = _Ready(promised, control, self._know)
+        self.registry.register(self._ready)
         self._deaths = self._counter("stub_deaths", "Stubs that died unexpectedly.")
         self._heals = self._counter("model_heals", "Reloads after which a model answered again.")
         self._failures = self._counter("model_heal_failures", "Reloads that failed.")
+        self._restarts = Counter(
+            "trimaran_server_restarts",
+            "Starts of a tritonserver after one that ended by itself.",
+            registry=self.registry,
+        )
         self.registry.register(_Loads(log))
-        self.registry.register(_Processes(server_pid))
+        self._processes = _Processes(server_pid)
+        self.registry.register(self._processes)
 
     def stub_died(self, model: str) -> None:
         """Count the death of a model's stub."""
@@ -73,6 +83,12 @@ class Metrics:
     def heal_failed(self, model: str) -> None:
         """Count that a model could not be reloaded."""
         self._failures.labels(model).inc()
+
+    def server_restarted(self, server_pid: int, control: Control) -> None:
+        """Count that another tritonserver took the place of one that ended."""
+        self._restarts.inc()
+        self._ready.control = control
+        self._processes.server_pid = server_pid
 
     def _know(self, model: str) -> None:
         """Start its counters at 0: Prometheus sees no increase in a counter that appears."""
@@ -121,16 +137,21 @@ class LoadTimes:
 
 
 def follow(log: Path, offset: int) -> tuple[list[str], int]:
-    """The complete lines of a log from an offset in bytes on, and the offset after them."""
+    """The complete lines of a log from an offset in bytes on, and the offset after them.
+
+    A log that is shorter than the offset was begun again, and is read from its start.
+    """
     try:
         with log.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < offset:
+                offset = 0
             file.seek(offset)
             data = file.read()
     except FileNotFoundError:
         return [], offset
     complete = data.rpartition(b"\n")[0]
-    if not complete:
-        return [], offset
+    if not complete:  # a line without end is not read again and again
+        return [], offset + (len(data) if len(data) > _LONGEST_LINE else 0)
     return complete.decode(errors="replace").split("\n"), offset + len(complete) + 1
 
 
@@ -141,7 +162,7 @@ class _Ready(Collector):
         self, promised: Iterable[str], control: Control, know: Callable[[str], None]
     ) -> None:
         self._promised = set(promised)
-        self._control = control
+        self.control = control
         self._know = know
 
     def describe(self) -> list[Metric]:
@@ -153,7 +174,7 @@ class _Ready(Collector):
             "trimaran_model_ready", "Whether some version of a model is ready.", labels=["model"]
         )
         try:
-            ready = {state.name for state in self._control.index() if state.state == "READY"}
+            ready = {state.name for state in self.control.index() if state.state == "READY"}
         except TrimaranError:
             ready = set()
         for model in sorted(self._promised | ready):
@@ -189,7 +210,7 @@ class _Processes(Collector):
     """CPU time and memory of tritonserver and of its stubs, by the instance of each."""
 
     def __init__(self, server_pid: int) -> None:
-        self._server_pid = server_pid
+        self.server_pid = server_pid
 
     def collect(self) -> Iterator[Metric]:
         cpu = CounterMetricFamily(
@@ -209,9 +230,9 @@ class _Processes(Collector):
         yield memory
 
     def _named(self) -> Iterator[tuple[tuple[str, str, str], int]]:
-        yield ("", "", ""), self._server_pid
+        yield ("", "", ""), self.server_pid
         newest: dict[tuple[str, str, str], int] = {}
-        for pid in sorted(children(self._server_pid)):
+        for pid in sorted(children(self.server_pid)):
             stub = identify_stub(pid)
             if stub is not None:  # of two with one name, the older is about to end
                 newest[stub.model, str(stub.version), stub.instance] = pid

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from trimaran.checks.raising import checked_config
 from trimaran.repository.config import is_complete
@@ -25,9 +27,10 @@ from trimaran.serving.control import (
 from trimaran.serving.runtime import Runtime
 from trimaran.serving.shared_memory import Regions, free_bytes, plan_regions, stubs_of
 from trimaran.serving.stub_processes import shared_memory as shared_memory_of
+from trimaran.system import bounded_log
 from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import Ports, free_ports, require_free
-from trimaran.system.processes import ALLOCATOR, STDOUT, Child, children, start_time
+from trimaran.system.processes import ALLOCATOR, PIPE, STDOUT, Child, children, start_time
 
 __all__ = ["LOG", "Server", "all_complete", "private_server"]
 
@@ -39,6 +42,8 @@ _EXIT_TIMEOUT_S = 3
 """How long Triton waits for models to unload; a dead stub never does."""
 _STOP_TIMEOUT_S = 4.2
 _POLL_S = 0.02
+_WRITER_TIMEOUT_S = 1.0
+_LOG_BYTES = 8 * 2**20
 
 
 class Server:
@@ -48,9 +53,16 @@ class Server:
     """
 
     def __init__(
-        self, process: Child, ports: Ports, log: Path, secret: str, note: str = ""
+        self,
+        process: Child,
+        writer: Child,
+        ports: Ports,
+        log: Path,
+        secret: str,
+        note: str = "",
     ) -> None:
         self.process = process
+        self._writer = writer
         self.note = note
         self.ports = ports
         self.log = log
@@ -88,9 +100,12 @@ class Server:
         command += options
         try:
             with log.open("wb") as output:
+                writer = _log_writer(log, output)
+            with ExitStack() as stack:
+                stack.callback(writer.kill)
                 process = Child(
                     command,
-                    stdout=output,
+                    stdout=writer.stdin,
                     stderr=STDOUT,
                     directory=repository.root,
                     environment={
@@ -100,9 +115,12 @@ class Server:
                         **(environment or {}),
                     },
                 )
+                stack.pop_all()
+            if writer.stdin is not None:
+                writer.stdin.close()
         except OSError as error:
             raise TrimaranError(f"{runtime.executable} cannot be started: {error}") from error
-        return cls(process, ports, log, secret, regions.note)
+        return cls(process, writer, ports, log, secret, regions.note)
 
     def wait_until_started(self) -> None:
         """Wait until every load was tried. Raises `TrimaranError` if the server ends or hangs."""
@@ -123,6 +141,8 @@ class Server:
 
     def last_error(self) -> str:
         """The last line that the server logged as an error, or its last line."""
+        if not self.is_running():
+            self._writer.wait(_WRITER_TIMEOUT_S)
         lines = lines_of(self.log)
         errors = [line for line in lines if line.startswith(("E", "error", "Error"))]
         return (errors or lines or ["it logged nothing"])[-1]
@@ -158,6 +178,8 @@ class Server:
             _wait_until_gone(pid)
         for region in regions:
             region.unlink(missing_ok=True)
+        self._writer.wait(_WRITER_TIMEOUT_S)
+        self._writer.kill()
 
 
 @contextmanager
@@ -224,6 +246,14 @@ def all_complete(repository: Repository) -> bool:
         if not is_complete(config):
             return False
     return True
+
+
+def _log_writer(log: Path, output: BinaryIO) -> Child:
+    """The process that writes the log, and drops its oldest part where it grows too long."""
+    log.with_name(f"{log.name}.1").unlink(missing_ok=True)
+    script, path = bounded_log.__file__, str(log.resolve())
+    command = [sys.executable, "-I", "-S", script, path, str(_LOG_BYTES)]
+    return Child(command, stdin=PIPE, stdout=output, ends_with_parent=False)
 
 
 def _wait_until_gone(pid: int) -> None:

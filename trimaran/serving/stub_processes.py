@@ -10,16 +10,20 @@ from pathlib import Path
 
 __all__ = [
     "Deaths",
+    "Heals",
     "Leftovers",
     "Stub",
     "StubWatch",
+    "Verdict",
     "identify_stub",
+    "judge",
     "shared_memory",
     "short_of_stubs",
 ]
 
 _SHARED_MEMORY = "/dev/shm/triton_"  # noqa: S108 - Triton's own place and prefix
 _STUB_EXECUTABLE = b"triton_python_backend_stub"
+_IN_TRANSITION = ("LOADING", "UNLOADING")
 _GRACE_S = 5.0
 _IDLE_SHARE = 0.01
 """The share of a core that an idle stub stays below."""
@@ -69,6 +73,60 @@ class Deaths:
 
     stubs: tuple[Stub, ...] = ()
     strangers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Dead stubs of versions that should answer, and dead ones that cannot be judged yet."""
+
+    broken: tuple[Stub, ...] = ()
+    undecided: tuple[Stub, ...] = ()
+
+
+def judge(dead: Iterable[Stub], states: Mapping[tuple[str, int], str]) -> Verdict:
+    """What dead stubs mean, by Triton's state of each model and version.
+
+    A version in transition is judged later. Triton itself reports one that failed to load.
+    """
+    found = [(stub, states.get((stub.model, stub.version), "")) for stub in dead]
+    return Verdict(
+        tuple(stub for stub, state in found if state == "READY"),
+        tuple(stub for stub, state in found if state in _IN_TRANSITION),
+    )
+
+
+@dataclass
+class Heals:
+    """Which models need a reload, and which are being reloaded, each apart from the others."""
+
+    due: dict[str, float] = field(default_factory=dict)
+    """When the reload of a model may begin."""
+    running: dict[str, frozenset[Stub]] = field(default_factory=dict)
+    """The stubs that a reload replaces."""
+
+    def died(self, stub: Stub) -> None:
+        """A stub died. A reload that replaces it anyway is not followed by another."""
+        if stub not in self.running.get(stub.model, ()):
+            self.due.setdefault(stub.model, 0.0)
+
+    def is_known(self, model: str) -> bool:
+        """Whether a model's reload is due or running."""
+        return model in self.due or model in self.running
+
+    def ready(self, now: float) -> list[str]:
+        """The models whose reload begins now."""
+        return [m for m, at in self.due.items() if at <= now and m not in self.running]
+
+    def begin(self, model: str, replaced: Iterable[Stub]) -> None:
+        """The reload of a model begins, and replaces these stubs."""
+        del self.due[model]
+        self.running[model] = frozenset(replaced)
+
+    def end(self, model: str, retry_at: float | None = None) -> frozenset[Stub]:
+        """A reload ended, or is tried again at `retry_at`; the stubs that it was to replace."""
+        if retry_at is not None:
+            self.due[model] = retry_at
+        return self.running.pop(model)
 
 
 @dataclass

@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Event, Thread
 
 from trimaran.checks.raising import checked_config
 from trimaran.repository.live import with_generation
@@ -21,10 +23,12 @@ from trimaran.repository.repository import Repository
 from trimaran.serving.control import Control
 from trimaran.serving.metrics import Metrics
 from trimaran.serving.stub_processes import (
+    Heals,
     Leftovers,
     Stub,
     StubWatch,
     identify_stub,
+    judge,
     short_of_stubs,
 )
 from trimaran.system.errors import TrimaranError
@@ -37,7 +41,16 @@ _LOOKS_PER_CENSUS = 5
 _RETRY_S = 2.0
 
 
-class Supervisor(threading.Thread):
+@dataclass(frozen=True)
+class _Outcome:
+    """A reload that ended, and the error if it failed."""
+
+    model: str
+    took_s: float
+    error: str
+
+
+class Supervisor(Thread):
     """Watches a server's stubs and reloads a model whose stub died.
 
     Events go to `log` and to `metrics`, from this thread.
@@ -62,48 +75,52 @@ class Supervisor(threading.Thread):
         self._watch = StubWatch()
         self._children: set[int] = set()
         self._looks = 0
-        self._broken: dict[str, float] = {}
+        self._dead: tuple[Stub, ...] = ()
+        self._heals = Heals()
+        self._outcomes: SimpleQueue[_Outcome] = SimpleQueue()
         self._leftovers = Leftovers()
         self._ended: set[int] = set()
-        self._stopping = threading.Event()
+        self._stopping = Event()
 
     def run(self) -> None:
         """Watch until `finish` is called; no failure ends it."""
         while not self._stopping.wait(_INTERVAL_S):
             try:
                 self._look()
-                for model, not_before in list(self._broken.items()):
-                    if time.monotonic() >= not_before and not self._stopping.is_set():
-                        self._heal(model)
+                self._begin_heals()
+                self._end_heals()
                 self._end_leftovers()
             except (TrimaranError, OSError) as error:
                 if not self._stopping.is_set():
                     self._log.error(f"the supervisor could not watch the models: {error}")
 
     def finish(self) -> None:
-        """End the thread; a reload in progress ends with the server."""
+        """End the thread; reloads in progress end with the server."""
         self._stopping.set()
 
     def _look(self) -> None:
         living, zombies = self._processes()
         deaths = self._watch.observe(living, zombies)
         self._ended &= self._children
-        for stub in deaths.stubs:
-            if stub.pid in self._ended:
-                continue
-            # Triton itself reports a stub of a model that failed to load.
-            if stub.version in self._control.ready_versions(stub.model):
+        # Kept until the server has answered, however long it does not.
+        self._dead += tuple(stub for stub in deaths.stubs if stub.pid not in self._ended)
+        if self._dead:
+            states = {(s.name, int(s.version or 0)): s.state for s in self._control.index()}
+            verdict = judge(self._dead, states)
+            self._dead = verdict.undecided
+            for stub in verdict.broken:
                 self._log.warning(
                     f"{stub.model} version {stub.version}: stub {stub.instance} (process "
                     f"{stub.pid}) died"
                 )
                 self._metrics.stub_died(stub.model)
-                self._broken.setdefault(stub.model, 0.0)
+                self._heals.died(stub)
         if deaths.strangers:
-            for model in set(self._short_of_stubs(living.values())) - self._broken.keys():
-                self._log.warning(f"{model}: a stub died as soon as it was started")
-                self._metrics.stub_died(model)
-                self._broken[model] = 0.0
+            for model in self._short_of_stubs(living.values()):
+                if not self._heals.is_known(model):
+                    self._log.warning(f"{model}: a stub died as soon as it was started")
+                    self._metrics.stub_died(model)
+                    self._heals.due[model] = 0.0
 
     def _processes(self) -> tuple[dict[int, Stub], list[int]]:
         # Reading the children of every thread of the server is the expensive part.
@@ -128,21 +145,33 @@ class Supervisor(threading.Thread):
                 instances[model] = max(1, sum(int(group["count"]) for group in groups))
         return short_of_stubs(living, ready, instances)
 
+    def _begin_heals(self) -> None:
+        """Reload each broken model in a thread of its own: a slow one holds up no other."""
+        for model in self._heals.ready(time.monotonic()):
+            replaced = [stub for stub in self._processes()[0].values() if stub.model == model]
+            self._heals.begin(model, replaced)
+            Thread(target=self._heal, args=(model,), name=f"heal-{model}", daemon=True).start()
+
     def _heal(self, model: str) -> None:
-        began = time.monotonic()
-        before = [stub for stub in self._processes()[0].values() if stub.model == model]
+        began, error = time.monotonic(), ""
         try:
             reload_model(self._repository, self._control, model)
-        except (TrimaranError, OSError) as error:
-            if not self._stopping.is_set():
-                self._log.error(f"{model}: could not be healed, trying again: {error}")
-                self._metrics.heal_failed(model)
-            self._broken[model] = time.monotonic() + _RETRY_S
-            return
-        del self._broken[model]
-        self._log.info(f"{model}: healed in {time.monotonic() - began:.1f} s")
-        self._metrics.healed(model)
-        self._leftovers.add(before, time.monotonic(), cpu_s)
+        except (TrimaranError, OSError) as failure:
+            error = str(failure)
+        self._outcomes.put(_Outcome(model, time.monotonic() - began, error))
+
+    def _end_heals(self) -> None:
+        now = time.monotonic()
+        while not self._outcomes.empty() and not self._stopping.is_set():
+            done = self._outcomes.get()
+            if done.error:
+                self._log.error(f"{done.model}: could not be healed, trying again: {done.error}")
+                self._metrics.heal_failed(done.model)
+                self._heals.end(done.model, now + _RETRY_S)
+                continue
+            self._log.info(f"{done.model}: healed in {done.took_s:.1f} s")
+            self._metrics.healed(done.model)
+            self._leftovers.add(self._heals.end(done.model), now, cpu_s)
 
     def _end_leftovers(self) -> None:
         idle = self._leftovers.due(time.monotonic(), identify_stub, cpu_s)
@@ -167,6 +196,6 @@ def reload_model(repository: Repository, control: Control, model: str) -> None:
 
     Raises `TrimaranError` with Triton's reason.
     """
-    with repository.deployment_lock():
+    with repository.live_lock(model):
         config = repository.live(model) or checked_config(repository, model)
         control.load_given(with_generation(config, str(time.time_ns())))

@@ -36,3 +36,15 @@ def test_a_log_is_followed_by_whole_lines(tmp_path: Path) -> None:
     log.write_text("one\ntwo\n")
     assert follow(log, 4) == (["two"], 8)
     assert follow(log, 8) == ([], 8)
+
+
+def test_a_log_that_was_begun_again_is_followed_from_its_start(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("new\n")
+    assert follow(log, 1000) == (["new"], 4)
+
+
+def test_a_line_without_end_is_read_once(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("y" * 100_000)
+    assert follow(log, 0) == ([], 100_000)

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.running import PROJECT, Served, serve_to_the_end, start_serving, wait_for
+from tests.running import PROJECT, Served, port_options, serve_to_the_end, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.serving.refusal import serve_refused
 from tests.trimaran.versions import model_config, publish_files, tensor
 from trimaran.repository.config import read_config, write_config
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
+from trimaran.serving.remains import Restarts
 from trimaran.serving.stub_processes import identify_stub, shared_memory
 from trimaran.system.processes import children, start_time
 
@@ -110,24 +111,38 @@ def test_stops_within_five_seconds_with_a_dead_stub(linear: Repository) -> None:
     assert not any(region.exists() for region in regions)
 
 
-def test_server_ends_with_a_killed_trimaran_and_starts_again(linear: Repository) -> None:
-    """The second one stops cleanly on Ctrl-C."""
+def test_a_killed_trimaran_leaves_nothing_that_stops_the_next_one(linear: Repository) -> None:
+    """It starts at once on the same ports, and stops cleanly on Ctrl-C."""
     served = start_serving(linear)
     processes = process_tree(served)
     served.stop(signal.SIGKILL)
-    wait_for(lambda: gone(processes), 10, "the end of tritonserver and its stubs")
-    assert find_server(linear) is None
-    stops_cleanly(start_serving(linear), signal.SIGINT)
+    again = Served(linear, *port_options(served.ports))
+    again.ports = served.ports
+    again.until_said("ready in", 120)
+    assert gone(processes)
+    stops_cleanly(again, signal.SIGINT)
 
 
-def test_ended_server_is_reported(linear: Repository) -> None:
+def test_ended_server_is_started_again(linear: Repository) -> None:
     served = start_serving(linear)
+    processes = process_tree(served)
     found = find_server(linear)
     assert found is not None
+    regions = shared_memory(found.server_pid)
+    printed = len(served.lines)
     os.kill(found.server_pid, signal.SIGKILL)
-    assert served.process.wait(10) == 1
-    served.stop(signal.SIGTERM)
-    assert served.said("error: tritonserver ended by itself with status -9")
+    wait_for(lambda: served.said("ready in", printed), 60, "the restart")
+    assert served.said("tritonserver ended by itself with status -9", printed)
+    assert gone(processes)
+    assert regions
+    assert not any(region.exists() for region in regions)
+    stops_cleanly(served, signal.SIGTERM)
+
+
+def test_a_server_that_ends_is_restarted_later_each_time_and_not_for_ever() -> None:
+    restarts = Restarts()
+    assert [restarts.pause_s(now) for now in (0, 5, 10, 15, 20)] == [0.5, 1.0, 2.0, 4.0, None]
+    assert Restarts([0, 5, 10, 15]).pause_s(70) == 1.0
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,13 @@ from trimaran.repository.live import with_generation
 from trimaran.repository.presence import find_server
 from trimaran.serving.stub_processes import (
     Deaths,
+    Heals,
     Leftovers,
     Stub,
     StubWatch,
+    Verdict,
     identify_stub,
+    judge,
     short_of_stubs,
 )
 from trimaran.system.errors import TrimaranError
@@ -61,6 +64,51 @@ class TestStubWatch:
             watch.observe({7: stub(7)}, [])
             watch.observe({}, [7])
             assert watch.observe({}, [7]) == Deaths(stubs=(stub(7),))
+
+
+@pytest.mark.parametrize(
+    ("states", "verdict"),
+    [
+        ({("model", 1): "READY"}, Verdict(broken=(stub(7),))),
+        ({("model", 1): "LOADING"}, Verdict(undecided=(stub(7),))),
+        ({("model", 1): "UNAVAILABLE", ("model", 2): "READY"}, Verdict()),
+        ({}, Verdict()),
+    ],
+)
+def test_what_a_dead_stub_means(states: dict[tuple[str, int], str], verdict: Verdict) -> None:
+    assert judge([stub(7)], states) == verdict
+
+
+class TestHeals:
+    def test_a_death_is_followed_by_one_reload(self) -> None:
+        heals = Heals()
+        heals.died(stub(7))
+        heals.died(stub(8))
+        assert heals.ready(1.0) == ["model"]
+        heals.begin("model", [stub(9)])
+        assert heals.ready(1.0) == []
+        assert heals.end("model") == {stub(9)}
+        assert heals.ready(1.0) == []
+
+    def test_a_new_stub_that_dies_during_the_reload_is_healed_after_it(self) -> None:
+        heals = Heals()
+        heals.died(stub(7))
+        heals.begin("model", [stub(9)])
+        heals.died(stub(9))
+        assert not heals.due
+        heals.died(stub(10))
+        assert heals.ready(1.0) == []
+        heals.end("model")
+        assert heals.ready(1.0) == ["model"]
+
+    def test_one_that_failed_is_tried_again_later(self) -> None:
+        heals = Heals()
+        heals.died(stub(7))
+        heals.begin("model", [])
+        heals.end("model", 5.0)
+        assert heals.ready(4.0) == []
+        assert heals.is_known("model")
+        assert heals.ready(5.0) == ["model"]
 
 
 @pytest.mark.parametrize(
@@ -232,3 +280,21 @@ def test_stub_that_dies_before_it_was_seen_is_healed(served: Served) -> None:
     assert served.said("linear_onnx: a stub died as soon as it was started", printed)
     with served.client() as client:
         client.infer("linear_onnx", {"x": np.zeros((1, 8), np.float32)})
+
+
+def test_death_while_the_server_does_not_answer_is_healed_during_a_deployment(
+    served: Served,
+) -> None:
+    printed = len(served.lines)
+    (pid,) = stubs_of(served, "linear_torchscript")
+    with served.repository.deployment_lock(), served.repository.live_lock("tokens_onnx"):
+        found = find_server(served.repository)
+        assert found is not None
+        os.kill(pid, signal.SIGKILL)
+        os.kill(found.server_pid, signal.SIGSTOP)
+        try:
+            wait_for(lambda: served.said("does not answer", printed), 30, "the failed look")
+        finally:
+            os.kill(found.server_pid, signal.SIGCONT)
+        wait_for(lambda: served.said("linear_torchscript: healed", printed), 30, "the heal")
+    assert served.said(f"(process {pid}) died", printed)

@@ -1,0 +1,97 @@
+"""What a `tritonserver` that ended by itself, or outlived `trimaran serve`, leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trimaran.repository.repository import Repository
+from trimaran.serving.stub_processes import shared_memory
+from trimaran.system.files import write_text
+from trimaran.system.processes import children, start_time
+
+__all__ = ["Remains", "Restarts", "end_orphan", "record_server"]
+
+_NAME = "tritonserver.json"
+_ORPHAN_ENDS_WITHIN_S = 10.0
+_POLL_S = 0.05
+_MOST_ENDS = 5
+_WINDOW_S = 60.0
+_FIRST_PAUSE_S = 0.5
+
+
+@dataclass
+class Restarts:
+    """When a server that ended by itself is started again: after a pause that doubles each time."""
+
+    ends: list[float] = field(default_factory=list)
+
+    def pause_s(self, now: float) -> float | None:
+        """How long to wait after an end; `None` after the fifth one within a minute."""
+        self.ends = [*(end for end in self.ends if now - end < _WINDOW_S), now]
+        count = len(self.ends)
+        return None if count >= _MOST_ENDS else _FIRST_PAUSE_S * 2 ** (count - 1)
+
+
+@dataclass
+class Remains:
+    """A server's stubs and their shared memory, noted while it lives, removed after its end."""
+
+    stubs: set[tuple[int, str]] = field(default_factory=set)
+    regions: set[Path] = field(default_factory=set)
+
+    def note(self, server_pid: int) -> None:
+        """Note what a living server has now."""
+        found = {(pid, start_time(pid)) for pid in children(server_pid)}
+        self.stubs = {stub for stub in self.stubs | found if stub[1] and _lives(*stub)}
+        self.regions = {path for path in self.regions if path.exists()} | shared_memory(server_pid)
+
+    def remove(self) -> None:
+        """End what is left of the stubs, and remove the shared memory."""
+        for pid, started in self.stubs:
+            if _lives(pid, started):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        for region in self.regions:
+            region.unlink(missing_ok=True)
+
+
+def record_server(repository: Repository, pid: int) -> None:
+    """Record the server's process, for the case that this one is killed."""
+    record = {"pid": pid, "started": start_time(pid)}
+    write_text(repository.state / _NAME, json.dumps(record) + "\n")
+
+
+def end_orphan(repository: Repository) -> None:
+    """Wait for the end of a server whose `trimaran serve` was killed; kill one that hangs.
+
+    The kernel has sent it SIGTERM, so it is about to end, and keeps its ports until then. Call this
+    while holding `sole_server`: no other `trimaran serve` owns the server then.
+    """
+    try:
+        record = json.loads((repository.state / _NAME).read_text(encoding="utf-8"))
+        pid, started = int(record["pid"]), str(record["started"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return
+    if not _lives(pid, started):
+        return
+    remains = Remains()
+    remains.note(pid)
+    deadline = time.monotonic() + _ORPHAN_ENDS_WITHIN_S
+    while _lives(pid, started) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    if _lives(pid, started):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        while _lives(pid, started):
+            time.sleep(_POLL_S)
+    remains.remove()
+
+
+def _lives(pid: int, started: str) -> bool:
+    return bool(started) and start_time(pid) == started
