@@ -1,7 +1,6 @@
 """The catalogue: every PromQL query of the reports, the live view and the dashboards.
 
-`$window` is a duration such as `5m`. A query gives one value for each set of its labels. Ratios are
-between 0 and 1, times are in seconds.
+A query gives one value for each set of its labels, over a `$window` such as `5m`.
 """
 
 from __future__ import annotations
@@ -61,16 +60,16 @@ def _last(metric: str, by: str) -> str:
     return f"max by ({by}) (last_over_time({metric}[$window]))"
 
 
+def _quantile(share: str) -> str:
+    return f'max by (model, version) (nv_inference_request_summary_us{{quantile="{share}"}}) / 1e6'
+
+
 _POSITIVES = _growth("trimaran_outcome_positives_total", "model, version, bin")
 _PROBABILITY = _growth("trimaran_outcome_probability_total", "model, version, bin")
 _SQUARED_ERROR = _growth("trimaran_outcome_squared_error_total", "model, version")
 _OUTCOMES = _growth("trimaran_outcomes_total", "model, version")
 _ANSWERED = _rate("nv_inference_request_success")
 _ENDED = f"{_ANSWERED} + {_rate('nv_inference_request_failure')}"
-
-
-def _quantile(share: str) -> str:
-    return f'max by (model, version) (nv_inference_request_summary_us{{quantile="{share}"}}) / 1e6'
 
 
 _QUERIES = (
@@ -394,7 +393,6 @@ _QUERIES = (
 )
 
 CATALOGUE: Mapping[str, Query] = {query.name: query for query in _QUERIES}
-"""By name."""
 
 
 def query(name: str, window: str) -> str:

@@ -238,7 +238,7 @@ class Records:
 
 
 def _published_module(path: Path) -> ModuleType:
-    """The self-contained module at `path`; the same one each time."""
+    """The module at `path`, with what it imports of its version; the same one each time."""
     name = f"published {path.resolve()}"
     if name in sys.modules:
         return sys.modules[name]
@@ -250,12 +250,15 @@ def _published_module(path: Path) -> ModuleType:
     sys.modules[name] = module
     # Bytecode next to it would look like a changed version to Triton.
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    version = str(path.resolve().parents[2])
+    sys.path.insert(0, version)
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
     finally:
+        sys.path.remove(version)
         sys.dont_write_bytecode = writes
     return module
 

@@ -37,7 +37,6 @@ from trimaran.system.processes import children
 
 STEADY = """
 import time
-import numpy as np
 import triton_python_backend_utils as pb_utils
 
 PERIOD_S = 0.02
@@ -53,7 +52,6 @@ class TritonPythonModel:
 """
 CHECKER = """
 import hashlib
-import numpy as np
 import triton_python_backend_utils as pb_utils
 
 class TritonPythonModel:
@@ -66,8 +64,7 @@ class TritonPythonModel:
         for at, (digest, text) in enumerate(texts):
             raw = numbers.as_numpy()[at].tobytes() if numbers is not None else b""
             if hashlib.sha256(text + raw).hexdigest().encode() != digest:
-                error = pb_utils.TritonError("the content is not what was sent")
-                return pb_utils.InferenceResponse([], error)
+                return pb_utils.InferenceResponse([], pb_utils.TritonError("not what was sent"))
         return pb_utils.InferenceResponse([pb_utils.Tensor("OUT", texts)])
 """
 CONFIG = """
@@ -113,15 +110,11 @@ def server(repository: Repository) -> Iterator[Server]:
     with (
         private_server(find_runtime(), repository, repository.names()) as running,
         announce(repository, running.process.pid, running.ports, running.secret),
+        Client(running.ports) as client,
     ):
-        yield _warm(running)
-
-
-def _warm(running: Server) -> Server:
-    with Client(running.ports) as client:  # the first request of a model is slower
-        client.infer("steady", STEADY_ROW)
+        client.infer("steady", STEADY_ROW)  # the first request of a model is slower
         client.infer("twice", _sealed(b"first"))
-    return running
+        yield running
 
 
 def _repository(directory: Path, *models: str) -> Repository:
@@ -238,7 +231,7 @@ def test_a_refused_request_ends_the_run_with_the_model_s_words(
 ) -> None:
     service, load = _service(server), Load("checker", seconds=0.5)
     broken = {"TEXT": np.array([[b"no digest", b"text"]], dtype=object)}
-    with pytest.raises(TrimaranError, match=r"gave up.*the content is not what was sent"):
+    with pytest.raises(TrimaranError, match=r"gave up.*not what was sent"):
         measure(tool, service, service.models("checker"), load, Rows([broken], "broken"))
 
 

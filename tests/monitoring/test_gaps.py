@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from tests.monitoring.conftest import Watched, served_and_watched
 from tests.running import Served, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.config import read_config, write_config
-from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 
 WINDOW_S = 300
@@ -78,9 +75,7 @@ def test_nothing_is_counted_twice_when_models_and_servers_come_and_go(restless: 
     assert 55 <= requests_of(found, "linear_onnx") <= 60 * carried_on
     assert 9 <= requests_of(found, "renamed_onnx") <= 10 * carried_on
 
-    killed = find_server(restless.served.repository)
-    assert killed is not None
-    os.kill(killed.server_pid, signal.SIGKILL)
+    restless.served.process.kill()
     restless.served.process.wait(30)
     restless.eventually('up{job="triton"} == bool 0', lambda down: down == 1, 20)
     short = ("monitor", "report", "--window", "1s", "--repository", restless.root)

@@ -55,7 +55,9 @@ def test_a_report_shows_rates_errors_and_objectives(churn_watched: Watched, tmp_
     # The step that refused them; Triton itself counts its refusals among the answered requests.
     step = lines["churn_features"]
     assert step["errors"] == {"MODEL": pytest.approx(lines["churn"]["errors"][reason] / 2, rel=0.1)}
-    assert step["figures"]["error_ratio"] == pytest.approx(10 / 50, abs=0.05)
+    assert step["figures"]["error_ratio"] == pytest.approx(
+        step["errors"]["MODEL"] / step["figures"]["request_rate"], rel=1e-6
+    )
     firing = 'ALERTS{alertname="ErrorBudgetBurnsFast", alertstate="firing", model="churn_features"}'
     churn_watched.eventually(firing, lambda value: value == 1, 20)
     figures = lines["churn_record"]["figures"]

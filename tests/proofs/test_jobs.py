@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,13 +71,16 @@ def test_a_job_is_opened_without_this_projects_heavy_packages(churn_served: Serv
         "import json, sys\n"
         "from proofs.jobs.job import JobFiles, open_job\n"
         "open_job(JobFiles.from_json(sys.argv[1])).answer_many([])\n"
-        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+        "import trimaran\n"
+        "print(json.dumps([trimaran.__file__,"
+        " *sorted({name.partition('.')[0] for name in sys.modules})]))\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", code, files], cwd=PROJECT, capture_output=True, check=True
     )
-    loaded = set(json.loads(result.stdout))
-    assert not loaded & {"ensembles", "loadtests", "pandas", "torch", "trimaran", "tritonclient"}
+    ours, *loaded = json.loads(result.stdout)
+    assert Path(ours).is_relative_to(churn_served.repository.root), "not the code that is served"
+    assert not {*loaded} & {"ensembles", "loadtests", "pandas", "torch", "tritonclient"}
     assert JobFiles.from_json(files).to_json() == files
 
 

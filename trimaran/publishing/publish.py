@@ -77,7 +77,7 @@ def _holds(version: Version, wanted: Manifest) -> bool:
     return (
         manifest is not None
         and manifest.content == wanted.content
-        and manifest.ensemble in (None, wanted.ensemble)
+        and (wanted.ensemble is None or manifest.ensemble in (None, wanted.ensemble))
         and manifest.damage(version.path, hashes=True) is None
     )
 

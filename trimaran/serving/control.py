@@ -125,12 +125,22 @@ class Control:
         return response.status == 200
 
     def index(self) -> list[ModelState]:
-        """Every model version that the server knows, with its state."""
+        """Every model version that the server knows, with its state.
+
+        A server that keeps its index to itself still gives the statistics of what is ready.
+        """
+        try:
+            found = self._call("POST", "/repository/index", {})
+        except TrimaranError as error:
+            if "restricted" not in str(error):
+                raise
+            ready = self._call("GET", "/models/stats")["model_stats"]
+            return [ModelState(item["name"], item["version"], "READY", "") for item in ready]
         return [
             ModelState(
                 item["name"], item.get("version", ""), item.get("state", ""), item.get("reason", "")
             )
-            for item in self._call("POST", "/repository/index", {})
+            for item in found
         ]
 
     def ready_versions(self, model: str) -> set[int]:

@@ -14,7 +14,7 @@ from trimaran.training.tabular.runs.tracking import require_mlflow, store_of, tr
 
 def test_without_mlflow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(UsageError, match=r"trimaran\[tracking\]"):
+    with pytest.raises(UsageError, match=r"pip install '\.\[tracking\]'"):
         require_mlflow()
 
 
