@@ -294,10 +294,14 @@ def test_a_bad_request_leaves_its_batch_mates_alone(churn_served: Served) -> Non
         {"RECORD": text if place % 3 else '{"state": 5}', "customer_id": str(place)}
         for place, text in enumerate(records(DATA.frame.iloc[:300]))
     ]
-    before = executions(churn_served)
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda body: post(churn_served, "churn_record", body), bodies))
-    ran = executions(churn_served) - before
+    ran = len(bodies)
+    for _ in range(20):  # on a busy machine requests may come one at a time
+        before = executions(churn_served)
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda body: post(churn_served, "churn_record", body), bodies))
+        ran = executions(churn_served) - before
+        if ran < len(bodies):
+            break
     assert ran < len(bodies), "no two requests shared a batch"
     for place, (status, answer) in enumerate(answers):
         assert status == (200 if place % 3 else 400), answer
