@@ -90,14 +90,14 @@ def _try_all(mutants: Sequence[Mutant]) -> dict[str, bool]:
         sound: set[tuple[str, ...]] = set()
         for done, mutant in enumerate(mutants, 1):
             print(f"{done} of {len(mutants)}: {mutant.name}", file=sys.stderr, flush=True)
-            key = f"{mutant.find}\0{mutant.replace}"
-            if key not in known:
+            name = mutant.name
+            if name not in known:
                 if mutant.tests not in sound and _fails(copy, mutant.tests):
                     raise TrimaranError(f"{' '.join(mutant.tests)}: fails without any mistake")
                 sound.add(mutant.tests)
-                known[key] = _is_noticed(copy, mutant)
-                _keep(state, key, known[key])
-            noticed[mutant.name] = known[key]
+                known[name] = _is_noticed(copy, mutant)
+                _keep(state, name, known[name])
+            noticed[name] = known[name]
         return noticed
 
 
@@ -163,10 +163,10 @@ def _read_found(state: str) -> dict[str, bool]:
     return {each["mistake"]: each["noticed"] for each in records if each["state"] == state}
 
 
-def _keep(state: str, key: str, noticed: bool) -> None:
+def _keep(state: str, name: str, noticed: bool) -> None:
     _FOUND.parent.mkdir(exist_ok=True)
     with _FOUND.open("a", encoding="utf-8") as file:
-        record = {"state": state, "mistake": key, "noticed": noticed}
+        record = {"state": state, "mistake": name, "noticed": noticed}
         file.write(json.dumps(record) + "\n")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from trimaran.served.flattening import flatten, transparent_key
-from trimaran.served.jpeg_scans import scans
 from trimaran.served.refusal import RefusedError
 
 __all__ = [
@@ -68,6 +68,11 @@ _DECODED_BYTES = {"PNG": 8, "WEBP": 16}
 """For a pixel, with the copies that decoder and conversion make. JPEGs are decoded smaller, but a
 progressive one holds two bytes for each value of the whole photograph meanwhile."""
 _PROGRESSIVE_BYTES = 6
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+"""Of a JPEG: neither a byte of a scan's data nor a restart between its parts."""
+_START, _END = b"\xd8", b"\xd9"
+_SCAN = b"\xda"
+"""Each scan is a pass over all pixels."""
 
 # The limit is checked here, per model, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -244,7 +249,7 @@ def _refuse_work(image: Image.Image, file: bytes, limits: Limits) -> None:
         raise ImageError(f"{size}, more than the limit of {limits.pixels / 1e6:g} megapixels")
     of_pixel = _DECODED_BYTES.get(image.format or "", 0)
     if image.format in ("JPEG", "MPO"):
-        found = scans(file, limits.scans)
+        found = _scans(file, limits.scans)
         if found > limits.scans:
             raise ImageError(f"has {found} scans, more than the limit of {limits.scans}")
         of_pixel = _PROGRESSIVE_BYTES if found > 1 else 0
@@ -292,3 +297,23 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # the parser raises whatever a damaged block leads it to
         return 1
+
+
+def _scans(file: bytes, most: int) -> int:
+    """The scans of a JPEG's first picture; of a file with `most` or fewer, perhaps too many.
+
+    Such a file costs one fast search. In another one, what only looks like a scan is left out: in
+    a preview, in a colour profile, or in the film that phones append.
+    """
+    count = file.count(b"\xff" + _SCAN)
+    if count <= most:
+        return count
+    count = at = 0
+    while found := _MARKER.search(file, at):
+        at = found.end()
+        if found[1] == _END:
+            break
+        count += found[1] == _SCAN
+        if found[1] not in (_START, b"\x01"):  # those have no length
+            at += int.from_bytes(file[at : at + 2], "big")
+    return count
