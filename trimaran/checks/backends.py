@@ -10,8 +10,8 @@ triton-inference-server/tensorflow_backend.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
@@ -19,6 +19,7 @@ from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig, is_ensemble
 
 __all__ = [
+    "AOTI",
     "BACKENDS",
     "SAVED_MODEL",
     "Backend",
@@ -28,25 +29,34 @@ __all__ = [
     "check_native_features",
     "check_pytorch",
     "check_tensorflow",
+    "default_file",
     "describes_tensors",
     "tensorflow_file",
 ]
 
 
+AOTI = "torch_aoti"
+"""The platform of packages that AOTInductor compiled."""
+
+
 @dataclass(frozen=True)
 class Backend:
-    """A backend of NVIDIA's containers: its platforms, and the file it loads by default."""
+    """A backend of NVIDIA's containers: its platforms, and the file it loads by default.
+
+    `others` are the files of those platforms that load another.
+    """
 
     name: str
     platforms: tuple[str, ...] = ()
     filename: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 BACKENDS = {
     backend.name: backend
     for backend in (
         Backend("onnxruntime", ("onnxruntime_onnx",), "model.onnx"),
-        Backend("pytorch", ("pytorch_libtorch",), "model.pt"),
+        Backend("pytorch", ("pytorch_libtorch", AOTI), "model.pt", {AOTI: "model.pt2"}),
         Backend("tensorrt", ("tensorrt_plan",), "model.plan"),
         Backend("tensorflow", ("tensorflow_savedmodel", "tensorflow_graphdef")),
         Backend("python", (), "model.py"),
@@ -81,6 +91,12 @@ _STANDINS = ("onnxruntime", "pytorch")
 def backend_of(config: ModelConfig) -> str:
     """The backend that a configuration names, itself or by its platform; empty if none."""
     return config.backend or _BY_PLATFORM.get(config.platform, "")
+
+
+def default_file(config: ModelConfig, backend: str) -> str:
+    """The file that a backend loads from a version where the configuration names none, or empty."""
+    known = BACKENDS.get(backend)
+    return known.others.get(config.platform, known.filename) if known else ""
 
 
 def attribute(config: ModelConfig, entries: Iterable[str], directory: str = "") -> str:
