@@ -5,8 +5,8 @@ is served. Two compilations of one program differ in paths and in the names of f
 is taken over what goes in: the graph with its weights, the compiler and the machine. The same
 digest finds a package that was compiled before; the last ones are kept in trimaran's cache.
 
-The names of inputs and outputs are those that Triton takes from a package's call specification
-(`src/pt2/model_state.cc` of triton-inference-server/pytorch_backend): `ARGS[0]`, `RESULT[0]`.
+Triton takes the names of inputs and outputs from their places in a package's call: `INPUT__0`,
+`OUTPUT__0` (`src/pt2/model_instance_state.cc` of triton-inference-server/pytorch_backend).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from trimaran.repository import target
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.model_files.aoti_package import (
     COMPILER,
+    DEVICE,
     INSTRUCTIONS,
     TORCH,
     read_package,
@@ -44,13 +45,21 @@ from trimaran.repository.model_files.aoti_package import (
 )
 from trimaran.system.downloads import cache_directory
 
-__all__ = ["DEVICES", "AotiExporter", "program_digest"]
+__all__ = [
+    "DEVICES",
+    "KEPT_PACKAGES",
+    "AotiExporter",
+    "compile_reason",
+    "forget_oldest",
+    "program_digest",
+]
 
 DEVICES = ("auto", "cpu", "cuda")
 """What a package is compiled for; `auto` takes a GPU if there is one, as Triton does."""
 
 _KINDS = {"cpu": "KIND_CPU", "cuda": "KIND_GPU"}
-_KEPT_PACKAGES = 32
+KEPT_PACKAGES = 32
+"""How many compiled packages the cache holds."""
 
 _OPTIONS: Mapping[str, Any] = {
     # Code for all of this machine's cores, that uses as many as its server allows.
@@ -135,10 +144,10 @@ class AotiExporter(Exporter):
         return run
 
     def served(self, interface: Interface) -> Interface:
-        """The names in a call specification of tensors by position and a tuple of results."""
+        """The names by position, which are all that a package keeps."""
         return Interface(
-            tuple(replace(s, name=f"ARGS[{i}]") for i, s in enumerate(interface.inputs)),
-            tuple(replace(s, name=f"RESULT[{i}]") for i, s in enumerate(interface.outputs)),
+            tuple(replace(s, name=f"INPUT__{i}") for i, s in enumerate(interface.inputs)),
+            tuple(replace(s, name=f"OUTPUT__{i}") for i, s in enumerate(interface.outputs)),
         )
 
     def config(self, name: str, interface: Interface, max_batch_size: int) -> ModelConfig:
@@ -154,7 +163,7 @@ class AotiExporter(Exporter):
         found = {
             "container": target.CONTAINER,
             "torch": facts[TORCH],
-            "device": facts["AOTI_DEVICE_KEY"],
+            "device": facts[DEVICE],
             "compiler": facts[COMPILER],
             "processor": facts["AOTI_MACHINE"],
             "instruction_set": facts["AOTI_CPU_ISA"],
@@ -243,8 +252,13 @@ def _compile(program: ExportedProgram, facts: Mapping[str, str], kept: Path) -> 
                 program, package_path=f"{scratch}/{kept.name}", inductor_configs=options
             )
         Path(made).replace(kept)
-    packages = sorted(kept.parent.glob("*.pt2"), key=lambda path: path.stat().st_mtime)
-    for old in packages[:-_KEPT_PACKAGES]:
+    forget_oldest(kept.parent)
+
+
+def forget_oldest(directory: Path) -> None:
+    """Keep the packages that were used last."""
+    packages = sorted(directory.glob("*.pt2"), key=lambda path: path.stat().st_mtime)
+    for old in packages[:-KEPT_PACKAGES]:
         old.unlink(missing_ok=True)
 
 

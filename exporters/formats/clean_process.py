@@ -1,4 +1,6 @@
-"""TorchScript and AOTI packages run as a server runs them: in a process with torch and without the exporter's code.
+"""Artifacts run as a server runs them: in a process with torch and without the exporter's code.
+
+TorchScript and packages of AOTInductor are run so.
 
 A custom operator that the exporting process registered is missing there, so an artifact that needs
 it cannot be loaded, as in Triton. One process serves every artifact, and ends with its parent.

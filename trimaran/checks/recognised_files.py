@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trimaran.checks.facts import FileProblem
 from trimaran.repository.model_files.aoti_package import (
+    DEVICE,
     FIT_REMEDY,
     find_misfit,
     read_package,
@@ -50,7 +51,7 @@ def package_problem(path: Path) -> FileProblem | None:
         facts = read_package(path, str(path))
     except ArtifactError as refused:
         return _problem_of(refused, path)
-    for_gpu = facts.get("AOTI_DEVICE_KEY") == "cuda"
+    for_gpu = facts[DEVICE] == "cuda"
     misfit = find_misfit(facts, this_machine(with_gpu=for_gpu))
     return FileProblem(misfit, FIT_REMEDY) if misfit else None
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trimaran.serving.embedded_config import EMBEDDED_VERSION
 from trimaran.serving.stubs import OWN_BACKENDS, stub_environment
 from trimaran.system.downloads import Wheel, cache_directory, fetch
 from trimaran.system.errors import UsageError
@@ -57,7 +58,7 @@ def find_runtime(named: Path | None = None) -> Runtime:
     return install()
 
 
-TRITON_VERSION = "2.51.0"
+TRITON_VERSION = EMBEDDED_VERSION
 
 _WHEEL = Wheel(
     "nvidia-pytriton",

@@ -21,12 +21,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
+from typing import TypeGuard
 
 from trimaran.repository.model_files.torchscript_archive import DAMAGE, find_bomb, leads_out
 from trimaran.system.errors import ArtifactError
 
 __all__ = [
     "COMPILER",
+    "DEVICE",
     "FIT_REMEDY",
     "INSTRUCTIONS",
     "TORCH",
@@ -39,6 +41,9 @@ __all__ = [
 
 TORCH, COMPILER, INSTRUCTIONS = "TRIMARAN_TORCH", "TRIMARAN_COMPILER", "TRIMARAN_INSTRUCTIONS"
 """What `trimaran export` adds to torch's own metadata."""
+
+DEVICE = "AOTI_DEVICE_KEY"
+"""The kind of device, `cpu` or `cuda`: the one entry that a package must have."""
 
 FIT_REMEDY = "compile it on the machine that serves it, with 'trimaran export --format aoti'"
 
@@ -80,7 +85,10 @@ class Machine:
 
 
 def this_machine(*, with_gpu: bool = False) -> Machine:
-    """This machine. `with_gpu` imports torch, which takes seconds, to look for a GPU."""
+    """What a package has to fit here.
+
+    `with_gpu` imports torch, which takes seconds, to look for a GPU.
+    """
     try:
         version = metadata.version("torch")
     except metadata.PackageNotFoundError:
@@ -142,7 +150,7 @@ def find_misfit(facts: Mapping[str, str], machine: Machine) -> str | None:
         return f"was compiled with torch {torch}, and here is torch {machine.torch or 'missing'}"
     if processor and processor != machine.processor:
         return f"was compiled for {processor}, and this machine is {machine.processor}"
-    device, capability = facts.get("AOTI_DEVICE_KEY", "cpu"), facts.get("AOTI_COMPUTE_CAPABILITY")
+    device, capability = facts[DEVICE], facts.get("AOTI_COMPUTE_CAPABILITY")
     if device == "cuda" and capability != machine.capability:
         here = f"this GPU has {machine.capability}" if machine.capability else "here is no GPU"
         return f"was compiled for a GPU of compute capability {capability}, and {here}"
@@ -216,6 +224,14 @@ def _find_stray_code(archive: zipfile.ZipFile) -> str | None:
     return None
 
 
+def _is_metadata(found: object) -> TypeGuard[dict[str, str]]:
+    return (
+        isinstance(found, dict)
+        and DEVICE in found
+        and all(isinstance(value, str) for value in found.values())
+    )
+
+
 def _metadata(archive: zipfile.ZipFile, where: str) -> dict[str, str]:
     for entry in archive.infolist():
         name = _inside(entry.filename)
@@ -226,7 +242,7 @@ def _metadata(archive: zipfile.ZipFile, where: str) -> dict[str, str]:
                 found = json.loads(archive.read(entry))
             except (UnicodeDecodeError, json.JSONDecodeError):
                 break
-            if isinstance(found, dict) and all(isinstance(v, str) for v in found.values()):
+            if _is_metadata(found):
                 return found
             break
     raise ArtifactError(

@@ -60,7 +60,9 @@ def recognise(path: Path) -> Kind:
     Raises `ArtifactError` for a file that is missing, empty, or marked as something else.
     """
     if not path.exists():
-        raise ArtifactError(f"{path}: no such file; name an ONNX, TorchScript, AOTI or TensorRT file")
+        raise ArtifactError(
+            f"{path}: no such file; name an ONNX, TorchScript, AOTI or TensorRT file"
+        )
     if path.is_dir():
         raise ArtifactError(f"{path}: is a directory; name the model file in it")
     if not path.is_file():
