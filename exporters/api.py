@@ -136,13 +136,15 @@ def add(
     outputs: Sequence[str] = (),
     max_batch_size: int | None = None,
     sample: Path | None = None,
+    trust: bool = False,
 ) -> Added:
-    """Add an ONNX, TorchScript or TensorRT file as a model's next version, once it has run.
+    """Add an ONNX, TorchScript, AOTI or TensorRT file as a model's next version, once it has run.
 
     `name` is the file's own by default. `inputs` are texts such as `image:FP32[-1,3,224,224]`:
     each input of a TorchScript file, or open axes of an ONNX file that are to be fixed; `outputs`
     are names, or the same texts. `max_batch_size` is 0 for no batching, and 32 by default where
-    the file can batch. `sample` is an `.npz` file of inputs to try it on.
+    the file can batch. `sample` is an `.npz` file of inputs to try it on. `trust`
+    allows the native code of a package of AOTInductor.
 
     Raises `TrimaranError` where the file cannot be served, or the repository's configuration
     disagrees with it; nothing is published then.
@@ -159,6 +161,7 @@ def add(
         outputs=parse_declared("--output", outputs, name_only=True),
         max_batch_size=max_batch_size,
         sample=sample,
+        trust=trust,
     )
     return add_file(Path(file), made_at(repository), wish)
 

@@ -34,7 +34,7 @@ from exporters.parity import Arrays, Run
 from exporters.spec import Interface, ModelSpec
 from exporters.torch_state import quiet, silent_torch
 from trimaran.repository import target
-from trimaran.repository.config import ModelConfig
+from trimaran.repository.config import DEVICE_KINDS, ModelConfig
 from trimaran.repository.model_files.aoti_package import (
     COMPILER,
     DEVICE,
@@ -57,7 +57,6 @@ __all__ = [
 DEVICES = ("auto", "cpu", "cuda")
 """What a package is compiled for; `auto` takes a GPU if there is one, as Triton does."""
 
-_KINDS = {"cpu": "KIND_CPU", "cuda": "KIND_GPU"}
 KEPT_PACKAGES = 32
 """How many compiled packages the cache holds."""
 
@@ -154,7 +153,7 @@ class AotiExporter(Exporter):
         """With the device that the package is compiled for, since it runs on no other."""
         config = super().config(name, interface, max_batch_size)
         for group in config.instance_group:
-            group.kind = group.Kind.Value(_KINDS[self.device])
+            group.kind = DEVICE_KINDS[self.device]
         return config
 
     def target(self, path: Path) -> Mapping[str, str | int]:

@@ -30,7 +30,7 @@ import numpy as np
 from exporters.parity import Arrays, ArtifactRuntimeError, Run
 from trimaran.system.processes import PIPE, Child
 
-__all__ = ["load_package", "load_torchscript", "start"]
+__all__ = ["call_specification", "load_package", "load_torchscript", "start"]
 
 _NAME = "exporters.formats.clean_process"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -50,9 +50,27 @@ def load_torchscript(path: Path, inputs: Sequence[str], outputs: Sequence[str]) 
     return _load({"load": str(path.resolve())}, inputs, outputs)
 
 
-def load_package(path: Path, inputs: Sequence[str], outputs: Sequence[str], device: str) -> Run:
-    """The same for a package of AOTInductor, compiled for `device`."""
-    return _load({"load": str(path.resolve()), "device": device}, inputs, outputs)
+def load_package(
+    path: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    device: str,
+    *,
+    checked: bool = True,
+) -> Run:
+    """The same for a package of AOTInductor, compiled for `device`.
+
+    `checked` asks its code to check the inputs, which it would otherwise read past their end. A
+    package may be compiled so that this check refuses a single row.
+    """
+    request = {"load": str(path.resolve()), "device": device, "checked": checked}
+    return _load(request, inputs, outputs)
+
+
+def call_specification(path: Path) -> tuple[str, str]:
+    """How a package nests its arguments and its results, as JSON. Raises as `load_package`."""
+    answer = _CURRENT.started().ask({"describe": str(path.resolve())})
+    return str(answer["arguments"]), str(answer["results"])
 
 
 def _load(request: Mapping[str, object], inputs: Sequence[str], outputs: Sequence[str]) -> Run:
@@ -89,7 +107,6 @@ class _Process:
             environment={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-                "AOTI_RUNTIME_CHECK_INPUTS": "1",  # else a wrong shape is read past its end
             },
             ends_with_parent=False,  # its standard input ends then
         )
@@ -214,8 +231,11 @@ def _done(
     if "forget" in said:
         modules.pop(said["forget"], None)
         return {}
+    if "describe" in said:
+        given, answered = _opened(torch, said["describe"]).get_call_spec()
+        return {"arguments": np.array(given), "results": np.array(answered)}
     if "device" in said:
-        modules[said["as"]] = _package(torch, said["load"], said["device"])
+        modules[said["as"]] = _package(torch, said)
         return {}
     if "load" in said:
         with torch.inference_mode():
@@ -233,12 +253,19 @@ def _done(
     return {str(place): tensor.cpu().numpy() for place, tensor in enumerate(results)}
 
 
-def _package(torch: Any, path: str, device: str) -> Any:
+def _opened(torch: Any, path: str) -> Any:
+    """Torch's loader of a package's native code."""
+    return torch._C._aoti.AOTIModelPackageLoader(path, "model", False, 1, -1)
+
+
+def _package(torch: Any, said: Mapping[str, Any]) -> Any:
     """A package as a function of tensors by position, on its device."""
-    loader = torch._C._aoti.AOTIModelPackageLoader(path, "model", False, 1, -1)
+    loader = _opened(torch, said["load"])
 
     def run(*inputs: Any) -> tuple[Any, ...]:
-        given = [tensor.to(device) for tensor in inputs]
+        given = [tensor.to(said["device"]) for tensor in inputs]
+        # The code reads it at its first call.
+        os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = str(int(said["checked"]))
         with _silent_errors():  # the code prints what it also raises
             return tuple(loader.boxed_run(given))
 

@@ -14,6 +14,7 @@ from typing import Any
 from trimaran.repository.model_files.aoti_package import (
     DEVICE,
     FIT_REMEDY,
+    TORCH,
     find_misfit,
     read_package,
     this_machine,
@@ -34,9 +35,10 @@ class Package:
         its configuration.
         """
         name = config["name"]
-        _require_fit(name, path, device)
-        # Without it, a request of a wrong length would be read past its end.
-        os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = "1"
+        facts = _fitting(name, path, device)
+        # Without it, a request of a wrong length is read past its end. Not every package may be
+        # checked: torch's default refuses a single row.
+        os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = str(int(TORCH in facts))
         import torch
 
         self.torch, self.name, self.device = torch, name, device
@@ -74,7 +76,8 @@ class Package:
         return {item["name"]: signature.as_array(item, at, values) for item, at in self.outputs}
 
 
-def _require_fit(name: str, path: Path, device: str) -> None:
+def _fitting(name: str, path: Path, device: str) -> dict[str, str]:
+    """The metadata of a package. Raises where it does not fit the machine or the device."""
     facts = read_package(path, str(path))
     made_for, kind = facts[DEVICE], device.partition(":")[0]
     problem = find_misfit(facts, this_machine(with_gpu=made_for == "cuda"))
@@ -82,6 +85,7 @@ def _require_fit(name: str, path: Path, device: str) -> None:
         problem = f"was compiled for {made_for}, and its instance runs on {kind}"
     if problem:
         raise ValueError(f"failed to load model '{name}': {path} {problem}; {FIT_REMEDY}")
+    return facts
 
 
 def _require_count(name: str, wanted: int, known: int) -> None:
