@@ -264,8 +264,10 @@ def _package(torch: Any, said: Mapping[str, Any]) -> Any:
 
     def run(*inputs: Any) -> tuple[Any, ...]:
         given = [tensor.to(said["device"]) for tensor in inputs]
-        # The code reads it at its first call.
-        os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = str(int(said["checked"]))
+        # The code reads at its first call whether there is this variable.
+        os.environ.pop("AOTI_RUNTIME_CHECK_INPUTS", None)
+        if said["checked"]:
+            os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = "1"
         with _silent_errors():  # the code prints what it also raises
             return tuple(loader.boxed_run(given))
 

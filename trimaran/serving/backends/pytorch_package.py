@@ -38,7 +38,8 @@ class Package:
         facts = _fitting(name, path, device)
         # Without it, a request of a wrong length is read past its end. Not every package may be
         # checked: torch's default refuses a single row.
-        os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = str(int(TORCH in facts))
+        if TORCH in facts:
+            os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = "1"
         import torch
 
         self.torch, self.name, self.device = torch, name, device

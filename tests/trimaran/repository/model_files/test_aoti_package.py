@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.trimaran.repository.model_files.packages import CODE, FACTS, package_entries
 from trimaran.repository.model_files.aoti_package import (
     INSTRUCTIONS,
     TORCH,
@@ -20,19 +22,9 @@ from trimaran.repository.model_files.call_specification import input_names, resu
 from trimaran.repository.model_files.recognition import Kind, recognise
 from trimaran.system.errors import ArtifactError
 
-CODE = "m/data/aotinductor/model/c"
-FACTS = {"AOTI_DEVICE_KEY": "cpu", "AOTI_MACHINE": "x86_64", "AOTI_CPU_ISA": "AVX2"}
-SOUND: Mapping[str, bytes] = {
-    "m/archive_format": b"pt2",
-    "m/archive_version": b"0",
-    f"{CODE}.wrapper.so": b"\x7fELF",
-    f"{CODE}.wrapper.cpp": b"//",
-    f"{CODE}.wrapper_metadata.json": json.dumps(FACTS).encode(),
-}
-
 
 def packed(path: Path, changed: Mapping[str, bytes | None]) -> Path:
-    entries = {**SOUND, **changed}
+    entries = {**package_entries(), **changed}
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in entries.items():
             if content is not None:
@@ -86,7 +78,7 @@ def test_a_damaged_package_is_refused(tmp_path: Path) -> None:
         read_package(path, "here")
 
 
-HERE = Machine("2.13.0+cpu", "x86_64", frozenset({"avx2", "fma"}), "90")
+HERE = Machine("2.13.0+cpu", platform.machine(), frozenset({"avx2", "fma"}), "90")
 CUDA = {"AOTI_DEVICE_KEY": "cuda", "AOTI_COMPUTE_CAPABILITY": "80"}
 
 
@@ -96,7 +88,7 @@ CUDA = {"AOTI_DEVICE_KEY": "cuda", "AOTI_COMPUTE_CAPABILITY": "80"}
         ({}, None),
         ({TORCH: "2.13.0+cu130"}, None),
         ({TORCH: "2.11.0"}, "compiled with torch 2.11.0, and here is torch 2.13.0+cpu"),
-        ({"AOTI_MACHINE": "aarch64"}, "compiled for aarch64, and this machine is x86_64"),
+        ({"AOTI_MACHINE": "mips"}, "compiled for mips, and this machine is "),
         ({"AOTI_CPU_ISA": "AVX512"}, "lacks avx512bw, avx512dq, avx512f, avx512vl"),
         ({INSTRUCTIONS: "avx2 avx512_fp16"}, "lacks avx512_fp16"),
         (CUDA, "compute capability 80, and this GPU has 90"),
@@ -112,7 +104,7 @@ def test_a_package_for_another_machine_is_refused_with_both_values(
 
 
 def test_a_package_for_a_gpu_needs_one() -> None:
-    without = Machine("2.13.0+cpu", "x86_64", frozenset({"avx2", "fma"}))
+    without = Machine("2.13.0+cpu", platform.machine(), frozenset({"avx2", "fma"}))
     assert "and here is no GPU" in (find_misfit({**FACTS, **CUDA}, without) or "")
 
 
