@@ -29,7 +29,7 @@ from torch.export import ExportedProgram
 from exporters.formats.causes import explain
 from exporters.formats.clean_process import load_package, start
 from exporters.formats.exporter import Exporter, ExportError
-from exporters.formats.program import export_program
+from exporters.formats.program import captured_program, export_program
 from exporters.parity import Arrays, Run
 from exporters.spec import Interface, ModelSpec
 from exporters.torch_state import quiet, silent_torch
@@ -101,7 +101,7 @@ class AotiExporter(Exporter):
         start()
         try:
             with quiet(), silent_torch():
-                program = _on_device(export_program(spec), self.device)
+                program = _captured(spec, self.device)
         except Exception as error:
             raise ExportError(
                 f"model {spec.name} cannot be captured by torch.export: "
@@ -227,12 +227,12 @@ def _described(value: Any) -> str:
     return str(value)
 
 
-def _on_device(program: ExportedProgram, device: str) -> ExportedProgram:
+def _captured(spec: ModelSpec, device: str) -> ExportedProgram:
     if device == "cpu":
-        return program
+        return captured_program(spec)
     from torch.export.passes import move_to_device_pass
 
-    return move_to_device_pass(program, device)
+    return move_to_device_pass(export_program(spec), device)  # it changes the program
 
 
 def _compile(program: ExportedProgram, facts: Mapping[str, str], kept: Path) -> None:

@@ -12,8 +12,15 @@ from torch import Tensor, nn
 from exporters.formats import aoti
 from exporters.formats.aoti import AotiExporter, program_digest
 from exporters.formats.exporter import ExportError
-from exporters.formats.program import export_program
+from exporters.formats.onnx import OnnxExporter
+from exporters.formats.program import (
+    captured_once,
+    captured_program,
+    export_program,
+    script_program,
+)
 from exporters.spec import ModelSpec
+from exporters.torch_state import quiet
 from tests import models
 from trimaran.repository.repository import Repository
 
@@ -106,3 +113,25 @@ def test_only_the_last_packages_are_kept(tmp_path: Path) -> None:
         (tmp_path / f"{number:03}.pt2").touch()
     aoti.forget_oldest(tmp_path)
     assert len(list(tmp_path.iterdir())) == aoti.KEPT_PACKAGES
+
+
+def test_a_model_is_captured_once_for_all_formats(tmp_path: Path) -> None:
+    spec = ModelSpec("scaled", models.Linear(), {"x": X}, ["y"])
+    with captured_once(), quiet():
+        program = captured_program(spec)
+        before = program_digest(program, {})
+        assert list(OnnxExporter().captures(spec, tmp_path / "model.onnx"))
+        assert script_program(captured_program(spec)) is not None
+        assert captured_program(spec) is program
+        assert program_digest(program, {}) == before
+    assert captured_program(spec) is not program
+
+
+def test_what_cannot_be_captured_is_tried_once() -> None:
+    spec = models.branches()
+    with captured_once():
+        with pytest.raises(Exception, match="guard") as first:
+            captured_program(spec)
+        with pytest.raises(Exception, match="guard") as second:
+            captured_program(spec)
+    assert second.value is first.value
