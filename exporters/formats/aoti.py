@@ -32,7 +32,7 @@ from exporters.formats.exporter import Exporter, ExportError
 from exporters.formats.program import captured_program, export_program
 from exporters.parity import Arrays, Run
 from exporters.spec import Interface, ModelSpec
-from exporters.torch_state import quiet, silent_torch
+from exporters.torch_state import as_loops, quiet, silent_torch
 from trimaran.repository import target
 from trimaran.repository.config import DEVICE_KINDS, ModelConfig
 from trimaran.repository.model_files.aoti_package import (
@@ -182,7 +182,7 @@ class AotiExporter(Exporter):
             COMPILER: _compiler(),
             INSTRUCTIONS: " ".join(sorted(machine.instructions)),
             "device": f"{self.device} {machine.capability}".strip(),
-            "options": repr(_OPTIONS),
+            "options": repr((_OPTIONS, "any batch")),
         }
 
 
@@ -228,11 +228,21 @@ def _described(value: Any) -> str:
 
 
 def _captured(spec: ModelSpec, device: str) -> ExportedProgram:
+    """The program, with recurrent layers as loops where their length would be a constant."""
+    try:
+        # The program of other formats must not be moved.
+        program = captured_program(spec) if device == "cpu" else export_program(spec)
+    except Exception as error:
+        try:
+            with as_loops():
+                program = export_program(spec)
+        except Exception:
+            raise error from None
     if device == "cpu":
-        return captured_program(spec)
+        return program
     from torch.export.passes import move_to_device_pass
 
-    return move_to_device_pass(export_program(spec), device)  # it changes the program
+    return move_to_device_pass(program, device)
 
 
 def _compile(program: ExportedProgram, facts: Mapping[str, str], kept: Path) -> None:
@@ -246,12 +256,27 @@ def _compile(program: ExportedProgram, facts: Mapping[str, str], kept: Path) -> 
     _find_instructions()
     with TemporaryDirectory(dir=kept.parent, prefix=".compiling-") as scratch:
         caches = {"TORCHINDUCTOR_CACHE_DIR": scratch, "TRITON_CACHE_DIR": str(_kept("triton"))}
-        with _environment(caches), quiet(), silent_torch():
+        with _environment(caches), quiet(), silent_torch(), _any_batch():
             made = torch._inductor.aoti_compile_and_package(
                 program, package_path=f"{scratch}/{kept.name}", inductor_configs=options
             )
         Path(made).replace(kept)
     forget_oldest(kept.parent)
+
+
+@contextmanager
+def _any_batch() -> Iterator[None]:
+    """Compile for every number of rows.
+
+    For a convolution, torch looks for the library that would compute it, and oneDNN and NNPACK
+    depend on whether there are 16 rows; the code would be limited to what the example has. What
+    computes it in the server is chosen there, whatever is switched off here.
+    """
+    with (
+        torch.backends.mkldnn.flags(enabled=False),
+        torch.backends.nnpack.flags(enabled=False),
+    ):
+        yield
 
 
 def forget_oldest(directory: Path) -> None:

@@ -15,7 +15,7 @@ __all__ = ["architectures"]
 
 def architectures() -> Iterator[Architecture]:
     """Control flow on values, outputs without a batch axis, and types that nobody can carry."""
-    yield _refused("branch_on_values", Branch(), onnx="torch.cond")
+    yield _refused("branch_on_values", Branch(), onnx="torch.cond", aoti="torch.cond")
     yield _refused("rows_of_a_loop", RowsOfALoop(), onnx="the batch axis")
     yield _refused("only_the_positive", Positive(), _ORIGINAL)
     yield _refused("mean_of_the_batch", BatchMean(), "requests may not be batched together")
@@ -29,14 +29,22 @@ _ORIGINAL = "its first axis must be the batch"
 
 
 def _refused(
-    name: str, module: nn.Module, both: str = "", *, onnx: str = "", torchscript: str = ""
+    name: str,
+    module: nn.Module,
+    every: str = "",
+    *,
+    onnx: str = "",
+    aoti: str = "",
+    torchscript: str = "",
 ) -> Architecture:
-    reasons = {"onnx": onnx or both, "torchscript": torchscript or both}
+    reasons = {"onnx": onnx, "aoti": aoti, "torchscript": torchscript}
 
     def build() -> ModelSpec:
         return ModelSpec(name, module, {"x": torch.randn(2, 6)}, ["y"])
 
-    return Architecture(name, "refused", build, {f: r for f, r in reasons.items() if r})
+    return Architecture(
+        name, "refused", build, {f: r or every for f, r in reasons.items() if r or every}
+    )
 
 
 class Branch(nn.Module):
