@@ -59,10 +59,11 @@ def test_each_is_tried_in_a_process_of_its_own() -> None:
 
 
 def test_what_one_format_cannot_hold_is_refused_by_its_reason() -> None:
-    onnx, torchscript = try_architecture(find("branch_on_values"))
-    assert "torch.where or torch.cond" in onnx.problem
-    assert onnx.as_expected
-    assert not onnx.exported
+    onnx, aoti, torchscript = try_architecture(find("branch_on_values"))
+    for trial in (onnx, aoti):
+        assert "torch.where or torch.cond" in trial.problem
+        assert trial.as_expected
+        assert not trial.exported
     assert torchscript.capture == "script"
 
 
