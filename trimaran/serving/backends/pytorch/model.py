@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ class _Script:
 
     def _load(self, path: Path, name: str) -> Any:
         try:
-            with self.torch.inference_mode(self.inference_mode):
+            with warnings.catch_warnings(), self.torch.inference_mode(self.inference_mode):
+                # That TorchScript is deprecated is nothing that whoever serves it can change.
+                warnings.simplefilter("ignore", DeprecationWarning)
                 return self.torch.jit.load(str(path), map_location=self.device)
         except Exception as error:
             problem = f"failed to load model '{name}': {error}"
