@@ -32,7 +32,7 @@ from exporters.formats.exporter import Exporter, ExportError
 from exporters.formats.program import captured_program, export_program
 from exporters.parity import Arrays, Run
 from exporters.spec import Interface, ModelSpec
-from exporters.torch_state import as_loops, quiet, silent_torch
+from exporters.torch_state import quiet, silent_torch
 from trimaran.repository import target
 from trimaran.repository.config import DEVICE_KINDS, ModelConfig
 from trimaran.repository.model_files.aoti_package import (
@@ -228,21 +228,11 @@ def _described(value: Any) -> str:
 
 
 def _captured(spec: ModelSpec, device: str) -> ExportedProgram:
-    """The program, with recurrent layers as loops where their length would be a constant."""
-    try:
-        # The program of other formats must not be moved.
-        program = captured_program(spec) if device == "cpu" else export_program(spec)
-    except Exception as error:
-        try:
-            with as_loops():
-                program = export_program(spec)
-        except Exception:
-            raise error from None
     if device == "cpu":
-        return program
+        return captured_program(spec)
     from torch.export.passes import move_to_device_pass
 
-    return move_to_device_pass(program, device)
+    return move_to_device_pass(export_program(spec), device)  # it changes the program
 
 
 def _compile(program: ExportedProgram, facts: Mapping[str, str], kept: Path) -> None:
