@@ -19,7 +19,7 @@ __all__ = ["add"]
 
 def add(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="An ONNX, TorchScript or TensorRT file.")
+        Path, typer.Argument(metavar="FILE", help="An ONNX, TorchScript, AOTI or TensorRT file.")
     ],
     name: Annotated[
         str | None, typer.Option(help="Name of the model. Default: the file's name.")
@@ -51,6 +51,10 @@ def add(
         Path | None,
         typer.Option(help="Inputs to try it on: an .npz file with one array per input."),
     ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Run the native code of an AOTI package (.pt2)."),
+    ] = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
     """Run an existing model file once, and add it to the repository."""
@@ -63,6 +67,7 @@ def add(
             outputs=outputs or (),
             max_batch_size=max_batch_size,
             sample=sample,
+            trust=trust,
         )
     for line in described(added):
         console().print(line, markup=False, highlight=False, soft_wrap=True)

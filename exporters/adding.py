@@ -9,10 +9,10 @@ from pathlib import Path
 from exporters.artifacts.artifact import Artifact, FileTensor
 from exporters.artifacts.declared import Declared, narrowed, read_sample, require_equal
 from exporters.artifacts.trial import Verdict, evaluate
-from trimaran.checks.backends import BACKENDS, backend_of
+from trimaran.checks.backends import AOTI, backend_of, default_file
 from trimaran.checks.raising import checked_config
 from trimaran.publishing.publish import Publication, check_publishable, publish
-from trimaran.repository.config import ModelConfig, add_tensors
+from trimaran.repository.config import DEVICE_KINDS, ModelConfig, add_tensors
 from trimaran.repository.dtypes import TensorSpec
 from trimaran.repository.manifest import describe_version
 from trimaran.repository.model_files.recognition import Kind, recognise
@@ -26,13 +26,17 @@ DEFAULT_MAX_BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Wish:
-    """What a user says about a file. `max_batch_size` is `None` where nothing is said."""
+    """What a user says about a file. `max_batch_size` is `None` where nothing is said.
+
+    `trust` allows native code, which only packages of AOTInductor hold.
+    """
 
     name: str | None = None
     inputs: Sequence[Declared] = ()
     outputs: Sequence[Declared] = ()
     max_batch_size: int | None = None
     sample: Path | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,20 @@ def add_file(source: Path, repository: Repository, wish: Wish | None = None) -> 
 
 def config_of(name: str, artifact: Artifact, verdict: Verdict) -> ModelConfig:
     """The configuration to start with: one instance, and dynamic batching where it may batch."""
-    config = ModelConfig(name=name, backend=artifact.backend, max_batch_size=verdict.max_batch_size)
+    config = ModelConfig(
+        name=name,
+        backend=artifact.backend,
+        platform=artifact.platform,
+        max_batch_size=verdict.max_batch_size,
+    )
     inputs, outputs = (
         [_spec(artifact, tensor, verdict.max_batch_size > 0) for tensor in tensors]
         for tensors in (artifact.inputs, artifact.outputs)
     )
     add_tensors(config, inputs, outputs)
-    config.instance_group.add(count=1)
+    group = config.instance_group.add(count=1)
+    if artifact.device:
+        group.kind = DEVICE_KINDS[artifact.device]
     if verdict.max_batch_size > 1:
         config.dynamic_batching.SetInParent()
     return config
@@ -114,6 +125,12 @@ def _taken(kind: Kind, source: Path, staged: Path, wish: Wish) -> Artifact:
         from exporters.artifacts import torchscript_file
 
         return torchscript_file.take(source, staged, wish.inputs, wish.outputs, wish.sample)
+    if kind is Kind.AOTI:
+        from exporters.artifacts import aoti_package
+
+        return aoti_package.take(
+            source, staged, wish.inputs, wish.outputs, wish.sample, trust=wish.trust
+        )
     if kind is Kind.PLAN:
         from exporters.artifacts import tensorrt_plan
 
@@ -135,7 +152,12 @@ def _wanted_batch(repository: Repository, name: str, wish: Wish) -> int:
     return DEFAULT_MAX_BATCH_SIZE
 
 
-_BACKENDS = {Kind.ONNX: "onnxruntime", Kind.TORCHSCRIPT: "pytorch", Kind.PLAN: "tensorrt"}
+_BACKENDS = {
+    Kind.ONNX: ModelConfig(backend="onnxruntime"),
+    Kind.TORCHSCRIPT: ModelConfig(backend="pytorch"),
+    Kind.AOTI: ModelConfig(backend="pytorch", platform=AOTI),
+    Kind.PLAN: ModelConfig(backend="tensorrt"),
+}
 
 
 def _require_same_backend(repository: Repository, name: str, kind: Kind) -> None:
@@ -143,15 +165,20 @@ def _require_same_backend(repository: Repository, name: str, kind: Kind) -> None
     if not repository.has_config(name):
         return
     config, path = checked_config(repository, name), repository.config_path(name)
-    backend = backend_of(config) or config.platform
-    wanted = BACKENDS[_BACKENDS[kind]]
-    if backend != wanted.name:
+    backend, wanted = backend_of(config) or config.platform, _BACKENDS[kind]
+    if backend != wanted.backend:
         raise ConfigError(
             f"{path}: {name} is served by {backend or 'no backend'}, and the file needs "
-            f"{wanted.name}; give it another name with --name"
+            f"{wanted.backend}; give it another name with --name"
         )
-    if config.default_model_filename not in ("", wanted.filename):
+    filename = default_file(wanted, wanted.backend)
+    if default_file(config, backend) != filename:
+        raise ConfigError(
+            f"{path}: {name} is served with the platform {config.platform or 'of TorchScript'}, "
+            f"and the file would be {filename}; give it another name with --name"
+        )
+    if config.default_model_filename not in ("", filename):
         raise ConfigError(
             f"{path}: default_model_filename is {config.default_model_filename!r}, and the file "
-            f"would be {wanted.filename}; give it another name with --name"
+            f"would be {filename}; give it another name with --name"
         )

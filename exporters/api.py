@@ -43,6 +43,7 @@ def export(
     calibration: Path | None = None,
     agreement: float = 0.99,
     accelerator: str | None = None,
+    device: str = "auto",
     name: str | None = None,
     max_batch_size: int = 32,
     progress: Callable[[str], None] = lambda stage: None,
@@ -50,13 +51,14 @@ def export(
     """Turn a trained PyTorch model into verified versions in the repository.
 
     `model` is a `ModelSpec`, a function that makes one, or a function's name such as
-    `shop/model.py:model`. It is exported in each of `formats` (`onnx`, `torchscript`, `tensorrt`)
-    and `precisions` (`fp32`, `fp16`, `bf16`, `int8`), compared with PyTorch, and published as the
-    next version of `<name>_<format>`, with `_<precision>` below FP32.
+    `shop/model.py:model`. It is exported in each of `formats` (`onnx`, `aoti`, `torchscript`,
+    `tensorrt`) and `precisions` (`fp32`, `fp16`, `bf16`, `int8`), compared with PyTorch, and
+    published as the next version of `<name>_<format>`, with `_<precision>` below FP32.
 
     `int8` finds ranges by `static` rows, those of the file `calibration` or the model's own, or
     by `dynamic` ones. `agreement` is the share of decisions below FP32 that must be FP32's.
-    `accelerator` is `tensorrt`, or `None`. `max_batch_size` is the most rows in a batch, in a
+    `accelerator` is `tensorrt`, or `None`. `device` is what `aoti` compiles for: `cpu`, `cuda`, or
+    `auto` for a GPU if there is one. `max_batch_size` is the most rows in a batch, in a
     model's first configuration. `progress` is called with each stage, in words.
 
     Raises `UsageError` for a word that is unknown, `TrimaranError` where the model itself cannot
@@ -69,6 +71,7 @@ def export(
 
     from exporters.export import FORMATS, Options, export_model, largest_served_batch
     from exporters.formats.accelerator import ACCELERATORS
+    from exporters.formats.aoti import DEVICES, AotiExporter
     from exporters.original import run_original
     from exporters.precision.int8 import METHODS, read_rows
     from exporters.precision.precision import PRECISIONS
@@ -78,12 +81,15 @@ def export(
     _require_known("precision", precisions, PRECISIONS)
     _require_known("int8 method", [int8], METHODS)
     _require_known("accelerator", [accelerator] if accelerator else [], ACCELERATORS)
+    _require_known("device", [device], DEVICES)
     if not 0 < agreement <= 1:
         raise UsageError(f"--agreement is {agreement:g}; it must be above 0, and 1 at most")
     if calibration and ("int8" not in precisions or int8 != "static"):
         raise UsageError("--calibration is for --precision int8 with --int8 static only")
     if accelerator and "onnx" not in formats:
         raise UsageError(f"--accelerator {accelerator} is for --format onnx only")
+    if device != "auto" and AotiExporter.format not in formats:
+        raise UsageError(f"--device {device} is for --format aoti only")
     for format in formats:
         FORMATS[format]().require()
     spec, source = _spec_of(model, name)
@@ -96,7 +102,7 @@ def export(
     failures: list[TrimaranError] = []
     with reference_for(original) as shared:
         for format, precision in dict.fromkeys(itertools.product(formats, precisions)):
-            options = Options(precision, int8, given, agreement, accelerator)
+            options = Options(precision, int8, given, agreement, accelerator, device)
             try:
                 results.append(
                     export_model(
@@ -130,13 +136,15 @@ def add(
     outputs: Sequence[str] = (),
     max_batch_size: int | None = None,
     sample: Path | None = None,
+    trust: bool = False,
 ) -> Added:
-    """Add an ONNX, TorchScript or TensorRT file as a model's next version, once it has run.
+    """Add an ONNX, TorchScript, AOTI or TensorRT file as a model's next version, once it has run.
 
     `name` is the file's own by default. `inputs` are texts such as `image:FP32[-1,3,224,224]`:
     each input of a TorchScript file, or open axes of an ONNX file that are to be fixed; `outputs`
     are names, or the same texts. `max_batch_size` is 0 for no batching, and 32 by default where
-    the file can batch. `sample` is an `.npz` file of inputs to try it on.
+    the file can batch. `sample` is an `.npz` file of inputs to try it on. `trust`
+    allows the native code of a package of AOTInductor.
 
     Raises `TrimaranError` where the file cannot be served, or the repository's configuration
     disagrees with it; nothing is published then.
@@ -153,6 +161,7 @@ def add(
         outputs=parse_declared("--output", outputs, name_only=True),
         max_batch_size=max_batch_size,
         sample=sample,
+        trust=trust,
     )
     return add_file(Path(file), made_at(repository), wish)
 

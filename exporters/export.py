@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporters.formats.accelerator import accelerate, check_accelerated, profile_of
+from exporters.formats.aoti import AotiExporter
 from exporters.formats.causes import (
     nested_tensors,
     one_sentence,
@@ -47,7 +48,8 @@ class Options:
 
     `precision` is a name of `PRECISIONS`; `int8` the method of quantisation, `static` or `dynamic`;
     `calibration` rows for it by input name, `None` for the model's own samples. `required` is the
-    share of decisions that must be those of FP32. `accelerator` is asked for in the configuration.
+    share of decisions that must be those of FP32. `accelerator` is asked for in the configuration;
+    `device`, one of `DEVICES`, is what AOTI compiles for.
     """
 
     precision: str = "fp32"
@@ -55,12 +57,16 @@ class Options:
     calibration: Arrays | None = None
     required: float = REQUIRED
     accelerator: str | None = None
+    device: str = "auto"
 
 
 FORMATS: Mapping[str, type[Exporter]] = {
-    exporter.format: exporter for exporter in (OnnxExporter, TorchScriptExporter, TensorRtExporter)
+    exporter.format: exporter
+    for exporter in (OnnxExporter, AotiExporter, TorchScriptExporter, TensorRtExporter)
 }
 """The exporters by format name."""
+
+_WITHOUT_INT8 = {TorchScriptExporter.format: "TorchScript", AotiExporter.format: "AOTI"}
 
 _SPEED_ROWS = 8
 """Rows in each call when an artifact's speed is compared with FP32's."""
@@ -123,7 +129,7 @@ def _export(
         staged = scratch / "version"
         staged.mkdir()
         path = staged / exporter.file_name
-        progress(f"{name}: capturing")
+        progress(f"{name}: {exporter.stage}")
         way, report = _first_to_pass(exporter, original, path, options, reference)
         if not report.passed:
             return ExportResult(name, way, report, None)
@@ -163,10 +169,10 @@ def _exporter(format: str, options: Options, reference: Reference) -> Exporter:
     """What makes the artifact. Raises `ExportError` for int8 in a format that has none."""
     onnx = OnnxExporter()
     if options.precision == "int8":
-        if format == TorchScriptExporter.format:
+        if format in _WITHOUT_INT8:
             raise ExportError(
-                f"model {reference.original.spec.name}: TorchScript is not exported in int8; "
-                f"use --format onnx for int8, or fp16 or bf16 for TorchScript"
+                f"model {reference.original.spec.name}: {_WITHOUT_INT8[format]} is not exported in "
+                f"int8; use --format onnx for int8, or fp16 or bf16 for {_WITHOUT_INT8[format]}"
             )
         for_tensorrt = format == TensorRtExporter.format
         if for_tensorrt and options.int8 == "dynamic":
@@ -181,6 +187,8 @@ def _exporter(format: str, options: Options, reference: Reference) -> Exporter:
         return onnx
     if format == TensorRtExporter.format:
         return TensorRtExporter(onnx, reference.original.max_batch_size)
+    if format == AotiExporter.format:
+        return AotiExporter(options.device)
     return FORMATS[format]()
 
 
@@ -200,7 +208,7 @@ def _first_to_pass(
     if isinstance(report, ParityReport):
         report = report.because(nested_tensors(original.spec.module)).noting(original.notes)
     if isinstance(report, AgreementReport) and report.passed:
-        report = report.with_cost(_cost(exporter, path, reference))
+        report = report.with_cost(_cost(exporter, path, options, reference))
     return way, report
 
 
@@ -218,9 +226,9 @@ def _verified(original: Original, run: Run, options: Options, reference: Referen
     )
 
 
-def _cost(exporter: Exporter, path: Path, reference: Reference) -> Cost:
+def _cost(exporter: Exporter, path: Path, options: Options, reference: Reference) -> Cost:
     """Bytes and speed compared with the FP32 artifact of the same format, where there is one."""
-    plain = _exporter(exporter.format, Options(), reference)
+    plain = _exporter(exporter.format, Options(device=options.device), reference)
     try:
         fp32_path = reference.fp32_artifact(plain)
     except ExportError:

@@ -43,7 +43,7 @@ def export(
     ],
     formats: Annotated[
         list[str],
-        typer.Option("--format", help="onnx, torchscript or tensorrt; repeatable."),
+        typer.Option("--format", help="onnx, aoti, torchscript or tensorrt; repeatable."),
     ],
     precisions: Annotated[
         list[str] | None,
@@ -66,6 +66,10 @@ def export(
         str | None,
         typer.Option(help="tensorrt: the ONNX backend builds TensorRT engines on a GPU."),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(help="What aoti compiles for: cpu, cuda, or auto for a GPU if there is one."),
+    ] = "auto",
     name: Annotated[
         str | None, typer.Option(help="Name of the model. Default: the name in the ModelSpec.")
     ] = None,
@@ -85,6 +89,7 @@ def export(
         calibration=calibration,
         agreement=agreement,
         accelerator=accelerator,
+        device=device,
         name=name,
         max_batch_size=max_batch_size,
     )

@@ -145,6 +145,7 @@ def _export_all(shared: Path) -> None:
     _run_all(
         PROJECT,
         *(("export", model, *formats, "--repository", root) for model in models),
+        ("export", f"{MODELS}:linear", "--format", "aoti", "--device", "cpu", "--repository", root),
         ("publish", "ensembles.efficientnet_lite0:onnx_ensemble", "--repository", root),
         ("release", "image_classifier", "--repository", root),
     )

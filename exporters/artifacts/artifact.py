@@ -50,10 +50,11 @@ class Artifact:
     dtype object. `served_names` has the names under which the backend wants them, where it wants
     others. `target` is what the file requires of a server. `random` names its operators that draw
     random numbers, `mixing` says how others combine the rows of a batch, and `remarks` are what
-    else a user should know.
+    else a user should know. `platform` is the backend's, and `device` the only one, `cpu` or
+    `cuda`, that it runs on, where either has to be named.
     """
 
-    format: Literal["onnx", "torchscript", "tensorrt"]
+    format: Literal["onnx", "aoti", "torchscript", "tensorrt"]
     backend: str
     file_name: str
     libraries: tuple[str, ...]
@@ -66,6 +67,8 @@ class Artifact:
     random: Sequence[str] = ()
     mixing: Sequence[str] = ()
     remarks: Sequence[str] = ()
+    platform: str = ""
+    device: str = ""
 
 
 class NoAnswerError(ArtifactError):

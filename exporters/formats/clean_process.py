@@ -1,4 +1,6 @@
-"""TorchScript run as a server runs it: in a process with torch and without the exporter's code.
+"""Artifacts run as a server runs them: in a process with torch and without the exporter's code.
+
+TorchScript and packages of AOTInductor are run so.
 
 A custom operator that the exporting process registered is missing there, so an artifact that needs
 it cannot be loaded, as in Triton. One process serves every artifact, and ends with its parent.
@@ -17,7 +19,8 @@ import struct
 import sys
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +30,7 @@ import numpy as np
 from exporters.parity import Arrays, ArtifactRuntimeError, Run
 from trimaran.system.processes import PIPE, Child
 
-__all__ = ["load_torchscript", "start"]
+__all__ = ["call_specification", "load_package", "load_torchscript", "start"]
 
 _NAME = "exporters.formats.clean_process"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -44,9 +47,36 @@ def load_torchscript(path: Path, inputs: Sequence[str], outputs: Sequence[str]) 
 
     Raises `ArtifactRuntimeError` where it cannot be loaded; so does the function for a failed call.
     """
+    return _load({"load": str(path.resolve())}, inputs, outputs)
+
+
+def load_package(
+    path: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    device: str,
+    *,
+    checked: bool = True,
+) -> Run:
+    """The same for a package of AOTInductor, compiled for `device`.
+
+    `checked` asks its code to check the inputs, which it would otherwise read past their end. A
+    package may be compiled so that this check refuses a single row.
+    """
+    request = {"load": str(path.resolve()), "device": device, "checked": checked}
+    return _load(request, inputs, outputs)
+
+
+def call_specification(path: Path) -> tuple[str, str]:
+    """How a package nests its arguments and its results, as JSON. Raises as `load_package`."""
+    answer = _CURRENT.started().ask({"describe": str(path.resolve())})
+    return str(answer["arguments"]), str(answer["results"])
+
+
+def _load(request: Mapping[str, object], inputs: Sequence[str], outputs: Sequence[str]) -> Run:
     process = _CURRENT.started()
     number = next(_NUMBERS)
-    process.ask({"load": str(path.resolve()), "as": number})
+    process.ask({**request, "as": number})
 
     def run(arrays: Arrays) -> Arrays:
         answers = process.ask(
@@ -74,7 +104,10 @@ class _Process:
             [sys.executable, "-P", "-m", _NAME],
             stdin=PIPE,
             stdout=PIPE,
-            environment={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            environment={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            },
             ends_with_parent=False,  # its standard input ends then
         )
 
@@ -198,6 +231,12 @@ def _done(
     if "forget" in said:
         modules.pop(said["forget"], None)
         return {}
+    if "describe" in said:
+        given, answered = _opened(torch, said["describe"]).get_call_spec()
+        return {"arguments": np.array(given), "results": np.array(answered)}
+    if "device" in said:
+        modules[said["as"]] = _package(torch, said)
+        return {}
     if "load" in said:
         with torch.inference_mode():
             modules[said["as"]] = torch.jit.load(said["load"], map_location="cpu")
@@ -211,7 +250,41 @@ def _done(
     with torch.inference_mode():
         result = modules[said["run"]](*inputs)
     results = result if isinstance(result, tuple) else (result,)
-    return {str(place): tensor.numpy() for place, tensor in enumerate(results)}
+    return {str(place): tensor.cpu().numpy() for place, tensor in enumerate(results)}
+
+
+def _opened(torch: Any, path: str) -> Any:
+    """Torch's loader of a package's native code."""
+    return torch._C._aoti.AOTIModelPackageLoader(path, "model", False, 1, -1)
+
+
+def _package(torch: Any, said: Mapping[str, Any]) -> Any:
+    """A package as a function of tensors by position, on its device."""
+    loader = _opened(torch, said["load"])
+
+    def run(*inputs: Any) -> tuple[Any, ...]:
+        given = [tensor.to(said["device"]) for tensor in inputs]
+        # The code reads at its first call whether there is this variable.
+        os.environ.pop("AOTI_RUNTIME_CHECK_INPUTS", None)
+        if said["checked"]:
+            os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = "1"
+        with _silent_errors():  # the code prints what it also raises
+            return tuple(loader.boxed_run(given))
+
+    return run
+
+
+@contextmanager
+def _silent_errors() -> Iterator[None]:
+    """Without what native code writes to standard error."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,14 @@ class Exporter(ABC):
     """The suffix of the model's name: `onnx`."""
     backend: str
     """The Triton backend that serves it."""
+    platform: str = ""
+    """Which of the backend's platforms, where it has to be named."""
     file_name: str
     """The file that the backend looks for in a version directory."""
     libraries: tuple[str, ...]
     """Distributions whose versions belong in the manifest."""
+    stage: str = "capturing"
+    """What takes the time, for the progress."""
 
     def require(self) -> None:  # noqa: B027 - most formats need nothing of the machine
         """Raise `ExportError` where this machine cannot make the format."""
@@ -64,7 +68,12 @@ class Exporter(ABC):
 
     def config(self, name: str, interface: Interface, max_batch_size: int) -> ModelConfig:
         """The configuration to start with: one instance, dynamic batching without delay."""
-        config = ModelConfig(name=name, backend=self.backend, max_batch_size=max_batch_size)
+        config = ModelConfig(
+            name=name,
+            backend=self.backend,
+            platform=self.platform,
+            max_batch_size=max_batch_size,
+        )
         served = self.served(interface)
         add_tensors(config, served.inputs, served.outputs)
         config.instance_group.add(count=1)

@@ -13,7 +13,7 @@ import torch
 
 from exporters.formats.causes import explain
 from exporters.formats.exporter import Exporter, ExportError
-from exporters.formats.program import dynamic_shapes
+from exporters.formats.program import captured_program, dynamic_shapes
 from exporters.parity import Arrays, Run
 from exporters.spec import BATCH_AXIS, Interface, ModelSpec
 from exporters.torch_state import forgetting_kernels, quiet, silent_torch
@@ -79,8 +79,7 @@ def _capture(spec: ModelSpec) -> onnx.ModelProto:
 
     with quiet(), silent_torch(), forgetting_kernels():
         program = torch.onnx.export(
-            spec.positional(),
-            tuple(spec.example_inputs.values()),
+            *_captured(spec),
             dynamo=True,
             input_names=list(spec.example_inputs),
             output_names=list(spec.output_names),
@@ -93,6 +92,17 @@ def _capture(spec: ModelSpec) -> onnx.ModelProto:
     if program is None:
         raise ExportError("torch gave nothing")
     return program.model_proto
+
+
+def _captured(spec: ModelSpec) -> tuple[Any, ...]:
+    """The program that other formats are made from; the module itself where it has none.
+
+    Torch's exporter to ONNX tries a second way then, and gives the reason if that fails too.
+    """
+    try:
+        return (captured_program(spec),)
+    except Exception:
+        return spec.positional(), tuple(spec.example_inputs.values())
 
 
 def _strip_debug_data(model: onnx.ModelProto) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -18,14 +20,57 @@ from torch import fx
 from torch.export import Dim, ExportedProgram
 
 from exporters.spec import BATCH_AXIS, DynamicAxis, ModelSpec
-from exporters.torch_state import silent_torch
+from exporters.torch_state import forgetting_kernels, silent_torch
 
-__all__ = ["dynamic_shapes", "export_program", "script_program"]
+__all__ = [
+    "captured_once",
+    "captured_program",
+    "dynamic_shapes",
+    "export_program",
+    "script_program",
+]
+
+
+@contextmanager
+def captured_once() -> Iterator[None]:
+    """Capture a description once within the block, whichever formats ask for it.
+
+    It must not change meanwhile. What `torch.export` refuses, it refuses once.
+    """
+    before = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(before)
+
+
+def captured_program(spec: ModelSpec) -> ExportedProgram:
+    """The same program for every format within `captured_once`; nobody may change it.
+
+    Raises what `torch.export` raises.
+    """
+    kept = _KEPT.get()
+    if kept is None:
+        return export_program(spec)
+    if id(spec) not in kept:
+        try:
+            kept[id(spec)] = spec, export_program(spec)
+        except Exception as error:
+            kept[id(spec)] = spec, error
+    _, found = kept[id(spec)]
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+_KEPT: ContextVar[dict[int, tuple[ModelSpec, ExportedProgram | Exception]] | None] = ContextVar(
+    "programs", default=None
+)
 
 
 def export_program(spec: ModelSpec) -> ExportedProgram:
     """The exported program of `spec.positional()`. Raises what `torch.export` raises."""
-    with silent_torch():
+    with silent_torch(), forgetting_kernels():
         return torch.export.export(
             spec.positional(),
             tuple(spec.example_inputs.values()),

@@ -18,7 +18,7 @@ from exporters.calling import takes_by_name
 from exporters.formats.causes import explain
 from exporters.formats.clean_process import load_torchscript, start
 from exporters.formats.exporter import Exporter, ExportError
-from exporters.formats.program import export_program, script_program
+from exporters.formats.program import captured_program, script_program
 from exporters.formats.value_reads import value_read
 from exporters.parity import Arrays, Run
 from exporters.spec import Interface, ModelSpec
@@ -136,7 +136,7 @@ def _trace(spec: ModelSpec) -> torch.jit.ScriptModule:
 
 
 def _graph(spec: ModelSpec) -> torch.jit.ScriptModule:
-    return script_program(export_program(spec))
+    return script_program(captured_program(spec))
 
 
 def _script(spec: ModelSpec) -> torch.jit.ScriptModule:

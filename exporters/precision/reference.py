@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from exporters.formats.exporter import Exporter, ExportError
+from exporters.formats.program import captured_once
 from exporters.original import Original
 from exporters.parity import Arrays
 from exporters.precision.agreement import Answered
@@ -68,8 +69,11 @@ class Reference:
 
 @contextmanager
 def reference_for(original: Original) -> Iterator[Reference]:
-    """A reference whose artifacts are gone at the end of the block."""
-    with tempfile.TemporaryDirectory(prefix="trimaran-") as directory:
+    """A reference whose artifacts are gone at the end of the block.
+
+    The model is captured once within it.
+    """
+    with tempfile.TemporaryDirectory(prefix="trimaran-") as directory, captured_once():
         yield Reference(original, Path(directory))
 
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from proofs.architectures.trial import Trial, catalogue, markdown, try_each
+from proofs.architectures.trial import FORMATS, Trial, catalogue, markdown, try_each
 
 __all__ = ["main"]
 
@@ -43,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
             trials += done
             _keep(options.trials, done)
             for trial in done:
-                print(f"[{len(trials) // 2}/{len(chosen)}] {trial.line()}", file=sys.stderr)
+                print(
+                    f"[{len(trials) // len(FORMATS)}/{len(chosen)}] {trial.line()}", file=sys.stderr
+                )
     except KeyboardInterrupt:
         print("interrupted: no table was written", file=sys.stderr)
         return 130

@@ -15,28 +15,42 @@ __all__ = ["architectures"]
 
 def architectures() -> Iterator[Architecture]:
     """Control flow on values, outputs without a batch axis, and types that nobody can carry."""
-    yield _refused("branch_on_values", Branch(), onnx="torch.cond")
-    yield _refused("rows_of_a_loop", RowsOfALoop(), onnx="the batch axis")
+    yield _refused("branch_on_values", Branch(), onnx="torch.cond", aoti="torch.cond")
+    yield _refused("rows_of_a_loop", RowsOfALoop(), onnx="the batch axis", aoti=_CONSTANT)
     yield _refused("only_the_positive", Positive(), _ORIGINAL)
     yield _refused("mean_of_the_batch", BatchMean(), "requests may not be batched together")
     yield _refused("complex_output", Complex(), "complex64, which Triton cannot carry")
     yield _refused("sparse_output", Sparse(), "sparse")
     yield _refused("random_numbers", Noise(), "random")
-    yield _refused("numpy_inside", NumpyInside(), torchscript="reads a tensor's values")
+    yield _refused(
+        "numpy_inside",
+        NumpyInside(),
+        aoti="numpy() is not supported",
+        torchscript="reads a tensor's values",
+    )
 
 
+_CONSTANT = "makes a constant of an axis that varies"
 _ORIGINAL = "its first axis must be the batch"
 
 
 def _refused(
-    name: str, module: nn.Module, both: str = "", *, onnx: str = "", torchscript: str = ""
+    name: str,
+    module: nn.Module,
+    every: str = "",
+    *,
+    onnx: str = "",
+    aoti: str = "",
+    torchscript: str = "",
 ) -> Architecture:
-    reasons = {"onnx": onnx or both, "torchscript": torchscript or both}
+    reasons = {"onnx": onnx, "aoti": aoti, "torchscript": torchscript}
 
     def build() -> ModelSpec:
         return ModelSpec(name, module, {"x": torch.randn(2, 6)}, ["y"])
 
-    return Architecture(name, "refused", build, {f: r for f, r in reasons.items() if r})
+    return Architecture(
+        name, "refused", build, {f: r or every for f, r in reasons.items() if r or every}
+    )
 
 
 class Branch(nn.Module):

@@ -45,7 +45,7 @@ __all__ = [
     "try_each",
 ]
 
-FORMATS = ("onnx", "torchscript")
+FORMATS = ("onnx", "aoti", "torchscript")
 MAX_BATCH_SIZE = 4
 _TIMEOUT_S = 600.0
 _WARM = "proofs.architectures.warm"

@@ -1,4 +1,4 @@
-"""A few architectures of the catalogue through both exports; all of them take minutes."""
+"""A few architectures of the catalogue through every export; all of them take minutes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ EXPORTED = [
 def assert_exported(trials: Sequence[Trial], axes: tuple[str, ...]) -> None:
     assert [trial.format for trial in trials] == list(FORMATS)
     for trial in trials:
-        assert trial.exported, trial.problem
+        assert trial.as_expected, trial.problem
+        if not trial.exported:
+            continue
         assert trial.largest_error < 1e-4
         assert trial.largest_value > 0.1
         assert trial.axes == axes
@@ -34,7 +36,7 @@ def assert_exported(trials: Sequence[Trial], axes: tuple[str, ...]) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "axes"), EXPORTED)
-def test_it_is_exported_in_both_formats_within_the_tolerance(
+def test_it_is_exported_in_every_format_within_the_tolerance(
     name: str, axes: tuple[str, ...]
 ) -> None:
     assert_exported(try_architecture(find(name)), axes)
@@ -59,10 +61,11 @@ def test_each_is_tried_in_a_process_of_its_own() -> None:
 
 
 def test_what_one_format_cannot_hold_is_refused_by_its_reason() -> None:
-    onnx, torchscript = try_architecture(find("branch_on_values"))
-    assert "torch.where or torch.cond" in onnx.problem
-    assert onnx.as_expected
-    assert not onnx.exported
+    onnx, aoti, torchscript = try_architecture(find("branch_on_values"))
+    for trial in (onnx, aoti):
+        assert "torch.where or torch.cond" in trial.problem
+        assert trial.as_expected
+        assert not trial.exported
     assert torchscript.capture == "script"
 
 
@@ -78,11 +81,12 @@ def test_the_page_counts_and_names_failures() -> None:
     chosen = [find("bert"), find("complex_output")]
     trials = [
         Trial("bert", "onnx", "dynamo", 1e-6, 2.5, axes=("batch", "sequence")),
+        Trial("bert", "aoti", "torch.export", 2e-6, 2.5, axes=("batch", "sequence")),
         Trial("bert", "torchscript", problem="a | surprise"),
         *(Trial("complex_output", f, problem="complex64", expected_problem="c") for f in FORMATS),
     ]
     page = markdown(chosen, trials)
-    assert "| bert | text | batch, sequence | 2.5 | 1.0e-06 (dynamo) | **failed** |" in page
+    assert "| 2.5 | 1.0e-06 (dynamo) | 2.0e-06 (torch.export) | **failed** |" in page
     assert "- onnx: 1 of 1 verified, 1 refused as expected" in page
     assert "- torchscript: 0 of 1 verified, 1 refused as expected" in page
     assert "- bert, torchscript **(not expected)**: a \\| surprise" in page

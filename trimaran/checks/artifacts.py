@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trimaran.checks.backends import BACKENDS, attribute, backend_of, tensorflow_file
+from trimaran.checks.backends import (
+    BACKENDS,
+    attribute,
+    backend_of,
+    default_file,
+    tensorflow_file,
+)
 from trimaran.checks.facts import FileProblem, ModelFacts, VersionFacts
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.graphs import check_graph
@@ -24,7 +30,7 @@ def artifact_name(config: ModelConfig, backend: str, entries: Iterable[str] = ()
         return config.default_model_filename
     if backend == "tensorflow":
         return tensorflow_file(config, entries)
-    return BACKENDS[backend].filename if backend in BACKENDS else ""
+    return default_file(config, backend)
 
 
 def check_artifacts(facts: ModelFacts) -> Problems:

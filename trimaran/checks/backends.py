@@ -10,15 +10,17 @@ triton-inference-server/tensorflow_backend.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig, is_ensemble
+from trimaran.repository.model_files.call_specification import INPUT_NAME, RESULT_NAME
 
 __all__ = [
+    "AOTI",
     "BACKENDS",
     "SAVED_MODEL",
     "Backend",
@@ -26,27 +28,37 @@ __all__ = [
     "backend_of",
     "check_backend",
     "check_native_features",
+    "check_package",
     "check_pytorch",
     "check_tensorflow",
+    "default_file",
     "describes_tensors",
     "tensorflow_file",
 ]
 
 
+AOTI = "torch_aoti"
+"""The platform of packages that AOTInductor compiled."""
+
+
 @dataclass(frozen=True)
 class Backend:
-    """A backend of NVIDIA's containers: its platforms, and the file it loads by default."""
+    """A backend of NVIDIA's containers: its platforms, and the file it loads by default.
+
+    `others` are the files of those platforms that load another.
+    """
 
     name: str
     platforms: tuple[str, ...] = ()
     filename: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 BACKENDS = {
     backend.name: backend
     for backend in (
         Backend("onnxruntime", ("onnxruntime_onnx",), "model.onnx"),
-        Backend("pytorch", ("pytorch_libtorch",), "model.pt"),
+        Backend("pytorch", ("pytorch_libtorch", AOTI), "model.pt", {AOTI: "model.pt2"}),
         Backend("tensorrt", ("tensorrt_plan",), "model.plan"),
         Backend("tensorflow", ("tensorflow_savedmodel", "tensorflow_graphdef")),
         Backend("python", (), "model.py"),
@@ -83,6 +95,12 @@ def backend_of(config: ModelConfig) -> str:
     return config.backend or _BY_PLATFORM.get(config.platform, "")
 
 
+def default_file(config: ModelConfig, backend: str) -> str:
+    """The file that a backend loads from a version where the configuration names none, or empty."""
+    known = BACKENDS.get(backend)
+    return known.others.get(config.platform, known.filename) if known else ""
+
+
 def attribute(config: ModelConfig, entries: Iterable[str], directory: str = "") -> str:
     """The backend that serves a model, as Triton completes it, or empty.
 
@@ -93,8 +111,8 @@ def attribute(config: ModelConfig, entries: Iterable[str], directory: str = "") 
         return named
     here, wanted = set(entries), config.default_model_filename
     for name in _COMPLETED:
-        filename = BACKENDS[name].filename
-        if wanted == filename or (not wanted and filename in here):
+        filenames = {BACKENDS[name].filename, *BACKENDS[name].others.values()}
+        if wanted in filenames or (not wanted and filenames & here):
             return name
     # TensorFlow goes by what earlier containers looked for.
     if not wanted and here & {"model.savedmodel", "model.graphdef"}:
@@ -156,7 +174,8 @@ def check_pytorch(config: ModelConfig) -> Problems:
         if not items:
             yield error(
                 kind,
-                f"there is no {kind}, and no model.pt describes its {kind}s",
+                f"there is no {kind}, and no {default_file(config, 'pytorch')} describes its "
+                f"{kind}s",
                 f"declare every {kind}, with its name, data_type and dims",
             )
         for item in items:
@@ -183,6 +202,38 @@ def check_pytorch(config: ModelConfig) -> Problems:
                 f"input {item.name!r} is optional, which the pytorch backend does not support",
                 "remove optional",
             )
+
+
+def check_package(config: ModelConfig) -> Problems:
+    """Names that the platform `torch_aoti` does not have, and what it does not do."""
+    for kind, items, pattern, form in (
+        ("input", config.input, INPUT_NAME, "INPUT__0"),
+        ("output", config.output, RESULT_NAME, "OUTPUT__0"),
+    ):
+        for item in items:
+            if not pattern.fullmatch(item.name):
+                yield error(
+                    f"{kind}.{item.name}.name",
+                    f"{kind} {item.name!r} has a name that {AOTI} does not have, which goes by "
+                    "position",
+                    f"name the {kind}s {form} and so on, in the order of forward",
+                )
+        numbers = [item.name.partition("__")[2] for item in items if "__" in item.name]
+        if kind == "input" and len(numbers) == len(items):
+            missing = set(map(str, range(len(items)))) - set(numbers)
+            if missing:
+                yield error(
+                    "input",
+                    f"the inputs are {', '.join(item.name for item in items)}, without number "
+                    f"{min(missing)}",
+                    "number all of them from 0",
+                )
+    if config.HasField("sequence_batching"):
+        yield error(
+            "sequence_batching",
+            f"there is sequence_batching, which {AOTI} refuses",
+            "remove it, or serve the model as ONNX",
+        )
 
 
 def tensorflow_file(config: ModelConfig, entries: Iterable[str]) -> str:
@@ -215,11 +266,11 @@ def check_native_features(config: ModelConfig, backend: str) -> Problems:
         "batch_output": bool(config.batch_output),
         "allow_ragged_batch": any(item.allow_ragged_batch for item in config.input),
     }
-    for field, is_used in used.items():
+    for place, is_used in used.items():
         if is_used:
             yield warning(
-                field,
-                f"{field.rpartition('.')[2]} works only in NVIDIA's container, and trimaran's "
+                place,
+                f"{place.rpartition('.')[2]} works only in NVIDIA's container, and trimaran's "
                 "own runtime refuses the model",
                 "serve it with NVIDIA's container, or make it a Python model",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trimaran.checks.backends import backend_of, check_pytorch
+from trimaran.checks.backends import AOTI, backend_of, check_package, check_pytorch
 from trimaran.checks.ensemble import check_ensemble
 from trimaran.checks.finding import Problems, error
 from trimaran.checks.scheduling import check_batching, check_instances
@@ -57,6 +57,8 @@ def check_model(
         yield from check_parameters(config, backend)
         if backend == "pytorch":
             yield from check_pytorch(config)
+        if config.platform == AOTI:
+            yield from check_package(config)
 
 
 def check_newer(config: ModelConfig) -> Problems:

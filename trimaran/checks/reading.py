@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from trimaran.checks.backends import BACKENDS, backend_of
+from trimaran.checks.backends import BACKENDS, backend_of, default_file
 from trimaran.checks.environments import environment_path, environment_problem
 from trimaran.checks.facts import Graph, ModelFacts, VersionFacts
 from trimaran.checks.finding import Finding, Severity, error, warning
 from trimaran.checks.onnx_files import read_onnx
 from trimaran.checks.python_source import class_file, read_completion, source_problem
-from trimaran.checks.recognised_files import plan_problem, torchscript_problem
+from trimaran.checks.recognised_files import (
+    package_problem,
+    plan_problem,
+    torchscript_problem,
+)
 from trimaran.checks.tensors import label_files
 from trimaran.checks.versions import served_versions, version_of
 from trimaran.checks.warmup import warmup_files
@@ -182,6 +186,8 @@ def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> Vers
             graphs |= {} if graph is None else {name: graph}
         elif kind == ".pt":
             recognised[name] = torchscript_problem(file)
+        elif kind == ".pt2":
+            recognised[name] = package_problem(file)
         elif kind == ".plan":
             recognised[name] = plan_problem(file)
         elif kind == ".py" and _is_file(file):
@@ -196,9 +202,9 @@ def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> Vers
 
 def _kind(name: str, config: ModelConfig) -> str:
     """The suffix by which a file is checked: its backend's where the configuration names it."""
-    backend = BACKENDS.get(backend_of(config))
-    if name == config.default_model_filename and backend is not None:
-        return PurePosixPath(backend.filename).suffix
+    usual = default_file(config, backend_of(config))
+    if name == config.default_model_filename and usual:
+        return PurePosixPath(usual).suffix
     return PurePosixPath(name).suffix
 
 
@@ -206,7 +212,8 @@ def _loadable(config: ModelConfig) -> set[str]:
     """The files of a version that a backend may load; others are for the model's own use."""
     if config.default_model_filename:
         return {config.default_model_filename}
-    return {backend.filename for backend in BACKENDS.values() if backend.filename}
+    files = {default_file(config, backend) for backend in BACKENDS}
+    return files - {""}
 
 
 def _with_class(source: bytes, version: Path) -> bytes:

@@ -5,15 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from trimaran.checks.facts import FileProblem
+from trimaran.repository.model_files.aoti_package import (
+    DEVICE,
+    FIT_REMEDY,
+    find_misfit,
+    read_package,
+    this_machine,
+)
 from trimaran.repository.model_files.recognition import Kind, recognise
 from trimaran.repository.model_files.torchscript_archive import require_torchscript
 from trimaran.system.errors import ArtifactError
 
-__all__ = ["onnx_impostor", "plan_problem", "torchscript_problem"]
+__all__ = ["onnx_impostor", "package_problem", "plan_problem", "torchscript_problem"]
 
 _SAVE = "save the model with torch.jit.save, or use 'trimaran export'"
+_COMPILE = "use 'trimaran export --format aoti', or the platform of the file"
 _IS = {
     Kind.TORCHSCRIPT: ("is a zip archive, as TorchScript is", "name it model.pt"),
+    Kind.AOTI: (
+        "is a package of AOTInductor",
+        'name it model.pt2, with backend pytorch and platform "torch_aoti"',
+    ),
     Kind.PLAN: ("is a TensorRT plan", "name it model.plan, with backend tensorrt"),
 }
 
@@ -28,6 +40,20 @@ def torchscript_problem(path: Path) -> FileProblem | None:
     except ArtifactError as refused:
         return _problem_of(refused, path)
     return None
+
+
+def package_problem(path: Path) -> FileProblem | None:
+    """Why a file is no package of AOTInductor that fits this machine, or `None`."""
+    problem = _unlike(path, Kind.AOTI)
+    if problem is not None:
+        return problem
+    try:
+        facts = read_package(path, str(path))
+    except ArtifactError as refused:
+        return _problem_of(refused, path)
+    for_gpu = facts[DEVICE] == "cuda"
+    misfit = find_misfit(facts, this_machine(with_gpu=for_gpu))
+    return FileProblem(misfit, FIT_REMEDY) if misfit else None
 
 
 def plan_problem(path: Path) -> FileProblem | None:
@@ -49,6 +75,8 @@ def _unlike(path: Path, *wanted: Kind) -> FileProblem | None:
         return FileProblem(f"cannot be read: {refused.strerror}", "give the server the right to")
     if kind in wanted:
         return None
+    if Kind.AOTI in wanted:
+        return FileProblem("is no package of AOTInductor, which torch_aoti loads", _COMPILE)
     return FileProblem(*_IS.get(kind, ("is not TorchScript, which is a zip archive", _SAVE)))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from tritonclient.grpc import model_config_pb2 as protocol
 
+from trimaran.checks.backends import AOTI
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig
 
@@ -150,7 +151,7 @@ def check_instances(config: ModelConfig, backend: str) -> Problems:
                 f"gpus {list(group.gpus)} are named, so a host without them refuses the model",
                 "leave them out unless every host has them",
             )
-        elif group.kind == _Group.KIND_GPU:
+        elif group.kind == _Group.KIND_GPU and config.platform != AOTI:
             yield warning(
                 f"{field}.kind",
                 "KIND_GPU is refused by a host without a GPU",

@@ -32,7 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explore": ("trimaran.cli.explore:explore", "Describe a table before training on it."),
     "train": ("trimaran.cli.train:train", "Train a model on a table, and report on it."),
     "export": ("exporters.export_command:export", "Export a PyTorch model, and verify it."),
-    "add": ("exporters.add_command:add", "Add an existing ONNX, TorchScript or TensorRT file."),
+    "add": (
+        "exporters.add_command:add",
+        "Add an existing model file, such as ONNX.",
+    ),
     "publish": (
         "ensembles.publish_command:publish",
         "Publish an ensemble and its Python models.",

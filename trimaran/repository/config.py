@@ -19,6 +19,7 @@ from trimaran.system.errors import ConfigError
 from trimaran.system.files import write_text
 
 __all__ = [
+    "DEVICE_KINDS",
     "ModelConfig",
     "UnknownNumberError",
     "add_tensors",
@@ -35,6 +36,13 @@ __all__ = [
     "read_config_bytes",
     "write_config",
 ]
+
+
+DEVICE_KINDS = {
+    "cpu": protocol.ModelInstanceGroup.KIND_CPU,
+    "cuda": protocol.ModelInstanceGroup.KIND_GPU,
+}
+"""The kind of instance for a model that runs on one kind of device only."""
 
 
 class UnknownNumberError(ConfigError):

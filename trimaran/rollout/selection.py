@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from trimaran.checks.raising import checked_config, sound_ensembles
-from trimaran.repository.config import ModelConfig, format_config, write_config
+from trimaran.repository.config import ModelConfig, format_config
 from trimaran.repository.live import (
     is_deployed,
     live_release,
@@ -15,6 +15,7 @@ from trimaran.repository.live import (
     render_step,
 )
 from trimaran.repository.repository import Repository
+from trimaran.serving.embedded_config import write_live
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["Selection", "select"]
@@ -134,7 +135,7 @@ def _serve(repository: Repository, config: ModelConfig, versions: set[int]) -> N
     """Write `config` with `versions` as a model's live configuration, unless it is that already."""
     live, wanted = repository.live(config.name), render_step(config, versions)
     if live is None or format_config(live) != format_config(wanted):
-        write_config(repository.live_path(config.name), wanted)
+        write_live(repository, wanted)
 
 
 def _passed_over(repository: Repository, name: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from trimaran.checks.raising import checked_config, sound_ensembles
 from trimaran.publishing.releases import Release, read_release, step_models, verify_release
-from trimaran.repository.config import ModelConfig, format_config, write_config
+from trimaran.repository.config import ModelConfig, format_config
 from trimaran.repository.live import (
     LiveRelease,
     live_release,
@@ -37,6 +37,7 @@ from trimaran.repository.live import (
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client
 from trimaran.serving.control import Control, LoadTimeoutError
+from trimaran.serving.embedded_config import remove_live, write_live
 from trimaran.serving.golden import check_golden, read_golden
 from trimaran.serving.runtime import Runtime
 from trimaran.serving.server import private_server
@@ -53,16 +54,15 @@ def flip(repository: Repository, control: Control, live: ModelConfig) -> None:
     load; the old configuration is restored then, as it is after any other failure.
     """
     with repository.live_lock(live.name):
-        path = repository.live_path(live.name)
         before = repository.live(live.name)
-        write_config(path, live)
+        write_live(repository, live)
         try:
             control.load(live.name)
         except BaseException as error:
             if before is None:
-                path.unlink()
+                remove_live(repository, live.name)
             else:
-                write_config(path, before)
+                write_live(repository, before)
                 # A server with a model that hangs would not finish another load.
                 if not isinstance(error, LoadTimeoutError):
                     control.load(live.name)
@@ -123,7 +123,7 @@ class ReleaseSwitch:
         if live is not None and format_config(live) == format_config(wanted) and served == versions:
             return
         with self.repository.live_lock(model):
-            write_config(self.repository.live_path(model), wanted)
+            write_live(self.repository, wanted)
             self.control.load(model)
         missing = versions - self.control.ready_versions(model)
         if missing:
@@ -143,9 +143,9 @@ class ReleaseSwitch:
         if (live and format_config(live)) == (config and format_config(config)):
             return
         if config is None:
-            self.repository.live_path(model).unlink()
+            remove_live(self.repository, model)
         else:
-            write_config(self.repository.live_path(model), config)
+            write_live(self.repository, config)
         if load:
             # A step that cannot be restored must not prevent the others.
             with suppress(TrimaranError):

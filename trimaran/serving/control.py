@@ -19,6 +19,7 @@ from google.protobuf import json_format
 
 from trimaran.repository.config import ModelConfig
 from trimaran.serving.access import grpc_headers, http_headers
+from trimaran.serving.embedded_config import EMBEDDED_VERSION, readable
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
 
@@ -167,6 +168,7 @@ class Control:
                 f"{config.name}: its files have {size / 1e9:.1f} GB, and a server takes at most 2 "
                 "GB over the network; load it from its repository"
             )
+        config = readable(config) if self._is_embedded(config) else config
         text = json_format.MessageToJson(config, preserving_proto_field_name=True)
         parameters = {f"file:{path}": content for path, content in (files or {}).items()}
         self._load(config.name, config=text, files=parameters)
@@ -191,6 +193,12 @@ class Control:
         """The configuration that a model is served with, in Triton's JSON form."""
         config: dict[str, Any] = self._call("GET", f"/models/{model}/config")
         return config
+
+    def _is_embedded(self, config: ModelConfig) -> bool:
+        """Whether the server cannot read the configuration; it is asked where that matters."""
+        return readable(config) is not config and (
+            self._call("GET", "").get("version") == EMBEDDED_VERSION
+        )
 
     def _load(self, model: str, **content: Any) -> None:
         timeout_s = load_timeout_s()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trimaran.serving.embedded_config import EMBEDDED_VERSION
 from trimaran.serving.stubs import OWN_BACKENDS, stub_environment
 from trimaran.system.downloads import Wheel, unpacked
 from trimaran.system.errors import UsageError
@@ -55,7 +56,7 @@ def find_runtime(named: Path | None = None) -> Runtime:
     return install()
 
 
-TRITON_VERSION = "2.51.0"
+TRITON_VERSION = EMBEDDED_VERSION
 
 SERVER_WHEEL = Wheel(
     "nvidia-pytriton",

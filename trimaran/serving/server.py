@@ -24,6 +24,7 @@ from trimaran.serving.control import (
     lines_of,
     load_timeout_s,
 )
+from trimaran.serving.embedded_config import EMBEDDED_CONFIG_NAME, prepare
 from trimaran.serving.runtime import Runtime
 from trimaran.serving.shared_memory import Regions, free_bytes, plan_regions, stubs_of
 from trimaran.serving.stub_processes import shared_memory as shared_memory_of
@@ -92,6 +93,8 @@ class Server:
         require_free(ports)
         load_timeout_s()  # a wrong setting is refused before anything starts
         log.parent.mkdir(parents=True, exist_ok=True)
+        if runtime.embedded:
+            prepare(repository, repository.names())
         regions = _regions(runtime, repository, models)
         command = [str(runtime.executable), *_arguments(runtime, repository, ports, regions)]
         command += [f"--load-model={model}" for model in models]
@@ -218,7 +221,7 @@ def _arguments(
     arguments = [
         "--model-repository=.",
         "--model-control-mode=explicit",
-        f"--model-config-name={LIVE_CONFIG_NAME}",
+        f"--model-config-name={EMBEDDED_CONFIG_NAME if runtime.embedded else LIVE_CONFIG_NAME}",
         "--exit-on-error=false",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
         *runtime.arguments,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -10,6 +13,7 @@ import pytest
 
 from tests.trimaran.checks.graphs import Change, external, linear, put, sequence
 from tests.trimaran.checks.judging import found, judged, torchscript
+from tests.trimaran.repository.model_files.packages import package_entries
 from tests.trimaran.versions import model_config, publish_files
 from trimaran.checks import onnx_files, onnx_problems
 from trimaran.checks.api import check
@@ -237,3 +241,55 @@ def test_a_file_of_another_name_is_checked_as_its_backend_loads_it(
 def test_torchscript_is_no_error(tmp_path: Path) -> None:
     files = {"m/config.pbtxt": TORCH, "m/1/model.pt": GENUINE}
     assert found(judged(tmp_path, files)) == []
+
+
+PACKAGE = (
+    'backend: "pytorch" platform: "torch_aoti" max_batch_size: 8 '
+    'input { name: "INPUT__0" data_type: TYPE_FP32 dims: [ 4 ] } '
+    'output { name: "RESULT[0]" data_type: TYPE_FP32 dims: [ 4 ] } '
+)
+
+
+def packed(facts: Mapping[str, str] | None = None) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in package_entries(facts).items():
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+def test_a_package_of_aotinductor_is_no_error(tmp_path: Path) -> None:
+    files = {"m/config.pbtxt": PACKAGE, "m/1/model.pt2": packed()}
+    assert found(judged(tmp_path, files)) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "files", "problem"),
+    [
+        (PACKAGE, {"model.pt": torchscript()}, "1/model.pt2 is missing, which backend pytorch"),
+        (
+            f'{PACKAGE} default_model_filename: "model.pt"',
+            {"model.pt": torchscript()},
+            "1/model.pt is no package of AOTInductor, which torch_aoti loads",
+        ),
+        (TORCH, {"model.pt": packed()}, "1/model.pt is a package of AOTInductor"),
+        (PACKAGE, {"model.pt2": packed({"TRIMARAN_TORCH": "2.0"})}, "compiled with torch 2.0, and"),
+        (
+            PACKAGE.replace("INPUT__0", "image"),
+            {"model.pt2": packed()},
+            "input 'image' has a name that torch_aoti does not have",
+        ),
+        (
+            PACKAGE.replace("INPUT__0", "INPUT__1"),
+            {"model.pt2": packed()},
+            "the inputs are INPUT__1, without number 0",
+        ),
+        (f"{PACKAGE} sequence_batching {{ }}", {"model.pt2": packed()}, "which torch_aoti refuses"),
+    ],
+)
+def test_a_package_that_the_server_refuses_is_an_error(
+    tmp_path: Path, config: str, files: Mapping[str, bytes], problem: str
+) -> None:
+    named = {f"m/1/{name}": content for name, content in files.items()}
+    report = judged(tmp_path, {"m/config.pbtxt": config, **named})
+    assert any(problem in finding.found for finding in report.findings), report.findings

@@ -6,6 +6,7 @@ import codecs
 from enum import Enum
 from pathlib import Path
 
+from trimaran.repository.model_files.aoti_package import is_package
 from trimaran.system.errors import ArtifactError
 
 __all__ = ["Kind", "recognise"]
@@ -49,6 +50,7 @@ class Kind(Enum):
 
     ONNX = "onnx"
     TORCHSCRIPT = "torchscript"
+    AOTI = "aoti"
     PLAN = "tensorrt"
 
 
@@ -58,7 +60,9 @@ def recognise(path: Path) -> Kind:
     Raises `ArtifactError` for a file that is missing, empty, or marked as something else.
     """
     if not path.exists():
-        raise ArtifactError(f"{path}: no such file; name an ONNX, TorchScript or TensorRT file")
+        raise ArtifactError(
+            f"{path}: no such file; name an ONNX, TorchScript, AOTI or TensorRT file"
+        )
     if path.is_dir():
         raise ArtifactError(f"{path}: is a directory; name the model file in it")
     if not path.is_file():
@@ -68,7 +72,7 @@ def recognise(path: Path) -> Kind:
     if not head:
         raise ArtifactError(f"{path}: is empty; copy or export the model again")
     if head.startswith(_ZIP_MAGIC):
-        return Kind.TORCHSCRIPT
+        return Kind.AOTI if is_package(path) else Kind.TORCHSCRIPT
     if head.startswith(_PLAN_MAGIC):
         return Kind.PLAN
     foreign = _foreign(head)

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from trimaran.repository import target
 from trimaran.system.errors import ArtifactError
 
-__all__ = ["find_bomb", "require_torchscript"]
+__all__ = ["DAMAGE", "find_bomb", "leads_out", "require_torchscript"]
 
 _VERSIONS = (".data/version", "version")
 """The places of an archive's file version, the newer one first, as torch's reader looks for it."""
@@ -32,7 +32,7 @@ megabytes, and weights barely shrink."""
 _FREE_BYTES = 2**24
 _MOST_RATIO = 100
 """To what multiple an entry of more than 16 MiB may unpack; code shrinks to a third or a tenth."""
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, LookupError, ValueError,
     RuntimeError,
 )  # fmt: skip
@@ -64,7 +64,7 @@ def require_torchscript(path: Path, where: str) -> int:
             place = next(p for v in _VERSIONS if (p := f"{root}/{v}") in names)
             with archive.open(place) as file:
                 version = file.read(_LONGEST_VERSION)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ArtifactError(
             f"{where}: is a zip archive that is damaged or cut short: {error}; copy or export it "
             "again"
@@ -102,6 +102,11 @@ def find_bomb(entries: Sequence[zipfile.ZipInfo], size: int) -> str | None:
     return None
 
 
+def leads_out(names: Sequence[str]) -> bool:
+    """Whether an entry would be unpacked outside the directory that an archive is unpacked in."""
+    return any(name.startswith("/") or ".." in PurePosixPath(name).parts for name in names)
+
+
 def _root_of(name: str) -> str:
     """The first part of an entry's name: torch writes all under one directory."""
     return name.partition("/")[0]
@@ -111,7 +116,7 @@ def _find_foreign(names: Sequence[str]) -> str | None:
     """What an archive with these entries is instead of TorchScript, and the remedy, or `None`."""
     if not names:
         return "is an empty zip archive; export the model again"
-    if any(name.startswith("/") or ".." in PurePosixPath(name).parts for name in names):
+    if leads_out(names):
         return "is a zip archive with paths that lead out of it; export the model again"
     root = _root_of(names[0])
     inside = {name.partition("/")[2] for name in names if _root_of(name) == root}
@@ -134,8 +139,9 @@ def _torch_archive(inside: set[str], names: Sequence[str]) -> str | None:
         name.endswith("serialized_exported_program.json") for name in names
     ):
         return (
-            "is a program of torch.export (.pt2), which Triton's pytorch backend does not serve "
-            "as TorchScript; use 'trimaran export'"
+            "is a program of torch.export (.pt2) that is not compiled, and Triton serves compiled "
+            "ones; compile it with torch._inductor.aoti_compile_and_package, or use 'trimaran "
+            "export --format aoti'"
         )
     if {".data/extern_modules", ".data/python_version"} & inside:
         return (

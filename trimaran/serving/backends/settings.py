@@ -12,17 +12,23 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "PLATFORM",
     "apply_torch_settings",
     "boolean",
+    "device",
     "integer",
     "model_being_loaded",
     "model_file",
+    "platform",
     "run_options",
     "session_options",
     "text",
     "thread_count",
     "threads_per_instance",
 ]
+
+PLATFORM = "trimaran_platform"
+"""The parameter that has the platform where the server is older than that."""
 
 _BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 _INTEGER = re.compile(r"[+-]?\d+")
@@ -45,6 +51,11 @@ def text(config: Mapping[str, Any], key: str) -> str | None:
     """A parameter's text, or `None` where it is missing."""
     item = config["parameters"].get(key)
     return None if item is None else str(item["string_value"]).strip()
+
+
+def platform(config: Mapping[str, Any]) -> str:
+    """The platform, such as `torch_aoti`."""
+    return text(config, PLATFORM) or str(config["platform"])
 
 
 def boolean(config: Mapping[str, Any], key: str, default: bool) -> bool:
@@ -106,6 +117,16 @@ def model_being_loaded() -> Path:
     """
     arguments = Path("/proc/self/cmdline").read_bytes().split(b"\0")
     return Path(os.fsdecode(arguments[1])).parent
+
+
+def device(args: Mapping[str, str]) -> str:
+    """Where torch runs an instance, such as `cpu` or `cuda:0`.
+
+    `args` are those of `initialize`. Triton has chosen the device: a GPU for `KIND_GPU`, and also
+    where the configuration leaves the kind out and there is one.
+    """
+    is_gpu = args.get("model_instance_kind") == "GPU"
+    return f"cuda:{args.get('model_instance_device_id') or 0}" if is_gpu else "cpu"
 
 
 def session_options(config: Mapping[str, Any]) -> Any:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
 
 import pytest
 
+from tests.trimaran.repository.model_files.packages import package_entries
 from tests.trimaran.serving.backends.torchscript_models import Twice, X, Y, config, model, scripted
 from tests.trimaran.serving.hosting import Hosted, Model, hosted, parameter, tensor
+
+AOTI = 'platform: "torch_aoti"\n'
+
+
+def package(name: str, facts: Mapping[str, str], more: Mapping[str, bytes] | None = None) -> Model:
+    """A model of the platform `torch_aoti` whose package must not be loaded."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path, data in {**package_entries(facts), **(more or {})}.items():
+            archive.writestr(path, data)
+    return Model(name, config(X, Y, more=AOTI), {"model.pt2": content.getvalue()})
+
 
 REFUSED = {
     "count": (
@@ -58,6 +73,22 @@ REFUSED = {
     "bad_parameter": (
         model("bad_parameter", Twice(), X, Y, more=parameter("INFERENCE_MODE", "maybe")),
         "failed to convert 'maybe' to boolean",
+    ),
+    "another_torch": (
+        package("another_torch", {"TRIMARAN_TORCH": "2.0.1"}),
+        "was compiled with torch 2.0.1, and here is torch ",
+    ),
+    "another_device": (
+        package("another_device", {"AOTI_DEVICE_KEY": "cuda", "AOTI_COMPUTE_CAPABILITY": "1"}),
+        "was compiled for a GPU of compute capability 1, and ",
+    ),
+    "hostile": (
+        package("hostile", {}, {"m/data/weights/a.so": b""}),
+        "holds a shared library in 'data/weights/a.so', where torch packs none",
+    ),
+    "no_package": (
+        Model("no_package", config(X, Y, more=AOTI), {"model.pt": b""}),
+        "no_package/1/model.pt2' for model instance 'no_package'",
     ),
 }
 """Models that cannot be served, and in which words their loading is refused."""

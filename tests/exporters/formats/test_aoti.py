@@ -1,0 +1,137 @@
+"""AOTI: equal programs have equal digests, and what the package depends on is found first."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from exporters.formats import aoti
+from exporters.formats.aoti import AotiExporter, program_digest
+from exporters.formats.exporter import ExportError
+from exporters.formats.onnx import OnnxExporter
+from exporters.formats.program import (
+    captured_once,
+    captured_program,
+    export_program,
+    script_program,
+)
+from exporters.spec import ModelSpec
+from exporters.torch_state import quiet
+from tests import models
+from trimaran.repository.repository import Repository
+
+X = torch.arange(16.0).reshape(2, 8)
+
+
+class Scaled(nn.Module):
+    """A graph with a constant in its code, one in a buffer, and one in a branch of its own."""
+
+    def __init__(self, number: float = 1.25, buffer: float = 5.0, inner: float = 2.0) -> None:
+        super().__init__()
+        self.number, self.inner = number, inner
+        self.register_buffer("buffer", torch.full((1,), buffer), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cond(x.sum() > 0, lambda x: x * self.inner, lambda x: x - 1, (x,)) * (
+            self.number + self.buffer
+        )
+
+
+def digest(module: nn.Module, facts: dict[str, str] | None = None) -> str:
+    spec = ModelSpec("scaled", module.eval(), {"x": X}, ["y"])
+    return program_digest(export_program(spec), facts or {})
+
+
+def test_equal_programs_have_equal_digests_and_every_value_counts() -> None:
+    plain = digest(Scaled())
+    export_program(models.linear())  # names must not go by what else the process did
+    assert digest(Scaled()) == plain
+    changed = [digest(Scaled(**{name: 1.5})) for name in ("number", "buffer", "inner")]
+    assert len({plain, *changed, digest(Scaled(), {"torch": "2.0"})}) == 5
+
+
+def test_the_package_is_the_one_that_was_compiled_before(
+    exported: Repository, tmp_path: Path
+) -> None:
+    newest = exported.newest("linear_aoti")
+    assert newest is not None
+    assert newest.manifest is not None
+    assert newest.manifest.target["torch"] == torch.__version__
+    assert newest.manifest.target["device"] == "cpu"
+    assert "instruction_set" in newest.manifest.target
+    assert str(newest.manifest.target["compiler"]).strip()
+    exporter = AotiExporter("cpu")
+    again = tmp_path / "model.pt2"
+    assert list(exporter.captures(models.linear(), again)) == ["torch.export"]
+    assert again.read_bytes() == (newest.path / "model.pt2").read_bytes()
+
+
+def test_a_missing_compiler_is_named_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "/nowhere/c++")
+    with pytest.raises(ExportError) as refused:
+        AotiExporter("cpu").require()
+    assert "needs a C++ compiler, and '/nowhere/c++' cannot be run here" in str(refused.value)
+    assert "apt-get install g++" in str(refused.value)
+
+
+def test_the_first_error_of_a_failing_compiler_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "c++"
+    compiler.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo broken 1.0 && exit 0\n'
+        "echo main.cpp: In function; echo 'main.cpp:1: fatal error: no space' >&2; exit 1\n"
+    )
+    compiler.chmod(compiler.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("TRIMARAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (str(compiler),))
+    path = tmp_path / "model.pt2"
+    with pytest.raises(ExportError) as refused:
+        list(AotiExporter("cpu").captures(models.linear(), path))
+    assert "the compiler says: main.cpp:1: fatal error: no space" in str(refused.value)
+    assert not path.exists()
+    assert list((tmp_path / "cache" / "aoti" / "packages").iterdir()) == []
+
+
+def test_what_torch_export_refuses_is_refused_with_the_reason(tmp_path: Path) -> None:
+    class Counts(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + len([row for row in x.tolist() if row[0] > 0])
+
+    spec = ModelSpec("counts", Counts(), {"x": X}, ["y"])
+    with pytest.raises(ExportError, match=r"counts cannot be captured by torch\.export: .*"):
+        list(AotiExporter("cpu").captures(spec, tmp_path / "model.pt2"))
+
+
+def test_only_the_last_packages_are_kept(tmp_path: Path) -> None:
+    for number in range(aoti.KEPT_PACKAGES + 2):
+        (tmp_path / f"{number:03}.pt2").touch()
+    aoti.forget_oldest(tmp_path)
+    assert len(list(tmp_path.iterdir())) == aoti.KEPT_PACKAGES
+
+
+def test_a_model_is_captured_once_for_all_formats(tmp_path: Path) -> None:
+    spec = ModelSpec("scaled", models.Linear(), {"x": X}, ["y"])
+    with captured_once(), quiet():
+        program = captured_program(spec)
+        before = program_digest(program, {})
+        assert list(OnnxExporter().captures(spec, tmp_path / "model.onnx"))
+        assert script_program(captured_program(spec)) is not None
+        assert captured_program(spec) is program
+        assert program_digest(program, {}) == before
+    assert captured_program(spec) is not program
+
+
+def test_what_cannot_be_captured_is_tried_once() -> None:
+    spec = models.branches()
+    with captured_once():
+        with pytest.raises(Exception, match="guard") as first:
+            captured_program(spec)
+        with pytest.raises(Exception, match="guard") as second:
+            captured_program(spec)
+    assert second.value is first.value
