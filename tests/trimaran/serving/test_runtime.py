@@ -101,11 +101,11 @@ def test_killed_installation_goes_on_where_it_stopped(
         [sys.executable, "-c", "from trimaran.serving.runtime import install; install()"],
         cwd=PROJECT,
     )
-    unpacking = cache / "runtime" / "unpacking"
+    unpacking = cache / "unpacked" / "unpacking"
     wait_for(lambda: next(unpacking.glob("*/content/content/pytriton"), None), 30, "unpacking")
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    assert not list((cache / "runtime").glob("nvidia-pytriton-*"))
+    assert not list((cache / "unpacked").glob("nvidia_pytriton-*"))
     runtime = install()
     assert not list(unpacking.glob("*/content"))
     source = tmp_path / "model.py"
