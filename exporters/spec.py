@@ -65,9 +65,9 @@ class ModelSpec:
     position otherwise. `output_names` are read from the answer as `exporters.calling.read_outputs`
     says: by name from mappings and dataclasses, by order from tuples.
 
-    A module on a GPU is moved to the CPU, where its artifacts are captured, and back to `device` for
-    the answers that they are compared with (`on_its_device`). Examples are kept as plain tensors on
-    the CPU, without a gradient or a pending conjugation or negation.
+    A module on a GPU is moved to the CPU, where its artifacts are captured, and for the answers
+    that they are compared with back to its `device` (`on_its_device`). Examples are kept as plain
+    tensors on the CPU, without a gradient or a pending conjugation or negation.
 
     `dynamic_axes` says which other axes vary: `{"tokens": {1: ("sequence", 1, 512)}}` is name,
     least and most length of axis 1; a fourth number is what lengths are multiples of.
