@@ -16,7 +16,13 @@ from exporters.formats.causes import nested_tensors, rounded
 from exporters.lengths import find_ways
 from exporters.parity import Arrays, ParityReport, Run, compare, measure_parity, row_count
 from exporters.samples import Answer, Tensors, usable_spans
-from exporters.spec import Interface, ModelSpec, interface_of, require_served
+from exporters.spec import (
+    Interface,
+    ModelSpec,
+    interface_of,
+    on_its_device,
+    require_served,
+)
 from exporters.tolerance import column_shares, row_limits, typical_scale
 from exporters.torch_state import quiet
 from trimaran.system.errors import ParityError, TrimaranError
@@ -64,10 +70,13 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
     """
     answer = partial(_answer, spec, spec.positional())
     # The examples first: only the first call meets a module before its forward has changed it.
-    batches = list(example_batches(spec, max_batch_size, answer))
-    spans = usable_spans(spec, answer)
+    with on_its_device(spec):
+        batches = list(example_batches(spec, max_batch_size, answer))
+        spans = usable_spans(spec, answer)
     ways = find_ways(spec, max_batch_size)
-    batches += tried_batches(spec, max_batch_size, batches, spans, ways, answer)
+    with on_its_device(spec):
+        batches += tried_batches(spec, max_batch_size, batches, spans, ways, answer)
+        with_nan = _with_nan(batches, answer)
     interface = interface_of(spec, [b.answers for b in batches], ways[0][1].open_axes)
     expected = tuple(_arrays(batch.answers) for batch in batches)
     original = Original(
@@ -81,12 +90,13 @@ def run_original(spec: ModelSpec, max_batch_size: int) -> Original:
         scales=_scales(interface, batches, expected),
         shares=_shares(interface, batches, expected),
         spans=spans,
-        with_nan=_with_nan(batches, answer),
+        with_nan=with_nan,
         notes=tuple(_unshown(spec, interface, expected)),
     )
-    _require_steady(original, answer)
-    _require_independent(original, batches)
-    _require_independent_of_nan(original, answer)
+    with on_its_device(spec):
+        _require_steady(original, answer)
+        _require_independent(original, batches)
+        _require_independent_of_nan(original, answer)
     return original
 
 
@@ -159,7 +169,8 @@ def _answer(spec: ModelSpec, module: torch.nn.Module, inputs: Tensors) -> Tensor
     rows = next(iter(inputs.values())).shape[0]
     with quiet():
         try:
-            outputs = module(*(inputs[name].clone() for name in spec.example_inputs))
+            given = (inputs[name].to(spec.device, copy=True) for name in spec.example_inputs)
+            outputs = module(*given)
         except TrimaranError as error:
             raise TrimaranError(f"model {spec.name}: {error}") from None
         except SystemExit as error:
@@ -167,7 +178,7 @@ def _answer(spec: ModelSpec, module: torch.nn.Module, inputs: Tensors) -> Tensor
     for name, tensor in zip(spec.output_names, outputs, strict=True):
         require_served(spec, name, tensor, rows)
     return {
-        name: tensor.detach().as_subclass(Tensor).resolve_conj().resolve_neg()
+        name: tensor.detach().cpu().as_subclass(Tensor).resolve_conj().resolve_neg()
         for name, tensor in zip(spec.output_names, outputs, strict=True)
     }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -22,6 +23,7 @@ __all__ = [
     "ModelSpec",
     "PositionalModule",
     "interface_of",
+    "on_its_device",
     "require_served",
     "resized",
     "resized_inputs",
@@ -29,6 +31,8 @@ __all__ = [
 
 BATCH_AXIS = "batch"
 """The name of every tensor's first axis."""
+
+_CPU = torch.device("cpu")
 
 Axis = tuple[str, int, int] | tuple[str, int, int, int]
 
@@ -61,7 +65,9 @@ class ModelSpec:
     position otherwise. `output_names` are read from the answer as `exporters.calling.read_outputs`
     says: by name from mappings and dataclasses, by order from tuples.
 
-    Examples are kept as plain tensors, without a gradient or a pending conjugation or negation.
+    A module on a GPU is moved to the CPU, where its artifacts are captured, and for the answers
+    that they are compared with back to its `device` (`on_its_device`). Examples are kept as plain
+    tensors on the CPU, without a gradient or a pending conjugation or negation.
 
     `dynamic_axes` says which other axes vary: `{"tokens": {1: ("sequence", 1, 512)}}` is name,
     least and most length of axis 1; a fourth number is what lengths are multiples of.
@@ -82,6 +88,7 @@ class ModelSpec:
     samples: Callable[..., Mapping[str, Tensor]] | None = None
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tolerances: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    device: torch.device = field(init=False, default=_CPU)
 
     def __post_init__(self) -> None:
         check_model_name(self.name)
@@ -90,6 +97,8 @@ class ModelSpec:
         problem = _foreign_module(self.module)
         if not problem:
             self.module.eval()
+            self.device = _device_of(self.module)
+            self.module.to(_CPU)
             self.example_inputs = {
                 name: _plain(tensor) for name, tensor in self.example_inputs.items()
             }
@@ -214,7 +223,15 @@ def _plain(value: Tensor) -> Tensor:
     """The same numbers without a gradient or a pending conjugation or negation."""
     if not isinstance(value, Tensor) or value.layout != torch.strided:
         return value
-    return value.detach().as_subclass(Tensor).resolve_conj().resolve_neg()
+    return value.detach().cpu().as_subclass(Tensor).resolve_conj().resolve_neg()
+
+
+def _device_of(module: nn.Module) -> torch.device:
+    """The GPU that holds the module's weights, or the CPU."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.is_cuda:
+            return tensor.device
+    return _CPU
 
 
 _SERVED = {
@@ -228,6 +245,25 @@ class Interface:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+
+@contextmanager
+def on_its_device(spec: ModelSpec) -> Iterator[None]:
+    """The module on the device that it was given on, in full FP32.
+
+    Convolutions on a GPU would use TF32 otherwise, which keeps 10 bits of 23.
+    """
+    if spec.device == _CPU:
+        yield
+        return
+    tf32 = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    spec.module.to(spec.device)
+    try:
+        yield
+    finally:
+        spec.module.to(_CPU)
+        torch.backends.cudnn.allow_tf32 = tf32
 
 
 def interface_of(

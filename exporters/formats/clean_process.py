@@ -107,6 +107,8 @@ class _Process:
             environment={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                # Full FP32 on a GPU too, as the original answers.
+                "NVIDIA_TF32_OVERRIDE": "0",
             },
             ends_with_parent=False,  # its standard input ends then
         )

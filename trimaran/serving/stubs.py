@@ -167,14 +167,19 @@ def _stands(environment: Path, complete: Path) -> bool:
     return complete.is_file() and (environment / "bin" / "python").exists()
 
 
-def numpy_wheel() -> Wheel:
-    """The NumPy of the stubs for this interpreter."""
-    tag = _PYTHON.replace(".", "")
+def numpy_wheel(python: str = _PYTHON) -> Wheel:
+    """The NumPy of the stubs of an interpreter such as `3.12`."""
+    tag = python.replace(".", "")
     return Wheel(
         "numpy",
         _NUMPY_VERSION,
         f"numpy-{_NUMPY_VERSION}-cp{tag}-cp{tag}-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
         _NUMPY_SHA256[tag],
+        (
+            f"--python-version={python}",
+            "--implementation=cp",
+            "--platform=manylinux_2_17_x86_64",
+        ),
     )
 
 

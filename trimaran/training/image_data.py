@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from trimaran.system.downloads import Wheel, read_member
 
-__all__ = ["class_names", "photographs"]
+__all__ = ["LABELS", "PHOTOGRAPHS", "PHOTOGRAPH_NAMES", "class_names", "photographs"]
 
-_TIMM = Wheel(
+LABELS = Wheel(
     "timm",
     "1.0.31",
     "timm-1.0.31-py3-none-any.whl",
@@ -20,22 +20,22 @@ def class_names() -> list[str]:
 
     They are the WordNet lemmas in the wheel of timm.
     """
-    synsets = read_member(_TIMM, f"{_INFO}/imagenet_synsets.txt").decode().split()
-    lines = read_member(_TIMM, f"{_INFO}/imagenet_synset_to_lemma.txt").decode().splitlines()
+    synsets = read_member(LABELS, f"{_INFO}/imagenet_synsets.txt").decode().split()
+    lines = read_member(LABELS, f"{_INFO}/imagenet_synset_to_lemma.txt").decode().splitlines()
     lemmas = dict(line.split("\t", 1) for line in lines if line)
     return [lemmas[synset] for synset in synsets]
 
 
-_SCIKIT_IMAGE = Wheel(
+PHOTOGRAPHS = Wheel(
     "scikit-image",
     "0.26.0",
     "scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
     "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
     platform=("--python-version=3.11", "--implementation=cp", "--platform=manylinux_2_28_x86_64"),
 )
-_FILES = ("chelsea.png", "coffee.png", "rocket.jpg", "astronaut.png", "motorcycle_left.png")
+PHOTOGRAPH_NAMES = ("chelsea.png", "coffee.png", "rocket.jpg", "astronaut.png", "motorcycle_left.png")
 
 
 def photographs() -> dict[str, bytes]:
     """The encoded example images of scikit-image, by file name; `chelsea.png` is a cat."""
-    return {name: read_member(_SCIKIT_IMAGE, f"skimage/data/{name}") for name in _FILES}
+    return {name: read_member(PHOTOGRAPHS, f"skimage/data/{name}") for name in PHOTOGRAPH_NAMES}
