@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -15,7 +17,8 @@ from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPa
 from trimaran.repository.presence import announce, sole_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import Selection, select
-from trimaran.serving.control import Control, LoadTimeoutError
+from trimaran.serving.control import LOAD_TIMEOUT, Control, load_timeout_s
+from trimaran.serving.loading import Load, Loads
 from trimaran.serving.metrics import Metrics, serve_metrics
 from trimaran.serving.remains import Remains, Restarts, end_orphan, record_server
 from trimaran.serving.report import print_ready
@@ -35,6 +38,8 @@ PREDICTIONS = "TRIMARAN_PREDICTIONS"
 _log = logger("serve")
 
 _LOOK_S = 0.2
+_SHORT_LOOK_S = 0.02
+"""While the first models load."""
 _NOTE_S = 2.0
 _END_SHOWS_S = 1.0
 """How long after a failed call the end of a server may show."""
@@ -72,11 +77,22 @@ def serve(
     shared_memory: Annotated[
         bool, typer.Option(help="Let every client register shared memory, not only trimaran.")
     ] = False,
+    load_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help=f"How long a model may load before the others are reported without it. "
+            f"Default: {LOAD_TIMEOUT}, or 300.",
+        ),
+    ] = None,
     log_format: LogFormatName = LogFormat.text,
 ) -> None:
     """Run tritonserver on a repository until interrupted, and reload models whose stub dies."""
     configure_logging(log_format)
     interrupt_once()
+    if load_timeout is not None:
+        os.environ[LOAD_TIMEOUT] = f"{load_timeout:g}"
+    load_timeout_s()  # a wrong one is refused before anything starts
     if cache_mb < 0:
         raise UsageError(f"--cache-mb is {cache_mb}; give 0 for no cache, or a number of MB")
     opened = Repository.open(repository)
@@ -138,55 +154,61 @@ class _Service:
         began_s = age_s() if self.metrics else 0.0
         log = self.repository.state / LOG
         remains = Remains()
+        loads = Loads(load_timeout_s(), _log)
         with ExitStack() as stack:
             stack.callback(remains.remove)
-            server = Server.start(
-                self.runtime,
-                self.repository,
-                selection.load,
-                self.ports,
-                log,
-                self.options,
-                self.environment,
-                shared_memory=self.shared_memory,
-            )
+            stack.callback(loads.finish)
+            try:
+                server = Server.start(
+                    self.runtime,
+                    self.repository,
+                    selection.load,
+                    self.ports,
+                    log,
+                    self.options,
+                    self.environment,
+                    shared_memory=self.shared_memory,
+                    load=False,
+                )
+            except TrimaranError as error:  # such as a port that another program took meanwhile
+                if self.metrics is None:
+                    raise
+                return str(error)
             stack.callback(server.stop)
             record_server(self.repository, server.process.pid)
             if server.note:
                 _log.warning(server.note)
             try:
                 server.wait_until_started()
-            except LoadTimeoutError:
-                raise
             except TrimaranError as error:
                 if self.metrics is None:
                     raise
                 return str(error)
-            remains.note(server.process.pid)
             note_at = time.monotonic() + _NOTE_S
             stack.enter_context(
                 announce(self.repository, server.process.pid, self.ports, server.secret)
             )
-            try:
-                self._supervise(stack, server, selection, began_s)
-            except TrimaranError:
-                if not server.process.wait(_END_SHOWS_S):
-                    raise
+            self._supervise(stack, server, selection)
+            loads.begin(self._loads(server, selection))
+            reported = False
             # Not one long wait: a signal that another thread receives would not end it.
             while server.is_running():
                 if time.monotonic() >= note_at:
                     remains.note(server.process.pid)
                     note_at = time.monotonic() + _NOTE_S
-                time.sleep(_LOOK_S)
+                if reported:
+                    loads.log_late()
+                elif (unready := loads.unready()) is not None:
+                    remains.note(server.process.pid)
+                    reported = self._report(server, selection, unready, age_s() - began_s)
+                time.sleep(_LOOK_S if reported else _SHORT_LOOK_S)
             return (
                 f"tritonserver ended by itself with status {server.process.status}: "
                 f"{server.last_error()}; its log is {server.log}"
             )
 
-    def _supervise(
-        self, stack: ExitStack, server: Server, selection: Selection, began_s: float
-    ) -> None:
-        """Have the server's stubs watched until `stack` ends, and report what is ready."""
+    def _supervise(self, stack: ExitStack, server: Server, selection: Selection) -> None:
+        """Have the server's stubs watched, and scrapes answered, until `stack` ends."""
         pid = server.process.pid
         # A scrape waits for less than Prometheus does.
         quick = Control(self.ports, server.secret, _SCRAPE_TIMEOUT_S)
@@ -200,11 +222,28 @@ class _Service:
         )
         supervisor.start()
         stack.callback(supervisor.finish)
-        problems = {
-            **dict(selection.problems),
-            **_deploy_pending(self.repository, server, selection),
-        }
-        print_ready(self.repository, server, selection.promised, problems, age_s() - began_s)
+
+    def _loads(self, server: Server, selection: Selection) -> Iterator[Load]:
+        """What a started server loads, and the releases that it deploys where none is live."""
+        for name in selection.load:
+            run = partial(server.control.load, name, without_limit=True)
+            yield Load(name, run, selection.needs(name))
+        for name, release in selection.deploy:
+            run = partial(_deploy_pending, self.repository, server, name, release)
+            yield Load(name, run, selection.needs(name))
+
+    def _report(
+        self, server: Server, selection: Selection, unready: Mapping[str, str], ready_s: float
+    ) -> bool:
+        """Print what is ready; whether the server still answered."""
+        problems = {**unready, **dict(selection.problems)}
+        try:
+            print_ready(self.repository, server, selection.promised, problems, ready_s)
+        except TrimaranError:
+            if not server.process.wait(_END_SHOWS_S):
+                raise
+            return False
+        return True
 
 
 def _is_loopback(host: str) -> bool:
@@ -231,21 +270,11 @@ def _require_something(repository: Repository, selection: Selection) -> None:
         )
 
 
-def _deploy_pending(repository: Repository, server: Server, selection: Selection) -> dict[str, str]:
-    """Deploy the newest release of each ensemble that has none live; the reasons that failed."""
-    if not selection.deploy:
-        return {}
+def _deploy_pending(repository: Repository, server: Server, ensemble: str, release: int) -> None:
+    """Deploy the newest release of an ensemble that has none live."""
     from trimaran.rollout.deployment import deploy
     from trimaran.serving.client import Client
 
-    problems = {}
     with Client(server.ports) as client:
-        for ensemble, release in selection.deploy:
-            try:
-                deploy(repository, server.control, client, ensemble, release, lambda step: None)
-                _log.info(f"{ensemble}: no release was live; release {release} is now")
-            except LoadTimeoutError:
-                raise  # a server that hangs is ended
-            except TrimaranError as error:
-                problems[ensemble] = str(error)
-    return problems
+        deploy(repository, server.control, client, ensemble, release, lambda step: None)
+    _log.info(f"{ensemble}: no release was live; release {release} is now")

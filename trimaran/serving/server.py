@@ -38,6 +38,8 @@ LOG = "server.log"
 """The log of the server that serves a repository, in the repository's state."""
 
 
+_OTHER_LOADS = 4
+"""Loads that may go on beside one of each model, such as those of deployments."""
 _EXIT_TIMEOUT_S = 3
 """How long Triton waits for models to unload; a dead stub never does."""
 _STOP_TIMEOUT_S = 4.2
@@ -81,11 +83,13 @@ class Server:
         environment: Mapping[str, str] | None = None,
         *,
         shared_memory: bool = False,
+        load: bool = True,
     ) -> Server:
         """Start a server that loads `models`; it is not ready yet. Raises `TrimaranError`.
 
-        `options` are further options of tritonserver, `environment` is added to this process' own.
-        With `shared_memory` every client may register shared memory.
+        Without `load` it answers at once, and is prepared for their load later. `options` are
+        further options of tritonserver, `environment` is added to this process' own. With
+        `shared_memory` every client may register shared memory.
 
         The server ends with this process, even if this process is killed.
         """
@@ -94,7 +98,10 @@ class Server:
         log.parent.mkdir(parents=True, exist_ok=True)
         regions = _regions(runtime, repository, models)
         command = [str(runtime.executable), *_arguments(runtime, repository, ports, regions)]
-        command += [f"--load-model={model}" for model in models]
+        if load:
+            command += [f"--load-model={model}" for model in models]
+        else:
+            command.append(f"--model-load-thread-count={len(models) + _OTHER_LOADS}")
         secret = new_secret()
         command += restrictions(secret, shared_memory=shared_memory)
         command += options

@@ -14,7 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.running import PROJECT, Served, port_options, serve_to_the_end, start_serving, wait_for
+from tests.running import (
+    PROJECT,
+    READY,
+    Served,
+    port_options,
+    serve_to_the_end,
+    start_serving,
+    wait_for,
+)
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.serving.refusal import serve_refused
 from tests.trimaran.versions import model_config, publish_files, tensor
@@ -118,7 +126,7 @@ def test_a_killed_trimaran_leaves_nothing_that_stops_the_next_one(linear: Reposi
     served.stop(signal.SIGKILL)
     again = Served(linear, *port_options(served.ports))
     again.ports = served.ports
-    again.until_said("ready in", 120)
+    again.until_said(READY, 120)
     assert gone(processes)
     stops_cleanly(again, signal.SIGINT)
 
@@ -131,7 +139,7 @@ def test_ended_server_is_started_again(linear: Repository) -> None:
     regions = shared_memory(found.server_pid)
     printed = len(served.lines)
     os.kill(found.server_pid, signal.SIGKILL)
-    wait_for(lambda: served.said("ready in", printed), 60, "the restart")
+    wait_for(lambda: served.said(READY, printed), 60, "the restart")
     assert served.said("tritonserver ended by itself with status -9", printed)
     assert gone(processes)
     assert regions
