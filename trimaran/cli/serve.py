@@ -18,6 +18,7 @@ from trimaran.repository.presence import announce, sole_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import Selection, select
 from trimaran.serving.control import LOAD_TIMEOUT, Control, load_timeout_s
+from trimaran.serving.hangs import HANG_TIMEOUT_S
 from trimaran.serving.loading import Load, Loads
 from trimaran.serving.metrics import Metrics, serve_metrics
 from trimaran.serving.remains import Remains, Restarts, end_orphan, record_server
@@ -44,6 +45,7 @@ _NOTE_S = 2.0
 _END_SHOWS_S = 1.0
 """How long after a failed call the end of a server may show."""
 _SCRAPE_TIMEOUT_S = 1.0
+_LONGEST_HANG_S = 1_000_000
 
 
 def serve(
@@ -85,6 +87,14 @@ def serve(
             f"Default: {LOAD_TIMEOUT}, or 300.",
         ),
     ] = None,
+    hang_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long a Python stub may work on the same requests before it is killed and "
+            "its model healed; 0 for ever.",
+        ),
+    ] = HANG_TIMEOUT_S,
     log_format: LogFormatName = LogFormat.text,
 ) -> None:
     """Run tritonserver on a repository until interrupted, and reload models whose stub dies."""
@@ -95,6 +105,11 @@ def serve(
     load_timeout_s()  # a wrong one is refused before anything starts
     if cache_mb < 0:
         raise UsageError(f"--cache-mb is {cache_mb}; give 0 for no cache, or a number of MB")
+    if not 0 <= hang_timeout <= _LONGEST_HANG_S:
+        raise UsageError(
+            f"--hang-timeout is {hang_timeout:g}; give 0 to let stubs hang, or seconds up to "
+            f"{_LONGEST_HANG_S}"
+        )
     opened = Repository.open(repository)
     ports = Ports(host, http_port, grpc_port, metrics_port, supervisor_port)
     with ExitStack() as stack:
@@ -114,7 +129,9 @@ def serve(
         )
         for note in selection.notes:
             _log.warning(note)
-        service = _Service(opened, runtime, ports, options, environment, shared_memory)
+        service = _Service(
+            opened, runtime, ports, options, environment, shared_memory, hang_timeout
+        )
         try:
             service.run(selection, model or ())
         except KeyboardInterrupt:
@@ -131,6 +148,7 @@ class _Service:
     options: list[str]
     environment: Mapping[str, str]
     shared_memory: bool
+    hang_timeout_s: float
     metrics: Metrics | None = None
 
     def run(self, selection: Selection, names: Sequence[str]) -> None:
@@ -218,7 +236,13 @@ class _Service:
             self.metrics.server_restarted(pid, quick)
         stack.enter_context(serve_metrics(self.metrics, self.ports))
         supervisor = Supervisor(
-            pid, self.repository, server.control, self.runtime.stub_backends, _log, self.metrics
+            pid,
+            self.repository,
+            server.control,
+            self.runtime.stub_backends,
+            _log,
+            self.metrics,
+            self.hang_timeout_s,
         )
         supervisor.start()
         stack.callback(supervisor.finish)
