@@ -21,7 +21,7 @@ from trimaran.serving.control import LOAD_TIMEOUT, Control, load_timeout_s
 from trimaran.serving.hangs import HANG_TIMEOUT_S
 from trimaran.serving.loading import Load, Loads
 from trimaran.serving.metrics import Metrics, serve_metrics
-from trimaran.serving.remains import Remains, Restarts, end_orphan, record_server
+from trimaran.serving.remains import Restarts, end_orphan, record_server
 from trimaran.serving.report import print_ready
 from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.serving.server import LOG, Server
@@ -159,22 +159,36 @@ class _Service:
         restarts = Restarts()
         while True:
             problem = self._serve(selection)
-            pause_s = restarts.pause_s(time.monotonic())
-            if pause_s is None:
-                raise TrimaranError(f"{problem}; it ended {len(restarts.ends)} times in a minute")
-            _log.error(f"{problem}; starting it again in {pause_s:g} s")
-            time.sleep(pause_s)
+            if problem is not None:
+                self._pause(problem, restarts)
             with self.repository.deployment_lock():
                 selection = select(self.repository, names)
 
-    def _serve(self, selection: Selection) -> str:
-        """Start, report, and supervise a server until it ends by itself; what happened."""
+    @staticmethod
+    def _pause(problem: str, restarts: Restarts) -> None:
+        pause_s = restarts.pause_s(time.monotonic())
+        if pause_s is None:
+            raise TrimaranError(f"{problem}; it ended {len(restarts.ends)} times in a minute")
+        _log.error(f"{problem}; starting it again in {pause_s:g} s")
+        time.sleep(pause_s)
+
+    def _may_stop(self) -> bool:
+        """Whether no deployment is at work."""
+        try:
+            with self.repository.deployment_lock(wait=False):
+                return True
+        except BlockingIOError:
+            return False
+
+    def _serve(self, selection: Selection) -> str | None:
+        """Start, report, and supervise a server until it ends by itself; what happened.
+
+        `None` means that it was ended because too much is left of dead stubs.
+        """
         began_s = age_s() if self.metrics else 0.0
         log = self.repository.state / LOG
-        remains = Remains()
         loads = Loads(load_timeout_s(), _log)
         with ExitStack() as stack:
-            stack.callback(remains.remove)
             stack.callback(loads.finish)
             try:
                 server = Server.start(
@@ -212,12 +226,18 @@ class _Service:
             # Not one long wait: a signal that another thread receives would not end it.
             while server.is_running():
                 if time.monotonic() >= note_at:
-                    remains.note(server.process.pid)
+                    server.remains.note()
                     note_at = time.monotonic() + _NOTE_S
+                    if server.remains.is_too_much() and self._may_stop():
+                        _log.warning(
+                            "tritonserver keeps threads and shared memory of each stub that died, "
+                            "and many did; starting it again"
+                        )
+                        return None
                 if reported:
                     loads.log_late()
                 elif (unready := loads.unready()) is not None:
-                    remains.note(server.process.pid)
+                    server.remains.note()
                     reported = self._report(server, selection, unready, age_s() - began_s)
                 time.sleep(_LOOK_S if reported else _SHORT_LOOK_S)
             return (

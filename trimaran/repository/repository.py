@@ -165,9 +165,12 @@ class Repository:
         """Held from reading the newest version to the rename that makes the next one."""
         return exclusive_lock(self.state / "publishing.lock")
 
-    def deployment_lock(self) -> AbstractContextManager[None]:
-        """Held while a process changes what is live: one deployment after another."""
-        return exclusive_lock(self.state / "deployment.lock")
+    def deployment_lock(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """Held while a process changes what is live: one deployment after another.
+
+        Without `wait` it raises `BlockingIOError` where another one is at work.
+        """
+        return exclusive_lock(self.state / "deployment.lock", wait=wait)
 
     def live_lock(self, name: str) -> AbstractContextManager[None]:
         """Held from writing or reading a model's live configuration until a server has loaded it.

@@ -7,7 +7,8 @@
 | `trimaran_stub_hangs_total{model}` | stubs that hung, and were killed |
 | `trimaran_model_heals_total{model}` | reloads after which such a model answered again |
 | `trimaran_model_heal_failures_total{model}` | reloads that failed, and are tried again |
-| `trimaran_server_restarts_total` | starts of a tritonserver after one that ended by itself |
+| `trimaran_server_restarts_total` | starts of a tritonserver after one that ended by itself, or
+  kept too much of dead stubs |
 | `trimaran_model_load_seconds{model,version}` | how long the last load took |
 | `trimaran_cpu_seconds_total{model,version,instance_name}` | of a stub, or with `model=""` of
   tritonserver itself |
@@ -67,7 +68,7 @@ class Metrics:
         self._failures = self._counter("model_heal_failures", "Reloads that failed.")
         self._restarts = Counter(
             "trimaran_server_restarts",
-            "Starts of a tritonserver after one that ended by itself.",
+            "Starts of a tritonserver after one that ended by itself, or kept too much.",
             registry=self.registry,
         )
         self.registry.register(_Loads(log))
