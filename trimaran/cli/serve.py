@@ -25,6 +25,7 @@ from trimaran.serving.remains import Restarts, end_orphan, record_server
 from trimaran.serving.report import print_ready
 from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.serving.server import LOG, Server
+from trimaran.serving.settling import Settling
 from trimaran.serving.supervisor import Supervisor
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.logging import LogFormat, configure_logging, logger
@@ -239,6 +240,9 @@ class _Service:
                 elif (unready := loads.unready()) is not None:
                     server.remains.note()
                     reported = self._report(server, selection, unready, age_s() - began_s)
+                    settling = Settling(self.repository, server.control, _log)
+                    settling.start()
+                    stack.callback(settling.finish)
                 time.sleep(_LOOK_S if reported else _SHORT_LOOK_S)
             return (
                 f"tritonserver ended by itself with status {server.process.status}: "

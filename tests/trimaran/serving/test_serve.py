@@ -24,7 +24,6 @@ from tests.running import (
     wait_for,
 )
 from tests.trimaran.calling import call_trimaran
-from tests.trimaran.serving import hosting
 from tests.trimaran.serving.refusal import serve_refused
 from tests.trimaran.versions import model_config, publish_files, tensor
 from trimaran.repository.config import read_config, write_config
@@ -158,49 +157,6 @@ def test_what_dead_stubs_leave_is_too_much_beyond_fifty_regions() -> None:
     stubs = {(pid, "1") for pid in range(100)}
     assert not Remains(1, stubs, {Path(str(i)) for i in range(149)}).is_too_much()
     assert Remains(1, stubs, {Path(str(i)) for i in range(150)}).is_too_much()
-
-
-IDLE = b"""
-class TritonPythonModel:
-    def execute(self, requests):
-        return []
-"""
-
-
-@pytest.mark.long
-def test_a_server_that_keeps_much_of_dead_stubs_is_started_anew(
-    empty_repository: Repository,
-) -> None:
-    """One stub of two is killed: what Triton abandons then with the other one, it keeps."""
-    tensors = hosting.tensor("input", "x", "FP32", [1]) + hosting.tensor("output", "y", "FP32", [1])
-    text = f'backend: "python"\n{tensors}instance_group {{ count: 2 }}\n'
-    names = [f"idle_{i}" for i in range(10)]
-    for name in names:
-        hosting.Model(name, text, {"model.py": IDLE}).write(empty_repository)
-    served = start_serving(empty_repository)
-    before = find_server(empty_repository)
-    assert before is not None
-    for _ in range(20):
-        printed = len(served.lines)
-        found = map(identify_stub, sorted(children(before.server_pid)))
-        for stub in {stub.model: stub for stub in found if stub}.values():  # of the newest load
-            os.kill(stub.pid, signal.SIGKILL)
-        wait_for(
-            lambda since=printed: (
-                len(served.said("healed", since)) >= len(names) or served.said("starting it again")
-            ),
-            60,
-            "the heals or the restart",
-        )
-        if served.said("starting it again"):
-            break
-    wait_for(lambda: len(served.said(READY)) == 2, 60, "the restart")
-    after = find_server(empty_repository)
-    assert after is not None
-    assert after.server_pid != before.server_pid
-    assert {served.control.ready_versions(name) == {1} for name in names} == {True}
-    assert not served.said("ended by itself")
-    served.stop()
 
 
 @pytest.fixture(scope="module")
