@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trimaran.checks.raising import checked_config, sound_ensembles
+from trimaran.checks.raising import checked_config, require_utf8, sound_ensembles
 from trimaran.repository.config import ModelConfig, format_config, write_config
 from trimaran.repository.live import (
     is_deployed,
@@ -116,6 +116,7 @@ def _ensemble(repository: Repository, name: str, pins: Mapping[str, int]) -> tup
 def _standalone(
     repository: Repository, name: str, pinned: set[int], required: bool
 ) -> Iterator[str]:
+    require_utf8(repository, name)
     versions = repository.versions(name)
     if not repository.has_config(name):
         yield name  # Triton may know what to do with it

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trimaran.repository.repository import Repository
 from trimaran.serving.stub_processes import shared_memory
-from trimaran.system.files import write_text
+from trimaran.system.files import read_regular, write_text
 from trimaran.system.processes import children, start_time
 
 __all__ = ["Remains", "Restarts", "end_orphan", "record_server"]
@@ -97,9 +97,9 @@ def end_orphan(repository: Repository) -> None:
     while holding `sole_server`: no other `trimaran serve` owns the server then.
     """
     try:
-        record = json.loads((repository.state / _NAME).read_text(encoding="utf-8"))
+        record = json.loads(read_regular(repository.state / _NAME))
         pid, started = int(record["pid"]), str(record["started"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return
     if not _lives(pid, started):
         return
