@@ -28,6 +28,7 @@ from trimaran.serving.server import LOG, Server
 from trimaran.serving.settling import Settling
 from trimaran.serving.supervisor import Supervisor
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.http_server import is_loopback
 from trimaran.system.logging import LogFormat, configure_logging, logger
 from trimaran.system.ports import Ports, require_free
 from trimaran.system.processes import age_s, interrupt_once
@@ -115,11 +116,11 @@ def serve(
     ports = Ports(host, http_port, grpc_port, metrics_port, supervisor_port)
     with ExitStack() as stack:
         stack.enter_context(sole_server(opened))
-        loopback = _is_loopback(host)
+        _require_address(host)
         end_orphan(opened)
         require_free(ports)
         runtime = find_runtime(tritonserver)
-        _require_allowed(runtime, host, loopback)
+        _require_allowed(runtime, host)
         with opened.deployment_lock():
             selection = select(opened, model or ())
         _require_something(opened, selection)
@@ -294,15 +295,16 @@ class _Service:
         return True
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError as error:
-        raise UsageError(f"--host {host!r} is not an address such as 127.0.0.1") from error
+def _require_address(host: str) -> None:
+    if host != "localhost":
+        try:
+            ipaddress.ip_address(host)
+        except ValueError as error:
+            raise UsageError(f"--host {host!r} is not an address such as 127.0.0.1") from error
 
 
-def _require_allowed(runtime: Runtime, host: str, loopback: bool) -> None:
-    if runtime.embedded and not loopback:
+def _require_allowed(runtime: Runtime, host: str) -> None:
+    if runtime.embedded and not is_loopback(host):
         raise UsageError(
             f"--host {host}: the embedded Triton {runtime.version} listens on loopback only, since "
             "it has known security holes; put a gateway in front, or use NVIDIA's container"
