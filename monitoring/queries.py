@@ -244,6 +244,15 @@ _QUERIES = (
         section="Models",
     ),
     Query(
+        "stub_hangs",
+        "stub hangs",
+        "sum by (model) (increase(trimaran_stub_hangs_total[$window]))",
+        "1",
+        "Stubs that hung, and were killed. They count among the deaths too.",
+        ("model",),
+        section="Models",
+    ),
+    Query(
         "heals",
         "heals",
         "sum by (model) (increase(trimaran_model_heals_total[$window]))",

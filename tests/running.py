@@ -26,6 +26,9 @@ PROJECT = Path(__file__).parent.parent
 MODELS = Path(__file__).parent / "models.py"
 TRIMARAN = (sys.executable, "-m", "trimaran")
 
+READY = " s: HTTP "
+"""What `trimaran serve` prints once it has tried to load every model, and in no error."""
+
 _END_TIMEOUT_S = 30.0
 
 
@@ -136,5 +139,5 @@ class Served(Running):
 def start_serving(repository: Repository, *arguments: str) -> Served:
     """Start `trimaran serve` on free ports and wait until it says that it is ready."""
     served = Served(repository, *arguments)
-    served.until_said("ready in", 120)
+    served.until_said(READY, 120)
     return served

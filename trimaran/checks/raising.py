@@ -11,7 +11,7 @@ from trimaran.repository.config import ModelConfig, is_ensemble
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import ConfigError, TrimaranError
 
-__all__ = ["check_config", "checked_config", "sound_ensembles", "standing_configs"]
+__all__ = ["check_config", "checked_config", "require_utf8", "sound_ensembles", "standing_configs"]
 
 
 def check_config(config: ModelConfig, directory: str, where: str) -> None:
@@ -31,10 +31,21 @@ def checked_config(repository: Repository, name: str) -> ModelConfig:
 
     Raises `ConfigError`, or `TrimaranError` where there is none.
     """
+    require_utf8(repository, name)
     config = repository.config(name)
     check_config(config, name, str(repository.config_path(name)))
     config.name = name
     return config
+
+
+def require_utf8(repository: Repository, name: str) -> None:
+    """Raise `ConfigError` for a model whose directory has a name that no configuration can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{repository.root}: the name of the directory {name!r} is not UTF-8; rename it"
+        ) from error
 
 
 def standing_configs(repository: Repository, names: Iterable[str]) -> dict[str, ModelConfig]:

@@ -182,7 +182,13 @@ def run() -> None:
         if not sys.flags.utf8_mode:
             again = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
             os.execv(sys.executable, again)  # noqa: S606 - itself
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(encoding=spoken, errors="replace")
+        _write_as(spoken, "replace")
+    else:
+        _write_as(spoken, "backslashreplace")  # a name of a file need not be UTF-8
     main()
+
+
+def _write_as(encoding: str, errors: str) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=encoding, errors=errors)

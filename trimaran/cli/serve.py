@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -15,14 +17,18 @@ from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPa
 from trimaran.repository.presence import announce, sole_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import Selection, select
-from trimaran.serving.control import Control, LoadTimeoutError
+from trimaran.serving.control import LOAD_TIMEOUT, Control, load_timeout_s
+from trimaran.serving.hangs import HANG_TIMEOUT_S
+from trimaran.serving.loading import Load, Loads
 from trimaran.serving.metrics import Metrics, serve_metrics
-from trimaran.serving.remains import Remains, Restarts, end_orphan, record_server
+from trimaran.serving.remains import Restarts, end_orphan, record_server
 from trimaran.serving.report import print_ready
 from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.serving.server import LOG, Server
+from trimaran.serving.settling import Settling
 from trimaran.serving.supervisor import Supervisor
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.http_server import is_loopback
 from trimaran.system.logging import LogFormat, configure_logging, logger
 from trimaran.system.ports import Ports, require_free
 from trimaran.system.processes import age_s, interrupt_once
@@ -35,10 +41,13 @@ PREDICTIONS = "TRIMARAN_PREDICTIONS"
 _log = logger("serve")
 
 _LOOK_S = 0.2
+_SHORT_LOOK_S = 0.02
+"""While the first models load."""
 _NOTE_S = 2.0
 _END_SHOWS_S = 1.0
 """How long after a failed call the end of a server may show."""
 _SCRAPE_TIMEOUT_S = 1.0
+_LONGEST_HANG_S = 1_000_000
 
 
 def serve(
@@ -72,22 +81,46 @@ def serve(
     shared_memory: Annotated[
         bool, typer.Option(help="Let every client register shared memory, not only trimaran.")
     ] = False,
+    load_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help=f"How long a model may load before the others are reported without it. "
+            f"Default: {LOAD_TIMEOUT}, or 300.",
+        ),
+    ] = None,
+    hang_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long a Python stub may work on the same requests before it is killed and "
+            "its model healed; 0 for ever.",
+        ),
+    ] = HANG_TIMEOUT_S,
     log_format: LogFormatName = LogFormat.text,
 ) -> None:
     """Run tritonserver on a repository until interrupted, and reload models whose stub dies."""
     configure_logging(log_format)
     interrupt_once()
+    if load_timeout is not None:
+        os.environ[LOAD_TIMEOUT] = f"{load_timeout:g}"
+    load_timeout_s()  # a wrong one is refused before anything starts
     if cache_mb < 0:
         raise UsageError(f"--cache-mb is {cache_mb}; give 0 for no cache, or a number of MB")
+    if not 0 <= hang_timeout <= _LONGEST_HANG_S:
+        raise UsageError(
+            f"--hang-timeout is {hang_timeout:g}; give 0 to let stubs hang, or seconds up to "
+            f"{_LONGEST_HANG_S}"
+        )
     opened = Repository.open(repository)
     ports = Ports(host, http_port, grpc_port, metrics_port, supervisor_port)
     with ExitStack() as stack:
         stack.enter_context(sole_server(opened))
-        loopback = _is_loopback(host)
+        _require_address(host)
         end_orphan(opened)
         require_free(ports)
         runtime = find_runtime(tritonserver)
-        _require_allowed(runtime, host, loopback)
+        _require_allowed(runtime, host)
         with opened.deployment_lock():
             selection = select(opened, model or ())
         _require_something(opened, selection)
@@ -98,7 +131,9 @@ def serve(
         )
         for note in selection.notes:
             _log.warning(note)
-        service = _Service(opened, runtime, ports, options, environment, shared_memory)
+        service = _Service(
+            opened, runtime, ports, options, environment, shared_memory, hang_timeout
+        )
         try:
             service.run(selection, model or ())
         except KeyboardInterrupt:
@@ -115,6 +150,7 @@ class _Service:
     options: list[str]
     environment: Mapping[str, str]
     shared_memory: bool
+    hang_timeout_s: float
     metrics: Metrics | None = None
 
     def run(self, selection: Selection, names: Sequence[str]) -> None:
@@ -125,68 +161,97 @@ class _Service:
         restarts = Restarts()
         while True:
             problem = self._serve(selection)
-            pause_s = restarts.pause_s(time.monotonic())
-            if pause_s is None:
-                raise TrimaranError(f"{problem}; it ended {len(restarts.ends)} times in a minute")
-            _log.error(f"{problem}; starting it again in {pause_s:g} s")
-            time.sleep(pause_s)
+            if problem is not None:
+                self._pause(problem, restarts)
             with self.repository.deployment_lock():
                 selection = select(self.repository, names)
 
-    def _serve(self, selection: Selection) -> str:
-        """Start, report, and supervise a server until it ends by itself; what happened."""
+    @staticmethod
+    def _pause(problem: str, restarts: Restarts) -> None:
+        pause_s = restarts.pause_s(time.monotonic())
+        if pause_s is None:
+            raise TrimaranError(f"{problem}; it ended {len(restarts.ends)} times in a minute")
+        _log.error(f"{problem}; starting it again in {pause_s:g} s")
+        time.sleep(pause_s)
+
+    def _may_stop(self) -> bool:
+        """Whether no deployment is at work."""
+        try:
+            with self.repository.deployment_lock(wait=False):
+                return True
+        except BlockingIOError:
+            return False
+
+    def _serve(self, selection: Selection) -> str | None:
+        """Start, report, and supervise a server until it ends by itself; what happened.
+
+        `None` means that it was ended because too much is left of dead stubs.
+        """
         began_s = age_s() if self.metrics else 0.0
         log = self.repository.state / LOG
-        remains = Remains()
+        loads = Loads(load_timeout_s(), _log)
         with ExitStack() as stack:
-            stack.callback(remains.remove)
-            server = Server.start(
-                self.runtime,
-                self.repository,
-                selection.load,
-                self.ports,
-                log,
-                self.options,
-                self.environment,
-                shared_memory=self.shared_memory,
-            )
+            stack.callback(loads.finish)
+            try:
+                server = Server.start(
+                    self.runtime,
+                    self.repository,
+                    selection.load,
+                    self.ports,
+                    log,
+                    self.options,
+                    self.environment,
+                    shared_memory=self.shared_memory,
+                    load=False,
+                )
+            except TrimaranError as error:  # such as a port that another program took meanwhile
+                if self.metrics is None:
+                    raise
+                return str(error)
             stack.callback(server.stop)
             record_server(self.repository, server.process.pid)
             if server.note:
                 _log.warning(server.note)
             try:
                 server.wait_until_started()
-            except LoadTimeoutError:
-                raise
             except TrimaranError as error:
                 if self.metrics is None:
                     raise
                 return str(error)
-            remains.note(server.process.pid)
             note_at = time.monotonic() + _NOTE_S
             stack.enter_context(
                 announce(self.repository, server.process.pid, self.ports, server.secret)
             )
-            try:
-                self._supervise(stack, server, selection, began_s)
-            except TrimaranError:
-                if not server.process.wait(_END_SHOWS_S):
-                    raise
+            self._supervise(stack, server, selection)
+            loads.begin(self._loads(server, selection))
+            reported = False
             # Not one long wait: a signal that another thread receives would not end it.
             while server.is_running():
                 if time.monotonic() >= note_at:
-                    remains.note(server.process.pid)
+                    server.remains.note()
                     note_at = time.monotonic() + _NOTE_S
-                time.sleep(_LOOK_S)
+                    if server.remains.is_too_much() and self._may_stop():
+                        _log.warning(
+                            "tritonserver keeps threads and shared memory of each stub that died, "
+                            "and many did; starting it again"
+                        )
+                        return None
+                if reported:
+                    loads.log_late()
+                elif (unready := loads.unready()) is not None:
+                    server.remains.note()
+                    reported = self._report(server, selection, unready, age_s() - began_s)
+                    settling = Settling(self.repository, server.control, _log)
+                    settling.start()
+                    stack.callback(settling.finish)
+                time.sleep(_LOOK_S if reported else _SHORT_LOOK_S)
             return (
                 f"tritonserver ended by itself with status {server.process.status}: "
                 f"{server.last_error()}; its log is {server.log}"
             )
 
-    def _supervise(
-        self, stack: ExitStack, server: Server, selection: Selection, began_s: float
-    ) -> None:
-        """Have the server's stubs watched until `stack` ends, and report what is ready."""
+    def _supervise(self, stack: ExitStack, server: Server, selection: Selection) -> None:
+        """Have the server's stubs watched, and scrapes answered, until `stack` ends."""
         pid = server.process.pid
         # A scrape waits for less than Prometheus does.
         quick = Control(self.ports, server.secret, _SCRAPE_TIMEOUT_S)
@@ -196,26 +261,50 @@ class _Service:
             self.metrics.server_restarted(pid, quick)
         stack.enter_context(serve_metrics(self.metrics, self.ports))
         supervisor = Supervisor(
-            pid, self.repository, server.control, self.runtime.stub_backends, _log, self.metrics
+            pid,
+            self.repository,
+            server.control,
+            self.runtime.stub_backends,
+            _log,
+            self.metrics,
+            self.hang_timeout_s,
         )
         supervisor.start()
         stack.callback(supervisor.finish)
-        problems = {
-            **dict(selection.problems),
-            **_deploy_pending(self.repository, server, selection),
-        }
-        print_ready(self.repository, server, selection.promised, problems, age_s() - began_s)
+
+    def _loads(self, server: Server, selection: Selection) -> Iterator[Load]:
+        """What a started server loads, and the releases that it deploys where none is live."""
+        for name in selection.load:
+            run = partial(server.control.load, name, without_limit=True)
+            yield Load(name, run, selection.needs(name))
+        for name, release in selection.deploy:
+            run = partial(_deploy_pending, self.repository, server, name, release)
+            yield Load(name, run, selection.needs(name))
+
+    def _report(
+        self, server: Server, selection: Selection, unready: Mapping[str, str], ready_s: float
+    ) -> bool:
+        """Print what is ready; whether the server still answered."""
+        problems = {**unready, **dict(selection.problems)}
+        try:
+            print_ready(self.repository, server, selection.promised, problems, ready_s)
+        except TrimaranError:
+            if not server.process.wait(_END_SHOWS_S):
+                raise
+            return False
+        return True
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError as error:
-        raise UsageError(f"--host {host!r} is not an address such as 127.0.0.1") from error
+def _require_address(host: str) -> None:
+    if host != "localhost":
+        try:
+            ipaddress.ip_address(host)
+        except ValueError as error:
+            raise UsageError(f"--host {host!r} is not an address such as 127.0.0.1") from error
 
 
-def _require_allowed(runtime: Runtime, host: str, loopback: bool) -> None:
-    if runtime.embedded and not loopback:
+def _require_allowed(runtime: Runtime, host: str) -> None:
+    if runtime.embedded and not is_loopback(host):
         raise UsageError(
             f"--host {host}: the embedded Triton {runtime.version} listens on loopback only, since "
             "it has known security holes; put a gateway in front, or use NVIDIA's container"
@@ -231,21 +320,11 @@ def _require_something(repository: Repository, selection: Selection) -> None:
         )
 
 
-def _deploy_pending(repository: Repository, server: Server, selection: Selection) -> dict[str, str]:
-    """Deploy the newest release of each ensemble that has none live; the reasons that failed."""
-    if not selection.deploy:
-        return {}
+def _deploy_pending(repository: Repository, server: Server, ensemble: str, release: int) -> None:
+    """Deploy the newest release of an ensemble that has none live."""
     from trimaran.rollout.deployment import deploy
     from trimaran.serving.client import Client
 
-    problems = {}
     with Client(server.ports) as client:
-        for ensemble, release in selection.deploy:
-            try:
-                deploy(repository, server.control, client, ensemble, release, lambda step: None)
-                _log.info(f"{ensemble}: no release was live; release {release} is now")
-            except LoadTimeoutError:
-                raise  # a server that hangs is ended
-            except TrimaranError as error:
-                problems[ensemble] = str(error)
-    return problems
+        deploy(repository, server.control, client, ensemble, release, lambda step: None)
+    _log.info(f"{ensemble}: no release was live; release {release} is now")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import exclusive_lock, write_text
+from trimaran.system.files import exclusive_lock, read_regular, write_text
 from trimaran.system.ports import Ports
 from trimaran.system.processes import start_time
 
@@ -109,9 +109,9 @@ def announce(
 def find_server(repository: Repository) -> Presence | None:
     """The server of a repository, or `None`; what a killed server announced does not count."""
     try:
-        record = json.loads((repository.state / _NAME).read_text(encoding="utf-8"))
+        record = json.loads(read_regular(repository.state / _NAME))
         found = Presence(**{**record, "ports": Ports(**record["ports"])})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     alive = found.started and start_time(found.pid) == found.started
     return found if alive and start_time(found.server_pid) else None
@@ -120,6 +120,6 @@ def find_server(repository: Repository) -> Presence | None:
 def server_secret(repository: Repository) -> str:
     """What opens the APIs that change the running server; empty for a user who may not read it."""
     try:
-        return (repository.state / _SECRET).read_text(encoding="utf-8")
-    except OSError:
+        return read_regular(repository.state / _SECRET).decode("ascii")
+    except (OSError, UnicodeDecodeError):
         return ""

@@ -36,6 +36,8 @@ LIVE_CONFIG_NAME = "live"
 """What `tritonserver --model-config-name` is given: `configs/live.pbtxt`."""
 
 _VERSION = re.compile(r"[1-9][0-9]*")
+_HIGHEST_VERSION = 2**63 - 1
+"""The highest that Triton takes."""
 _MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -165,9 +167,20 @@ class Repository:
         """Held from reading the newest version to the rename that makes the next one."""
         return exclusive_lock(self.state / "publishing.lock")
 
-    def deployment_lock(self) -> AbstractContextManager[None]:
-        """Held while a process changes what is live: one deployment after another."""
-        return exclusive_lock(self.state / "deployment.lock")
+    def deployment_lock(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """Held while a process changes what is live: one deployment after another.
+
+        Without `wait` it raises `BlockingIOError` where another one is at work.
+        """
+        return exclusive_lock(self._deployment_lock, wait=wait)
+
+    def last_deployment_ns(self) -> int:
+        """When the deployment lock was last taken, on the clock of the file system."""
+        return self._deployment_lock.stat().st_mtime_ns
+
+    @property
+    def _deployment_lock(self) -> Path:
+        return self.state / "deployment.lock"
 
     def live_lock(self, name: str) -> AbstractContextManager[None]:
         """Held from writing or reading a model's live configuration until a server has loaded it.
@@ -192,6 +205,8 @@ def check_model_name(name: str) -> str:
 
 
 def _inspect(path: Path, number: int) -> Version:
+    if number > _HIGHEST_VERSION:
+        return Version(number, path, None, "is a number of more than 64 bits; remove it")
     try:
         manifest = Manifest.read(path)
     except TrimaranError as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from trimaran.checks.raising import checked_config, sound_ensembles
+from trimaran.checks.raising import checked_config, require_utf8, sound_ensembles
 from trimaran.repository.config import ModelConfig, format_config
 from trimaran.repository.live import (
     is_deployed,
@@ -29,11 +29,17 @@ class Selection:
     deploy: tuple[tuple[str, int], ...]
     problems: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
+    steps: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """The steps of each ensemble."""
 
     @property
     def promised(self) -> set[str]:
         """Every model that should be ready in the end."""
         return {*self.load, *(name for name, _ in self.deploy)}
+
+    def needs(self, name: str) -> list[str]:
+        """The models to load before an ensemble; ensembles among its steps are not waited for."""
+        return [step for step in self.steps.get(name, ()) if step not in self.steps]
 
 
 def select(repository: Repository, names: Sequence[str] = ()) -> Selection:
@@ -69,7 +75,9 @@ def select(repository: Repository, names: Sequence[str] = ()) -> Selection:
             load += [m for m in pins.get(name, ()) if repository.live_path(m).is_file()]
     notes = [note for name in names or known for note in _passed_over(repository, name)]
     notes += [note for name in load for note in _waiting(repository, name)]
-    return Selection(tuple(dict.fromkeys(load)), tuple(pending), tuple(problems), tuple(notes))
+    return Selection(
+        tuple(dict.fromkeys(load)), tuple(pending), tuple(problems), tuple(notes), pins
+    )
 
 
 def _pins(repository: Repository, ensemble: str) -> dict[str, int]:
@@ -109,6 +117,7 @@ def _ensemble(repository: Repository, name: str, pins: Mapping[str, int]) -> tup
 def _standalone(
     repository: Repository, name: str, pinned: set[int], required: bool
 ) -> Iterator[str]:
+    require_utf8(repository, name)
     versions = repository.versions(name)
     if not repository.has_config(name):
         yield name  # Triton may know what to do with it

@@ -15,6 +15,7 @@ import numpy as np
 from trimaran.served.answering import answer_each, load, refuse_parameters
 from trimaran.served.counters import Counters
 from trimaran.served.failures import counted
+from trimaran.served.pulse import beating
 from trimaran.served.records import RecordError, Table
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Rows:
         return self.length
 
 
+@beating
 @counted
 class TritonPythonModel:
     """One instance of one version; the transform is in that version's `transform.json`."""

@@ -35,6 +35,7 @@ from trimaran.served.failures import counted
 from trimaran.served.metrics import Family
 from trimaran.served.outcomes import STATUSES, Key, Outcome, Outcomes
 from trimaran.served.prediction_line import Keyed
+from trimaran.served.pulse import beating
 from trimaran.served.refusal import RefusedError, shown
 
 __all__ = ["Feedback", "TritonPythonModel"]
@@ -54,6 +55,7 @@ _METRICS = {
 }
 
 
+@beating
 @counted
 class TritonPythonModel:
     """The one instance of one version: it alone counts."""

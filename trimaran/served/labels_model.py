@@ -15,11 +15,13 @@ import triton_python_backend_utils as pb_utils
 from trimaran.served.boundary import Failed, attempt
 from trimaran.served.counters import Counters
 from trimaran.served.failures import counted
+from trimaran.served.pulse import beating
 from trimaran.served.ranking import rank
 
 __all__ = ["TritonPythonModel"]
 
 
+@beating
 @counted
 class TritonPythonModel:
     """One instance of one version; the class names are in that version's `labels.txt`."""

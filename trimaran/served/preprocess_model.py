@@ -26,10 +26,12 @@ from trimaran.served.decoding import (
     read,
 )
 from trimaran.served.failures import counted
+from trimaran.served.pulse import beating
 
 __all__ = ["TritonPythonModel"]
 
 
+@beating
 @counted
 class TritonPythonModel:
     """One instance of one version, whose `preprocess.json` says how images are prepared."""

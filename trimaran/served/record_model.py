@@ -25,6 +25,7 @@ from trimaran.served.failures import counted
 from trimaran.served.logged_predictions import open_log
 from trimaran.served.prediction_line import Answered
 from trimaran.served.prediction_log import PredictionLog
+from trimaran.served.pulse import beating
 from trimaran.served.records import Table
 
 __all__ = ["TritonPythonModel"]
@@ -32,6 +33,7 @@ __all__ = ["TritonPythonModel"]
 _OUTPUTS = ["probability", "prediction"]
 
 
+@beating
 @counted
 class TritonPythonModel:
     """One instance of one version."""

@@ -152,9 +152,12 @@ class Control:
             if item.name == model and item.state == "READY" and item.version
         }
 
-    def load(self, model: str) -> None:
-        """Load a model, or reload it from the repository; waits until it is done."""
-        self._load(model)
+    def load(self, model: str, *, without_limit: bool = False) -> None:
+        """Load a model, or reload it from the repository; waits until it is done.
+
+        `without_limit` waits for as long as the server lives.
+        """
+        self._load(model, None if without_limit else load_timeout_s())
 
     def load_given(self, config: ModelConfig, files: Mapping[str, bytes] | None = None) -> None:
         """Load a model with a configuration other than that in the repository.
@@ -171,7 +174,7 @@ class Control:
         config = readable(config) if self._is_embedded(config) else config
         text = json_format.MessageToJson(config, preserving_proto_field_name=True)
         parameters = {f"file:{path}": content for path, content in (files or {}).items()}
-        self._load(config.name, config=text, files=parameters)
+        self._load(config.name, load_timeout_s(), config=text, files=parameters)
 
     def unload(self, model: str) -> None:
         """Unload a model, but not the steps of an ensemble."""
@@ -200,8 +203,7 @@ class Control:
             self._call("GET", "").get("version") == EMBEDDED_VERSION
         )
 
-    def _load(self, model: str, **content: Any) -> None:
-        timeout_s = load_timeout_s()
+    def _load(self, model: str, timeout_s: float | None, **content: Any) -> None:
         try:
             with self._grpc() as client:
                 client.load_model(
@@ -209,8 +211,8 @@ class Control:
                 )
         except _SilenceError as error:
             raise LoadTimeoutError(
-                f"{model} did not load within {timeout_s:g} s; raise {LOAD_TIMEOUT} if it needs "
-                f"longer{last_words(self._log) if self._log else ''}"
+                f"{model} did not load within {timeout_s or 0:g} s; raise {LOAD_TIMEOUT} if it "
+                f"needs longer{last_words(self._log) if self._log else ''}"
             ) from error
 
     @contextmanager

@@ -4,9 +4,11 @@
 |---|---|
 | `trimaran_model_ready{model}` | 1 if a version is ready; 0 for a selected model otherwise |
 | `trimaran_stub_deaths_total{model}` | stubs that died unexpectedly |
+| `trimaran_stub_hangs_total{model}` | stubs that hung, and were killed |
 | `trimaran_model_heals_total{model}` | reloads after which such a model answered again |
 | `trimaran_model_heal_failures_total{model}` | reloads that failed, and are tried again |
-| `trimaran_server_restarts_total` | starts of a tritonserver after one that ended by itself |
+| `trimaran_server_restarts_total` | starts of a tritonserver after one that ended by itself, or
+  kept too much of dead stubs |
 | `trimaran_model_load_seconds{model,version}` | how long the last load took |
 | `trimaran_cpu_seconds_total{model,version,instance_name}` | of a stub, or with `model=""` of
   tritonserver itself |
@@ -61,11 +63,12 @@ class Metrics:
         self._ready = _Ready(promised, control, self._know)
         self.registry.register(self._ready)
         self._deaths = self._counter("stub_deaths", "Stubs that died unexpectedly.")
+        self._hangs = self._counter("stub_hangs", "Stubs that hung, and were killed.")
         self._heals = self._counter("model_heals", "Reloads after which a model answered again.")
         self._failures = self._counter("model_heal_failures", "Reloads that failed.")
         self._restarts = Counter(
             "trimaran_server_restarts",
-            "Starts of a tritonserver after one that ended by itself.",
+            "Starts of a tritonserver after one that ended by itself, or kept too much.",
             registry=self.registry,
         )
         self.registry.register(_Loads(log))
@@ -75,6 +78,10 @@ class Metrics:
     def stub_died(self, model: str) -> None:
         """Count the death of a model's stub."""
         self._deaths.labels(model).inc()
+
+    def stub_hung(self, model: str) -> None:
+        """Count that a model's stub hung."""
+        self._hangs.labels(model).inc()
 
     def healed(self, model: str) -> None:
         """Count that a model answers again."""
@@ -92,7 +99,7 @@ class Metrics:
 
     def _know(self, model: str) -> None:
         """Start its counters at 0: Prometheus sees no increase in a counter that appears."""
-        for counter in (self._deaths, self._heals, self._failures):
+        for counter in (self._deaths, self._hangs, self._heals, self._failures):
             counter.labels(model)
 
     def _counter(self, name: str, words: str) -> Counter:

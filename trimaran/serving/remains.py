@@ -12,14 +12,17 @@ from pathlib import Path
 
 from trimaran.repository.repository import Repository
 from trimaran.serving.stub_processes import shared_memory
-from trimaran.system.files import write_text
+from trimaran.system.files import read_regular, write_text
 from trimaran.system.processes import children, start_time
 
 __all__ = ["Remains", "Restarts", "end_orphan", "record_server"]
 
 _NAME = "tritonserver.json"
 _ORPHAN_ENDS_WITHIN_S = 10.0
-_POLL_S = 0.05
+_STUBS_END_WITHIN_S = 1.0
+_POLL_S = 0.02
+_MOST_ABANDONED = 50
+"""Regions of dead stubs; with this many, a server has some 1,700 idle threads."""
 _MOST_ENDS = 5
 _WINDOW_S = 60.0
 _FIRST_PAUSE_S = 0.5
@@ -40,23 +43,43 @@ class Restarts:
 
 @dataclass
 class Remains:
-    """A server's stubs and their shared memory, noted while it lives, removed after its end."""
+    """A server's stubs and their shared memory, noted while it lives, removed after its end.
 
+    Triton leaves shared memory where a stub died or was killed, and some thirty threads with it.
+    """
+
+    server_pid: int
     stubs: set[tuple[int, str]] = field(default_factory=set)
+    """The process of each and when it started."""
     regions: set[Path] = field(default_factory=set)
 
-    def note(self, server_pid: int) -> None:
-        """Note what a living server has now."""
-        found = {(pid, start_time(pid)) for pid in children(server_pid)}
-        self.stubs = {stub for stub in self.stubs | found if stub[1] and _lives(*stub)}
-        self.regions = {path for path in self.regions if path.exists()} | shared_memory(server_pid)
+    def note(self) -> None:
+        """Note what the server has now, while it lives."""
+        found = {(pid, start_time(pid)) for pid in children(self.server_pid)}
+        self.stubs = {stub for stub in self.stubs | found if _lives(*stub)}
+        standing = {path for path in self.regions if path.exists()}
+        self.regions = standing | shared_memory(self.server_pid)
+
+    def is_too_much(self) -> bool:
+        """Whether so many stubs died that the server should be started anew.
+
+        Each living stub has one region.
+        """
+        return len(self.regions) - len(self.stubs) >= _MOST_ABANDONED
+
+    def has_living(self) -> bool:
+        """Whether one of the stubs lives."""
+        return any(_lives(*stub) for stub in self.stubs)
 
     def remove(self) -> None:
-        """End what is left of the stubs, and remove the shared memory."""
+        """End what is left of the stubs, wait until they are gone, and remove the shared memory."""
         for pid, started in self.stubs:
             if _lives(pid, started):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + _STUBS_END_WITHIN_S
+        while self.has_living() and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
         for region in self.regions:
             region.unlink(missing_ok=True)
 
@@ -74,14 +97,14 @@ def end_orphan(repository: Repository) -> None:
     while holding `sole_server`: no other `trimaran serve` owns the server then.
     """
     try:
-        record = json.loads((repository.state / _NAME).read_text(encoding="utf-8"))
+        record = json.loads(read_regular(repository.state / _NAME))
         pid, started = int(record["pid"]), str(record["started"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return
     if not _lives(pid, started):
         return
-    remains = Remains()
-    remains.note(pid)
+    remains = Remains(pid)
+    remains.note()
     deadline = time.monotonic() + _ORPHAN_ENDS_WITHIN_S
     while _lives(pid, started) and time.monotonic() < deadline:
         time.sleep(_POLL_S)

@@ -52,7 +52,8 @@ def print_ready(
 
 def _add_rows(table: Table, name: str, states: list[ModelState], problem: str, log: Path) -> None:
     states = [state for state in states if state.state or state.reason]
-    if problem or not states:
+    explained = any(state.reason not in ("unloaded", "") for state in states)
+    if (problem and not explained) or not states:
         reason = problem or f"tritonserver did not load it; its log is {log}"
         table.add_row(name, "", "[red]not served[/red]", escape(reason))
     for state in states:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -25,13 +25,13 @@ from trimaran.serving.control import (
     load_timeout_s,
 )
 from trimaran.serving.embedded_config import EMBEDDED_CONFIG_NAME, prepare
+from trimaran.serving.remains import Remains
 from trimaran.serving.runtime import Runtime
 from trimaran.serving.shared_memory import Regions, free_bytes, plan_regions, stubs_of
-from trimaran.serving.stub_processes import shared_memory as shared_memory_of
 from trimaran.system import bounded_log
 from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import Ports, free_ports, require_free
-from trimaran.system.processes import ALLOCATOR, PIPE, STDOUT, Child, children, start_time
+from trimaran.system.processes import ALLOCATOR, PIPE, STDOUT, Child
 
 __all__ = ["LOG", "Server", "all_complete", "private_server"]
 
@@ -39,6 +39,8 @@ LOG = "server.log"
 """The log of the server that serves a repository, in the repository's state."""
 
 
+_OTHER_LOADS = 4
+"""Loads that may go on beside one of each model, such as those of deployments."""
 _EXIT_TIMEOUT_S = 3
 """How long Triton waits for models to unload; a dead stub never does."""
 _STOP_TIMEOUT_S = 4.2
@@ -69,6 +71,7 @@ class Server:
         self.log = log
         self.secret = secret
         self.control = Control(ports, secret, log=log)
+        self.remains = Remains(process.pid)
 
     @classmethod
     def start(
@@ -82,11 +85,13 @@ class Server:
         environment: Mapping[str, str] | None = None,
         *,
         shared_memory: bool = False,
+        load: bool = True,
     ) -> Server:
         """Start a server that loads `models`; it is not ready yet. Raises `TrimaranError`.
 
-        `options` are further options of tritonserver, `environment` is added to this process' own.
-        With `shared_memory` every client may register shared memory.
+        Without `load` it answers at once, and is prepared for their load later. `options` are
+        further options of tritonserver, `environment` is added to this process' own. With
+        `shared_memory` every client may register shared memory.
 
         The server ends with this process, even if this process is killed.
         """
@@ -97,7 +102,10 @@ class Server:
             prepare(repository, repository.names())
         regions = _regions(runtime, repository, models)
         command = [str(runtime.executable), *_arguments(runtime, repository, ports, regions)]
-        command += [f"--load-model={model}" for model in models]
+        if load:
+            command += [f"--load-model={model}" for model in models]
+        else:
+            command.append(f"--model-load-thread-count={len(models) + _OTHER_LOADS}")
         secret = new_secret()
         command += restrictions(secret, shared_memory=shared_memory)
         command += options
@@ -160,27 +168,20 @@ class Server:
         Requests that it has taken are answered. Triton ends stubs only after that, and looks once a
         second whether they have ended; nothing is lost where it is killed once they have.
         """
-        regions = shared_memory_of(self.process.pid)
-        living = {pid for pid in children(self.process.pid) if start_time(pid)}
+        self.remains.note()
+        had_stubs = self.remains.has_living()
         self.process.send(signal.SIGTERM)
         deadline = time.monotonic() + _STOP_TIMEOUT_S
         while not self.process.wait(_POLL_S) and time.monotonic() < deadline:
-            if living and not any(map(start_time, living)):
+            if had_stubs and not self.remains.has_living():
                 break
-        self._kill(regions)
+        self.kill()
 
     def kill(self) -> None:
         """End the server and every process it started at once, whatever it is doing."""
-        self._kill(shared_memory_of(self.process.pid))
-
-    def _kill(self, regions: Iterable[Path]) -> None:
-        """The same; `regions` are removed, which Triton leaves where a stub died or was killed."""
-        stubs = children(self.process.pid)
+        self.remains.note()
         self.process.kill()
-        for pid in stubs:
-            _wait_until_gone(pid)
-        for region in regions:
-            region.unlink(missing_ok=True)
+        self.remains.remove()
         self._writer.wait(_WRITER_TIMEOUT_S)
         self._writer.kill()
 
@@ -257,9 +258,3 @@ def _log_writer(log: Path, output: BinaryIO) -> Child:
     script, path = bounded_log.__file__, str(log.resolve())
     command = [sys.executable, "-I", "-S", script, path, str(_LOG_BYTES)]
     return Child(command, stdin=PIPE, stdout=output, ends_with_parent=False)
-
-
-def _wait_until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 1.0
-    while start_time(pid) and time.monotonic() < deadline:
-        time.sleep(_POLL_S)

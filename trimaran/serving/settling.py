@@ -2,25 +2,31 @@
 
 A kill can fall between the rename of a live configuration and its load, before the candidate is
 unloaded, or while a temporary file is written. Call `settle` with the deployment lock held, so that
-no deployment is at work.
+no deployment is at work; `trimaran serve` does so after each one (`Settling`).
 """
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from threading import Event, Thread
 
 from trimaran.repository.config import ModelConfig, is_ensemble
 from trimaran.repository.live import live_versions
 from trimaran.repository.repository import Repository
 from trimaran.serving.control import Control
+from trimaran.serving.stub_processes import IN_TRANSITION
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["CANDIDATE", "settle", "unsettled"]
+__all__ = ["CANDIDATE", "Settling", "settle", "unsettled"]
 
 CANDIDATE = "_canary"
 """What is added to an ensemble's name while a release of it is tried."""
+
+_NONE = ModelConfig()
+_INTERVAL_S = 2.0
 
 
 def unsettled(live: Mapping[str, ModelConfig], served: Mapping[str, Iterable[int]]) -> list[str]:
@@ -55,19 +61,62 @@ def settle(repository: Repository, control: Control) -> list[str]:
             if (config := repository.live(name)) is not None:
                 live[name] = config
     served: defaultdict[str, set[int]] = defaultdict(set)
+    moving = set()
     for state in control.index():
         if state.state == "READY" and state.version:
             served[state.name].add(int(state.version))
+        elif state.state in IN_TRANSITION:
+            moving.add(state.name)
     done = []
-    for name in unsettled(live, served):
+    for name in unsettled(live, {name: served[name] for name in served if name not in moving}):
         with suppress(TrimaranError):
             control.load(name)
             versions = ", ".join(map(str, live_versions(live[name])))
             done.append(f"{name}: a deployment was cut off; what is live is loaded: {versions}")
     # Triton's index lists only models of the repository.
-    for name in (f"{name}{CANDIDATE}" for name in served if name in live):
+    for name in (f"{name}{CANDIDATE}" for name in served if is_ensemble(live.get(name, _NONE))):
         with suppress(TrimaranError):
             if name not in names and control.statistics(name):
                 control.unload(name)
                 done.append(f"{name}: unloaded; a deployment was cut off while it was tried")
     return done
+
+
+class Settling(Thread):
+    """Settles a server after each deployment, by whatever process, once its lock is free.
+
+    A deployment that was killed is then repaired without another command. A version in transition
+    is looked at again when it is ready. What is done goes to `log`.
+    """
+
+    def __init__(self, repository: Repository, control: Control, log: logging.Logger) -> None:
+        super().__init__(name="settling", daemon=True)
+        self._repository = repository
+        self._control = control
+        self._log = log
+        self._settled_ns = 0
+        self._stopping = Event()
+
+    def run(self) -> None:
+        """Settle until `finish` is called."""
+        while not self._stopping.wait(_INTERVAL_S):
+            try:
+                if self._repository.last_deployment_ns() != self._settled_ns:
+                    self._settle()
+            except BlockingIOError:  # a deployment is at work
+                continue
+            except (TrimaranError, OSError) as error:
+                if not self._stopping.is_set():
+                    self._log.error(f"what is served could not be compared with the disk: {error}")
+
+    def finish(self) -> None:
+        """End the thread; a load in progress ends with the server."""
+        self._stopping.set()
+
+    def _settle(self) -> None:
+        with self._repository.deployment_lock(wait=False):
+            taken_ns = self._repository.last_deployment_ns()
+            for done in settle(self._repository, self._control):
+                self._log.warning(done)
+            if not any(state.state in IN_TRANSITION for state in self._control.index()):
+                self._settled_ns = taken_ns

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = [
+    "IN_TRANSITION",
     "Deaths",
     "Heals",
     "Leftovers",
@@ -23,7 +24,8 @@ __all__ = [
 
 _SHARED_MEMORY = "/dev/shm/triton_"  # noqa: S108 - Triton's own place and prefix
 _STUB_EXECUTABLE = b"triton_python_backend_stub"
-_IN_TRANSITION = ("LOADING", "UNLOADING")
+IN_TRANSITION = ("LOADING", "UNLOADING")
+"""Triton's states of a version that is about to be ready or gone."""
 _GRACE_S = 5.0
 _IDLE_SHARE = 0.01
 """The share of a core that an idle stub stays below."""
@@ -91,7 +93,7 @@ def judge(dead: Iterable[Stub], states: Mapping[tuple[str, int], str]) -> Verdic
     found = [(stub, states.get((stub.model, stub.version), "")) for stub in dead]
     return Verdict(
         tuple(stub for stub, state in found if state == "READY"),
-        tuple(stub for stub, state in found if state in _IN_TRANSITION),
+        tuple(stub for stub, state in found if state in IN_TRANSITION),
     )
 
 

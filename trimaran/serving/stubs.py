@@ -53,7 +53,8 @@ _BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
 _WHEEL_LIBRARIES = "nvidia_pytriton.libs"
 """The backends and their libraries in the wheel; one is found relative to the other."""
 
-_FAILURES = Path(backends.__file__).parents[2] / "served" / "failures.py"
+_SERVED = Path(backends.__file__).parents[2] / "served"
+_WRAPPERS = [(str(_SERVED / "failures.py"), "counted"), (str(_SERVED / "pulse.py"), "beating")]
 _STUB_MODULE = "trimaran_stub"
 _STUB_PATH = """\
 import site
@@ -72,27 +73,28 @@ class OwnDirectoryFirst:
         if path is None and name not in sys.stdlib_module_names:
             own = [place for place in sys.path if place not in started_with]
             spec = PathFinder.find_spec(name, own)
-            return counting(spec) if spec is not None and spec.origin is not None else None
+            return wrapping(spec) if spec is not None and spec.origin is not None else None
         version, _, file = name.partition(".")
         if version.isdecimal() and file == "model":
-            return counting(PathFinder.find_spec(name, path))
+            return wrapping(PathFinder.find_spec(name, path))
 
 
-def counting(spec):
+def wrapping(spec):
     is_source = spec is not None and type(spec.loader) is SourceFileLoader
     if is_source and spec.name.rpartition(".")[2] == "model":
-        spec.loader = CountingLoader(spec.name, spec.origin)
+        spec.loader = WrappingLoader(spec.name, spec.origin)
     return spec
 
 
-class CountingLoader(SourceFileLoader):
+class WrappingLoader(SourceFileLoader):
     def exec_module(self, module):
         super().exec_module(module)
         if hasattr(module, "TritonPythonModel"):
-            spec = spec_from_file_location("trimaran_failures", {failures!r})
-            failures = module_from_spec(spec)
-            spec.loader.exec_module(failures)
-            failures.counted(module.TritonPythonModel)
+            for file, wrap in {wrappers!r}:
+                spec = spec_from_file_location("trimaran_" + wrap, file)
+                wrapper = module_from_spec(spec)
+                spec.loader.exec_module(wrapper)
+                getattr(wrapper, wrap)(module.TritonPythonModel)
 
 
 sys.meta_path.insert(0, OwnDirectoryFirst)
@@ -101,8 +103,9 @@ sys.meta_path.insert(0, OwnDirectoryFirst)
 their modification time, which Triton takes for a new version. `addsitedir` rather than a bare path,
 so that editable installs are found too. Triton appends the model's directory to the path, where a
 file of the same name in an installed project, such as the user's own `model.py`, would win. Every
-model's failed requests are counted, by the file of this installation: a version may hold its own
-`trimaran`. Triton imports a backend's file as `model`, and that of version 3 as `3.model`."""
+model's failed requests are counted and its pulse is shown, by the files of this installation: a
+version may hold its own `trimaran`. Triton imports a backend's file as `model`, and that of version
+3 as `3.model`."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def stub_environment(wheel: Path) -> Stubs:
 def _environment(home: Path, wheel: Path) -> Path:
     """A directory with the interpreter and NumPy, and with the Python backend as in the wheel."""
     packages = sysconfig.get_path("purelib")
-    path = _STUB_PATH.format(packages=packages, failures=str(_FAILURES))
+    path = _STUB_PATH.format(packages=packages, wrappers=_WRAPPERS)
     numpy = unpacked(numpy_wheel())
     made_of = f"{numpy} {path} {wheel} {_BACKENDS}"
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:12]

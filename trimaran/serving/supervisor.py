@@ -1,8 +1,9 @@
-"""Heals a model whose Python stub died, which Triton does not notice.
+"""Heals a model whose Python stub died or hangs, which Triton does not notice.
 
 Triton goes on reporting such a model as ready, and skips a `load` of it because nothing has
 changed. So it is loaded with a configuration that differs in a meaningless parameter; the files in
-the repository do not change. The other stubs of the old load, which Triton abandons, are ended.
+the repository do not change. The other stubs of the old load, which Triton abandons, are ended. A
+stub that hangs is killed, and then healed like one that died.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -21,6 +22,7 @@ from trimaran.checks.raising import checked_config
 from trimaran.repository.live import with_generation
 from trimaran.repository.repository import Repository
 from trimaran.serving.control import Control
+from trimaran.serving.hangs import HANG_TIMEOUT_S, HangWatch, read_pulse
 from trimaran.serving.metrics import Metrics
 from trimaran.serving.stub_processes import (
     Heals,
@@ -38,6 +40,7 @@ __all__ = ["Supervisor", "reload_model"]
 
 _INTERVAL_S = 0.2
 _LOOKS_PER_CENSUS = 5
+_PULSES_EVERY_S = 1.0
 _RETRY_S = 2.0
 
 
@@ -53,7 +56,8 @@ class _Outcome:
 class Supervisor(Thread):
     """Watches a server's stubs and reloads a model whose stub died.
 
-    Events go to `log` and to `metrics`, from this thread.
+    Events go to `log` and to `metrics`, from this thread. A stub that works on the same requests
+    for `hang_timeout_s` is killed; 0 lets it.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Supervisor(Thread):
         stub_backends: Collection[str],
         log: logging.Logger,
         metrics: Metrics,
+        hang_timeout_s: float = HANG_TIMEOUT_S,
     ) -> None:
         super().__init__(name="supervisor", daemon=True)
         self._server_pid = server_pid
@@ -73,6 +78,8 @@ class Supervisor(Thread):
         self._log = log
         self._metrics = metrics
         self._watch = StubWatch()
+        self._hangs = HangWatch(hang_timeout_s)
+        self._pulses_at = 0.0
         self._children: set[int] = set()
         self._looks = 0
         self._dead: tuple[Stub, ...] = ()
@@ -100,6 +107,9 @@ class Supervisor(Thread):
 
     def _look(self) -> None:
         living, zombies = self._processes()
+        if (now := time.monotonic()) >= self._pulses_at:
+            self._pulses_at = now + _PULSES_EVERY_S
+            self._kill_hanging(living, now)
         deaths = self._watch.observe(living, zombies)
         self._ended &= self._children
         # Kept until the server has answered, however long it does not.
@@ -121,6 +131,16 @@ class Supervisor(Thread):
                     self._log.warning(f"{model}: a stub died as soon as it was started")
                     self._metrics.stub_died(model)
                     self._heals.due[model] = 0.0
+
+    def _kill_hanging(self, living: Mapping[int, Stub], now: float) -> None:
+        pulses = {stub: read_pulse(pid) for pid, stub in living.items()}
+        for stub, words in self._hangs.observe(pulses, now).items():
+            self._log.error(
+                f"{stub.model} version {stub.version}: stub {stub.instance} (process {stub.pid}) "
+                f"{words}; killing it (--hang-timeout {self._hangs.limit_s:g})"
+            )
+            self._metrics.stub_hung(stub.model)
+            _kill(stub)
 
     def _processes(self) -> tuple[dict[int, Stub], list[int]]:
         # Reading the children of every thread of the server is the expensive part.
@@ -187,8 +207,12 @@ class Supervisor(Thread):
             if stub.model in needed:
                 continue
             self._ended.add(stub.pid)
-            with suppress(ProcessLookupError):
-                os.kill(stub.pid, signal.SIGKILL)
+            _kill(stub)
+
+
+def _kill(stub: Stub) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(stub.pid, signal.SIGKILL)
 
 
 def reload_model(repository: Repository, control: Control, model: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import io
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +20,7 @@ from trimaran.system.errors import TrimaranError
 __all__ = [
     "exclusive_lock",
     "flush_tree",
+    "read_regular",
     "replacing",
     "scratch_directory",
     "sha256_of",
@@ -68,6 +71,18 @@ def _replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
         raise
 
 
+def read_regular(path: Path) -> bytes:
+    """The content of a file. Raises `OSError`, also where it is a pipe, a device or a directory.
+
+    Those may never end, or never begin.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read()
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
@@ -103,11 +118,14 @@ def flush_tree(root: Path) -> None:
 def exclusive_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold an advisory lock on `path`: wait for its owner; the lock ends with this process.
 
-    Without `wait` it raises `BlockingIOError` where another process holds it.
+    The file's time of modification is when the lock was last taken. Without `wait` it raises
+    `BlockingIOError` where another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    # For both directions, which waits for nobody where the file is a pipe.
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "rb", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.utime(file.fileno())
         yield
 
 

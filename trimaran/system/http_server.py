@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["MOST_BYTES", "Reply", "Request", "is_foreign", "length_of", "serving"]
+__all__ = ["MOST_BYTES", "Reply", "Request", "is_foreign", "is_loopback", "length_of", "serving"]
 
 MOST_BYTES = 1 << 20
 """The longest body of a request."""
@@ -97,7 +97,7 @@ def _is_own(listens_on: str, host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    loopback = _is_loopback(listens_on)
+    loopback = is_loopback(listens_on)
     try:
         return ipaddress.ip_address(name).is_loopback or not loopback
     except ValueError:
@@ -105,7 +105,8 @@ def _is_own(listens_on: str, host: str) -> bool:
         return name in own
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address, or the name `localhost`, is this machine's alone; other names are not."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -31,6 +31,7 @@ __all__ = [
     "cpu_s",
     "end_with_parent",
     "interrupt_once",
+    "is_stopped",
     "is_zombie",
     "own_cpu_s",
     "resident_bytes",
@@ -273,6 +274,11 @@ def children(pid: int) -> set[int]:
 def is_zombie(pid: int) -> bool:
     """Whether a process is dead and its parent has not waited for it."""
     return _stat(pid)[:1] == ["Z"]
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped a process; a debugger that did is another state."""
+    return _stat(pid)[:1] == ["T"]
 
 
 def start_time(pid: int) -> str:

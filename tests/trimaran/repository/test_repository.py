@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,24 @@ def test_what_cannot_be_a_directory_url_or_label_is_refused(name: str) -> None:
         check_model_name(name)
     assert repr(name) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_version_beyond_64_bits_is_never_the_newest(empty_repository: Repository) -> None:
+    repository = empty_repository
+    publish_files(repository, model_config("m"), CONTENT)
+    (repository.model("m") / "1").rename(repository.model("m") / str(2**63 - 1))
+    assert repository.newest("m") is not None
+    (repository.model("m") / str(2**63 - 1)).rename(repository.model("m") / str(2**63))
+    assert repository.newest("m") is None
+    (version,) = repository.versions("m")
+    assert version.problem == "is a number of more than 64 bits; remove it"
+
+
+def test_a_directory_whose_name_is_not_utf8_is_refused_in_one_sentence(
+    repository: Repository,
+) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    repository.model(name).mkdir()
+    repository.config_path(name).touch()
+    with pytest.raises(ConfigError, match=r"'caf\\udce9' is not UTF-8; rename it"):
+        checked_config(repository, name)

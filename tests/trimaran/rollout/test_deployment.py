@@ -13,7 +13,7 @@ import pytest
 from ensembles import Pipeline, PythonModel
 from ensembles.efficientnet_lite0 import onnx_ensemble
 from ensembles.publish import publish_python_model
-from tests.running import PROJECT, Served, start_serving
+from tests.running import PROJECT, Served, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.rollout.greeter import ENSEMBLE as GREETINGS
 from tests.trimaran.rollout.greeter import MODEL, NAME, publish_word, write_greetings
@@ -217,7 +217,10 @@ def test_a_flip_that_does_not_load_is_taken_back(standing: Served) -> None:
 
 
 def test_a_deployment_that_was_cut_off_is_settled(standing: Served) -> None:
-    """The disk says release 1, and the second one is served with a candidate left over."""
+    """The disk says release 1, and the second one is served with a candidate left over.
+
+    No command comes after it: `trimaran serve` sees that a deployment was at work.
+    """
     repository, control = standing.repository, standing.control
     on_disk = repository.live(ENSEMBLE)
     assert on_disk is not None
@@ -226,13 +229,16 @@ def test_a_deployment_that_was_cut_off_is_settled(standing: Served) -> None:
         deploy(repository, control, client, ENSEMBLE, second, quiet)
     pins = read_release(repository, ENSEMBLE, second).pins
     candidate = render_candidate(on_disk, pins, f"{ENSEMBLE}_canary")
-    control.load_given(candidate, {"1/release.json": b"{}"})
-    write_config(repository.live_path(ENSEMBLE), on_disk)
     left = repository.live_path(ENSEMBLE).with_name(".live.pbtxt.left")
-    left.touch()
+    printed = len(standing.lines)
+    with repository.deployment_lock():
+        control.load_given(candidate, {"1/release.json": b"{}"})
+        write_config(repository.live_path(ENSEMBLE), on_disk)
+        left.touch()
+        assert served_release(standing) == second
 
-    said = settle(repository, control)
-    assert [line.partition(":")[0] for line in said] == [ENSEMBLE, candidate.name]
+    wait_for(lambda: standing.said("while it was tried", printed), 60, "the settling")
+    assert standing.said(f"{ENSEMBLE}: a deployment was cut off", printed)
     assert served_release(standing) == 1
     with pytest.raises(TrimaranError, match="not available"):
         control.statistics(candidate.name)

@@ -78,7 +78,7 @@ def test_requests_for_which_execute_raises_are_counted_by_triton_alone(server: H
     assert failures(server, "own") == before | {"BACKEND": 4}
 
 
-def test_every_served_model_counts_without_the_embedded_runtime() -> None:
+def test_every_served_model_counts_and_beats_without_the_embedded_runtime() -> None:
     models = list(Path(served.__file__).parent.glob("*_model.py"))
     assert len(models) > 3
     for path in models:
@@ -87,4 +87,5 @@ def test_every_served_model_counts_without_the_embedded_runtime() -> None:
             for node in ast.parse(path.read_text()).body
             if isinstance(node, ast.ClassDef) and node.name == "TritonPythonModel"
         ]
-        assert "counted" in [ast.unparse(each) for each in model.decorator_list], path.name
+        decorators = [ast.unparse(each) for each in model.decorator_list]
+        assert decorators == ["beating", "counted"], path.name

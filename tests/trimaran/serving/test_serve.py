@@ -14,14 +14,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.running import PROJECT, Served, port_options, serve_to_the_end, start_serving, wait_for
+from tests.running import (
+    PROJECT,
+    READY,
+    Served,
+    port_options,
+    serve_to_the_end,
+    start_serving,
+    wait_for,
+)
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.serving.refusal import serve_refused
 from tests.trimaran.versions import model_config, publish_files, tensor
 from trimaran.repository.config import read_config, write_config
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
-from trimaran.serving.remains import Restarts
+from trimaran.serving.remains import Remains, Restarts
 from trimaran.serving.stub_processes import identify_stub, shared_memory
 from trimaran.system.processes import children, start_time
 
@@ -118,7 +126,7 @@ def test_a_killed_trimaran_leaves_nothing_that_stops_the_next_one(linear: Reposi
     served.stop(signal.SIGKILL)
     again = Served(linear, *port_options(served.ports))
     again.ports = served.ports
-    again.until_said("ready in", 120)
+    again.until_said(READY, 120)
     assert gone(processes)
     stops_cleanly(again, signal.SIGINT)
 
@@ -131,7 +139,7 @@ def test_ended_server_is_started_again(linear: Repository) -> None:
     regions = shared_memory(found.server_pid)
     printed = len(served.lines)
     os.kill(found.server_pid, signal.SIGKILL)
-    wait_for(lambda: served.said("ready in", printed), 60, "the restart")
+    wait_for(lambda: served.said(READY, printed), 60, "the restart")
     assert served.said("tritonserver ended by itself with status -9", printed)
     assert gone(processes)
     assert regions
@@ -143,6 +151,12 @@ def test_a_server_that_ends_is_restarted_later_each_time_and_not_for_ever() -> N
     restarts = Restarts()
     assert [restarts.pause_s(now) for now in (0, 5, 10, 15, 20)] == [0.5, 1.0, 2.0, 4.0, None]
     assert Restarts([0, 5, 10, 15]).pause_s(70) == 1.0
+
+
+def test_what_dead_stubs_leave_is_too_much_beyond_fifty_regions() -> None:
+    stubs = {(pid, "1") for pid in range(100)}
+    assert not Remains(1, stubs, {Path(str(i)) for i in range(149)}).is_too_much()
+    assert Remains(1, stubs, {Path(str(i)) for i in range(150)}).is_too_much()
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pytest
 from trimaran.system.files import (
     exclusive_lock,
     flush_tree,
+    read_regular,
     replacing,
     scratch_directory,
     sha256_of,
@@ -138,6 +139,16 @@ def test_a_lock_is_held_by_one_and_ends_with_the_block(tmp_path: Path) -> None:
     with exclusive_lock(path):
         assert held_elsewhere(path)
     assert not held_elsewhere(path)
+
+
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(OSError, match="not a regular file"):
+            read_regular(path)
+    with exclusive_lock(pipe):
+        assert pipe.is_fifo()
 
 
 def start(code: str, *arguments: Path) -> subprocess.Popen[str]:

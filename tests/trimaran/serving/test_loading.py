@@ -2,46 +2,52 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from ensembles import PythonModel
 from ensembles.pipeline import tensor
 from ensembles.publish import publish_python_model
-from tests.running import Running, Served, wait_for
+from tests.running import READY, Running, Served, wait_for
 from tests.trimaran.serving.refusal import serve_refused
+from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 from trimaran.serving.control import LOAD_TIMEOUT, load_timeout_s
+from trimaran.serving.loading import Load, progress, unready
 from trimaran.serving.server import LOG
 from trimaran.serving.stub_processes import shared_memory
 from trimaran.system.errors import UsageError
 from trimaran.system.processes import children, start_time
 
 SOURCE = """
-import time
+import os, time
 class TritonPythonModel:
     def initialize(self, args):
         print("reading a very large file", flush=True)
-        time.sleep(3600)
+        while not os.path.exists({end!r}):
+            time.sleep(0.02)
     def execute(self, requests):
         return []
 """
-COMMANDS = ("serve", "deploy")
-"""Waits for the server's start, and for the load of a model in a started one."""
+
+
+def publish(repository: Repository, name: str, end: Path) -> None:
+    """A model that is loaded once `end` exists."""
+    source = end.with_name("model.py")
+    source.write_text(SOURCE.format(end=str(end)))
+    model = PythonModel(name, [tensor("X", "FP32", 1)], [tensor("Y", "FP32", 1)], sources=[source])
+    publish_python_model(repository, model, "test")
 
 
 @pytest.fixture
 def sleeper(tmp_path: Path) -> Repository:
-    """A repository whose only model is never loaded."""
+    """A repository whose only model is loaded once `end` exists beside it."""
     repository = Repository.create(tmp_path / "model_repository")
-    source = tmp_path / "model.py"
-    source.write_text(SOURCE)
-    model = PythonModel(
-        "sleeper", [tensor("X", "FP32", 1)], [tensor("Y", "FP32", 1)], sources=[source]
-    )
-    publish_python_model(repository, model, "test")
+    publish(repository, "sleeper", tmp_path / "end")
     return repository
 
 
@@ -87,12 +93,11 @@ def test_a_signal_during_a_load_leaves_nothing(
     assert not left(*made)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
 def test_a_load_that_takes_too_long_is_ended_and_reported_with_the_log(
-    sleeper: Repository, command: str, monkeypatch: pytest.MonkeyPatch
+    sleeper: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(LOAD_TIMEOUT, "4")
-    running, log = started(command, sleeper), log_of(command, sleeper)
+    running, log = started("deploy", sleeper), log_of("deploy", sleeper)
     made = once_it_hangs(running, log)
     wait_for(lambda: running.process.poll() is not None, 60, "the end")
     running.stop()
@@ -104,6 +109,70 @@ def test_a_load_that_takes_too_long_is_ended_and_reported_with_the_log(
     assert "reading a very large file" in running.lines
     assert log.is_file()
     assert not left(*made)
+
+
+def ready_metrics(served: Served) -> dict[str, float]:
+    ports = served.ports
+    text = urllib3.request("GET", f"http://{ports.host}:{ports.supervisor}/metrics").data.decode()
+    found = re.findall(r'^trimaran_model_ready{model="(\w+)"} (\S+)$', text, re.M)
+    return {model: float(value) for model, value in found}
+
+
+def test_a_model_that_loads_slowly_is_served_late_and_the_others_at_once(
+    sleeper: Repository, tmp_path: Path
+) -> None:
+    publish(sleeper, "quick", tmp_path)
+    served = Served(sleeper, "--load-timeout", "4")
+    try:
+        wait_for(lambda: find_server(sleeper), 60, "the start")
+        wait_for(lambda: served.control.ready_versions("quick"), 60, "the quick model")
+        assert not served.said(READY)
+        served.until_said(READY, 60)
+        assert served.said("did not load within 4 s")
+        assert ready_metrics(served) == {"quick": 1, "sleeper": 0}
+        (tmp_path / "end").touch()
+        served.until_said("sleeper: loaded after", 60)
+        assert ready_metrics(served) == {"quick": 1, "sleeper": 1}
+    finally:
+        served.stop()
+    assert served.process.returncode == 0
+
+
+def load(name: str, began_at: float | None, *needs: str, ended: bool = False) -> Load:
+    made = Load(name, lambda: None, needs, began_at, error="broken" if name == "bad" else "")
+    if ended:
+        made.ended.set()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("loads", "expected"),
+    [
+        ([], {}),
+        ([load("a", 0, ended=True)], {}),
+        ([load("a", 5)], None),
+        ([load("a", None)], None),
+        ([load("bad", 0, ended=True)], {"bad": "broken"}),
+        ([load("a", 0)], {"a": "did not load within 10 s"}),
+        ([load("a", 0), load("b", 5)], None),
+        ([load("a", 0), load("e", None, "a")], {"a": "did not load", "e": "waits for a to load"}),
+        ([load("a", 5), load("e", None, "a")], None),
+    ],
+)
+def test_when_loads_are_waited_for_no_longer(
+    loads: list[Load], expected: dict[str, str] | None
+) -> None:
+    found = unready({each.model: each for each in loads}, 10.0, 10.0)
+    if found is None or expected is None:
+        assert found == expected
+        return
+    assert found.keys() == expected.keys()
+    assert all(found[name].startswith(words) for name, words in expected.items())
+
+
+def test_progress_names_what_loads_and_counts_what_is_served() -> None:
+    loads = [load("a", 0, ended=True), load("bad", 0, ended=True), load("b", 2), load("c", None)]
+    assert progress(loads, 62.4) == "still loading: b, 60 s (1 of 4 are served already)"
 
 
 @pytest.mark.parametrize("value", ["soon", "0", "-1", "inf", "nan", "1e10"])
