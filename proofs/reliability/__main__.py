@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from proofs.reliability.fuzz import fuzz_grpc, fuzz_http
+from proofs.reliability.fuzz import describe, fuzz_grpc, fuzz_http
 from proofs.reliability.kills import kill_deployments, kill_servers, kill_stubs
 from proofs.reliability.page import page
 from proofs.reliability.results import Results, state_of
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=_SECONDS, help="length of the soak")
     parser.add_argument("--work", type=Path, default=_WORK, help="where it works and keeps results")
     parser.add_argument("--output", type=Path, help="file for the page; default: standard output")
+    parser.add_argument("--show", type=int, metavar="N", help="print a request of http or grpc")
     given = parser.parse_args(arguments)
     for part in given.parts:
         if part not in COUNTS:
@@ -64,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = Results(given.work / "results", state)
     try:
         repository = made_repository(given.work / "served", state, _say)
+        if given.show is not None:
+            for part in given.parts:
+                print(describe(given.show, repository, part))
+            return 0
         for part in given.parts or COUNTS:
             _run(part, repository, results, given.count or COUNTS[part], given.seconds)
     except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import re
 import socket
 import time
@@ -33,7 +32,7 @@ from trimaran.repository.repository import Repository
 from trimaran.serving.json_rows import row_of
 from trimaran.system.ports import Ports
 
-__all__ = ["MODELS", "fuzz_grpc", "fuzz_http", "leaks", "send_http", "subjects_of"]
+__all__ = ["MODELS", "describe", "fuzz_grpc", "fuzz_http", "leaks", "send_http", "subjects_of"]
 
 MODELS = (
     "churn",
@@ -61,6 +60,7 @@ _ENDED = "ended by itself"
 _KNOWN_IN_A_ROW = 3
 """Of five ends in a minute `trimaran serve` ends as well."""
 _MOST_ANSWER = 2**16
+_MOST_SHOWN = 4000
 _GOOD = ("200", "OK")
 _SURPRISED = b"failed on this request ("
 """What a model says of a request that raised something that nobody foresaw."""
@@ -224,11 +224,11 @@ def _is_another(service: Service, server: int) -> bool:
     return service.server_pid != server
 
 
-def describe(number: int, repository: Repository, protocol: str) -> str:
-    """Request `number`, for a person who looks for what it did."""
+def describe(number: int, repository: Repository, part: str) -> str:
+    """A bad request by its number, for a person who looks for what it did."""
     subjects = subjects_of(repository)
-    if protocol == "http":
+    if part == "http":
         request = draw_http(number, subjects)
-        return f"{request.kind}, {request.model}: {request.content[:2000]!r}"
+        return f"{request.kind}, {request.model}: {request.content[:_MOST_SHOWN]!r}"
     call = draw_grpc(number, subjects)
-    return json.dumps([call.kind, call.model, call.method, call.message[:2000].hex()])
+    return f"{call.kind}, {call.model}, {call.method}: {call.message[:_MOST_SHOWN]!r}"

@@ -29,6 +29,7 @@ from trimaran.serving.golden import read_golden, unmet
 from trimaran.system.ports import Ports
 
 __all__ = [
+    "BATCHED",
     "CUT",
     "REFUSED",
     "TIMED_OUT",
@@ -47,10 +48,13 @@ __all__ = [
 REFUSED = "refused"
 CUT = "cut off"
 TIMED_OUT = "timed out"
+BATCHED = "batched with a text longer than its tensor"
+"""Triton's Python backend (2.51) checks the lengths of texts, and refuses the whole batch."""
 WRONG = "wrong answer"
 
 _PAUSE_S = 0.02
 _CALM_S = 0.5
+_BATCHED = "incomplete string data"
 _LONGEST_WORDS = 200
 _MOST_WORDS = 5
 _DISORDER_S = 1.0
@@ -248,6 +252,8 @@ class Load:
             except Exception as error:
                 problem, words = problem_of(error), _words_of(error)
                 reset()
+            if _BATCHED in words:
+                problem = BATCHED
             took_s = time.monotonic() - began
             self.answers.all.append(
                 Answered(began, took_s, model, protocol, problem, version, words)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from proofs.reliability.kills import STAGES
+from proofs.reliability.load import BATCHED
 
 __all__ = ["page"]
 
@@ -208,6 +209,7 @@ def _fuzzed(lines: Lines) -> list[str]:
         ("good requests beside", _sum(sent, "good")),
         ("of them failed", _sum(sent, "failed")),
         ("of them failed while the server lived", _sum(calm, "failed")),
+        (f"of these {BATCHED}", sum(line["problems"].get(BATCHED, 0) for line in calm)),
         ("slowest of them, s", max((line["slowest_s"] or 0.0 for line in calm), default=None)),
     ]
     suspects = sorted(number for line in sent for number in line["suspects"])
@@ -218,6 +220,10 @@ def _fuzzed(lines: Lines) -> list[str]:
             [f"Cut off in a batch with an end: {', '.join(map(str, suspects))}.", ""]
             * bool(suspects)
         ),
+        f"How good requests failed: {_problems(sent)}. A text longer than its tensor, in binary "
+        "data, is refused by Triton's Python backend (2.51) before a model sees it, and with it "
+        "every request of the same batch.",
+        "",
         "Answers by kind. Some requests stay good, such as a changed photograph. Triton itself "
         "answers JSON that it cannot parse with 500, and messages that protobuf cannot parse with "
         "INTERNAL.",
