@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -241,7 +241,7 @@ def kill_servers(repository: Repository, first: int, count: int) -> Iterator[dic
         for number in range(first, count):
             until(load.is_calm, _LONGEST_S)
             server, stubs = service.server_pid, [stub.pid for stub in service.stubs()]
-            started = {pid: start_time(pid) for pid in (server, *stubs)}
+            started = {pid: at for pid in (server, *stubs) if (at := start_time(pid))}
             of_serve = number % _OF_SERVE == _OF_SERVE - 1
             killed = time.monotonic()
             if of_serve:
@@ -258,11 +258,16 @@ def kill_servers(repository: Repository, first: int, count: int) -> Iterator[dic
                 "answered_s": round(time.monotonic() - killed, 2),
             }
             until(load.is_calm, _LONGEST_S)
-            line["left"] = sum(start_time(pid) == at for pid, at in started.items() if at)
+            until(partial(_are_gone, started), _SETTLED_S)
+            line["left"] = [pid for pid, at in started.items() if start_time(pid) == at]
             line.update(load.answers.since(killed).summary())
             problems = Counter(line["problems"])
             line["refused"], line["timed_out"] = problems[REFUSED], problems[TIMED_OUT]
             yield line
+
+
+def _are_gone(started: Mapping[int, str]) -> bool:
+    return all(start_time(pid) != at for pid, at in started.items())
 
 
 def _answers_again(load: Load, killed: float, goods: int) -> bool:

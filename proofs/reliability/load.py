@@ -285,7 +285,7 @@ def open_channel(ports: Ports) -> grpc.Channel:
         ("grpc.enable_http_proxy", 0),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 5000),
         ("grpc.max_receive_message_length", -1),
     ]
     return grpc.insecure_channel(f"{ports.host}:{ports.grpc}", options)

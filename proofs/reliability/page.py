@@ -169,7 +169,12 @@ def _servers(lines: Lines) -> list[str]:
             [
                 *(f"`{process}`", len(mine), len(back)),
                 *(_quantile(back, 0.5), _quantile(back, 1.0)),
-                *(_sum(mine, "refused"), others, _sum(mine, "timed_out"), _sum(mine, "left")),
+                *(
+                    _sum(mine, "refused"),
+                    others,
+                    _sum(mine, "timed_out"),
+                    sum(map(len, _all(mine, "left"))),
+                ),
             ]
         )
     heading = [
