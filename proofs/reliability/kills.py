@@ -38,6 +38,12 @@ _SERVERS_TIMEOUT_S = 5.0
 _OF_SERVE = 4
 """Every fourth kill is of `trimaran serve`, so that no five of tritonserver fall in a minute."""
 
+_COUNTED = {
+    "deaths": "trimaran_stub_deaths_total",
+    "restarted": "trimaran_server_restarts_total",
+}
+"""The supervisor's counters by what a line calls them."""
+
 STAGES = (
     "starting",
     "loading the steps",
@@ -69,28 +75,29 @@ def kill_stubs(repository: Repository, first: int, count: int) -> Iterator[dict[
     """Kill a stub, wait until it is healed, and until no request fails."""
     with Service(repository) as service, Load(service.ports, _goods(repository)) as load:
         until(load.is_calm, _LONGEST_S)
-        begin = service.facts().record()
+        begin, before = service.facts().record(), service.counters()
         for number in range(first, count):
-            before, server = service.counters(), service.server_pid
-            offset, killed = service.log_size, time.monotonic()
+            server, offset, killed = service.server_pid, service.log_size, time.monotonic()
             stub = _killed_stub(service, _rng("stubs", number))
             line: dict[str, Any] = {"number": number, "model": stub.model, "before": begin}
             is_healed = partial(_is_healed, service, stub.model, offset, server)
             line["healed"] = until(is_healed, _LONGEST_S)
             line["heal_s"] = round(time.monotonic() - killed, 3)
             line["calm"] = until(load.is_calm, _LONGEST_S)
-            until(lambda: bool(service.server_pid), _LONGEST_S)
-            after = service.counters()
-            line["deaths"] = _grown("trimaran_stub_deaths_total", before, after)
-            line["restarted"] = service.server_pid != server
-            line.update(load.answers.since(killed).summary())
             line["after"] = service.facts().record()
+            until(service.counters, _LONGEST_S)
+            after = service.counters()
+            for name, counter in _COUNTED.items():
+                line[name] = int(after.get(counter, 0) - before.get(counter, 0))
+            before = after
+            line.update(load.answers.since(killed).summary())
             yield line
 
 
 def _killed_stub(service: Service, rng: Random) -> Stub:
     """Kill one of the stubs; one that is ended meanwhile is not the one."""
     while True:
+        until(service.stubs, _LONGEST_S)
         stub = rng.choice(service.stubs())
         with suppress(ProcessLookupError):
             os.kill(stub.pid, signal.SIGKILL)
@@ -100,10 +107,6 @@ def _killed_stub(service: Service, rng: Random) -> Stub:
 def _is_healed(service: Service, model: str, offset: int, server: int) -> bool:
     """Whether a model was healed, or another server took the place of the one that had it."""
     return f"{model}: healed in" in service.said(offset) or service.server_pid not in (0, server)
-
-
-def _grown(name: str, before: Any, after: Any) -> int:
-    return int(after.get(name, 0.0) - before.get(name, 0.0))
 
 
 def stage_of(said: list[str]) -> str:

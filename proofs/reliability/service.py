@@ -203,8 +203,12 @@ class Service:
         return [stub for stub in found if stub is not None]
 
     def facts(self) -> Facts:
-        """What tritonserver holds now."""
-        return Facts.of(self.server_pid)
+        """What tritonserver holds, once there is one. Raises `TrimaranError` where none comes."""
+        while not self.process.has_ended():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                return Facts.of(self.server_pid)
+            time.sleep(_POLL_S)
+        raise TrimaranError(f"trimaran serve ended:\n{self.said()[-2000:]}")
 
     def counters(self) -> Mapping[str, float]:
         """The supervisor's counters, summed over models; empty while it does not answer."""
