@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trimaran.repository.repository import Repository
-from trimaran.serving.stub_processes import shared_memory
+from trimaran.serving.stub_processes import orphans_of, shared_memory
 from trimaran.system.files import write_text
 from trimaran.system.processes import children, start_time
 
@@ -51,11 +51,17 @@ class Remains:
         self.stubs = {stub for stub in self.stubs | found if stub[1] and _lives(*stub)}
         self.regions = {path for path in self.regions if path.exists()} | shared_memory(server_pid)
 
+    def note_orphans(self, server_pid: int) -> None:
+        """Note the stubs of a server that ended, which wait for it for ever."""
+        for pid, region in orphans_of(server_pid).items():
+            self.stubs.add((pid, start_time(pid)))
+            self.regions.add(region)
+
     def remove(self) -> None:
         """End what is left of the stubs, and remove the shared memory."""
         for pid, started in self.stubs:
             if _lives(pid, started):
-                with suppress(ProcessLookupError):
+                with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
         for region in self.regions:
             region.unlink(missing_ok=True)
@@ -70,18 +76,18 @@ def record_server(repository: Repository, pid: int) -> None:
 def end_orphan(repository: Repository) -> None:
     """Wait for the end of a server whose `trimaran serve` was killed; kill one that hangs.
 
-    The kernel has sent it SIGTERM, so it is about to end, and keeps its ports until then. Call this
-    while holding `sole_server`: no other `trimaran serve` owns the server then.
+    The kernel has sent it SIGTERM, so it is about to end, and keeps its ports until then. Its stubs
+    can outlive it, and are ended. Call this while holding `sole_server`: no other `trimaran serve`
+    owns the server then.
     """
     try:
         record = json.loads((repository.state / _NAME).read_text(encoding="utf-8"))
         pid, started = int(record["pid"]), str(record["started"])
     except (OSError, ValueError, TypeError, KeyError):
         return
-    if not _lives(pid, started):
-        return
     remains = Remains()
-    remains.note(pid)
+    if _lives(pid, started):
+        remains.note(pid)
     deadline = time.monotonic() + _ORPHAN_ENDS_WITHIN_S
     while _lives(pid, started) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
@@ -90,6 +96,7 @@ def end_orphan(repository: Repository) -> None:
             os.kill(pid, signal.SIGKILL)
         while _lives(pid, started):
             time.sleep(_POLL_S)
+    remains.note_orphans(pid)
     remains.remove()
 
 
