@@ -53,6 +53,15 @@ STAGES = (
 )
 """Where a deployment can be, by what it said last."""
 
+_LONGEST_PAUSES_S = {
+    "starting": 1.5,
+    "loading the steps": 0.15,
+    "trying the candidate": 0.4,
+    "switching": 0.04,
+    "dropping old versions": 0.1,
+}
+"""How long after the begin of a stage a kill may come: about as long as the stage is."""
+
 _OF_A_VERSION = ("starting", "trying the candidate", "switching")
 
 _SAID = {
@@ -171,9 +180,7 @@ def _killed_deployment(
     """
     command = _command(repository, _other(repository, model, rng), model)
     wanted = rng.choice(STAGES if model == "churn" else _OF_A_VERSION)
-    pause_s = rng.uniform(
-        0.0, {"starting": 1.5, "switching": 0.06, "dropping old versions": 0.1}.get(wanted, 0.5)
-    )
+    pause_s = rng.uniform(0.0, _LONGEST_PAUSES_S[wanted])
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
     )
