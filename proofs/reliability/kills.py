@@ -181,17 +181,17 @@ def _killed_deployment(
     command = _command(repository, _other(repository, model, rng), model)
     wanted = rng.choice(STAGES if model == "churn" else _OF_A_VERSION)
     pause_s = rng.uniform(0.0, _LONGEST_PAUSES_S[wanted])
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-    )
     said: list[str] = []
-    reader = Thread(target=lambda: said.extend(process.stdout or ()), daemon=True)
-    reader.start()
-    until(lambda: process.poll() is not None or stage_of(said) == wanted, _LONGEST_S)
-    time.sleep(pause_s)
-    process.kill()
-    process.wait()
-    reader.join()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+    ) as process:
+        reader = Thread(target=lambda: said.extend(process.stdout or ()), daemon=True)
+        reader.start()
+        until(lambda: process.poll() is not None or stage_of(said) == wanted, _LONGEST_S)
+        time.sleep(pause_s)
+        process.kill()
+        process.wait()
+        reader.join()
     return stage_of(said) if process.returncode == -signal.SIGKILL else None
 
 
