@@ -27,7 +27,7 @@ define ready
 @"$$PYTHON" install.py $(1) $(NAMED)
 endef
 
-.PHONY: demo serve train monitor monitor-tools bench bench-tools peers proofs mutants \
+.PHONY: demo serve train monitor monitor-tools bench bench-tools peers proofs reliability mutants \
     test test-long fresh lint format clean
 
 demo:
@@ -66,6 +66,11 @@ proofs:
 	$(BIN)/python -m proofs.onnx_suite --operators 400 --output docs/onnx-suite.md
 	$(BIN)/python -m proofs.mutations --output docs/checker.md
 	$(BIN)/python -m proofs.gate --output docs/gate.md
+
+# Kills processes of a served repository, and sends it bad requests; about 40 minutes.
+reliability:
+	$(call ready,test)
+	$(BIN)/python -m proofs.reliability --output docs/reliability.md
 
 # Small mistakes put into the code, one at a time; prints those that no test notices.
 mutants:

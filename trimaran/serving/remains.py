@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trimaran.repository.repository import Repository
-from trimaran.serving.stub_processes import shared_memory
+from trimaran.serving.stub_processes import orphans_of, shared_memory
 from trimaran.system.files import read_regular, write_text
 from trimaran.system.processes import children, start_time
 
@@ -71,11 +71,17 @@ class Remains:
         """Whether one of the stubs lives."""
         return any(_lives(*stub) for stub in self.stubs)
 
+    def note_orphans(self) -> None:
+        """Note the stubs of the server where it ended: they wait for it for ever."""
+        for pid, region in orphans_of(self.server_pid).items():
+            self.stubs.add((pid, start_time(pid)))
+            self.regions.add(region)
+
     def remove(self) -> None:
         """End what is left of the stubs, wait until they are gone, and remove the shared memory."""
         for pid, started in self.stubs:
             if _lives(pid, started):
-                with suppress(ProcessLookupError):
+                with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + _STUBS_END_WITHIN_S
         while self.has_living() and time.monotonic() < deadline:
@@ -93,18 +99,18 @@ def record_server(repository: Repository, pid: int) -> None:
 def end_orphan(repository: Repository) -> None:
     """Wait for the end of a server whose `trimaran serve` was killed; kill one that hangs.
 
-    The kernel has sent it SIGTERM, so it is about to end, and keeps its ports until then. Call this
-    while holding `sole_server`: no other `trimaran serve` owns the server then.
+    The kernel has sent it SIGTERM, so it is about to end, and keeps its ports until then. Its stubs
+    can outlive it, and are ended. Call this while holding `sole_server`: no other `trimaran serve`
+    owns the server then.
     """
     try:
         record = json.loads(read_regular(repository.state / _NAME))
         pid, started = int(record["pid"]), str(record["started"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return
-    if not _lives(pid, started):
-        return
     remains = Remains(pid)
-    remains.note()
+    if _lives(pid, started):
+        remains.note()
     deadline = time.monotonic() + _ORPHAN_ENDS_WITHIN_S
     while _lives(pid, started) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
@@ -113,6 +119,7 @@ def end_orphan(repository: Repository) -> None:
             os.kill(pid, signal.SIGKILL)
         while _lives(pid, started):
             time.sleep(_POLL_S)
+    remains.note_orphans()
     remains.remove()
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trimaran.system.processes import children
+
 __all__ = [
     "IN_TRANSITION",
     "Deaths",
@@ -18,6 +20,7 @@ __all__ = [
     "Verdict",
     "identify_stub",
     "judge",
+    "orphans_of",
     "shared_memory",
     "short_of_stubs",
 ]
@@ -44,19 +47,44 @@ class Stub:
 def identify_stub(pid: int) -> Stub | None:
     """Which stub a process is, by its command line; `None` for any other process.
 
-    The command line is the stub, `<model>/<version>/<file>`, four words on shared memory and the
-    parent, the Python backend's directory, a handle, and the instance's name.
+    The command line is the stub, `<model>/<version>/<file>`, the name and two sizes of shared
+    memory, the parent, the Python backend's directory, a handle, and the instance's name.
     """
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    if len(arguments) < 9 or not arguments[0].endswith(_STUB_EXECUTABLE):
+    arguments = _arguments(pid)
+    if not arguments:
         return None
     version = Path(os.fsdecode(arguments[1])).parent
     if not version.name.isdecimal():
         return None
     return Stub(pid, version.parent.name, int(version.name), os.fsdecode(arguments[8]))
+
+
+def orphans_of(server_pid: int) -> dict[int, Path]:
+    """The stubs that outlived a tritonserver, each with its file in `/dev/shm`.
+
+    A stub names the server that started it. One that lives under the same number is not meant.
+    """
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    found = {pid: arguments for pid in pids if (arguments := _arguments(pid))}
+    own = children(server_pid)
+    regions = Path(_SHARED_MEMORY)
+    return {
+        pid: regions.with_name(Path(os.fsdecode(arguments[2])).name)
+        for pid, arguments in found.items()
+        if arguments[2].startswith(regions.name.encode())
+        and arguments[5] == str(server_pid).encode()
+        and pid not in own
+    }
+
+
+def _arguments(pid: int) -> list[bytes]:
+    """The command line of a stub; empty for any other process."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:  # it is gone, or hidden
+        return []
+    is_stub = len(arguments) >= 9 and arguments[0].endswith(_STUB_EXECUTABLE)
+    return arguments if is_stub else []
 
 
 def shared_memory(pid: int) -> set[Path]:

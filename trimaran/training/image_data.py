@@ -33,7 +33,13 @@ PHOTOGRAPHS = Wheel(
     "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
     platform=("--python-version=3.11", "--implementation=cp", "--platform=manylinux_2_28_x86_64"),
 )
-PHOTOGRAPH_NAMES = ("chelsea.png", "coffee.png", "rocket.jpg", "astronaut.png", "motorcycle_left.png")
+PHOTOGRAPH_NAMES = (
+    "chelsea.png",
+    "coffee.png",
+    "rocket.jpg",
+    "astronaut.png",
+    "motorcycle_left.png",
+)
 
 
 def photographs() -> dict[str, bytes]:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from tests.trimaran.versions import model_config, publish_files, tensor
 from trimaran.repository.config import read_config, write_config
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
-from trimaran.serving.remains import Remains, Restarts
+from trimaran.serving.remains import Remains, Restarts, end_orphan, record_server
 from trimaran.serving.stub_processes import identify_stub, shared_memory
 from trimaran.system.processes import children, start_time
 
@@ -129,6 +130,34 @@ def test_a_killed_trimaran_leaves_nothing_that_stops_the_next_one(linear: Reposi
     again.until_said(READY, 120)
     assert gone(processes)
     stops_cleanly(again, signal.SIGINT)
+
+
+def test_stubs_that_outlived_their_server_are_ended(tmp_path: Path) -> None:
+    """Triton's stubs do so where their server ends before they have unloaded their model."""
+    repository = Repository.create(tmp_path / "model_repository")
+    (repository.root / "1").mkdir()
+    (repository.root / "1" / "model.py").write_text("import time\ntime.sleep(600)\n")
+    region = Path(f"/dev/shm/triton_python_backend_shm_region_test_{os.getpid()}")  # noqa: S108
+    region.touch()
+
+    def stub(parent: int) -> subprocess.Popen[bytes]:
+        sizes = ("1", "1")
+        words = ("1/model.py", region.name, *sizes, str(parent), "backends/python", "1", "m_0_0")
+        return subprocess.Popen(
+            ["/bin/triton_python_backend_stub", *words, ""],
+            executable=sys.executable,
+            cwd=repository.root,
+        )
+
+    with subprocess.Popen(["true"]) as server:
+        pass
+    with stub(server.pid) as orphan, stub(os.getpid()) as kept:
+        record_server(repository, server.pid)
+        end_orphan(repository)
+        assert orphan.wait(30) == -signal.SIGKILL
+        assert kept.poll() is None
+        kept.kill()
+    assert not region.exists()
 
 
 def test_ended_server_is_started_again(linear: Repository) -> None:
