@@ -34,6 +34,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("BYTES", None, "null is null; expected text in quotes"),
     ("BYTES", True, "true is a truth value; expected text"),
     ("BYTES", 5, "5 is a number; expected text"),
+    ("BYTES", "\ud800", "has half of a surrogate pair"),
     ("BYTES", {"a": 1}, '{"a": 1} is an object; expected text'),
     ("FP32", "1", '"1" is text; expected a number'),
     ("FP32", False, "false is a truth value; expected a number"),
