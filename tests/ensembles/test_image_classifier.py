@@ -121,7 +121,7 @@ def test_heavy_images_are_decoded_by_one_instance_at_a_time(
     with served.client(protocol) as client:
         with (version / "preprocess.json").open() as place:
             fcntl.flock(place, fcntl.LOCK_EX)
-            with pytest.raises(TrimaranError, match="^in ensemble .* is large, and another large"):
+            with pytest.raises(TrimaranError, match=r"^in ensemble .* is large, and another large"):
                 client.infer("image_classifier", heavy)
             client.infer("image_classifier", {"IMAGE": images(PHOTOGRAPHS["chelsea.png"])})
         for _ in range(3):  # whichever instance had the place before
