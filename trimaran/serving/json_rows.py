@@ -87,6 +87,10 @@ def row_of(config: ModelConfig, given: Any, where: str) -> dict[str, np.ndarray]
                 f"{describe_shape(spec.dims)}"
             )
         arrays[name] = array[None] if config.max_batch_size > 0 else array
+    if not arrays:
+        raise UsageError(
+            f"{where}: every input is left out; give at least one of {', '.join(specs)}"
+        )
     return arrays
 
 
