@@ -71,7 +71,9 @@ def test_null_leaves_out_an_optional_input_only() -> None:
     with pytest.raises(TrimaranError, match=r"row 0: input 'need': .* null is null"):
         row_of(config, {"need": None}, "row 0")
     config.input[0].optional = True
-    with pytest.raises(UsageError, match=r"row 0: every input is left out; give one of need, may"):
+    with pytest.raises(
+        UsageError, match=r"row 0: every input is left out; give at least one of need, may"
+    ):
         row_of(config, {"may": None}, "row 0")
 
 
