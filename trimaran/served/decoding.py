@@ -192,6 +192,8 @@ def _load(image: Image.Image, detail: int) -> Image.Image:
             image.draft(None, (detail, detail))
         key = transparent_key(image)
         image.load()
+        if image.mode == "P" and image.palette is None:
+            raise ImageError("is damaged: it has a palette's numbers and no palette")
     except (RefusedError, MemoryError):
         raise
     except Exception as error:  # a damaged file leads decoders to whatever they raise

@@ -281,6 +281,7 @@ def animated(format: str) -> bytes:
     ("data", "message"),
     [
         (b"", "is empty"),
+        (png(8, 3, [1], [0]), "is damaged: it has a palette's numbers and no palette"),
         (b"hello, I am a text file", "is not a JPEG, PNG or WebP file"),
         (b"/9j/ not base64 at all", "looks like base64 but is not"),
         (b"\xff\xd8\xff", "is not a JPEG, PNG or WebP file"),
