@@ -19,8 +19,9 @@ _LIMITS = {
     "max_scans": "100",
     "max_decoded_megabytes": "512",
     "max_decode_cpu_seconds": "10",
+    "heavy_decode_cpu_seconds": "1",
 }
-"""Of an image: see `trimaran.served.decoding.Limits`."""
+"""Of an image: see `trimaran.served.image_work.Limits`."""
 
 
 def image_classifier(

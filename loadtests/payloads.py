@@ -27,7 +27,16 @@ from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.image_data import photographs
 from trimaran.training.tabular.data.sources import load
 
-__all__ = ["IDENTIFIER", "Row", "Rows", "choose_rows", "draw_photographs", "draw_records", "stack"]
+__all__ = [
+    "IDENTIFIER",
+    "Row",
+    "Rows",
+    "choose_rows",
+    "draw_photographs",
+    "draw_records",
+    "refused_payloads",
+    "stack",
+]
 
 Row = Mapping[str, np.ndarray]
 """One request's arrays by input name, with a batch axis where the model batches."""
@@ -98,8 +107,20 @@ def choose_rows(
     source = f"{count} rows of random numbers, seed {seed}"
     open_axes = any(dim < 0 for spec in inputs_of(config) if not spec.optional for dim in spec.dims)
     if open_axes:
-        source += f", open axes {_FREE_AXIS} long; --payloads gives others"
+        source += f", open axes {_FREE_AXIS} long; give others with --payloads"
     return Rows(_random(config, count, seed), source)
+
+
+def refused_payloads(
+    target: str, source: str, words: str, *, refused: int = 1, tried: int = 1
+) -> TrimaranError:
+    """What to raise where a `target`, such as `churn@grpc`, does not take its payloads.
+
+    `words` are the server's, and `source` is that of `Rows`.
+    """
+    return TrimaranError(
+        f"{target}: {refused} of {tried} payloads ({source}) were refused: {words}"
+    )
 
 
 def stack(rows: Sequence[Row]) -> Row:

@@ -20,6 +20,8 @@ __all__ = ["Prometheus", "Sample", "Series"]
 _TIMEOUT_S = 10
 _SCRAPE_S = 15.0
 _POLL_S = 0.2
+_MOST_WORDS = 300
+"""Of a refusal, which may be a whole page."""
 _NOT_ITS_FORM = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 """What reading an answer of another form than that of Prometheus' API raises."""
 
@@ -122,14 +124,25 @@ class Prometheus:
         try:
             return question()
         except PrometheusApiClientException as error:
-            raise TrimaranError(f"Prometheus at {self.url} refuses {promql!r}: {error}") from error
-        except (requests.RequestException, *_NOT_ITS_FORM) as error:
+            words = str(error)[:_MOST_WORDS]
+            raise TrimaranError(f"Prometheus at {self.url} refuses {promql!r}: {words}") from error
+        except requests.JSONDecodeError as error:
+            raise self._foreign() from error
+        except requests.RequestException as error:
             raise self._silent(error) from error
+        except _NOT_ITS_FORM as error:
+            raise self._foreign() from error
 
     def _silent(self, error: Exception) -> TrimaranError:
         return TrimaranError(
             f"no Prometheus answers at {self.url} ({type(error).__name__}); start one with "
             "'trimaran monitor up', or name it with --prometheus"
+        )
+
+    def _foreign(self) -> TrimaranError:
+        return TrimaranError(
+            f"the server at {self.url} does not answer as Prometheus does; name one that does "
+            "with --prometheus"
         )
 
 

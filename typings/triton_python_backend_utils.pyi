@@ -15,6 +15,7 @@ class ErrorCode: ...
 class TritonError:
     INTERNAL: ErrorCode
     INVALID_ARG: ErrorCode
+    UNAVAILABLE: ErrorCode
     def __init__(self, message: str, code: ErrorCode = ...) -> None: ...
 
 class TritonModelException(Exception): ...  # noqa: N818

@@ -13,6 +13,7 @@ from loadtests.gates import Gates, evaluate, late_sends, lateness, unfit
 from loadtests.generator.engine import closed_loop, open_loop, poisson_arrivals
 from loadtests.generator.outcome import Outcome
 from loadtests.machine import Moment, since
+from loadtests.payloads import refused_payloads
 from loadtests.reports.run import Run
 from loadtests.subject import Reading, read_statistics, steps_between
 from trimaran.serving.client import Client
@@ -105,9 +106,7 @@ def warm_up(target: Target) -> None:
     refused = int(np.count_nonzero(~outcome.good))
     if outcome.broken or refused:
         words = outcome.broken or _words(target) or outcome.refusal or "no answer came in time"
-        raise TrimaranError(
-            f"{target.name}: {refused} of {count} payloads ({target.source}) were refused: {words}"
-        )
+        raise refused_payloads(target.name, target.source, words, refused=refused, tried=count)
 
 
 def require_carried(settings: Settings, rate: float) -> None:

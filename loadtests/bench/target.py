@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import socket
@@ -204,7 +205,7 @@ def _bodies(path: Path) -> list[tuple[bytes | None, Mapping[str, str]]]:
             sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
         )
         if path.suffix == ".jsonl":
-            lines = path.read_bytes().splitlines()
+            lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
             return [(line, {"Content-Type": "application/json"}) for line in lines if line.strip()]
         bodies = [(file.read_bytes(), {"Content-Type": _content_type(file)}) for file in files]
     except OSError as error:

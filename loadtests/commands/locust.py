@@ -14,13 +14,13 @@ from typing import Annotated, Any
 import typer
 
 from loadtests.gates import Gates
-from loadtests.locusts.calls import encode, in_turn, save_calls, try_call
+from loadtests.locusts.calls import encode, in_turn, refusal_of, save_calls
 from loadtests.locusts.choice import CALLS_NAME, DEFAULT_TIMEOUT_S, ROWS
 from loadtests.locusts.load_report import Measured, Snapshot, print_load, report_of
 from loadtests.locusts.process import Ended, keep_locust_files, last_error, run_locust
 from loadtests.locusts.record import outcome_of, read_found
 from loadtests.locusts.settings import STOP_TIMEOUT_S, Settings
-from loadtests.payloads import choose_rows
+from loadtests.payloads import choose_rows, refused_payloads
 from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
 from loadtests.subject import Service, find_service, unusable
@@ -140,7 +140,8 @@ def _prepare(settings: Settings, service: Service, given: Path | None, directory
         repository=service.repository,
     )
     calls = [encode(settings.protocol, settings.model, row) for row in rows.rows]
-    try_call(calls[0], service.ports, DEFAULT_TIMEOUT_S)
+    if words := refusal_of(calls[0], service.ports, DEFAULT_TIMEOUT_S):
+        raise refused_payloads(f"{settings.model}@{settings.protocol}", rows.source, words)
     save_calls(directory / CALLS_NAME, in_turn([calls]))
     return rows.source
 

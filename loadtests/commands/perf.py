@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from loadtests.gates import Gates
 from loadtests.machine import Moment, circumstances, since
-from loadtests.payloads import Rows, choose_rows
+from loadtests.payloads import Rows, choose_rows, refused_payloads
 from loadtests.perf.binary import PerfAnalyzer, find_perf_analyzer
 from loadtests.perf.load import Load
 from loadtests.perf.measure import measure
@@ -35,7 +35,7 @@ from trimaran.cli.options import (
     ReportDirectory,
     RepositoryPath,
 )
-from trimaran.serving.client import Client
+from trimaran.serving.client import Client, UnreachableError
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
@@ -133,7 +133,14 @@ def _measured(
     )
     with Client(service.ports, load.protocol) as client:
         for row in rows.rows[:_WARM_ROWS]:
-            client.infer(load.model, row, load.version)
+            try:
+                client.infer(load.model, row, load.version)
+            except UnreachableError:
+                raise
+            except TrimaranError as error:
+                raise refused_payloads(
+                    f"{load.model}@{load.protocol}", rows.source, str(error)
+                ) from error
     with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"perf_analyzer on {escape(load.model)}", total=load.seconds)
         run, results = measure(

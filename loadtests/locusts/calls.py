@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import grpc  # type: ignore[import-untyped]
 import urllib3
 
-from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
 from trimaran.system.ports import Ports
 
@@ -32,8 +31,8 @@ __all__ = [
     "in_turn",
     "open_channel",
     "read_calls",
+    "refusal_of",
     "save_calls",
-    "try_call",
 ]
 
 PROTOCOLS = ("http", "json", "grpc")
@@ -91,15 +90,10 @@ def read_calls(path: Path) -> list[Call]:
     return [Call(**{**item, "body": base64.b64decode(item["body"])}) for item in plain]
 
 
-def try_call(call: Call, ports: Ports, timeout_s: float) -> None:
-    """Send a call once. Raises `TrimaranError` with the server's message if it is refused."""
-    words = (
-        _grpc(call, ports, timeout_s) if call.protocol == "grpc" else _http(call, ports, timeout_s)
-    )
-    if words:
-        raise TrimaranError(
-            f"{call.model} does not answer what would be sent over {call.protocol}: {words}"
-        )
+def refusal_of(call: Call, ports: Ports, timeout_s: float) -> str:
+    """Send a call once: the server's message if it is refused, and nothing if it is answered."""
+    send = _grpc if call.protocol == "grpc" else _http
+    return send(call, ports, timeout_s)
 
 
 def http_words(status: int, body: bytes) -> str:

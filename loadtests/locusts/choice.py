@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from loadtests.locusts.calls import PROTOCOLS, Call, encode, in_turn, read_calls, try_call
+from loadtests.locusts.calls import PROTOCOLS, Call, encode, in_turn, read_calls, refusal_of
 from loadtests.subject import Service, find_service
 from trimaran.repository.config import ModelConfig, is_ensemble
 from trimaran.system.errors import TrimaranError, UsageError
@@ -163,7 +163,7 @@ def calls_by_protocol(choice: Choice) -> Mapping[str, Sequence[Call]]:
         calls = read_calls(choice.directory / CALLS_NAME)
         return {choice.protocols[0]: calls}
     # Tables and photographs take a second to import, and a prepared run needs neither.
-    from loadtests.payloads import choose_rows
+    from loadtests.payloads import choose_rows, refused_payloads
 
     found = {}
     drawn = [
@@ -172,8 +172,9 @@ def calls_by_protocol(choice: Choice) -> Mapping[str, Sequence[Call]]:
     ]
     for protocol in choice.protocols:
         by_model = [[encode(protocol, name, row) for row in rows.rows] for name, rows in drawn]
-        for calls in by_model:
-            try_call(calls[0], choice.ports, choice.timeout_s)
+        for (name, rows), calls in zip(drawn, by_model, strict=True):
+            if words := refusal_of(calls[0], choice.ports, choice.timeout_s):
+                raise refused_payloads(f"{name}@{protocol}", rows.source, words)
         found[protocol] = in_turn(by_model)
     return found
 

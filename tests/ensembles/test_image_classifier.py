@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import io
 import json
 import subprocess
@@ -108,6 +109,23 @@ def test_bad_image_among_several_is_named_by_position(served: Served) -> None:
         pytest.raises(TrimaranError, match="image 1 of 3 is empty"),
     ):
         client.infer("image_classifier", {"IMAGE": batch})
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_heavy_images_are_decoded_by_one_instance_at_a_time(
+    served: Served, protocol: Protocol
+) -> None:
+    """The test has the instances' place for heavy images; light ones are answered all the same."""
+    heavy = {"IMAGE": images(blank(4600, 4600))}
+    (version,) = served.repository.model("image_preprocess").glob("[0-9]*")
+    with served.client(protocol) as client:
+        with (version / "preprocess.json").open() as place:
+            fcntl.flock(place, fcntl.LOCK_EX)
+            with pytest.raises(TrimaranError, match=r"^in ensemble .* is large, and another large"):
+                client.infer("image_classifier", heavy)
+            client.infer("image_classifier", {"IMAGE": images(PHOTOGRAPHS["chelsea.png"])})
+        for _ in range(3):  # whichever instance had the place before
+            client.infer("image_classifier", heavy)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

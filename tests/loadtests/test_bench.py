@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from loadtests.generator.ceiling import generator_ceiling
@@ -210,8 +211,8 @@ def test_mistakes_are_one_sentence_and_status_2(
 def test_a_payload_of_another_shape_is_refused_with_the_servers_message(
     served: Served, tmp_path: Path, protocol: str
 ) -> None:
-    rows = tmp_path / "rows.json"
-    rows.write_text('[{"x": [1, 2, 3]}]')
+    rows = tmp_path / "rows.npz"
+    np.savez(rows, x=np.zeros((1, 3), np.float32))
     outcome = _bench(served, "linear_onnx", "--protocol", protocol, "--payloads", rows, "--closed")
     assert outcome.status == 2
     assert "1 of 1 payloads" in outcome.error

@@ -212,8 +212,8 @@ def test_what_cannot_be_measured_is_reported_in_one_sentence(
 ) -> None:
     nobody = {"host": "127.0.0.1", "http_port": free_ports().http}
     root = {"repository": churn_served.repository.root}
-    wrong = tmp_path / "wrong.json"
-    wrong.write_text(json.dumps([{"features": [1.0, 2.0]}]))
+    wrong = tmp_path / "wrong.npz"
+    np.savez(wrong, features=np.zeros((1, 2), np.float32))
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("nosuch", root, "has no model 'nosuch'; it serves churn,"),
         ("churn", nobody, "no server answers at"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -67,6 +68,13 @@ class TritonPythonModel:
                 return pb_utils.InferenceResponse([], pb_utils.TritonError("not what was sent"))
         return pb_utils.InferenceResponse([pb_utils.Tensor("OUT", texts)])
 """
+LONG = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        raise ValueError("too short")
+"""
 CONFIG = """
 name: "%s"
 backend: "python"
@@ -90,6 +98,13 @@ ensemble_scheduling {
     input_map { key: "TEXT" value: "between" } output_map { key: "OUT" value: "OUT" } }
 }
 """
+OPEN = """
+name: "long"
+backend: "python"
+max_batch_size: 4
+input { name: "x" data_type: TYPE_FP32 dims: [1, -1] }
+output { name: "y" data_type: TYPE_FP32 dims: [1] }
+"""
 PERIOD_S = 0.02
 STEADY_ROW = {"TEXT": np.array([[b"any"]], dtype=object)}
 
@@ -102,7 +117,7 @@ def tool() -> PerfAnalyzer:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    return _repository(tmp_path_factory.mktemp("perf"), "steady", "checker", "twice")
+    return _repository(tmp_path_factory.mktemp("perf"), "steady", "checker", "twice", "long")
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +138,7 @@ def _repository(directory: Path, *models: str) -> Repository:
         "steady": (CONFIG % ("steady", 1, 1, "", 1), STEADY),
         "checker": (CONFIG % ("checker", 4, 2, NUMBERS, 2), CHECKER),
         "twice": (ENSEMBLE, None),
+        "long": (OPEN, LONG),
     }
     for name in models:
         config, source = configs[name]
@@ -285,6 +301,16 @@ def test_what_cannot_be_measured_is_reported_in_a_sentence(
     outcome = call_trimaran("perf", arguments[0], *_elsewhere(server), *arguments[1:])
     assert outcome.status == 2
     assert words in outcome.error
+
+
+@pytest.mark.parametrize("command", ["bench", "locust", "perf"])
+def test_a_length_that_was_chosen_for_an_open_axis_is_named_when_it_is_refused(
+    server: Server, command: str
+) -> None:
+    outcome = call_trimaran(command, "long", *_elsewhere(server))
+    assert outcome.status == 2
+    named = r"long@http: (\d+) of \1 payloads \(.*, open axes 16 long; give others with --payloads"
+    assert re.search(named + r".*\) were refused: .*too short", outcome.error), outcome.error
 
 
 def test_a_server_that_dies_is_reported_and_leaves_nothing(

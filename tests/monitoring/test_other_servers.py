@@ -61,5 +61,8 @@ def test_what_is_no_finite_number_is_left_out() -> None:
 
 @pytest.mark.parametrize("result", [[1], [{"value": [5.0, "2"]}]])
 def test_an_answer_of_another_form_is_one_sentence(result: list[Any]) -> None:
-    with answering(result, (404, "")) as url, pytest.raises(TrimaranError, match="no Prometheus"):
+    with (
+        answering(result, (404, "")) as url,
+        pytest.raises(TrimaranError, match="does not answer as Prometheus does"),
+    ):
         Prometheus(url).instant("up")

@@ -2,6 +2,7 @@
 
 | raised | code | message |
 |---|---|---|
+| `BusyError` | `UNAVAILABLE`: 503 over HTTP | its own |
 | `RefusedError` | `INVALID_ARG`: 400 over HTTP | its own, of bounded length |
 | anything else | `INTERNAL`: 500 over HTTP | its kind; the server's log has all |
 """
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 import triton_python_backend_utils as pb_utils
 
-from trimaran.served.refusal import RefusedError, shortened
+from trimaran.served.refusal import BusyError, RefusedError, shortened
 
 __all__ = ["Failed", "attempt"]
 
@@ -38,6 +39,8 @@ class Failed:
         """The answer to the request; `where` precedes the message of a refusal."""
         if isinstance(self.error, RefusedError):
             words, code = f"{where}{self.error}", pb_utils.TritonError.INVALID_ARG
+            if isinstance(self.error, BusyError):
+                code = pb_utils.TritonError.UNAVAILABLE
         else:
             whole = "".join(traceback.format_exception(self.error, limit=-_LAST_CALLS))
             pb_utils.Logger.log_error(_sendable(whole, _MOST_LOGGED))

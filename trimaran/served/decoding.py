@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
-import re
-import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from trimaran.served.flattening import flatten, transparent_key
+from trimaran.served.image_work import DEFAULT_LIMITS, ImageError, Limits, Metered, work_of
 from trimaran.served.refusal import RefusedError
 
 __all__ = [
     "MEASURES",
-    "ImageError",
     "ImageSettings",
-    "Limits",
     "Photograph",
     "decode",
     "measure",
@@ -64,54 +60,10 @@ _SIDE = 56
 _WEIGHTS = (0.299, 0.587, 0.114)
 """Of red, green and blue in luminance: ITU-R BT.601."""
 
-_DECODED_BYTES = {"PNG": 8, "WEBP": 16}
-"""For a pixel, with the copies that decoder and conversion make. JPEGs are decoded smaller, but a
-progressive one holds two bytes for each value of the whole photograph meanwhile."""
-_PROGRESSIVE_BYTES = 6
-_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
-"""Of a JPEG: neither a byte of a scan's data nor a restart between its parts."""
-_START, _END = b"\xd8", b"\xd9"
-_SCAN = b"\xda"
-"""Each scan is a pass over all pixels."""
-
 # The limit is checked here, per model, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 # Of text and of a colour profile, unpacked: a sound file may have much.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 * 2**20
-
-
-class ImageError(RefusedError):
-    """A photograph that cannot be used, and why."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much work a photograph may be. No camera's photograph comes near them."""
-
-    pixels: float = 64e6
-    scans: int = 100
-    """Of a JPEG. A progressive one has about ten."""
-    decoded_bytes: float = 512e6
-    """Memory that decoding takes, estimated from the size and the format."""
-    cpu_s: float = 10.0
-    """Of decoding, checked each time that another part of the file is read."""
-
-    @classmethod
-    def of(cls, parameters: Mapping[str, str]) -> Limits:
-        """From a model's parameters, each of which may be left out.
-
-        `max_megapixels`, `max_scans`, `max_decoded_megabytes`, `max_decode_cpu_seconds`.
-        """
-        default = cls()
-        return cls(
-            float(parameters.get("max_megapixels", default.pixels / 1e6)) * 1e6,
-            int(parameters.get("max_scans", default.scans)),
-            float(parameters.get("max_decoded_megabytes", default.decoded_bytes / 1e6)) * 1e6,
-            float(parameters.get("max_decode_cpu_seconds", default.cpu_s)),
-        )
-
-
-DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -143,9 +95,17 @@ class Photograph:
     aspect: float
 
 
-def read(data: bytes, settings: ImageSettings, limits: Limits = DEFAULT_LIMITS) -> Photograph:
-    """A JPEG, PNG or WebP file, ready for a network. Raises `ImageError`."""
-    file = _open(data, limits)
+def read(
+    data: bytes,
+    settings: ImageSettings,
+    limits: Limits = DEFAULT_LIMITS,
+    on_heavy: Callable[[], None] = lambda: None,
+) -> Photograph:
+    """A JPEG, PNG or WebP file, ready for a network. Raises `ImageError`.
+
+    `on_heavy` is called before more work is done than `limits.heavy_s`; what it raises passes.
+    """
+    file = _open(data, limits, on_heavy)
     shorter_side = min(file.size)  # before it is loaded, perhaps at a smaller scale
     image = _load(file, detail=round(_DETAIL * settings.size / settings.crop))
     crop = _crop(image, settings)
@@ -168,7 +128,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS, detail: int = 0) -> Ima
     `data` is the file itself, or the file in base64. With `detail`, a JPEG may come out smaller,
     with no side below that. Raises `ImageError` naming the fault.
     """
-    return _load(_open(data, limits), detail)
+    return _load(_open(data, limits, lambda: None), detail)
 
 
 def measure(photograph: Photograph) -> tuple[float, float, float, float]:
@@ -208,56 +168,21 @@ def _normalise(crop: np.ndarray, settings: ImageSettings) -> np.ndarray:
     return tensor
 
 
-class _Metered(io.BytesIO):
-    """A file that is no longer read once this thread has worked too long on it."""
-
-    def __init__(self, file: bytes, cpu_s: float) -> None:
-        super().__init__(file)
-        self.cpu_s = cpu_s
-        self._end_s = time.thread_time() + cpu_s
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if time.thread_time() > self._end_s:
-            raise ImageError(f"takes more than {self.cpu_s:g} s of computing to decode")
-        return super().read(size)
-
-
-def _open(data: bytes, limits: Limits) -> Image.Image:
+def _open(data: bytes, limits: Limits, on_heavy: Callable[[], None]) -> Image.Image:
     """The file with its header read and checked, and nothing decoded."""
     file = _file_bytes(data)
     try:
-        image = Image.open(_Metered(file, limits.cpu_s), formats=_FORMATS)
+        image = Image.open(Metered(file, limits, on_heavy), formats=_FORMATS)
     except UnidentifiedImageError:
         raise ImageError(f"is not a JPEG, PNG or WebP file ({len(file)} bytes)") from None
-    except (ImageError, MemoryError):
+    except (RefusedError, MemoryError):
         raise
     except Exception as error:  # a damaged file leads decoders to whatever they raise
         raise ImageError(f"is damaged: {error}") from error
-    _refuse_work(image, file, limits)
+    work = work_of(image, file, limits)
+    if work > limits.heavy_s:
+        on_heavy()
     return image
-
-
-def _refuse_work(image: Image.Image, file: bytes, limits: Limits) -> None:
-    """Raise `ImageError` where decoding would be more work than allowed."""
-    # A JPEG of several pictures is a photograph with its preview or its second eye.
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise ImageError(f"is animated ({frames} frames); send a single frame")
-    pixels = image.width * image.height
-    size = f"has {image.width} x {image.height} pixels"
-    if pixels > limits.pixels:
-        raise ImageError(f"{size}, more than the limit of {limits.pixels / 1e6:g} megapixels")
-    of_pixel = _DECODED_BYTES.get(image.format or "", 0)
-    if image.format in ("JPEG", "MPO"):
-        found = _scans(file, limits.scans)
-        if found > limits.scans:
-            raise ImageError(f"has {found} scans, more than the limit of {limits.scans}")
-        of_pixel = _PROGRESSIVE_BYTES if found > 1 else 0
-    if pixels * of_pixel > limits.decoded_bytes:
-        raise ImageError(
-            f"{size}, and takes {pixels * of_pixel / 1e6:.0f} MB to decode, more than the limit of "
-            f"{limits.decoded_bytes / 1e6:g} MB"
-        )
 
 
 def _load(image: Image.Image, detail: int) -> Image.Image:
@@ -267,7 +192,9 @@ def _load(image: Image.Image, detail: int) -> Image.Image:
             image.draft(None, (detail, detail))
         key = transparent_key(image)
         image.load()
-    except (ImageError, MemoryError):
+        if image.mode == "P" and image.palette is None:
+            raise ImageError("is damaged: it has a palette's numbers and no palette")
+    except (RefusedError, MemoryError):
         raise
     except Exception as error:  # a damaged file leads decoders to whatever they raise
         raise ImageError(f"is truncated or damaged: {error}") from error
@@ -297,23 +224,3 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # the parser raises whatever a damaged block leads it to
         return 1
-
-
-def _scans(file: bytes, most: int) -> int:
-    """The scans of a JPEG's first picture; of a file with `most` or fewer, perhaps too many.
-
-    Such a file costs one fast search. In another one, what only looks like a scan is left out: in
-    a preview, in a colour profile, or in the film that phones append.
-    """
-    count = file.count(b"\xff" + _SCAN)
-    if count <= most:
-        return count
-    count = at = 0
-    while found := _MARKER.search(file, at):
-        at = found.end()
-        if found[1] == _END:
-            break
-        count += found[1] == _SCAN
-        if found[1] not in (_START, b"\x01"):  # those have no length
-            at += int.from_bytes(file[at : at + 2], "big")
-    return count

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import threading
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
+
+import triton_python_backend_utils as pb_utils
 
 from trimaran.served.metrics import Family
 
@@ -22,7 +25,7 @@ Model = TypeVar("Model", bound=type)
 _INTERVAL_S = 1.0
 """The least time between two reports: each may hold the interpreter for milliseconds."""
 _ENDS_S = 10.0
-_FAILURES = "_trimaran_failures"
+_COUNTED = "_trimaran_counts_failures"
 
 
 class _Failures:
@@ -68,42 +71,78 @@ class _Failures:
             self._metric.increment(failed)
 
 
-def counted(model: Model) -> Model:
-    """The class `TritonPythonModel`, changed to count the errors among its responses.
+class _Sender:
+    """A decoupled request's sender of responses, which counts the request once one has an error."""
 
-    A class that counts already stays as it is. Responses that a decoupled model sends by itself
-    are not seen.
+    def __init__(self, sender: Any, failures: _Failures) -> None:
+        self._sender = sender
+        self._failures: _Failures | None = failures
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sender, name)
+
+    def send(self, response: Any = None, flags: int = 0) -> None:
+        if response is None:
+            self._sender.send(flags=flags)
+            return
+        self._sender.send(response, flags)
+        if self._failures and response.has_error():
+            self._failures.add(1)
+            self._failures = None
+
+
+def counted(model: Model) -> Model:
+    """The class `TritonPythonModel`, changed to count the requests that it answers with an error.
+
+    A class that counts already stays as it is.
     """
-    if hasattr(model, _FAILURES) or not hasattr(model, "execute"):
+    if hasattr(model, _COUNTED) or not hasattr(model, "execute"):
         return model
     methods: Any = model
     initialize = getattr(model, "initialize", None)
     execute = methods.execute
     finalize = getattr(model, "finalize", None)
+    # Beside the instances: a class with `__slots__` has no room in them.
+    failures: dict[int, _Failures] = {}
 
     def initialize_counting(self: Any, args: Mapping[str, str]) -> None:
-        setattr(self, _FAILURES, _Failures(args))
+        failures[id(self)] = own = _Failures(args)
+        if _is_decoupled(args):
+            _count_sent(own)
         if initialize:
             initialize(self, args)
 
     def execute_counting(self: Any, requests: Any) -> Any:
         responses = execute(self, requests)
         if inspect.isawaitable(responses):
-            return _awaited(responses, getattr(self, _FAILURES))
-        return _seen(responses, getattr(self, _FAILURES))
+            return _awaited(responses, failures.get(id(self)))
+        return _seen(responses, failures.get(id(self)))
 
     def finalize_counting(self: Any) -> None:
         try:
             if finalize:
                 finalize(self)
         finally:
-            getattr(self, _FAILURES).close()
+            if own := failures.pop(id(self), None):
+                own.close()
 
     methods.initialize = _named(initialize, initialize_counting)
     methods.execute = _named(execute, execute_counting)
     methods.finalize = _named(finalize, finalize_counting)
-    setattr(model, _FAILURES, None)
+    setattr(model, _COUNTED, True)
     return model
+
+
+def _is_decoupled(args: Mapping[str, str]) -> bool:
+    policy = json.loads(args["model_config"]).get("model_transaction_policy") or {}
+    return bool(policy.get("decoupled"))
+
+
+def _count_sent(failures: _Failures) -> None:
+    """Count the errors that this process sends by itself: it is that of one model."""
+    kind: Any = pb_utils.InferenceRequest
+    original = kind.get_response_sender
+    kind.get_response_sender = lambda request: _Sender(original(request), failures)
 
 
 async def _awaited(responses: Awaitable[Any], failures: _Failures | None) -> Any:
@@ -111,7 +150,7 @@ async def _awaited(responses: Awaitable[Any], failures: _Failures | None) -> Any
 
 
 def _seen(responses: Any, failures: _Failures | None) -> Any:
-    """The responses unchanged. A decoupled model has none, and one that was sent is None."""
+    """The responses unchanged. A decoupled model returns none, and one that was sent is None."""
     failed = sum(1 for each in responses or () if each is not None and each.has_error())
     if failed and failures:
         failures.add(failed)

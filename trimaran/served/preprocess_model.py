@@ -3,13 +3,19 @@
 The model's instances share the machine's cores. An instance with several cores decodes all images
 of all waiting requests in a pool of threads, since the decoder and the resizer release
 Python's lock. The images of answered requests are counted by the bins of `reference.json`.
+
+An instance that decodes answers nothing else. So heavy images are decoded by one instance at a
+time, and what another one is given meanwhile is answered with 503: light images always find an
+instance, if there are several.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,15 +24,11 @@ import triton_python_backend_utils as pb_utils
 
 from trimaran.served.boundary import Failed, attempt
 from trimaran.served.counters import Counters
-from trimaran.served.decoding import (
-    ImageSettings,
-    Limits,
-    Photograph,
-    measure,
-    read,
-)
+from trimaran.served.decoding import ImageSettings, Photograph, measure, read
 from trimaran.served.failures import counted
+from trimaran.served.image_work import Limits
 from trimaran.served.pulse import beating
+from trimaran.served.refusal import BusyError
 
 __all__ = ["TritonPythonModel"]
 
@@ -48,6 +50,7 @@ class TritonPythonModel:
         threads = len(os.sched_getaffinity(0)) // instances
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.counters = Counters(args, directory)
+        self.heavy = _HeavyPlace(directory / "preprocess.json")
 
     def execute(
         self, requests: list[pb_utils.InferenceRequest]
@@ -57,10 +60,15 @@ class TritonPythonModel:
         files = [data for group in images if not isinstance(group, Failed) for data in group]
         together = self.pool.map if self.pool and len(files) > 1 else map
         outcomes = iter(together(partial(attempt, self._read), files))
-        return [
-            self._answer(group if isinstance(group, Failed) else [next(outcomes) for _ in group])
-            for group in images
-        ]
+        try:
+            return [
+                self._answer(
+                    group if isinstance(group, Failed) else [next(outcomes) for _ in group]
+                )
+                for group in images
+            ]
+        finally:
+            self.heavy.give_back()
 
     def finalize(self) -> None:
         """End the threads, and report the last counts while Triton still takes reports."""
@@ -69,7 +77,7 @@ class TritonPythonModel:
         self.counters.close()
 
     def _read(self, data: bytes) -> Photograph:
-        return read(data, self.settings, self.limits)
+        return read(data, self.settings, self.limits, self.heavy.take)
 
     def _answer(self, outcomes: list[Photograph | Failed] | Failed) -> pb_utils.InferenceResponse:
         if isinstance(outcomes, Failed):
@@ -95,6 +103,36 @@ class TritonPythonModel:
         pixels = [each.pixels for each in photographs]
         batch = pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)
         return pb_utils.InferenceResponse([pb_utils.Tensor("PIXELS", batch)])
+
+
+class _HeavyPlace:
+    """The one place for heavy images among a version's instances, which are processes.
+
+    It is a lock on a file that all of them have, and ends with its process. Where the file system
+    has no locks, every instance has a place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._taken = False
+
+    def take(self) -> None:
+        """Have the place until `give_back`, from any thread. Raises `BusyError`."""
+        with suppress(OSError):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError(
+                    "is large, and another large one is being decoded; send it again later"
+                ) from None
+        self._taken = True
+
+    def give_back(self) -> None:
+        """Leave the place to others."""
+        if self._taken:
+            self._taken = False
+            with suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
 def _files(request: pb_utils.InferenceRequest) -> list[bytes]:

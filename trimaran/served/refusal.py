@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 
-__all__ = ["RefusedError", "shortened", "shown"]
+__all__ = ["BusyError", "RefusedError", "shortened", "shown"]
 
 _MOST_SHOWN = 40
 
@@ -15,6 +15,10 @@ _SHORT.maxlevel = 3
 
 class RefusedError(ValueError):
     """The client's fault: what was found, where, and what is expected."""
+
+
+class BusyError(RefusedError):
+    """Nobody's fault: the same request may be answered later."""
 
 
 def shortened(text: str, most: int) -> str:

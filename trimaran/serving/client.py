@@ -90,7 +90,7 @@ class Client:
         try:
             result = self._client.infer(model, items, model_version=version)
         except self._library.InferenceServerException as error:
-            if error.status() == "StatusCode.UNAVAILABLE":
+            if error.status() == "StatusCode.UNAVAILABLE" and not self._is_live():
                 raise UnreachableError(f"no server answers there: {error.message()}") from error
             raise TrimaranError(error.message()) from error
         except OSError as error:
@@ -99,6 +99,13 @@ class Client:
         names = _output_names(result)
         answered = _response_field(result, "model_version")
         return Answer({name: result.as_numpy(name) for name in names}, answered, latency_s)
+
+    def _is_live(self) -> bool:
+        """Whether a server answers: a model may be unavailable too."""
+        try:
+            return bool(self._client.is_server_live())
+        except (self._library.InferenceServerException, OSError):
+            return False
 
 
 def read_arrays(path: Path) -> Mapping[str, np.ndarray]:

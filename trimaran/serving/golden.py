@@ -11,12 +11,12 @@ They are in the model's directory as `golden/<name>.json`, along with the files 
 
 An input is a `file` (its bytes) or a `value` (nested lists), for one row, without the batch axis.
 An expectation is `contains` (a text within one of the values), `equals` (all values) or `near`
-(the first values, within `atol`).
+(the first values, within `atol`). Values fit a type as in `trimaran.serving.json_rows`.
 """
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,10 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from trimaran.repository.config import ModelConfig, inputs_of
+from trimaran.repository.config import ModelConfig, inputs_of, outputs_of
+from trimaran.repository.dtypes import TensorSpec, by_triton
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client
-from trimaran.serving.json_rows import as_array
+from trimaran.serving.json_rows import as_array, read_json, row_of
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["GoldenRequest", "check_golden", "example_row", "read_golden", "unmet"]
@@ -40,27 +41,33 @@ _EXPECTATIONS = ("contains", "equals", "near", "atol")
 
 @dataclass(frozen=True)
 class GoldenRequest:
-    """One request and the expectations on its answer."""
+    """One request and the expectations on its answer.
+
+    `values` are the inputs as JSON has them, without those that come from a file.
+    """
 
     name: str
     inputs: Mapping[str, np.ndarray]
     expect: Mapping[str, Mapping[str, Any]]
+    values: Mapping[str, Any]
 
 
 def read_golden(repository: Repository, config: ModelConfig) -> list[GoldenRequest]:
-    """An ensemble's golden requests, by name. Raises `TrimaranError` for an unusable one."""
-    directory = repository.model(config.name) / "golden"
-    return [_read(path, config) for path in sorted(directory.glob("*.json"))]
+    """A model's golden requests, by name. Raises `TrimaranError` for an unusable one."""
+    return [_read(path, config) for path in _paths(repository, config)]
 
 
-def example_row(repository: Repository, model: str) -> dict[str, Any] | None:
-    """One row of the first golden request whose inputs are single values, by input name."""
-    for path in sorted((repository.model(model) / "golden").glob("*.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            given = json.loads(path.read_text(encoding="utf-8"))["inputs"]
-            values = {name: item["value"] for name, item in given.items()}
-            if all(len(value) == 1 for value in values.values()):
-                return {name: value[0] for name, value in values.items()}
+def example_row(repository: Repository, config: ModelConfig) -> dict[str, Any] | None:
+    """One row of the first golden request whose inputs are single values, by input name.
+
+    An unusable golden request is passed over: only a deployment depends on it.
+    """
+    for path in _paths(repository, config):
+        with suppress(TrimaranError):
+            request = _read(path, config)
+            single = all(array.size == 1 for array in request.inputs.values())
+            if single and request.inputs.keys() == request.values.keys():
+                return {name: _single(value) for name, value in request.values.items()}
     return None
 
 
@@ -81,7 +88,7 @@ def unmet(array: np.ndarray | None, expectation: Mapping[str, Any]) -> str | Non
     """Why an output does not meet an expectation, or `None` if it does."""
     if array is None:
         return "is missing from the answer"
-    values = [v.decode(errors="replace") if isinstance(v, bytes) else v for v in array.reshape(-1)]
+    values = _plain(array)
     if "contains" in expectation:
         wanted = expectation["contains"]
         if not any(wanted in str(value) for value in values):
@@ -96,39 +103,87 @@ def unmet(array: np.ndarray | None, expectation: Mapping[str, Any]) -> str | Non
     return None
 
 
+def _paths(repository: Repository, config: ModelConfig) -> list[Path]:
+    return sorted((repository.model(config.name) / "golden").glob("*.json"))
+
+
 def _read(path: Path, config: ModelConfig) -> GoldenRequest:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        _refuse_keys(path, "it", record, _KEYS)
-        given, expect = record["inputs"], record["expect"]
-        specs = inputs_of(config)
-        _refuse_keys(path, "inputs", given, {spec.name for spec in specs}, whole=False)
-        for name, item in given.items():
-            _refuse_keys(path, f"input {name!r}", item, _SOURCES, whole=False)
-        for name, item in expect.items():
-            _refuse_keys(path, f"expect of {name!r}", item, _EXPECTATIONS, whole=False)
-        inputs = {}
-        for spec in specs:
-            if spec.name not in given:
-                continue
-            item = given[spec.name]
-            where = f"{path}: input {spec.name}"
-            value = [_file(path, item["file"])] if "file" in item else item["value"]
-            array = as_array(value, spec.dtype, where)
-            inputs[spec.name] = array[None] if config.max_batch_size > 0 else array
-    except OSError as error:
-        raise TrimaranError(f"{path}: is not a golden request: {error}") from error
-    except RecursionError:
-        raise TrimaranError(f"{path}: is not a golden request: it is nested too deeply") from None
-    except ValueError as error:
-        raise TrimaranError(f"{path}: is not JSON in UTF-8: {error}") from error
-    return GoldenRequest(path.stem, inputs, expect)
+    if not path.is_file():
+        raise TrimaranError(f"{path} is no file; golden requests are files of JSON")
+    record = read_json(path)
+    _refuse_keys(path, "it", record, _KEYS)
+    if len(record) < len(_KEYS):
+        raise TrimaranError(f"{path}: it lacks a key; expected {', '.join(sorted(_KEYS))}")
+    given, expect = record["inputs"], record["expect"]
+    inputs = {spec.name: spec for spec in inputs_of(config)}
+    outputs = {spec.name: spec for spec in outputs_of(config)}
+    _refuse_keys(path, "inputs", given, inputs)
+    _refuse_keys(path, "expect", expect, outputs)
+    row = {name: _input(path, inputs[name], item) for name, item in given.items()}
+    return GoldenRequest(
+        path.stem,
+        row_of(config, row, str(path)),
+        {name: _expectation(path, outputs[name], item) for name, item in expect.items()},
+        {name: item["value"] for name, item in given.items() if item.get("value") is not None},
+    )
 
 
-def _refuse_keys(
-    path: Path, what: str, found: object, known: Collection[str], *, whole: bool = True
-) -> None:
-    """Refuse an object with a key that is not among `known`, and with none, or not the `whole`.
+def _input(path: Path, spec: TensorSpec, item: Any) -> Any:
+    """The value of an input, a file's bytes among others."""
+    where = f"input {spec.name!r}"
+    _refuse_keys(path, where, item, _SOURCES)
+    if len(item) != 1:
+        raise TrimaranError(f"{path}: {where} needs one key of {', '.join(sorted(_SOURCES))}")
+    if "value" in item:
+        return item["value"]
+    if spec.dtype.triton != "BYTES":
+        raise TrimaranError(f"{path}: {where} is a file, and takes {spec.dtype.triton}; give value")
+    return _file(path, where, item["file"])
+
+
+def _expectation(path: Path, spec: TensorSpec, item: Any) -> dict[str, Any]:
+    """An expectation with its values flat, as an output of its type is compared."""
+    where = f"expect of {spec.name!r}"
+    _refuse_keys(path, where, item, _EXPECTATIONS)
+    if not item or item.keys() == {"atol"}:
+        raise TrimaranError(f"{path}: {where} lacks a key; expected contains, equals or near")
+    expectation = dict(item)
+    if "contains" in item and not (isinstance(item["contains"], str) and item["contains"]):
+        raise TrimaranError(f"{path}: {where}: contains needs a text")
+    if "equals" in item:
+        expectation["equals"] = _plain(
+            as_array(item["equals"], spec.dtype, f"{path}: {where}: equals")
+        )
+    if "near" in item:
+        if spec.dtype.triton in ("BYTES", "BOOL"):
+            raise TrimaranError(
+                f"{path}: {where}: near compares numbers, and {spec} has none; choose equals"
+            )
+        near = _plain(as_array(item["near"], by_triton("FP64"), f"{path}: {where}: near"))
+        if not near:
+            raise TrimaranError(f"{path}: {where}: near needs a number at least")
+        expectation["near"] = near
+    if "atol" in item:
+        atol = item["atol"]
+        if type(atol) not in (int, float) or not 0 <= atol < math.inf:
+            raise TrimaranError(f"{path}: {where}: atol needs a number from 0")
+    return expectation
+
+
+def _plain(array: np.ndarray) -> list[Any]:
+    """All values, flat, with text for bytes."""
+    values = array.reshape(-1).tolist()
+    return [each.decode(errors="replace") if isinstance(each, bytes) else each for each in values]
+
+
+def _single(value: Any) -> Any:
+    while isinstance(value, list):
+        value = value[0]
+    return value
+
+
+def _refuse_keys(path: Path, what: str, found: object, known: Collection[str]) -> None:
+    """Refuse what is no object, or one with a key that is not among `known`.
 
     Raises `TrimaranError`.
     """
@@ -138,12 +193,17 @@ def _refuse_keys(
     for key in found:
         if key not in known:
             raise TrimaranError(f"{path}: {what} has the key {key!r}; choose from {keys}")
-    if not found or (whole and len(found) < len(known)):
-        raise TrimaranError(f"{path}: {what} lacks a key; expected {keys}")
 
 
-def _file(path: Path, name: str) -> bytes:
-    target = (path.parent / name).resolve()
-    if not target.is_relative_to(path.parent.resolve()):
-        raise TrimaranError(f"{path}: file {name!r} is outside of {path.parent}")
-    return target.read_bytes()
+def _file(path: Path, where: str, name: Any) -> bytes:
+    if not isinstance(name, str):
+        raise TrimaranError(f"{path}: {where}: file needs the name of a file next to it")
+    try:
+        target = (path.parent / name).resolve()
+        if not target.is_relative_to(path.parent.resolve()):
+            raise TrimaranError(f"{path}: file {name!r} is outside of {path.parent}")
+        if not target.is_file():
+            raise TrimaranError(f"{path}: there is no file {name!r} next to it")
+        return target.read_bytes()
+    except (OSError, ValueError) as error:  # or a name that no file can have
+        raise TrimaranError(f"{path}: file {name!r} cannot be read: {error}") from error

@@ -18,6 +18,7 @@ become the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -29,10 +30,10 @@ from typing import Any
 import numpy as np
 
 from trimaran.repository.config import ModelConfig, inputs_of
-from trimaran.repository.dtypes import DType
+from trimaran.repository.dtypes import DType, describe_shape, shapes_agree
 from trimaran.system.errors import TrimaranError, UsageError
 
-__all__ = ["STDIN", "as_array", "json_values", "read_rows", "row_of"]
+__all__ = ["STDIN", "as_array", "json_values", "read_json", "read_rows", "row_of"]
 
 STDIN = "-"
 _MARK = "\ufeff"
@@ -45,16 +46,17 @@ def read_rows(source: Path) -> list[Any]:
 
     One object is one row. Raises `UsageError`.
     """
-    try:
-        text = sys.stdin.read() if str(source) == STDIN else source.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{source} is not readable JSON: {error}") from error
-    text = text.removeprefix(_MARK)
+    text = _text(source)
     if source.suffix.lower() == ".jsonl":
         lines = enumerate(text.split("\n"), 1)
         return [_parsed(line, f"{source}, line {at}") for at, line in lines if line.strip()]
     given = _parsed(text, str(source))
     return given if isinstance(given, list) else [given]
+
+
+def read_json(source: Path) -> Any:
+    """What a file of JSON holds; `-` is standard input. Raises `UsageError`."""
+    return _parsed(_text(source), str(source))
 
 
 def row_of(config: ModelConfig, given: Any, where: str) -> dict[str, np.ndarray]:
@@ -79,7 +81,16 @@ def row_of(config: ModelConfig, given: Any, where: str) -> dict[str, np.ndarray]
             raise UsageError(f"{where}: input {name!r} is missing")
         values = value if isinstance(value, list) else [value]
         array = as_array(values, spec.dtype, f"{where}: input {name!r}")
+        if not shapes_agree(array.shape, spec.dims):
+            raise UsageError(
+                f"{where}: input {name!r} has the shape {describe_shape(array.shape)}; expected "
+                f"{describe_shape(spec.dims)}"
+            )
         arrays[name] = array[None] if config.max_batch_size > 0 else array
+    if not arrays:
+        raise UsageError(
+            f"{where}: every input is left out; give at least one of {', '.join(specs)}"
+        )
     return arrays
 
 
@@ -95,7 +106,7 @@ def as_array(value: Any, dtype: DType, where: str) -> np.ndarray:
     _refuse_kinds(values, dtype, where)
     if dtype.triton == "BYTES":
         encoded = np.empty(len(values), dtype=object)
-        encoded[:] = [item if isinstance(item, bytes) else item.encode() for item in values]
+        encoded[:] = [_encoded(item, dtype, where) for item in values]
         return encoded.reshape(given.shape)
     array = np.empty(len(values), dtype=dtype.numpy)
     try:
@@ -116,6 +127,19 @@ def json_values(value: Any) -> Any:
     return value
 
 
+def _text(source: Path) -> str:
+    try:
+        if str(source) == STDIN:
+            if isinstance(sys.stdin, io.TextIOWrapper):
+                sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+            text = sys.stdin.read()
+        else:
+            text = source.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{source} is not readable JSON: {error}") from error
+    return text.removeprefix(_MARK)
+
+
 def _parsed(text: str, where: str) -> Any:
     try:
         return json.loads(text, parse_float=_finite)
@@ -130,6 +154,15 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(f"no type holds {text[:_SHOWN]}")
     return number
+
+
+def _encoded(item: str | bytes, dtype: DType, where: str) -> bytes:
+    try:
+        return item if isinstance(item, bytes) else item.encode()
+    except UnicodeEncodeError:
+        raise TrimaranError(
+            f"{where}: does not fit {dtype.triton}: {_shown(item)} has half of a surrogate pair"
+        ) from None
 
 
 def _refuse_kinds(values: Iterable[Any], dtype: DType, where: str) -> None:

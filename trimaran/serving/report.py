@@ -79,7 +79,7 @@ def _print_snippets(
     if not configs:
         return
     config = min(configs, key=lambda config: not is_ensemble(config))
-    example = example_row(repository, config.name)
+    example = example_row(repository, config)
     curl = curl_snippet(config, server.ports, example)
     if curl is not None:
         print(f"\nTo call {config.name} from a shell:\n\n{curl}")

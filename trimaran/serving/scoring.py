@@ -28,6 +28,7 @@ from trimaran.repository.dtypes import TensorSpec
 from trimaran.serving.client import Client, UnreachableError
 from trimaran.system.csv_rows import (
     CsvError,
+    CsvRow,
     check_header,
     named,
     number_in,
@@ -101,9 +102,11 @@ class _Columns:
         if not self.specs:
             raise UsageError(f"no column is an input of {config.name}")
 
-    def read(self, line: int, cells: list[str]) -> _Row | _Refusal:
+    def read(self, line: int, cells: list[str], fault: str) -> _Row | _Refusal:
         """A row of text as values, or why it cannot be one."""
         row = _Row(line, cells, [])
+        if fault:
+            return _Refusal(row, fault)
         if len(cells) != len(self.header):
             return _Refusal(row, f"has {len(cells)} cells; the header has {len(self.header)}")
         for spec, place in zip(self.specs, self.places, strict=True):
@@ -161,7 +164,7 @@ def score_csv(
             answers = _writer(stack.enter_context(replacing(target)), formulas)
             refusals = None
             answers([*columns.header, *columns.added])
-            rows = (columns.read(line, cells) for line, cells in lines)
+            rows = (columns.read(*row) for row in lines)
             size = min(config.max_batch_size, _ROWS_AT_ONCE)
             while batch := list(islice(rows, size)):
                 for row, answer in _answered(client, config.name, columns, batch):
@@ -232,10 +235,8 @@ def _check_inputs(config: ModelConfig, specs: Iterable[TensorSpec]) -> None:
             )
 
 
-def _header(
-    rows: Iterator[tuple[int, list[str]]], source: Path, ignored: Sequence[str]
-) -> list[str]:
-    _, cells = next(rows, (1, []))
+def _header(rows: Iterator[CsvRow], source: Path, ignored: Sequence[str]) -> list[str]:
+    cells = next(rows, CsvRow(1, [])).cells
     if not any(cells):
         raise UsageError(f"{source} has no header; its first line must name the columns")
     names = named(cells, source)

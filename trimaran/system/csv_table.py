@@ -23,9 +23,11 @@ def read_csv(path: Path) -> pd.DataFrame:
         rows = list(numbered_rows(file, path))
     if not rows:
         raise TrimaranError(f"{path} is empty; it must begin with a line of column names")
-    header = named(rows[0][1], path)
+    header = named(rows[0].cells, path)
     check_header(header, path)
-    for line, row in rows[1:]:
+    for line, row, fault in rows[1:]:
+        if fault:
+            raise TrimaranError(f"{path}, the row from line {line}: {fault}")
         if len(row) != len(header):
             raise TrimaranError(
                 f"{path}, line {line}, has {len(row)} cells, and the header has {len(header)}; "
@@ -34,8 +36,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     if len(rows) == 1:
         raise TrimaranError(f"{path} has a header and no rows; add the records below it")
     return pd.DataFrame(
-        [row for _, row in rows[1:]],
+        [row.cells for row in rows[1:]],
         columns=header,
-        index=pd.Index([line for line, _ in rows[1:]], name="line"),
+        index=pd.Index([row.line for row in rows[1:]], name="line"),
         dtype=object,
     )

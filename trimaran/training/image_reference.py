@@ -28,8 +28,9 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from trimaran.served.decoding import MEASURES, ImageError, ImageSettings, measure, read
+from trimaran.served.decoding import MEASURES, ImageSettings, measure, read
 from trimaran.served.distribution import OTHER, Feature, Reference, described, number_edges
+from trimaran.served.image_work import ImageError
 from trimaran.served.ranking import rank
 from trimaran.system.console import console
 from trimaran.system.errors import TrimaranError

@@ -14,15 +14,15 @@ from PIL import Image, ImageStat
 from PIL.PngImagePlugin import PngInfo
 
 from trimaran.served.decoding import (
-    ImageError,
     ImageSettings,
-    Limits,
     decode,
     measure,
     prepare,
     read,
     to_tensor,
 )
+from trimaran.served.image_work import ImageError, Limits
+from trimaran.served.refusal import BusyError
 from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.image_data import photographs
 
@@ -206,9 +206,9 @@ def test_wrapped_and_url_safe_base64_is_read(
         assert mean_difference(decode(text), plain) == 0
 
 
-def with_scans(repeated: int, **options: object) -> bytes:
+def with_scans(repeated: int, size: tuple[int, int] = (64, 64), **options: object) -> bytes:
     """A progressive JPEG whose last scan is there again and again."""
-    file = encode(Image.new("L", (64, 64), 128), "JPEG", progressive=True, **options)
+    file = encode(Image.new("L", size, 128), "JPEG", progressive=True, **options)
     scan, end = file.rfind(b"\xff\xda"), file.rfind(b"\xff\xd9")
     return file[:end] + file[scan:end] * repeated + file[end:]
 
@@ -230,6 +230,43 @@ def test_memory_is_bounded_by_the_size_and_the_format() -> None:
         decode(webp)
 
 
+class HeavyError(BusyError):
+    """What a server that is busy with another heavy image would raise."""
+
+
+def heavy() -> None:
+    raise HeavyError
+
+
+def test_work_is_foreseen_from_the_header() -> None:
+    scans = with_scans(90, size=(1000, 1000))
+    png = encode(Image.new("1", (1200, 1000)), "PNG")
+    for file in (scans, png, encode(Image.new("RGB", (1500, 1500)), "WEBP", method=0, quality=1)):
+        with pytest.raises(HeavyError):
+            read(file, SETTINGS, Limits(heavy_s=0.05), heavy)
+
+
+def test_no_photograph_of_a_camera_is_heavy(cat: Image.Image) -> None:
+    photograph = cat.resize((4000, 3000), Image.Resampling.NEAREST)
+    read(encode(photograph, "JPEG", quality=90, progressive=True), SETTINGS, on_heavy=heavy)
+
+
+def test_work_that_was_not_foreseen_is_measured() -> None:
+    texts = PngInfo()
+    for _ in range(1_000):
+        texts.add_text("a", "b")
+    file = encode(Image.new("1", (1, 1)), "PNG", pnginfo=texts)
+    with pytest.raises(HeavyError):
+        read(file, SETTINGS, Limits(heavy_s=1e-4), heavy)
+
+
+def test_the_search_for_scans_is_bounded() -> None:
+    file = with_scans(0)
+    parts = b"\xff\xc4\x00\x02" * 20_000 + b"\xff\xda" * 200
+    with pytest.raises(ImageError, match="has more than 10000 parts"):
+        decode(file[:-2] + parts + file[-2:])
+
+
 def test_time_is_bounded() -> None:
     with pytest.raises(ImageError, match="takes more than 0 s of computing to decode"):
         decode(encode(Image.new("RGB", (64, 64))), Limits(cpu_s=0))
@@ -244,12 +281,16 @@ def animated(format: str) -> bytes:
     ("data", "message"),
     [
         (b"", "is empty"),
+        (png(8, 3, [1], [0]), "is damaged: it has a palette's numbers and no palette"),
         (b"hello, I am a text file", "is not a JPEG, PNG or WebP file"),
         (b"/9j/ not base64 at all", "looks like base64 but is not"),
         (b"\xff\xd8\xff", "is not a JPEG, PNG or WebP file"),
         (animated("WEBP"), r"is animated \(3 frames\)"),
         (animated("PNG"), r"is animated \(3 frames\)"),
-        (encode(Image.new("RGB", (8, 8)), "GIF"), "is not a JPEG, PNG or WebP file"),
+        *(
+            (encode(Image.new("RGB", (16, 16)), other), "is not a JPEG, PNG or WebP file")
+            for other in ("GIF", "TIFF", "BMP", "AVIF", "JPEG2000")
+        ),
     ],
 )
 def test_bad_files_are_named(data: bytes, message: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.trimaran.versions import model_config
+from tests.trimaran.versions import model_config, tensor
 from trimaran.repository.repository import Repository
-from trimaran.serving.golden import read_golden, unmet
+from trimaran.serving.golden import example_row, read_golden, unmet
 from trimaran.system.errors import TrimaranError
 
 LABELS = np.array([[b"Egyptian cat", b"tabby"]], np.object_)
@@ -54,21 +54,64 @@ def test_an_expectation_is_not_met(
 INPUTS = {"x": {"value": [1, 2, 3, 4]}}
 
 
+def expecting(expectation: object, output: str = "y") -> dict[str, object]:
+    return {"inputs": INPUTS, "expect": {output: expectation}}
+
+
+def giving(item: object) -> dict[str, object]:
+    return {"inputs": {"x": item}, "expect": {}}
+
+
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
         ([], "it is no object with expect, inputs"),
         ({"input": INPUTS, "expect": {}}, "it has the key 'input'; choose from expect, inputs"),
         ({"inputs": INPUTS}, "it lacks a key; expected expect, inputs"),
-        ({"inputs": {"x": {"values": [1]}}, "expect": {}}, "has the key 'values'; choose from"),
         ({"inputs": {"z": {"value": [1]}}, "expect": {}}, "inputs has the key 'z'"),
-        ({"inputs": INPUTS, "expect": {"y": {"equal": [1]}}}, "expect of 'y' has the key 'equal'"),
+        ({"inputs": {}, "expect": {}}, "input 'x' is missing"),
+        ({"inputs": INPUTS, "expect": []}, "expect is no object with y"),
+        (giving({"values": [1]}), "has the key 'values'; choose from"),
+        (giving({"value": [1], "file": "a.json"}), "input 'x' needs one key of file, value"),
+        (giving({"file": "a.json"}), "input 'x' is a file, and takes FP32; give value"),
+        (giving({"value": "1"}), '"1" is text; expected a number'),
+        (giving({"value": None}), "null is null; expected a number"),
+        (giving({"value": [[1, 2], [3]]}), "lists on one axis have different lengths"),
+        (giving({"value": [1, 2, 3]}), "input 'x' has the shape [3]; expected [4]"),
+        (expecting({"equals": [1]}, "z"), "expect has the key 'z'; choose from y"),
+        (expecting({"equal": [1]}), "expect of 'y' has the key 'equal'"),
+        (expecting([1]), "expect of 'y' is no object with atol, contains, equals, near"),
+        (expecting({"atol": 1}), "expect of 'y' lacks a key; expected contains, equals or near"),
+        (expecting({"contains": 5}), "contains needs a text"),
+        (expecting({"contains": ""}), "contains needs a text"),
+        (expecting({"equals": ["a"]}), '"a" is text; expected a number'),
+        (expecting({"near": {"0": 1}}), "is an object; expected a number"),
+        (expecting({"near": []}), "near needs a number at least"),
+        (expecting({"near": [1]}, "text"), "near compares numbers, and text BYTES [1] has none"),
+        (expecting({"near": [1], "atol": "0.1"}), "atol needs a number from 0"),
+        (expecting({"near": [1], "atol": -1}), "atol needs a number from 0"),
     ],
 )
-def test_a_wrong_key_is_named(empty_repository: Repository, request_: object, reason: str) -> None:
+def test_what_is_wrong_in_a_file_is_named(
+    empty_repository: Repository, request_: object, reason: str
+) -> None:
     directory = empty_repository.model("m") / "golden"
     directory.mkdir(parents=True)
     (directory / "a.json").write_text(json.dumps(request_))
+    outputs = (tensor("text", "BYTES", 1),) if "text BYTES" in reason else (tensor("y"),)
+    config = model_config("m", outputs=outputs)
     with pytest.raises(TrimaranError) as refused:
-        read_golden(empty_repository, model_config("m"))
+        read_golden(empty_repository, config)
     assert reason in str(refused.value)
+    assert str(refused.value).startswith(str(directory / "a.json"))
+    assert example_row(empty_repository, config) is None
+
+
+def test_values_may_be_nested_as_the_output_is(empty_repository: Repository) -> None:
+    directory = empty_repository.model("m") / "golden"
+    directory.mkdir(parents=True)
+    expectation = {"equals": [[0.1, 2], [3, 4]], "near": [[0.1], [2]]}
+    (directory / "a.json").write_text("\ufeff" + json.dumps(expecting(expectation)))
+    (request,) = read_golden(empty_repository, model_config("m"))
+    found = np.array([[0.1, 2, 3, 4]], np.float32)
+    assert unmet(found, {**request.expect["y"], "atol": 1e-6}) is None

@@ -34,6 +34,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("BYTES", None, "null is null; expected text in quotes"),
     ("BYTES", True, "true is a truth value; expected text"),
     ("BYTES", 5, "5 is a number; expected text"),
+    ("BYTES", "\ud800", "has half of a surrogate pair"),
     ("BYTES", {"a": 1}, '{"a": 1} is an object; expected text'),
     ("FP32", "1", '"1" is text; expected a number'),
     ("FP32", False, "false is a truth value; expected a number"),
@@ -69,6 +70,20 @@ def test_null_leaves_out_an_optional_input_only() -> None:
     assert row_of(config, {"need": "a", "may": None}, "row 0").keys() == {"need"}
     with pytest.raises(TrimaranError, match=r"row 0: input 'need': .* null is null"):
         row_of(config, {"need": None}, "row 0")
+    config.input[0].optional = True
+    with pytest.raises(
+        UsageError, match=r"row 0: every input is left out; give at least one of need, may"
+    ):
+        row_of(config, {"may": None}, "row 0")
+
+
+def test_a_row_of_another_shape_is_refused() -> None:
+    config = parse_config(
+        'name: "m" max_batch_size: 8 input { name: "x" data_type: TYPE_FP32 dims: [2, -1] }', "m"
+    )
+    assert row_of(config, {"x": [[1, 2, 3], [4, 5, 6]]}, "row 0")["x"].shape == (1, 2, 3)
+    with pytest.raises(UsageError, match=r"has the shape \[3\]; expected \[2, -1\]"):
+        row_of(config, {"x": [1, 2, 3]}, "row 0")
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x0c"])

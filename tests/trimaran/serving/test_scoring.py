@@ -73,18 +73,21 @@ def test_unusable_rows_go_to_a_file_of_their_own(churn_served: Served, tmp_path:
     source = write(tmp_path / "customers.csv", cells)
     lines = source.read_text().splitlines()
     lines[900] += ",9"
+    lines[901] = lines[901].replace(",", ',"', 1)
     source.write_text("\n".join(lines))
     out, refused = tmp_path / "scored.csv", tmp_path / "bad.csv"
     result = predict(churn_served, source, "--output", out, "--refused", refused)
     assert result.status == 1
-    assert f"6 rows were refused; {refused} says why" in result.stderr
+    assert f"7 rows were refused; {refused} says why" in result.stderr
     rows = read(refused)
-    assert [int(row["line"]) for row in rows] == [*(place + 2 for place in BAD_CELLS), 901]
+    assert [int(row["line"]) for row in rows] == [*(place + 2 for place in BAD_CELLS), 901, 902]
     for row, (_, _, reason) in zip(rows, BAD_CELLS.values(), strict=False):
         assert reason in row["reason"]
-    assert rows[-1]["reason"] == "has 21 cells; the header has 20"
+    assert rows[-1]["reason"] == "unexpected end of data; check its quotes"
+    assert rows[-1]["customer_id"] == lines[901]
+    assert rows[-2]["reason"] == "has 21 cells; the header has 20"
     kept = [row["customer_id"] for row in read(out)]
-    lost = {FRAME["customer_id"].iloc[place] for place in (*BAD_CELLS, 899)}
+    lost = {FRAME["customer_id"].iloc[place] for place in (*BAD_CELLS, 899, 900)}
     assert kept == [name for name in FRAME["customer_id"].iloc[:1000] if name not in lost]
 
 
@@ -155,8 +158,8 @@ HEADERS: dict[str, tuple[str, str]] = {
     "semicolons": ("state;account_length\nOH;1\n", "is separated by semicolons"),
     "empty": ("", "has no header"),
     "an output": ("state,churn_probability\nOH,1\n", "has no input 'churn_probability'"),
-    "not text": ("\udcff\udcfe", "is not UTF-8 text"),
-    "an open quote": ('state\nKS\n\n"OH\n', "the row from line 4: unexpected end of data"),
+    "not text": ("state\n\udce9\n", ", line 2, is not UTF-8 text (byte 0xe9)"),
+    "an open quote": ('"state\nKS\n', "the row from line 1: unexpected end of data"),
 }
 
 
