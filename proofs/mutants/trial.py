@@ -1,0 +1,156 @@
+"""Trying mistakes in a copy of the project: each one is made there, and its tests are run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from proofs.mutants.mutant import Mutant
+from trimaran.system.errors import TrimaranError
+
+__all__ = ["PROJECT", "Found", "first_failure", "state_of", "try_all"]
+
+PROJECT = Path(__file__).parents[2]
+_FOUND = PROJECT / ".trimaran" / "mutants.jsonl"
+_LONGEST_S = 600
+_FAILED = 1
+"""Pytest's status where a test failed; any other one but 0 means that it could not run."""
+_SUMMARY = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?:\[.*)?(?: - .*)?$", re.MULTILINE)
+_PYTEST = ("-q", "--tb=no", "-p", "no:cacheprovider", "-m", "not long")
+_APART = ("docs/", "proofs/")
+"""What no mistake and no test of one depends on."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The outcome of one mistake: the test that failed, or nothing, and how long the tests ran."""
+
+    noticed_by: str
+    seconds: float
+
+
+def try_all(mutants: Sequence[Mutant], say: Callable[[str], None]) -> dict[str, Found]:
+    """What came of each mistake, by its name; `say` is called with the progress.
+
+    What an earlier run found with the same content is not tried again. Raises `TrimaranError`
+    where a test fails without any mistake, or cannot run.
+    """
+    with _copied_project() as (copy, names):
+        states = {mutant.name: state_of(mutant, copy, names) for mutant in mutants}
+        kept = _read_found()
+        found = {name: kept[state] for name, state in states.items() if state in kept}
+        left = [mutant for mutant in mutants if mutant.name not in found]
+        if left:
+            say(f"{len(found)} are known; running the tests of {len(left)} without a mistake")
+            _require_sound(copy, left)
+        for place, mutant in enumerate(left, 1):
+            result = _tried(copy, mutant)
+            _keep(states[mutant.name], mutant.name, result)
+            found[mutant.name] = result
+            what = result.noticed_by or "SURVIVES"
+            say(f"{place} of {len(left)}: {mutant.name}: {what} ({result.seconds:.0f} s)")
+        return found
+
+
+def state_of(mutant: Mutant, copy: Path, names: Iterable[str]) -> str:
+    """A digest of a mistake and of every file that decides its outcome.
+
+    Those are all of the project but the pages, the proofs and the tests that it does not name.
+    """
+    named = {test.partition("::")[0] for test in mutant.tests}
+    digest = hashlib.sha256(json.dumps(asdict(mutant)).encode())
+    for name in sorted(names):
+        other_test = name.startswith("tests/") and Path(name).name.startswith("test_")
+        if not name.startswith(_APART) and (name in named or not other_test):
+            digest.update(f"\0{name}\0".encode() + (copy / name).read_bytes())
+    return digest.hexdigest()
+
+
+def first_failure(printed: str) -> str:
+    """The first failed test in what pytest printed, without its parameters, or nothing."""
+    found = _SUMMARY.search(printed)
+    return found[1] if found else ""
+
+
+def _require_sound(copy: Path, mutants: Iterable[Mutant]) -> None:
+    ended = _run(copy, sorted({test for mutant in mutants for test in mutant.tests}))
+    if ended is None:
+        raise TrimaranError("the tests hang without any mistake")
+    if ended.returncode:
+        raise TrimaranError(f"the tests fail without any mistake:\n{ended.stdout[-2000:]}")
+
+
+def _tried(copy: Path, mutant: Mutant) -> Found:
+    path = copy / mutant.file
+    before = path.read_text(encoding="utf-8")
+    path.write_text(mutant.applied(before), encoding="utf-8")
+    began = time.monotonic()
+    try:
+        ended = _run(copy, mutant.tests, "-x")
+    finally:
+        path.write_text(before, encoding="utf-8")
+    seconds = time.monotonic() - began
+    if ended is None:
+        return Found(f"{mutant.tests[0]} (hangs)", seconds)
+    if ended.returncode not in (0, _FAILED):
+        raise TrimaranError(f"{mutant.name}: the tests cannot run:\n{ended.stdout[-2000:]}")
+    failure = first_failure(ended.stdout) or mutant.tests[0]
+    return Found(failure if ended.returncode else "", seconds)
+
+
+def _run(
+    copy: Path, tests: Sequence[str], *options: str
+) -> subprocess.CompletedProcess[str] | None:
+    """Run tests of the copy; `None` where they hang."""
+    # The copy's packages win over the installed ones, here and in every process of a test.
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    base = f"--basetemp={copy.parent / 'tests'}"
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", *_PYTEST, *options, base, *tests],
+            cwd=copy, env=environment, capture_output=True, text=True, timeout=_LONGEST_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
+
+
+@contextmanager
+def _copied_project() -> Iterator[tuple[Path, list[str]]]:
+    """A copy of every file that Git knows, changed ones as they are, and their names."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT, capture_output=True, check=True,
+    )  # fmt: skip
+    names = [n for n in listed.stdout.decode().split("\0") if n and (PROJECT / n).is_file()]
+    with tempfile.TemporaryDirectory(prefix="trimaran-mutants-") as scratch:
+        copy = Path(scratch) / "project"
+        for name in names:
+            target = copy / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, target)
+        yield copy, names
+
+
+def _read_found() -> Mapping[str, Found]:
+    """What earlier runs found, by the digest of what decides it."""
+    if not _FOUND.is_file():
+        return {}
+    records = map(json.loads, _FOUND.read_text(encoding="utf-8").splitlines())
+    return {each["state"]: Found(each["noticed_by"], each["seconds"]) for each in records}
+
+
+def _keep(state: str, name: str, found: Found) -> None:
+    _FOUND.parent.mkdir(exist_ok=True)
+    with _FOUND.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"state": state, "mistake": name, **asdict(found)}) + "\n")
