@@ -17,6 +17,7 @@ from proofs.mutants.mutant import MOST_EQUIVALENT, Mutant, read_table
 from proofs.mutants.trial import Found, try_all
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
+from trimaran.system.processes import sigterm_as_interrupt
 
 __all__ = ["main", "missed", "page"]
 
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"there is no mistake {min(unknown)!r} in {Path(__file__).parent}")
     chosen = [mutant for mutant in table if not given.names or mutant.name in given.names]
     try:
-        found = try_all(chosen, lambda words: print(words, file=sys.stderr, flush=True))
+        with sigterm_as_interrupt():
+            found = try_all(chosen, lambda words: print(words, file=sys.stderr, flush=True))
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on here", file=sys.stderr)
         return 130

@@ -30,6 +30,8 @@ _SUMMARY = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?:\[.*)?(?: - .*)?$", re.MULTIL
 _PYTEST = ("-q", "--tb=no", "-p", "no:cacheprovider", "-m", "not long")
 _APART = ("docs/", "proofs/")
 """What no mistake and no test of one depends on."""
+_MAKERS = ("exporters/", "ensembles/", "trimaran/publishing/", "trimaran/served/")
+"""Code whose mistakes show in what the tests make first, which is else made once for all."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def first_failure(printed: str) -> str:
 
 
 def _require_sound(copy: Path, mutants: Iterable[Mutant]) -> None:
-    ended = _run(copy, sorted({test for mutant in mutants for test in mutant.tests}))
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    ended = _run(copy, tests, keep=True)
     if ended is None:
         raise TrimaranError("the tests hang without any mistake")
     if ended.returncode:
@@ -97,7 +100,8 @@ def _tried(copy: Path, mutant: Mutant) -> Found:
     path.write_text(mutant.applied(before), encoding="utf-8")
     began = time.monotonic()
     try:
-        ended = _run(copy, mutant.tests, "-x")
+        keep = not mutant.file.startswith(_MAKERS)
+        ended = _run(copy, mutant.tests, "-x", keep=keep)
     finally:
         path.write_text(before, encoding="utf-8")
     seconds = time.monotonic() - began
@@ -110,11 +114,13 @@ def _tried(copy: Path, mutant: Mutant) -> Found:
 
 
 def _run(
-    copy: Path, tests: Sequence[str], *options: str
+    copy: Path, tests: Sequence[str], *options: str, keep: bool
 ) -> subprocess.CompletedProcess[str] | None:
-    """Run tests of the copy; `None` where they hang."""
+    """Run tests of the copy; `None` where they hang. What they make first is kept if that is so."""
     # The copy's packages win over the installed ones, here and in every process of a test.
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    if keep:
+        environment["TRIMARAN_TESTS_MADE"] = str(copy.parent / "made")
     base = f"--basetemp={copy.parent / 'tests'}"
     try:
         return subprocess.run(

@@ -73,7 +73,7 @@ def test_what_was_found_holds_until_something_changes_that_decides_it(tmp_path: 
 
 
 def test_the_test_that_failed_is_named_without_its_parameters() -> None:
-    printed = "F\n=== short test summary info ===\nFAILED tests/test_a.py::test_x[1 - 2] - assert 1\n"
+    printed = "F\n=== short test summary ===\nFAILED tests/test_a.py::test_x[1 - 2] - assert 1\n"
     assert first_failure(printed) == "tests/test_a.py::test_x"
     assert first_failure("ERROR tests/test_a.py::test_y - E") == "tests/test_a.py::test_y"
     assert first_failure("1 passed") == ""

@@ -63,9 +63,10 @@ INPUTS = {"x": {"value": [1, 2, 3, 4]}}
         ({"inputs": {"x": {"values": [1]}}, "expect": {}}, "has the key 'values'; choose from"),
         ({"inputs": {"z": {"value": [1]}}, "expect": {}}, "inputs has the key 'z'"),
         ({"inputs": INPUTS, "expect": {"y": {"equal": [1]}}}, "expect of 'y' has the key 'equal'"),
+        ({"inputs": {"x": {"file": "../config.pbtxt"}}, "expect": {}}, "is outside of"),
     ],
 )
-def test_a_wrong_key_is_named(empty_repository: Repository, request_: object, reason: str) -> None:
+def test_a_mistake_is_named(empty_repository: Repository, request_: object, reason: str) -> None:
     directory = empty_repository.model("m") / "golden"
     directory.mkdir(parents=True)
     (directory / "a.json").write_text(json.dumps(request_))
