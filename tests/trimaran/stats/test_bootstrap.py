@@ -38,6 +38,10 @@ def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says() -> None:
     assert 0.9 <= held / 200 <= 0.98
 
 
+def test_the_interval_leaves_out_a_fortieth_at_each_end() -> None:
+    assert percentile_interval(np.arange(1001)) == (25.0, 975.0)
+
+
 def test_the_basic_interval_is_the_mirrored_percentile_interval() -> None:
     statistics = np.random.default_rng(3).gamma(2, 1, 1000)
     low, high = percentile_interval(statistics)
