@@ -18,18 +18,21 @@ from pathlib import Path
 
 from proofs.mutants.mutant import Mutant
 from trimaran.system.errors import TrimaranError
+from trimaran.system.processes import STDOUT, Child
 
 __all__ = ["PROJECT", "Found", "first_failure", "state_of", "try_all"]
 
 PROJECT = Path(__file__).parents[2]
 _FOUND = PROJECT / ".trimaran" / "mutants.jsonl"
-_LONGEST_S = 600
+_LONGEST_S = 600.0
+_ALL_LONGEST_S = 3600.0
 _FAILED = 1
 """Pytest's status where a test failed; any other one but 0 means that it could not run."""
 _SUMMARY = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?:\[.*)?(?: - .*)?$", re.MULTILINE)
 _PYTEST = ("-q", "--tb=no", "-p", "no:cacheprovider", "-m", "not long")
 _APART = ("docs/", "proofs/")
-"""What no mistake and no test of one depends on."""
+"""What no mistake and no test of one depends on; documents neither."""
+_RULES, _RULES_TESTS = "monitoring/prometheus/tests/", "tests/monitoring/test_rules.py"
 _MAKERS = ("exporters/", "ensembles/", "trimaran/publishing/", "trimaran/served/")
 """Code whose mistakes show in what the tests make first, which is else made once for all."""
 
@@ -68,13 +71,14 @@ def try_all(mutants: Sequence[Mutant], say: Callable[[str], None]) -> dict[str, 
 def state_of(mutant: Mutant, copy: Path, names: Iterable[str]) -> str:
     """A digest of a mistake and of every file that decides its outcome.
 
-    Those are all of the project but the pages, the proofs and the tests that it does not name.
+    Those are all of the project but the documents, the proofs and the tests that it does not name.
     """
     named = {test.partition("::")[0] for test in mutant.tests}
     digest = hashlib.sha256(json.dumps(asdict(mutant)).encode())
     for name in sorted(names):
-        other_test = name.startswith("tests/") and Path(name).name.startswith("test_")
-        if not name.startswith(_APART) and (name in named or not other_test):
+        test = _RULES_TESTS if name.startswith(_RULES) else name
+        other_test = Path(test).name.startswith("test_") and test not in named
+        if not (name.startswith(_APART) or name.endswith(".md") or other_test):
             digest.update(f"\0{name}\0".encode() + (copy / name).read_bytes())
     return digest.hexdigest()
 
@@ -87,11 +91,11 @@ def first_failure(printed: str) -> str:
 
 def _require_sound(copy: Path, mutants: Iterable[Mutant]) -> None:
     tests = sorted({test for mutant in mutants for test in mutant.tests})
-    ended = _run(copy, tests, keep=True)
-    if ended is None:
+    status, printed = _run(copy, tests, _ALL_LONGEST_S, keep=True)
+    if status is None:
         raise TrimaranError("the tests hang without any mistake")
-    if ended.returncode:
-        raise TrimaranError(f"the tests fail without any mistake:\n{ended.stdout[-2000:]}")
+    if status:
+        raise TrimaranError(f"the tests fail without any mistake:\n{printed[-2000:]}")
 
 
 def _tried(copy: Path, mutant: Mutant) -> Found:
@@ -101,34 +105,39 @@ def _tried(copy: Path, mutant: Mutant) -> Found:
     began = time.monotonic()
     try:
         keep = not mutant.file.startswith(_MAKERS)
-        ended = _run(copy, mutant.tests, "-x", keep=keep)
+        status, printed = _run(copy, ["-x", *mutant.tests], _LONGEST_S, keep=keep)
     finally:
         path.write_text(before, encoding="utf-8")
     seconds = time.monotonic() - began
-    if ended is None:
+    if status is None:
         return Found(f"{mutant.tests[0]} (hangs)", seconds)
-    if ended.returncode not in (0, _FAILED):
-        raise TrimaranError(f"{mutant.name}: the tests cannot run:\n{ended.stdout[-2000:]}")
-    failure = first_failure(ended.stdout) or mutant.tests[0]
-    return Found(failure if ended.returncode else "", seconds)
+    if status not in (0, _FAILED):
+        raise TrimaranError(f"{mutant.name}: the tests cannot run:\n{printed[-2000:]}")
+    return Found((first_failure(printed) or mutant.tests[0]) if status else "", seconds)
 
 
 def _run(
-    copy: Path, tests: Sequence[str], *options: str, keep: bool
-) -> subprocess.CompletedProcess[str] | None:
-    """Run tests of the copy; `None` where they hang. What they make first is kept if that is so."""
+    copy: Path, arguments: Sequence[str], longest_s: float, *, keep: bool
+) -> tuple[int | None, str]:
+    """Pytest's status, `None` where it hangs, and what it printed.
+
+    With `keep` what the tests make first stays there for the next ones.
+    """
     # The copy's packages win over the installed ones, here and in every process of a test.
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     if keep:
         environment["TRIMARAN_TESTS_MADE"] = str(copy.parent / "made")
     base = f"--basetemp={copy.parent / 'tests'}"
-    try:
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", *_PYTEST, *options, base, *tests],
-            cwd=copy, env=environment, capture_output=True, text=True, timeout=_LONGEST_S,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return None
+    command = [sys.executable, "-m", "pytest", *_PYTEST, base, *arguments]
+    with (
+        tempfile.TemporaryFile() as output,
+        Child(
+            command, stdout=output, stderr=STDOUT, directory=copy, environment=environment
+        ) as tests,
+    ):
+        status = tests.status if tests.wait(longest_s) else None
+        output.seek(0)
+        return status, output.read().decode(errors="replace")
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def test_survivors_come_first_and_count_unless_they_are_equivalent() -> None:
 
 
 def test_what_was_found_holds_until_something_changes_that_decides_it(tmp_path: Path) -> None:
-    files = ("a.py", "tests/test_a.py", "tests/test_b.py", "tests/hosting.py", "docs/a.md")
+    files = ("a.py", "tests/test_a.py", "tests/test_b.py", "tests/hosting.py", "README.md")
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("before")
