@@ -114,6 +114,8 @@ def test_promises_are_kept_or_broken_one_by_one() -> None:
     few = evaluate(Gates(p99_ms=10), np.full(100, 0.001), 1.0)
     assert not few[0].holds
     assert "too few requests: at least 459 are needed" in few[0].words
+    for latency_s, holds in ((0.009, True), (0.011, False)):
+        assert evaluate(Gates(p99_ms=10), np.full(1000, latency_s), 10.0)[0].holds is holds
     assert not evaluate(Gates(min_rps=101), latencies, 10.0)[0].holds
     assert not evaluate(Gates(max_error_ratio=0.002), latencies, 10.0)[0].holds
 
