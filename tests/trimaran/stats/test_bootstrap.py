@@ -60,6 +60,10 @@ def test_what_slows_both_leaves_the_ratio_alone() -> None:
     assert found.value == pytest.approx(1.5)
 
 
+def test_twice_as_fast_and_half_as_fast_are_equal_on_average() -> None:
+    assert paired_ratio([2.0, 1.0], [1.0, 2.0]).value == pytest.approx(1.0)
+
+
 def test_equal_targets_hold_one_in_nearly_every_interval() -> None:
     generator = np.random.default_rng(0)
     held = 0
