@@ -38,6 +38,9 @@ SERVERS = ("served", "churn_served")
 MADE = ("exported", "churn_trained")
 """Fixtures that the first test process to ask makes for all; others that ask wait meanwhile."""
 
+KEPT = "TRIMARAN_TESTS_MADE"
+"""The environment variable with a directory where what `MADE` makes is kept for the next run."""
+
 LONGEST_ID = 60
 """Characters of a text that a test's name shows."""
 
@@ -128,7 +131,8 @@ def _made_once(
 ) -> Path:
     """A directory that the first test process to need it makes, and all others share."""
     base = factory.getbasetemp()
-    shared = (base if worker_id == "master" else base.parent) / name
+    kept = os.environ.get(KEPT)
+    shared = (Path(kept) if kept else base if worker_id == "master" else base.parent) / name
     complete = shared / "complete"
     with exclusive_lock(shared.with_suffix(".lock")):
         if not complete.exists():

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["TABLE", "Mutant", "read_table"]
+__all__ = ["MOST_EQUIVALENT", "TABLE", "Mutant", "read_table"]
 
 TABLE = Path(__file__).with_name("mutants.toml")
+MOST_EQUIVALENT = 3
 
 
 @dataclass(frozen=True)

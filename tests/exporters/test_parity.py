@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays_of
 from exporters.parity import Arrays, compare, failure, measure_parity
 from exporters.tolerance import (
     DEFAULT_TOLERANCES,
+    column_shares,
     finite_share,
     row_limits,
     scale_of,
@@ -128,6 +129,15 @@ def test_a_loud_row_may_be_off_by_more_and_a_quiet_one_by_what_a_typical_one_may
     np.testing.assert_allclose(atol, [[100 * share], [2 * share], [2 * share]])
     assert not compare(rows, rows + np.float32(1e-3), rtol, atol).passed
     assert compare(rows[:1], rows[:1] + np.float32(1e-3), rtol, atol[:1]).passed
+
+
+def test_a_small_column_next_to_a_large_one_is_compared_by_its_own_size() -> None:
+    rows = np.array([[5000.0, 1.0], [4000.0, 0.5]], dtype=np.float32)
+    off = rows + np.array([[0.0, 0.1], [0.0, 0.0]], dtype=np.float32)
+    typical = typical_scale([rows])
+    assert compare(rows, off, *row_limits(by_triton("FP32"), rows, typical, None)).passed
+    limits = row_limits(by_triton("FP32"), rows, typical, None, column_shares([rows]))
+    assert not compare(rows, off, *limits).passed
 
 
 @pytest.mark.parametrize(

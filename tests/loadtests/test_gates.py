@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from loadtests.bench.compare import Sample, take_turns
+from loadtests.bench.block import Settings, require_carried
+from loadtests.bench.compare import Sample, ratio_gates, take_turns
 from loadtests.bench.plan import highest_rate
 from loadtests.gates import FAILED, INVALID, KEPT, Gates, evaluate, exit_status, invalid, late_sends
 from loadtests.generator.engine import poisson_arrivals
 from loadtests.generator.outcome import Outcome
+from trimaran.stats.bootstrap import Ratio
 from trimaran.stats.latency import allowed_late, bound_holds, least_requests, quantiles
+from trimaran.system.errors import UsageError
 
 
 def _outcome(
@@ -111,6 +114,8 @@ def test_promises_are_kept_or_broken_one_by_one() -> None:
     few = evaluate(Gates(p99_ms=10), np.full(100, 0.001), 1.0)
     assert not few[0].holds
     assert "too few requests: at least 459 are needed" in few[0].words
+    for latency_s, holds in ((0.009, True), (0.011, False)):
+        assert evaluate(Gates(p99_ms=10), np.full(1000, latency_s), 10.0)[0].holds is holds
     assert not evaluate(Gates(min_rps=101), latencies, 10.0)[0].holds
     assert not evaluate(Gates(max_error_ratio=0.002), latencies, 10.0)[0].holds
 
@@ -163,6 +168,23 @@ def test_ratios_survive_what_slows_both() -> None:
     assert ratio.low < 2.0 < ratio.high
     assert ratio.high - ratio.low < 0.1
     assert turns.ratio(1, 0, "p99") is None
+
+
+def test_an_slo_on_a_ratio_is_kept_by_the_whole_interval() -> None:
+    ratios = {"rate": Ratio(2.0, 1.8, 2.2), "p99": Ratio(0.5, 0.4, 0.6)}
+
+    def holds(least_rate: float, most_p99: float) -> list[bool]:
+        return [gate.holds for gate in ratio_gates(ratios, least_rate, most_p99)]
+
+    assert holds(1.8, 0.6) == [True, True]
+    assert holds(2.0, 0.5) == [False, False]
+
+
+def test_a_rate_that_the_generator_cannot_send_is_refused() -> None:
+    settings = Settings(1.0, 0, 1, Gates(), most_rate=1000.0)
+    require_carried(settings, 1000.0)
+    with pytest.raises(UsageError, match="the generator carries 1,000 requests/s"):
+        require_carried(settings, 1001.0)
 
 
 def test_every_second_turn_goes_backwards() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +50,22 @@ def test_a_request_without_a_free_connection_waits_and_its_latency_runs_on() -> 
     assert outcome.good.all()
     assert np.diff(np.sort(outcome.latency_s)).min() >= 0.2
     assert outcome.tried_s.max() < 0.2  # the generator was in time for all of them
+
+
+class Slow(Http1):
+    """Each request costs the generator itself five milliseconds."""
+
+    def send(self, request: bytes) -> bytes:
+        time.sleep(0.005)
+        return super().send(request)
+
+
+def test_a_generator_that_cannot_keep_up_voids_the_run() -> None:
+    with known_server(0.001) as (_, port):
+        outcome = open_loop(replace(one_request(port), codec=Slow), np.zeros(50))
+    assert outcome.good.all()
+    assert (np.diff(outcome.tried_s) >= 0.005).all()
+    assert invalid(outcome).startswith("the generator was late for")
 
 
 def test_a_server_that_ends_leaves_what_was_measured_until_then() -> None:

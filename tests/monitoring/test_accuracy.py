@@ -52,6 +52,13 @@ def test_the_size_of_the_fall_decides(live: tuple[float, ...], verdict: str) -> 
     )
     assert found.verdict == verdict
     assert found.outcomes == sum(live)
+    values = {name: figure.reference for name, figure in found.figures.items()}
+    assert {name: each and each.value for name, each in values.items()} == {
+        "accuracy": 979 / 1000,
+        "precision": 85 / 86,
+        "recall": 85 / 105,
+        "F1": pytest.approx(170 / 191),
+    }
     (alone,) = evaluate_releases({**of("outcomes", *live), "reference_outcomes": [], **asked})
     assert alone.verdict == ("too few" if verdict == "too few" else "no reference")
     assert (

@@ -75,6 +75,7 @@ def test_an_objective_without_requests_is_met() -> None:
 def test_without_counts_of_requests_no_objective_is_kept() -> None:
     objective = {"p99_objective": [Sample({"model": "a"}, 0.5)]}
     assert summary({**objective, "load_time": [of("a", 0.1)]}).outcome == "no data"
+    assert summary({}).outcome == "no data"
 
 
 def test_samples_of_other_versions_of_triton_are_shown() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from exporters.parity import Arrays, Run
 from exporters.precision.agreement import (
+    REQUIRED,
     AgreementReport,
     Answered,
     agreeing,
@@ -74,7 +75,7 @@ def answered(run: Run, rows: int, width: int = 4, batches: int = 1) -> Answered:
 
 
 def judge(
-    fp32: Run, lower: Run, spec: TensorSpec, required: float = 0.99, **tolerances: tuple
+    fp32: Run, lower: Run, spec: TensorSpec, required: float = REQUIRED, **tolerances: tuple
 ) -> AgreementReport:
     sizes = Answered(
         *zip(*((b, fp32(b)) for n in (1, 3) for b in answered(fp32, n).batches), strict=True)

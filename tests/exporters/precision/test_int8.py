@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from exporters.export import Options, export_model
 from exporters.formats.exporter import ExportError
 from exporters.formats.onnx import OnnxExporter
 from exporters.original import Original, run_original
+from exporters.parity import Arrays
 from exporters.precision.int8 import (
     Int8OnnxExporter,
     calibration_batches,
@@ -215,6 +216,23 @@ def test_given_rows_set_the_ranges(empty_repository: Repository, tmp_path: Path)
     )
     assert "refused: disagrees" in refused.stdout
     assert [v.number for v in empty_repository.versions("quadrants_onnx_int8")] == [1]
+
+
+def test_the_rows_that_give_the_ranges_are_not_those_that_judge() -> None:
+    def numbered(rows: int, seed: int) -> dict[str, Tensor]:
+        return {"x": torch.stack([torch.full((rows,), float(seed)), torch.arange(rows)], 1)}
+
+    spec = ModelSpec("line", nn.Linear(2, 2), numbered(2, 0), ["y"], samples=numbered)
+    with reference_for(run_original(spec, 4)) as reference:
+        judged = distinct(reference.task.batches)
+        calibrating = distinct(calibration_batches(reference.original, None))
+    assert len(judged) == 256
+    assert len(calibrating) == 128
+    assert judged.isdisjoint(calibrating)
+
+
+def distinct(batches: Sequence[Arrays]) -> set[bytes]:
+    return {row.tobytes() for batch in batches for row in batch["x"]}
 
 
 def test_rows_are_given_in_small_batches(original: Original) -> None:

@@ -468,6 +468,22 @@ CASES: dict[str, tuple[dict[str, str | bytes], list[Found]]] = {
             )
         ],
     ),
+    "too many labels": (
+        {
+            CONFIG: PYTHON[:-3] + 'label_filename: "l.txt" }',
+            "m/1/model.py": SOURCE,
+            "m/l.txt": "a\nb\nc\nd\ne\n",
+        },
+        [
+            (
+                "warning",
+                CONFIG,
+                "output.y.label_filename",
+                "label file l.txt has 5 lines but output 'y' is [4]; give it one line for every "
+                "place of the output",
+            )
+        ],
+    ),
     "too few labels": (
         {
             CONFIG: PYTHON[:-3] + 'label_filename: "l.txt" }',

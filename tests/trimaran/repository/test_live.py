@@ -38,6 +38,7 @@ def ensemble() -> ModelConfig:
         ([1, 2, 2, 2], 2, (1,)),
         ([1, 2, 1], 1, (1, 2)),
         ([5, 3, 9], 9, (5, 3)),
+        ([*range(1, 31)], 30, tuple(range(10, 30))),
     ],
 )
 def test_deploying_remembers_what_was_live(

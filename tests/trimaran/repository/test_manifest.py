@@ -73,6 +73,8 @@ def test_content_is_identified_by_names_and_digests(version: Path) -> None:
     assert content_digest(dict(reversed(files.items())), {}) == digest
     assert content_digest({**files, "more": FileEntry("0", 0)}, {}) != digest
     assert content_digest(files, {"model.onnx": "another"}) != digest
+    renamed = {name.replace("model", "network"): entry for name, entry in files.items()}
+    assert content_digest(renamed, {}) != digest
     resized = {**files, "model.onnx": FileEntry("whatever", 1)}
     assert content_digest(resized, {"model.onnx": "another"}) == content_digest(
         files, {"model.onnx": "another"}
@@ -85,8 +87,10 @@ def test_damage_is_reported_by_file(version: Path) -> None:
     (version / "model.onnx").write_bytes(b"WEIGHTS")
     assert manifest.damage(version) is None
     assert manifest.damage(version, hashes=True) == "model.onnx was altered after it was published"
-    (version / "model.onnx").write_bytes(b"wei")
-    assert manifest.damage(version) == "model.onnx has 3 bytes, not the published 7"
+    for content in (b"wei", b"weights and more"):
+        (version / "model.onnx").write_bytes(content)
+        found = manifest.damage(version)
+        assert found == f"model.onnx has {len(content)} bytes, not the published 7"
     (version / "model.onnx").unlink()
     assert manifest.damage(version) == "model.onnx is missing"
 

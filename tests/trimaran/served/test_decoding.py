@@ -319,6 +319,13 @@ def test_limit_is_configurable(cat: Image.Image) -> None:
         decode(encode(cat, "PNG"), Limits(pixels=100_000))
 
 
+def test_limits_have_the_units_of_their_names() -> None:
+    names = ("max_megapixels", "max_scans", "max_decoded_megabytes", "max_decode_cpu_seconds")
+    given = dict(zip(names, ("2", "7", "3", "0.5"), strict=True))
+    assert Limits.of(given) == Limits(2e6, 7, 3e6, 0.5)
+    assert Limits.of({}) == Limits()
+
+
 def test_tensor_is_the_evaluation_of_the_network(cat: Image.Image) -> None:
     """Central crop of 0.875, bicubic to 224 x 224, `(x - 127) / 128`, channels first."""
     side = 0.875 * 300

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,30 @@ def test_a_tally_of_many_rows_is_that_of_the_bins_one_by_one() -> None:
         *np.histogram(answers, [-np.inf, 0.5, np.inf])[0],
     ]
     assert tally.counted().tolist() == expected
+
+
+def test_a_row_that_another_thread_adds_while_rows_are_counted_is_counted_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tally = Tally(REFERENCE)
+    bincount = np.bincount
+    threads: list[threading.Thread] = []
+
+    def add() -> None:
+        tally.add(np.array([[5.0]]), np.array([[0]]))
+
+    def while_counting(places: np.ndarray, minlength: int) -> np.ndarray:
+        if not threads:
+            threads.append(threading.Thread(target=add))
+            threads[0].start()
+            threads[0].join(0.3)  # it waits for the lock
+        return bincount(places, minlength=minlength)
+
+    monkeypatch.setattr(np, "bincount", while_counting)
+    add()
+    first = tally.counted()
+    threads[0].join()
+    assert (first + tally.counted()).tolist() == [2, 0, 0, 0, 2, 0, 0, 0, 0, 0]
 
 
 def test_a_reference_survives_its_file() -> None:

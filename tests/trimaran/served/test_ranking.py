@@ -26,3 +26,9 @@ def test_equal_logits_keep_class_order() -> None:
 def test_huge_logits_do_not_overflow() -> None:
     _, probabilities = rank(np.array([[1e30, 0.0]], np.float32), 2)
     assert probabilities.tolist() == [[1.0, 0.0]]
+
+
+def test_a_row_of_small_logits_is_not_lost_next_to_one_of_large_ones() -> None:
+    row = np.array([[1.0, 0.0]], np.float32)
+    _, probabilities = rank(np.concatenate([row, row + np.float32(1000)]), 2)
+    np.testing.assert_array_equal(probabilities[0], probabilities[1])

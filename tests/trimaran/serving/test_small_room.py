@@ -49,11 +49,12 @@ def test_every_instance_is_a_stub() -> None:
         'backend: "python" instance_group { count: 3 } instance_group { count: 1 }',
         'backend: "python"',
         'backend: "onnxruntime"',
+        'backend: "onnxruntime" version_policy { specific { versions: [ 1, 3 ] } }',
         'backend: "tensorrt" instance_group { count: 9 }',
         'platform: "ensemble"',
     ]
     configs = [parse_config(text, "here") for text in texts]
-    assert stubs_of(configs, ("python", "onnxruntime")) == 4 + 1 + 2
+    assert stubs_of(configs, ("python", "onnxruntime")) == 4 + 1 + 2 + 2 * 2
 
 
 def test_a_batch_of_eight_photographs_is_classified(served: Served) -> None:

@@ -38,6 +38,10 @@ def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says() -> None:
     assert 0.9 <= held / 200 <= 0.98
 
 
+def test_the_interval_leaves_out_a_fortieth_at_each_end() -> None:
+    assert percentile_interval(np.arange(1001)) == (25.0, 975.0)
+
+
 def test_the_basic_interval_is_the_mirrored_percentile_interval() -> None:
     statistics = np.random.default_rng(3).gamma(2, 1, 1000)
     low, high = percentile_interval(statistics)
@@ -54,6 +58,10 @@ def test_what_slows_both_leaves_the_ratio_alone() -> None:
     slowed = np.array([1.0, 0.2, 3.0, 0.7])
     found = paired_ratio((1.5 * slowed).tolist(), slowed.tolist())
     assert found.value == pytest.approx(1.5)
+
+
+def test_twice_as_fast_and_half_as_fast_are_equal_on_average() -> None:
+    assert paired_ratio([2.0, 1.0], [1.0, 2.0]).value == pytest.approx(1.0)
 
 
 def test_equal_targets_hold_one_in_nearly_every_interval() -> None:

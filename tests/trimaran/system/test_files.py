@@ -126,9 +126,10 @@ def test_a_text_is_on_the_disk_before_it_has_its_name(
 
 
 def held_elsewhere(path: Path) -> bool:
+    """Whether another one holds it alone: it could not even be shared."""
     with path.open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         return False

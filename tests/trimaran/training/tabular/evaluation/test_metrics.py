@@ -30,6 +30,14 @@ def test_scores_worked_out_by_hand() -> None:
     assert found.ece == pytest.approx((0.1 + 0.6 + 0.6 + 0.1) / 4)
 
 
+def test_false_alarms_and_misses_are_distinguished() -> None:
+    target = np.array([False] * 3 + [True] * 7)
+    decided = np.array([False, True, True] + [False] * 3 + [True] * 4)
+    found = Confusion.of(target, decided)
+    assert found == Confusion(true_negative=1, false_positive=2, false_negative=3, true_positive=4)
+    assert (found.precision, found.recall) == (4 / 6, 4 / 7)
+
+
 def test_no_decided_positive_scores_zero() -> None:
     found = Confusion.of(np.array([True, False]), np.array([False, False]))
     assert (found.f1, found.precision, found.recall) == (0.0, 0.0, 0.0)

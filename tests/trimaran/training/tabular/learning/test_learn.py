@@ -40,6 +40,22 @@ def test_garbage_in_the_test_rows_changes_nothing(hyper: Hyperparameters) -> Non
         assert weight.numpy().tobytes() == weights[name].numpy().tobytes(), name
 
 
+def test_garbage_in_the_test_rows_changes_neither_baselines_nor_importance() -> None:
+    about = problem()
+    split = stratified_split(about.target, 0)
+    model = learnt(about, split)
+    table, target = about.frame.copy(), about.target.copy()
+    table.loc[split.test, ["calls", "minutes", "noise"]] = [100, 1000, 100]
+    target[split.test] = ~target[split.test]
+    clean = evaluate(about, split, model, 0, {})
+    spoilt = evaluate(replace(about, frame=table, target=target), split, model, 0, {})
+    assert spoilt.importance == clean.importance
+    assert spoilt.baselines.keys() == clean.baselines.keys()
+    for name, scores in spoilt.baselines.items():
+        assert scores.validation == clean.baselines[name].validation  # with the threshold
+        assert scores.test != clean.baselines[name].test
+
+
 def test_garbage_in_a_training_row_changes_something() -> None:
     about = problem()
     split = stratified_split(about.target, 0)
