@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from loadtests.reports.run import Report, Run
 from trimaran.pages.figures import PANEL, SERIES, Look, plain_axes
@@ -97,6 +97,7 @@ def _runs(runs: Sequence[Run]) -> list[Markup]:
         "CPU ms": [run.server_cpu_ms for run in runs],
         "late sends": [run.late_sends for run in runs],
     }
+    columns = {name: cells for name, cells in columns.items() if any(c is not None for c in cells)}
     said = [text(", ".join(f"{name}: {value}" for name, value in same.items()))] if same else []
     return [*said, table([*columns], zip(*columns.values(), strict=True))]
 
@@ -161,7 +162,7 @@ def _distribution(runs: _Drawn) -> Figure:
     axes.set_xscale("log")
     ticks = (2, 10, 100, 1000, 10_000)
     axes.set_xticks(ticks, [f"{100 * (1 - 1 / tick):g} %" for tick in ticks])
-    axes.minorticks_off()
+    axes.xaxis.set_minor_locator(NullLocator())
     return drawn
 
 
@@ -193,7 +194,8 @@ def _panel() -> tuple[Figure, Axes]:
     axes.set_yscale("log")
     axes.set_ylabel("latency, ms")
     axes.yaxis.set_major_formatter(_NUMBER)
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.yaxis.set_minor_locator(NullLocator())
     return drawn, axes
 
 

@@ -40,7 +40,7 @@ Cell = str | Markup | float | None
 Kind = Literal["plain", "good", "warning", "error"]
 
 _DASH = "\N{EN DASH}"
-_SHORT = 20
+_SHORT = 24
 """A column whose texts have no more characters is not broken into lines."""
 _BORDERS = {"-": "solid", "--": "dashed", ":": "dotted"}
 
