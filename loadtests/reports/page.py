@@ -36,7 +36,7 @@ def report_page(report: Report, latencies: Latencies | None = None) -> str:
     stepped = [run for run in report.runs if run.steps]
     if stepped:
         page.section("Steps", *(_steps(run) for run in stepped))
-    if report.figures:
+    if report.figures and report.headline:
         page.section("Figures", table(("figure", "value"), [*_flat(report.figures)]))
     page.section("Circumstances", table(("", ""), list(report.about.items())))
     return page.html()
@@ -62,7 +62,7 @@ def _verdict(report: Report) -> list[Markup]:
         blocks.append(text("No SLO was given, and every run is valid."))
     for run in report.headline:
         blocks += _headline(run)
-    if report.runs and not report.headline:
+    if not report.headline and report.figures:
         blocks.append(table(("figure", "value"), [*_flat(report.figures)]))
     return blocks
 
