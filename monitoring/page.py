@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from markupsafe import Markup
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from monitoring import accuracy, drift
 from monitoring.accuracy import ACCURACY_WINDOW, ReleaseAccuracy
@@ -16,29 +17,30 @@ from monitoring.present import broken_words, no_data_words, shown
 from monitoring.prometheus_api import Prometheus, Series
 from monitoring.queries import CATALOGUE
 from monitoring.summary import Line, Summary, courses_of
-from trimaran.pages.figures import ACCENT, INK, LINE, NEGATIVE, POSITIVE, label, plain_axes
-from trimaran.pages.page import Cell, Kind, Page, badge, facts, figure, table, text
+from trimaran.pages.figures import PANEL, SERIES, Look, plain_axes
+from trimaran.pages.page import (
+    Cell,
+    Kind,
+    Page,
+    badge,
+    beside,
+    facts,
+    figure,
+    legend,
+    table,
+    text,
+)
 
 __all__ = ["page_from", "summary_page"]
 
-_COLUMNS = (
-    "request_rate",
-    "error_ratio",
-    "mean_latency",
-    "p50_latency",
-    "p95_latency",
-    "p99_latency",
-    "queue_share",
-    "compute_input",
-    "compute_infer",
-    "compute_output",
-    "batch_size",
-    "pending_requests",
-    "stub_cpu",
-    "stub_memory",
-    "load_time",
+_REQUESTS = (
+    *("request_rate", "error_ratio", "mean_latency"),
+    *("p50_latency", "p95_latency", "p99_latency"),
 )
-_COLOURS = (NEGATIVE, POSITIVE, ACCENT, INK)
+_EXECUTION = (
+    *("queue_share", "compute_input", "compute_infer", "compute_output", "batch_size"),
+    *("pending_requests", "stub_cpu", "stub_memory", "load_time"),
+)
 _KINDS: Mapping[str, Kind] = {
     "fell": "error",
     "drift": "error",
@@ -46,7 +48,6 @@ _KINDS: Mapping[str, Kind] = {
     "holds": "good",
     "stable": "good",
 }
-_STYLES = ("-", "--", ":", "-.")
 
 
 def page_from(
@@ -87,14 +88,9 @@ def summary_page(
     )
     page.section("Verdict", *_verdict(summary))
     asked = [line for line in summary.lines if line.was_asked]
-    page.section("Models", _models(asked), *_idle(summary))
-    looks = {
-        (line.model, line.version): (_COLOURS[at % len(_COLOURS)], _STYLES[at // len(_COLOURS) % 4])
-        for at, line in enumerate(asked)
-    }
-    drawn = [_plot(name, series, looks) for name, series in courses.items() if series and asked]
-    if drawn:
-        page.section("Over time", *drawn)
+    page.section("Models", *_models(asked), *_idle(summary))
+    if asked and any(courses.values()):
+        page.section("Over time", *_over_time(asked, courses))
     if any(line.errors for line in asked):
         page.section("Errors", _errors(asked))
     if features:
@@ -107,7 +103,7 @@ def summary_page(
             ("", "unit", "meaning"),
             [
                 (CATALOGUE[name].title, CATALOGUE[name].unit, CATALOGUE[name].meaning)
-                for name in _COLUMNS
+                for name in (*_REQUESTS, *_EXECUTION)
             ],
         ),
     )
@@ -136,19 +132,29 @@ def _verdict(summary: Summary) -> list[Markup]:
     return blocks
 
 
-def _models(lines: Sequence[Line]) -> Markup:
-    columns = [name for name in _COLUMNS if any(name in line.figures for line in lines)]
-    rows: list[Sequence[Cell]] = [
-        [
-            line.model,
-            line.version,
-            *(shown(line.figures.get(name), CATALOGUE[name].unit) for name in columns),
-            badge("broken", "error") if line.broken else badge("met", "good"),
+def _models(lines: Sequence[Line]) -> list[Markup]:
+    """What clients see of each version, and below it how it is executed."""
+    if not lines:
+        return []
+    found = []
+    for names in (_REQUESTS, _EXECUTION):
+        columns = [name for name in names if any(name in line.figures for line in lines)]
+        headers = ["model", "version", *(CATALOGUE[name].title for name in columns)]
+        rows: list[list[Cell]] = [
+            [
+                line.model,
+                line.version,
+                *(shown(line.figures.get(name), CATALOGUE[name].unit) for name in columns),
+            ]
+            for line in lines
         ]
-        for line in lines
-    ]
-    headers = ["model", "version", *(CATALOGUE[name].title for name in columns), "objectives"]
-    return table(headers, rows)
+        if names is _REQUESTS:
+            headers.append("objectives")
+            for row, line in zip(rows, lines, strict=True):
+                row.append(badge("broken", "error") if line.broken else badge("met", "good"))
+        if columns:
+            found.append(table(headers, rows))
+    return found
 
 
 def _idle(summary: Summary) -> list[Markup]:
@@ -193,37 +199,46 @@ def _accuracy(releases: Sequence[ReleaseAccuracy]) -> list[Markup]:
     return [*found, text(accuracy.MEANING)]
 
 
-def _plot(
-    name: str, series: Sequence[Series], looks: Mapping[tuple[str, str], tuple[str, str]]
-) -> Markup:
-    """A plot of every version that has a colour and style."""
+def _over_time(lines: Sequence[Line], courses: Mapping[str, Sequence[Series]]) -> list[Markup]:
+    """A plot of each figure, with as many versions as can be told apart: the busiest."""
+    busiest = sorted(lines, key=lambda line: -line.figures["request_rate"])[: len(SERIES)]
+    drawn = [line for line in lines if line in busiest]
+    looks = {(line.model, line.version): look for line, look in zip(drawn, SERIES, strict=False)}
+    said = []
+    if len(drawn) < len(lines):
+        said.append(text(f"The {len(drawn)} busiest of {len(lines)} versions."))
+    return [
+        *said,
+        legend([(" ".join(version), look) for version, look in looks.items()]),
+        beside(*(_plot(name, series, looks) for name, series in courses.items() if series)),
+    ]
+
+
+def _plot(name: str, series: Sequence[Series], looks: Mapping[tuple[str, str], Look]) -> Markup:
+    """A plot of every version that has a look."""
     query = CATALOGUE[name]
-    drawn = Figure(figsize=(7.2, 2.4), layout="constrained")
+    drawn = Figure(figsize=(PANEL, 2.3), layout="constrained")
     axes = drawn.subplots()
+    plain_axes(axes)
     scale = 1e3 if query.unit == "s" else 100 if query.unit == "ratio" else 1
     for each in series:
-        key = each.labels.get("model", ""), each.labels.get("version", "")
-        if key not in looks:
+        look = looks.get((each.labels.get("model", ""), each.labels.get("version", "")))
+        if look is None:
             continue
-        colour, style = looks[key]
         times = [datetime.fromtimestamp(at, UTC) for at in each.times_s]
         axes.plot(
             times,  # type: ignore[arg-type]
             [value * scale for value in each.values],
-            color=colour,
-            linestyle=style,
+            color=look.colour,
+            linestyle=look.style,
             marker="." if len(times) < 3 else "",
-            linewidth=1.4,
-            label=label(" ".join(key)),
+            linewidth=1.6,
         )
-    plain_axes(axes)
     axes.set_ylim(bottom=0)
-    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     short = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(short)
-    axes.spines["bottom"].set_color(LINE)
-    unit = {"s": "ms", "ratio": "%"}.get(query.unit, query.unit)
-    axes.set_ylabel(unit, fontsize=8, color=INK)
-    axes.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.set_ylabel({"s": "ms", "ratio": "%"}.get(query.unit, query.unit))
     return figure(drawn, f"{query.title}: {query.meaning}", f"{query.title} over time")

@@ -15,10 +15,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 
 from loadtests.perf.binary import find_perf_analyzer
 from monitoring.programs import ALERTMANAGER, find_program
+from tests.running import PROJECT
 from trimaran.system.debian import can_unpack, library_path, unpacked
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
@@ -28,7 +30,11 @@ SKIP_MISSING = "SKIP_MISSING"
 _FONTS = """\
 <?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig><dir>{root}/usr/share/fonts</dir><cachedir>{root}/var/cache/fontconfig</cachedir>
+<fontconfig>
+<dir>{fonts}</dir><cachedir>{cache}</cachedir>
+<match target="pattern">
+<edit name="family" mode="append_last"><string>DejaVu Sans</string></edit>
+</match>
 </fontconfig>
 """
 
@@ -42,17 +48,21 @@ class Program:
 
 
 def find_chromium() -> Program:
-    """The browser of this machine, or Debian's, downloaded into the cache with its fonts."""
+    """The browser of this machine, or Debian's, downloaded into the cache; with one known font.
+
+    The font is matplotlib's, so that every machine measures the same widths.
+    """
+    state = PROJECT / ".trimaran" / "fonts"
+    fonts = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    write_text(state / "fonts.conf", _FONTS.format(fonts=fonts, cache=state))
+    environment = {"FONTCONFIG_FILE": str(state / "fonts.conf")}
     found = shutil.which("chromium")
     if found:
-        return Program(Path(found))
+        return Program(Path(found), environment)
     if not can_unpack():
         raise TrimaranError("chromium is not on PATH")
     root = unpacked("chromium")
-    fonts = root / "fonts.conf"
-    if not fonts.is_file():
-        write_text(fonts, _FONTS.format(root=root))
-    environment = {"LD_LIBRARY_PATH": library_path(root), "FONTCONFIG_FILE": str(fonts)}
+    environment["LD_LIBRARY_PATH"] = library_path(root)
     return Program(root / "usr/lib/chromium/chromium", environment)
 
 

@@ -18,6 +18,8 @@ _SHARES = (0.2, 0.5, 0.7, 0.9)
 """The open-loop rates of a profile, as shares of the closed loop's."""
 
 _AT_SHARE = 0.7
+_CEILING = "the ceiling"
+_LOADED = "at 70 % of the ceiling"
 _TAIL_TURNS = 6
 """Turns of the ratio in a profile."""
 _LATE_ALLOWED = 5
@@ -91,7 +93,7 @@ def find_max(target: Target, settings: Settings) -> Measured:
     bound_ms = settings.gates.p99_ms
     if bound_ms is None:
         raise UsageError("--find-max needs an SLO to search under; give --p99-ms")
-    first = closed_block(target, settings.connections, settings.seconds)
+    first = _shows(_CEILING, closed_block(target, settings.connections, settings.seconds))
     settings.on_block(first)
     blocks = [first]
     if first.run.invalid:
@@ -132,7 +134,8 @@ def find_max(target: Target, settings: Settings) -> Measured:
         f"highest rate with p99 within {bound_ms:g} ms, requests/s": found,
         "probes": str(len(blocks) - 1),
     }
-    return Measured([first, held[found]], figures)
+    highest = _shows(f"the highest rate with p99 within {bound_ms:g} ms", held[found])
+    return Measured([first, highest], figures)
 
 
 def highest_rate(holds: Callable[[float], bool], start: float) -> float | None:
@@ -179,7 +182,7 @@ def _profile(
         settings.on_block(block)
         return not block.run.invalid
 
-    if not add(closed_block(target, settings.connections, settings.seconds)):
+    if not add(_shows(_CEILING, closed_block(target, settings.connections, settings.seconds))):
         return measured
     ceiling = blocks[0].run
     if not add(closed_block(target, 1, settings.seconds)):
@@ -195,7 +198,7 @@ def _profile(
             target, share * ceiling.rate, settings.seconds, settings.seed + place, gates
         )
         named = replace(block, run=replace(block.run, load=f"{block.run.load} ({share:.0%})"))
-        going = add(named)
+        going = add(_shows(_LOADED, named) if share == _AT_SHARE else named)
         if share == _AT_SHARE and going:
             turns = tail(target, settings, ceiling.rate, _TAIL_TURNS)
             invalid = turns.invalid or "the generator was late"
@@ -208,6 +211,10 @@ def _profile(
         if block.outcome.broken or block.outcome.interrupted:
             break
     return measured
+
+
+def _shows(what: str, block: Block) -> Block:
+    return replace(block, run=replace(block.run, shows=what))
 
 
 def _only(figure: str, contestant: Contestant) -> Contestant:

@@ -59,6 +59,8 @@ class Run:
     invalid: str = ""
     """Why the run is invalid, or nothing."""
     gates: Sequence[Gate] = ()
+    shows: str = ""
+    """What the run says of its target, such as `the ceiling`; empty for one of many."""
 
     @property
     def exit_status(self) -> int:
@@ -81,6 +83,12 @@ class Report:
     """Why nothing can be concluded from the runs together, or nothing."""
     gates: Sequence[Gate] = ()
     """SLOs on the conclusions from several runs."""
+
+    @property
+    def headline(self) -> Sequence[Run]:
+        """The runs that say most: those that show something, or else the only one."""
+        shown = [run for run in self.runs if run.shows]
+        return shown or (self.runs if len(self.runs) == 1 else [])
 
     @property
     def exit_status(self) -> int:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from loadtests.tuning.study import Tried
-from trimaran.pages.figures import INK, NEGATIVE, POSITIVE, plain_axes
-from trimaran.pages.page import Cell, Page, figure, table, text
+from trimaran.pages.figures import INK, NEGATIVE, PANEL, POSITIVE, plain_axes
+from trimaran.pages.page import Cell, Page, figure, legend, table, text
 
 __all__ = ["tuning_page"]
 
@@ -20,9 +21,10 @@ def tuning_page(title: str, verdict: str, bound_ms: float, trials: Sequence[Trie
     page.section("Verdict", text(verdict))
     page.section(
         "Trials",
+        legend([("tried", "negative"), ("present settings", "positive")]),
         figure(
             _plot(bound_ms, trials),
-            "Each point is a trial; the first one has the present settings.",
+            "Each point is a trial; the dashed line is the bound on p99.",
             "rate and p99 of each trial",
         ),
         _table(trials),
@@ -49,21 +51,21 @@ def _table(trials: Sequence[Tried]) -> Markup:
 
 
 def _plot(bound_ms: float, trials: Sequence[Tried]) -> Figure:
-    drawn = Figure(figsize=(7.2, 3.0))
+    drawn = Figure(figsize=(PANEL, 3.2), layout="constrained")
     axes = drawn.subplots()
+    plain_axes(axes)
     points: Mapping[bool, list[tuple[float, float]]] = {True: [], False: []}
     for tried in trials:
         if tried.score and tried.score.rate:
             points[tried.number == 0].append((tried.score.rate, tried.score.p99_ms))
-    for first, colour, name in ((False, NEGATIVE, "tried"), (True, POSITIVE, "present settings")):
+    for first, colour, marker in ((False, NEGATIVE, "o"), (True, POSITIVE, "D")):
         if points[first]:
             rates, latencies = zip(*points[first], strict=True)
-            axes.scatter(rates, latencies, color=colour, s=18, label=name)
+            axes.scatter(rates, latencies, color=colour, marker=marker, s=24)
     axes.axhline(bound_ms, color=INK, linewidth=0.8, linestyle="--")
     axes.set_xlabel("rows/s")
     axes.set_ylabel("p99, ms")
-    axes.legend(frameon=False, fontsize=7.5)
-    plain_axes(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     return drawn
 
 

@@ -36,7 +36,9 @@ _FRESH_S = 5.0
 _REFRESH_S = 10
 _LOOK_S = 0.2
 _STATUS = {"kept": 0, "broken": 1, "no data": 2}
-_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+}
 
 
 def report(

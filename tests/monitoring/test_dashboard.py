@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import urllib3
-from PIL import Image
 
 from monitoring.commands.report import Pages
 from tests.monitoring.conftest import Watched
 from tests.monitoring.test_report import GOOD, ask
-from tests.programs import require
 from tests.running import Running, wait_for
+from tests.trimaran.pages.browser import SHOWN, browsing
 from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import free_ports
 
@@ -36,44 +33,22 @@ def page(*arguments: str | Path) -> Iterator[str]:
     assert running.said("stopped")
 
 
-def browse(url: str, *options: str, home: Path) -> str:
-    chromium = require("chromium")
-    return subprocess.run(
-        [
-            *(chromium.path, "--headless", "--no-sandbox", "--disable-gpu"),
-            *(
-                "--disable-dev-shm-usage",
-                f"--user-data-dir={home}",
-                "--window-size=1300,2400",
-                *options,
-                url,
-            ),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **chromium.environment},
-        check=True,
-    ).stdout
-
-
 def test_a_browser_shows_the_models_and_their_plots(churn_watched: Watched, tmp_path: Path) -> None:
     ask(churn_watched, [GOOD] * 20)
     churn_watched.scraped()
-    with page("--window", "5m", "--repository", churn_watched.root) as url:
-        seen = browse(url, "--dump-dom", home=tmp_path / "home")
-        picture = tmp_path / "page.png"
-        browse(url, f"--screenshot={picture}", home=tmp_path / "home")
+    with (
+        page("--window", "5m", "--repository", churn_watched.root) as url,
+        browsing(tmp_path / "home") as browser,
+    ):
+        for scheme, width in SHOWN:
+            browser.show(url, width, scheme)
+            assert browser.problems() == []
+        seen = browser.run("document.documentElement.outerHTML")
         assert urllib3.request("GET", f"{url}/etc/passwd").status == 404
     assert "churn_record" in seen
     assert seen.count("<svg") >= 6
     assert 'http-equiv="refresh"' in seen
     assert not re.search(r"(?:src|href)=\"https?://", seen)
-    with Image.open(picture) as shown:
-        assert shown.size == (1300, 2400)
-        colours = shown.convert("RGB").getcolors(1 << 24)
-        assert colours is not None
-        assert len(colours) > 50
 
 
 def test_the_page_shows_that_prometheus_is_gone() -> None:

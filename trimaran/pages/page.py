@@ -20,15 +20,29 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from trimaran.pages.figures import draw
+from trimaran.pages.figures import Look, css, draw
 
-__all__ = ["Cell", "Page", "badge", "card", "facts", "figure", "legend", "table", "text"]
+__all__ = [
+    "Cell",
+    "Page",
+    "badge",
+    "beside",
+    "card",
+    "facts",
+    "figure",
+    "legend",
+    "table",
+    "text",
+]
 
 Cell = str | Markup | float | None
 """Text, HTML from this module, or a number; None and NaN are shown as a dash."""
 Kind = Literal["plain", "good", "warning", "error"]
 
 _DASH = "\N{EN DASH}"
+_SHORT = 24
+"""A column whose texts have no more characters is not broken into lines."""
+_BORDERS = {"-": "solid", "--": "dashed", ":": "dotted"}
 
 
 class Page:
@@ -76,12 +90,9 @@ def facts(pairs: Iterable[tuple[str, Cell]]) -> Markup:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Markup:
-    """A table; columns of numbers are aligned to the right."""
+    """A table; columns of numbers are aligned to the right. A wide one scrolls sideways."""
     body = [tuple(row) for row in rows]
-    sides = [
-        Markup(' class="number"') if _all_numbers([row[place] for row in body]) else Markup("")
-        for place in range(len(headers))
-    ]
+    sides = [_class([row[place] for row in body]) for place in range(len(headers))]
     head = Markup("").join(
         Markup('<th scope="col"{}>{}</th>').format(side, name)
         for side, name in zip(sides, headers, strict=True)
@@ -101,16 +112,29 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Markup:
 
 
 def figure(drawn: Figure, caption: str, alt: str) -> Markup:
-    """A figure with a caption; `alt` describes it to people who cannot see it."""
+    """A figure with a caption; `alt` describes it to people who cannot see it.
+
+    One that is wider than its place scrolls sideways.
+    """
     below = Markup("<figcaption>{}</figcaption>").format(caption) if caption else ""
-    return Markup("<figure>{}{}</figure>").format(draw(drawn, alt), below)
+    return Markup('<figure><div class="wide">{}</div>{}</figure>').format(draw(drawn, alt), below)
 
 
-def legend(pairs: Iterable[tuple[str, str]]) -> Markup:
-    """The meaning of colours: pairs of text and `negative`, `positive`, `accent` or `ink`."""
-    entry = Markup('<span><i style="background: var(--{})"></i>{}</span>')
+def beside(*blocks: Markup) -> Markup:
+    """Blocks side by side, or below one another where the window is narrow."""
+    return Markup('<div class="beside">{}</div>').format(
+        Markup("").join(Markup("<div>{}</div>").format(block) for block in blocks)
+    )
+
+
+def legend(pairs: Iterable[tuple[str, str | Look]]) -> Markup:
+    """The meaning of colours and lines, to stand before the figures that have them.
+
+    Pairs of text and the look of a series, or `negative`, `positive`, `accent` or `ink`.
+    """
+    entry = Markup("<span>{}{}</span>")
     return Markup('<p class="legend">{}</p>').format(
-        Markup(" ").join(entry.format(colour, meaning) for meaning, colour in pairs)
+        Markup(" ").join(entry.format(_sample(look), meaning) for meaning, look in pairs)
     )
 
 
@@ -127,6 +151,21 @@ def _template() -> Template:
     return Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string(source)
+
+
+def _sample(look: str | Look) -> Markup:
+    if isinstance(look, str):
+        return Markup('<i style="background: var(--{})"></i>').format(look)
+    return Markup('<i class="line" style="border-top: 3px {} {}"></i>').format(
+        _BORDERS[look.style], css(look.colour)
+    )
+
+
+def _class(cells: Sequence[Cell]) -> Markup:
+    if _all_numbers(cells):
+        return Markup(' class="number"')
+    texts = [cell for cell in cells if isinstance(cell, str) and not isinstance(cell, Markup)]
+    return Markup(' class="short"') if all(len(each) <= _SHORT for each in texts) else Markup("")
 
 
 def _shown(cell: Cell) -> Markup:

@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from tests.trimaran.pages.browsing import check
-from trimaran.pages.figures import draw, label
+from trimaran.pages.figures import draw, label, labels
 from trimaran.pages.page import Page, badge, card, facts, figure, legend, table, text
 from trimaran.training.tabular.exploring.plots import heatmap
 
@@ -29,7 +31,7 @@ def test_blocks_of_a_page() -> None:
     assert "below &amp; beyond" in html
     assert '<p class="text warning">&lt;b&gt;</p>' in html
     assert "<dd>5,000</dd>" in html
-    assert '<td>&lt;i&gt;</td><td class="number">1,234</td>' in html
+    assert '<td class="short">&lt;i&gt;</td><td class="number">1,234</td>' in html
     assert '<span class="badge good">x</span>' in html
     assert html.index('href="#section-2"') < html.index('id="section-1"')
 
@@ -79,3 +81,16 @@ def test_a_label_is_short_and_on_one_line() -> None:
     assert label("a\nb\t c") == "a b c"
     assert label("x" * 40) == "x" * 25 + "…"
     assert label("$5") == r"\$5"
+
+
+def test_labels_keep_what_distinguishes_them() -> None:
+    names = ["temperature_of_the_left_bearing", "temperature_of_the_right_bearing", "site"]
+    assert labels(names, 20) == ["temper…_left_bearing", "temper…right_bearing", "site"]
+    assert labels(["a\nb", "a b"], 12) == ["a b", "a b… (2)"]
+
+
+@given(st.lists(st.text("ab", max_size=40), max_size=12))
+def test_labels_of_any_texts_are_short_and_distinct(texts: list[str]) -> None:
+    found = labels(texts, 12)
+    assert len(set(found)) == len(texts)
+    assert max(map(len, found), default=0) <= 12

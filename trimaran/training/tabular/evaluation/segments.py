@@ -1,4 +1,4 @@
-"""How good decisions are for groups of customers."""
+"""How good decisions are for groups of rows."""
 
 from __future__ import annotations
 

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from trimaran.pages.page import Cell, Page, badge, card, facts, figure, legend, table, text
+from trimaran.pages.page import Cell, Page, badge, beside, card, facts, figure, legend, table, text
 from trimaran.training.tabular.data.schema import FLOAT32_MAX, FieldSchema, Schema
 from trimaran.training.tabular.data.separation import Flags, value_auc
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.data.validation import Finding, is_positive, validate
 from trimaran.training.tabular.exploring.description import category_rates, number_rates
-from trimaran.training.tabular.exploring.plots import category_figure, number_figure
+from trimaran.training.tabular.exploring.plots import category_figures, number_figures
 from trimaran.training.tabular.exploring.sections import (
     associations,
     category_table,
@@ -163,11 +163,12 @@ def _field_card(
     if field.kind == "number":
         numbers, positive = column[drawable], positive[drawable]
         rates = number_rates(numbers, positive)
-        drawn = number_figure(numbers.to_numpy(dtype=np.float64), positive, rates, overall)
+        drawn = number_figures(numbers.to_numpy(dtype=np.float64), positive, rates, overall)
     else:
-        drawn = category_figure(category_rates(column, positive), overall)
-    alt = f"distribution of {field.name} within each outcome, and the positive rate by its value"
-    return card(field.name, about, figure(drawn, "", alt))
+        drawn = category_figures(category_rates(column, positive), overall)
+    alts = f"distribution of {field.name} within each outcome", f"positive rate by {field.name}"
+    both = (figure(each, "", alt) for each, alt in zip(drawn, alts, strict=True))
+    return card(field.name, about, beside(*both))
 
 
 def _negative(frame: pd.DataFrame, schema: Schema) -> str:

@@ -92,7 +92,7 @@ def correlations(frame: pd.DataFrame, schema: Schema) -> list[Markup]:
     names = [field.name for field in schema.numbers]
     left_out = len(names[_MOST_COMPARED:])
     names = names[:_MOST_COMPARED]
-    return _compared(names, pearson(frame[names]), "Pearson's correlation", left_out)
+    return _compared(names, pearson(frame[names]), "Pearson's correlation", left_out, -1.0)
 
 
 def associations(frame: pd.DataFrame, schema: Schema) -> list[Markup]:
@@ -107,10 +107,12 @@ def associations(frame: pd.DataFrame, schema: Schema) -> list[Markup]:
         for column in range(row):
             value = cramers_v(frame[one], frame[names[column]])
             matrix[row, column] = matrix[column, row] = value
-    return _compared(names, matrix, "Cramér's V, corrected for bias", left_out)
+    return _compared(names, matrix, "Cramér's V, corrected for bias", left_out, 0.0)
 
 
-def _compared(names: Sequence[str], matrix: Floats, measure: str, left_out: int) -> list[Markup]:
+def _compared(
+    names: Sequence[str], matrix: Floats, measure: str, left_out: int, lowest: float
+) -> list[Markup]:
     if len(names) < 2:
         return [text("There are fewer than two columns to compare.")]
     rows, columns = np.tril_indices(len(names), -1)
@@ -121,8 +123,10 @@ def _compared(names: Sequence[str], matrix: Floats, measure: str, left_out: int)
         for i in order
         if abs(values[i]) >= _STRONG
     ]
-    caption = f"{measure}." + (f" {left_out} further fields are left out." if left_out else "")
-    blocks = [figure(heatmap(names, matrix), caption, f"heatmap of {measure}")]
+    caption = f"{measure}, from {lowest:g} to 1." + (
+        f" {left_out} further fields are left out." if left_out else ""
+    )
+    blocks = [figure(heatmap(names, matrix, lowest), caption, f"heatmap of {measure}")]
     if strong:
         blocks.append(text(f"Pairs with nearly the same information ({_STRONG:g} or more):"))
         blocks.append(table(["one", "other", measure], strong))

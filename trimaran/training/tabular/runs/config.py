@@ -31,7 +31,7 @@ class Recipe:
     plan: FeaturePlan
     hyper: Hyperparameters
     cuts: Cuts
-    """Number fields by which segments of customers are made."""
+    """Number fields by which segments of rows are made."""
     goal: float | None = None
     """The F1 on the test part that a model of this table should reach."""
     caveat: str | None = None

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from markupsafe import Markup
 
-from trimaran.pages.page import Cell, Page, badge, facts, figure, table, text
+from trimaran.pages.figures import SERIES
+from trimaran.pages.page import Cell, Page, badge, beside, facts, figure, legend, table, text
 from trimaran.training.tabular.data.split import Split
 from trimaran.training.tabular.evaluation.metrics import METRIC_NAMES, Flags
 from trimaran.training.tabular.evaluation.segments import FEWEST_POSITIVES, FEWEST_ROWS
@@ -16,12 +17,12 @@ from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.learning.learn import Learned, Problem
 from trimaran.training.tabular.runs.config import Config
 from trimaran.training.tabular.runs.report_plots import (
-    calibration_figure,
+    calibration_figures,
     comparison_figure,
     confusion_figure,
-    curves_figure,
+    curves_figures,
     importance_figure,
-    learning_figure,
+    learning_figures,
     segments_figure,
 )
 
@@ -46,7 +47,7 @@ def report(
     page.section("Decisions", *_decisions(problem, evaluation))
     page.section("Probabilities", *_probabilities(problem, split, evaluation))
     page.section("Importance of the fields", *_importance(evaluation))
-    page.section("Groups of customers", *_segments(evaluation))
+    page.section("Groups of rows", *_segments(evaluation))
     page.section("Learning", *_learning(hyper, learned))
     page.section("Data", *_data(problem, split, learned))
     page.section("Settings", *_settings(config))
@@ -86,7 +87,7 @@ def _goal(goal: float | None, seed: int, f1: float, low: float) -> list[Markup]:
     sure = (
         "and the whole interval is above it"
         if low >= goal
-        else "but the interval reaches below it, so other customers may well fall short"
+        else "but the interval reaches below it, so on other rows it may well fall short"
     )
     return [
         text(f"The goal, an F1 of {goal:g} or more, is reached on seed {seed}, {sure}.", "good")
@@ -112,11 +113,12 @@ def _comparison(config: Config, evaluation: Evaluation) -> list[Markup]:
     by = f" by {abs(difference):.3f}" if difference else ""
     low, high = evaluation.f1_interval
     sure = ", which the interval does not rule out" if low <= best[1].test.f1 <= high else ""
+    goal = config.recipe.goal
     return [
         figure(
-            comparison_figure(tests, config.recipe.goal),
+            comparison_figure(tests, goal),
             "Each model has the same features of the same rows, and a threshold by the same rule "
-            "on the validation part.",
+            f"on the validation part.{f' The line is the goal, {goal:g}.' if goal else ''}",
             "bars of the test F1 by model",
         ),
         table(headers, rows),
@@ -127,15 +129,19 @@ def _comparison(config: Config, evaluation: Evaluation) -> list[Markup]:
 def _decisions(problem: Problem, evaluation: Evaluation) -> list[Markup]:
     """The confusion matrix at the threshold."""
     found = evaluation.model.test.confusion
+    schema = problem.schema
+    positive = f"{schema.target} = {schema.positive}"
     return [
-        figure(
-            confusion_figure(found, f"{problem.schema.target} {problem.schema.positive}"),
-            "Rows of the test part by outcome and decision; shares are of the row.",
-            "the confusion matrix",
-        ),
         text(
-            f"Of 100 reported customers, {100 * found.precision:.0f} are positive; of 100 positive "
-            f"customers, {100 * found.recall:.0f} are reported."
+            f"Positive means {positive}. Of 100 rows decided as positive, "
+            f"{100 * found.precision:.0f} are; of 100 rows that are positive, "
+            f"{100 * found.recall:.0f} are decided so."
+        ),
+        figure(
+            confusion_figure(found, schema.positive),
+            "Rows of the test part by outcome and decision; each share is of the rows of its "
+            f"outcome. The outcome is the column {schema.target}.",
+            "the confusion matrix",
         ),
     ]
 
@@ -144,18 +150,33 @@ def _probabilities(problem: Problem, split: Split, evaluation: Evaluation) -> li
     """ROC, precision over recall, and calibration, on the test part."""
     target, probability = problem.target[split.test], evaluation.probability[split.test]
     scores = evaluation.model.test
+    roc, both = curves_figures(target, probability, scores)
+    shares, spread = calibration_figures(target, probability, scores.ece)
+    name, positive = problem.schema.target, problem.schema.positive
     return [
-        figure(
-            curves_figure(target, probability, scores),
-            "The dot is the threshold. It was chosen on the validation part: of all thresholds "
-            "whose F1 is within 0.005 of the best, the nearest to 0.5.",
-            "the ROC curve, and precision over recall",
+        text(
+            f"The dot is the threshold, {scores.threshold:g}. It was chosen on the validation "
+            "part: of all thresholds whose F1 is within 0.005 of the best, the nearest to 0.5."
         ),
-        figure(
-            calibration_figure(target, probability, scores.ece),
-            "Left: ten equally large groups of test rows, by probability; on the line, "
-            "probabilities equal shares. Right: the probabilities of both outcomes.",
-            "share of positives over mean probability, and the distribution of probabilities",
+        beside(
+            figure(roc, "The dashed line is chance.", "the ROC curve"),
+            figure(both, "The dashed line is the share of positives.", "precision over recall"),
+        ),
+        legend(
+            [(f"{name}: {positive}", "positive"), (f"{name}: not {positive}", "negative")],
+        ),
+        beside(
+            figure(
+                shares,
+                "Ten equally large groups of test rows, by probability; on the line, "
+                "probabilities equal shares.",
+                "share of positives over mean probability",
+            ),
+            figure(
+                spread,
+                "The probabilities of the rows of each outcome.",
+                "the distribution of probabilities",
+            ),
         ),
     ]
 
@@ -163,25 +184,29 @@ def _probabilities(problem: Problem, split: Split, evaluation: Evaluation) -> li
 def _importance(evaluation: Evaluation) -> list[Markup]:
     """The cost of shuffling each field."""
     shown = evaluation.importance[:_MOST_FIELDS]
+    drawn = figure(
+        importance_figure(shown),
+        "The line is the standard deviation.",
+        "bars of the rise of the log loss by field",
+    )
+    listed = table(
+        ["field", "rise of log loss", "fall of F1"],
+        [(one.field, one.loss_rise, one.f1_fall) for one in shown],
+    )
     return [
-        figure(
-            importance_figure(shown),
-            "Each field's values were shuffled among the validation rows, five times; the line is "
-            "the standard deviation. Fields with the same information, such as minutes and their "
-            "charge, replace one another and look less important than they are together.",
-            "bars of the rise of the log loss by field",
+        text(
+            "Each field's values were shuffled among the validation rows, five times. Fields with "
+            "the same information, such as a price with and without tax, replace one another and "
+            "look less important than they are together."
         ),
-        table(
-            ["field", "rise of log loss", "fall of F1"],
-            [(one.field, one.loss_rise, one.f1_fall) for one in shown],
-        ),
+        beside(drawn, listed),
     ]
 
 
 def _segments(evaluation: Evaluation) -> list[Markup]:
     """F1 by segment, with its rows."""
     if not evaluation.segments:
-        return [text("No field divides the customers into a few groups.")]
+        return [text("No field divides the rows into a few groups.")]
     rows = [
         (
             one.field,
@@ -200,7 +225,7 @@ def _segments(evaluation: Evaluation) -> list[Markup]:
             segments_figure(evaluation.segments, evaluation.model.test.f1),
             f"Hollow: fewer than {FEWEST_ROWS} rows or {FEWEST_POSITIVES} positives, too few "
             "to conclude much.",
-            "F1 by segment",
+            "F1 by group of rows",
         ),
         table(["field", "group", "rows", "positives", "F1", "precision", "recall", "sample"], rows),
     ]
@@ -219,14 +244,19 @@ def _learning(hyper: Hyperparameters, learned: Learned) -> list[Markup]:
         "weights": " The rarer outcome weighs more in the training loss.",
         "resample": " The training rows are drawn so that both outcomes are equally frequent.",
     }[hyper.imbalance]
+    losses, rates = learning_figures(fitted.history, fitted.best)
     return [
-        figure(
-            learning_figure(fitted.history, fitted.best),
-            "The training loss is measured with dropout, the validation loss on the averaged "
-            f"weights.{weighted}",
-            "training and validation loss by epoch, and the learning rate",
+        text(f"{ended} The weights of epoch {fitted.best + 1}, the dot, are kept."),
+        legend([("train", SERIES[0]), ("validation", SERIES[1])]),
+        beside(
+            figure(
+                losses,
+                "The training loss is measured with dropout, the validation loss on the averaged "
+                f"weights.{weighted}",
+                "training and validation loss by epoch",
+            ),
+            figure(rates, "", "the learning rate by epoch"),
         ),
-        text(f"{ended} The weights of epoch {fitted.best + 1} are kept."),
     ]
 
 

@@ -117,7 +117,7 @@ def test_the_report_is_one_page_that_says_the_result(finished: TrainedRun) -> No
     metrics = finished.metrics()
     assert f"{metrics['test']['f1']:.3f}" in html
     assert "goal" not in html
-    assert html.count("<figure>") == 7
+    assert html.count("<figure>") == 10
     for foreign in ("http://", "https://", "<script", "<link"):
         assert foreign not in html.replace("http://www.w3.org", "")
 

@@ -1,0 +1,252 @@
+"""Every kind of page in a real browser, light and dark, on a wide screen and on a telephone."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from loadtests.bench.block import Settings
+from loadtests.bench.plan import profile
+from loadtests.bench.present import target_report
+from loadtests.bench.target import Target
+from loadtests.gates import Gates
+from loadtests.generator.ceiling import Ceiling
+from loadtests.reports.files import write_report
+from loadtests.tuning.page import tuning_page
+from loadtests.tuning.study import Score, Tried
+from monitoring.page import summary_page
+from monitoring.prometheus_api import Sample, Series
+from monitoring.queries import CATALOGUE, MODEL
+from monitoring.summary import summarise
+from tests.loadtests.knowing import known_server, one_request
+from tests.trimaran.pages.browser import SHOWN, Browser, browsing
+from tests.trimaran.pages.browsing import check
+from tests.trimaran.training.tabular.customers import problem, recipe
+from trimaran.pages.figures import SERIES
+from trimaran.pages.page import Page, badge, beside, card, facts, figure, legend, table, text
+from trimaran.training.tabular.data.schema import FieldSchema, Schema
+from trimaran.training.tabular.data.sources import Dataset
+from trimaran.training.tabular.exploring.page import explore, overview
+from trimaran.training.tabular.runs.run import train
+
+LONG = "a_name_without_a_place_to_break_it_that_is_longer_than_any_place_" * 3
+VERSIONS = len(SERIES) + 2
+
+
+def machines() -> tuple[pd.DataFrame, Schema]:
+    """A table of other things than customers, with long names that differ in the middle."""
+    drawn = np.random.default_rng(0)
+    rows = 600
+    names = [f"temperature_of_the_{where}_bearing_in_degrees" for where in ("left", "right")]
+    columns: dict[str, object] = {name: drawn.normal(60, 9, rows) for name in names}
+    columns |= {f"sensor_number_{number:02}": drawn.normal(size=rows) for number in range(9)}
+    columns["site"] = drawn.choice([f"the site by the {where} river" for where in "NESW"], rows)
+    hot = columns[names[0]] + drawn.normal(0, 6, rows)  # type: ignore[operator]
+    columns["state"] = np.where(hot > 66, "failed", "fine")
+    frame = pd.DataFrame(columns).astype({"site": object, "state": object})
+    frame.loc[:40, names[1]] = np.nan
+    fields = [
+        FieldSchema(name, "category" if name == "site" else "number") for name in frame.columns[:-1]
+    ]
+    return frame, Schema("machines", "state", "failed", tuple(fields))
+
+
+def exploration(_: Path) -> str:
+    frame, schema = machines()
+    dataset = Dataset(frame, schema, "600 machines", ("a column was dropped",))
+    return explore(dataset, overview(dataset))
+
+
+def training(directory: Path) -> str:
+    frame, schema = machines()
+    about = replace(
+        problem(),
+        frame=frame,
+        schema=schema,
+        source="600 machines",
+        target=(frame["state"] == "failed").to_numpy(),
+    )
+    plan = replace(recipe(), family="machines", goal=0.9, cuts={"sensor_number_00": (0, 1)})
+    return (train(about, plan, 0, directory).directory / "report.html").read_text()
+
+
+def benchmark(directory: Path) -> str:
+    with known_server(0.001) as (process, port):
+        target = Target("known", "http", one_request(port), "an empty object", process.pid)
+        settings = Settings(0.1, 0, 4, Gates(p99_ms=50), 1e6)
+        measured = profile(target, settings)
+    report = target_report("trimaran bench", target, Ceiling(1e6, 1e-6), measured, {LONG: LONG})
+    outcomes = {
+        f"{place + 1}. {block.run.target}, {block.run.load}": block.outcome
+        for place, block in enumerate(measured.blocks)
+    }
+    write_report(directory, report, outcomes)
+    return (directory / "report.html").read_text()
+
+
+def tuning(_: Path) -> str:
+    trials = [
+        Tried(number, {"model.instances": number}, Score(900.0 + 70 * number, 30.0 + number, 8, 1))
+        for number in range(20)
+    ]
+    return tuning_page("Tuning of m", "better", 50.0, [*trials, Tried(20, {}, None, LONG)])
+
+
+def monitoring(_: Path) -> str:
+    versions = [{"model": f"a_model_{number}", "version": "1"} for number in range(VERSIONS)]
+    answers = {
+        name: [Sample(labels, 0.01 + at) for at, labels in enumerate(versions)]
+        for name, query in CATALOGUE.items()
+        if query.labels == MODEL
+    }
+    answers["errors_by_reason"] = [Sample({**versions[0], "reason": "BACKEND"}, 0.5)]
+    answers["mean_objective"] = [Sample({"model": "a_model_3"}, 0.1)]
+    at_s = 1_790_000_000.0
+    times = np.linspace(at_s - 300, at_s, 60).tolist()
+    courses = {
+        name: [
+            Series(labels, times, np.cumsum(np.random.default_rng(at).random(60)).tolist())
+            for at, labels in enumerate(versions)
+        ]
+        for name in ("request_rate", "error_ratio", "p99_latency", "stub_memory")
+    }
+    summary = summarise(answers, "5m", at_s, at_s, [LONG])
+    return summary_page(summary, courses, "http://127.0.0.1:9090")
+
+
+def everything(_: Path) -> str:
+    """All blocks with texts that are hard to place."""
+    black = Figure()
+    black.subplots().set_title("drawn in black")
+    many = Figure()
+    many.subplots().plot(*np.random.default_rng(0).normal(size=(2, 20_000)), ".")
+    cells = [LONG[:18]] * 12
+    page = Page(LONG, LONG)
+    page.section(
+        LONG,
+        *(text(LONG, kind) for kind in ("plain", "good", "warning", "error")),
+        facts([(LONG, LONG), ("rows", 1_234_567), ("an interval", "0.326\N{EN DASH}0.683")]),
+        table([f"column {at}" for at in range(14)], [[*cells, 12.5, badge("met", "good")]] * 3),
+        legend([(LONG, look) for look in SERIES]),
+        beside(figure(black, LONG, "black"), table(["text"], [[LONG]])),
+        card(LONG, LONG, figure(many, "", "many points"), table(["text"], [[LONG]])),
+    )
+    return page.html()
+
+
+PAGES: dict[str, Callable[[Path], str]] = {
+    made.__name__: made
+    for made in (exploration, training, benchmark, tuning, monitoring, everything)
+}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browsing(tmp_path_factory.mktemp("browser") / "home") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The file of a page by its name."""
+    made: dict[str, Path] = {}
+
+    def found(name: str) -> Path:
+        if name not in made:
+            directory = tmp_path_factory.mktemp(name)
+            made[name] = directory / f"{name}.html"
+            made[name].write_text(PAGES[name](directory / "made"), encoding="utf-8")
+        return made[name]
+
+    return found
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_can_be_read(name: str, browser: Browser, page: Callable[[str], Path]) -> None:
+    path = page(name)
+    html = path.read_text()
+    if name != "monitoring":  # it names the address of Prometheus
+        check(html)
+    found = {}
+    for scheme, width in SHOWN:
+        browser.show(path.as_uri(), width, scheme)
+        if problems := browser.problems():
+            found[f"{scheme}, {width} px"] = problems
+        photograph = browser.photograph()
+        path.with_name(f"{name}-{scheme}-{width}.png").write_bytes(photograph)
+        with Image.open(io.BytesIO(photograph)) as shown:
+            assert shown.width == width
+            dark = np.asarray(shown.convert("L")).mean() < 128
+        assert dark == (scheme == "dark")
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('<p style="font-size: 10.9px">small</p>', "text of 10.9 px"),
+        ('<p style="color: #777">faint</p>', "contrast 4.48"),
+        ('<p style="opacity: .5">faint</p>', "contrast"),
+        ('<div style="width: 500px">wide</div>', "the page scrolls sideways"),
+        ('<p style="overflow: hidden; width: 2em; white-space: nowrap">cut off</p>', "text cut"),
+        ('<svg viewBox="0 0 100 100" width="40"><text y="50">small</text></svg>', "text of 6.4"),
+        (
+            '<svg width="99"><rect width="99" height="99"/><text y="50">black</text></svg>',
+            "contrast 1.00",
+        ),
+        ('<svg width="99"><text x="80" y="50">cut off</text></svg>', "cut off by its drawing"),
+        ('<svg><text y="50">one</text><text y="52">other</text></svg>', "text on text"),
+        (
+            '<svg><text y="50">words</text><path d="M0 0L40 90" stroke="red" fill="none"/></svg>',
+            "text on a curve",
+        ),
+        ('<img alt="a" src="data:image/png;base64,">', "a picture"),
+    ],
+)
+def test_what_cannot_be_read_is_measured(
+    content: str, problem: str, browser: Browser, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(f"<!doctype html><title>t</title>{content}", encoding="utf-8")
+    browser.show(path.as_uri(), 420, "light")
+    assert any(problem in found for found in browser.problems()), browser.problems()
+
+
+def test_a_training_report_has_the_words_of_its_table(page: Callable[[str], Path]) -> None:
+    html = page("training").read_text()
+    assert not re.search(r"churn|customer|minute", html, re.IGNORECASE)
+    assert "Positive means state = failed." in html
+
+
+def test_a_benchmark_begins_with_the_ceiling_and_the_load_that_matters(
+    page: Callable[[str], Path],
+) -> None:
+    verdict = page("benchmark").read_text().partition("<h2>Verdict</h2>")[2].partition("<h2>")[0]
+    ceiling, _, loaded = verdict.partition("The ceiling: 4 connections in a closed loop")[
+        2
+    ].partition("At 70 % of the ceiling: ")
+    assert "answers/s" in ceiling
+    assert "(70%) in an open loop" in loaded
+    assert loaded.count("<dl") == 1
+
+
+def test_no_two_series_of_a_figure_look_alike(page: Callable[[str], Path]) -> None:
+    assert len({look.colour for look in SERIES}) == len(SERIES)
+    neighbours = itertools.pairwise(look.style for look in SERIES)
+    assert all(one != other for one, other in neighbours)
+    html = page("monitoring").read_text()
+    assert f"The {len(SERIES)} busiest of {VERSIONS} versions." in html
+    plot = html.partition("<svg")[2].partition("</svg>")[0]
+    lines = re.findall(r'd="M[^"]{200,}" [^>]*style="([^"]*)"', plot)
+    colours = [re.search(r"stroke: ([^;]+)", style)[1] for style in lines]  # type: ignore[index]
+    assert len(colours) == len(set(colours)) == len(SERIES)
