@@ -125,10 +125,8 @@ def export_candidates(
             except TrimaranError as error:
                 candidate = replace(wanted, refused=_without_name(str(error), original.spec.name))
             journal.add(step, asdict(candidate))
-        say(
-            f"{candidate.name}: "
-            + (f"refused: {candidate.refused}" if candidate.refused else candidate.agreement)
-        )
+            outcome = f"refused: {candidate.refused}" if candidate.refused else candidate.agreement
+            say(f"{candidate.name}: {outcome}")
         found.append(candidate)
     return found
 

@@ -12,6 +12,9 @@ from trimaran.stats.latency import allowed_late, least_requests
 
 __all__ = ["Choice", "Entrant", "Point", "choose", "missed"]
 
+_LATE_SHARE = 0.01
+"""Of the requests, may be later than a bound on p99."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -84,11 +87,12 @@ def missed(point: Point, bound_ms: float | None) -> str:
         return f"p99 {point.alone_p99_ms:.3g} ms at the lowest load"
     if point.late <= allowed_late(point.requests):
         return ""
-    if point.requests < least_requests(point.late):
-        words = f", {least_requests(point.late)} requests are needed; give a longer --duration"
-        if point.late <= 0.01 * point.requests:
-            return f"{point.late} of {point.requests} requests later than {bound_ms:g} ms{words}"
-    return f"{point.late} of {point.requests} requests later than {bound_ms:g} ms"
+    words = f"p99 {point.nearest_ms:.3g} ms"
+    if point.requests:
+        words += f", {point.late} of {point.requests} requests later than {bound_ms:g} ms"
+    needed = least_requests(point.late)
+    few = point.requests < needed and point.late <= _LATE_SHARE * point.requests
+    return words + (f", and {needed} are needed to be certain: try a longer --duration" * few)
 
 
 def choose(entrants: Sequence[Entrant], bound_ms: float | None) -> Choice:

@@ -29,7 +29,7 @@ from trimaran.stats.latency import least_requests
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import children, resident_bytes
 
-__all__ = ["Alone", "Contest", "Plan"]
+__all__ = ["Alone", "Contest", "KeptTurns", "Plan", "rows_each"]
 
 _LOADS = 3
 _OPEN_SHARE = 0.7
@@ -114,7 +114,7 @@ class Contest:
             def service() -> Service:
                 return stack.enter_context(private_service(self.work, served))
 
-            kept = _KeptTurns(self.journal, self._digest(entries), len(entries))
+            kept = KeptTurns(self.journal, self._digest(entries), len(entries))
             contestants = [
                 kept.of(place, self._contestant(service, *entry))
                 for place, entry in enumerate(entries)
@@ -179,8 +179,8 @@ class Contest:
                             score = best_load(target, bound, self.plan.seconds)
                         scores[str(batch)] = asdict(score)
                         self.say(
-                            f"{candidate.name}, {_rows(batch)}: {number(score.rate)} rows/s, p99 "
-                            f"{number(score.p99_ms)} ms, connections {score.connections}"
+                            f"{candidate.name}, {rows_each(batch)}: {number(score.rate)} rows/s, "
+                            f"p99 {number(score.p99_ms)} ms, connections {score.connections}"
                         )
                 except TrimaranError as error:
                     return {"refused": f"under load: {error}"}
@@ -208,7 +208,7 @@ class Contest:
             if sample.invalid:
                 return sample
             self.say(
-                f"turn {turn + 1}: {candidate.name}, {_rows(batch)}: "
+                f"turn {turn + 1}: {candidate.name}, {rows_each(batch)}: "
                 f"{number(sample.figures.get('rate'))} rows/s, "
                 f"p99 {number(sample.figures.get('p99'))} ms"
             )
@@ -222,7 +222,7 @@ class Contest:
         with open_target(
             Wanted(candidate.model), service, Payloads(batch=batch, ready=ready)
         ) as target:
-            yield replace(target, name=f"{candidate.name}, {_rows(batch)}")
+            yield replace(target, name=f"{candidate.name}, {rows_each(batch)}")
 
     def _service(self, server: Server) -> Service:
         return Service(server.ports, server.control, server.process.pid, self.work, server.secret)
@@ -238,7 +238,7 @@ class Contest:
         return digest_of(entries=found, plan=asdict(self.plan))
 
 
-class _KeptTurns:
+class KeptTurns:
     """Whole turns in the journal: a contestant of a kept turn is not measured again.
 
     A turn is kept once all contestants were measured, or one was invalid and ended it; so what is
@@ -303,7 +303,8 @@ def _counted(sample: Sample, bound_ms: float | None) -> Mapping[str, float]:
     return {"requests": float(len(latency_ms)), "later": float(later)}
 
 
-def _rows(batch: int) -> str:
+def rows_each(batch: int) -> str:
+    """`8 rows a request`."""
     return f"{batch} row{'s' if batch > 1 else ''} a request"
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from loadtests.optimizing.candidates import Candidate
 from loadtests.optimizing.decision import Choice, Entrant, Point, choose, missed
-from loadtests.optimizing.measuring import Alone, Plan
+from loadtests.optimizing.measuring import Alone, Plan, rows_each
 from loadtests.reports.tables import number
 from trimaran.stats.bootstrap import median_estimate
 
@@ -57,7 +57,7 @@ class Results:
         """What was asked for, in words."""
         sizes = ", ".join(map(str, self.plan.batch_sizes))
         bound = self.plan.bound_ms
-        return f"most rows/s at {sizes} rows a request" + (
+        return f"most rows/s at {sizes} row{'' if sizes == '1' else 's'} a request" + (
             "" if bound is None else f" with p99 within {bound:g} ms"
         )
 
@@ -86,11 +86,10 @@ class Results:
             entrant, point = choice.nearest
             return (
                 f"no export of {self.model} keeps p99 within {bound:g} ms; the nearest is "
-                f"{entrant.name} with {point.batch} rows a request: {missed(point, bound)}, p99 "
-                f"{number(point.nearest_ms)} ms"
+                f"{entrant.name} at {rows_each(point.batch)}: {missed(point, bound)}"
             )
         words = f"{choice.winner.name} wins ({self.aim}): {number(choice.at.rate)} rows/s"
-        words += f" at {choice.at.batch} rows a request"
+        words += f" at {rows_each(choice.at.batch)}"
         ratios = [f"{ratio} times {name}" for name, ratio in choice.ratios.items()]
         words += f"; its rows/s are {', '.join(ratios)}" if ratios else ""
         level = ", ".join(choice.level)
@@ -140,7 +139,9 @@ def export_table(results: Results) -> Table:
 
 def speed_table(results: Results) -> Table:
     """A line for each candidate and number of rows: rows/s and p99; within 80 columns."""
-    table = Table(title="In the server", title_justify="left")
+    bound = results.plan.bound_ms
+    title = "In the server" if bound is None else f"In the server, p99 within {bound:g} ms"
+    table = Table(title=title, title_justify="left")
     table.add_column("export", no_wrap=True)
     for heading in ("rows", "rows/s", "p99 ms"):
         table.add_column(heading, justify="right")
@@ -149,7 +150,7 @@ def speed_table(results: Results) -> Table:
             table.add_row(
                 _marked(results, standing.candidate.name),
                 str(point.batch),
-                estimate(point.rates) or "misses",
+                "misses" if missed(point, bound) else estimate(point.rates),
                 estimate(point.p99_ms) or number(point.nearest_ms),
             )
     return table
