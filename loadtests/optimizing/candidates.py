@@ -106,29 +106,54 @@ def export_candidates(
 ) -> list[Candidate]:
     """Export each format in each precision; one that is refused is in the list with its reason.
 
-    An export that the journal has, and whose version is whole, is not made again.
+    An export that the journal has is not made again, unless its version is not whole. What this
+    machine lacks for a format is looked for each time.
     """
     original, found = reference.original, []
-    for format, precision in product(formats, precisions):
-        wanted = Candidate(format, precision, model_name(original.spec.name, format, precision))
-        step = f"export {wanted.name}, agreement {agreement:g}"
-        kept = journal.get(step)
-        candidate = Candidate(**kept) if kept else wanted
-        if kept is None or not (candidate.refused or work.newest(candidate.model)):
-            say(f"{wanted.name}: exporting")
-            options = Options(precision, required=agreement)
-            try:
-                result = export_model(
-                    original, format, work, source, options=options, reference=reference
-                )
-                candidate = _described_by(wanted, result, work)
-            except TrimaranError as error:
-                candidate = replace(wanted, refused=_without_name(str(error), original.spec.name))
+    lacking = {format: _lacking(format) for format in formats}
+    for format, precision in product(lacking, precisions):
+        model = model_name(original.spec.name, format, precision)
+        candidate = Candidate(format, precision, model, refused=lacking[format])
+        step = f"export {candidate.name}"
+        kept = None if candidate.refused else journal.get(step)
+        if kept is not None and (kept["refused"] or work.newest(model)):
+            candidate = Candidate(**kept)
+        elif not candidate.refused:
+            say(f"{candidate.name}: exporting")
+            candidate = _export(candidate, reference, work, source, agreement)
             journal.add(step, asdict(candidate))
-            outcome = f"refused: {candidate.refused}" if candidate.refused else candidate.agreement
-            say(f"{candidate.name}: {outcome}")
+            say(f"{candidate.name}: {candidate.refused or candidate.agreement}")
         found.append(candidate)
     return found
+
+
+def _lacking(format: str) -> str:
+    """What this machine lacks to make a format, or nothing."""
+    try:
+        FORMATS[format]().require()
+    except TrimaranError as error:
+        return str(error)
+    return ""
+
+
+def _export(
+    candidate: Candidate, reference: Reference, work: Repository, source: str, agreement: float
+) -> Candidate:
+    """The candidate once it was exported into `work`, or refused."""
+    options = Options(candidate.precision, required=agreement)
+    try:
+        result = export_model(
+            reference.original,
+            candidate.format,
+            work,
+            source,
+            options=options,
+            reference=reference,
+        )
+    except TrimaranError as error:
+        name = reference.original.spec.name
+        return replace(candidate, refused=_without_name(str(error), name))
+    return _described_by(candidate, result, work)
 
 
 def interface_in(original: Original, format: str) -> Interface:

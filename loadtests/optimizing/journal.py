@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +39,3 @@ class Journal:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(("\n" if self._torn else "") + line + "\n")
         self._torn = False
-
-    def kept(self, step: str, make: Callable[[], Any]) -> Any:
-        """The result of a step: what was kept, or what `make` returns now, which is then kept."""
-        if step not in self._results:
-            self.add(step, make())
-        return self._results[step]

@@ -153,7 +153,7 @@ class Contest:
                 return {"load_s": load_s, "memory": _memory(server.process.pid) - before}
 
         step = f"load {turn + 1} of {self._identity(candidate)}, rows {self.plan.batch_sizes}"
-        return self.journal.kept(step, load)
+        return self._kept(step, load)
 
     def _joined(self, candidate: Candidate, loads: Sequence[Any]) -> Alone:
         refused = next((load["refused"] for load in loads if "refused" in load), "")
@@ -187,7 +187,16 @@ class Contest:
             return {"scores": scores}
 
         step = f"limits of {self._identity(candidate)}, rows {self.plan.batch_sizes}"
-        return self.journal.kept(f"{step}, p99 {bound:g} ms, {self.plan.seconds:g} s", find)
+        return self._kept(f"{step}, p99 {bound:g} ms, {self.plan.seconds:g} s", find)
+
+    def _kept(self, step: str, measure: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What the journal has, or what is measured now; a refusal may have gone next time."""
+        kept: Mapping[str, Any] | None = self.journal.get(step)
+        if kept is None:
+            kept = measure()
+            if "refused" not in kept:
+                self.journal.add(step, kept)
+        return kept
 
     def _contestant(
         self, service: Callable[[], Service], candidate: Candidate, batch: int, score: Score

@@ -101,7 +101,9 @@ def optimize_model(
     plan = _plan(options, largest)
     say(f"{spec.name}: in PyTorch")
     original = run_original(spec, largest)
-    folder = repository.state / "optimize" / f"{spec.name}_{content_of(original)}"
+    folder = (
+        repository.state / "optimize" / f"{spec.name}_{content_of(original, options.agreement)}"
+    )
     work, journal = Repository.create(folder / "model_repository"), Journal(folder / "steps.jsonl")
     with reference_for(original) as reference:
         candidates = export_candidates(
