@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused a
     from exporters.export import ExportResult
     from exporters.spec import ModelSpec
 
-__all__ = ["NotAllExportedError", "add", "export"]
+__all__ = ["NotAllExportedError", "add", "export", "require_known", "spec_of"]
 
 
 class NotAllExportedError(TrimaranError):
@@ -77,11 +77,11 @@ def export(
     from exporters.precision.precision import PRECISIONS
     from exporters.precision.reference import reference_for
 
-    _require_known("format", formats, FORMATS)
-    _require_known("precision", precisions, PRECISIONS)
-    _require_known("int8 method", [int8], METHODS)
-    _require_known("accelerator", [accelerator] if accelerator else [], ACCELERATORS)
-    _require_known("device", [device], DEVICES)
+    require_known("format", formats, FORMATS)
+    require_known("precision", precisions, PRECISIONS)
+    require_known("int8 method", [int8], METHODS)
+    require_known("accelerator", [accelerator] if accelerator else [], ACCELERATORS)
+    require_known("device", [device], DEVICES)
     if not 0 < agreement <= 1:
         raise UsageError(f"--agreement is {agreement:g}; it must be above 0, and 1 at most")
     if calibration and ("int8" not in precisions or int8 != "static"):
@@ -92,7 +92,7 @@ def export(
         raise UsageError(f"--device {device} is for --format aoti only")
     for format in formats:
         FORMATS[format]().require()
-    spec, source = _spec_of(model, name)
+    spec, source = spec_of(model, name)
     opened = made_at(repository)
     progress(f"{spec.name}: in PyTorch")
     rows = largest_served_batch(opened, spec.name, formats, max_batch_size, precisions)
@@ -166,10 +166,13 @@ def add(
     return add_file(Path(file), made_at(repository), wish)
 
 
-def _spec_of(
+def spec_of(
     model: ModelSpec | Callable[[], ModelSpec] | str, name: str | None
 ) -> tuple[ModelSpec, str]:
-    """The description of the model, under `name` if that is given, and where it came from."""
+    """The description of the model, under `name` if that is given, and where it came from.
+
+    Raises `UsageError` for something else than a `ModelSpec`, and what `call_factory` does.
+    """
     from exporters.spec import ModelSpec
 
     if isinstance(model, ModelSpec):
@@ -190,7 +193,8 @@ def _listed(words: str | Sequence[str]) -> Sequence[str]:
     return [words] if isinstance(words, str) else words
 
 
-def _require_known(what: str, chosen: Iterable[str], known: Iterable[str]) -> None:
+def require_known(what: str, chosen: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `UsageError` for a word that is not among the known ones."""
     for item in chosen:
         if item not in known:
             raise UsageError(f"there is no {what} {item!r}; choose from {', '.join(known)}")

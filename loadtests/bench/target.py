@@ -88,12 +88,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Payloads:
-    """Which rows are sent: a user's file, or drawn with a seed."""
+    """Which rows are sent: requests that are ready, a user's file, or drawn with a seed."""
 
     seed: int = 0
     count: int = 64
     batch: int = 1
     given: Path | None = None
+    ready: Rows | None = None
+    """Requests of `batch` rows each; the other fields are then without effect."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,8 @@ def _rows(config: ModelConfig, service: Service, payloads: Payloads) -> Rows:
             f"--batch is {payloads.batch}; {config.name} takes at most "
             f"{max(config.max_batch_size, 1)} rows per request"
         )
+    if payloads.ready is not None:
+        return payloads.ready
     return choose_rows(
         config,
         count=payloads.count,

@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explore": ("trimaran.cli.explore:explore", "Describe a table before training on it."),
     "train": ("trimaran.cli.train:train", "Train a model on a table, and report on it."),
     "export": ("exporters.export_command:export", "Export a PyTorch model, and verify it."),
+    "optimize": (
+        "loadtests.commands.optimize:optimize",
+        "Export a model in every format, and find the fastest that is right.",
+    ),
     "add": (
         "exporters.add_command:add",
         "Add an existing model file, such as ONNX.",

@@ -55,8 +55,9 @@ def publish(
 
     `staged` is a directory inside `repository.staging()` that holds the version's files. An
     existing configuration is never touched; a missing one is written. No version is made when the
-    newest has the same content and undamaged files, and was not made for another ensemble. Raises
-    `ConfigError` when the existing configuration disagrees with the artifact.
+    newest has the same content and undamaged files, was not made for another ensemble, and also
+    records what it was chosen over, if this one does. Raises `ConfigError` when the existing
+    configuration disagrees with the artifact.
     """
     name = config.name
     with repository.publishing_lock():
@@ -78,6 +79,7 @@ def _holds(version: Version, wanted: Manifest) -> bool:
         manifest is not None
         and manifest.content == wanted.content
         and (wanted.ensemble is None or manifest.ensemble in (None, wanted.ensemble))
+        and bool(manifest.beat or not wanted.beat)
         and manifest.damage(version.path, hashes=True) is None
     )
 

@@ -48,7 +48,9 @@ class Manifest:
 
     `content` is the digest that makes publishing idempotent. Equal content has an equal digest,
     even if meaningless bytes differ, such as names that torch numbers. `parity` holds the rows of
-    the parity gate; it is empty for a model without an original to compare with.
+    the parity gate; it is empty for a model without an original to compare with. `beat` is what a
+    version was chosen over by `trimaran optimize`, each with its figures or why it was refused; it
+    is empty where nothing was chosen.
     """
 
     format: str
@@ -59,6 +61,7 @@ class Manifest:
     target: Mapping[str, str | int] = field(default_factory=dict)
     parity: list[dict[str, Any]] = field(default_factory=list)
     created_at: str = ""
+    beat: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def ensemble(self) -> str | None:

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trimaran.stats.intervals import Estimate
+
 __all__ = [
     "Ratio",
     "basic_interval",
+    "median_estimate",
     "paired_ratio",
     "percentile_interval",
     "resampled",
@@ -64,6 +67,12 @@ def basic_interval(value: float, statistics: npt.ArrayLike) -> tuple[float, floa
     """
     low, high = percentile_interval(statistics)
     return 2 * value - high, 2 * value - low
+
+
+def median_estimate(values: Sequence[float], seed: int = 0) -> Estimate:
+    """The median of `values`, at least one, with the percentile interval of resampled medians."""
+    drawn = resampled(values, _RESAMPLES, np.random.default_rng(seed))
+    return Estimate(float(np.median(values)), *percentile_interval(np.median(drawn, axis=1)))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ OWN_PACKAGES = ("exporters", "ensembles", "monitoring", "loadtests")
 NEEDED_PACKAGES: Mapping[str, tuple[str, ...]] = {
     "ensembles.demo_command": ("exporters",),
     "loadtests": ("monitoring",),
+    "loadtests.commands.optimize": ("exporters",),
+    "loadtests.optimizing": ("exporters",),
 }
 """The other packages that a module, or a package's modules, import by themselves."""
 

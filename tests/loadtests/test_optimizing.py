@@ -1,0 +1,471 @@
+"""`trimaran optimize`: what it decides, keeps, shows and publishes."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+from rich.console import Console
+
+from exporters.original import run_original
+from loadtests.bench.compare import Contestant, Sample, Turns, take_turns
+from loadtests.optimizing.candidates import Candidate, content_of, fixed_chance
+from loadtests.optimizing.decision import Entrant, Point, choose, missed
+from loadtests.optimizing.journal import Journal
+from loadtests.optimizing.measuring import Alone, KeptTurns, Plan
+from loadtests.optimizing.page import optimizing_page
+from loadtests.optimizing.placing import Names, place_in_ensemble, publish_winner, rewired
+from loadtests.optimizing.results import Results, Standing, export_table, speed_table
+from tests import models
+from tests.running import MODELS, Running, start_serving
+from tests.trimaran.calling import Outcome, call_trimaran
+from tests.trimaran.versions import model_config, publish_files, tensor
+from trimaran.repository.config import ModelConfig, parse_config
+from trimaran.repository.presence import sole_server
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import ConfigError, TrimaranError
+
+LINEAR = f"{MODELS}:linear"
+QUICK = ("--turns", "2", "--duration", "50ms", "--batch-sizes", "1")
+TWO = ("--format", "onnx", "--format", "tensorrt", "--precision", "fp32", "--precision", "fp16")
+
+
+def point(*rates: float, batch: int = 1, p99: float = 5.0, late: int = 0) -> Point:
+    """A point with as many turns as rates; its open loops had 1,000 requests."""
+    p99s = (p99,) * len(rates)
+    return Point(batch, 4, p99, rates, p99s, p99s, p99s, 1000 if rates else 0, late)
+
+
+def entrant(name: str, *points: Point, size: int = 100) -> Entrant:
+    return Entrant(name, name.split()[1], size, points)
+
+
+FAST, SLOW = (200.0, 202.0, 201.0), (100.0, 101.0, 99.0)
+LEVEL = (199.0, 203.0, 200.0)
+
+
+@pytest.mark.parametrize(
+    ("entrants", "bound_ms", "winner", "batch"),
+    [
+        pytest.param(
+            [entrant("onnx fp32", point(*SLOW)), entrant("onnx int8", point(*FAST))],
+            None, "onnx int8", 1, id="the fastest for certain",
+        ),
+        pytest.param(
+            [entrant("onnx fp32", point(*LEVEL), size=900), entrant("onnx int8", point(*FAST))],
+            None, "onnx fp32", 1, id="level: FP32 before a smaller file",
+        ),
+        pytest.param(
+            [entrant("onnx fp16", point(*FAST), size=9), entrant("onnx int8", point(*LEVEL))],
+            None, "onnx fp16", 1, id="level: the smaller file",
+        ),
+        pytest.param(
+            [entrant("a fp32", point(*SLOW), point(*LEVEL, batch=8)),
+             entrant("b int8", point(*(1.5 * rate for rate in SLOW)))],
+            None, "a fp32", 8, id="each at its best number of rows",
+        ),
+        pytest.param(
+            [entrant("a fp32", point(*SLOW)), entrant("b int8", point(*FAST, late=30))],
+            10.0, "a fp32", 1, id="the fastest misses the bound",
+        ),
+        pytest.param(
+            [entrant("a fp32", point(*SLOW), point(*FAST, batch=8, late=30))],
+            10.0, "a fp32", 1, id="only more rows miss the bound",
+        ),
+        pytest.param(
+            [entrant("a fp32", point(*SLOW)), entrant("b int8", point(p99=80.0))],
+            10.0, "a fp32", 1, id="one could not keep the bound at any load",
+        ),
+    ],
+)  # fmt: skip
+def test_the_winner(
+    entrants: list[Entrant], bound_ms: float | None, winner: str, batch: int
+) -> None:
+    choice = choose(entrants, bound_ms)
+    assert choice.winner is not None
+    assert choice.at is not None
+    assert (choice.winner.name, choice.at.batch) == (winner, batch)
+    assert choose(list(reversed(entrants)), bound_ms).winner == choice.winner
+    assert winner not in choice.ratios
+    keeping = {e.name for e in entrants if any(p.rates and not missed(p, bound_ms)
+                                               for p in e.points)}  # fmt: skip
+    assert {winner, *choice.ratios} == keeping
+
+
+def test_where_none_keeps_the_bound_the_nearest_is_named() -> None:
+    close = point(*FAST, p99=12.0, late=40)
+    entrants = [entrant("a fp32", close), entrant("b int8", point(p99=80.0))]
+    choice = choose(entrants, 10.0)
+    assert choice.winner is None
+    assert choice.nearest == (entrants[0], close)
+    assert choose([], 10.0).nearest is None
+
+
+@pytest.mark.parametrize(
+    ("tried", "words"),
+    [
+        (point(*FAST, late=2), ""),
+        (point(*FAST, late=40), "p99 5 ms, 40 of 1000 requests later than 7 ms"),
+        (replace(point(*FAST), requests=100), "459 are needed to be certain"),
+        (point(p99=80.0), "p99 80 ms at the lowest load"),
+        (replace(point(*FAST), p99_ms=(), requests=0), "459 are needed to be certain"),
+    ],
+)
+def test_a_bound_on_p99_is_kept_with_certainty_or_missed(tried: Point, words: str) -> None:
+    assert missed(tried, None) == ""
+    found = missed(tried, 7.0)
+    assert words in found
+    assert bool(found) is bool(words)
+
+
+def test_a_journal_keeps_finished_steps_and_no_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "there" / "steps.jsonl"
+    result = {"load_s": [1.5], "p99": float("inf")}
+    Journal(path).add("a", result)
+    with path.open("a") as file:
+        file.write('{"step": "b", "resu')
+    again = Journal(path)
+    assert (again.get("a"), again.get("b")) == (result, None)
+    again.add("b", result)
+    assert [Journal(path).get(step) for step in ("a", "b", "c")] == [result, result, None]
+
+
+def test_a_turn_that_was_interrupted_is_measured_as_a_whole_again(tmp_path: Path) -> None:
+    measured: list[tuple[str, int]] = []
+
+    def contestant(name: str, last: int = 99, invalid_at: int = -1) -> Contestant:
+        def measure(turn: int) -> Sample:
+            if turn == last:
+                raise KeyboardInterrupt
+            measured.append((name, turn))
+            return Sample({"rate": 10.0 + turn}, invalid="slept" if turn == invalid_at else "")
+
+        return measure
+
+    def run(last: int) -> Turns:
+        kept = KeptTurns(Journal(tmp_path / "steps.jsonl"), "plan", 2)
+        two = (contestant("a", invalid_at=0), contestant("b", last))
+        return take_turns([kept.of(place, each) for place, each in enumerate(two)], 3)
+
+    assert run(last=2).invalid == "interrupted"
+    assert measured == [("a", 0), ("b", 1), ("a", 1), ("a", 2)]
+    measured.clear()
+    turns = run(last=99)
+    assert measured == [("a", 2), ("b", 2), ("b", 3), ("a", 3)]
+    assert turns.left_out == 1
+    assert turns.values(0, "rate") == turns.values(1, "rate") == [11.0, 12.0, 13.0]
+    measured.clear()
+    assert run(last=99) == turns
+    assert measured == []
+
+
+def test_the_content_of_a_model_is_what_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def content(seed: str, factor: float = 1.0, *decisive: object) -> str:
+        monkeypatch.setenv("TRIMARAN_TEST_SEED", seed)
+        fixed_chance()
+        spec = models.linear_seeded()
+        spec.module.register_forward_hook(lambda module, inputs, answer: answer * factor)
+        return content_of(run_original(spec, 2), *decisive)
+
+    assert content("0") == content("0")
+    others = [content("1"), content("0", 2.0), content("0", 1.0, "something else")]
+    assert len({content("0"), *others}) == 4
+
+
+def results(bound_ms: float | None = None) -> Results:
+    def standing(format: str, precision: str, *points: Point, refused: str = "") -> Standing:
+        candidate = Candidate(
+            format, precision, f"m_{format}_{precision}", "100.0%", 123_456_789, refused
+        )
+        alone = Alone() if refused else Alone((12.3, 12.5, 12.9), (1.2345e9,) * 3)
+        return Standing(candidate, alone, points)
+
+    fast = (999_999.0, 998_888.0, 997_777.0)
+    return Results(
+        "m",
+        Plan((1, 32), bound_ms, 1.0, 3, 0),
+        (
+            standing("torchscript", "fp32", point(*SLOW), point(*fast, batch=32, p99=123.4)),
+            standing("torchscript", "fp16", point(*SLOW), point(batch=32, p99=80.0)),
+            standing("tensorrt", "fp32", refused="no <GPU> is here"),
+            standing("tensorrt", "fp16", refused="no <GPU> is here"),
+        ),
+    )
+
+
+def test_the_tables_fit_a_terminal_of_80_columns_and_lack_nothing() -> None:
+    screen = Console(width=80, file=io.StringIO())
+    screen.print(export_table(results()), speed_table(results(10.0)))
+    text = cast("io.StringIO", screen.file).getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for shown in ("998,888 (997,777 to 999,999)", "123 (123 to 123)", "12.5 (12.3 to 12.9)",
+                  "refused", "misses", "1,234", "123.46"):  # fmt: skip
+        assert shown in text
+
+
+def test_the_page_has_every_export_and_the_reason_of_each_refusal() -> None:
+    page = optimizing_page(results(10.0), "trimaran optimize m:m", {"machine": "2 cores"})
+    assert "<svg" in page
+    assert page.count("no &lt;GPU&gt; is here") == 2
+    assert "p99 80 ms at the lowest load" in page
+    assert 'src="http' not in page
+    assert results().refusals == {"tensorrt fp32, tensorrt fp16": "no <GPU> is here"}
+
+
+def test_the_manifest_names_what_was_beaten_and_refused() -> None:
+    beaten, *refused = results().beat()
+    assert beaten["precision"] == "fp16"
+    assert beaten["rows_per_s"] == {"1": 100.0, "32": 0.0}
+    value, low, high = beaten["winners_rate_ratio"]
+    assert low <= value <= high
+    assert [each["refused"] for each in refused] == ["no <GPU> is here"] * 2
+
+
+def test_a_version_that_records_a_choice_is_made_once(
+    empty_repository: Repository, tmp_path: Path
+) -> None:
+    work = Repository.create(tmp_path / "work")
+    publish_files(work, model_config("m_onnx"), {"model.onnx": b"content"})
+    publish_files(empty_repository, model_config("m"), {"model.onnx": b"content"})
+
+    def place() -> tuple[int, bool]:
+        beat = [{"format": "torchscript", "refused": "it fails"}]
+        made = publish_winner(work, "m_onnx", empty_repository, "m", "most rows/s", beat)
+        return made.version, made.unchanged
+
+    assert [place(), place()] == [(2, False), (2, True)]
+    manifest = empty_repository.version("m", 2).manifest
+    assert manifest is not None
+    assert manifest.beat == [{"format": "torchscript", "refused": "it fails"}]
+    assert manifest.source["chosen_for"] == "most rows/s"
+    again = publish_files(empty_repository, model_config("m"), {"model.onnx": b"content"})
+    assert again.unchanged
+
+
+def test_a_winner_of_another_format_or_a_damaged_one_is_not_published(
+    empty_repository: Repository, tmp_path: Path
+) -> None:
+    work = Repository.create(tmp_path / "work")
+    other = model_config("m_torchscript")
+    other.backend = "pytorch"
+    publish_files(work, other, {"model.pt": b"content"})
+    publish_files(work, model_config("m_onnx"), {"model.onnx": b"content"})
+    publish_files(empty_repository, model_config("m"), {"model.onnx": b"earlier"})
+    with pytest.raises(ConfigError, match=r"m/config\.pbtxt is for onnx, and the winner"):
+        publish_winner(work, "m_torchscript", empty_repository, "m", "", [])
+    (work.version("m_onnx", 1).path / "model.onnx").write_bytes(b"CONTENT")
+    with pytest.raises(TrimaranError, match="start again"):
+        publish_winner(work, "m_onnx", empty_repository, "m", "", [])
+    assert len(empty_repository.versions("m")) == 1
+
+
+ENSEMBLE = """
+name: "ensemble"
+platform: "ensemble"
+max_batch_size: 8
+input { name: "IN" data_type: TYPE_FP32 dims: [4] }
+output { name: "OUT" data_type: TYPE_FP32 dims: [4] }
+ensemble_scheduling {
+  step {
+    model_name: "m_onnx" model_version: 3
+    input_map { key: "x" value: "IN" } output_map { key: "y" value: "middle" }
+  }
+  step {
+    model_name: "other" model_version: -1
+    input_map { key: "x" value: "middle" } output_map { key: "y" value: "OUT" }
+  }
+}
+"""
+PLAIN, NUMBERED = Names(("x",), ("y",)), Names(("x__0",), ("y__0",))
+
+
+def wires(config: ModelConfig) -> list[tuple[str, dict[str, str], dict[str, str]]]:
+    steps = config.ensemble_scheduling.step
+    return [(step.model_name, dict(step.input_map), dict(step.output_map)) for step in steps]
+
+
+def test_a_step_is_replaced_under_the_names_of_the_other_format() -> None:
+    before = parse_config(ENSEMBLE, "here")
+    changed = rewired(before, "m_onnx", "m_torchscript", [PLAIN, NUMBERED], NUMBERED)
+    assert wires(changed) == [
+        ("m_torchscript", {"x__0": "IN"}, {"y__0": "middle"}),
+        ("other", {"x": "middle"}, {"y": "OUT"}),
+    ]
+    back = rewired(changed, "m_torchscript", "m_onnx", [PLAIN, NUMBERED], PLAIN)
+    assert wires(back) == wires(before)
+    strange = Names(("z",), ("y",))
+    with pytest.raises(ConfigError, match="'x', which this model lacks"):
+        rewired(before, "m_onnx", "m_tensorrt", [strange], strange)
+
+
+def test_an_ensemble_takes_only_a_step_that_fits(empty_repository: Repository) -> None:
+    path = empty_repository.config_path("ensemble")
+    path.parent.mkdir()
+    path.write_text(ENSEMBLE)
+    for name in ("m_onnx", "other"):
+        publish_files(empty_repository, model_config(name), {"model.onnx": b"content"})
+    publish_files(
+        empty_repository, model_config("m_onnx_int8", (tensor("x", "FP32", 5),)),
+        {"model.onnx": b"content"},
+    )  # fmt: skip
+
+    def place(model: str) -> bool:
+        return place_in_ensemble(empty_repository, "ensemble", "m_onnx", model, [PLAIN], PLAIN)
+
+    with pytest.raises(ConfigError, match="m_onnx_int8"):
+        place("m_onnx_int8")
+    assert path.read_text() == ENSEMBLE
+    publish_files(empty_repository, model_config("m_onnx_fp16"), {"model.onnx": b"content"})
+    assert place("m_onnx_fp16")
+    assert wires(empty_repository.config("ensemble"))[0][0] == "m_onnx_fp16"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((f"{MODELS}:nothing",), "has no function 'nothing'"),
+        ((LINEAR, "--batch-sizes", "0"), "--batch-sizes has '0'"),
+        ((LINEAR, "--batch-sizes", "1,x"), "--batch-sizes has 'x'"),
+        ((LINEAR, "--batch-sizes", "1,64"), "--batch-sizes has 64, and the model"),
+        ((LINEAR, "--max-batch-size", "0"), "--max-batch-size is 0"),
+        ((LINEAR, "--p99-ms", "0"), "--p99-ms is 0"),
+        ((LINEAR, "--p99-ms", "5", "--throughput"), "one of --p99-ms and --throughput"),
+        ((LINEAR, "--publish", "--into", "churn"), "one of --publish and --into"),
+        ((LINEAR, "--publish", "--name", "churn"), "into it with --into churn"),
+        ((LINEAR, "--into", "churn"), "none of its steps is: churn_features, churn_onnx"),
+        ((LINEAR, "--into", "linear_onnx"), "--into linear_onnx: it is not an ensemble"),
+        ((LINEAR, "--turns", "1"), "--turns is 1"),
+        ((LINEAR, "--duration", "0s"), "--duration is '0s'"),
+        ((LINEAR, "--format", "wasm"), "there is no format 'wasm'"),
+        ((f"{MODELS}:mixes_rows",), "cannot be served in batches"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_status_2(
+    exported: Repository, arguments: tuple[str, ...], words: str
+) -> None:
+    outcome = call_trimaran("optimize", *arguments, "--repository", exported.root)
+    assert words in outcome.error
+    assert outcome.status == 2
+
+
+def test_a_repository_that_is_served_or_cannot_be_kept_is_refused(
+    empty_repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sole_server(empty_repository):
+        outcome = call_trimaran("optimize", LINEAR, "--repository", empty_repository.root)
+    assert "has another command starting a server on it" in outcome.error
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / ".trimaran").write_text("a file in the way")
+    outcome = call_trimaran("optimize", LINEAR, "--repository", tmp_path / "other" / "repository")
+    assert str(tmp_path / "other" / ".trimaran") in outcome.error
+    monkeypatch.setenv("TRIMARAN_TRITONSERVER", str(tmp_path / "nothing"))
+    outcome = call_trimaran("optimize", LINEAR, "--repository", empty_repository.root)
+    assert "nothing is not an executable tritonserver" in outcome.error
+
+
+def optimize(repository: Repository, *arguments: str) -> Outcome:
+    return call_trimaran("optimize", LINEAR, *QUICK, *arguments, "--repository", repository.root)
+
+
+def test_two_exports_in_a_real_server_and_the_same_command_again(
+    empty_repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadtests.optimizing.measuring._LOADS", 1)
+    monkeypatch.setattr("loadtests.tuning.study._CONNECTIONS", (1, 4))
+    first = optimize(empty_repository, *TWO)
+    assert first.status == 0, first.stderr
+    assert " wins (most rows/s at 1 row a request)" in first.stdout
+    assert "refused: tensorrt fp32, tensorrt fp16: " in first.stdout
+    assert empty_repository.names() == []
+    again = optimize(empty_repository, *TWO, "--publish")
+    assert "turn 1" in first.stderr
+    assert again.stderr.splitlines() == ["linear: in PyTorch"]
+    assert again.stdout.removeprefix(first.stdout) == "published as linear version 1\n"
+    (version,) = empty_repository.versions("linear")
+    assert version.manifest is not None
+    assert {each["format"] for each in version.manifest.beat} == {"onnx", "tensorrt"}
+    assert version.manifest.source["factory"] == LINEAR
+
+
+@pytest.mark.long
+def test_interrupted_it_publishes_nothing_and_goes_on(empty_repository: Repository) -> None:
+    root = str(empty_repository.root)
+    command = ("optimize", LINEAR, "--batch-sizes", "1,8", "--turns", "4", "--duration", "500ms",
+               "--precision", "fp32", "--publish", "--repository", root)  # fmt: skip
+    running = Running(*command)
+    running.until_said("turn 2: ", 300)
+    running.stop()
+    assert running.process.returncode == 2
+    assert running.said("error: interrupted; finished steps are kept")
+    assert empty_repository.names() == []
+    again = Running(*command)
+    again.process.wait(300)
+    again.stop()
+    assert not again.said("load 1 of")
+    assert not again.said("turn 1: ")
+    assert again.said("turn 3: ")
+    assert again.said("published as linear version 1")
+
+
+@pytest.mark.long
+def test_a_server_that_runs_is_left_alone(own_repository: Repository) -> None:
+    served = start_serving(own_repository, "--model", "linear_onnx")
+    outcome = optimize(own_repository)
+    assert "is already served by process" in outcome.error
+    assert outcome.status == 2
+    served.stop()
+
+
+@pytest.mark.long
+def test_a_bound_that_none_keeps_names_the_nearest_and_publishes_nothing(
+    empty_repository: Repository,
+) -> None:
+    outcome = optimize(empty_repository, *TWO, "--p99-ms", "0.001", "--publish")
+    assert outcome.status == 1
+    assert "keeps p99 within 0.001 ms; the nearest is onnx fp" in outcome.error
+    assert empty_repository.names() == []
+
+
+@pytest.mark.long
+def test_what_tritonserver_refuses_stays_in_the_table(empty_repository: Repository) -> None:
+    assert optimize(empty_repository, *TWO).status == 0
+    (folder,) = (empty_repository.state / "optimize").iterdir()
+    work = Repository.open(folder / "model_repository")
+    network = work.version("linear_onnx", 1).path / "model.onnx"
+    network.write_bytes(bytes(len(network.read_bytes())))
+    steps = folder / "steps.jsonl"
+    lines = steps.read_text().splitlines(keepends=True)
+    steps.write_text("".join(each for each in lines if json.loads(each)["step"][:6] == "export"))
+    outcome = optimize(empty_repository, *TWO)
+    assert outcome.status == 0, outcome.stderr
+    assert "refused: onnx fp32: in tritonserver: " in outcome.stdout
+    assert "onnx fp16 wins" in outcome.stdout
+
+
+@pytest.mark.long
+def test_the_winner_becomes_the_step_of_an_ensemble_that_can_be_released(
+    own_repository: Repository,
+) -> None:
+    shutil.rmtree(own_repository.model("image_classifier"))
+    path = own_repository.config_path("scores")
+    path.parent.mkdir()
+    path.write_text(
+        'name: "scores" platform: "ensemble" max_batch_size: 8 '
+        'input { name: "IN" data_type: TYPE_FP32 dims: [8] } '
+        'output { name: "OUT" data_type: TYPE_FP32 dims: [4] } '
+        'ensemble_scheduling { step { model_name: "linear_onnx" model_version: -1 '
+        'input_map { key: "x" value: "IN" } output_map { key: "y" value: "OUT" } } }'
+    )
+    outcome = optimize(own_repository, "--format", "torchscript", "--into", "scores")
+    assert outcome.status == 0, outcome.stderr
+    ((model, inputs, _),) = wires(own_repository.config("scores"))
+    assert model.startswith("linear_torchscript")
+    assert inputs == {"x__0": "IN"}
+    made = call_trimaran("release", "scores", "--repository", own_repository.root)
+    assert f"scores release 1 made: {model}" in made.stdout
