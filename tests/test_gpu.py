@@ -75,14 +75,19 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 
 @pytest.fixture(scope="module")
-def packages(repository: Repository) -> list[ExportResult]:
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return Repository.create(tmp_path_factory.mktemp("compiled") / "models")
+
+
+@pytest.fixture(scope="module")
+def packages(compiled: Repository) -> list[ExportResult]:
     """AOTI of one network for the GPU, exported twice, and of another for the CPU."""
     asked = [("compiled", GPU), ("compiled", GPU), ("elsewhere", "cpu")]
     return [
         export_model(
             run_original(convolution(name, device), 8),
             "aoti",
-            repository,
+            compiled,
             "tests",
             options=Options(device=device),
         )
@@ -91,19 +96,29 @@ def packages(repository: Repository) -> list[ExportResult]:
 
 
 @pytest.fixture(scope="module")
-def served(repository: Repository, packages: list[ExportResult]) -> Iterator[Hosted]:
+def served(repository: Repository) -> Iterator[Hosted]:
     for name, kind in KINDS.items():
         text = f'backend: "pytorch"\ninstance_group {{ {kind} }}\n{TENSORS}'
         Model(name, text, {"model.pt": scripted(Where())}).write(repository)
     publish_image_ensemble(repository)
-    for name in ("elsewhere_aoti", "quadrants_torchscript"):
-        path = repository.config_path(name)
-        moved = read_config(path)
-        for group in moved.instance_group:
-            group.kind = group.Kind.Value(GPU_KIND)
-        write_config(path, moved)
+    move_to_gpu(repository, "quadrants_torchscript")
     with private_server(find_runtime(), repository, repository.names()) as server:
         yield Hosted(server)
+
+
+@pytest.fixture(scope="module")
+def served_packages(packages: list[ExportResult], compiled: Repository) -> Iterator[Hosted]:
+    move_to_gpu(compiled, "elsewhere_aoti")
+    with private_server(find_runtime(), compiled, compiled.names()) as server:
+        yield Hosted(server)
+
+
+def move_to_gpu(repository: Repository, model: str) -> None:
+    path = repository.config_path(model)
+    moved = read_config(path)
+    for group in moved.instance_group:
+        group.kind = group.Kind.Value(GPU_KIND)
+    write_config(path, moved)
 
 
 def publish_image_ensemble(repository: Repository) -> None:
@@ -133,17 +148,17 @@ def test_torchscript_runs_where_its_instance_group_says(
 
 
 def test_a_package_is_compiled_for_the_gpu_and_served_there(
-    served: Hosted, packages: list[ExportResult], repository: Repository
+    served_packages: Hosted, packages: list[ExportResult], compiled: Repository
 ) -> None:
     for result in packages:
         assert result.parity.passed, result.parity.problem
     assert [p.publication and p.publication.unchanged for p in packages] == [False, True, False]
-    version = repository.newest("compiled_aoti")
+    version = compiled.newest("compiled_aoti")
     assert version is not None
     assert version.manifest is not None
     made_for = {"device": GPU, "compute_capability": capability()}
     assert made_for.items() <= version.manifest.target.items()
-    answer = served.infer("compiled_aoti", {"INPUT__0": images(5).numpy()})["OUTPUT__0"]
+    answer = served_packages.infer("compiled_aoti", {"INPUT__0": images(5).numpy()})["OUTPUT__0"]
     expected = Convolution()(images(5)).detach().numpy()
     # Triton's own backend, too, leaves TF32 on.
     np.testing.assert_allclose(answer, expected, rtol=1e-2, atol=1e-2)
@@ -153,8 +168,9 @@ def capability() -> str:
     return "{}.{}".format(*torch.cuda.get_device_capability())
 
 
-def test_a_package_for_the_cpu_is_refused_on_a_gpu(served: Hosted) -> None:
-    assert "was compiled for cpu, and its instance runs on cuda" in served.reason("elsewhere_aoti")
+def test_a_package_for_the_cpu_is_refused_on_a_gpu(served_packages: Hosted) -> None:
+    reason = served_packages.reason("elsewhere_aoti")
+    assert "was compiled for cpu, and its instance runs on cuda" in reason
 
 
 @pytest.mark.parametrize("format", ["onnx", "torchscript"])

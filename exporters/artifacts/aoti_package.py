@@ -77,7 +77,7 @@ def take(
     path = staged / FILE_NAME
     shutil.copyfile(source, path)
     try:
-        given, answered = call_specification(path)
+        given, answered = call_specification(path, facts[DEVICE])
         names = [f"INPUT__{place}" for place in range(len(input_names(given)))]
         results = [str(place) for place in range(len(result_names(answered)))]
         inputs = _inputs(path, source, names, declared)

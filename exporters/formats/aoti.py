@@ -40,6 +40,7 @@ from trimaran.repository.model_files.aoti_package import (
     DEVICE,
     INSTRUCTIONS,
     TORCH,
+    open_package,
     read_package,
     this_machine,
 )
@@ -130,7 +131,7 @@ class AotiExporter(Exporter):
 
     def load_here(self, path: Path, interface: Interface) -> Run:
         """The same in this process."""
-        loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+        loader = open_package(path, self.device)
         inputs = [spec.name for spec in interface.inputs]
         outputs = [spec.name for spec in interface.outputs]
 

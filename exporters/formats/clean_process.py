@@ -67,9 +67,9 @@ def load_package(
     return _load(request, inputs, outputs)
 
 
-def call_specification(path: Path) -> tuple[str, str]:
+def call_specification(path: Path, device: str) -> tuple[str, str]:
     """How a package nests its arguments and its results, as JSON. Raises as `load_package`."""
-    answer = _CURRENT.started().ask({"describe": str(path.resolve())})
+    answer = _CURRENT.started().ask({"describe": str(path.resolve()), "device": device})
     return str(answer["arguments"]), str(answer["results"])
 
 
@@ -229,15 +229,16 @@ def _done(
     torch: Any, modules: dict[int, Any], said: Mapping[str, Any], arrays: Arrays
 ) -> dict[str, np.ndarray]:
     from exporters.calling import unpassable_argument  # it imports torch, as `_serve` does late
+    from trimaran.repository.model_files.aoti_package import open_package
 
     if "forget" in said:
         modules.pop(said["forget"], None)
         return {}
     if "describe" in said:
-        given, answered = _opened(torch, said["describe"]).get_call_spec()
+        given, answered = open_package(Path(said["describe"]), said["device"]).get_call_spec()
         return {"arguments": np.array(given), "results": np.array(answered)}
     if "device" in said:
-        modules[said["as"]] = _package(torch, said)
+        modules[said["as"]] = _package(said)
         return {}
     if "load" in said:
         with torch.inference_mode():
@@ -255,14 +256,11 @@ def _done(
     return {str(place): tensor.cpu().numpy() for place, tensor in enumerate(results)}
 
 
-def _opened(torch: Any, path: str) -> Any:
-    """Torch's loader of a package's native code."""
-    return torch._C._aoti.AOTIModelPackageLoader(path, "model", False, 1, -1)
-
-
-def _package(torch: Any, said: Mapping[str, Any]) -> Any:
+def _package(said: Mapping[str, Any]) -> Any:
     """A package as a function of tensors by position, on its device."""
-    loader = _opened(torch, said["load"])
+    from trimaran.repository.model_files.aoti_package import open_package
+
+    loader = open_package(Path(said["load"]), said["device"])
 
     def run(*inputs: Any) -> tuple[Any, ...]:
         given = [tensor.to(said["device"]) for tensor in inputs]

@@ -109,4 +109,3 @@ def _is_served_with(name: str, python: str) -> bool:
         return name.startswith(f"{stubs}{python}/")
     places = ("pytriton/tritonserver/", "nvidia_pytriton.libs/")
     return name.startswith(places) and not Path(name).name.startswith("libpython")
-

@@ -38,6 +38,7 @@ def test_the_files_are_the_modules_that_are_imported_directly_or_not() -> None:
                 "distribution",
                 "failures",
                 "metrics",
+                "pulse",
             )
         ),
     }

@@ -1,4 +1,6 @@
-"""The package of a model that AOTInductor compiled (`.pt2`), read without running any of it.
+"""The package of a model that AOTInductor compiled (`.pt2`).
+
+All but `open_package` reads it without running any of it.
 
 A package is a zip archive with native code: torch unpacks `data/aotinductor/<model>/` and loads the
 shared library in it, which fits one version of torch, one kind of device and one kind of processor.
@@ -21,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from trimaran.repository.model_files.torchscript_archive import DAMAGE, find_bomb, leads_out
 from trimaran.system.errors import ArtifactError
@@ -35,6 +37,7 @@ __all__ = [
     "Machine",
     "find_misfit",
     "is_package",
+    "open_package",
     "read_package",
     "this_machine",
 ]
@@ -248,3 +251,17 @@ def _metadata(archive: zipfile.ZipFile, where: str) -> dict[str, str]:
     raise ArtifactError(
         f"{where}: has no metadata that says for which device it was compiled; {_REMEDY}"
     )
+
+
+def open_package(path: Path, device: str) -> Any:
+    """Torch's loader of a package, which loads its native code, on `cpu`, `cuda` or `cuda:N`.
+
+    Raises `RuntimeError` with torch's reason.
+    """
+    import torch
+
+    index = -1
+    if device != "cpu":
+        torch.cuda.init()  # native code that allocates before it ends the process
+        index = torch.device(device).index or 0
+    return torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)

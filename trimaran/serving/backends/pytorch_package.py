@@ -16,6 +16,7 @@ from trimaran.repository.model_files.aoti_package import (
     FIT_REMEDY,
     TORCH,
     find_misfit,
+    open_package,
     read_package,
     this_machine,
 )
@@ -43,8 +44,7 @@ class Package:
         import torch
 
         self.torch, self.name, self.device = torch, name, device
-        index = -1 if device == "cpu" else torch.device(device).index
-        self.loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)
+        self.loader = open_package(path, device)
         given, answered = self.loader.get_call_spec()
         taken, results = input_names(given), result_names(answered)
         _require_count(name, len(config["input"]), len(taken))
