@@ -23,11 +23,11 @@ from trimaran.checks.backends import AOTI
 from trimaran.repository import dtypes, target
 from trimaran.repository.dtypes import DType
 from trimaran.repository.model_files.aoti_package import (
-    COMPILER,
     DEVICE,
     FIT_REMEDY,
     TORCH,
     find_misfit,
+    made_with,
     read_package,
     this_machine,
 )
@@ -39,14 +39,6 @@ __all__ = ["FILE_NAME", "described_inputs", "take"]
 
 FILE_NAME = "model.pt2"
 
-_FACTS = {
-    "torch": TORCH,
-    "device": DEVICE,
-    "compiler": COMPILER,
-    "processor": "AOTI_MACHINE",
-    "instruction_set": "AOTI_CPU_ISA",
-    "compute_capability": "AOTI_COMPUTE_CAPABILITY",
-}
 _TYPE = re.compile(r"(\w+)_expected_dtype = aoti_torch_dtype_(\w+)\(\)")
 _FIXED = re.compile(r"if \((\d+)L? != (\w+)_(size|stride)\[(\d+)\]\)")
 
@@ -102,7 +94,7 @@ def take(
         run=lambda arrays: dict(zip(found, run(arrays).values(), strict=True)),
         target={
             "container": target.CONTAINER,
-            **{key: facts[fact] for key, fact in _FACTS.items() if facts.get(fact)},
+            **made_with(facts),
         },
         source={"file": str(source.resolve()), "sha256": sha256_of(path)},
         served_names={name: f"OUTPUT__{place}" for place, name in enumerate(found)},

@@ -37,9 +37,9 @@ from trimaran.repository import target
 from trimaran.repository.config import DEVICE_KINDS, ModelConfig
 from trimaran.repository.model_files.aoti_package import (
     COMPILER,
-    DEVICE,
     INSTRUCTIONS,
     TORCH,
+    made_with,
     open_package,
     read_package,
     this_machine,
@@ -159,17 +159,7 @@ class AotiExporter(Exporter):
 
     def target(self, path: Path) -> Mapping[str, str | int]:
         """The torch, the device, the compiler and the processor that the package was made with."""
-        facts = read_package(path, str(path))
-        found = {
-            "container": target.CONTAINER,
-            "torch": facts[TORCH],
-            "device": facts[DEVICE],
-            "compiler": facts[COMPILER],
-            "processor": facts["AOTI_MACHINE"],
-            "instruction_set": facts["AOTI_CPU_ISA"],
-        }
-        capability = facts.get("AOTI_COMPUTE_CAPABILITY")
-        return {**found, "compute_capability": capability} if capability else found
+        return {"container": target.CONTAINER, **made_with(read_package(path, str(path)))}
 
     def digest(self, path: Path) -> str:
         """Of the program, the compiler and the machine; see the module's docstring."""

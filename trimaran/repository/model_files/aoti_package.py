@@ -37,6 +37,7 @@ __all__ = [
     "Machine",
     "find_misfit",
     "is_package",
+    "made_with",
     "open_package",
     "read_package",
     "this_machine",
@@ -251,6 +252,21 @@ def _metadata(archive: zipfile.ZipFile, where: str) -> dict[str, str]:
     raise ArtifactError(
         f"{where}: has no metadata that says for which device it was compiled; {_REMEDY}"
     )
+
+
+_MADE_WITH = {
+    "torch": TORCH,
+    "device": DEVICE,
+    "compiler": COMPILER,
+    "processor": "AOTI_MACHINE",
+    "instruction_set": "AOTI_CPU_ISA",
+    "compute_capability": "AOTI_COMPUTE_CAPABILITY",
+}
+
+
+def made_with(facts: Mapping[str, str]) -> dict[str, str]:
+    """What a package was compiled with, by a manifest's names, as far as its metadata says it."""
+    return {name: facts[key] for name, key in _MADE_WITH.items() if facts.get(key)}
 
 
 def open_package(path: Path, device: str) -> Any:
