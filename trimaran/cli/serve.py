@@ -185,7 +185,7 @@ class _Service:
     def _serve(self, selection: Selection) -> str | None:
         """Start, report, and supervise a server until it ends by itself; what happened.
 
-        `None` means that it was ended because too much is left of dead stubs.
+        `None` means that it was ended for what dead stubs have left in it.
         """
         began_s = age_s() if self.metrics else 0.0
         log = self.repository.state / LOG
@@ -222,7 +222,7 @@ class _Service:
             stack.enter_context(
                 announce(self.repository, server.process.pid, self.ports, server.secret)
             )
-            self._supervise(stack, server, selection)
+            supervisor = self._supervise(stack, server, selection)
             loads.begin(self._loads(server, selection))
             reported = False
             # Not one long wait: a signal that another thread receives would not end it.
@@ -230,11 +230,8 @@ class _Service:
                 if time.monotonic() >= note_at:
                     server.remains.note()
                     note_at = time.monotonic() + _NOTE_S
-                    if server.remains.is_too_much() and self._may_stop():
-                        _log.warning(
-                            "tritonserver keeps threads and shared memory of each stub that died, "
-                            "and many did; starting it again"
-                        )
+                    if (why := _why_anew(server, supervisor)) and self._may_stop():
+                        _log.warning(f"{why}; starting it again")
                         return None
                 if reported:
                     loads.log_late()
@@ -250,7 +247,7 @@ class _Service:
                 f"{server.last_error()}; its log is {server.log}"
             )
 
-    def _supervise(self, stack: ExitStack, server: Server, selection: Selection) -> None:
+    def _supervise(self, stack: ExitStack, server: Server, selection: Selection) -> Supervisor:
         """Have the server's stubs watched, and scrapes answered, until `stack` ends."""
         pid = server.process.pid
         # A scrape waits for less than Prometheus does.
@@ -271,6 +268,7 @@ class _Service:
         )
         supervisor.start()
         stack.callback(supervisor.finish)
+        return supervisor
 
     def _loads(self, server: Server, selection: Selection) -> Iterator[Load]:
         """What a started server loads, and the releases that it deploys where none is live."""
@@ -293,6 +291,18 @@ class _Service:
                 raise
             return False
         return True
+
+
+def _why_anew(server: Server, supervisor: Supervisor) -> str:
+    """Why a server that runs should be started again, if it should."""
+    if server.remains.is_too_much():
+        return "tritonserver keeps threads and shared memory of each stub that died, and many did"
+    if models := supervisor.stuck():
+        return (
+            f"tritonserver has tried to load {', '.join(models)} for long, and waits for a stub "
+            "that died as it was started"
+        )
+    return ""
 
 
 def _require_address(host: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ __all__ = [
     "Leftovers",
     "Stub",
     "StubWatch",
+    "Turns",
     "Verdict",
     "identify_stub",
     "judge",
@@ -29,6 +30,10 @@ _SHARED_MEMORY = "/dev/shm/triton_"  # noqa: S108 - Triton's own place and prefi
 _STUB_EXECUTABLE = b"triton_python_backend_stub"
 IN_TRANSITION = ("LOADING", "UNLOADING")
 """Triton's states of a version that is about to be ready or gone."""
+_LOAD_S = 30.0
+"""After this a reload, one of whose new stubs died, is taken for one that never ends."""
+_FIRST_TURN_S = 0.5
+_LAST_TURN_S = 60.0
 _GRACE_S = 5.0
 _IDLE_SHARE = 0.01
 """The share of a core that an idle stub stays below."""
@@ -99,7 +104,7 @@ def shared_memory(pid: int) -> set[Path]:
 
 @dataclass(frozen=True)
 class Deaths:
-    """Stubs found dead, and dead processes (strangers) that were never seen alive."""
+    """Stubs found dead, and dead processes (strangers) that no look has seen alive."""
 
     stubs: tuple[Stub, ...] = ()
     strangers: tuple[int, ...] = ()
@@ -127,16 +132,23 @@ def judge(dead: Iterable[Stub], states: Mapping[tuple[str, int], str]) -> Verdic
 
 @dataclass
 class Heals:
-    """Which models need a reload, and which are being reloaded, each apart from the others."""
+    """Which models need a reload, and which are being reloaded, each apart from the others.
+
+    Triton sends no requests to a stub that a reload has replaced, whether it lives or not.
+    """
 
     due: dict[str, float] = field(default_factory=dict)
     """When the reload of a model may begin."""
     running: dict[str, frozenset[Stub]] = field(default_factory=dict)
     """The stubs that a reload replaces."""
+    began: dict[str, float] = field(default_factory=dict)
+    """When each reload began."""
+    replaced: set[Stub] = field(default_factory=set)
+    """The stubs that reloads have replaced, until they are gone."""
 
     def died(self, stub: Stub) -> None:
-        """A stub died. A reload that replaces it anyway is not followed by another."""
-        if stub not in self.running.get(stub.model, ()):
+        """A stub died. One that a reload replaces, or has replaced, asks for no other."""
+        if stub not in self.running.get(stub.model, ()) and stub not in self.replaced:
             self.due.setdefault(stub.model, 0.0)
 
     def is_known(self, model: str) -> bool:
@@ -147,16 +159,34 @@ class Heals:
         """The models whose reload begins now."""
         return [m for m, at in self.due.items() if at <= now and m not in self.running]
 
-    def begin(self, model: str, replaced: Iterable[Stub]) -> None:
+    def begin(self, model: str, replaced: Iterable[Stub], now: float) -> None:
         """The reload of a model begins, and replaces these stubs."""
         del self.due[model]
         self.running[model] = frozenset(replaced)
+        self.began[model] = now
 
     def end(self, model: str, retry_at: float | None = None) -> frozenset[Stub]:
         """A reload ended, or is tried again at `retry_at`; the stubs that it was to replace."""
-        if retry_at is not None:
+        stubs = self.running.pop(model)
+        del self.began[model]
+        if retry_at is None:
+            self.replaced |= stubs
+        else:
             self.due[model] = retry_at
-        return self.running.pop(model)
+        return stubs
+
+    def stuck(self, stranger_at: float | None, now: float) -> list[str]:
+        """The models whose reload waits for a stub that is dead, as Triton does for ever.
+
+        `stranger_at` says when the newest dead process was found that belongs to no model yet.
+        """
+        late = {m: began for m, began in self.began.items() if now - began > _LOAD_S}
+        strange = -1.0 if stranger_at is None else stranger_at
+        return [model for model, began in late.items() if model in self.due or strange >= began]
+
+    def forget_gone(self, present: Collection[int]) -> None:
+        """Forget replaced stubs that are no process any more."""
+        self.replaced = {stub for stub in self.replaced if stub.pid in present}
 
 
 @dataclass
@@ -170,9 +200,10 @@ class StubWatch:
     known: dict[int, Stub] = field(default_factory=dict)
     suspects: set[int] = field(default_factory=set)
     reported: set[int] = field(default_factory=set)
+    explained: set[int] = field(default_factory=set)
 
     def observe(self, living: Mapping[int, Stub], zombies: Iterable[int]) -> Deaths:
-        """The deaths that this look finds: a stub once, a stranger each time until it is gone."""
+        """The deaths that this look finds: a stub once, a stranger until `explain` was called."""
         zombies = set(zombies)
         present = living.keys() | zombies
         self.known = {p: s for p, s in {**self.known, **living}.items() if p in present}
@@ -180,20 +211,57 @@ class StubWatch:
         fresh = sorted(dead & self.known.keys() - self.reported)
         self.suspects = zombies
         self.reported = (self.reported | set(fresh)) & zombies
-        return Deaths(
-            tuple(self.known[pid] for pid in fresh), tuple(sorted(dead - self.known.keys()))
-        )
+        self.explained &= zombies
+        strangers = dead - self.known.keys() - self.explained
+        return Deaths(tuple(self.known[pid] for pid in fresh), tuple(sorted(strangers)))
+
+    def explain(self, strangers: Iterable[int]) -> None:
+        """It is known which model these dead processes belonged to."""
+        self.explained.update(strangers)
+
+    def not_dead(self) -> set[Stub]:
+        """The stubs that live, and those whose death is not certain yet."""
+        return {stub for pid, stub in self.known.items() if pid not in self.reported}
 
 
 def short_of_stubs(
     living: Iterable[Stub], ready: Iterable[tuple[str, int]], instances: Mapping[str, int]
-) -> list[str]:
-    """The models with fewer living stubs than instances in a version that Triton reports ready.
+) -> dict[str, int]:
+    """The models that lack stubs in a version that Triton reports ready, and how many.
 
     `instances` has each model that runs in stubs; others, such as ensembles, are ignored.
     """
     alive = Counter((stub.model, stub.version) for stub in living)
-    return sorted({m for m, v in ready if m in instances and alive[m, v] < instances[m]})
+    lacking: Counter[str] = Counter()
+    for model, version in sorted(ready):
+        if model in instances:
+            lacking[model] += max(0, instances[model] - alive[model, version])
+    return {model: count for model, count in lacking.items() if count}
+
+
+@dataclass
+class Turns:
+    """When the same strangers are looked into: at once, and then ever more rarely."""
+
+    seen: frozenset[int] = frozenset()
+    newest_at: float | None = None
+    """When one of them was found; `None` where there are none."""
+    due_at: float = 0.0
+    wait_s: float = _FIRST_TURN_S
+
+    def is_due(self, strangers: Iterable[int], now: float) -> bool:
+        """Whether these are looked into now. A new one begins again."""
+        found = frozenset(strangers)
+        if found - self.seen:
+            self.newest_at = self.due_at = now
+            self.wait_s = _FIRST_TURN_S
+        self.seen = found
+        if not found:
+            self.newest_at = None
+        if not found or now < self.due_at:
+            return False
+        self.due_at, self.wait_s = now + self.wait_s, min(2 * self.wait_s, _LAST_TURN_S)
+        return True
 
 
 @dataclass

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -29,6 +29,7 @@ from trimaran.serving.stub_processes import (
     Leftovers,
     Stub,
     StubWatch,
+    Turns,
     identify_stub,
     judge,
     short_of_stubs,
@@ -86,6 +87,8 @@ class Supervisor(Thread):
         self._heals = Heals()
         self._outcomes: SimpleQueue[_Outcome] = SimpleQueue()
         self._leftovers = Leftovers()
+        self._turns = Turns()
+        self._stuck: Sequence[str] = ()
         self._ended: set[int] = set()
         self._stopping = Event()
 
@@ -105,6 +108,10 @@ class Supervisor(Thread):
         """End the thread; reloads in progress end with the server."""
         self._stopping.set()
 
+    def stuck(self) -> Sequence[str]:
+        """The models that only another server can load; see `Heals.stuck`."""
+        return self._stuck
+
     def _look(self) -> None:
         living, zombies = self._processes()
         if (now := time.monotonic()) >= self._pulses_at:
@@ -112,6 +119,7 @@ class Supervisor(Thread):
             self._kill_hanging(living, now)
         deaths = self._watch.observe(living, zombies)
         self._ended &= self._children
+        self._heals.forget_gone(self._children)
         # Kept until the server has answered, however long it does not.
         self._dead += tuple(stub for stub in deaths.stubs if stub.pid not in self._ended)
         if self._dead:
@@ -125,12 +133,23 @@ class Supervisor(Thread):
                 )
                 self._metrics.stub_died(stub.model)
                 self._heals.died(stub)
-        if deaths.strangers:
-            for model in self._short_of_stubs(living.values()):
-                if not self._heals.is_known(model):
-                    self._log.warning(f"{model}: a stub died as soon as it was started")
-                    self._metrics.stub_died(model)
-                    self._heals.due[model] = 0.0
+        if self._turns.is_due(deaths.strangers, now):
+            self._place_strangers(list(deaths.strangers))
+        self._stuck = self._heals.stuck(self._turns.newest_at, now)
+
+    def _place_strangers(self, strangers: list[int]) -> None:
+        """Heal the models that lack stubs: these dead processes were theirs.
+
+        One whose model is not found is looked into again: a stub that Triton is about to end can
+        stand in for one that died.
+        """
+        for model, lacking in self._short_of_stubs().items():
+            if not self._heals.is_known(model):
+                self._log.warning(f"{model}: a stub died as soon as it was started")
+                self._metrics.stub_died(model)
+                self._heals.due[model] = 0.0
+                self._watch.explain(strangers[:lacking])
+                del strangers[:lacking]
 
     def _kill_hanging(self, living: Mapping[int, Stub], now: float) -> None:
         pulses = {stub: read_pulse(pid) for pid, stub in living.items()}
@@ -155,7 +174,8 @@ class Supervisor(Thread):
                 living[pid] = stub
         return living, zombies
 
-    def _short_of_stubs(self, living: Iterable[Stub]) -> list[str]:
+    def _short_of_stubs(self, leaving: Collection[Stub] = ()) -> dict[str, int]:
+        """The models that lack stubs, or would without those that are `leaving`."""
         ready = [(s.name, int(s.version)) for s in self._control.index() if s.state == "READY"]
         instances = {}
         for model in {model for model, _ in ready}:
@@ -163,13 +183,16 @@ class Supervisor(Thread):
             if config.get("backend") in self._stub_backends:
                 groups = config.get("instance_group", [])
                 instances[model] = max(1, sum(int(group["count"]) for group in groups))
-        return short_of_stubs(living, ready, instances)
+        # After the states: the stubs of a version that is ready have been started.
+        self._looks = 0
+        living = self._watch.not_dead() | set(self._processes()[0].values())
+        return short_of_stubs(living - self._heals.replaced - set(leaving), ready, instances)
 
     def _begin_heals(self) -> None:
         """Reload each broken model in a thread of its own: a slow one holds up no other."""
-        for model in self._heals.ready(time.monotonic()):
+        for model in self._heals.ready(now := time.monotonic()):
             replaced = [stub for stub in self._processes()[0].values() if stub.model == model]
-            self._heals.begin(model, replaced)
+            self._heals.begin(model, replaced, now)
             Thread(target=self._heal, args=(model,), name=f"heal-{model}", daemon=True).start()
 
     def _heal(self, model: str) -> None:
@@ -198,16 +221,15 @@ class Supervisor(Thread):
         if not idle:
             return
         try:
-            others = set(self._processes()[0].values()) - set(idle)
-            needed = self._short_of_stubs(others)
+            needed = self._short_of_stubs(leaving=idle)
         except (TrimaranError, OSError):
             self._leftovers.add(idle, time.monotonic(), cpu_s)
             raise
-        for stub in idle:
-            if stub.model in needed:
-                continue
+        needless = [stub for stub in idle if stub.model not in needed]
+        for stub in needless:
             self._ended.add(stub.pid)
             _kill(stub)
+        self._leftovers.add(set(idle) - set(needless), time.monotonic(), cpu_s)
 
 
 def _kill(stub: Stub) -> None:

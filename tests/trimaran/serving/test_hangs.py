@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import urllib3
 
-from tests.running import Served, start_serving, wait_for
+from tests.running import READY, Served, start_serving, wait_for
 from tests.trimaran.serving.hosting import Model, tensor
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
@@ -85,17 +85,27 @@ def hangs(served: Served) -> dict[str, float]:
     return {model: float(value) for model, value in found}
 
 
-def test_a_stub_that_hangs_is_killed_and_its_model_healed(tmp_path: Path) -> None:
+def repository_of(tmp_path: Path, *names: str) -> Repository:
+    """Models that wait for as many seconds as they are asked to."""
     repository = Repository.create(tmp_path / "model_repository")
     text = tensor("input", "seconds", "FP32", [1]) + tensor("output", "waited", "FP32", [1])
-    for name in ("stopped", "endless", "patient"):
+    for name in names:
         Model(name, f'backend: "python"\n{text}', {"model.py": SOURCE}).write(repository)
+    return repository
+
+
+def stubs_of(repository: Repository, model: str) -> set[int]:
+    found = find_server(repository)
+    assert found is not None
+    stubs = {pid: identify_stub(pid) for pid in children(found.server_pid)}
+    return {pid for pid, stub in stubs.items() if stub and stub.model == model}
+
+
+def test_a_stub_that_hangs_is_killed_and_its_model_healed(tmp_path: Path) -> None:
+    repository = repository_of(tmp_path, "stopped", "endless", "patient")
     served = start_serving(repository, "--hang-timeout", str(LIMIT_S))
     try:
-        found = find_server(repository)
-        assert found is not None
-        stubs = {pid: identify_stub(pid) for pid in children(found.server_pid)}
-        (stopped,) = [pid for pid, stub in stubs.items() if stub and stub.model == "stopped"]
+        (stopped,) = stubs_of(repository, "stopped")
         refusals: list[str] = []
         request = threading.Thread(target=lambda: refusals.append(ask(served, "endless", NEVER)))
         request.start()
@@ -110,5 +120,23 @@ def test_a_stub_that_hangs_is_killed_and_its_model_healed(tmp_path: Path) -> Non
         assert served.said(f"(process {stopped}) has been stopped by a signal")
         assert served.said("has worked on the same requests for")
         assert hangs(served) == {"stopped": 1, "endless": 1, "patient": 0}
+    finally:
+        served.stop()
+
+
+@pytest.mark.long
+def test_a_load_that_waits_for_a_dead_stub_is_ended_with_its_server(tmp_path: Path) -> None:
+    """Triton waits for ever for a stub that is killed as soon as it has been started."""
+    repository = repository_of(tmp_path, "patient")
+    served = start_serving(repository)
+    try:
+        (first,) = stubs_of(repository, "patient")
+        printed = len(served.lines)
+        os.kill(first, signal.SIGKILL)
+        (second,) = wait_for(lambda: stubs_of(repository, "patient") - {first}, 30, "a new stub")
+        os.kill(second, signal.SIGKILL)
+        wait_for(lambda: served.said("waits for a stub that died", printed), 60, "the end")
+        wait_for(lambda: served.said(READY, printed), 60, "the restart")
+        assert not ask(served, "patient", 0)
     finally:
         served.stop()

@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -15,12 +17,14 @@ import pytest
 from tests.running import PROJECT, Served, wait_for
 from trimaran.repository.live import with_generation
 from trimaran.repository.presence import find_server
+from trimaran.serving.server import LOG
 from trimaran.serving.stub_processes import (
     Deaths,
     Heals,
     Leftovers,
     Stub,
     StubWatch,
+    Turns,
     Verdict,
     identify_stub,
     judge,
@@ -51,12 +55,24 @@ class TestStubWatch:
         assert watch.observe({}, [7]) == Deaths()
         assert watch.observe({}, []) == Deaths()
 
-    def test_a_process_never_seen_alive_is_a_stranger_until_it_is_gone(self) -> None:
+    def test_a_process_never_seen_alive_is_a_stranger_until_it_is_explained(self) -> None:
         watch = StubWatch()
-        assert watch.observe({}, [9]) == Deaths()
-        assert watch.observe({}, [9]) == Deaths(strangers=(9,))
-        assert watch.observe({}, [9]) == Deaths(strangers=(9,))
+        assert watch.observe({}, [8, 9]) == Deaths()
+        assert watch.observe({}, [8, 9]) == Deaths(strangers=(8, 9))
+        watch.explain([8])
+        assert watch.observe({}, [8, 9]) == Deaths(strangers=(9,))
+        assert watch.observe({}, [8]) == Deaths()
         assert watch.observe({}, []) == Deaths()
+        watch.observe({}, [8])
+        assert watch.observe({}, [8]) == Deaths(strangers=(8,)), "another process with its number"
+
+    def test_a_stub_is_missing_only_when_its_death_is_certain(self) -> None:
+        watch = StubWatch()
+        watch.observe({7: stub(7)}, [])
+        watch.observe({}, [7])
+        assert watch.not_dead() == {stub(7)}
+        watch.observe({}, [7])
+        assert watch.not_dead() == set()
 
     def test_a_process_id_used_again_is_another_stub(self) -> None:
         watch = StubWatch()
@@ -85,7 +101,7 @@ class TestHeals:
         heals.died(stub(7))
         heals.died(stub(8))
         assert heals.ready(1.0) == ["model"]
-        heals.begin("model", [stub(9)])
+        heals.begin("model", [stub(9)], 1.0)
         assert heals.ready(1.0) == []
         assert heals.end("model") == {stub(9)}
         assert heals.ready(1.0) == []
@@ -93,7 +109,7 @@ class TestHeals:
     def test_a_new_stub_that_dies_during_the_reload_is_healed_after_it(self) -> None:
         heals = Heals()
         heals.died(stub(7))
-        heals.begin("model", [stub(9)])
+        heals.begin("model", [stub(9)], 1.0)
         heals.died(stub(9))
         assert not heals.due
         heals.died(stub(10))
@@ -101,11 +117,37 @@ class TestHeals:
         heals.end("model")
         assert heals.ready(1.0) == ["model"]
 
+    def test_a_replaced_stub_that_dies_asks_for_no_reload(self) -> None:
+        heals = Heals()
+        heals.died(stub(7))
+        heals.begin("model", [stub(8), stub(9)], 1.0)
+        heals.end("model")
+        heals.forget_gone([8, 10])
+        assert heals.replaced == {stub(8)}
+        heals.died(stub(8))
+        assert not heals.due
+        heals.died(stub(10))
+        assert heals.due
+
+    def test_a_reload_whose_new_stub_died_is_stuck_after_a_while(self) -> None:
+        heals = Heals()
+        heals.died(stub(7))
+        heals.begin("model", [stub(9)], 10.0)
+        assert heals.stuck(10.5, 30.0) == []
+        assert heals.stuck(10.5, 50.0) == ["model"]
+        assert heals.stuck(9.0, 50.0) == [], "it died before the reload"
+        assert heals.stuck(None, 50.0) == []
+        heals.died(stub(10))
+        assert heals.stuck(None, 50.0) == ["model"]
+        heals.end("model")
+        assert heals.stuck(10.5, 50.0) == []
+
     def test_one_that_failed_is_tried_again_later(self) -> None:
         heals = Heals()
         heals.died(stub(7))
-        heals.begin("model", [])
+        heals.begin("model", [stub(8)], 1.0)
         heals.end("model", 5.0)
+        assert not heals.replaced
         assert heals.ready(4.0) == []
         assert heals.is_known("model")
         assert heals.ready(5.0) == ["model"]
@@ -114,18 +156,33 @@ class TestHeals:
 @pytest.mark.parametrize(
     ("living", "ready", "instances", "short"),
     [
-        ([], [("model", 1)], {"model": 1}, ["model"]),
-        ([stub(7)], [("model", 1)], {"model": 1}, []),
-        ([stub(7)], [("model", 1)], {"model": 2}, ["model"]),
-        ([stub(7)], [("model", 1), ("model", 2)], {"model": 1}, ["model"]),
-        ([], [("ensemble", 1)], {"model": 1}, []),
-        ([], [], {"model": 1}, []),
+        ([], [("model", 1)], {"model": 2}, {"model": 2}),
+        ([stub(7)], [("model", 1)], {"model": 1}, {}),
+        ([stub(7)], [("model", 1)], {"model": 2}, {"model": 1}),
+        ([stub(7), stub(8)], [("model", 1), ("model", 2)], {"model": 1}, {"model": 1}),
+        ([], [("ensemble", 1)], {"model": 1}, {}),
+        ([], [], {"model": 1}, {}),
     ],
 )
 def test_models_short_of_stubs(
-    living: list[Stub], ready: list[tuple[str, int]], instances: dict[str, int], short: list[str]
+    living: list[Stub],
+    ready: list[tuple[str, int]],
+    instances: dict[str, int],
+    short: dict[str, int],
 ) -> None:
     assert short_of_stubs(living, ready, instances) == short
+
+
+def test_the_same_strangers_are_looked_into_ever_more_rarely() -> None:
+    turns = Turns()
+    assert not turns.is_due([], 0.0)
+    at = [now / 10 for now in range(2000) if turns.is_due([9], now / 10)]
+    gaps = [after - before for before, after in pairwise(at)]
+    assert at[0] == 0.0
+    assert gaps == sorted(gaps)
+    assert gaps[0] < 1.0 < gaps[-1] <= 61.0
+    assert turns.is_due([8, 9], 200.0), "a new one"
+    assert not turns.is_due([9], 200.1)
 
 
 class TestLeftovers:
@@ -280,6 +337,38 @@ def test_stub_that_dies_before_it_was_seen_is_healed(served: Served) -> None:
     assert served.said("linear_onnx: a stub died as soon as it was started", printed)
     with served.client() as client:
         client.infer("linear_onnx", {"x": np.zeros((1, 8), np.float32)})
+
+
+def test_stub_that_dies_right_after_a_heal_is_healed(served: Served) -> None:
+    """Killed before `trimaran serve` could see it, while the replaced stubs still live."""
+    model = "image_preprocess"
+    before = stubs_of(served, model).keys()
+    assert len(before) > 1, "no stub is left behind by the heal, so nothing is proven"
+    printed = len(served.lines)
+    os.kill(min(before), signal.SIGKILL)
+    log = served.repository.state / LOG
+    loaded = log.stat().st_size
+    try:
+        wait_for(lambda: stubs_of(served, model).keys() - before, 10, "a new stub")
+        served.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: said_after(log, loaded, f"successfully loaded '{model}'"), 30, "the load")
+        new = stubs_of(served, model).keys() - before
+        for pid in new:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not any(map(start_time, new)), 10, "the kill")
+        assert stubs_of(served, model).keys() & before
+    finally:
+        served.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: len(served.said(f"{model}: healed", printed)) == 2, 30, "the second heal")
+    wait_for(lambda: not stubs_of(served, model).keys() & (before | new), 30, "the siblings' end")
+    assert len(stubs_of(served, model)) == len(before)
+    assert len(served.said(f"{model}: healed", printed)) == 2
+    with served.client() as client:
+        client.infer("image_classifier", {"IMAGE": np.array([[CAT]], dtype=np.object_)})
+
+
+def said_after(log: Path, offset: int, words: str) -> bool:
+    return words in log.read_text(errors="replace")[offset:]
 
 
 def test_death_while_the_server_does_not_answer_is_healed_during_a_deployment(
