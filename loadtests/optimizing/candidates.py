@@ -20,11 +20,11 @@ from exporters.precision.precision import model_name
 from exporters.precision.reference import Reference
 from exporters.samples import draw_samples
 from exporters.spec import Interface
-from loadtests.optimizing.journal import Journal
 from loadtests.payloads import Rows
 from trimaran.repository.manifest import library_versions
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
+from trimaran.system.journal import Journal
 
 __all__ = [
     "Candidate",

@@ -17,7 +17,6 @@ from loadtests.bench.target import Payloads, Target, Wanted, open_target
 from loadtests.gates import Gates
 from loadtests.optimizing.candidates import Candidate
 from loadtests.optimizing.decision import Point
-from loadtests.optimizing.journal import Journal
 from loadtests.payloads import Rows
 from loadtests.reports.tables import number
 from loadtests.subject import Service, private_service
@@ -27,6 +26,7 @@ from trimaran.serving.runtime import Runtime
 from trimaran.serving.server import Server, private_server
 from trimaran.stats.latency import least_requests
 from trimaran.system.errors import TrimaranError
+from trimaran.system.journal import Journal
 from trimaran.system.processes import children, resident_bytes
 
 __all__ = ["Alone", "Contest", "KeptTurns", "Plan", "rows_each"]

@@ -23,7 +23,6 @@ from loadtests.optimizing.candidates import (
     named_for,
     requests_for,
 )
-from loadtests.optimizing.journal import Journal
 from loadtests.optimizing.measuring import Alone, Contest, Plan
 from loadtests.optimizing.placing import (
     Names,
@@ -37,6 +36,7 @@ from loadtests.payloads import Rows
 from trimaran.repository.repository import Repository
 from trimaran.serving.runtime import find_runtime
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.journal import Journal
 
 __all__ = ["Optimized", "Options", "optimize_model", "place_winner"]
 

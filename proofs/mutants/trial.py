@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from proofs.mutants.mutant import Mutant
 from trimaran.system.errors import TrimaranError
+from trimaran.system.journal import Journal
 from trimaran.system.processes import STDOUT, Child
 
 __all__ = ["PROJECT", "Found", "first_failure", "state_of", "try_all"]
@@ -53,15 +54,16 @@ def try_all(mutants: Sequence[Mutant], say: Callable[[str], None]) -> dict[str, 
     """
     with _copied_project() as (copy, names):
         states = {mutant.name: state_of(mutant, copy, names) for mutant in mutants}
-        kept = _read_found()
-        found = {name: kept[state] for name, state in states.items() if state in kept}
+        journal = Journal(_FOUND)
+        kept = {name: journal.get(state) for name, state in states.items()}
+        found = {name: Found(**result) for name, result in kept.items() if result}
         left = [mutant for mutant in mutants if mutant.name not in found]
         if left:
             say(f"{len(found)} are known; running the tests of {len(left)} without a mistake")
             _require_sound(copy, left)
         for place, mutant in enumerate(left, 1):
             result = _tried(copy, mutant)
-            _keep(states[mutant.name], mutant.name, result)
+            journal.add(states[mutant.name], asdict(result))
             found[mutant.name] = result
             what = result.noticed_by or "SURVIVES"
             say(f"{place} of {len(left)}: {mutant.name}: {what} ({result.seconds:.0f} s)")
@@ -155,17 +157,3 @@ def _copied_project() -> Iterator[tuple[Path, list[str]]]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, target)
         yield copy, names
-
-
-def _read_found() -> Mapping[str, Found]:
-    """What earlier runs found, by the digest of what decides it."""
-    if not _FOUND.is_file():
-        return {}
-    records = map(json.loads, _FOUND.read_text(encoding="utf-8").splitlines())
-    return {each["state"]: Found(each["noticed_by"], each["seconds"]) for each in records}
-
-
-def _keep(state: str, name: str, found: Found) -> None:
-    _FOUND.parent.mkdir(exist_ok=True)
-    with _FOUND.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"state": state, "mistake": name, **asdict(found)}) + "\n")

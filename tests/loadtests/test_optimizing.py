@@ -16,7 +16,6 @@ from exporters.original import run_original
 from loadtests.bench.compare import Contestant, Sample, Turns, take_turns
 from loadtests.optimizing.candidates import Candidate, content_of, fixed_chance
 from loadtests.optimizing.decision import Entrant, Point, choose, missed
-from loadtests.optimizing.journal import Journal
 from loadtests.optimizing.measuring import Alone, KeptTurns, Plan
 from loadtests.optimizing.page import optimizing_page
 from loadtests.optimizing.placing import Names, place_in_ensemble, publish_winner, rewired
@@ -29,6 +28,7 @@ from trimaran.repository.config import ModelConfig, parse_config
 from trimaran.repository.presence import sole_server
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import ConfigError, TrimaranError
+from trimaran.system.journal import Journal
 
 LINEAR = f"{MODELS}:linear"
 QUICK = ("--turns", "2", "--duration", "50ms", "--batch-sizes", "1")
