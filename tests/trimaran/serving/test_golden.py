@@ -115,3 +115,31 @@ def test_values_may_be_nested_as_the_output_is(empty_repository: Repository) -> 
     (request,) = read_golden(empty_repository, model_config("m"))
     found = np.array([[0.1, 2, 3, 4]], np.float32)
     assert unmet(found, {**request.expect["y"], "atol": 1e-6}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("here.jpg", ""),
+        ("../config.pbtxt", "is outside of"),
+        ("link.jpg", "is outside of"),
+        ("gone.jpg", "there is no file 'gone.jpg' next to it"),
+        (5, "file needs the name of a file next to it"),
+    ],
+)
+def test_only_files_next_to_a_request_are_read(
+    empty_repository: Repository, name: object, reason: str
+) -> None:
+    directory = empty_repository.model("m") / "golden"
+    directory.mkdir(parents=True)
+    (directory / "here.jpg").write_bytes(b"a photograph")
+    (directory.parent / "config.pbtxt").write_text("")
+    (directory / "link.jpg").symlink_to(directory.parent / "config.pbtxt")
+    (directory / "a.json").write_text(json.dumps(giving({"file": name})))
+    config = model_config("m", inputs=(tensor("x", "BYTES", 1),))
+    if reason:
+        with pytest.raises(TrimaranError, match=reason):
+            read_golden(empty_repository, config)
+    else:
+        (request,) = read_golden(empty_repository, config)
+        assert request.inputs["x"].item() == b"a photograph"
