@@ -26,7 +26,7 @@ CANDIDATE = "_canary"
 """What is added to an ensemble's name while a release of it is tried."""
 
 _NONE = ModelConfig()
-_INTERVAL_S = 2.0
+_INTERVAL_S = 0.25
 
 
 def unsettled(live: Mapping[str, ModelConfig], served: Mapping[str, Iterable[int]]) -> list[str]:
