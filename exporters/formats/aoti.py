@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -44,7 +43,10 @@ from trimaran.repository.model_files.aoti_package import (
     read_package,
     this_machine,
 )
+from trimaran.system.compiler import Compiler, find_compiler
 from trimaran.system.downloads import cache_directory
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import one_word
 
 __all__ = [
     "DEVICES",
@@ -108,14 +110,15 @@ class AotiExporter(Exporter):
                 f"model {spec.name} cannot be captured by torch.export: "
                 f"{explain(error, spec.module)}"
             ) from error
-        facts = self._facts()
+        compiler = _compiler()
+        facts = self._facts(compiler)
         self._content = program_digest(program, facts)
         kept = _kept("packages") / f"{self._content}.pt2"
         if kept.is_file():
             kept.touch()
         else:
             try:
-                _compile(program, facts, kept)
+                _compile(program, facts, compiler, kept)
             except Exception as error:
                 raise ExportError(
                     f"model {spec.name} cannot be compiled by AOTInductor: "
@@ -165,12 +168,12 @@ class AotiExporter(Exporter):
         """Of the program, the compiler and the machine; see the module's docstring."""
         return self._content or super().digest(path)
 
-    def _facts(self) -> dict[str, str]:
+    def _facts(self, compiler: Compiler) -> dict[str, str]:
         """What the package depends on besides the program."""
         machine = this_machine(with_gpu=self.device == "cuda")
         return {
             TORCH: torch.__version__,
-            COMPILER: _compiler(),
+            COMPILER: compiler.version,
             INSTRUCTIONS: " ".join(sorted(machine.instructions)),
             "device": f"{self.device} {machine.capability}".strip(),
             "options": repr((_OPTIONS, "any batch")),
@@ -226,7 +229,9 @@ def _captured(spec: ModelSpec, device: str) -> ExportedProgram:
     return move_to_device_pass(export_program(spec), device)  # it changes the program
 
 
-def _compile(program: ExportedProgram, facts: Mapping[str, str], kept: Path) -> None:
+def _compile(
+    program: ExportedProgram, facts: Mapping[str, str], compiler: Compiler, kept: Path
+) -> None:
     """Write the package to `kept`, whole or not at all, and forget the oldest ones."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {
@@ -234,8 +239,8 @@ def _compile(program: ExportedProgram, facts: Mapping[str, str], kept: Path) -> 
         "aot_inductor.metadata": {key: facts[key] for key in (TORCH, COMPILER, INSTRUCTIONS)},
         "cpp.threads": len(os.sched_getaffinity(0)),
     }
-    _find_instructions()
-    with TemporaryDirectory(dir=kept.parent, prefix=".compiling-") as scratch:
+    with TemporaryDirectory(dir=kept.parent, prefix=".compiling-") as scratch, _calling(compiler):
+        _find_instructions()
         caches = {"TORCHINDUCTOR_CACHE_DIR": scratch, "TRITON_CACHE_DIR": str(_kept("triton"))}
         with _environment(caches), quiet(), silent_torch(), _any_batch():
             made = torch._inductor.aoti_compile_and_package(
@@ -243,6 +248,24 @@ def _compile(program: ExportedProgram, facts: Mapping[str, str], kept: Path) -> 
             )
         Path(made).replace(kept)
     forget_oldest(kept.parent)
+
+
+def _compiler() -> Compiler:
+    try:
+        return find_compiler()
+    except TrimaranError as error:
+        raise ExportError(
+            f"the format aoti needs a C++ compiler, and {error}; {_COMPILER_REMEDY}"
+        ) from error
+
+
+@contextmanager
+def _calling(compiler: Compiler) -> Iterator[None]:
+    """Let torch call this compiler within the block."""
+    from torch._inductor import config
+
+    with _environment(compiler.environment), config.patch({"cpp.cxx": (compiler.command,)}):
+        yield
 
 
 @contextmanager
@@ -280,12 +303,15 @@ def _find_instructions() -> None:
 
 
 def _kept(folder: str) -> Path:
-    return cache_directory() / "aoti" / folder
+    """A folder of the cache, by a path that torch can put into a command line."""
+    home = cache_directory() / "aoti"
+    home.mkdir(parents=True, exist_ok=True)
+    return one_word(home) / folder
 
 
 @contextmanager
 def _environment(changed: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables within the block: torch reads its caches' places from there."""
+    """Set environment variables within the block; torch reads them when it compiles."""
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)
     try:
@@ -295,21 +321,3 @@ def _environment(changed: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-
-
-def _compiler() -> str:
-    """The C++ compiler that torch would call, by its own first line.
-
-    Raises `ExportError` where there is none.
-    """
-    candidate = os.environ.get("CXX", "g++")
-    try:
-        said = subprocess.run(
-            [candidate, "--version"], capture_output=True, text=True, check=True
-        ).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise ExportError(
-            f"the format aoti needs a C++ compiler, and {candidate!r} cannot be run here; "
-            f"{_COMPILER_REMEDY}"
-        ) from error
-    return said.splitlines()[0].strip()
