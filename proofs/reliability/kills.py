@@ -104,10 +104,15 @@ def kill_stubs(repository: Repository, first: int, count: int) -> Iterator[dict[
 
 
 def _killed_stub(service: Service, rng: Random) -> Stub:
-    """Kill one of the stubs; one that is ended meanwhile is not the one."""
+    """Kill one of the stubs that answer; one that is ended meanwhile is not the one."""
     while True:
         until(service.stubs, _LONGEST_S)
-        stub = rng.choice(service.stubs())
+        # One that a heal has replaced lives on for a while.
+        started = sorted(service.stubs(), key=lambda stub: int(start_time(stub.pid) or 0))
+        newest = {(stub.model, stub.version, stub.instance): stub for stub in started}
+        if not newest:
+            continue
+        stub = rng.choice(list(newest.values()))
         with suppress(ProcessLookupError):
             os.kill(stub.pid, signal.SIGKILL)
             return stub

@@ -147,9 +147,13 @@ class Heals:
     """The stubs that reloads have replaced, until they are gone."""
 
     def died(self, stub: Stub) -> None:
-        """A stub died. One that a reload replaces, or has replaced, asks for no other."""
-        if stub not in self.running.get(stub.model, ()) and stub not in self.replaced:
+        """A stub died. A reload that replaces it anyway is not followed by another."""
+        if stub not in self.running.get(stub.model, ()):
             self.due.setdefault(stub.model, 0.0)
+
+    def of_concern(self, stubs: Iterable[Stub]) -> tuple[Stub, ...]:
+        """Those of dead stubs to which Triton sends requests."""
+        return tuple(stub for stub in stubs if stub not in self.replaced)
 
     def is_known(self, model: str) -> bool:
         """Whether a model's reload is due or running."""

@@ -89,7 +89,6 @@ class Supervisor(Thread):
         self._leftovers = Leftovers()
         self._turns = Turns()
         self._stuck: Sequence[str] = ()
-        self._ended: set[int] = set()
         self._stopping = Event()
 
     def run(self) -> None:
@@ -118,10 +117,9 @@ class Supervisor(Thread):
             self._pulses_at = now + _PULSES_EVERY_S
             self._kill_hanging(living, now)
         deaths = self._watch.observe(living, zombies)
-        self._ended &= self._children
-        self._heals.forget_gone(self._children)
         # Kept until the server has answered, however long it does not.
-        self._dead += tuple(stub for stub in deaths.stubs if stub.pid not in self._ended)
+        self._dead += self._heals.of_concern(deaths.stubs)
+        self._heals.forget_gone(self._children)
         if self._dead:
             states = {(s.name, int(s.version or 0)): s.state for s in self._control.index()}
             verdict = judge(self._dead, states)
@@ -227,7 +225,6 @@ class Supervisor(Thread):
             raise
         needless = [stub for stub in idle if stub.model not in needed]
         for stub in needless:
-            self._ended.add(stub.pid)
             _kill(stub)
         self._leftovers.add(set(idle) - set(needless), time.monotonic(), cpu_s)
 
