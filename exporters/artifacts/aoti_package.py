@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from exporters.artifacts.artifact import Artifact, Axis, FileTensor
+from exporters.artifacts.artifact import Artifact, Axis, FileTensor, reason
 from exporters.artifacts.declared import Declared, narrowed
 from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
 from exporters.formats.clean_process import call_specification, load_package
@@ -74,7 +74,9 @@ def take(
         results = [str(place) for place in range(len(result_names(answered)))]
         inputs = _inputs(path, source, names, declared)
         run = load_package(path, names, results, facts[DEVICE], checked=TORCH in facts)
-    except (ArtifactRuntimeError, ValueError) as error:
+    except ArtifactRuntimeError as error:
+        raise ArtifactError(f"{source}: cannot be loaded: {reason(error)}; {FIT_REMEDY}") from error
+    except ValueError as error:
         raise ArtifactError(
             f"{source}: cannot be served: {error}; compile a module whose forward takes and "
             "returns tensors"
@@ -110,6 +112,11 @@ def _inputs(
     if len(found) == len(names):
         tensors = [FileTensor(n, *tensor) for n, tensor in zip(names, found, strict=True)]
         tensors = narrowed(str(source), tensors, declared)
+    elif found:
+        raise ArtifactError(
+            f"{source}: takes {len(names)} arguments, of which {len(found)} are tensors; compile a "
+            "module whose forward takes tensors alone"
+        )
     else:
         if {item.name for item in declared} != set(names):
             raise ArtifactError(

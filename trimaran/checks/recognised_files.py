@@ -76,7 +76,9 @@ def _unlike(path: Path, *wanted: Kind) -> FileProblem | None:
     if kind in wanted:
         return None
     if Kind.AOTI in wanted:
-        return FileProblem("is no package of AOTInductor, which torch_aoti loads", _COMPILE)
+        return FileProblem(
+            "is no package of AOTInductor, which torch_aoti loads, or it is cut short", _COMPILE
+        )
     return FileProblem(*_IS.get(kind, ("is not TorchScript, which is a zip archive", _SAVE)))
 
 

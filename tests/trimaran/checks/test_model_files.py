@@ -266,7 +266,7 @@ def test_a_package_of_aotinductor_is_no_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "files", "problem"),
     [
-        (PACKAGE, {"model.pt": torchscript()}, "1/model.pt2 is missing, which backend pytorch"),
+        (PACKAGE, {"model.pt": torchscript()}, "1/model.pt2 is missing, which platform torch_aoti"),
         (
             f'{PACKAGE} default_model_filename: "model.pt"',
             {"model.pt": torchscript()},
