@@ -14,6 +14,7 @@ from trimaran.checks.backends import (
 from trimaran.checks.facts import FileProblem, ModelFacts, VersionFacts
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.graphs import check_graph
+from trimaran.checks.packages import check_contents
 from trimaran.checks.source_completion import check_completion
 from trimaran.checks.versions import served_versions
 from trimaran.repository.config import ModelConfig, is_ensemble
@@ -118,6 +119,8 @@ def _content(config: ModelConfig, backend: str, version: VersionFacts, name: str
     elif backend in ("pytorch", "tensorrt"):
         problem = version.recognised.get(name)
         yield from _file_problems((problem,) if problem else (), where)
+        if name in version.packages:
+            yield from check_contents(config, version.packages[name], where)
 
 
 def _file_problems(problems: tuple[FileProblem, ...], where: str) -> Problems:

@@ -284,6 +284,21 @@ def test_a_package_of_aotinductor_is_no_error(tmp_path: Path) -> None:
             {"model.pt2": packed()},
             "the inputs are INPUT__1, without number 0",
         ),
+        (
+            PACKAGE.replace("RESULT[0]", "OUTPUT__1"),
+            {"model.pt2": packed()},
+            "1/model.pt2 has no output 'OUTPUT__1'",
+        ),
+        (
+            f'{PACKAGE} input {{ name: "ARGS[0]" data_type: TYPE_FP32 dims: [ 4 ] }}',
+            {"model.pt2": packed()},
+            "1/model.pt2 takes INPUT__0, and the inputs are INPUT__0, ARGS[0]",
+        ),
+        (
+            f"{PACKAGE} instance_group {{ kind: KIND_GPU }}",
+            {"model.pt2": packed()},
+            "1/model.pt2 was compiled for cpu, and an instance is KIND_GPU",
+        ),
         (f"{PACKAGE} sequence_batching {{ }}", {"model.pt2": packed()}, "which torch_aoti refuses"),
     ],
 )

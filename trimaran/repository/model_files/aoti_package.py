@@ -36,6 +36,7 @@ __all__ = [
     "TORCH",
     "Machine",
     "find_misfit",
+    "generated_source",
     "is_package",
     "made_with",
     "open_package",
@@ -107,6 +108,15 @@ def this_machine(*, with_gpu: bool = False) -> Machine:
             major, minor = torch.cuda.get_device_capability()
             capability = f"{major}{minor}"
     return Machine(version, platform.machine(), _instructions(), capability)
+
+
+def generated_source(path: Path) -> str:
+    """The C++ of the call in a sound package, or an empty text where it holds none."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if _inside(name).startswith(_MODEL) and name.endswith(".wrapper.cpp"):
+                return archive.read(name).decode("utf-8", errors="replace")
+    return ""
 
 
 def is_package(path: Path) -> bool:

@@ -9,6 +9,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 CODE = "m/data/aotinductor/model/c"
+LEAF = {"type": None, "context": None, "children_spec": []}
+ONE = {"type": "builtins.tuple", "context": "null", "children_spec": [LEAF]}
+NONE = {"type": "builtins.dict", "context": "[]", "children_spec": []}
+CALL = {"type": "builtins.tuple", "context": "null", "children_spec": [ONE, NONE]}
+SOURCE = f"""
+in_spec_ = R"({json.dumps([1, CALL])})";
+out_spec_ = R"({json.dumps([1, ONE])})";
+"""
+"""As torch generates it for a `forward` from one tensor to a tuple of one."""
+
 FACTS = {"AOTI_DEVICE_KEY": "cpu", "AOTI_MACHINE": platform.machine(), "AOTI_CPU_ISA": ""}
 
 
@@ -18,7 +28,7 @@ def package_entries(facts: Mapping[str, str] | None = None) -> dict[str, bytes]:
         "m/archive_format": b"pt2",
         "m/archive_version": b"0",
         f"{CODE}.wrapper.so": b"\x7fELF",
-        f"{CODE}.wrapper.cpp": b"//",
+        f"{CODE}.wrapper.cpp": SOURCE.encode(),
         f"{CODE}.wrapper_metadata.json": json.dumps({**FACTS, **(facts or {})}).encode(),
     }
 
