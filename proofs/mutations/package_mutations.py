@@ -37,6 +37,10 @@ _ADDED: tuple[Mapping[str, bytes], ...] = (
 )
 _INPUTS = ("x", "INPUT__1", "ARGS[0]", "ARGS[1]", "ARGS[0][a]", "KWARGSx", "INPUT__00")
 _OUTPUTS = ("y", "OUTPUT__1", "RESULT", "RESULT[0]", "RESULT[1]", "INPUT__0")
+_START = (
+    'control_input { name: "START__1" '
+    "control { kind: CONTROL_SEQUENCE_START fp32_false_true: [ 0, 1 ] } }"
+)
 _ENDINGS = (".wrapper.so", ".wrapper.cpp", "_metadata.json", "archive_format")
 
 
@@ -110,6 +114,7 @@ def mutate_configuration(rng: Random, draft: Draft) -> str:
                     f'input {{ name: "ARGS[0]" {tensor} }}',
                     f'output {{ name: "RESULT[0]" {tensor} }}',
                     "sequence_batching { }",
+                    f"sequence_batching {{ {_START} }}",
                     'parameters { key: "INFERENCE_MODE" value { string_value: "maybe" } }',
                 ]
             )

@@ -43,12 +43,13 @@ def check_package(config: ModelConfig) -> Problems:
                     f"{min(missing)}",
                     "number all of them from 0",
                 )
-    if config.HasField("sequence_batching"):
-        yield error(
-            "sequence_batching",
-            f"there is sequence_batching, which {AOTI} refuses",
-            "remove it, or serve the model as ONNX",
-        )
+    for field in ("control_input", "state"):
+        if getattr(config.sequence_batching, field):
+            yield error(
+                f"sequence_batching.{field}",
+                f"sequence_batching has {field}, which {AOTI} counts as an input that is missing",
+                "remove it, or serve the model as ONNX",
+            )
 
 
 def check_contents(config: ModelConfig, package: Package, where: str) -> Problems:
