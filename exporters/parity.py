@@ -24,6 +24,7 @@ __all__ = [
     "OutputParity",
     "ParityReport",
     "Report",
+    "UnservableError",
     "compare",
     "compare_rows",
     "failure",
@@ -288,6 +289,10 @@ _NOISE = re.compile(
 
 class ArtifactRuntimeError(Exception):
     """The message of an artifact's own runtime."""
+
+
+class UnservableError(ArtifactRuntimeError):
+    """An answer that no server can carry, whatever the inputs: the reason and the remedy."""
 
 
 def failure(error: Exception) -> str:

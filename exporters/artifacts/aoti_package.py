@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from exporters.artifacts.artifact import Artifact, Axis, FileTensor
+from exporters.artifacts.artifact import Artifact, Axis, FileTensor, reason
 from exporters.artifacts.declared import Declared, narrowed
 from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
 from exporters.formats.clean_process import call_specification, load_package
@@ -27,11 +26,16 @@ from trimaran.repository.model_files.aoti_package import (
     FIT_REMEDY,
     TORCH,
     find_misfit,
+    generated_source,
     made_with,
     read_package,
     this_machine,
 )
-from trimaran.repository.model_files.call_specification import input_names, result_names
+from trimaran.repository.model_files.call_specification import (
+    CALL_REMEDY,
+    input_names,
+    result_names,
+)
 from trimaran.system.errors import ArtifactError
 from trimaran.system.files import sha256_of
 
@@ -74,11 +78,10 @@ def take(
         results = [str(place) for place in range(len(result_names(answered)))]
         inputs = _inputs(path, source, names, declared)
         run = load_package(path, names, results, facts[DEVICE], checked=TORCH in facts)
-    except (ArtifactRuntimeError, ValueError) as error:
-        raise ArtifactError(
-            f"{source}: cannot be served: {error}; compile a module whose forward takes and "
-            "returns tensors"
-        ) from error
+    except ArtifactRuntimeError as error:
+        raise ArtifactError(f"{source}: cannot be loaded: {reason(error)}; {FIT_REMEDY}") from error
+    except ValueError as error:
+        raise ArtifactError(f"{source}: cannot be served: {error}; {CALL_REMEDY}") from error
     outputs = find_outputs(run, inputs, output_names, source, sample)
     found = [tensor.name for tensor in outputs]
     remark = "the package does not say with which torch it was compiled; serve it with that one"
@@ -106,10 +109,15 @@ def _inputs(
     path: Path, source: Path, names: Sequence[str], declared: Sequence[Declared]
 ) -> list[FileTensor]:
     """The inputs by number, as the package's source describes them, or else as declared."""
-    found = described_inputs(_source(path))
+    found = described_inputs(generated_source(path))
     if len(found) == len(names):
         tensors = [FileTensor(n, *tensor) for n, tensor in zip(names, found, strict=True)]
         tensors = narrowed(str(source), tensors, declared)
+    elif found:
+        raise ArtifactError(
+            f"{source}: takes {len(names)} arguments, of which {len(found)} are tensors; compile a "
+            "module whose forward takes tensors alone"
+        )
     else:
         if {item.name for item in declared} != set(names):
             raise ArtifactError(
@@ -152,12 +160,3 @@ def described_inputs(source: str) -> list[tuple[DType, tuple[Axis, ...]]]:
         axes = tuple(fixed.get(name, {}).get(axis) for axis in range(ranks.get(name, 0)))
         found.append((dtype, axes))
     return found
-
-
-def _source(path: Path) -> str:
-    """The generated source in the package, or an empty text."""
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.filename.endswith(".wrapper.cpp"):
-                return archive.read(entry).decode("utf-8", errors="replace")
-    return ""

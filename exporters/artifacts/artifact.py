@@ -16,7 +16,6 @@ __all__ = [
     "Axis",
     "FileTensor",
     "NoAnswerError",
-    "UnservableError",
     "first_repeated",
     "reason",
 ]
@@ -75,10 +74,6 @@ class NoAnswerError(ArtifactError):
     """A file that fails on all inputs it was tried on."""
 
 
-class UnservableError(Exception):
-    """An answer that no server can carry, whatever the inputs: the reason and the remedy."""
-
-
 def first_repeated(names: Sequence[str]) -> str | None:
     """The first name that occurs twice, or `None`."""
     return next((name for name in names if names.count(name) > 1), None)
@@ -88,8 +83,9 @@ _NOISE = re.compile(
     r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from \S+ failed:\s*"
     r"|/\S+\.(?:cc|h):\d+ [^(]*\([^)]*\)(?:\sconst)?(?:::<lambda\(\)>)?\s"
     r"|/\S+\.(?:cc|h):\d+\s"
+    r"|Error in dlopen: /\S+:\s"
 )
-"""ONNX Runtime's error codes, the path of the staged copy, and places in its own sources."""
+"""ONNX Runtime's error codes, paths of copies, and places in its own sources."""
 _LONGEST = 300
 
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from exporters.artifacts.artifact import FileTensor, NoAnswerError, UnservableError, reason
+from exporters.artifacts.artifact import FileTensor, NoAnswerError, reason
 from exporters.artifacts.declared import with_rows
 from exporters.artifacts.drawing import BASES, Drawing, Pattern, drawings, most_below
-from exporters.parity import Arrays, Run
+from exporters.parity import Arrays, Run, UnservableError
 from trimaran.system.errors import ArtifactError
 
 __all__ = ["Answered", "first_answer", "more_answers", "reaching"]

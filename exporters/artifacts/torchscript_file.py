@@ -21,7 +21,6 @@ from exporters.artifacts.artifact import (
     Axis,
     FileTensor,
     NoAnswerError,
-    UnservableError,
     reason,
 )
 from exporters.artifacts.declared import Declared
@@ -34,7 +33,7 @@ from exporters.artifacts.torchscript_graph import (
 )
 from exporters.artifacts.torchscript_outputs import BATCH, SERVED, find_outputs
 from exporters.calling import unpassable_argument
-from exporters.parity import Arrays, Run
+from exporters.parity import Arrays, Run, UnservableError
 from exporters.torch_state import quiet
 from trimaran.repository import target
 from trimaran.repository.model_files.torchscript_archive import require_torchscript

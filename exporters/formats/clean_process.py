@@ -27,7 +27,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from exporters.parity import Arrays, ArtifactRuntimeError, Run
+from exporters.parity import Arrays, ArtifactRuntimeError, Run, UnservableError
 from trimaran.system.processes import PIPE, Child
 
 __all__ = ["call_specification", "load_package", "load_torchscript", "start"]
@@ -130,7 +130,7 @@ class _Process:
                 status = self._child.status
                 raise ArtifactRuntimeError(f"its process ended with status {status}") from error
         if "error" in said:
-            raise ArtifactRuntimeError(said["error"])
+            raise (UnservableError if said["unservable"] else ArtifactRuntimeError)(said["error"])
         return answers
 
     def forget(self, number: int) -> None:
@@ -218,11 +218,12 @@ def _serve() -> None:
 
 def _attempt(
     torch: Any, modules: dict[int, Any], said: Mapping[str, Any], arrays: Arrays
-) -> tuple[Arrays, dict[str, str]]:
+) -> tuple[Arrays, dict[str, Any]]:
     try:
         return _done(torch, modules, said, arrays), {}
     except Exception as error:
-        return {}, {"error": str(error) or type(error).__name__}
+        words = str(error) or type(error).__name__
+        return {}, {"error": words, "unservable": isinstance(error, UnservableError)}
 
 
 def _done(
@@ -253,7 +254,20 @@ def _done(
     with torch.inference_mode():
         result = modules[said["run"]](*inputs)
     results = result if isinstance(result, tuple) else (result,)
-    return {str(place): tensor.cpu().numpy() for place, tensor in enumerate(results)}
+    return {str(place): _array(torch, value) for place, value in enumerate(results)}
+
+
+def _array(torch: Any, value: Any) -> np.ndarray:
+    if not isinstance(value, torch.Tensor):
+        raise UnservableError(
+            f"forward returns a {type(value).__name__}, and Triton takes tensors; leave it out"
+        )
+    if value.dtype == torch.bfloat16 or value.is_complex() or value.is_sparse:
+        raise UnservableError(
+            f"forward returns {value.dtype}{' as sparse' if value.is_sparse else ''}, which NumPy "
+            "and Triton cannot carry; convert it in forward"
+        )
+    return value.cpu().numpy()
 
 
 def _package(said: Mapping[str, Any]) -> Any:

@@ -54,6 +54,9 @@ def optimize(
         float,
         typer.Option(help="Least share of decisions that must equal FP32's, 0 to 1, below FP32."),
     ] = 0.99,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Rows for int8: an .npz file with one array per input.")
+    ] = None,
     turns: Annotated[int, typer.Option(help="How often each export is measured.")] = 10,
     duration: Annotated[str, typer.Option(help="How long each load lasts.")] = "1s",
     seed: Annotated[int, typer.Option(help="Random seed of the rows and send times.")] = 0,
@@ -102,6 +105,7 @@ def optimize(
                 formats=formats,
                 precisions=precisions,
                 agreement=agreement,
+                calibration=calibration,
                 max_batch_size=max_batch_size,
                 batch_sizes=sizes,
                 p99_ms=p99_ms,

@@ -101,7 +101,7 @@ def export_candidates(
     journal: Journal,
     formats: Iterable[str],
     precisions: Iterable[str],
-    agreement: float,
+    how: Options,
     say: Callable[[str], None],
 ) -> list[Candidate]:
     """Export each format in each precision; one that is refused is in the list with its reason.
@@ -120,7 +120,7 @@ def export_candidates(
             candidate = Candidate(**kept)
         elif not candidate.refused:
             say(f"{candidate.name}: exporting")
-            candidate = _export(candidate, reference, work, source, agreement)
+            candidate = _export(candidate, reference, work, source, how)
             journal.add(step, asdict(candidate))
             say(f"{candidate.name}: {candidate.refused or candidate.agreement}")
         found.append(candidate)
@@ -137,17 +137,16 @@ def _lacking(format: str) -> str:
 
 
 def _export(
-    candidate: Candidate, reference: Reference, work: Repository, source: str, agreement: float
+    candidate: Candidate, reference: Reference, work: Repository, source: str, how: Options
 ) -> Candidate:
     """The candidate once it was exported into `work`, or refused."""
-    options = Options(candidate.precision, required=agreement)
     try:
         result = export_model(
             reference.original,
             candidate.format,
             work,
             source,
-            options=options,
+            options=replace(how, precision=candidate.precision),
             reference=reference,
         )
     except TrimaranError as error:

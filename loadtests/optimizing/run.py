@@ -10,8 +10,10 @@ from pathlib import Path
 
 from exporters.api import require_known, spec_of
 from exporters.export import FORMATS, largest_served_batch
+from exporters.export import Options as ExportOptions
 from exporters.original import Original, run_original
 from exporters.parity import Arrays
+from exporters.precision.int8 import read_rows
 from exporters.precision.precision import PRECISIONS, model_name
 from exporters.precision.reference import reference_for
 from loadtests.machine import Moment, circumstances, since
@@ -36,6 +38,7 @@ from loadtests.payloads import Rows
 from trimaran.repository.repository import Repository
 from trimaran.serving.runtime import find_runtime
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.files import sha256_of
 from trimaran.system.journal import Journal
 
 __all__ = ["Optimized", "Options", "optimize_model", "place_winner"]
@@ -51,6 +54,8 @@ class Options:
     formats: Sequence[str] | None = None
     precisions: Sequence[str] | None = None
     agreement: float = 0.99
+    calibration: Path | None = None
+    """A file of rows for `int8`, as `trimaran export` takes it."""
     max_batch_size: int = 32
     batch_sizes: tuple[int, ...] | None = None
     """Rows per request; `None` for 1, 8 and 32, as far as the model takes them."""
@@ -90,6 +95,9 @@ def optimize_model(
     formats, precisions = options.formats or [*FORMATS], options.precisions or [*PRECISIONS]
     require_known("format", formats, FORMATS)
     require_known("precision", precisions, PRECISIONS)
+    calibration = options.calibration
+    if calibration and "int8" not in precisions:
+        raise UsageError("--calibration is for --precision int8 only")
     started = Moment.now()
     runtime = find_runtime()
     fixed_chance()
@@ -101,13 +109,14 @@ def optimize_model(
     plan = _plan(options, largest)
     say(f"{spec.name}: in PyTorch")
     original = run_original(spec, largest)
-    folder = (
-        repository.state / "optimize" / f"{spec.name}_{content_of(original, options.agreement)}"
-    )
+    rows = read_rows(calibration, original.interface.inputs) if calibration else None
+    decisive = (options.agreement, *([sha256_of(calibration)] if calibration else []))
+    folder = repository.state / "optimize" / f"{spec.name}_{content_of(original, *decisive)}"
+    how = ExportOptions(calibration=rows, required=options.agreement)
     work, journal = Repository.create(folder / "model_repository"), Journal(folder / "steps.jsonl")
     with reference_for(original) as reference:
         candidates = export_candidates(
-            reference, work, source, journal, formats, precisions, options.agreement, say
+            reference, work, source, journal, formats, precisions, how, say
         )
 
     @cache

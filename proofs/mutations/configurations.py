@@ -13,6 +13,7 @@ __all__ = [
     "LABELED",
     "ONNX",
     "OUTER",
+    "PACKAGE",
     "PAIR",
     "PARTIAL",
     "PLAIN",
@@ -113,6 +114,12 @@ backend: "pytorch" max_batch_size: 8
 input { name: "input" data_type: TYPE_FP32 dims: [ 4 ] }
 output { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
 instance_group { count: 1 }
+"""
+PACKAGE = """
+backend: "pytorch" platform: "torch_aoti" max_batch_size: 8
+input { name: "INPUT__0" data_type: TYPE_FP32 dims: [ 8 ] }
+output { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
+instance_group { count: 1 kind: KIND_CPU }
 """
 ONNX = """
 backend: "onnxruntime" max_batch_size: 8

@@ -163,14 +163,15 @@ def page(outcomes: Iterable[Outcome], command: str, version: str) -> str:
         "was published; beyond that, or without ONNX Runtime, the package `onnx` checks its "
         "structure. An operator that only this machine's CPU cannot run is a warning. Operators "
         "of a library that the configuration names are not checked. A `.pt` file is checked by "
-        "its archive, and nothing in it is opened. Of TensorRT, OpenVINO, TensorFlow and the "
-        "other backends of NVIDIA's container, only the configuration is checked and that the "
-        "file is there, so that an engine whose tensors have other names, types or shapes than "
-        "the configuration passes. Of a Python model's `auto_complete_config` only literals are "
-        "followed, and it is not run, nor is anything else that the model does when it starts: an "
-        "import that fails, or an `initialize` that raises, shows only in the server. A large "
-        "environment is not unpacked, and one that an absolute path names has to be on the "
-        "machine that checks.",
+        "its archive, and nothing in it is opened; a package of AOTInductor by its archive, its "
+        "metadata and its generated source, and its code is not loaded. Of TensorRT, OpenVINO, "
+        "TensorFlow and the other backends of NVIDIA's container, only the configuration is "
+        "checked and that the file is there, so that an engine whose tensors have other names, "
+        "types or shapes than the configuration passes. Of a Python model's "
+        "`auto_complete_config` only literals are followed, and it is not run, nor is anything "
+        "else that the model does when it starts: an import that fails, or an `initialize` that "
+        "raises, shows only in the server. A large environment is not unpacked, and one that an "
+        "absolute path names has to be on the machine that checks.",
         "",
     ]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from trimaran.repository.repository import Repository
+from trimaran.serving.embedded_config import prepare
 from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.serving.server import Server, private_server
 from trimaran.system.errors import TrimaranError
@@ -48,6 +49,7 @@ class Oracle:
         self._server(complete)
         for name in directories:
             (self.scratch / name).rename(self.root(complete) / name)
+        prepare(Repository.open(self.root(complete)), directories)
 
     def refusal(self, complete: bool, directories: list[str]) -> str | None:
         """Why Triton does not serve one of these model directories, or `None` if it serves all."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -29,6 +30,7 @@ __all__ = [
     "loadable",
     "merge",
     "model_config_of",
+    "package",
     "relu_graph",
     "tensor_of",
     "torchscript",
@@ -143,6 +145,32 @@ def torchscript() -> bytes:
     return file.getvalue()
 
 
+@cache
+def package() -> bytes:
+    """A package of AOTInductor from `[batch, 8]` to `[batch, 4]`; the cache keeps what it took
+    seconds to compile.
+    """
+    import torch
+
+    from exporters import ModelSpec
+    from exporters.formats.aoti import AotiExporter
+
+    class Linear(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.layer = torch.nn.Linear(8, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x)
+
+    spec = ModelSpec("linear", Linear(), {"x": torch.zeros(2, 8)}, ["y"])
+    with TemporaryDirectory(prefix="trimaran-package-") as scratch:
+        path = Path(scratch) / "model.pt2"
+        list(AotiExporter("cpu").captures(spec, path))
+        return path.read_bytes()
+
+
 def _model(nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
     x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 4]) for n in "xy")
     graph = helper.make_graph(nodes, "graph", [x], [y])
@@ -207,6 +235,7 @@ GOOD: dict[str, Callable[[], Models]] = {
         "external": (texts.ONNX, {f"1/{name}": part for name, part in external_graph().items()})
     },
     "archive": lambda: {"archive": (texts.ARCHIVE, {"1/model.pt": torchscript()})},
+    "package": lambda: {"package": (texts.PACKAGE, {"1/model.pt2": package()})},
     "partial": lambda: {"partial": (texts.PARTIAL, {"1/model.py": texts.COMPLETING})},
     "nested": _nested,
 }

@@ -16,6 +16,7 @@ from proofs.mutations import file_mutations as completions
 from proofs.mutations import file_mutations as files
 from proofs.mutations import model_file_mutations as archives
 from proofs.mutations import model_file_mutations as graphs
+from proofs.mutations import package_mutations as packages
 from proofs.mutations import scheduling_mutations as scheduling
 from proofs.mutations import tensor_mutations as tensors
 from proofs.mutations.oracle import Oracle
@@ -77,6 +78,8 @@ KINDS: dict[str, Mutation] = {
     "ONNX inputs and outputs": graphs.mutate_interface,
     "ONNX weights in another file": graphs.mutate_weights,
     "TorchScript file": archives.mutate_archive,
+    "AOTI package": packages.mutate_package,
+    "configuration of an AOTI package": packages.mutate_configuration,
     "completion by a Python model": completions.mutate_completion,
     "environment of a Python model": completions.mutate_environment,
     "ensembles in ensembles": ensembles.mutate_nesting,
@@ -92,6 +95,8 @@ _OWN = {
     "ONNX inputs and outputs": ("graph",),
     "ONNX weights in another file": ("external",),
     "TorchScript file": ("archive",),
+    "AOTI package": ("package",),
+    "configuration of an AOTI package": ("package",),
     "completion by a Python model": ("partial",),
     "environment of a Python model": ("plain", "partial"),
     "ensembles in ensembles": ("nested",),
@@ -101,9 +106,9 @@ _OWN = {
 def repositories_of(kind: str, names: Iterable[str]) -> list[str]:
     """The good repositories, of all `names`, that a kind of mutation is drawn for.
 
-    Loading an archive takes the server seconds, so that only its own kind does.
+    Loading torch takes the server seconds, so that only an archive's own kinds do.
     """
-    return list(_OWN.get(kind, ())) or sorted(set(names) - {"archive"})
+    return list(_OWN.get(kind, ())) or sorted(set(names) - {"archive", "package"})
 
 
 def mutate(rng: Random, kind: str, draft: Draft) -> str:

@@ -10,6 +10,7 @@ import pytest
 import trimaran
 from exporters.artifacts.aoti_package import described_inputs
 from tests.programs import COMPILER, require
+from tests.trimaran.repository.model_files.packages import altered
 from trimaran.repository.config import inputs_of, outputs_of
 from trimaran.repository.dtypes import by_triton
 from trimaran.repository.repository import Repository
@@ -56,6 +57,37 @@ def test_damaged_code_is_refused_before_it_is_loaded(
     package.write_bytes(damaged)
     with pytest.raises(TrimaranError, match=r"linear\.pt2: its entry .* is damaged"):
         trimaran.add(package, empty_repository.root, trust=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "problem"),
+    [
+        (
+            b'"TRIMARAN_TORCH": "2',
+            b'"TRIMARAN_TORCH": "1',
+            "with torch 1.*here is torch 2",
+        ),
+        (
+            b'"AOTI_DEVICE_KEY": "cpu"',
+            b'"AOTI_DEVICE_KEY": "tpu"',
+            "for the device tpu, and",
+        ),
+        (b"builtins.tuple", b"builtins.tuplf", "call specification holds 'builtins.tuplf', and"),
+        (b"\x7fELF\x02", b"\x7fELF\x01", "cannot be loaded: [^/]*; compile it on the machine that"),
+    ],
+    ids=["another torch", "another device", "a call of another kind", "another kind of library"],
+)
+def test_a_package_that_does_not_fit_is_refused_and_nothing_is_left(
+    package: Path, empty_repository: Repository, wrong: bytes, right: bytes, problem: str
+) -> None:
+    path = altered(
+        package, package.with_name("a.pt2"), lambda name, content: content.replace(wrong, right)
+    )
+    assert path.read_bytes() != package.read_bytes()
+    with pytest.raises(ArtifactError, match=rf"a\.pt2: .*{problem}"):
+        trimaran.add(path, empty_repository.root, trust=True)
+    assert empty_repository.names() == []
+    assert list(empty_repository.state.glob("staging/[!.]*")) == []
 
 
 def test_types_and_axes_come_from_the_checks_in_the_source() -> None:

@@ -9,12 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from exporters.export import Options
 from exporters.original import run_original
+from exporters.precision.reference import reference_for
 from loadtests.bench.compare import Contestant, Sample, Turns, take_turns
-from loadtests.optimizing.candidates import Candidate, content_of, fixed_chance
+from loadtests.optimizing.candidates import (
+    Candidate,
+    content_of,
+    export_candidates,
+    fixed_chance,
+)
 from loadtests.optimizing.decision import Entrant, Point, choose, missed
 from loadtests.optimizing.measuring import Alone, KeptTurns, Plan
 from loadtests.optimizing.page import optimizing_page
@@ -340,6 +348,8 @@ def test_an_ensemble_takes_only_a_step_that_fits(empty_repository: Repository) -
         ((LINEAR, "--publish", "--name", "churn"), "into it with --into churn"),
         ((LINEAR, "--into", "churn"), "none of its steps is: churn_features, churn_onnx"),
         ((LINEAR, "--into", "linear_onnx"), "--into linear_onnx: it is not an ensemble"),
+        ((LINEAR, "--calibration", "no.npz", "--precision", "fp16"), "for --precision int8 only"),
+        ((LINEAR, "--calibration", "no.npz"), "no.npz cannot be read as calibration rows"),
         ((LINEAR, "--turns", "1"), "--turns is 1"),
         ((LINEAR, "--duration", "0s"), "--duration is '0s'"),
         ((LINEAR, "--format", "wasm"), "there is no format 'wasm'"),
@@ -367,6 +377,26 @@ def test_a_repository_that_is_served_or_cannot_be_kept_is_refused(
     monkeypatch.setenv("TRIMARAN_TRITONSERVER", str(tmp_path / "nothing"))
     outcome = call_trimaran("optimize", LINEAR, "--repository", empty_repository.root)
     assert "nothing is not an executable tritonserver" in outcome.error
+
+
+def test_int8_is_calibrated_on_the_given_rows(empty_repository: Repository, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    with reference_for(run_original(models.linear(), 2)) as reference:
+        (made,) = export_candidates(
+            reference,
+            empty_repository,
+            LINEAR,
+            Journal(tmp_path / "steps.jsonl"),
+            ["onnx"],
+            ["int8"],
+            Options(calibration={"x": rows}, required=0.5),
+            lambda words: None,
+        )
+    assert not made.refused
+    version = empty_repository.newest("linear_onnx_int8")
+    assert version is not None
+    assert version.manifest is not None
+    assert version.manifest.source["calibrated_on"] == "a file of rows"
 
 
 def optimize(repository: Repository, *arguments: str) -> Outcome:

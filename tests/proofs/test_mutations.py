@@ -10,6 +10,7 @@ from proofs.mutations.__main__ import hold_trials
 from proofs.mutations.confusion import Confusion, page
 from proofs.mutations.repositories import GOOD
 from proofs.mutations.trial import KINDS, Outcome, make_trials
+from tests.programs import COMPILER, require
 
 COUNT = len(GOOD) + len(KINDS)
 SEED = 2
@@ -17,6 +18,7 @@ SEED = 2
 
 @pytest.fixture(scope="module")
 def outcomes() -> list[Outcome]:
+    require(COMPILER)
     return list(hold_trials(COUNT, SEED))
 
 
@@ -45,6 +47,7 @@ def test_what_the_checker_refuses_alone_is_justified(outcomes: list[Outcome]) ->
 
 
 def test_every_kind_is_drawn_and_reported() -> None:
+    require(COMPILER)
     outcomes = [Outcome(trial, None, None) for trial in make_trials(COUNT, SEED)]
     text = page(outcomes, "the command", "2.51.0")
     for kind in KINDS:
@@ -52,6 +55,7 @@ def test_every_kind_is_drawn_and_reported() -> None:
 
 
 def test_the_same_seed_draws_the_same_mutations(tmp_path: Path) -> None:
+    require(COMPILER)
     first, again = (
         [(t.good, t.kind, t.change) for t in make_trials(COUNT, SEED)] for _ in range(2)
     )

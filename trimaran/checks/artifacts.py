@@ -14,6 +14,7 @@ from trimaran.checks.backends import (
 from trimaran.checks.facts import FileProblem, ModelFacts, VersionFacts
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.graphs import check_graph
+from trimaran.checks.packages import check_contents
 from trimaran.checks.source_completion import check_completion
 from trimaran.checks.versions import served_versions
 from trimaran.repository.config import ModelConfig, is_ensemble
@@ -63,14 +64,25 @@ def check_artifacts(facts: ModelFacts) -> Problems:
         # ONNX Runtime and TensorFlow take a directory in place of a file.
         there = version.has(name) if backend != "python" else name in version.files
         if name and not there:
+            field, loader, remedy = _cause_of_absence(config, backend)
             yield report(
-                "default_model_filename" if config.default_model_filename else "",
-                f"{where} is missing, which backend {backend} loads",
-                "add it, or correct default_model_filename",
-                str(version.number),
+                field, f"{where} is missing, which {loader} loads", remedy, str(version.number)
             )
         elif version.number in served:
             yield from _content(config, backend, version, name)
+
+
+def _cause_of_absence(config: ModelConfig, backend: str) -> tuple[str, str, str]:
+    """The field that decides which file is loaded, what loads it, and the remedy."""
+    known = BACKENDS.get(backend)
+    if known and config.platform in known.others and not config.default_model_filename:
+        return (
+            "platform",
+            f"platform {config.platform}",
+            f"add it, or correct the platform, since {known.filename} is loaded without one",
+        )
+    field = "default_model_filename" if config.default_model_filename else ""
+    return field, f"backend {backend}", "add it, or correct default_model_filename"
 
 
 def is_known(backend: str, facts: ModelFacts) -> bool:
@@ -107,6 +119,8 @@ def _content(config: ModelConfig, backend: str, version: VersionFacts, name: str
     elif backend in ("pytorch", "tensorrt"):
         problem = version.recognised.get(name)
         yield from _file_problems((problem,) if problem else (), where)
+        if name in version.packages:
+            yield from check_contents(config, version.packages[name], where)
 
 
 def _file_problems(problems: tuple[FileProblem, ...], where: str) -> Problems:

@@ -17,7 +17,6 @@ from tritonclient.grpc import model_config_pb2 as protocol
 
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig, is_ensemble
-from trimaran.repository.model_files.call_specification import INPUT_NAME, RESULT_NAME
 
 __all__ = [
     "AOTI",
@@ -28,7 +27,6 @@ __all__ = [
     "backend_of",
     "check_backend",
     "check_native_features",
-    "check_package",
     "check_pytorch",
     "check_tensorflow",
     "default_file",
@@ -202,38 +200,6 @@ def check_pytorch(config: ModelConfig) -> Problems:
                 f"input {item.name!r} is optional, which the pytorch backend does not support",
                 "remove optional",
             )
-
-
-def check_package(config: ModelConfig) -> Problems:
-    """Names that the platform `torch_aoti` does not have, and what it does not do."""
-    for kind, items, pattern, form in (
-        ("input", config.input, INPUT_NAME, "INPUT__0"),
-        ("output", config.output, RESULT_NAME, "OUTPUT__0"),
-    ):
-        for item in items:
-            if not pattern.fullmatch(item.name):
-                yield error(
-                    f"{kind}.{item.name}.name",
-                    f"{kind} {item.name!r} has a name that {AOTI} does not have, which goes by "
-                    "position",
-                    f"name the {kind}s {form} and so on, in the order of forward",
-                )
-        numbers = [item.name.partition("__")[2] for item in items if "__" in item.name]
-        if kind == "input" and len(numbers) == len(items):
-            missing = set(map(str, range(len(items)))) - set(numbers)
-            if missing:
-                yield error(
-                    "input",
-                    f"the inputs are {', '.join(item.name for item in items)}, without number "
-                    f"{min(missing)}",
-                    "number all of them from 0",
-                )
-    if config.HasField("sequence_batching"):
-        yield error(
-            "sequence_batching",
-            f"there is sequence_batching, which {AOTI} refuses",
-            "remove it, or serve the model as ONNX",
-        )
 
 
 def tensorflow_file(config: ModelConfig, entries: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from trimaran.checks.finding import Finding
 from trimaran.checks.python_source import Completion
 from trimaran.repository.config import ModelConfig
 
-__all__ = ["FileProblem", "Graph", "GraphTensor", "ModelFacts", "VersionFacts"]
+__all__ = ["FileProblem", "Graph", "GraphTensor", "ModelFacts", "Package", "VersionFacts"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,17 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class Package:
+    """The device, `cpu` or `cuda`, that AOTInductor compiled for, and the names of what it takes
+    and gives, in order; `None` where the package does not say them.
+    """
+
+    device: str
+    inputs: tuple[str, ...] | None = None
+    results: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class VersionFacts:
     """One version directory."""
 
@@ -67,7 +78,9 @@ class VersionFacts:
     completions: Mapping[str, Completion | None] = field(default_factory=dict)
     """By file: what a Python source adds to its configuration, `None` if nothing."""
     recognised: Mapping[str, FileProblem | None] = field(default_factory=dict)
-    """By file: why a `.pt` or `.plan` file is none, or `None` for one that is."""
+    """By file: why a `.pt`, `.pt2` or `.plan` file is none, or `None` for one that is."""
+    packages: Mapping[str, Package] = field(default_factory=dict)
+    """By file: what a sound package of AOTInductor holds."""
 
     def has(self, name: str) -> bool:
         """Whether it holds a file, or a directory with files, of that name."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from trimaran.checks.backends import AOTI, backend_of, check_package, check_pytorch
+from trimaran.checks.backends import AOTI, backend_of, check_pytorch
 from trimaran.checks.ensemble import check_ensemble
 from trimaran.checks.finding import Problems, error
+from trimaran.checks.packages import check_package
 from trimaran.checks.scheduling import check_batching, check_instances
 from trimaran.checks.sequences import check_sequences
 from trimaran.checks.tensors import check_tensors

@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 
 from trimaran.checks.backends import BACKENDS, backend_of, default_file
 from trimaran.checks.environments import environment_path, environment_problem
-from trimaran.checks.facts import Graph, ModelFacts, VersionFacts
+from trimaran.checks.facts import Graph, ModelFacts, Package, VersionFacts
 from trimaran.checks.finding import Finding, Severity, error, warning
 from trimaran.checks.onnx_files import read_onnx
 from trimaran.checks.python_source import class_file, read_completion, source_problem
 from trimaran.checks.recognised_files import (
-    package_problem,
     plan_problem,
+    read_contents,
     torchscript_problem,
 )
 from trimaran.checks.tensors import label_files
@@ -175,6 +175,7 @@ def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> Vers
     level = config.optimization.graph.level
     own = bool(config.model_operations.op_library_filename)
     graphs: dict[str, Graph | str] = {}
+    packages: dict[str, Package] = {}
     sources, completions, recognised = {}, {}, {}
     entries = {PurePosixPath(file).parts[0] for file in facts.files}
     for name in _loadable(config):
@@ -187,7 +188,9 @@ def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> Vers
         elif kind == ".pt":
             recognised[name] = torchscript_problem(file)
         elif kind == ".pt2":
-            recognised[name] = package_problem(file)
+            found = read_contents(file)
+            packages |= {name: found} if isinstance(found, Package) else {}
+            recognised[name] = None if isinstance(found, Package) else found
         elif kind == ".plan":
             recognised[name] = plan_problem(file)
         elif kind == ".py" and _is_file(file):
@@ -196,7 +199,12 @@ def _with_contents(facts: VersionFacts, path: Path, config: ModelConfig) -> Vers
             if not isinstance(source, str):
                 completions[name] = read_completion(_with_class(source, path))
     return replace(
-        facts, graphs=graphs, sources=sources, completions=completions, recognised=recognised
+        facts,
+        graphs=graphs,
+        sources=sources,
+        completions=completions,
+        recognised=recognised,
+        packages=packages,
     )
 
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trimaran.checks.facts import FileProblem
+from trimaran.checks.facts import FileProblem, Package
 from trimaran.repository.model_files.aoti_package import (
     DEVICE,
     FIT_REMEDY,
     find_misfit,
+    generated_source,
     read_package,
     this_machine,
+)
+from trimaran.repository.model_files.call_specification import (
+    CALL_REMEDY,
+    find_specifications,
+    input_names,
+    result_names,
 )
 from trimaran.repository.model_files.recognition import Kind, recognise
 from trimaran.repository.model_files.torchscript_archive import require_torchscript
 from trimaran.system.errors import ArtifactError
 
-__all__ = ["onnx_impostor", "package_problem", "plan_problem", "torchscript_problem"]
+__all__ = ["onnx_impostor", "plan_problem", "read_contents", "torchscript_problem"]
 
 _SAVE = "save the model with torch.jit.save, or use 'trimaran export'"
 _COMPILE = "use 'trimaran export --format aoti', or the platform of the file"
@@ -42,8 +49,8 @@ def torchscript_problem(path: Path) -> FileProblem | None:
     return None
 
 
-def package_problem(path: Path) -> FileProblem | None:
-    """Why a file is no package of AOTInductor that fits this machine, or `None`."""
+def read_contents(path: Path) -> Package | FileProblem:
+    """What a package of AOTInductor holds, or why a file is none that fits this machine."""
     problem = _unlike(path, Kind.AOTI)
     if problem is not None:
         return problem
@@ -53,7 +60,15 @@ def package_problem(path: Path) -> FileProblem | None:
         return _problem_of(refused, path)
     for_gpu = facts[DEVICE] == "cuda"
     misfit = find_misfit(facts, this_machine(with_gpu=for_gpu))
-    return FileProblem(misfit, FIT_REMEDY) if misfit else None
+    if misfit:
+        return FileProblem(misfit, FIT_REMEDY)
+    call = find_specifications(generated_source(path))
+    if call is None:
+        return Package(facts[DEVICE])
+    try:
+        return Package(facts[DEVICE], tuple(input_names(call[0])), tuple(result_names(call[1])))
+    except ValueError as refused:
+        return FileProblem(str(refused), CALL_REMEDY)
 
 
 def plan_problem(path: Path) -> FileProblem | None:
@@ -76,7 +91,9 @@ def _unlike(path: Path, *wanted: Kind) -> FileProblem | None:
     if kind in wanted:
         return None
     if Kind.AOTI in wanted:
-        return FileProblem("is no package of AOTInductor, which torch_aoti loads", _COMPILE)
+        return FileProblem(
+            "is no package of AOTInductor, which torch_aoti loads, or it is cut short", _COMPILE
+        )
     return FileProblem(*_IS.get(kind, ("is not TorchScript, which is a zip archive", _SAVE)))
 
 

@@ -23,10 +23,12 @@ from exporters.formats.program import (
     export_program,
     script_program,
 )
+from exporters.original import parity_with, run_original
 from exporters.spec import ModelSpec
 from exporters.torch_state import quiet
 from tests import models
 from tests.programs import COMPILER, require
+from tests.trimaran.repository.model_files.packages import altered
 from trimaran.repository.repository import Repository
 from trimaran.system.compiler import find_compiler
 
@@ -75,6 +77,27 @@ def test_the_package_is_the_one_that_was_compiled_before(
     again = tmp_path / "model.pt2"
     assert list(exporter.captures(models.linear(), again)) == ["torch.export"]
     assert again.read_bytes() == (newest.path / "model.pt2").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("factor", "passes"), [(1.0, True), (1.01, False)], ids=["unchanged", "1 % off"]
+)
+def test_a_package_with_wrong_weights_is_refused(
+    exported: Repository, tmp_path: Path, factor: float, passes: bool
+) -> None:
+    require(COMPILER)
+    newest = exported.newest("linear_aoti")
+    assert newest is not None
+    original = run_original(models.linear(), 8)
+    weight = models.Linear().layer.weight.detach().numpy()
+    wrong = (weight * factor).astype(weight.dtype)
+    path = altered(
+        newest.path / "model.pt2",
+        tmp_path / "model.pt2",
+        lambda name, held: held.replace(weight.tobytes(), wrong.tobytes()),
+    )
+    run = AotiExporter("cpu").load(path, original.interface)
+    assert parity_with(original, run).passed is passes
 
 
 def test_a_missing_compiler_is_named_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:

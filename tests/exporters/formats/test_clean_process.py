@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from exporters.formats import clean_process
 from exporters.formats.clean_process import load_torchscript
-from exporters.parity import ArtifactRuntimeError
+from exporters.parity import ArtifactRuntimeError, UnservableError
 
 
 class Two(nn.Module):
@@ -29,6 +29,16 @@ class Takes(nn.Module):
 def saved(module: nn.Module, path: Path) -> Path:
     torch.jit.save(torch.jit.script(module), str(path))
     return path
+
+
+class Lacking(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        return x, None
+
+
+class Narrow(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.to(torch.bfloat16)
 
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -54,6 +64,18 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     (tmp_path / "b.pt").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(ArtifactRuntimeError):
         load_torchscript(tmp_path / "b.pt", ["x"], ["y"])
+
+
+@pytest.mark.parametrize(
+    ("module", "problem"),
+    [(Lacking(), "returns a NoneType, and Triton takes"), (Narrow(), "returns torch.bfloat16")],
+)
+def test_an_answer_that_no_server_carries_is_known_as_such(
+    tmp_path: Path, module: nn.Module, problem: str
+) -> None:
+    run = load_torchscript(saved(module, tmp_path / "a.pt"), ["x"], ["y"])
+    with pytest.raises(UnservableError, match=problem):
+        run({"x": X})
 
 
 def test_a_process_that_died_is_reported_and_the_next_load_starts_another(tmp_path: Path) -> None:

@@ -249,6 +249,11 @@ PACKAGE = (
     'output { name: "RESULT[0]" data_type: TYPE_FP32 dims: [ 4 ] } '
 )
 
+START = (
+    'control_input { name: "START__1" '
+    "control { kind: CONTROL_SEQUENCE_START fp32_false_true: [ 0, 1 ] } }"
+)
+
 
 def packed(facts: Mapping[str, str] | None = None) -> bytes:
     content = io.BytesIO()
@@ -258,15 +263,16 @@ def packed(facts: Mapping[str, str] | None = None) -> bytes:
     return content.getvalue()
 
 
-def test_a_package_of_aotinductor_is_no_error(tmp_path: Path) -> None:
-    files = {"m/config.pbtxt": PACKAGE, "m/1/model.pt2": packed()}
+@pytest.mark.parametrize("more", ["", "sequence_batching { }"])
+def test_a_package_of_aotinductor_is_no_error(tmp_path: Path, more: str) -> None:
+    files = {"m/config.pbtxt": f"{PACKAGE} {more}", "m/1/model.pt2": packed()}
     assert found(judged(tmp_path, files)) == []
 
 
 @pytest.mark.parametrize(
     ("config", "files", "problem"),
     [
-        (PACKAGE, {"model.pt": torchscript()}, "1/model.pt2 is missing, which backend pytorch"),
+        (PACKAGE, {"model.pt": torchscript()}, "1/model.pt2 is missing, which platform torch_aoti"),
         (
             f'{PACKAGE} default_model_filename: "model.pt"',
             {"model.pt": torchscript()},
@@ -284,7 +290,26 @@ def test_a_package_of_aotinductor_is_no_error(tmp_path: Path) -> None:
             {"model.pt2": packed()},
             "the inputs are INPUT__1, without number 0",
         ),
-        (f"{PACKAGE} sequence_batching {{ }}", {"model.pt2": packed()}, "which torch_aoti refuses"),
+        (
+            PACKAGE.replace("RESULT[0]", "OUTPUT__1"),
+            {"model.pt2": packed()},
+            "1/model.pt2 has no output 'OUTPUT__1'",
+        ),
+        (
+            f'{PACKAGE} input {{ name: "ARGS[0]" data_type: TYPE_FP32 dims: [ 4 ] }}',
+            {"model.pt2": packed()},
+            "1/model.pt2 takes INPUT__0, and the inputs are INPUT__0, ARGS[0]",
+        ),
+        (
+            f"{PACKAGE} instance_group {{ kind: KIND_GPU }}",
+            {"model.pt2": packed()},
+            "1/model.pt2 was compiled for cpu, and an instance is KIND_GPU",
+        ),
+        (
+            f"{PACKAGE} sequence_batching {{ {START} }}",
+            {"model.pt2": packed()},
+            "sequence_batching has control_input, which torch_aoti counts",
+        ),
     ],
 )
 def test_a_package_that_the_server_refuses_is_an_error(

@@ -9,19 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import trimaran
 from ensembles import Pipeline, PythonModel
 from ensembles.efficientnet_lite0 import onnx_ensemble
-from ensembles.publish import publish_python_model
+from ensembles.pipeline import Ensemble, Step, tensor
+from ensembles.publish import publish_python_model, write_wiring
+from tests import models
+from tests.programs import COMPILER, require
 from tests.running import PROJECT, Served, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
-from tests.trimaran.rollout.greeter import ENSEMBLE as GREETINGS
-from tests.trimaran.rollout.greeter import MODEL, NAME, publish_word, write_greetings
+from tests.trimaran.repository.model_files.packages import altered
 from tests.trimaran.serving.load import Answers, under_load
 from trimaran.publishing.releases import make_release, read_release
-from trimaran.repository.config import parse_config, write_config
-from trimaran.repository.live import live_release, render_candidate
-from trimaran.repository.presence import find_server
+from trimaran.repository.config import write_config
+from trimaran.repository.live import render_candidate
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy, roll_back
 from trimaran.rollout.switch import flip
@@ -30,6 +33,7 @@ from trimaran.system.errors import TrimaranError
 
 CAT = (PROJECT / "model_repository/image_classifier/golden/chelsea.jpg").read_bytes()
 ENSEMBLE = "image_classifier"
+COMPILED = "compiled_classifier"
 PHOTOGRAPH = {"IMAGE": np.array([[CAT]], np.object_)}
 
 
@@ -66,34 +70,8 @@ def standing(released: Served) -> Iterator[Served]:
             deploy(released.repository, released.control, client, ENSEMBLE, 1, quiet)
 
 
-@pytest.fixture(scope="module")
-def greeted(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A small ensemble whose release 1 is live; not served now."""
-    directory = tmp_path_factory.mktemp("greeted")
-    repository = Repository.create(directory / "model_repository")
-    write_greetings(repository, directory)
-    publish_word(repository, directory, "hm", "loner")
-    assert make_release(repository, GREETINGS).version == 1
-    result = call_trimaran("deploy", GREETINGS, "--repository", repository.root)
-    assert result.status == 0, result.stderr
-    assert "no server runs on this repository" in result.stdout
-    return repository
-
-
-@pytest.fixture
-def stopped(greeted: Repository, tmp_path: Path) -> Repository:
-    """A copy that a test may change."""
-    shutil.copytree(greeted.root, tmp_path / "model_repository")
-    return Repository.open(tmp_path / "model_repository")
-
-
-def release_with_word(repository: Repository, word: str) -> int:
-    publish_word(repository, repository.root.parent, word)
-    return make_release(repository, GREETINGS).version
-
-
-def served_release(served: Served, ensemble: str = ENSEMBLE) -> int:
-    (version,) = served.control.ready_versions(ensemble)
+def served_release(served: Served) -> int:
+    (version,) = served.control.ready_versions(ENSEMBLE)
     return version
 
 
@@ -140,29 +118,6 @@ def test_failed_golden_request_leaves_the_live_release_serving(standing: Served)
     }
 
 
-def test_restart_serves_the_same_release(stopped: Repository) -> None:
-    second, third = (release_with_word(stopped, f"{word} dear") for word in ("hi", "oh"))
-    running = start_serving(stopped, "--model", GREETINGS)
-    try:
-        assert served_release(running, GREETINGS) == 1
-        for release in (third, second):
-            result = call_trimaran(
-                "deploy", GREETINGS, "--release", str(release), "--repository", stopped.root
-            )
-            assert result.status == 0, result.stderr
-            assert f"release {release} is live, golden requests answered: 1" in result.stdout
-    finally:
-        running.stop()
-    again = start_serving(stopped, "--model", GREETINGS)
-    try:
-        assert served_release(again, GREETINGS) == second
-        live = live_release(again.repository.live(GREETINGS))
-        assert live is not None
-        assert live.history == (1, third)
-    finally:
-        again.stop()
-
-
 def test_steps_keep_the_replaced_release_and_drop_older_ones(standing: Served) -> None:
     releases = [release_with_labels(standing.repository, name) for name in ("second", "third")]
     with standing.client() as client:
@@ -170,18 +125,6 @@ def test_steps_keep_the_replaced_release_and_drop_older_ones(standing: Served) -
             deploy(standing.repository, standing.control, client, ENSEMBLE, release, quiet)
     pins = [read_release(standing.repository, ENSEMBLE, r).pins["image_labels"] for r in releases]
     assert standing.control.ready_versions("image_labels") == set(pins)
-
-
-def test_stopped_repository_is_deployed_through_a_private_server(stopped: Repository) -> None:
-    """As `greeted` was; a release that fails its golden request is not."""
-    release_with_word(stopped, "clear off")
-    refused = call_trimaran("deploy", GREETINGS, "--repository", stopped.root)
-    assert refused.status == 1
-    assert "was not deployed: golden request 'ada'" in refused.error
-    live = live_release(stopped.live(GREETINGS))
-    assert live is not None
-    assert live.number == 1
-    assert find_server(stopped) is None
 
 
 def test_an_interrupt_before_the_switch_restores_the_steps(standing: Served) -> None:
@@ -271,59 +214,6 @@ def test_damaged_release_is_refused(standing: Served) -> None:
     assert served_release(standing) == 1
 
 
-def test_serving_a_step_alone_keeps_what_the_live_release_pins(stopped: Repository) -> None:
-    """A newer step version that no release pins yet must not push the pinned one out."""
-    assert publish_word(stopped, stopped.root.parent, "hi dear") == 2
-    alone = start_serving(stopped, "--model", MODEL)
-    assert alone.control.ready_versions(MODEL) == {1, 2}
-    alone.stop()
-    again = start_serving(stopped, "--model", GREETINGS)
-    try:
-        assert served_release(again, GREETINGS) == 1
-    finally:
-        again.stop()
-
-
-def test_live_ensembles_that_share_a_step_keep_each_others_versions(stopped: Repository) -> None:
-    """The other ensemble keeps version 1 of the step while this one is deployed twice and back."""
-    other = "others"
-    wiring = parse_config(stopped.config_path(GREETINGS).read_text(), "here")
-    wiring.name = other
-    write_config(stopped.config_path(other), wiring)
-    assert make_release(stopped, other).version == 1
-    running = start_serving(stopped, "--model", GREETINGS, "--model", other)
-    try:
-        with running.client() as client, under_load(running, other, NAME) as answers:
-            for word in ("hi dear", "oh dear"):
-                release = release_with_word(stopped, word)
-                deploy(stopped, running.control, client, GREETINGS, release, quiet)
-            roll_back(stopped, running.control, client, GREETINGS, quiet)
-        assert running.control.ready_versions(MODEL) >= {1, 2}
-    finally:
-        running.stop()
-    assert answers.failures == []
-    assert {outputs["GREETING"][0, 0] for outputs in answers.outputs} == {b"so hello dear Ada"}
-    again = start_serving(stopped, "--model", GREETINGS, "--model", other)
-    try:
-        with again.client() as client:
-            said = [client.infer(name, NAME).outputs["GREETING"] for name in (other, GREETINGS)]
-        assert [each[0, 0] for each in said] == [b"so hello dear Ada", b"so hi dear Ada"]
-    finally:
-        again.stop()
-
-
-def test_missing_pinned_version_is_reported_and_the_rest_served(stopped: Repository) -> None:
-    shutil.rmtree(stopped.model(MODEL) / "1")
-    again = start_serving(stopped, "--model", GREETINGS, "--model", "loner")
-    try:
-        shown = " ".join("".join(again.lines).replace("│", " ").split())
-        assert f"{MODEL} has no version 1" in shown
-        assert again.control.ready_versions("loner") == {1}
-        assert again.control.ready_versions("closer") == {1}
-    finally:
-        again.stop()
-
-
 def test_model_of_the_candidate_name_is_not_touched(standing: Served) -> None:
     untried = release_with_labels(standing.repository, "untried")
     own = standing.repository.model(f"{ENSEMBLE}_canary")
@@ -335,6 +225,57 @@ def test_model_of_the_candidate_name_is_not_touched(standing: Served) -> None:
     finally:
         shutil.rmtree(own)
     assert served_release(standing) == 1
+
+
+@pytest.fixture
+def compiled(released: Served, tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """Two releases of an ensemble whose one step is native code; none is live after the test.
+
+    The second version is the first one's package with other weights.
+    """
+    require(COMPILER)
+    repository = released.repository
+    step = Step("linear_aoti", {"INPUT__0": "X"}, {"OUTPUT__0": "Y"})
+    write_wiring(
+        repository,
+        Ensemble(COMPILED, [tensor("X", "FP32", 8)], [tensor("Y", "FP32", 4)], [step]),
+    )
+    first = make_release(repository, COMPILED).version
+    path = repository.version("linear_aoti", 1).path / "model.pt2"
+    before, after = (models.Linear(seed).layer.weight.detach().numpy() for seed in (0, 1))
+    package = altered(
+        path, tmp_path / "a.pt2", lambda _, held: held.replace(before.tobytes(), after.tobytes())
+    )
+    trimaran.add(package, repository.root, name="linear_aoti", trust=True)
+    yield first, make_release(repository, COMPILED).version
+    for name in (COMPILED, "linear_aoti"):
+        released.control.unload(name)
+
+
+def test_releases_of_a_compiled_step_change_without_a_failed_request(
+    released: Served, compiled: tuple[int, int]
+) -> None:
+    repository, control = released.repository, released.control
+    x = np.linspace(-2, 2, 24, dtype=np.float32).reshape(3, 8)
+    with released.client() as client:
+        deploy(repository, control, client, COMPILED, compiled[0], quiet)
+        with under_load(released, COMPILED, {"X": x}) as answers:
+            wait_for(lambda: bool(answers.versions), 30, "an answer")
+            deploy(repository, control, client, COMPILED, compiled[1], quiet)
+            wait_for(lambda: len(answers.versions) == 2, 30, "an answer of the second release")
+            assert roll_back(repository, control, client, COMPILED, quiet).release == compiled[0]
+        after = client.infer(COMPILED, {"X": x})
+    assert answers.failures == []
+    module, other = models.Linear(0), models.Linear(0)
+    other.layer.weight = models.Linear(1).layer.weight
+    with torch.no_grad():
+        old, new = (each(torch.from_numpy(x)).numpy() for each in (module, other))
+    found = [answer["Y"] for answer in answers.outputs]
+    is_old, is_new = ([np.allclose(y, each, 1e-4, 1e-6) for y in found] for each in (old, new))
+    assert all(a != b for a, b in zip(is_old, is_new, strict=True))
+    assert any(is_new)
+    assert after.version == str(compiled[0])
+    np.testing.assert_allclose(after.outputs["Y"], old, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ __all__ = [
     "TORCH",
     "Machine",
     "find_misfit",
+    "generated_source",
     "is_package",
     "made_with",
     "open_package",
@@ -56,6 +57,8 @@ _MODEL = f"{_CODE}model/"
 _METADATA = "wrapper_metadata.json"
 _MOST_METADATA_BYTES = 2**16
 _ELF = b"\x7fELF"
+_LIBRARY = ".so"
+_NATIVE = (_LIBRARY, ".cubin")
 _REMEDY = "compile it again with torch._inductor.aoti_compile_and_package"
 
 _VECTORS: Mapping[str, frozenset[str]] = {
@@ -107,6 +110,15 @@ def this_machine(*, with_gpu: bool = False) -> Machine:
     return Machine(version, platform.machine(), _instructions(), capability)
 
 
+def generated_source(path: Path) -> str:
+    """The C++ of the call in a sound package, or an empty text where it holds none."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if _inside(name).startswith(_MODEL) and name.endswith(".wrapper.cpp"):
+                return archive.read(name).decode("utf-8", errors="replace")
+    return ""
+
+
 def is_package(path: Path) -> bool:
     """Whether a zip archive holds code of AOTInductor; a damaged one does not."""
     try:
@@ -134,11 +146,9 @@ def read_package(path: Path, where: str) -> dict[str, str]:
                 raise ArtifactError(
                     f"{where}: its entry {damaged!r} is damaged; copy or export the model again"
                 )
-            stray = _find_stray_code(archive)
-            if stray:
-                raise ArtifactError(
-                    f"{where}: holds native code in {stray!r}, where torch packs none; {_REMEDY}"
-                )
+            wrong = _find_wrong_code(archive)
+            if wrong:
+                raise ArtifactError(f"{where}: {wrong}; {_REMEDY}")
             return _metadata(archive, where)
     except DAMAGE as error:
         raise ArtifactError(
@@ -206,10 +216,12 @@ def _find_problem(entries: Sequence[zipfile.ZipInfo]) -> str | None:
     inside = [_inside(name) for name in names]
     if "archive_format" not in inside or not any(name.startswith(_CODE) for name in inside):
         return "is no package of AOTInductor"
-    libraries = [name for name in inside if ".so" in PurePosixPath(name).suffixes]
-    if not any(name.startswith(_MODEL) for name in libraries):
+    if not any(name.startswith(_MODEL) for name in inside):
         found = sorted({name.split("/")[2] for name in inside if name.startswith(_CODE)})
         return f"has no model named 'model', which Triton loads, and has {', '.join(found)}"
+    libraries = [name for name in inside if _LIBRARY in PurePosixPath(name).suffixes]
+    if not any(name.startswith(_MODEL) and name.endswith(_LIBRARY) for name in libraries):
+        return "has no shared library for its model"
     stray = [name for name in libraries if PurePosixPath(name).parent != PurePosixPath(_MODEL)]
     if stray:
         return f"holds a shared library in {stray[0]!r}, where torch packs none"
@@ -218,13 +230,16 @@ def _find_problem(entries: Sequence[zipfile.ZipInfo]) -> str | None:
     return None
 
 
-def _find_stray_code(archive: zipfile.ZipFile) -> str | None:
-    """An entry outside the model's directory that is a program or a library by its content."""
+def _find_wrong_code(archive: zipfile.ZipFile) -> str | None:
+    """An entry that is native code by its content where torch packs none, or a library of none."""
     for entry in archive.infolist():
-        if not _inside(entry.filename).startswith(_MODEL):
-            with archive.open(entry) as file:
-                if file.read(len(_ELF)) == _ELF:
-                    return _inside(entry.filename)
+        name = _inside(entry.filename)
+        with archive.open(entry) as file:
+            is_native = file.read(len(_ELF)) == _ELF
+        if is_native and not (name.startswith(_MODEL) and name.endswith(_NATIVE)):
+            return f"holds native code in {name!r}, where torch packs none"
+        if not is_native and name.endswith(_LIBRARY):
+            return f"holds no native code in its library {name!r}"
     return None
 
 

@@ -16,13 +16,30 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["INPUT_NAME", "RESULT_NAME", "input_names", "result_names"]
+__all__ = [
+    "CALL_REMEDY",
+    "INPUT_NAME",
+    "RESULT_NAME",
+    "find_specifications",
+    "input_names",
+    "result_names",
+]
+
+CALL_REMEDY = "compile a module whose forward takes and returns tensors"
+
 
 INPUT_NAME = re.compile(r"INPUT__\d+|ARGS(\[[^][]*\])+|KWARGS.+")
 RESULT_NAME = re.compile(r"OUTPUT__\d+|RESULT(\[[^][]*\])*")
 
 _TUPLE, _LIST, _DICT = "builtins.tuple", "builtins.list", "builtins.dict"
 _DEEPEST = 32
+_WRITTEN = re.compile(r'\b(in|out)_spec_ = R"\((.*?)\)";')
+
+
+def find_specifications(source: str) -> tuple[str, str] | None:
+    """How the arguments and the results nest, from a package's generated source, if it says so."""
+    found = dict(_WRITTEN.findall(source))
+    return (found["in"], found["out"]) if found.keys() == {"in", "out"} else None
 
 
 def input_names(specification: str) -> list[str]:

@@ -22,6 +22,8 @@ from trimaran.repository.model_files.call_specification import input_names, resu
 from trimaran.repository.model_files.recognition import Kind, recognise
 from trimaran.system.errors import ArtifactError
 
+FIRST = "m/data/aotinductor/first/c.so"
+
 
 def packed(path: Path, changed: Mapping[str, bytes | None]) -> Path:
     entries = {**package_entries(), **changed}
@@ -48,9 +50,13 @@ def test_a_sound_package_is_known_by_its_content_and_says_its_machine(tmp_path: 
         ({"m/data/aotinductor/model/x/b.so": b""}, "a shared library in"),
         ({f"{CODE}2.wrapper.so": b"\x7fELF"}, "holds 2 shared libraries"),
         ({"m/extra/note.txt": b"\x7fELF\x02"}, "native code in 'extra/note.txt'"),
+        ({"m/data/aotinductor/model/note": b"\x7fELF"}, "native code in 'data/aotinductor/model/n"),
+        ({f"{CODE}.wrapper.so": None}, "no shared library for its model"),
+        ({f"{CODE}.wrapper.so": None, f"{CODE}.so.txt": b"\x7fELF"}, "no shared library for"),
+        ({f"{CODE}.wrapper.so": b"text"}, "no native code in its library 'data/aotinductor/model"),
         (
-            {f"{CODE}.wrapper.so": None, "m/data/aotinductor/first/c.so": b""},
-            "no model named 'model', which Triton loads, and has first, model",
+            {**dict.fromkeys(package_entries()), "m/archive_format": b"pt2", FIRST: b"\x7fELF"},
+            "no model named 'model', which Triton loads, and has first",
         ),
         ({"m/archive_format": None}, "is no package of AOTInductor"),
         ({f"{CODE}.wrapper_metadata.json": b"[1]"}, "no metadata"),
