@@ -17,6 +17,7 @@ __all__ = [
     "Leftovers",
     "Stub",
     "StubWatch",
+    "StuckLoads",
     "Turns",
     "Verdict",
     "identify_stub",
@@ -31,7 +32,7 @@ _STUB_EXECUTABLE = b"triton_python_backend_stub"
 IN_TRANSITION = ("LOADING", "UNLOADING")
 """Triton's states of a version that is about to be ready or gone."""
 _LOAD_S = 30.0
-"""After this a reload, one of whose new stubs died, is taken for one that never ends."""
+"""How long a load may go on after one of its stubs died."""
 _FIRST_TURN_S = 0.5
 _LAST_TURN_S = 60.0
 _GRACE_S = 5.0
@@ -179,14 +180,13 @@ class Heals:
             self.due[model] = retry_at
         return stubs
 
-    def stuck(self, stranger_at: float | None, now: float) -> list[str]:
-        """The models whose reload waits for a stub that is dead, as Triton does for ever.
+    def doubtful(self, stranger_at: float | None) -> set[str]:
+        """The models whose reload may wait for a stub that died after it began.
 
         `stranger_at` says when the newest dead process was found that belongs to no model yet.
         """
-        late = {m: began for m, began in self.began.items() if now - began > _LOAD_S}
         strange = -1.0 if stranger_at is None else stranger_at
-        return [model for model, began in late.items() if model in self.due or strange >= began]
+        return {m for m, began in self.began.items() if m in self.due or strange >= began}
 
     def forget_gone(self, present: Collection[int]) -> None:
         """Forget replaced stubs that are no process any more."""
@@ -241,6 +241,19 @@ def short_of_stubs(
         if model in instances:
             lacking[model] += max(0, instances[model] - alive[model, version])
     return {model: count for model, count in lacking.items() if count}
+
+
+@dataclass
+class StuckLoads:
+    """Loads that wait for a stub that is dead: Triton does so for ever."""
+
+    since: dict[str, float] = field(default_factory=dict)
+    """From when on a load has been in doubt, by its model."""
+
+    def observe(self, doubtful: Iterable[str], now: float) -> list[str]:
+        """The models whose load is stuck, of those whose load lacks a stub at this look."""
+        self.since = {model: self.since.get(model, now) for model in sorted(doubtful)}
+        return [model for model, since in self.since.items() if now - since > _LOAD_S]
 
 
 @dataclass

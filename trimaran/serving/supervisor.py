@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -21,7 +21,7 @@ from threading import Event, Thread
 from trimaran.checks.raising import checked_config
 from trimaran.repository.live import with_generation
 from trimaran.repository.repository import Repository
-from trimaran.serving.control import Control
+from trimaran.serving.control import Control, ModelState
 from trimaran.serving.hangs import HANG_TIMEOUT_S, HangWatch, read_pulse
 from trimaran.serving.metrics import Metrics
 from trimaran.serving.stub_processes import (
@@ -29,6 +29,7 @@ from trimaran.serving.stub_processes import (
     Leftovers,
     Stub,
     StubWatch,
+    StuckLoads,
     Turns,
     identify_stub,
     judge,
@@ -88,6 +89,8 @@ class Supervisor(Thread):
         self._outcomes: SimpleQueue[_Outcome] = SimpleQueue()
         self._leftovers = Leftovers()
         self._turns = Turns()
+        self._lacking_loads: Collection[str] = ()
+        self._stuck_loads = StuckLoads()
         self._stuck: Sequence[str] = ()
         self._stopping = Event()
 
@@ -108,7 +111,7 @@ class Supervisor(Thread):
         self._stopping.set()
 
     def stuck(self) -> Sequence[str]:
-        """The models that only another server can load; see `Heals.stuck`."""
+        """The models that only another server can load; see `StuckLoads`."""
         return self._stuck
 
     def _look(self) -> None:
@@ -120,10 +123,12 @@ class Supervisor(Thread):
         # Kept until the server has answered, however long it does not.
         self._dead += self._heals.of_concern(deaths.stubs)
         self._heals.forget_gone(self._children)
+        dead_loads: set[str] = set()
         if self._dead:
             states = {(s.name, int(s.version or 0)): s.state for s in self._control.index()}
             verdict = judge(self._dead, states)
             self._dead = verdict.undecided
+            dead_loads = {s.model for s in self._dead if states[s.model, s.version] == "LOADING"}
             for stub in verdict.broken:
                 self._log.warning(
                     f"{stub.model} version {stub.version}: stub {stub.instance} (process "
@@ -131,9 +136,14 @@ class Supervisor(Thread):
                 )
                 self._metrics.stub_died(stub.model)
                 self._heals.died(stub)
-        if self._turns.is_due(deaths.strangers, now):
+        if self._turns.is_due(deaths.strangers, now) or self._lacking_loads:
             self._place_strangers(list(deaths.strangers))
-        self._stuck = self._heals.stuck(self._turns.newest_at, now)
+        doubtful = {
+            *dead_loads,
+            *self._heals.doubtful(self._turns.newest_at),
+            *self._lacking_loads,
+        }
+        self._stuck = self._stuck_loads.observe(doubtful, now)
 
     def _place_strangers(self, strangers: list[int]) -> None:
         """Heal the models that lack stubs: these dead processes were theirs.
@@ -141,7 +151,10 @@ class Supervisor(Thread):
         One whose model is not found is looked into again: a stub that Triton is about to end can
         stand in for one that died.
         """
-        for model, lacking in self._short_of_stubs().items():
+        states = self._control.index()
+        living = self._living()
+        self._lacking_loads = self._loads_without(living, states) if strangers else ()
+        for model, lacking in self._short_of_stubs(living, states).items():
             if not self._heals.is_known(model):
                 self._log.warning(f"{model}: a stub died as soon as it was started")
                 self._metrics.stub_died(model)
@@ -172,19 +185,37 @@ class Supervisor(Thread):
                 living[pid] = stub
         return living, zombies
 
-    def _short_of_stubs(self, leaving: Collection[Stub] = ()) -> dict[str, int]:
-        """The models that lack stubs, or would without those that are `leaving`."""
-        ready = [(s.name, int(s.version)) for s in self._control.index() if s.state == "READY"]
+    def _living(self) -> set[Stub]:
+        """The stubs that Triton sends requests to, or will: of this moment."""
+        self._looks = 0
+        return (self._watch.not_dead() | set(self._processes()[0].values())) - self._heals.replaced
+
+    def _short_of_stubs(
+        self, living: Collection[Stub], states: Iterable[ModelState]
+    ) -> dict[str, int]:
+        """The models that lack stubs, if these are `living`; the states are older than that."""
+        ready = [(s.name, int(s.version)) for s in states if s.state == "READY"]
         instances = {}
         for model in {model for model, _ in ready}:
             config = self._control.config(model)
             if config.get("backend") in self._stub_backends:
                 groups = config.get("instance_group", [])
                 instances[model] = max(1, sum(int(group["count"]) for group in groups))
-        # After the states: the stubs of a version that is ready have been started.
-        self._looks = 0
-        living = self._watch.not_dead() | set(self._processes()[0].values())
-        return short_of_stubs(living - self._heals.replaced - set(leaving), ready, instances)
+        return short_of_stubs(living, ready, instances)
+
+    def _loads_without(
+        self, living: Collection[Stub], states: Iterable[ModelState]
+    ) -> Collection[str]:
+        """The models that are being loaded and lack a stub, by their files."""
+        loading = [(s.name, int(s.version or 0)) for s in states if s.state == "LOADING"]
+        instances = {}
+        for model in {model for model, _ in loading}:
+            with suppress(TrimaranError):  # the load says what is wrong
+                config = self._repository.live(model) or self._repository.config(model)
+                if config.backend in self._stub_backends:
+                    groups = config.instance_group
+                    instances[model] = max(1, sum(max(1, group.count) for group in groups))
+        return short_of_stubs(living, loading, instances)
 
     def _begin_heals(self) -> None:
         """Reload each broken model in a thread of its own: a slow one holds up no other."""
@@ -219,7 +250,8 @@ class Supervisor(Thread):
         if not idle:
             return
         try:
-            needed = self._short_of_stubs(leaving=idle)
+            states = self._control.index()
+            needed = self._short_of_stubs(self._living() - set(idle), states)
         except (TrimaranError, OSError):
             self._leftovers.add(idle, time.monotonic(), cpu_s)
             raise

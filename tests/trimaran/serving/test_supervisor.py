@@ -24,6 +24,7 @@ from trimaran.serving.stub_processes import (
     Leftovers,
     Stub,
     StubWatch,
+    StuckLoads,
     Turns,
     Verdict,
     identify_stub,
@@ -127,18 +128,17 @@ class TestHeals:
         heals.forget_gone([8, 10])
         assert heals.replaced == {stub(8)}
 
-    def test_a_reload_whose_new_stub_died_is_stuck_after_a_while(self) -> None:
+    def test_a_reload_one_of_whose_new_stubs_died_is_in_doubt(self) -> None:
         heals = Heals()
         heals.died(stub(7))
         heals.begin("model", [stub(9)], 10.0)
-        assert heals.stuck(10.5, 30.0) == []
-        assert heals.stuck(10.5, 50.0) == ["model"]
-        assert heals.stuck(9.0, 50.0) == [], "it died before the reload"
-        assert heals.stuck(None, 50.0) == []
+        assert heals.doubtful(9.0) == set(), "it died before the reload"
+        assert heals.doubtful(None) == set()
+        assert heals.doubtful(10.5) == {"model"}
         heals.died(stub(10))
-        assert heals.stuck(None, 50.0) == ["model"]
+        assert heals.doubtful(None) == {"model"}
         heals.end("model")
-        assert heals.stuck(10.5, 50.0) == []
+        assert heals.doubtful(10.5) == set()
 
     def test_one_that_failed_is_tried_again_later(self) -> None:
         heals = Heals()
@@ -169,6 +169,15 @@ def test_models_short_of_stubs(
     short: dict[str, int],
 ) -> None:
     assert short_of_stubs(living, ready, instances) == short
+
+
+def test_a_load_is_stuck_when_it_has_lacked_a_stub_for_long() -> None:
+    loads = StuckLoads()
+    assert loads.observe(["a", "b"], 0.0) == []
+    assert loads.observe(["a"], 20.0) == []
+    assert loads.observe(["a", "b"], 31.0) == ["a"]
+    assert loads.observe(["b"], 60.0) == []
+    assert loads.observe(["b"], 62.0) == ["b"]
 
 
 def test_the_same_strangers_are_looked_into_ever_more_rarely() -> None:
