@@ -21,6 +21,7 @@ from trimaran.serving.client import Answer, Client, Protocol
 from trimaran.serving.control import Control
 from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
+from trimaran.system.compiler import find_compiler
 from trimaran.system.console import console
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
@@ -29,7 +30,8 @@ __all__ = ["demo"]
 
 _MODEL_FACTORY = "exporters.efficientnet_lite0:model"
 _ENSEMBLE_FACTORY = "ensembles.efficientnet_lite0:onnx_ensemble"
-_FORMATS = ("onnx", "torchscript")
+_AOTI = "aoti"
+_FORMATS = ("onnx", _AOTI)
 _PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
 _REPEATS = 5
 
@@ -43,9 +45,7 @@ def demo(
             metavar="[FILE]...", help="Photographs to classify, in addition to the examples."
         ),
     ] = None,
-    fresh: Annotated[
-        bool, typer.Option(help="Export again, even if both models are there.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option(help="Export again what is there already.")] = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
     """Classify photographs with a real Triton, from a trained PyTorch model."""
@@ -79,27 +79,43 @@ def _say(text: str) -> None:
 
 
 def _export(repository: Repository, fresh: bool) -> None:
-    """Export both formats, unless versions made by the same factory stand already."""
-    standing = _standing_parity(repository)
-    if not fresh and len(standing) == len(_FORMATS):
-        for line in standing:
-            _say(line)
+    """Export each format of which no version made by the same factory stands already.
+
+    AOTInductor's is left out where there is no C++ compiler, and compiled for the CPU, where every
+    machine can serve it.
+    """
+    standing = {} if fresh else _standing_parity(repository)
+    for line in standing.values():
+        _say(line)
+    if standing:
         _say("already exported; --fresh exports again")
+    formats = [format for format in _FORMATS if format not in standing]
+    if _AOTI in formats:
+        try:
+            find_compiler()
+        except TrimaranError as error:
+            _say(f"without AOTInductor, which needs a C++ compiler: {error}")
+            formats.remove(_AOTI)
+        else:
+            _say("AOTInductor compiles native code: about a minute the first time")
+    if not formats:
         return
     from exporters.export_command import export_formats
 
-    export_formats(_MODEL_FACTORY, _FORMATS, repository)
+    device = "cpu" if _AOTI in formats else "auto"
+    export_formats(_MODEL_FACTORY, formats, repository, device=device)
 
 
-def _standing_parity(repository: Repository) -> list[str]:
-    lines = []
+def _standing_parity(repository: Repository) -> dict[str, str]:
+    """What was found out about each format's newest version, where this factory made it."""
+    found = {}
     for format in _FORMATS:
         name = f"efficientnet_lite0_{format}"
         newest = repository.newest(name)
         if newest and newest.manifest and newest.manifest.source.get("factory") == _MODEL_FACTORY:
             error = max(row["largest_error"] for row in newest.manifest.parity)
-            lines.append(f"{name} version {newest.number}: largest error {error:.3g}")
-    return lines
+            found[format] = f"{name} version {newest.number}: largest error {error:.3g}"
+    return found
 
 
 def _release(repository: Repository) -> tuple[str, int]:

@@ -17,7 +17,11 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused a
     from exporters.export import ExportResult
     from exporters.spec import ModelSpec
 
-__all__ = ["NotAllExportedError", "add", "export", "require_known", "spec_of"]
+__all__ = ["DEFAULT_FORMATS", "NotAllExportedError", "add", "export", "require_known", "spec_of"]
+
+
+DEFAULT_FORMATS = ("onnx", "aoti")
+"""What PyTorch develops; `aoti` needs a C++ compiler."""
 
 
 class NotAllExportedError(TrimaranError):
@@ -35,7 +39,7 @@ class NotAllExportedError(TrimaranError):
 
 def export(
     model: ModelSpec | Callable[[], ModelSpec] | str,
-    formats: str | Sequence[str] = ("onnx",),
+    formats: str | Sequence[str] = DEFAULT_FORMATS,
     repository: Place = DEFAULT_PLACE,
     *,
     precisions: str | Sequence[str] = ("fp32",),

@@ -14,7 +14,7 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from exporters.api import NotAllExportedError
+from exporters.api import DEFAULT_FORMATS, NotAllExportedError
 from exporters.api import export as export_model
 from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
 from trimaran.publishing.publish import Publication
@@ -42,9 +42,12 @@ def export(
         ),
     ],
     formats: Annotated[
-        list[str],
-        typer.Option("--format", help="onnx, aoti, torchscript or tensorrt; repeatable."),
-    ],
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help="onnx, aoti, torchscript or tensorrt; repeatable. Default: onnx and aoti.",
+        ),
+    ] = None,
     precisions: Annotated[
         list[str] | None,
         typer.Option("--precision", help="fp32, fp16, bf16 or int8; repeatable. Default: fp32."),
@@ -82,7 +85,7 @@ def export(
     """
     export_formats(
         factory,
-        formats,
+        formats or DEFAULT_FORMATS,
         repository,
         precisions or ["fp32"],
         int8=int8,

@@ -21,11 +21,13 @@ import pytest
 from loadtests.perf.binary import find_perf_analyzer
 from monitoring.programs import ALERTMANAGER, find_program
 from tests.running import PROJECT
+from trimaran.system.compiler import find_compiler
 from trimaran.system.debian import can_unpack, library_path, unpacked
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
 
 SKIP_MISSING = "SKIP_MISSING"
+COMPILER = "g++"
 
 _FONTS = """\
 <?xml version="1.0"?>
@@ -75,6 +77,11 @@ def _perf_analyzer() -> Program:
     return Program(found.executable, found.environment)
 
 
+def _compiler() -> Program:
+    found = find_compiler()
+    return Program(found.path, found.environment)
+
+
 _FINDERS: Mapping[str, Callable[[], Program]] = {
     "prometheus": _prometheus("prometheus"),
     "promtool": _prometheus("promtool"),
@@ -82,6 +89,7 @@ _FINDERS: Mapping[str, Callable[[], Program]] = {
     "amtool": _prometheus("amtool"),
     "chromium": find_chromium,
     "perf_analyzer": _perf_analyzer,
+    COMPILER: _compiler,
 }
 _PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
 _LIBRARY_PACKAGES = {"perf_analyzer": "libb64-0d"}
@@ -95,6 +103,11 @@ def _found(name: str) -> Program | TrimaranError:
         return error
     except OSError as error:  # a full disk, a cache of another user's
         return TrimaranError(str(error))
+
+
+def is_here(name: str) -> bool:
+    """Whether a program was found, for what tests share and only some of them need."""
+    return isinstance(_found(name), Program)
 
 
 def require(name: str) -> Program:

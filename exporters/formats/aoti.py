@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import sysconfig
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,12 +45,16 @@ from trimaran.repository.model_files.aoti_package import (
     read_package,
     this_machine,
 )
+from trimaran.system.compiler import Compiler, find_compiler
 from trimaran.system.downloads import cache_directory
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import one_word
 
 __all__ = [
     "DEVICES",
     "KEPT_PACKAGES",
     "AotiExporter",
+    "calling",
     "compile_reason",
     "forget_oldest",
     "program_digest",
@@ -67,6 +72,7 @@ _OPTIONS: Mapping[str, Any] = {
     # A check of inputs, where it is asked for, would refuse a batch of one row.
     "aot_inductor.check_lowerbound": False,
 }
+_COMPLAINT = re.compile(r"error|ld: cannot|undefined reference", re.IGNORECASE)
 _COMPILER_REMEDY = (
     "install one, as by 'apt-get install g++', or name one in the environment variable CXX, or "
     "use --format onnx"
@@ -108,14 +114,15 @@ class AotiExporter(Exporter):
                 f"model {spec.name} cannot be captured by torch.export: "
                 f"{explain(error, spec.module)}"
             ) from error
-        facts = self._facts()
+        compiler = _compiler()
+        facts = self._facts(compiler)
         self._content = program_digest(program, facts)
         kept = _kept("packages") / f"{self._content}.pt2"
         if kept.is_file():
             kept.touch()
         else:
             try:
-                _compile(program, facts, kept)
+                _compile(program, facts, compiler, kept)
             except Exception as error:
                 raise ExportError(
                     f"model {spec.name} cannot be compiled by AOTInductor: "
@@ -165,12 +172,12 @@ class AotiExporter(Exporter):
         """Of the program, the compiler and the machine; see the module's docstring."""
         return self._content or super().digest(path)
 
-    def _facts(self) -> dict[str, str]:
+    def _facts(self, compiler: Compiler) -> dict[str, str]:
         """What the package depends on besides the program."""
         machine = this_machine(with_gpu=self.device == "cuda")
         return {
             TORCH: torch.__version__,
-            COMPILER: _compiler(),
+            COMPILER: compiler.version,
             INSTRUCTIONS: " ".join(sorted(machine.instructions)),
             "device": f"{self.device} {machine.capability}".strip(),
             "options": repr((_OPTIONS, "any batch")),
@@ -199,14 +206,14 @@ def program_digest(program: ExportedProgram, facts: Mapping[str, str]) -> str:
 
 
 def compile_reason(error: BaseException, spec: ModelSpec) -> str:
-    """Why a compilation failed: the compiler's first error line, or torch's reason."""
+    """Why a compilation failed: the compiler's or linker's first complaint, or torch's reason."""
     from torch._inductor.exc import CppCompileError
 
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, CppCompileError):
             lines = found.output.splitlines()
-            said = [line.strip() for line in lines if "error" in line.lower()]
+            said = [line.strip() for line in lines if _COMPLAINT.search(line)]
             return f"the compiler says: {(said or lines or ['nothing'])[0][:300]}"
         found = found.__cause__ or found.__context__
     return explain(error, spec.module)
@@ -226,7 +233,9 @@ def _captured(spec: ModelSpec, device: str) -> ExportedProgram:
     return move_to_device_pass(export_program(spec), device)  # it changes the program
 
 
-def _compile(program: ExportedProgram, facts: Mapping[str, str], kept: Path) -> None:
+def _compile(
+    program: ExportedProgram, facts: Mapping[str, str], compiler: Compiler, kept: Path
+) -> None:
     """Write the package to `kept`, whole or not at all, and forget the oldest ones."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {
@@ -234,15 +243,43 @@ def _compile(program: ExportedProgram, facts: Mapping[str, str], kept: Path) -> 
         "aot_inductor.metadata": {key: facts[key] for key in (TORCH, COMPILER, INSTRUCTIONS)},
         "cpp.threads": len(os.sched_getaffinity(0)),
     }
-    _find_instructions()
-    with TemporaryDirectory(dir=kept.parent, prefix=".compiling-") as scratch:
+    with TemporaryDirectory(dir=kept.parent, prefix=".compiling-") as scratch, calling(compiler):
+        _find_instructions()
         caches = {"TORCHINDUCTOR_CACHE_DIR": scratch, "TRITON_CACHE_DIR": str(_kept("triton"))}
-        with _environment(caches), quiet(), silent_torch(), _any_batch():
+        with _changed(os.environ, caches), quiet(), silent_torch(), _any_batch():
             made = torch._inductor.aoti_compile_and_package(
                 program, package_path=f"{scratch}/{kept.name}", inductor_configs=options
             )
         Path(made).replace(kept)
     forget_oldest(kept.parent)
+
+
+def _compiler() -> Compiler:
+    try:
+        return find_compiler()
+    except TrimaranError as error:
+        raise ExportError(
+            f"the format aoti needs a C++ compiler, and {error}; {_COMPILER_REMEDY}"
+        ) from error
+
+
+@contextmanager
+def calling(compiler: Compiler) -> Iterator[None]:
+    """Let torch call this compiler within the block.
+
+    torch splits its command lines at spaces, also in the paths of its own and Python's libraries.
+    """
+    from torch._inductor import config
+    from torch.utils import cpp_extension
+
+    paths = [(vars(cpp_extension), "TORCH_LIB_PATH"), (sysconfig.get_config_vars(), "LIBDIR")]
+    with ExitStack() as changes:
+        changes.enter_context(_changed(os.environ, compiler.environment))
+        changes.enter_context(config.patch({"cpp.cxx": (compiler.command,)}))
+        for names, name in paths:
+            path = str(one_word(Path(names[name])))
+            changes.enter_context(_changed(names, {name: path}))
+        yield
 
 
 @contextmanager
@@ -275,41 +312,26 @@ def _find_instructions() -> None:
     """
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
-    with _environment({"TORCHINDUCTOR_CACHE_DIR": str(_kept("inductor"))}), quiet(), silent_torch():
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(_kept("inductor"))}
+    with _changed(os.environ, cache), quiet(), silent_torch():
         pick_vec_isa()
 
 
 def _kept(folder: str) -> Path:
-    return cache_directory() / "aoti" / folder
+    """A folder of the cache, by a path that torch can put into a command line."""
+    home = cache_directory() / "aoti"
+    home.mkdir(parents=True, exist_ok=True)
+    return one_word(home) / folder
 
 
 @contextmanager
-def _environment(changed: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables within the block: torch reads its caches' places from there."""
-    before = {name: os.environ.get(name) for name in changed}
-    os.environ.update(changed)
+def _changed(names: MutableMapping[str, Any], values: Mapping[str, Any]) -> Iterator[None]:
+    """Change what names stand for within the block."""
+    before = {name: names[name] for name in values if name in names}
+    names.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def _compiler() -> str:
-    """The C++ compiler that torch would call, by its own first line.
-
-    Raises `ExportError` where there is none.
-    """
-    candidate = os.environ.get("CXX", "g++")
-    try:
-        said = subprocess.run(
-            [candidate, "--version"], capture_output=True, text=True, check=True
-        ).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise ExportError(
-            f"the format aoti needs a C++ compiler, and {candidate!r} cannot be run here; "
-            f"{_COMPILER_REMEDY}"
-        ) from error
-    return said.splitlines()[0].strip()
+        for name in values:
+            names.pop(name, None)
+        names.update(before)

@@ -15,6 +15,12 @@ from trimaran.repository.repository import Repository
 from trimaran.system.processes import start_time
 
 
+@pytest.fixture(autouse=True)
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one, AOTInductor is left out, which takes a minute to compile this network."""
+    monkeypatch.setenv("CXX", "/nowhere/c++")
+
+
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
     path = tmp_path / "plain.png"
@@ -29,6 +35,7 @@ def test_demo_classifies_over_both_protocols_makes_no_version_and_leaves_no_proc
     result = run_trimaran("demo", plain, "--repository", own_repository.root)
     assert result.returncode == 0, result.stderr
     assert "already exported" in result.stdout
+    assert "without AOTInductor, which needs a C++ compiler: '/nowhere/c++' cannot" in result.stdout
     assert before == {name: len(own_repository.versions(name)) for name in own_repository.names()}
     cat = result.stdout.split("chelsea.png")[1].split("coffee.png")[0]
     assert "http" in cat

@@ -9,6 +9,7 @@ import pytest
 
 import trimaran
 from exporters.artifacts.aoti_package import described_inputs
+from tests.programs import COMPILER, require
 from trimaran.repository.config import inputs_of, outputs_of
 from trimaran.repository.dtypes import by_triton
 from trimaran.repository.repository import Repository
@@ -17,6 +18,7 @@ from trimaran.system.errors import ArtifactError, ConfigError, TrimaranError
 
 @pytest.fixture
 def package(exported: Repository, tmp_path: Path) -> Path:
+    require(COMPILER)
     newest = exported.newest("linear_aoti")
     assert newest is not None
     path = tmp_path / "linear.pt2"

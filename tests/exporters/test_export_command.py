@@ -64,6 +64,17 @@ def test_a_name_and_a_batch_size_may_be_chosen(empty_repository: Repository) -> 
     assert empty_repository.config("chosen_torchscript").max_batch_size == 2
 
 
+def test_aoti_is_among_the_formats_by_default_and_needs_a_compiler_first(
+    empty_repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "/nowhere/c++")
+    result = export(empty_repository, "tests.models:linear")
+    assert result.status == 1
+    assert "aoti needs a C++ compiler, and '/nowhere/c++' cannot be run here" in result.error
+    assert empty_repository.names() == []
+    assert export(empty_repository, "tests.models:linear", *ONNX).status == 0
+
+
 @pytest.mark.parametrize(
     ("factory", "options", "said"),
     [

@@ -15,12 +15,18 @@ from proofs.architectures.trial import (
     try_architecture,
     try_each,
 )
+from tests.programs import COMPILER, require
 
 EXPORTED = [
     ("distilbert", ("batch", "sequence")),
     ("lstm_with_state", ("batch", "sequence")),
     ("unet", ("batch", "height", "width")),
 ]
+
+
+@pytest.fixture
+def compiler() -> None:
+    require(COMPILER)
 
 
 def assert_exported(trials: Sequence[Trial], axes: tuple[str, ...]) -> None:
@@ -34,6 +40,7 @@ def assert_exported(trials: Sequence[Trial], axes: tuple[str, ...]) -> None:
         assert trial.axes == axes
 
 
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "axes"), EXPORTED)
 def test_it_is_exported_in_every_format_within_the_tolerance(
@@ -42,12 +49,14 @@ def test_it_is_exported_in_every_format_within_the_tolerance(
     assert_exported(try_architecture(find(name)), axes)
 
 
+@pytest.mark.usefixtures("compiler")
 def test_what_no_format_can_hold_is_refused_as_expected() -> None:
     for trial in try_architecture(find("complex_output")):
         assert trial.as_expected, trial.problem
         assert not trial.exported
 
 
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_each_is_tried_in_a_process_of_its_own() -> None:
@@ -60,6 +69,7 @@ def test_each_is_tried_in_a_process_of_its_own() -> None:
         assert not trial.exported
 
 
+@pytest.mark.usefixtures("compiler")
 def test_what_one_format_cannot_hold_is_refused_by_its_reason() -> None:
     onnx, aoti, torchscript = try_architecture(find("branch_on_values"))
     for trial in (onnx, aoti):

@@ -14,7 +14,6 @@ import hashlib
 import os
 import platform
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from trimaran.serving import backends
 from trimaran.system.debian import joined_path, lacking, provided, remedy
 from trimaran.system.downloads import Wheel, cache_directory, unpacked
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import exclusive_lock, short_path, write_text
+from trimaran.system.files import exclusive_lock, one_word, write_text
 
 __all__ = ["OWN_BACKENDS", "Stubs", "numpy_wheel", "stub_environment"]
 
@@ -130,7 +129,7 @@ def stub_environment(wheel: Path) -> Stubs:
         libraries, reason = _python_libraries(root, stub)
     _require_own_numpy(root)
     stubs = Stubs(
-        _one_word(backend_directory),
+        one_word(backend_directory),
         {
             "PATH": joined_path(str(root / "bin"), os.environ.get("PATH", os.defpath)),
             "LD_LIBRARY_PATH": joined_path(libraries, os.environ.get("LD_LIBRARY_PATH")),
@@ -288,9 +287,3 @@ def _require_start(stub: Path, environment: Mapping[str, str], reason: str = "")
     raise TrimaranError(
         f"Triton's Python stub cannot start: {words}{f' ({reason})' if reason else ''}"
     )
-
-
-def _one_word(directory: Path) -> Path:
-    """A path to a directory that is one word in a shell: Triton passes it to one unquoted."""
-    plain = shlex.quote(str(directory)) == str(directory)
-    return directory if plain else short_path(directory)

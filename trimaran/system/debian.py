@@ -5,8 +5,8 @@
 
 apt downloads and verifies the packages, and they are unpacked into the cache. The machine is not
 changed: nothing is installed, no service starts, and apt uses lists and archives of this user. What
-the machine already has is not downloaded, so a program from such a package runs with
-`library_path(root)` in front of the machine's own libraries.
+the machine already has is not downloaded, unless by wish, so a program from such a package runs
+with `library_path(root)` in front of the machine's own libraries.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ _NEVER = ("libc6_", "libc-bin_")
 """A C library other than that of the machine's loader would break every program."""
 _SHOWN = (b"Need to get", b"Get:", b"Fetched")
 """The beginnings of apt's lines about downloads."""
+_SHARED = re.compile(r"/\S+\.so\.\d+")
+"""A shared library that a linker's script names."""
 _LIBRARY = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
 _VERSION = re.compile(r"^.+?: (\S+): version `(\S+)' not found", re.MULTILINE)
 _FOREIGN = "not a dynamic executable"
@@ -67,24 +69,28 @@ def can_unpack() -> bool:
     return bool(shutil.which("apt-get") and shutil.which("dpkg-deb")) and _STATUS.is_file()
 
 
-def unpacked(*packages: str) -> Path:
+def unpacked(*packages: str, whole: bool = False) -> Path:
     """A directory with the files of some packages and of their dependencies, laid out as below `/`.
 
-    They are downloaded at the first call. Raises `TrimaranError` with apt's reason.
+    They are downloaded at the first call. A `whole` directory also has those dependencies that
+    this machine has installed, and links to its C library, so that a compiler can take it for `/`.
+    Raises `TrimaranError` with apt's reason.
     """
     home = cache_directory() / "debian" / _release()
-    target = home / "+".join(sorted(packages))
+    target = home / ("whole-" * whole + "+".join(sorted(packages)))
     with exclusive_lock(home / ".lock"):
         if not target.is_dir():
             print(f"downloading {', '.join(packages)} from Debian's packages", file=sys.stderr)
             # Kept until all is unpacked, so that a broken download is resumed.
             archives = home / "archives" / target.name
-            _download(packages, home / "apt", archives)
+            _download(packages, home / "apt", archives, installed=not whole)
             with scratch_directory(home / "unpacking") as scratch:
                 root = scratch / "root"
                 for archive in sorted(archives.glob("*.deb")):
                     if not archive.name.startswith(_NEVER):
                         _run("dpkg-deb", "--extract", str(archive), str(root))
+                if whole:
+                    _link_c_library(root)
                 root.rename(target)
             shutil.rmtree(archives)
     return target
@@ -192,14 +198,28 @@ def _release() -> str:
     return f"{found.get('ID', 'unknown')}-{found.get('VERSION_ID', 'rolling')}"
 
 
-def _download(packages: tuple[str, ...], state: Path, archives: Path) -> None:
-    """Download the packages and those of their dependencies that are not installed."""
+def _link_c_library(root: Path) -> None:
+    """Link to this machine's C library where the linker looks for it below `root`."""
+    for script in root.glob("usr/lib/*-linux-gnu/lib[cm].so"):
+        for path in _SHARED.findall(script.read_text(encoding="utf-8")):
+            link = root / path.lstrip("/")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists():
+                link.symlink_to(path)
+
+
+def _download(
+    packages: tuple[str, ...], state: Path, archives: Path, *, installed: bool = True
+) -> None:
+    """Download the packages and their dependencies, without what is `installed` if that counts."""
     for folder in (state / "lists" / "partial", archives / "partial"):
         folder.mkdir(parents=True, exist_ok=True)
+    nothing = state / "nothing"
+    nothing.touch()
     settings = {
         "Dir::State": state,
         "Dir::State::Lists": state / "lists",
-        "Dir::State::status": _STATUS,
+        "Dir::State::status": _STATUS if installed else nothing,
         "Dir::Cache": state,
         "Dir::Cache::archives": archives,
         "Dir::Log": state,

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import io
 import os
+import shlex
 import shutil
 import stat
 import tempfile
@@ -20,6 +21,7 @@ from trimaran.system.errors import TrimaranError
 __all__ = [
     "exclusive_lock",
     "flush_tree",
+    "one_word",
     "read_regular",
     "replacing",
     "scratch_directory",
@@ -87,6 +89,15 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def one_word(directory: Path) -> Path:
+    """A path to a directory for programs that put it into a command line without quotes.
+
+    Raises `TrimaranError` as `short_path` does.
+    """
+    plain = shlex.quote(str(directory)) == str(directory)
+    return directory if plain else short_path(directory)
 
 
 def short_path(directory: Path) -> Path:

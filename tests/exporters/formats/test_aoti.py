@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._inductor.cpp_builder import CppBuilder, CppTorchOptions
+from torch._inductor.exc import CppCompileError
+from torch.utils import cpp_extension
 
 from exporters.formats import aoti
-from exporters.formats.aoti import AotiExporter, program_digest
+from exporters.formats.aoti import AotiExporter, calling, compile_reason, program_digest
 from exporters.formats.exporter import ExportError
 from exporters.formats.onnx import OnnxExporter
 from exporters.formats.program import (
@@ -22,7 +26,9 @@ from exporters.formats.program import (
 from exporters.spec import ModelSpec
 from exporters.torch_state import quiet
 from tests import models
+from tests.programs import COMPILER, require
 from trimaran.repository.repository import Repository
+from trimaran.system.compiler import find_compiler
 
 X = torch.arange(16.0).reshape(2, 8)
 
@@ -57,6 +63,7 @@ def test_equal_programs_have_equal_digests_and_every_value_counts() -> None:
 def test_the_package_is_the_one_that_was_compiled_before(
     exported: Repository, tmp_path: Path
 ) -> None:
+    require(COMPILER)
     newest = exported.newest("linear_aoti")
     assert newest is not None
     assert newest.manifest is not None
@@ -89,13 +96,47 @@ def test_the_first_error_of_a_failing_compiler_is_said(
     compiler.chmod(compiler.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.setenv("TRIMARAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (str(compiler),))
     path = tmp_path / "model.pt2"
     with pytest.raises(ExportError) as refused:
         list(AotiExporter("cpu").captures(models.linear(), path))
     assert "the compiler says: main.cpp:1: fatal error: no space" in str(refused.value)
     assert not path.exists()
     assert list((tmp_path / "cache" / "aoti" / "packages").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (
+            "m.cpp: In function f:\nm.cpp:1: error: no x\nm.cpp:2: error: no y",
+            "m.cpp:1: error: no x",
+        ),
+        ("ld: cannot find -ltorch\ncollect2: error: ld returned 1", "ld: cannot find -ltorch"),
+        ("Killed", "Killed"),
+    ],
+)
+def test_of_a_compilers_output_the_first_complaint_counts(output: str, said: str) -> None:
+    reason = compile_reason(CppCompileError(["g++"], output), models.linear())
+    assert reason == f"the compiler says: {said}"
+
+
+def test_torchs_libraries_may_lie_below_a_path_with_a_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spaced = tmp_path / "my work" / "lib"
+    spaced.mkdir(parents=True)
+    monkeypatch.setattr(cpp_extension, "TORCH_LIB_PATH", str(spaced))
+    require(COMPILER)
+    with calling(find_compiler()):
+        options = CppTorchOptions()
+        command = CppBuilder("x", [str(tmp_path / "x.cpp")], options).get_command_line()
+    assert str(spaced) == cpp_extension.TORCH_LIB_PATH
+    (alias,) = (
+        Path(word[2:])
+        for word in shlex.split(command)
+        if word.startswith("-L") and Path(word[2:]).resolve() == spaced
+    )
+    alias.unlink()
 
 
 def test_what_torch_export_refuses_is_refused_with_the_reason(tmp_path: Path) -> None:

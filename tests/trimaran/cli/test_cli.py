@@ -96,7 +96,7 @@ def test_every_command_is_there_and_has_help(command: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nothing",), ("--nothing",), ("export",), ("export", "a:b"), ("export", "a:b", "--format")],
+    [("nothing",), ("--nothing",), ("export",), ("export", "a:b", "--format")],
 )
 def test_wrong_words_end_with_status_2(arguments: tuple[str, ...]) -> None:
     outcome = call_trimaran(*arguments)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests import models
+from tests.programs import COMPILER, require
 from tests.running import Served
 from trimaran.serving.client import Protocol
 
@@ -26,6 +27,8 @@ PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
 def test_linear_equals_pytorch(
     served: Served, name: str, names: tuple[str, str], protocol: Protocol, rows: int
 ) -> None:
+    if name == "linear_aoti":
+        require(COMPILER)
     x = np.random.default_rng(rows).normal(size=(rows, 8)).astype(np.float32)
     with torch.no_grad():
         expected = models.Linear()(torch.from_numpy(x)).numpy()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from trimaran.serving.runtime import install
-from trimaran.serving.stubs import _LIBRARY, _STUB, _one_word, _python_libraries, _require_start
+from trimaran.serving.stubs import _LIBRARY, _STUB, _python_libraries, _require_start
 from trimaran.system.debian import read_lacking
 from trimaran.system.errors import TrimaranError
 
@@ -104,23 +104,6 @@ def test_the_interpreters_own_library_is_taken_and_nothing_next_to_it(
     found = _python_libraries(tmp_path, stub)[0].split(os.pathsep)[0]
     assert [path.name for path in Path(found).iterdir()] == [_LIBRARY]
     assert (Path(found) / _LIBRARY).readlink() == prefix / "lib" / _LIBRARY
-
-
-def test_a_path_that_a_shell_would_split_is_given_under_another_name(tmp_path: Path) -> None:
-    assert _one_word(tmp_path) == tmp_path
-    spaced = tmp_path / "my cache; rm"
-    spaced.mkdir()
-    alias = _one_word(spaced)
-    try:
-        assert alias.resolve() == spaced
-        assert len(str(alias)) == len("/usr/share/prometheus")
-        assert _one_word(spaced) == alias
-        alias.unlink()
-        alias.symlink_to(tmp_path)
-        with pytest.raises(TrimaranError, match="not this user's link"):
-            _one_word(spaced)
-    finally:
-        alias.unlink()
 
 
 def test_a_models_own_directory_wins_over_a_project_that_has_files_of_the_same_names(

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from trimaran.system.errors import TrimaranError
 from trimaran.system.files import (
     exclusive_lock,
     flush_tree,
+    one_word,
     read_regular,
     replacing,
     scratch_directory,
@@ -212,3 +214,20 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_pat
     running.communicate("\n")
     assert running.returncode == 0
     assert directories(tmp_path) == []
+
+
+def test_a_path_that_a_shell_would_split_is_given_under_another_name(tmp_path: Path) -> None:
+    assert one_word(tmp_path) == tmp_path
+    spaced = tmp_path / "my cache; rm"
+    spaced.mkdir()
+    alias = one_word(spaced)
+    try:
+        assert alias.resolve() == spaced
+        assert len(str(alias)) == len("/usr/share/prometheus")
+        assert one_word(spaced) == alias
+        alias.unlink()
+        alias.symlink_to(tmp_path)
+        with pytest.raises(TrimaranError, match="not this user's link"):
+            one_word(spaced)
+    finally:
+        alias.unlink()
