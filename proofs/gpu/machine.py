@@ -14,7 +14,9 @@ __all__ = ["CACHE", "ON_MACHINE", "WHEELS", "facts", "memory_mb"]
 
 WHEELS = (
     *("tritonclient", "geventhttpclient", "gevent", "greenlet", "zope-event", "zope-interface"),
-    *("brotli", "python-rapidjson", "orjson", "typer", "annotated-doc", "prometheus-client"),
+    *("brotli", "python-rapidjson", "orjson", "prometheus-client"),
+    *("typer", "annotated-doc", "pydantic", "pydantic-core", "annotated-types"),
+    "typing-inspection",
 )
 """The packages that a machine with torch for CUDA may lack, in the versions of constraints.txt."""
 
