@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 import time
+import tomllib
 import venv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,12 +102,20 @@ def require_wheels(folder: Path, interpreter: str) -> None:
 
 
 def make_environment(folder: Path) -> None:
-    """A virtual environment that sees what this interpreter sees, and the project."""
+    """A virtual environment that sees what this interpreter sees, and the project.
+
+    Its metadata stand there as an editable installation would have them, for manifests.
+    """
     venv.EnvBuilder(symlinks=True).create(folder)
     places = [place for place in sys.path if place.endswith(("site-packages", "dist-packages"))]
     lines = [f"import site; site.addsitedir({place!r})" for place in places]
     (own,) = folder.glob("lib/python*/site-packages")
     write_text(own / "machine.pth", "\n".join([*lines, str(_PROJECT), ""]))
+    project = tomllib.loads((_PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    name, version = project["name"], project["version"]
+    metadata = own / f"{name}-{version}.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    write_text(metadata, f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
 
 def plan(wheels: Path, work: Path) -> list[Planned]:

@@ -9,8 +9,10 @@ import sys
 import time
 import tomllib
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from proofs.gpu.__main__ import main
@@ -18,7 +20,15 @@ from proofs.gpu.files import LIMIT_MB, require_small
 from proofs.gpu.machine import CACHE, ON_MACHINE, WHEELS
 from proofs.gpu.page import HEAD, holds, page
 from proofs.gpu.results import Findings, Opened, Outcome, Served, Step, read
-from proofs.gpu.run import BUDGET_S, Planned, latest, plan, require_wheels, run_steps
+from proofs.gpu.run import (
+    BUDGET_S,
+    Planned,
+    latest,
+    make_environment,
+    plan,
+    require_wheels,
+    run_steps,
+)
 from tests.running import PROJECT
 from trimaran.system.errors import TrimaranError
 
@@ -109,6 +119,20 @@ def test_a_folder_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     require_wheels(tmp_path, "cp312")
     with pytest.raises(TrimaranError, match="packed for another Python"):
         require_wheels(tmp_path, "cp311")
+
+
+def test_the_environment_sees_the_machine_and_the_project(tmp_path: Path) -> None:
+    make_environment(tmp_path)
+    asked = "import numpy, proofs, importlib.metadata as m; print(m.version('trimaran'), numpy)"
+    said = subprocess.run(
+        [tmp_path / "bin" / "python", "-c", asked],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == f"{version('trimaran')} {np}\n"
 
 
 def test_the_steps_reach_every_test_for_a_gpu_and_no_network(tmp_path: Path) -> None:
