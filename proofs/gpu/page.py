@@ -14,7 +14,7 @@ HEAD = """\
 
 `make gpu-proof` runs on a machine with an NVIDIA GPU, torch for CUDA and Python 3.12, takes at \
 most eight minutes, and needs no network. What such a machine may lack lies in one folder of at \
-most 60 MB, which is packed elsewhere: wheels, and the part of trimaran's cache that the proof \
+most 62 MB, which is packed elsewhere: wheels, and the part of trimaran's cache that the proof \
 reads.
 
 ```sh
