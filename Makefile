@@ -4,12 +4,14 @@
 #   make demo PYTHON=python3.12                   chooses the interpreter (3.11 or 3.12)
 #   make test TESTS=tests/trimaran/serving        runs some of the tests
 #   make test WORKERS=4                           in so many test processes at once
+#   make gpu-proof WHEELS=folder                  with what proofs.gpu packed elsewhere
 #   make test SKIP_MISSING=1                      leaves out tests whose programs are not here
 
 PYTHON ?= python3
 PIP_ARGS ?=
 TESTS ?=
 WORKERS ?= 3
+WHEELS ?= gpu-wheels
 export PYTHON PIP_ARGS
 # Files are UTF-8, whatever the locale says.
 export PYTHONUTF8 := 1
@@ -28,7 +30,7 @@ define ready
 endef
 
 .PHONY: demo serve train monitor monitor-tools bench bench-tools peers proofs reliability mutants \
-    test test-long fresh lint format clean
+    gpu-proof test test-long fresh lint format clean
 
 demo:
 	$(call ready,run)
@@ -76,6 +78,10 @@ reliability:
 mutants:
 	$(call ready,test)
 	$(BIN)/python -m proofs.mutants --output docs/mutants.md
+
+# On a machine with an NVIDIA GPU, torch for CUDA and no network; at most eight minutes.
+gpu-proof:
+	@"$$PYTHON" -m proofs.gpu run "$(WHEELS)" --output docs/gpu.md
 
 test:
 	$(call ready,test)

@@ -12,27 +12,19 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from proofs.gpu.machine import CACHE, WHEELS
 from trimaran.serving.runtime import SERVER_WHEEL
 from trimaran.serving.stubs import numpy_wheel
 from trimaran.system.downloads import Wheel, call_pip, fetch
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import scratch_directory
 from trimaran.training.efficientnet_lite0 import WEIGHTS
-from trimaran.training.image_data import LABELS, PHOTOGRAPH_NAMES, PHOTOGRAPHS
+from trimaran.training.image_data import LABEL_NAMES, LABELS, PHOTOGRAPH_NAMES, PHOTOGRAPHS
 
-__all__ = ["CACHE", "LIMIT_MB", "WHEELS", "pack", "require_small"]
+__all__ = ["LIMIT_MB", "pack", "require_small"]
 
-LIMIT_MB = 60
+LIMIT_MB = 62
 """The most that the folder may hold; the project's own files come on top."""
-
-CACHE = "cache.tar.xz"
-
-WHEELS = (
-    *("tritonclient", "geventhttpclient", "gevent", "greenlet", "zope-event", "zope-interface"),
-    *("brotli", "python-rapidjson", "orjson", "typer", "annotated-doc", "prometheus-client"),
-    *("hatchling", "trove-classifiers", "pathspec", "pluggy"),
-)
-"""The packages that a machine with torch for CUDA may lack, in the versions of constraints.txt."""
 
 _PLATFORMS = tuple(f"--platform=manylinux_2_{minor}_x86_64" for minor in (17, 24, 27, 28))
 
@@ -81,12 +73,12 @@ def _pack_cache(target: Path, python: str) -> None:
     """An archive of the cache's folder `unpacked`, with the files that the proof reads."""
     parts: list[tuple[Wheel, Callable[[str], bool]]] = [
         (SERVER_WHEEL, lambda name: _is_served_with(name, python)),
-        (numpy_wheel(python), lambda name: "/tests/" not in name),
+        (numpy_wheel(python), lambda name: "/tests/" not in name and "/_simd." not in name),
         (WEIGHTS, lambda name: name.endswith(".pth")),
-        (LABELS, lambda name: name.endswith(".txt")),
+        (LABELS, lambda name: Path(name).name in LABEL_NAMES),
         (PHOTOGRAPHS, lambda name: Path(name).name in PHOTOGRAPH_NAMES),
     ]
-    with tarfile.open(target, "w:xz") as packed:
+    with tarfile.open(target, "w:xz", preset=9) as packed:
         for wheel, wanted in parts:
             _add(packed, wheel, wanted)
 

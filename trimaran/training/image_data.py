@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from trimaran.system.downloads import Wheel, read_member
 
-__all__ = ["LABELS", "PHOTOGRAPHS", "PHOTOGRAPH_NAMES", "class_names", "photographs"]
+__all__ = [
+    "LABELS",
+    "LABEL_NAMES",
+    "PHOTOGRAPHS",
+    "PHOTOGRAPH_NAMES",
+    "class_names",
+    "photographs",
+]
 
 LABELS = Wheel(
     "timm",
@@ -12,6 +19,7 @@ LABELS = Wheel(
     "timm-1.0.31-py3-none-any.whl",
     "5bd50f7d0fe6d09bf9285ac2523234a1b7e6bf075c0be3e7aed09139fcb617c7",
 )
+LABEL_NAMES = ("imagenet_synsets.txt", "imagenet_synset_to_lemma.txt")
 _INFO = "timm/data/_info"
 
 
@@ -20,10 +28,9 @@ def class_names() -> list[str]:
 
     They are the WordNet lemmas in the wheel of timm.
     """
-    synsets = read_member(LABELS, f"{_INFO}/imagenet_synsets.txt").decode().split()
-    lines = read_member(LABELS, f"{_INFO}/imagenet_synset_to_lemma.txt").decode().splitlines()
-    lemmas = dict(line.split("\t", 1) for line in lines if line)
-    return [lemmas[synset] for synset in synsets]
+    synsets, lemmas = (read_member(LABELS, f"{_INFO}/{name}").decode() for name in LABEL_NAMES)
+    names = dict(line.split("\t", 1) for line in lemmas.splitlines() if line)
+    return [names[synset] for synset in synsets.split()]
 
 
 PHOTOGRAPHS = Wheel(
