@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exporters.artifacts.artifact import Axis, UnservableError
+from exporters.artifacts.artifact import Axis
 from exporters.artifacts.trial import batch_obstacle, evaluate
-from exporters.parity import Run
+from exporters.parity import Run, UnservableError
 from tests.exporters.artifacts.functions import Arrays, artifact, tensor
 from trimaran.system.errors import ArtifactError
 
