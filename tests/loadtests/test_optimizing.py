@@ -403,6 +403,7 @@ def optimize(repository: Repository, *arguments: str) -> Outcome:
     return call_trimaran("optimize", LINEAR, *QUICK, *arguments, "--repository", repository.root)
 
 
+@pytest.mark.long
 def test_two_exports_in_a_real_server_and_the_same_command_again(
     empty_repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
