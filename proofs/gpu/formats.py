@@ -30,7 +30,7 @@ BENCH = ("--closed", "--connections", "8", "--duration", "5s", "--json")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Export, serve and measure each format; one that is refused stops no other."""
+    """Export, serve and measure each format, and go on where one is refused."""
     parser = argparse.ArgumentParser(prog="python -m proofs.gpu.formats", description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("folder", type=Path)

@@ -61,7 +61,7 @@ sys.exit("error: not here: " + ", ".join(lacking) if lacking else 0)
 
 @dataclass(frozen=True)
 class Planned:
-    """A step that is still to be run, for at most `longest_s`; without the needed ones no other."""
+    """A step to run, for at most `longest_s`. If a needed one fails, no later step runs."""
 
     name: str
     command: Sequence[str]
@@ -119,7 +119,7 @@ def make_environment(folder: Path) -> None:
 
 
 def plan(wheels: Path, work: Path) -> list[Planned]:
-    """The steps; those without which no other can run come first."""
+    """The steps; the needed ones come first."""
     python = str(work / "environment" / "bin" / "python")
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index"]
     packed = map(str, sorted(wheels.glob("*.whl")))

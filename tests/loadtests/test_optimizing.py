@@ -131,18 +131,6 @@ def test_a_bound_on_p99_is_kept_with_certainty_or_missed(tried: Point, words: st
     assert bool(found) is bool(words)
 
 
-def test_a_journal_keeps_finished_steps_and_no_torn_line(tmp_path: Path) -> None:
-    path = tmp_path / "there" / "steps.jsonl"
-    result = {"load_s": [1.5], "p99": float("inf")}
-    Journal(path).add("a", result)
-    with path.open("a") as file:
-        file.write('{"step": "b", "resu')
-    again = Journal(path)
-    assert (again.get("a"), again.get("b")) == (result, None)
-    again.add("b", result)
-    assert [Journal(path).get(step) for step in ("a", "b", "c")] == [result, result, None]
-
-
 def test_a_turn_that_was_interrupted_is_measured_as_a_whole_again(tmp_path: Path) -> None:
     measured: list[tuple[str, int]] = []
 

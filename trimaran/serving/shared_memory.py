@@ -16,7 +16,7 @@ from trimaran.repository.config import ModelConfig, is_ensemble
 from trimaran.repository.live import live_versions
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["SHARED_MEMORY", "Regions", "free_bytes", "plan_regions", "stubs_of"]
+__all__ = ["SHARED_MEMORY", "Regions", "free_bytes", "instances_of", "plan_regions", "stubs_of"]
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the C library keeps POSIX shared memory
 
@@ -65,14 +65,16 @@ def stubs_of(configs: Iterable[ModelConfig], stub_backends: Iterable[str]) -> in
     """How many stubs models start, one for each instance of each version that is live."""
     backends = set(stub_backends)
     return sum(
-        max(1, len(live_versions(config)))
-        * (
-            sum(max(1, group.count) for group in config.instance_group)
-            or _DEFAULT_INSTANCES.get(config.backend, 1)
-        )
+        max(1, len(live_versions(config))) * instances_of(config)
         for config in configs
         if config.backend in backends and not is_ensemble(config)
     )
+
+
+def instances_of(config: ModelConfig) -> int:
+    """How many instances of each version a configuration asks for."""
+    given = sum(max(1, group.count) for group in config.instance_group)
+    return given or _DEFAULT_INSTANCES.get(config.backend, 1)
 
 
 def free_bytes() -> int:

@@ -24,6 +24,7 @@ from trimaran.repository.repository import Repository
 from trimaran.serving.control import Control, ModelState
 from trimaran.serving.hangs import HANG_TIMEOUT_S, HangWatch, read_pulse
 from trimaran.serving.metrics import Metrics
+from trimaran.serving.shared_memory import instances_of
 from trimaran.serving.stub_processes import (
     Heals,
     Leftovers,
@@ -213,8 +214,7 @@ class Supervisor(Thread):
             with suppress(TrimaranError):  # the load says what is wrong
                 config = self._repository.live(model) or self._repository.config(model)
                 if config.backend in self._stub_backends:
-                    groups = config.instance_group
-                    instances[model] = max(1, sum(max(1, group.count) for group in groups))
+                    instances[model] = instances_of(config)
         return short_of_stubs(living, loading, instances)
 
     def _begin_heals(self) -> None:

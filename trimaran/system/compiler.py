@@ -2,7 +2,7 @@
 
 It is the one that the environment variable `CXX` names, else `g++` on `PATH`, else Debian's or
 Ubuntu's `g++`, downloaded into the cache where the machine has apt. The unpacked one is called by a
-script of its name, which gives it its own libraries and headers, and them to no other program.
+script of its name, which sets its libraries and headers for the compiler alone.
 """
 
 from __future__ import annotations

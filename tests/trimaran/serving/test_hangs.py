@@ -88,7 +88,7 @@ def hangs(served: Served) -> dict[str, float]:
 
 
 def repository_of(tmp_path: Path, *names: str) -> Repository:
-    """Models that wait for as many seconds as they are asked to."""
+    """Models that sleep for the seconds in their input."""
     repository = Repository.create(tmp_path / "model_repository")
     text = tensor("input", "seconds", "FP32", [1]) + tensor("output", "waited", "FP32", [1])
     for name in names:
@@ -146,7 +146,7 @@ def test_a_load_that_waits_for_a_dead_stub_is_ended_with_its_server(tmp_path: Pa
             while not (new := stubs_of(repository, "patient") - {first}):
                 assert time.monotonic() < deadline
             os.kill(new.pop(), signal.SIGKILL)
-            found = wait_for(partial(outcome, served, printed), 60, "what came of it")
+            found = wait_for(partial(outcome, served, printed), 60, "the end of the reload")
             if found != "patient: healed":
                 break
             # The stub had been started too far: the load failed, and the next one did not.
