@@ -1,21 +1,22 @@
-"""The global state of torch while modules are run and captured.
-
-Warnings, log and gradients are off. GRU and LSTM may be captured as loops, so that their sequence
-has any length: torch swaps the kernel for that, and keeps using the one that it called last, so the
-kernels that it remembers are cleared on both sides.
-"""
+"""The global state of torch while modules are run and captured: no warnings, log or gradients."""
 
 from __future__ import annotations
 
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, redirect_stderr
+from typing import Any
 
 import torch
 
-__all__ = ["as_loops", "forgetting_kernels", "quiet", "silent_torch"]
+__all__ = [
+    "changed",
+    "quiet",
+    "silent_torch",
+    "without",
+]
 
 
 @contextmanager
@@ -39,41 +40,21 @@ def silent_torch() -> Iterator[None]:
         logger.setLevel(level)
 
 
-_OPERATORS = (
-    torch.ops.aten.gru.input,
-    torch.ops.aten.gru.data,
-    torch.ops.aten.lstm.input,
-    torch.ops.aten.lstm.data,
-)
+@contextmanager
+def changed(names: MutableMapping[Any, Any], values: Mapping[Any, Any]) -> Iterator[None]:
+    """Change what names stand for within the block."""
+    with without(names, values):
+        names.update(values)
+        yield
 
 
 @contextmanager
-def forgetting_kernels() -> Iterator[None]:
-    """Choose the kernels of recurrent layers again within the block, and after it."""
-    _forget()
+def without(names: MutableMapping[Any, Any], those: Iterable[Any]) -> Iterator[None]:
+    """Take names out within the block."""
+    before = {name: names.pop(name) for name in tuple(those) if name in names}
     try:
         yield
     finally:
-        _forget()
-
-
-@contextmanager
-def as_loops() -> Iterator[None]:
-    """Capture recurrent layers as loops over their sequence within the block."""
-    # Torch imports these only where they are needed.
-    from torch.export._patches import (
-        register_gru_while_loop_decomposition,
-        register_lstm_while_loop_decomposition,
-    )
-
-    with (
-        forgetting_kernels(),
-        register_lstm_while_loop_decomposition(),
-        register_gru_while_loop_decomposition(),
-    ):
-        yield
-
-
-def _forget() -> None:
-    for operator in _OPERATORS:
-        operator._dispatch_cache.clear()
+        for name in those:
+            names.pop(name, None)
+        names.update(before)

@@ -29,8 +29,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._sympy.printers import PythonPrinter
 
+from exporters.any_length import of_any_length
 from exporters.spec import BATCH_AXIS, ModelSpec
-from exporters.torch_state import as_loops, quiet, silent_torch
+from exporters.torch_state import quiet, silent_torch
 
 __all__ = ["Way", "way_at"]
 
@@ -96,7 +97,13 @@ def way_at(spec: ModelSpec, inputs: Mapping[str, Tensor]) -> Way:
         module = _copy(spec.positional())
         fakes = [_symbolic(spec, name, tensor, mode, names) for name, tensor in inputs.items()]
         # Some modules cache tensors unless torch says that it is compiling.
-        with mode, enable_python_dispatcher(), _compiling_state_context(), as_loops(), _Constants():
+        with (
+            mode,
+            enable_python_dispatcher(),
+            _compiling_state_context(),
+            of_any_length(),
+            _Constants(),
+        ):
             outputs = module(*fakes)
     printer = PythonPrinter()
     known: dict[str, None] = {}

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import sysconfig
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,13 +27,20 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
+from exporters.any_length import RECURRENT, of_any_length
 from exporters.formats.causes import explain
 from exporters.formats.clean_process import load_package, start
 from exporters.formats.exporter import Exporter, ExportError
+from exporters.formats.index_checks import with_checked_indices
 from exporters.formats.program import captured_program, export_program
 from exporters.parity import Arrays, Run
 from exporters.spec import Interface, ModelSpec
-from exporters.torch_state import quiet, silent_torch
+from exporters.torch_state import (
+    changed,
+    quiet,
+    silent_torch,
+    without,
+)
 from trimaran.repository import target
 from trimaran.repository.config import DEVICE_KINDS, ModelConfig
 from trimaran.repository.model_files.aoti_package import (
@@ -180,7 +187,7 @@ class AotiExporter(Exporter):
             COMPILER: compiler.version,
             INSTRUCTIONS: " ".join(sorted(machine.instructions)),
             "device": f"{self.device} {machine.capability}".strip(),
-            "options": repr((_OPTIONS, "any batch")),
+            "options": repr((_OPTIONS, "any batch", "checked indices")),
         }
 
 
@@ -246,9 +253,11 @@ def _compile(
     with TemporaryDirectory(dir=kept.parent, prefix=".compiling-") as scratch, calling(compiler):
         _find_instructions()
         caches = {"TORCHINDUCTOR_CACHE_DIR": scratch, "TRITON_CACHE_DIR": str(_kept("triton"))}
-        with _changed(os.environ, caches), quiet(), silent_torch(), _any_batch():
+        with changed(os.environ, caches), quiet(), silent_torch(), _any_batch(), _any_length():
             made = torch._inductor.aoti_compile_and_package(
-                program, package_path=f"{scratch}/{kept.name}", inductor_configs=options
+                with_checked_indices(program),
+                package_path=f"{scratch}/{kept.name}",
+                inductor_configs=options,
             )
         Path(made).replace(kept)
     forget_oldest(kept.parent)
@@ -274,11 +283,11 @@ def calling(compiler: Compiler) -> Iterator[None]:
 
     paths = [(vars(cpp_extension), "TORCH_LIB_PATH"), (sysconfig.get_config_vars(), "LIBDIR")]
     with ExitStack() as changes:
-        changes.enter_context(_changed(os.environ, compiler.environment))
+        changes.enter_context(changed(os.environ, compiler.environment))
         changes.enter_context(config.patch({"cpp.cxx": (compiler.command,)}))
         for names, name in paths:
             path = str(one_word(Path(names[name])))
-            changes.enter_context(_changed(names, {name: path}))
+            changes.enter_context(changed(names, {name: path}))
         yield
 
 
@@ -294,6 +303,19 @@ def _any_batch() -> Iterator[None]:
         torch.backends.mkldnn.flags(enabled=False),
         torch.backends.nnpack.flags(enabled=False),
     ):
+        yield
+
+
+@contextmanager
+def _any_length() -> Iterator[None]:
+    """Compile recurrent layers as calls of torch's own operators, for every length."""
+    from torch._inductor.decomposition import select_decomp_table
+    from torch._inductor.lowering import lowerings, make_fallback
+
+    with of_any_length(), without(select_decomp_table(), RECURRENT):
+        for operator in RECURRENT:
+            if operator not in lowerings:
+                make_fallback(operator, warn=False, override_decomp=True)
         yield
 
 
@@ -313,7 +335,7 @@ def _find_instructions() -> None:
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
     cache = {"TORCHINDUCTOR_CACHE_DIR": str(_kept("inductor"))}
-    with _changed(os.environ, cache), quiet(), silent_torch():
+    with changed(os.environ, cache), quiet(), silent_torch():
         pick_vec_isa()
 
 
@@ -322,16 +344,3 @@ def _kept(folder: str) -> Path:
     home = cache_directory() / "aoti"
     home.mkdir(parents=True, exist_ok=True)
     return one_word(home) / folder
-
-
-@contextmanager
-def _changed(names: MutableMapping[str, Any], values: Mapping[str, Any]) -> Iterator[None]:
-    """Change what names stand for within the block."""
-    before = {name: names[name] for name in values if name in names}
-    names.update(values)
-    try:
-        yield
-    finally:
-        for name in values:
-            names.pop(name, None)
-        names.update(before)

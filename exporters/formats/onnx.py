@@ -11,12 +11,13 @@ import onnx
 import onnxruntime
 import torch
 
+from exporters.any_length import of_any_length
 from exporters.formats.causes import explain
 from exporters.formats.exporter import Exporter, ExportError
 from exporters.formats.program import captured_program, dynamic_shapes
 from exporters.parity import Arrays, Run
 from exporters.spec import BATCH_AXIS, Interface, ModelSpec
-from exporters.torch_state import forgetting_kernels, quiet, silent_torch
+from exporters.torch_state import quiet, silent_torch
 from trimaran.repository import target
 
 __all__ = ["OnnxExporter"]
@@ -77,7 +78,7 @@ def _capture(spec: ModelSpec) -> onnx.ModelProto:
     # With onnxscript, which takes a second to import, and which only a capture needs.
     from exporters.formats.onnx_operators import TRANSLATIONS
 
-    with quiet(), silent_torch(), forgetting_kernels():
+    with quiet(), silent_torch(), of_any_length():
         program = torch.onnx.export(
             *_captured(spec),
             dynamo=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnx_ir
@@ -62,8 +62,62 @@ def _negative_view(value: Any) -> Any:
     return op.Neg(value)
 
 
+def _rnn(activation: str) -> Callable[..., Any]:
+    """`rnn_tanh` and `rnn_relu`: `[steps, batch, features]`, or the batch first."""
+
+    def translate(
+        x: Any,
+        hx: Any,
+        params: Sequence[Any],
+        has_biases: bool,
+        num_layers: int,
+        dropout: float,
+        train: bool,
+        bidirectional: bool,
+        batch_first: bool,
+    ) -> tuple[Any, Any]:
+        directions = 2 if bidirectional else 1
+        outputs = op.Transpose(x, perm=[1, 0, 2]) if batch_first else x
+        states = []
+        for layer in range(num_layers):
+            sides = range(layer * directions, (layer + 1) * directions)
+            size = 4 if has_biases else 2
+            each = [params[side * size : (side + 1) * size] for side in sides]
+            weights = [_stacked([side[i] for side in each]) for i in range(2)]
+            biases = (
+                [_stacked([op.Concat(*side[2:], axis=0) for side in each])] if has_biases else []
+            )
+            steps, state = op.RNN(
+                outputs,
+                *weights,
+                *biases,
+                initial_h=op.Slice(hx, [sides[0]], [sides[-1] + 1], [0]),
+                activations=[activation] * directions,
+                direction="bidirectional" if bidirectional else "forward",
+                hidden_size=hx.shape[2],
+            )
+            # [steps, directions, batch, hidden] to [steps, batch, directions * hidden]
+            outputs = op.Reshape(
+                op.Transpose(steps, perm=[0, 2, 1, 3]), op.Constant(value_ints=[0, 0, -1])
+            )
+            states.append(state)
+        return (
+            op.Transpose(outputs, perm=[1, 0, 2]) if batch_first else outputs,
+            op.Concat(*states, axis=0),
+        )
+
+    return translate
+
+
+def _stacked(tensors: Sequence[Any]) -> Any:
+    """The directions of a layer, along a new first axis."""
+    return op.Concat(*(op.Unsqueeze(tensor, [0]) for tensor in tensors), axis=0)
+
+
 TRANSLATIONS: Mapping[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.aten.scaled_dot_product_attention.default: _attention,
     torch.ops.aten._neg_view.default: _negative_view,
+    torch.ops.aten.rnn_tanh.input: _rnn("Tanh"),
+    torch.ops.aten.rnn_relu.input: _rnn("Relu"),
 }
 """ATen operators to functions that write them in ONNX, for `torch.onnx.export`."""

@@ -11,16 +11,19 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import fx
+from torch._dynamo.exc import UserError
 from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config
 
+from exporters.any_length import of_any_length
 from exporters.spec import BATCH_AXIS, DynamicAxis, ModelSpec
-from exporters.torch_state import forgetting_kernels, silent_torch
+from exporters.torch_state import silent_torch
 
 __all__ = [
     "captured_once",
@@ -69,14 +72,27 @@ _KEPT: ContextVar[dict[int, tuple[ModelSpec, ExportedProgram | Exception]] | Non
 
 
 def export_program(spec: ModelSpec) -> ExportedProgram:
-    """The exported program of `spec.positional()`. Raises what `torch.export` raises."""
-    with silent_torch(), forgetting_kernels():
-        return torch.export.export(
-            spec.positional(),
-            tuple(spec.example_inputs.values()),
-            dynamic_shapes=dynamic_shapes(spec),
-            strict=False,
-        )
+    """The exported program of `spec.positional()`. Raises what `torch.export` raises.
+
+    Where torch assumes a relation of lengths that holds for the example and not for every length,
+    it is asked to assume none: what it decides then, the parity gate tries.
+    """
+    with silent_torch(), of_any_length():
+        try:
+            return _export(spec)
+        except UserError:
+            with suppress(Exception), _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+                return _export(spec)
+            raise
+
+
+def _export(spec: ModelSpec) -> ExportedProgram:
+    return torch.export.export(
+        spec.positional(),
+        tuple(spec.example_inputs.values()),
+        dynamic_shapes=dynamic_shapes(spec),
+        strict=False,
+    )
 
 
 def dynamic_shapes(spec: ModelSpec) -> dict[str, tuple[dict[int, Any], ...]]:

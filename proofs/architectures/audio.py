@@ -54,9 +54,17 @@ def architectures() -> Iterator[Architecture]:
     yield Architecture("whisper_encoder", "audio", _whisper_encoder)
 
 
-_POSITIONS_KEPT = {"onnx": "the samples axis", "torchscript": "fails on 2 rows: RuntimeError: "}
+_POSITIONS_KEPT = {
+    "onnx": "the samples axis",
+    "aoti": "Constraints violated (samples)",
+    "torchscript": "fails on 2 rows: RuntimeError: ",
+}
 """It keeps the table of positions that the last length needed."""
-_LENGTH_IN_PYTHON = {"onnx": "PyTorch gives", "torchscript": "PyTorch gives"}
+_LENGTH_IN_PYTHON = {
+    "onnx": "PyTorch gives",
+    "aoti": "Constraints violated (samples)",
+    "torchscript": "PyTorch gives",
+}
 """What it computes depends on the length in a way that neither capture keeps."""
 _CONFORMER: dict[str, Any] = {"position_embeddings_type": "rotary", "conv_depthwise_kernel_size": 5}
 _AST: dict[str, Any] = {

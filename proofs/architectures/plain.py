@@ -28,6 +28,7 @@ def architectures() -> Iterator[Architecture]:
         ("tabular_mlp", lambda: _tabular("mlp")),
         ("unet", _unet),
         ("conv3d", _conv3d),
+        ("temporal_cnn", _temporal_cnn),
         ("transformer_encoder", _transformer_encoder),
         ("embedding_bags", _embedding_bags),
         ("wide_and_deep", _wide_and_deep),
@@ -138,6 +139,35 @@ def _conv3d() -> ModelSpec:
         {"volume": torch.randn(2, 2, 8, 12, 12)},
         ["logits"],
         dynamic_axes={"volume": {2: ("depth", 6, 16)}},
+    )
+
+
+class Temporal(nn.Module):
+    """Convolutions over a signal with the place of each step, then a recurrent layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv1d(4, 8, 5, padding=2), nn.BatchNorm1d(8), nn.ReLU(), nn.MaxPool1d(2),
+            nn.Conv1d(8, 8, 3, padding="same"), nn.GELU(), nn.MaxPool1d(3, 2, padding=1),
+        )  # fmt: skip
+        self.recurrent = nn.GRU(8, 8, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        places = torch.linspace(-1, 1, signal.shape[2], device=signal.device)
+        given = torch.cat([signal, places.expand(signal.shape[0], 1, -1)], 1)
+        steps, _ = self.recurrent(self.convolutions(given).transpose(1, 2))
+        return self.head(steps.mean(1))
+
+
+def _temporal_cnn() -> ModelSpec:
+    return ModelSpec(
+        "temporal_cnn",
+        randomise(Temporal()),
+        {"signal": torch.randn(2, 3, 40)},
+        ["logits"],
+        dynamic_axes={"signal": {2: ("samples", 8, 100)}},
     )
 
 

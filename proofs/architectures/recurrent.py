@@ -19,11 +19,9 @@ _FEATURES, _HIDDEN = 5, 8
 
 def architectures() -> Iterator[Architecture]:
     """LSTM, GRU and plain ones: in one direction and both, with their state, and packed."""
-    yield Architecture(
-        "lstm", "recurrent", lambda: _sequence("lstm", Classifier(nn.LSTM)), _UNROLLED
-    )
+    yield Architecture("lstm", "recurrent", lambda: _sequence("lstm", Classifier(nn.LSTM)))
     yield Architecture("gru", "recurrent", lambda: _sequence("gru", Classifier(nn.GRU)))
-    yield Architecture("rnn", "recurrent", lambda: _sequence("rnn", Classifier(nn.RNN)), _RNN)
+    yield Architecture("rnn", "recurrent", lambda: _sequence("rnn", Classifier(nn.RNN)))
     yield Architecture(
         "lstm_both_ways",
         "recurrent",
@@ -34,16 +32,13 @@ def architectures() -> Iterator[Architecture]:
         "recurrent",
         lambda: _sequence("gru_both_ways", Classifier(nn.GRU, bidirectional=True)),
     )
-    yield Architecture("lstm_with_state", "recurrent", _with_state, _CONSTANT)
+    yield Architecture("lstm_with_state", "recurrent", _with_state)
     yield Architecture("gru_cells", "recurrent", _cells)
     yield Architecture("lstm_masked", "recurrent", _masked)
     yield Architecture("lstm_packed", "recurrent", _packed, _PACKED)
 
 
-_RNN = {"onnx": "the sequence axis of 'tokens' came out as 7"}
-_UNROLLED = {"aoti": "unmatched dim value"}
-_CONSTANT = {"aoti": "makes a constant of an axis that varies"}
-_PACKED = {"onnx": "cannot be exported to ONNX"}
+_PACKED = {"onnx": "cannot be exported to ONNX", "aoti": "cannot be captured by torch.export"}
 
 
 class Classifier(nn.Module):

@@ -79,7 +79,11 @@ def architectures() -> Iterator[Architecture]:
     yield _speech("whisper", "WhisperForConditionalGeneration")
 
 
-_BY_VALUE = {"onnx": "depending on a tensor's values", "torchscript": "reads a tensor's values"}
+_BY_VALUE = {
+    "onnx": "depending on a tensor's values",
+    "aoti": "depending on a tensor's values",
+    "torchscript": "reads a tensor's values",
+}
 """It cuts images by what their masks hold."""
 _VILT: dict[str, Any] = {"vocab_size": VOCABULARY, "max_position_embeddings": 64}
 _MELS, _FRAMES = 8, 32

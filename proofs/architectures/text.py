@@ -38,11 +38,11 @@ def architectures() -> Iterator[Architecture]:
     yield _text("albert", f"Albert{classify}", embedding_size=16)
     yield _text("electra", f"Electra{classify}", embedding_size=16)
     yield _text("mpnet", f"MPNet{classify}")
-    yield _text("deberta", f"Deberta{classify}", **_DEBERTA)
+    yield _text("deberta", f"Deberta{classify}", refused=_BY_VALUE, **_DEBERTA)
     yield _text("deberta_v2", f"DebertaV2{classify}", **_DEBERTA)
     yield _text("squeezebert", f"SqueezeBert{classify}", embedding_size=32, **_SQUEEZED)
     yield _text("mobilebert", f"MobileBert{classify}", embedding_size=16, intra_bottleneck_size=32)
-    yield _text("convbert", f"ConvBert{classify}", embedding_size=32, head_ratio=2, num_groups=1)
+    yield _text("convbert", f"ConvBert{classify}", refused=_AS_LONG_AS_A_KERNEL, **_CONVOLVED)
     yield _text("roformer", f"RoFormer{classify}", embedding_size=32)
     yield _text("ernie", f"Ernie{classify}")
     yield _text("esm", f"Esm{classify}", pad_token_id=1, mask_token_id=4)
@@ -58,6 +58,9 @@ _WITH_BOXES = ["input_ids", "bbox", "attention_mask"]
 _SPAN = ["start_logits", "end_logits"]
 _HIDDEN: dict[str, Any] = {"output_hidden_states": True, "num_hidden_layers": 2}
 _LAYERS = ["hidden_states_0", "hidden_states_1", "hidden_states_2"]
+_BY_VALUE = {"aoti": "depending on a tensor's values"}
+_CONVOLVED: dict[str, Any] = {"embedding_size": 32, "head_ratio": 2, "num_groups": 1}
+_AS_LONG_AS_A_KERNEL = {"aoti": "on sequence = 1 (where forward goes another way than on the"}
 _SQUEEZED: dict[str, Any] = {
     f"{part}_groups": 2 for part in ("q", "k", "v", "post_attention", "intermediate", "output")
 }
