@@ -17,11 +17,19 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused a
     from exporters.export import ExportResult
     from exporters.spec import ModelSpec
 
-__all__ = ["DEFAULT_FORMATS", "NotAllExportedError", "add", "export", "require_known", "spec_of"]
+__all__ = [
+    "DEFAULT_FORMATS",
+    "NotAllExportedError",
+    "add",
+    "export",
+    "exports_of",
+    "require_known",
+    "spec_of",
+]
 
 
 DEFAULT_FORMATS = ("onnx", "aoti")
-"""What PyTorch develops; `aoti` needs a C++ compiler."""
+"""What PyTorch develops; `aoti` needs a C++ compiler, and has no int8."""
 
 
 class NotAllExportedError(TrimaranError):
@@ -39,7 +47,7 @@ class NotAllExportedError(TrimaranError):
 
 def export(
     model: ModelSpec | Callable[[], ModelSpec] | str,
-    formats: str | Sequence[str] = DEFAULT_FORMATS,
+    formats: str | Sequence[str] | None = None,
     repository: Place = DEFAULT_PLACE,
     *,
     precisions: str | Sequence[str] = ("fp32",),
@@ -56,8 +64,9 @@ def export(
 
     `model` is a `ModelSpec`, a function that makes one, or a function's name such as
     `shop/model.py:model`. It is exported in each of `formats` (`onnx`, `aoti`, `torchscript`,
-    `tensorrt`) and `precisions` (`fp32`, `fp16`, `bf16`, `int8`), compared with PyTorch, and
-    published as the next version of `<name>_<format>`, with `_<precision>` below FP32.
+    `tensorrt`; by default `onnx`, and `aoti` but in `int8`) and `precisions` (`fp32`, `fp16`,
+    `bf16`, `int8`), compared with PyTorch, and published as the next version of
+    `<name>_<format>`, with `_<precision>` below FP32.
 
     `int8` finds ranges by `static` rows, those of the file `calibration` or the model's own, or
     by `dynamic` ones. `agreement` is the share of decisions below FP32 that must be FP32's.
@@ -69,7 +78,9 @@ def export(
     be run, and `NotAllExportedError` after the others where one export failed or does not agree
     with PyTorch; that one is not published.
     """
-    formats, precisions = _listed(formats), _listed(precisions)
+    precisions = _listed(precisions)
+    wanted = exports_of(formats, precisions)
+    formats = list(dict.fromkeys(format for format, _ in wanted))
     if max_batch_size < 1:
         raise UsageError(f"--max-batch-size is {max_batch_size}; it must be 1 or more")
 
@@ -105,7 +116,7 @@ def export(
     results: list[ExportResult] = []
     failures: list[TrimaranError] = []
     with reference_for(original) as shared:
-        for format, precision in dict.fromkeys(itertools.product(formats, precisions)):
+        for format, precision in wanted:
             options = Options(precision, int8, given, agreement, accelerator, device)
             try:
                 results.append(
@@ -129,6 +140,17 @@ def export(
     if failures:
         raise NotAllExportedError(results, failures)
     return results
+
+
+def exports_of(
+    formats: str | Sequence[str] | None, precisions: str | Sequence[str]
+) -> list[tuple[str, str]]:
+    """Each format with each precision that is asked for, once, the default formats without them."""
+    chosen = _listed(precisions)
+    if formats is not None:
+        return list(dict.fromkeys(itertools.product(_listed(formats), chosen)))
+    pairs = dict.fromkeys(itertools.product(DEFAULT_FORMATS, chosen))
+    return [pair for pair in pairs if pair != ("aoti", "int8")]
 
 
 def add(

@@ -5,7 +5,6 @@ Parity in FP32, and agreement with FP32 in lower precisions.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -14,7 +13,7 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from exporters.api import DEFAULT_FORMATS, NotAllExportedError
+from exporters.api import NotAllExportedError, exports_of
 from exporters.api import export as export_model
 from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
 from trimaran.publishing.publish import Publication
@@ -45,7 +44,8 @@ def export(
         list[str] | None,
         typer.Option(
             "--format",
-            help="onnx, aoti, torchscript or tensorrt; repeatable. Default: onnx and aoti.",
+            help="onnx, aoti, torchscript or tensorrt; repeatable. Default: onnx and aoti, "
+            "and onnx alone in int8.",
         ),
     ] = None,
     precisions: Annotated[
@@ -85,7 +85,7 @@ def export(
     """
     export_formats(
         factory,
-        formats or DEFAULT_FORMATS,
+        formats,
         repository,
         precisions or ["fp32"],
         int8=int8,
@@ -100,7 +100,7 @@ def export(
 
 def export_formats(
     factory: str,
-    formats: Sequence[str],
+    formats: Sequence[str] | None,
     repository: Place,
     precisions: Sequence[str] = ("fp32",),
     **options: Any,
@@ -113,7 +113,7 @@ def export_formats(
     columns = SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     errors = console(stderr=True)
     progress = Progress(*columns, console=errors)
-    stages = 2 + _STAGES * len(set(itertools.product(formats, precisions)))
+    stages = 2 + _STAGES * len(exports_of(formats, precisions))
     task = progress.add_task(factory, total=stages)
 
     def advance(stage: str) -> None:

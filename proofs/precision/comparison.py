@@ -62,7 +62,7 @@ class Variant:
 
 def variants() -> Iterator[Variant]:
     """All formats and precisions; INT8 in both ways, and dynamic also without batching."""
-    for format in ("onnx", "torchscript"):
+    for format in ("onnx", "aoti", "torchscript"):
         for precision in ("fp32", "fp16", "bf16", "int8"):
             yield Variant(format, precision)
     yield Variant("onnx", "int8", "dynamic")
@@ -156,13 +156,14 @@ def _row(
         )  # fmt: skip
     exporter = FORMATS[variant.format]()
     path = repository.model(result.model) / str(result.publication.version) / exporter.file_name
+    other = FORMATS["onnx"]() if variant.precision == "fp32" else exporter
     speeds = []
-    if variant.precision != "fp32":
-        plain = exporter.load(shared.fp32_artifact(exporter), original.interface)
-        lower = exporter.load(path, original.interface)
+    if variant.precision != "fp32" or variant.format != "onnx":
+        plain = other.load_here(shared.fp32_artifact(other), original.interface)
+        tried = exporter.load_here(path, original.interface)
         for rows in sorted({1, variant.max_batch_size}):
             batch = {n: a[:rows] for n, a in shared.task.batches[0].items()}
-            speeds.append(str(_speedup(plain, lower, batch, rows)))
+            speeds.append(str(_speedup(plain, tried, batch, rows)))
     dependence = _dependence(original, path, shared) if variant.int8 == "dynamic" else ""
     return Row(
         name, str(variant), result.capture, agreement, path.stat().st_size, tuple(speeds),
@@ -170,8 +171,8 @@ def _row(
     )  # fmt: skip
 
 
-def _speedup(plain: Run, lower: Run, batch: Arrays, rows: int) -> object:
-    return measure_speedup(lambda: plain(batch), lambda: lower(batch), rows)
+def _speedup(plain: Run, tried: Run, batch: Arrays, rows: int) -> object:
+    return measure_speedup(lambda: plain(batch), lambda: tried(batch), rows)
 
 
 def _dependence(original: Original, path: Path, shared: Reference) -> str:

@@ -142,6 +142,18 @@ def test_what_was_exported_before_a_failure_is_in_the_error(
     assert refused.value.exit_status == 1
 
 
+def test_the_default_formats_are_those_that_a_precision_has() -> None:
+    from exporters.api import exports_of
+
+    assert exports_of(None, ["fp32", "int8"]) == [
+        ("onnx", "fp32"),
+        ("onnx", "int8"),
+        ("aoti", "fp32"),
+    ]
+    assert exports_of(None, "int8") == [("onnx", "int8")]
+    assert exports_of("aoti", ["int8", "int8"]) == [("aoti", "int8")]
+
+
 def test_a_wrong_word_or_object_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no format 'tensorflow'"):
         trimaran.export(str, "tensorflow", tmp_path)  # type: ignore[arg-type]
