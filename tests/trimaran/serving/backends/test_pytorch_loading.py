@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 
 import pytest
+import torch
 
 from tests.trimaran.repository.model_files.packages import package_entries
 from tests.trimaran.serving.backends.torchscript_models import Twice, X, Y, config, model, scripted
@@ -15,13 +16,19 @@ from tests.trimaran.serving.hosting import Hosted, Model, hosted, parameter, ten
 AOTI = 'platform: "torch_aoti"\n'
 
 
-def package(name: str, facts: Mapping[str, str], more: Mapping[str, bytes] | None = None) -> Model:
+def package(
+    name: str,
+    facts: Mapping[str, str],
+    held: Mapping[str, bytes] | None = None,
+    *,
+    more: str = "",
+) -> Model:
     """A model of the platform `torch_aoti` whose package must not be loaded."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        for path, data in {**package_entries(facts), **(more or {})}.items():
+        for path, data in {**package_entries(facts), **(held or {})}.items():
             archive.writestr(path, data)
-    return Model(name, config(X, Y, more=AOTI), {"model.pt2": content.getvalue()})
+    return Model(name, config(X, Y, more=AOTI + more), {"model.pt2": content.getvalue()})
 
 
 REFUSED = {
@@ -92,6 +99,17 @@ REFUSED = {
     ),
 }
 """Models that cannot be served, and in which words their loading is refused."""
+
+ON_GPU = "instance_group { kind: KIND_GPU }\n"
+if not torch.cuda.is_available():
+    REFUSED["on_gpu"] = (
+        model("on_gpu", Twice(), X, Y, more=ON_GPU),
+        "of model on_gpu has kind KIND_GPU but no GPUs are available",
+    )
+    REFUSED["compiled_on_gpu"] = (
+        package("compiled_on_gpu", {}, more=ON_GPU),
+        "of model compiled_on_gpu has kind KIND_GPU but no GPUs are available",
+    )
 
 
 @pytest.fixture(scope="module")
