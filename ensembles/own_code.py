@@ -25,7 +25,9 @@ from trimaran.system.own_packages import OWN_PACKAGES
 
 __all__ = ["OwnCode", "own_code", "require_declared"]
 
+_ROOT = Path(__file__).resolve().parents[1]
 _OURS = ("trimaran", *OWN_PACKAGES)
+_ROOT = Path(__file__).resolve().parents[1]
 _OURS = ("trimaran", *OWN_PACKAGES)
 _GIVEN = ("numpy", "triton_python_backend_utils")
 """Packages that Triton's Python backend always has."""
@@ -104,10 +106,11 @@ def own_code(module: str, folder: Path, function: str) -> OwnCode:
             tree.body = [each for each in tree.body if _counts(each, function)]
         for imported in _imports(tree, name, path):
             first = imported.partition(".")[0]
-            if _found(first, folder) is not None or (folder / first).is_dir():
-                waiting.append(imported)
-            elif first in _OURS:
+            is_there = _found(first, folder) is not None or (folder / first).is_dir()
+            if first in _OURS and (folder == _ROOT or not is_there):
                 ours.add(_whole(imported, path))
+            elif is_there:
+                waiting.append(imported)
             elif first not in sys.stdlib_module_names and first not in _GIVEN:
                 packages.setdefault(first, path.name)
     return OwnCode(files, packages, frozenset(ours))

@@ -263,7 +263,9 @@ def ones(x: Any) -> Any:
     return np.ones(x[0])
 
 
-def test_only_what_a_step_itself_imports_travels(tmp_path: Path) -> None:
+def test_only_what_a_step_itself_imports_travels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "stepping.py").write_text(
         "import json\nimport numpy\nfrom parts import one\n"
         "def f(): from parts.two import x\n"
@@ -280,5 +282,11 @@ def test_only_what_a_step_itself_imports_travels(tmp_path: Path) -> None:
         "stepping.py",
     ]
     assert code.packages == {"yaml": "one.py"}
+    (tmp_path / "ensembles").mkdir()
+    (tmp_path / "stepping.py").write_text("from ensembles import python_step\n")
+    assert own_code("stepping", tmp_path, "f").uses_trimaran == frozenset()
+    monkeypatch.setattr("ensembles.own_code._ROOT", tmp_path)
+    in_a_clone = own_code("stepping", tmp_path, "f")
+    assert (list(in_a_clone.files), in_a_clone.uses_trimaran) == (["stepping.py"], {"ensembles"})
     with pytest.raises(UsageError, match="cannot be in a module named 'model'"):
         own_code("model", tmp_path, "f")
