@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig, add_tensors
@@ -37,7 +38,8 @@ class PythonModel:
     `entry` is a module of `trimaran.served`, such as `trimaran.served.labels_model`: publishing
     copies it into the version directory, with every module that it imports. A model of your own
     has `sources` instead, which are copied side by side, `model.py` among them. So an old version
-    keeps its behaviour.
+    keeps its behaviour. `modules` are further Python files, by path in the version directory.
+    `trial` is called with the finished version, and what it raises keeps it from being published.
 
     `files` are written there too: whatever may differ from version to version. `artifacts` are
     files of other models, by name: publishing copies each from the newest version of the model
@@ -53,6 +55,8 @@ class PythonModel:
     parameters: Mapping[str, str] = field(default_factory=dict)
     max_batch_size: int = 32
     entry: str = ""
+    modules: Mapping[str, bytes] = field(default_factory=dict)
+    trial: Callable[[Path], None] | None = None
 
     def config(self) -> ModelConfig:
         """The configuration to start with: one instance, dynamic batching without delay."""
@@ -65,6 +69,13 @@ class PythonModel:
         for key, value in self.parameters.items():
             config.parameters[key].string_value = value
         return config
+
+
+class Model(Protocol):
+    """What becomes a Python model when it is published, such as a function that is a step."""
+
+    def model(self) -> PythonModel:
+        """The Python model."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,7 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What `trimaran publish` takes: an ensemble and the Python models that are its own."""
+    """What `trimaran publish` takes: an ensemble, and the Python models and steps of its own."""
 
     ensemble: Ensemble
-    models: Sequence[PythonModel]
+    models: Sequence[PythonModel | Model]

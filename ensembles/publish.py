@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
+from ensembles.python_step import PythonStep
 from ensembles.served_files import served_files
 from trimaran.checks.raising import standing_configs
 from trimaran.publishing.publish import Publication, check_publishable
 from trimaran.publishing.publish import publish as publish_version
 from trimaran.publishing.releases import check_wiring, step_models
 from trimaran.repository.config import ModelConfig, write_config
-from trimaran.repository.manifest import ENSEMBLE_SOURCE, describe_version
+from trimaran.repository.manifest import ENSEMBLE_SOURCE, Manifest, describe_version
 from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, made_at
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.factory import call_given
+from trimaran.system.factory import call_factory, call_given, find_named
 
 __all__ = ["made_by", "publish", "publish_pipeline", "publish_python_model", "write_wiring"]
 
 Made = Pipeline | PythonModel
+Given = Made | PythonStep | Callable[[], Made] | str
+_MADE = (Pipeline, PythonModel, PythonStep)
 
 
 def publish(
-    model: Made | Callable[[], Made] | str,
+    model: Given,
     repository: Place = DEFAULT_PLACE,
     *,
     source: str | None = None,
 ) -> list[Publication]:
     """Publish a Python model, or all those of a pipeline and, if it is missing, its wiring.
 
-    `model` is a `Pipeline`, a `PythonModel`, a function that makes one, or a function's name such
-    as `shop/pipeline.py:ensemble`. `source` says in the manifest where it came from; by default
-    that is the function. An equal version is not made again: its publication is `unchanged`.
+    `model` is a `Pipeline`, a `PythonModel`, a step, a function that makes one of the first two,
+    or a name such as `shop/pipeline.py:ensemble`. `source` says in the manifest where it came
+    from; by default that is the name. An equal version is not made again: its publication is
+    `unchanged`.
 
     Raises `TrimaranError` where a configuration that stands disagrees, or the wiring does not fit.
     """
@@ -44,11 +49,18 @@ def publish(
     return publish_pipeline(made_at(repository), made, source)
 
 
-def made_by(model: Made | Callable[[], Made] | str) -> tuple[Made, str]:
+def made_by(model: Given) -> tuple[Made, str]:
     """What is to be published, and where it came from. Raises `UsageError` for another type."""
-    if isinstance(model, Pipeline | PythonModel):
-        return model, type(model).__name__
-    made, source = call_given(model)
+    if isinstance(model, str):
+        found = find_named(model)
+        made = found if isinstance(found, _MADE) else call_factory(model)
+        source = model
+    elif isinstance(model, _MADE):
+        made, source = model, type(model).__name__
+    else:
+        made, source = call_given(model)
+    if isinstance(made, PythonStep):
+        made = made.model()
     if isinstance(made, Pipeline | PythonModel):
         return made, source
     raise UsageError(
@@ -64,14 +76,20 @@ def publish_pipeline(repository: Repository, pipeline: Pipeline, source: str) ->
     `TrimaranError`, and publishes nothing, where a standing configuration disagrees, or the wiring
     does not fit.
     """
-    made = {model.name: model.config() for model in pipeline.models}
+    models = [m if isinstance(m, PythonModel) else m.model() for m in pipeline.models]
+    made = {model.name: model.config() for model in models}
     for config in made.values():
         check_publishable(repository, config)
     wiring = _checked_wiring(repository, pipeline.ensemble, made)
-    publications = [
-        publish_python_model(repository, model, source, ensemble=pipeline.ensemble.name)
-        for model in pipeline.models
-    ]
+    with ExitStack() as stagings:
+        staged = [
+            stagings.enter_context(_staged(repository, model, source, pipeline.ensemble.name))
+            for model in models
+        ]
+        publications = [
+            publish_version(repository, made[model.name], *version)
+            for model, version in zip(models, staged, strict=True)
+        ]
     _write_missing(repository, wiring)
     return publications
 
@@ -85,6 +103,15 @@ def publish_python_model(
     """
     config = model.config()
     check_publishable(repository, config)
+    with _staged(repository, model, source, ensemble) as version:
+        return publish_version(repository, config, *version)
+
+
+@contextmanager
+def _staged(
+    repository: Repository, model: PythonModel, source: str, ensemble: str | None
+) -> Iterator[tuple[Path, Manifest]]:
+    """A finished version that was tried, and its manifest, until the block ends."""
     with repository.staging() as scratch:
         staged = scratch / "version"
         staged.mkdir()
@@ -97,11 +124,13 @@ def publish_python_model(
             name: _copy_artifact(repository, origin, staged / name)
             for name, origin in model.artifacts.items()
         }
+        if model.trial is not None:
+            model.trial(staged)
         owner = {ENSEMBLE_SOURCE: ensemble} if ensemble else {}
         manifest = describe_version(
             staged, "python", Path.cwd(), source={"factory": source, **owner, **origins}
         )
-        return publish_version(repository, config, staged, manifest)
+        yield staged, manifest
 
 
 def _copy_code(model: PythonModel, staged: Path) -> None:
@@ -116,7 +145,8 @@ def _copy_code(model: PythonModel, staged: Path) -> None:
         raise TrimaranError(f"{model.name}: sources hold no model.py, the file that Triton starts")
     for path in model.sources:
         shutil.copyfile(path, staged / path.name)
-    for name, content in (served_files(model.entry) if model.entry else {}).items():
+    code = {**(served_files(model.entry) if model.entry else {}), **model.modules}
+    for name, content in code.items():
         target = staged / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)

@@ -19,8 +19,8 @@ def publish(
         str,
         typer.Argument(
             metavar="FACTORY",
-            help="package.module:function or path/to/file.py:function; it returns a Pipeline or a "
-            "PythonModel.",
+            help="package.module:name or path/to/file.py:name: a step, or a function that returns "
+            "a Pipeline or a PythonModel.",
         ),
     ],
     repository: RepositoryPath = DEFAULT_REPOSITORY,

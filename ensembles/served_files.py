@@ -21,7 +21,7 @@ from pathlib import Path
 import trimaran
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["served_files"]
+__all__ = ["running", "served_files"]
 
 _PACKAGE = "trimaran.served"
 _ROOT = Path(trimaran.__file__).parent.parent
@@ -104,7 +104,7 @@ def _parse(content: bytes, path: Path) -> ast.Module:
 
 def _imports(tree: ast.Module, module: str, root: Path) -> Iterator[str]:
     """The modules of `trimaran` that a module imports when it runs, also inside a function."""
-    for node in _running(tree):
+    for node in running(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if _is_ours(alias.name))
         elif isinstance(node, ast.ImportFrom):
@@ -120,11 +120,11 @@ def _is_ours(module: str) -> bool:
     return module.partition(".")[0] == "trimaran"
 
 
-def _running(node: ast.AST) -> Iterator[ast.AST]:
+def running(node: ast.AST) -> Iterator[ast.AST]:
     """Every node below, without those for a type checker alone."""
     yield node
     children = ast.iter_child_nodes(node)
     if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
         children = iter(node.orelse)
     for child in children:
-        yield from _running(child)
+        yield from running(child)

@@ -27,6 +27,7 @@ _PLACES = {
     "deploy": "trimaran.rollout.api:deploy",
     "export": "exporters.api:export",
     "publish": "ensembles.publish:publish",
+    "python_step": "ensembles.python_step:python_step",
     "release": "trimaran.publishing.api:release",
     "rollback": "trimaran.rollout.api:rollback",
     "status": "trimaran.publishing.api:status",

@@ -6,6 +6,7 @@ from ensembles.pipeline import PythonModel as PythonModel
 from ensembles.pipeline import Step as Step
 from ensembles.pipeline import tensor as tensor
 from ensembles.publish import publish as publish
+from ensembles.python_step import python_step as python_step
 from exporters.api import add as add
 from exporters.api import export as export
 from exporters.spec import ModelSpec as ModelSpec

@@ -4,6 +4,7 @@
 |---|---|---|
 | `BusyError` | `UNAVAILABLE`: 503 over HTTP | its own |
 | `RefusedError` | `INVALID_ARG`: 400 over HTTP | its own, of bounded length |
+| `FaultError` | `INTERNAL`: 500 over HTTP | its own, of bounded length |
 | anything else | `INTERNAL`: 500 over HTTP | its kind; the server's log has all |
 """
 
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 import triton_python_backend_utils as pb_utils
 
-from trimaran.served.refusal import BusyError, RefusedError, shortened
+from trimaran.served.refusal import BusyError, FaultError, RefusedError, shortened
 
 __all__ = ["Failed", "attempt"]
 
@@ -44,7 +45,9 @@ class Failed:
         else:
             whole = "".join(traceback.format_exception(self.error, limit=-_LAST_CALLS))
             pb_utils.Logger.log_error(_sendable(whole, _MOST_LOGGED))
-            words, code = _unexpected(self.error), pb_utils.TritonError.INTERNAL
+            is_fault = isinstance(self.error, FaultError)
+            words = str(self.error) if is_fault else _unexpected(self.error)
+            code = pb_utils.TritonError.INTERNAL
         return pb_utils.InferenceResponse([], pb_utils.TritonError(_sendable(words), code))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 
-__all__ = ["BusyError", "RefusedError", "shortened", "shown"]
+__all__ = ["BusyError", "FaultError", "RefusedError", "shortened", "shown"]
 
 _MOST_SHOWN = 40
 
@@ -19,6 +19,10 @@ class RefusedError(ValueError):
 
 class BusyError(RefusedError):
     """Nobody's fault: the same request may be answered later."""
+
+
+class FaultError(Exception):
+    """The model's fault, in words that a client may read."""
 
 
 def shortened(text: str, most: int) -> str:

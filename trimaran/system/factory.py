@@ -13,7 +13,7 @@ from typing import Any
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.own_packages import OWN_PACKAGES, own_module
 
-__all__ = ["call_factory", "call_given"]
+__all__ = ["call_factory", "call_given", "find_named"]
 
 _MOVED = {
     "training.churn:model": "exporters.churn:model",
@@ -33,21 +33,28 @@ def call_factory(name: str) -> Any:
     Raises `UsageError` where there is no such module, file or function, and `TrimaranError` where
     the module or the function itself fails.
     """
-    place, separator, function = name.rpartition(":")
-    if not separator or not place or not function.isidentifier():
-        raise UsageError(
-            f"{name!r} names no function; write package.module:function or path/to/file.py:function"
-        )
-    module = _from_file(place, name) if place.endswith(".py") else _from_module(place, name)
-    found = getattr(module, function, None)
+    found = find_named(name)
     if not callable(found):
-        raise UsageError(f"{place} has no function {function!r}")
+        raise UsageError(f"{name} is no function, and {type(found).__name__} cannot be called")
     try:
         return found()
     except TrimaranError:
         raise
     except (Exception, SystemExit) as error:
         raise TrimaranError(f"{name} failed: {_sentence(error)}") from error
+
+
+def find_named(name: str) -> Any:
+    """What `name` stands for, imported and not called. Raises as `call_factory` does."""
+    place, separator, function = name.rpartition(":")
+    if not separator or not place or not function.isidentifier():
+        raise UsageError(
+            f"{name!r} names no function; write package.module:function or path/to/file.py:function"
+        )
+    module = _from_file(place, name) if place.endswith(".py") else _from_module(place, name)
+    if not hasattr(module, function):
+        raise UsageError(f"{place} has no function {function!r}")
+    return getattr(module, function)
 
 
 def call_given(factory: Callable[[], Any] | str) -> tuple[Any, str]:
