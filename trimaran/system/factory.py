@@ -35,7 +35,8 @@ def call_factory(name: str) -> Any:
     """
     found = find_named(name)
     if not callable(found):
-        raise UsageError(f"{name} is no function, and {type(found).__name__} cannot be called")
+        place, _, function = name.rpartition(":")
+        raise UsageError(f"{place} has no function {function!r}")
     try:
         return found()
     except TrimaranError:

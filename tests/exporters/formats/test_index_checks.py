@@ -83,6 +83,7 @@ class Recurrent(nn.Module):
         return self.rnn(self.embedding(tokens))[0]
 
 
+@pytest.mark.long
 def test_compiled_code_takes_any_length_and_outlives_a_wrong_index(tmp_path: Path) -> None:
     require(COMPILER)
     tokens = torch.tensor([[1, 2, 3], [9, 0, 4]])
