@@ -55,6 +55,7 @@ class PythonStep:
     batched: bool = False
     requirements: Sequence[str] = ()
     example: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -94,7 +95,8 @@ class PythonStep:
         declared = self.declared()
         code = own_code(declared.module, _folder(self.function), self.name)
         require_declared(self.name, code, self.requirements)
-        modules = {f"{OWN_CODE}/{path}": content for path, content in code.files.items()}
+        own = {**code.files, **self._data()}
+        modules = {f"{OWN_CODE}/{path}": content for path, content in own.items()}
         for package, stand_in in code.stand_ins().items():
             # A version has a package `trimaran` already, of which this becomes the beginning.
             inside = package if package == "trimaran" else f"{OWN_CODE}/{package}"
@@ -121,6 +123,26 @@ class PythonStep:
             ),
         )
 
+    def _data(self) -> dict[str, bytes]:
+        """The files that the function reads, by path below the folder of its code."""
+        folder = _folder(self.function)
+        module = Path(inspect.getfile(self.function)).resolve().parent
+        found = {}
+        for name in self.files:
+            path = (module / name).resolve()
+            if not path.is_relative_to(folder):
+                raise UsageError(
+                    f"the step {self.name}: the file {name!r} lies outside of {folder}, and only "
+                    "what is beside the step travels with it; move it there"
+                )
+            try:
+                found[path.relative_to(folder).as_posix()] = path.read_bytes()
+            except OSError as error:
+                raise UsageError(
+                    f"the step {self.name}: the file {path} cannot be read: {error.strerror}"
+                ) from error
+        return found
+
 
 def python_step(
     *,
@@ -129,6 +151,7 @@ def python_step(
     batched: bool = False,
     requirements: Sequence[str] = (),
     example: Mapping[str, Any] | None = None,
+    files: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], PythonStep]:
     """Make a step of a function, whose parameters are named as its inputs.
 
@@ -139,12 +162,21 @@ def python_step(
 
     `requirements` are the packages that the function's code imports, as for pip; NumPy need not be
     named. `example` has one row for each input, on which the step is tried when it is published;
-    without it rows are made from the types. Raises `UsageError` for a function that cannot travel.
+    without it rows are made from the types. `files` are data that the function reads, by path from
+    its module's folder; they lie beside the module wherever it runs.
+
+    Raises `UsageError` for a function that cannot travel.
     """
 
     def decorated(function: Callable[..., Any]) -> PythonStep:
         step = PythonStep(
-            function, tuple(inputs), tuple(outputs), batched, tuple(requirements), example or {}
+            function,
+            tuple(inputs),
+            tuple(outputs),
+            batched,
+            tuple(requirements),
+            example or {},
+            tuple(files),
         )
         _check(step)
         return step

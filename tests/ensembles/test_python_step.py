@@ -189,6 +189,25 @@ def test_what_cannot_be_served_is_refused_when_it_is_published(
     assert repository.names() == []
 
 
+def test_files_lie_beside_the_module_wherever_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "factor.txt").write_text("3")
+    body = (
+        "def f(X):\n    from pathlib import Path\n"
+        "    return X * float((Path(__file__).parent / 'data' / 'factor.txt').read_text())\n"
+    )
+    more = ", files=['data/factor.txt']"
+    step = step_in(tmp_path, DECLARED.format(more=more) + body, monkeypatch)
+    (publication,) = publish(step, tmp_path / "model_repository")
+    assert publication.version == 1
+    for name, said in (("../away.txt", "lies outside of"), ("none.txt", "cannot be read: No such")):
+        wrong = step_in(tmp_path, DECLARED.format(more=f", files=[{name!r}]") + body, monkeypatch)
+        with pytest.raises(UsageError, match=said):
+            wrong.model()
+
+
 def outside(x: Any) -> Any:
     return x
 
