@@ -40,9 +40,11 @@ _OPERATOR = (
     "ONNX has no operator for it; write forward with other operators, or use --format torchscript"
 )
 _PACKED = (
-    "ONNX has no form of pack_padded_sequence; mask what is padded instead, or use --format "
-    "torchscript"
+    "a sequence that pack_padded_sequence packed cannot be captured; mask what is padded instead, "
+    "or use --format torchscript"
 )
+_RECURRENT_LAYERS = ("nn", "modules", "rnn.py")
+_NUMPY = "forward leaves torch for NumPy, which is not captured; write it with tensor operations"
 
 
 def one_sentence(error: BaseException) -> str:
@@ -146,8 +148,10 @@ def _advice(error: BaseException) -> str:
     )
     from torch.onnx._internal.exporter._errors import ConversionError, DispatchError
 
-    if "pack_padded_sequence" in "".join(traceback.format_tb(error.__traceback__)):
+    if _is_of_packed(error):
         return _PACKED
+    if ".numpy() is not supported" in str(error):
+        return _NUMPY
     if "Guard failed on the same frame" in str(error):
         return _VALUES
     if isinstance(error, GuardOnDataDependentSymNode):
@@ -164,6 +168,15 @@ def _advice(error: BaseException) -> str:
     if isinstance(error, ConversionError) and error.__cause__ is None:
         return _OPERATOR
     return ""
+
+
+def _is_of_packed(error: BaseException) -> bool:
+    """Whether it comes from packing, or from a recurrent layer that was given a packed sequence."""
+    frames = traceback.extract_tb(error.__traceback__)
+    in_a_layer = any(Path(frame.filename).parts[-3:] == _RECURRENT_LAYERS for frame in frames)
+    return any(frame.name == "pack_padded_sequence" for frame in frames) or (
+        in_a_layer and isinstance(error, TypeError) and "FakeTensor" in str(error)
+    )
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -25,7 +25,7 @@ def architectures() -> Iterator[Architecture]:
     yield _refused(
         "numpy_inside",
         NumpyInside(),
-        aoti="numpy() is not supported",
+        aoti="leaves torch for NumPy",
         torchscript="reads a tensor's values",
     )
 
