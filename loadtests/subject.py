@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ __all__ = [
     "find_service",
     "private_service",
     "read_statistics",
+    "statistics_after",
     "steps_between",
     "unusable",
     "variant",
@@ -36,6 +38,9 @@ __all__ = [
 
 Reading = Mapping[tuple[str, str], Mapping[str, Any]]
 """Triton's statistics by model and version."""
+
+_COUNTED_AFTER_S = 0.5
+_LOOK_EVERY_S = 0.02
 
 _PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
 
@@ -199,6 +204,25 @@ def read_statistics(control: Control, models: Iterable[str]) -> Reading:
     return {
         (name, entry["version"]): entry for name in models for entry in control.statistics(name)
     }
+
+
+def statistics_after(
+    control: Control, models: Iterable[str], before: Reading, answered: int
+) -> Reading:
+    """The statistics once they hold `answered` requests more, or after half a second.
+
+    Triton counts a request shortly after it sent the answer.
+    """
+    names = tuple(models)
+    deadline = time.monotonic() + _COUNTED_AFTER_S
+    while True:
+        found = read_statistics(control, names)
+        new = [_count(entry) - _count(before.get(at, {})) for at, entry in found.items()]
+        # Versions that took no request stay as they were.
+        behind = max(new, default=0) < answered or any(0 < count < answered for count in new)
+        if not behind or time.monotonic() > deadline:
+            return found
+        time.sleep(_LOOK_EVERY_S)
 
 
 def steps_between(before: Reading, after: Reading) -> list[StepTimes]:

@@ -15,7 +15,7 @@ from loadtests.generator.outcome import Outcome
 from loadtests.machine import Moment, since
 from loadtests.payloads import refused_payloads
 from loadtests.reports.run import Run
-from loadtests.subject import Reading, read_statistics, steps_between
+from loadtests.subject import Reading, statistics_after, steps_between
 from trimaran.serving.client import Client
 from trimaran.stats.latency import quantiles
 from trimaran.system.errors import TrimaranError, UsageError
@@ -130,7 +130,7 @@ def _measured(target: Target, load: Callable[[], Outcome]) -> Block:
     requests = len(outcome.good)
     answered = int(np.count_nonzero(outcome.good))
     used_s = cpu_s(target.pid) - cpu_before if target.pid else 0.0
-    after = {} if outcome.broken else _statistics(target)
+    after = {} if outcome.broken else _statistics(target, before, answered)
     spoilt = unfit(outcome, since(start, end).suspended_s)
     late = "" if spoilt else lateness(outcome)
     run = Run(
@@ -173,11 +173,12 @@ def _span_s(outcome: Outcome, seconds: float) -> float:
     return max(seconds, float(done.max())) if len(done) else seconds
 
 
-def _statistics(target: Target) -> Reading:
+def _statistics(target: Target, before: Reading | None = None, answered: int = 0) -> Reading:
+    """Triton's, and with `before` once the answers since then are counted."""
     if target.control is None:
         return {}
     try:
-        return read_statistics(target.control, target.models)
+        return statistics_after(target.control, target.models, before or {}, answered)
     except TrimaranError:  # the run itself reports a server that went away
         return {}
 
