@@ -156,10 +156,9 @@ def _row(
         )  # fmt: skip
     exporter = FORMATS[variant.format]()
     path = repository.model(result.model) / str(result.publication.version) / exporter.file_name
-    other = FORMATS["onnx"]() if variant.precision == "fp32" else exporter
     speeds = []
-    if variant.precision != "fp32" or variant.format != "onnx":
-        plain = other.load_here(shared.fp32_artifact(other), original.interface)
+    if variant.precision != "fp32":
+        plain = exporter.load_here(shared.fp32_artifact(exporter), original.interface)
         tried = exporter.load_here(path, original.interface)
         for rows in sorted({1, variant.max_batch_size}):
             batch = {n: a[:rows] for n, a in shared.task.batches[0].items()}

@@ -189,7 +189,9 @@ building to the server instead: the `onnxruntime` backend makes engines when it 
 on a GPU, and on a CPU it serves the same files without. Neither is measured below, since this \
 machine has no GPU.
 
-Speed is the median ratio over 15 alternating rounds in one process, with its 95 % interval. Above \
-1, an FP32 artifact is faster than ONNX in FP32, and another is faster than FP32 of its own format.
+Speed is the median ratio over 15 alternating rounds in one process, with its 95 % interval; above \
+1 is faster than the FP32 artifact of the same format. Formats are compared in a server, by \
+`trimaran optimize` and `trimaran bench`: two runtimes in one process take the cores from one \
+another.
 
 """
