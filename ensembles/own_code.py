@@ -19,14 +19,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ensembles.served_files import running
+from packaging.requirements import InvalidRequirement, Requirement
+
+from ensembles.served_files import parsed, running
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.own_packages import OWN_PACKAGES
 
-__all__ = ["OwnCode", "own_code", "require_declared"]
+__all__ = ["OwnCode", "own_code", "parsed_requirement", "require_declared"]
 
-_ROOT = Path(__file__).resolve().parents[1]
-_OURS = ("trimaran", *OWN_PACKAGES)
 _ROOT = Path(__file__).resolve().parents[1]
 _OURS = ("trimaran", *OWN_PACKAGES)
 _GIVEN = ("numpy", "triton_python_backend_utils")
@@ -101,7 +101,7 @@ def own_code(module: str, folder: Path, function: str) -> OwnCode:
             continue
         files[path.relative_to(folder).as_posix()] = content = path.read_bytes()
         waiting += _packages_of(name)
-        tree = _parsed(content, path)
+        tree = parsed(content, path)
         if name == module:
             tree.body = [each for each in tree.body if _counts(each, function)]
         for imported in _imports(tree, name, path):
@@ -120,7 +120,7 @@ def require_declared(step: str, code: OwnCode, requirements: Iterable[str]) -> N
     """Raise `TrimaranError` for a package that the code imports and `requirements` lack."""
     from importlib.metadata import packages_distributions
 
-    declared = {_normal(_name_of(requirement)) for requirement in requirements}
+    declared = {_normal(parsed_requirement(requirement).name) for requirement in requirements}
     by_import = packages_distributions()
     for package, file in code.packages.items():
         offered = by_import.get(package, [package])
@@ -131,14 +131,13 @@ def require_declared(step: str, code: OwnCode, requirements: Iterable[str]) -> N
             )
 
 
-def _name_of(requirement: str) -> str:
-    from packaging.requirements import InvalidRequirement, Requirement
-
+def parsed_requirement(text: str) -> Requirement:
+    """A requirement as pip takes it. Raises `UsageError` for another text."""
     try:
-        return Requirement(requirement).name
+        return Requirement(text)
     except InvalidRequirement as error:
         raise UsageError(
-            f"{requirement!r} is no requirement: write it as for pip, such as 'scipy>=1.11'"
+            f"{text!r} is no requirement: write it as for pip, such as 'scipy>=1.11'"
         ) from error
 
 
@@ -156,13 +155,6 @@ def _packages_of(module: str) -> list[str]:
     """The packages around a module, whose files run before it."""
     parts = module.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
-
-
-def _parsed(content: bytes, path: Path) -> ast.Module:
-    try:
-        return ast.parse(content)
-    except (SyntaxError, ValueError) as error:
-        raise TrimaranError(f"{path} is not valid Python: {error}; correct it") from error
 
 
 def _counts(node: ast.stmt, function: str) -> bool:

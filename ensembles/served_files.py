@@ -21,7 +21,7 @@ from pathlib import Path
 import trimaran
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["running", "served_files"]
+__all__ = ["parsed", "running", "served_files"]
 
 _PACKAGE = "trimaran.served"
 _ROOT = Path(trimaran.__file__).parent.parent
@@ -60,7 +60,7 @@ def served_files(entry: str, root: Path = _ROOT) -> dict[str, bytes]:
             continue
         path = _path(module)
         content = _read(root / path, module, importer)
-        trees[module] = _parse(content, root / path)
+        trees[module] = parsed(content, root / path)
         files[path] = content
         files |= {f"{parent}/__init__.py": _INIT for parent in _packages(path)}
         waiting += [(name, module) for name in _imports(trees[module], module, root)]
@@ -95,7 +95,8 @@ def _read(path: Path, module: str, importer: str) -> bytes:
         ) from error
 
 
-def _parse(content: bytes, path: Path) -> ast.Module:
+def parsed(content: bytes, path: Path) -> ast.Module:
+    """The syntax tree of a file. Raises `TrimaranError` where it is no Python."""
     try:
         return ast.parse(content)
     except (SyntaxError, ValueError) as error:

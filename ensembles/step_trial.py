@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from trimaran.repository.dtypes import TensorSpec
+from ensembles.own_code import parsed_requirement
+from trimaran.repository.dtypes import TensorSpec, shapes_agree
 from trimaran.served.refusal import FaultError, RefusedError
 from trimaran.served.step_calls import Declared, call_step
 from trimaran.serving.runtime import find_runtime
@@ -142,10 +143,7 @@ def _example_rows(step: str, inputs: Sequence[TensorSpec], example: Mapping[str,
     for name, value in example.items():
         spec = known[name]
         row = np.asarray(value, dtype=spec.dtype.numpy)
-        fits = row.ndim == len(spec.dims) and all(
-            wanted in (-1, found) for wanted, found in zip(spec.dims, row.shape, strict=True)
-        )
-        if not fits:
+        if not shapes_agree(spec.dims, row.shape):
             raise TrimaranError(
                 f"the example of the step {step}: {name} has shape {list(row.shape)}, and "
                 f"{list(spec.dims)} is declared, without the batch axis; correct one of the two"
@@ -177,7 +175,7 @@ def _asked(step: str, version: Path, requirements: Sequence[str], rows: Arrays) 
     python = shutil.which("python3", path=runtime.environment.get("PATH")) or "python3"
     with tempfile.TemporaryDirectory(prefix="trimaran-step-") as scratch:
         asked, said = Path(scratch) / "asked.json", Path(scratch) / "said.json"
-        packages = [_parsed(requirement).name for requirement in requirements]
+        packages = [parsed_requirement(requirement).name for requirement in requirements]
         sent = {name: _sent(array) for name, array in rows.items()}
         asked.write_text(json.dumps({"packages": packages, "rows": sent}))
         try:
@@ -207,7 +205,7 @@ def _asked(step: str, version: Path, requirements: Sequence[str], rows: Arrays) 
 def _require_packages(
     step: str, requirements: Sequence[str], versions: Mapping[str, str | None]
 ) -> None:
-    for each in map(_parsed, requirements):
+    for each in map(parsed_requirement, requirements):
         found = versions[each.name]
         if found is None:
             raise TrimaranError(
@@ -221,23 +219,12 @@ def _require_packages(
             )
 
 
-def _parsed(requirement: str) -> Any:
-    from packaging.requirements import Requirement
-
-    return Requirement(requirement)
-
-
 def _packages(versions: Mapping[str, str | None]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items()) or "nothing else"
 
 
 def _require_equal(step: str, name: str, here: np.ndarray, there: np.ndarray) -> None:
-    same = here.shape == there.shape and (
-        np.allclose(here, there, rtol=_CLOSE, atol=_CLOSE, equal_nan=True)
-        if here.dtype.kind == "f"
-        else np.array_equal(here, there)
-    )
-    if not same:
+    if not _same(here, there, _CLOSE, _CLOSE):
         raise TrimaranError(
             f"the step {step} answers {name} otherwise where Triton runs it than here; it may read "
             "a file, the time, chance or another version of a package"
@@ -254,16 +241,20 @@ def _require_separate(
         )
         for name, array in alone.items():
             mine = together[name][place : place + 1]
-            if array.shape != mine.shape or not (
-                np.allclose(array, mine, rtol=1e-3, atol=1e-4, equal_nan=True)
-                if array.dtype.kind == "f"
-                else np.array_equal(array, mine)
-            ):
+            if not _same(array, mine, 1e-3, 1e-4):
                 raise TrimaranError(
                     f"the step {step} answers {name} for a row otherwise alone than in a batch, "
                     "and requests are batched together; let rows not influence one another, or do "
                     "without batched=True"
                 )
+
+
+def _same(one: np.ndarray, other: np.ndarray, rtol: float, atol: float) -> bool:
+    if one.dtype.kind != "f":
+        return np.array_equal(one, other)
+    return one.shape == other.shape and np.allclose(
+        one, other, rtol=rtol, atol=atol, equal_nan=True
+    )
 
 
 def _sent(array: np.ndarray) -> dict[str, Any]:

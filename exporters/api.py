@@ -145,7 +145,7 @@ def export(
 def exports_of(
     formats: str | Sequence[str] | None, precisions: str | Sequence[str]
 ) -> list[tuple[str, str]]:
-    """Each format with each precision that is asked for, once, the default formats without them."""
+    """Each format in each precision, once; `None` stands for the default formats."""
     chosen = _listed(precisions)
     if formats is not None:
         return list(dict.fromkeys(itertools.product(_listed(formats), chosen)))

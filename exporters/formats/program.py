@@ -74,8 +74,8 @@ _KEPT: ContextVar[dict[int, tuple[ModelSpec, ExportedProgram | Exception]] | Non
 def export_program(spec: ModelSpec) -> ExportedProgram:
     """The exported program of `spec.positional()`. Raises what `torch.export` raises.
 
-    Where torch assumes a relation of lengths that holds for the example and not for every length,
-    it is asked to assume none: what it decides then, the parity gate tries.
+    Torch may assume a relation of lengths that holds for the example and not for every length. Then
+    it is asked to assume none, and the parity gate tries the lengths for which it does not hold.
     """
     with silent_torch(), of_any_length():
         try:

@@ -34,8 +34,9 @@ _SCAN = {
     "aoti": "makes a constant of an axis that varies",
     "torchscript": "fails on 2 rows: RuntimeError: ",
 }
-_IN_PYTHON = {"onnx": "no operator", "aoti": "Could not find schema"}
 """A loop over the sequence in Python, which every capture unrolls to the example's length."""
+_IN_PYTHON = {"onnx": "no operator", "aoti": "Could not find schema"}
+"""An operator that transformers defines in Python, so that no other process has it."""
 _LONGEST = 40
 
 

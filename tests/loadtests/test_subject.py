@@ -9,7 +9,7 @@ from trimaran.serving.control import Control
 
 
 class Late:
-    """Counts one request more each time that it is asked, up to a number for each model."""
+    """Each reading of a model counts one request more, until all of its requests are counted."""
 
     def __init__(self, **most: int) -> None:
         self.most, self.asked = most, 0
