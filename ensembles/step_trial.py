@@ -6,7 +6,6 @@ other packages than this one, and compares its answers with those of the functio
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 import subprocess
@@ -17,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ensembles import step_process
 from ensembles.own_code import parsed_requirement
+from ensembles.step_process import as_array, as_json
 from trimaran.repository.dtypes import TensorSpec, shapes_agree
 from trimaran.served.refusal import FaultError, RefusedError
 from trimaran.served.step_calls import Declared, call_step
@@ -32,50 +33,6 @@ _ROWS = 3
 _OPEN_LENGTH = 16
 _TIMEOUT_S = 120.0
 _CLOSE = 1e-5
-
-_PROGRAM = """
-import base64, json, sys
-from importlib import metadata
-from pathlib import Path
-
-sys.dont_write_bytecode = True
-place, asked, said = map(Path, sys.argv[1:])
-sys.path.insert(0, str(place))
-question = json.loads(asked.read_text())
-versions = {}
-for name in question["packages"]:
-    try:
-        versions[name] = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        versions[name] = None
-answer = {"versions": versions, "numpy": metadata.version("numpy")}
-if all(versions.values()):
-    try:
-        import numpy as np
-        from trimaran.served.step_calls import call_step, load_step
-
-        def array(sent):
-            items = [base64.b64decode(item) for item in sent["bytes"]] if "bytes" in sent else None
-            made = np.empty(len(items), object) if items is not None else np.array(sent["data"])
-            if items is not None:
-                made[:] = items
-            return made.astype(sent["dtype"]).reshape(sent["shape"])
-
-        def sent(made):
-            shape = {"dtype": str(made.dtype), "shape": made.shape}
-            if made.dtype == object:
-                return {**shape, "bytes": [base64.b64encode(b).decode() for b in made.reshape(-1)]}
-            return {**shape, "data": made.tolist()}
-
-        declared, function = load_step(place)
-        given = {name: array(each) for name, each in question["rows"].items()}
-        found = call_step(declared, function, given)
-        answer["answers"] = {name: sent(each) for name, each in found.items()}
-    except Exception as error:
-        answer["error"] = f"{type(error).__name__}: {error}"
-        answer["kind"] = type(error).__name__
-said.write_text(json.dumps(answer))
-"""
 
 
 def try_step(
@@ -105,7 +62,7 @@ def try_step(
     if here is None or "error" in there:
         return
     for name, array in here.items():
-        _require_equal(step, name, array, _received(there["answers"][name]))
+        _require_equal(step, name, array, as_array(there["answers"][name]))
     if declared.batched:
         _require_separate(step, declared, function, rows, here)
 
@@ -176,11 +133,11 @@ def _asked(step: str, version: Path, requirements: Sequence[str], rows: Arrays) 
     with tempfile.TemporaryDirectory(prefix="trimaran-step-") as scratch:
         asked, said = Path(scratch) / "asked.json", Path(scratch) / "said.json"
         packages = [parsed_requirement(requirement).name for requirement in requirements]
-        sent = {name: _sent(array) for name, array in rows.items()}
+        sent = {name: as_json(array) for name, array in rows.items()}
         asked.write_text(json.dumps({"packages": packages, "rows": sent}))
         try:
             ended = subprocess.run(
-                [python, "-c", _PROGRAM, version, asked, said],
+                [python, step_process.__file__, version, asked, said],
                 cwd=scratch,
                 capture_output=True,
                 text=True,
@@ -255,19 +212,3 @@ def _same(one: np.ndarray, other: np.ndarray, rtol: float, atol: float) -> bool:
     return one.shape == other.shape and np.allclose(
         one, other, rtol=rtol, atol=atol, equal_nan=True
     )
-
-
-def _sent(array: np.ndarray) -> dict[str, Any]:
-    shape = {"dtype": str(array.dtype), "shape": array.shape}
-    if array.dtype == np.object_:
-        encoded = [base64.b64encode(item).decode() for item in array.reshape(-1)]
-        return {**shape, "bytes": encoded}
-    return {**shape, "data": array.tolist()}
-
-
-def _received(sent: Mapping[str, Any]) -> np.ndarray:
-    if "bytes" in sent:
-        made = np.empty(len(sent["bytes"]), dtype=np.object_)
-        made[:] = [base64.b64decode(item) for item in sent["bytes"]]
-        return made.reshape(sent["shape"])
-    return np.array(sent["data"], dtype=sent["dtype"]).reshape(sent["shape"])
