@@ -22,7 +22,8 @@ WHEELS = (
 
 ON_MACHINE = (
     *("torch", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxscript", "pillow", "pandas"),
-    *("protobuf", "grpcio", "rich", "matplotlib", "jinja2", "pytest", "pytest-xdist", "hypothesis"),
+    *("protobuf", "grpcio", "packaging", "rich", "matplotlib", "jinja2"),
+    *("pytest", "pytest-xdist", "hypothesis"),
 )
 """The packages that it has; `WHEELS` are added to them."""
 

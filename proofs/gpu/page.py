@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from proofs.gpu.results import Findings, Opened, Outcome, Served, Step
+from proofs.gpu.results import Findings, Outcome, Served, Step
 
 __all__ = ["HEAD", "holds", "page"]
 
@@ -14,7 +14,7 @@ HEAD = """\
 
 `make gpu-proof` runs on a machine with an NVIDIA GPU, torch for CUDA and Python 3.12, takes at \
 most eight minutes, and needs no network. What such a machine may lack lies in one folder of at \
-most 62 MB, which is packed elsewhere: wheels, and the part of trimaran's cache that the proof \
+most 59 MB, which is packed elsewhere: wheels, and the part of trimaran's cache that the proof \
 reads.
 
 ```sh
@@ -22,9 +22,8 @@ reads.
 make gpu-proof PYTHON=python3.12 WHEELS=gpu-wheels
 ```
 
-It runs the tests marked `gpu`, compiles and opens bare packages of AOTInductor with one option \
-at a time, exports EfficientNet-Lite0 in every format that the machine can make, and measures \
-each with `trimaran bench`. It writes this page.
+It runs the tests marked `gpu`, exports EfficientNet-Lite0 in every format that the machine can \
+make, and measures each with `trimaran bench`. It writes this page.
 """
 
 _TF32 = """\
@@ -61,16 +60,7 @@ def page(found: Findings) -> str:
         f"`{_LOAD}`, each in a server of its own; requests are one photograph's tensor. A server "
         "that takes none of the GPU's memory computes on the CPU.\n",
         _table("format | requests/s | p50 ms | p99 ms | GPU MB", map(_format, found.formats)),
-        "## Bare packages of AOTInductor\n",
-        "A linear layer, compiled with torch's own options except for the one that is named, and "
-        "opened in new processes: as trimaran calls torch's loader, and by "
-        "`torch._inductor.aoti_load_package`.\n",
-        _table(
-            "what | compiled | opened as trimaran does | by torch", map(_opened, found.packages)
-        ),
     ]
-    if found.trace:
-        parts += ["Where the first one's process ended:\n", _block(found.trace)]
     return "\n".join([*parts, _TF32])
 
 
@@ -89,10 +79,6 @@ def _format(format: Served) -> Sequence[str]:
     return format.format, f"{format.rate:.0f}", *times, f"{format.gpu_mb:.0f}"
 
 
-def _opened(package: Opened) -> Sequence[str]:
-    return package.what, package.compiled, package.ours, package.torchs
-
-
 def _counted(tests: Sequence[Outcome]) -> str:
     counts = Counter(_OUTCOMES[test.outcome].strip("*") for test in tests)
     return ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) + ".\n"
@@ -109,7 +95,3 @@ def _table(headings: str, rows: Iterable[Sequence[str]]) -> str:
         return "Nothing: the step that leaves this did not come so far.\n"
     line = "|" + " --- |" * (headings.count("|") + 1)
     return "\n".join([f"| {headings} |", line, *(f"| {' | '.join(row)} |" for row in cells), ""])
-
-
-def _block(lines: Sequence[str]) -> str:
-    return "\n".join(["```text", *lines, "```", ""])

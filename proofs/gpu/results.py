@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Findings", "Opened", "Outcome", "Served", "Step", "keep", "read"]
+__all__ = ["Findings", "Outcome", "Served", "Step", "keep", "read"]
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,6 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A bare package of AOTInductor: how its compilation ended, and its opening in new processes.
-
-    `ours` calls the loader as trimaran does, `torchs` calls `torch._inductor.aoti_load_package`.
-    """
-
-    what: str
-    compiled: str
-    ours: str = ""
-    torchs: str = ""
-
-
-@dataclass(frozen=True)
 class Findings:
     """All of a run. `machine` has names of the GPU and of versions."""
 
@@ -68,12 +55,9 @@ class Findings:
     steps: Sequence[Step]
     tests: Sequence[Outcome] = ()
     formats: Sequence[Served] = ()
-    packages: Sequence[Opened] = ()
-    trace: Sequence[str] = ()
-    """Where the loader's process ended, by a debugger."""
 
 
-def keep(file: Path, found: Outcome | Served | Opened) -> None:
+def keep(file: Path, found: Outcome | Served) -> None:
     """Append a line."""
     with file.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(asdict(found)) + "\n")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proofs.gpu.machine import CACHE, ON_MACHINE, WHEELS, facts
-from proofs.gpu.results import Findings, Opened, Outcome, Served, Step, read
+from proofs.gpu.results import Findings, Outcome, Served, Step, read
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import scratch_directory, write_text
 from trimaran.system.processes import STDOUT, Child
@@ -39,10 +39,7 @@ BUDGET_S = 480.0
 _END_S = 10.0
 """What is kept of the budget for the end of a step that is stopped, and for the page."""
 
-TESTS, FORMATS, PACKAGES, TRACE = (
-    *("tests.jsonl", "formats.jsonl", "packages.jsonl"),
-    "packages.trace",
-)
+TESTS, FORMATS = "tests.jsonl", "formats.jsonl"
 """The files that the steps leave."""
 
 _PACK = "python -m proofs.gpu pack FOLDER --python 3.12"
@@ -86,8 +83,6 @@ def find(wheels: Path, say: Callable[[str], None]) -> Findings:
             steps,
             latest(Outcome(**line) for line in read(work / TESTS)),
             tuple(Served(**line) for line in read(work / FORMATS)),
-            tuple(Opened(**line) for line in read(work / PACKAGES)),
-            _lines(work / TRACE),
         )
 
 
@@ -130,8 +125,7 @@ def plan(wheels: Path, work: Path) -> list[Planned]:
         Planned("wheels", [*pip, "--no-deps", "--no-compile", *packed], 60, True),
         Planned("packages", [python, "-c", _LACKING, *ON_MACHINE, *WHEELS], 30, True),
         Planned("cache", [*unpack, str(work / "cache")], 60, True),
-        Planned("tests", [*pytest, "--outcomes", str(work / TESTS), *marked], 200),
-        Planned("AOTInductor", [python, "-m", "proofs.gpu.loader", str(work / PACKAGES)], 120),
+        Planned("tests", [*pytest, "--outcomes", str(work / TESTS), *marked], 240),
         Planned(
             "formats",
             [python, "-m", "proofs.gpu.formats", str(work / FORMATS), str(work / "models")],

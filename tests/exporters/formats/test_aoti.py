@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import stat
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,34 @@ def test_the_first_error_of_a_failing_compiler_is_said(
     assert "the compiler says: main.cpp:1: fatal error: no space" in str(refused.value)
     assert not path.exists()
     assert list((tmp_path / "cache" / "aoti" / "packages").iterdir()) == []
+
+
+@pytest.mark.long
+def test_a_package_with_a_library_of_its_compilers_own_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require(COMPILER)
+    compiler = tmp_path / "g++"
+    found = find_compiler().path
+    compiler.write_text(
+        f'#!/bin/sh\ncase " $* " in *" -shared "*) exec {found} "$@" -static-libstdc++;; esac\n'
+        f'exec {found} "$@"\n'
+    )
+    compiler.chmod(compiler.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("TRIMARAN_CACHE", str(tmp_path / "cache"))
+    original = run_original(models.linear(), 8)
+    path, exporter = tmp_path / "model.pt2", AotiExporter("cpu")
+    list(exporter.captures(original.spec, path))
+    assert b"libstdc++.so" not in library(path)
+    assert parity_with(original, exporter.load(path, original.interface)).passed
+
+
+def library(package: Path) -> bytes:
+    """The native code of a package."""
+    with zipfile.ZipFile(package) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".so"))
+        return archive.read(name)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ triton-inference-server/pytorch_backend for what Triton loads: the model named `
 
 from __future__ import annotations
 
+import ctypes
 import json
 import platform
 import re
@@ -82,7 +83,7 @@ class Machine:
     """What a package has to fit.
 
     `instructions` are the processor's, by their names in `/proc/cpuinfo`. `capability` is the
-    GPU's compute capability as torch writes it (`90`), and empty where there is no GPU.
+    GPU's compute capability (`9.0`), and empty where there is no GPU.
     """
 
     torch: str
@@ -106,7 +107,7 @@ def this_machine(*, with_gpu: bool = False) -> Machine:
 
         if torch.cuda.is_available():
             major, minor = torch.cuda.get_device_capability()
-            capability = f"{major}{minor}"
+            capability = f"{major}.{minor}"
     return Machine(version, platform.machine(), _instructions(), capability)
 
 
@@ -164,7 +165,7 @@ def find_misfit(facts: Mapping[str, str], machine: Machine) -> str | None:
         return f"was compiled with torch {torch}, and here is torch {machine.torch or 'missing'}"
     if processor and processor != machine.processor:
         return f"was compiled for {processor}, and this machine is {machine.processor}"
-    device, capability = facts[DEVICE], facts.get("AOTI_COMPUTE_CAPABILITY")
+    device, capability = facts[DEVICE], _capability(facts)
     if device == "cuda" and capability != machine.capability:
         here = f"this GPU has {machine.capability}" if machine.capability else "here is no GPU"
         return f"was compiled for a GPU of compute capability {capability}, and {here}"
@@ -275,13 +276,20 @@ _MADE_WITH = {
     "compiler": COMPILER,
     "processor": "AOTI_MACHINE",
     "instruction_set": "AOTI_CPU_ISA",
-    "compute_capability": "AOTI_COMPUTE_CAPABILITY",
 }
 
 
 def made_with(facts: Mapping[str, str]) -> dict[str, str]:
     """What a package was compiled with, by a manifest's names, as far as its metadata says it."""
-    return {name: facts[key] for name, key in _MADE_WITH.items() if facts.get(key)}
+    made = {name: facts[key] for name, key in _MADE_WITH.items() if facts.get(key)}
+    capability = _capability(facts)
+    return {**made, "compute_capability": capability} if capability else made
+
+
+def _capability(facts: Mapping[str, str]) -> str:
+    """A GPU's compute capability as NVIDIA writes it: `9.0`, where torch writes `90`."""
+    written = facts.get("AOTI_COMPUTE_CAPABILITY", "")
+    return f"{written[:-1]}.{written[-1]}" if written[1:].isdigit() else written
 
 
 def open_package(path: Path, device: str) -> Any:
@@ -291,8 +299,8 @@ def open_package(path: Path, device: str) -> Any:
     """
     import torch
 
-    index = -1
-    if device != "cpu":
-        torch.cuda.init()  # native code that allocates before it ends the process
-        index = torch.device(device).index or 0
+    # A compiler may link a C++ library of its own into the package, whose locales are not this
+    # process', which ends it. Where this one is visible to all, the package uses it.
+    ctypes.CDLL("libstdc++.so.6", mode=ctypes.RTLD_GLOBAL)
+    index = -1 if device == "cpu" else torch.device(device).index or 0
     return torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, index)

@@ -84,7 +84,7 @@ def test_a_damaged_package_is_refused(tmp_path: Path) -> None:
         read_package(path, "here")
 
 
-HERE = Machine("2.13.0+cpu", platform.machine(), frozenset({"avx2", "fma"}), "90")
+HERE = Machine("2.13.0+cpu", platform.machine(), frozenset({"avx2", "fma"}), "12.0")
 CUDA = {"AOTI_DEVICE_KEY": "cuda", "AOTI_COMPUTE_CAPABILITY": "80"}
 
 
@@ -97,8 +97,8 @@ CUDA = {"AOTI_DEVICE_KEY": "cuda", "AOTI_COMPUTE_CAPABILITY": "80"}
         ({"AOTI_MACHINE": "mips"}, "compiled for mips, and this machine is "),
         ({"AOTI_CPU_ISA": "AVX512"}, "lacks avx512bw, avx512dq, avx512f, avx512vl"),
         ({INSTRUCTIONS: "avx2 avx512_fp16"}, "lacks avx512_fp16"),
-        (CUDA, "compute capability 80, and this GPU has 90"),
-        ({**CUDA, "AOTI_COMPUTE_CAPABILITY": "90"}, None),
+        (CUDA, "compute capability 8.0, and this GPU has 12.0"),
+        ({**CUDA, "AOTI_COMPUTE_CAPABILITY": "120"}, None),
         ({"AOTI_DEVICE_KEY": "xpu"}, "for the device xpu"),
     ],
 )
