@@ -52,7 +52,7 @@ def page(found: Findings) -> str:
         HEAD,
         f"The last run was on {found.day}: {machine}.\n",
         "## Steps\n",
-        _table("step | s | outcome | command", map(_step, found.steps)),
+        _table("step | s | outcome", map(_step, found.steps)),
         "## Tests\n",
         _counted(found.tests),
         _table("test | outcome | why", map(_test, found.tests)),
@@ -65,7 +65,7 @@ def page(found: Findings) -> str:
 
 
 def _step(step: Step) -> Sequence[str]:
-    return step.name, f"{step.seconds:.0f}", _bold(step.problem) or "held", f"`{step.command}`"
+    return step.name, f"{step.seconds:.0f}", _bold(step.problem) or "held"
 
 
 def _test(test: Outcome) -> Sequence[str]:

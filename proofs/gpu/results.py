@@ -13,10 +13,9 @@ __all__ = ["Findings", "Outcome", "Served", "Step", "keep", "read"]
 
 @dataclass(frozen=True)
 class Step:
-    """A command that ran, or that had to; `problem` is empty where it held."""
+    """What ran, or had to; `problem` is empty where it held."""
 
     name: str
-    command: str
     seconds: float = 0.0
     problem: str = ""
 

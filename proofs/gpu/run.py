@@ -6,7 +6,6 @@ What the machine lacks comes from the packed folder, into an environment that se
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 import tomllib
@@ -151,10 +150,9 @@ def run_steps(
     failed = ""
     for item in planned:
         left_s = min(item.longest_s, deadline_s - time.monotonic())
-        command = shlex.join(item.command)
         if failed or left_s <= 0:
             why = f"{failed} failed" if failed else f"the {BUDGET_S:.0f} s were spent"
-            yield Step(item.name, command, 0.0, f"was not begun: {why}")
+            yield Step(item.name, 0.0, f"was not begun: {why}")
             continue
         say(f"{item.name}, at most {left_s:.0f} s")
         began_s = time.monotonic()
@@ -162,7 +160,7 @@ def run_steps(
         if problem:
             say("\n".join([*_lines(log)[-_SHOWN:], problem]))
             failed = item.name if item.is_needed else ""
-        yield Step(item.name, command, round(time.monotonic() - began_s, 1), problem)
+        yield Step(item.name, round(time.monotonic() - began_s, 1), problem)
 
 
 def _run(
