@@ -1,0 +1,214 @@
+"""One training from beginning to end, in its own directory.
+
+The directory's name follows from everything that decides the outcome, so the same call finds the
+same directory: a finished run is used again, and a killed one goes on from the texts that it read.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.metadata
+import io
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.torch
+
+from trimaran.served.tokens import padded
+from trimaran.system.errors import UsageError
+from trimaran.system.files import exclusive_lock, write_bytes, write_text
+from trimaran.training.tabular.evaluation.metrics import (
+    Scores,
+    always_yes_f1,
+    choose_threshold,
+    f1_interval,
+    score,
+)
+from trimaran.training.text import minilm
+from trimaran.training.text.data import Parts, TextData, load, split
+from trimaran.training.text.embedding import remove_pieces
+from trimaran.training.text.fitting import (
+    ENCODINGS,
+    SETTINGS,
+    Fitted,
+    Watch,
+    fit_encoder,
+    fit_terms,
+)
+from trimaran.training.text.networks import probabilities
+from trimaran.training.text.report import Judged, report
+from trimaran.training.text.trained import TextRun, name_latest
+
+__all__ = ["MODELS", "train", "train_data"]
+
+MODELS = tuple(ENCODINGS)
+
+_LIBRARIES = ("numpy", "scikit-learn", "tokenizers", "torch")
+_SAMPLES = 256
+
+
+def train(
+    name_or_path: str | Path,
+    *,
+    text: str = "",
+    target: str = "",
+    positive: str = "",
+    model: str = "encoder",
+    seed: int = 0,
+    out: Path = Path("runs"),
+    watch: Watch = lambda what, done, total: None,
+) -> TextRun:
+    """Train a classifier of texts below `<out>/<name of the table>`, or find it there.
+
+    `name_or_path` is `food_reviews` or a CSV file, whose columns `text` and `target` are named. The
+    run becomes the latest, which is exported. Raises `UsageError` for wrong arguments, and
+    `TrimaranError` for a table that does not fit.
+    """
+    if model not in MODELS:
+        raise UsageError(f"there is no model {model!r} of texts; choose from {', '.join(MODELS)}")
+    run = train_data(load(name_or_path, text, target, positive), model, seed, out, watch)
+    name_latest(run)
+    return run
+
+
+def train_data(
+    data: TextData,
+    model: str,
+    seed: int,
+    out: Path,
+    watch: Watch = lambda what, done, total: None,
+) -> TextRun:
+    """Train on a table that was read. Two processes with the same work wait for one another."""
+    config = _config(data, model, seed)
+    run = TextRun(out / data.name / f"{model}-seed{seed}-{config['digest'][:8]}")
+    if run.is_finished:
+        return run
+    with exclusive_lock(run.directory / ".lock"):
+        if not run.is_finished:
+            _train(data, model, seed, config, run.directory, watch)
+    return run
+
+
+def _config(data: TextData, model: str, seed: int) -> dict[str, Any]:
+    decided = {
+        "name": data.name,
+        "model": model,
+        "seed": seed,
+        "settings": SETTINGS,
+        "encoding": json.loads(ENCODINGS[model].to_json()),
+        "weights": minilm.WEIGHTS.sha256 if model == "encoder" else None,
+        "data": {"rows": len(data.texts), "digest": data.digest()},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+        },
+    }
+    digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+    return {**decided, "source": data.source, "digest": digest}
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A fitted model with its probabilities of every text."""
+
+    fitted: Fitted
+    probability: npt.NDArray[np.float32]
+    validation: Scores
+    test: Scores
+
+
+def _train(
+    data: TextData,
+    model: str,
+    seed: int,
+    config: Mapping[str, Any],
+    directory: Path,
+    watch: Watch,
+) -> None:
+    write_text(directory / "config.json", _json(config))
+    parts = split(data, seed)
+    scored = {"tfidf": _scored(data, parts, fit_terms(data, parts, watch))}
+    if model == "encoder":
+        fitted = fit_encoder(data, parts, directory, watch)
+        watch("scoring", 0, 1)
+        scored = {"encoder": _scored(data, parts, fitted), **scored}
+    own = scored[model]
+    decision = {
+        "threshold": own.test.threshold,
+        "positive": data.positive,
+        "negative": data.negative,
+    }
+    write_text(directory / "decision.json", _json(decision))
+    write_text(directory / "encoding.json", own.fitted.encoding.to_json())
+    write_text(directory / "vocabulary.json", own.fitted.vocabulary)
+    state = {name: each.contiguous() for name, each in own.fitted.network.state_dict().items()}
+    write_bytes(directory / "weights.safetensors", safetensors.torch.save(state))
+    write_bytes(directory / "samples.npy", _samples(own.fitted, parts, seed))
+    write_text(directory / "predictions.csv", _predictions(data, parts, own))
+    low, high = f1_interval(own.test.confusion, seed)
+    always = always_yes_f1(data.target[parts.test])
+    judged = {name: Judged(each.validation, each.test) for name, each in scored.items()}
+    html = report(data, parts, model, seed, judged, (low, high), always, own.probability)
+    write_text(directory / "report.html", html)
+    metrics = {
+        "model": model,
+        "seed": seed,
+        "threshold": own.test.threshold,
+        "validation": own.validation.as_dict(),
+        "test": {**own.test.as_dict(), "f1_interval": [low, high]},
+        "always_yes_f1": always,
+        "baselines": {
+            name: {"validation": each.validation.as_dict(), "test": each.test.as_dict()}
+            for name, each in scored.items()
+            if name != model
+        },
+        "chosen": own.fitted.settings(),
+        "rows": {name: len(rows) for name, rows in parts.by_name().items()},
+        "notes": list(data.notes),
+    }
+    write_text(directory / "metrics.json", _json(metrics))
+    remove_pieces(directory)
+
+
+def _scored(data: TextData, parts: Parts, fitted: Fitted) -> _Scored:
+    probability = probabilities(fitted.network, fitted.encoding, fitted.tokens)
+    threshold = choose_threshold(data.target[parts.validation], probability[parts.validation])
+    validation, test = (
+        score(data.target[rows], probability[rows], threshold)
+        for rows in (parts.validation, parts.test)
+    )
+    return _Scored(fitted, probability, validation, test)
+
+
+def _samples(fitted: Fitted, parts: Parts, seed: int) -> bytes:
+    chosen = np.random.default_rng(seed).permutation(parts.train)[:_SAMPLES]
+    rows = [list(fitted.tokens[row]) for row in chosen]
+    longest = fitted.encoding.lengths[-1]
+    buffer = io.BytesIO()
+    np.save(buffer, padded(rows, longest), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _predictions(data: TextData, parts: Parts, own: _Scored) -> str:
+    """Each text by its number from 0; probabilities in full."""
+    names = np.empty(len(data.texts), dtype=object)
+    for part, rows in parts.by_name().items():
+        names[rows] = part
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "part", "target", "probability"])
+    columns = zip(names, data.target, own.probability, strict=True)
+    for row, (part, positive, probability) in enumerate(columns):
+        writer.writerow([row, part, int(positive), str(probability)])
+    return text.getvalue()
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"
