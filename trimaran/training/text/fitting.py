@@ -1,16 +1,18 @@
-"""Fitting: TF-IDF with a logistic regression, and the same on a frozen encoder's embeddings.
+"""Fitting: TF-IDF with a logistic regression, and an encoder with one, frozen and fine-tuned.
 
-Both are logistic regressions by scikit-learn, whose strength C is the one of least log loss on the
-validation part. What is fitted becomes a network, and every score is the network's.
+The regressions are scikit-learn's, with the strength C of least log loss on the validation part.
+What is fitted becomes a network, and every score is the network's. Fine-tuning begins with the
+regression on the frozen encoder.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +28,9 @@ from trimaran.training.text import minilm
 from trimaran.training.text.data import Flags, Parts, TextData
 from trimaran.training.text.embedding import embeddings
 from trimaran.training.text.networks import EncoderClassifier, TermsClassifier
+from trimaran.training.text.tuning import Tuning, tune
 
-__all__ = ["ENCODINGS", "SETTINGS", "Fitted", "Watch", "fit_encoder", "fit_terms"]
+__all__ = ["ENCODINGS", "SETTINGS", "Fitted", "Watch", "fine_tuned", "fit_encoder", "fit_terms"]
 
 Watch = Callable[[str, int, int], None]
 """Called with what is being done, how many steps of it are done, and how many there are."""
@@ -66,18 +69,8 @@ class Fitted:
     """The content of `vocabulary.json`."""
     tokens: Sequence[Sequence[int]]
     """Of every text of the table."""
-    strengths: dict[float, float]
-    """The log loss on the validation part by C."""
-
-    @property
-    def strength(self) -> float:
-        """The C of least log loss."""
-        return min(self.strengths, key=lambda each: self.strengths[each])
-
-    def settings(self) -> dict[str, Any]:
-        """What was chosen, for `metrics.json`."""
-        losses = {f"{each:g}": loss for each, loss in self.strengths.items()}
-        return {"C": self.strength, "validation_log_loss_by_C": losses}
+    losses: dict[str, float]
+    """The log loss on the validation part by what it was chosen from: C, or the epoch."""
 
 
 def fit_terms(data: TextData, parts: Parts, watch: Watch) -> Fitted:
@@ -118,6 +111,32 @@ def fit_encoder(data: TextData, parts: Parts, directory: Path, watch: Watch) -> 
     return Fitted(network.eval(), encoding, vocabulary, tokens, losses)
 
 
+def fine_tuned(
+    frozen: Fitted,
+    data: TextData,
+    parts: Parts,
+    tuning: Tuning,
+    seed: int,
+    directory: Path,
+    watch: Watch,
+) -> Fitted:
+    """A copy of what `fit_encoder` gave, fine-tuned; a checkpoint is kept in `directory`."""
+    network = cast(EncoderClassifier, copy.deepcopy(frozen.network))
+    losses = tune(
+        network,
+        frozen.encoding,
+        frozen.tokens,
+        data.target,
+        parts,
+        tuning,
+        seed,
+        directory,
+        watch,
+    )
+    by_epoch = {f"epoch {number}": loss for number, loss in enumerate(losses)}
+    return replace(frozen, network=network.eval(), losses=by_epoch)
+
+
 def _features(
     network: TermsClassifier, encoding: Encoding, tokens: Sequence[Sequence[int]]
 ) -> csr_matrix:
@@ -136,16 +155,17 @@ def _features(
 
 def _fit_linear(
     features: Matrix, target: Flags, parts: Parts, watch: Watch
-) -> tuple[LogisticRegression, dict[float, float]]:
+) -> tuple[LogisticRegression, dict[str, float]]:
     """The best regression, and the log loss on the validation part by C."""
-    losses: dict[float, float] = {}
+    losses: dict[str, float] = {}
     best = None
     for place, strength in enumerate(_STRENGTHS):
         watch("fitting", place, len(_STRENGTHS))
         model = LogisticRegression(C=strength, max_iter=_ITERATIONS)
         model.fit(features[parts.train], target[parts.train])
         guessed = model.predict_proba(features[parts.validation])
-        losses[strength] = float(log_loss(target[parts.validation], guessed))
-        if best is None or losses[strength] == min(losses.values()):
+        name = f"C {strength:g}"
+        losses[name] = float(log_loss(target[parts.validation], guessed))
+        if best is None or losses[name] == min(losses.values()):
             best = model
     return best, losses

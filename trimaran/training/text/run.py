@@ -13,7 +13,7 @@ import io
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,14 @@ from trimaran.training.text.fitting import (
     SETTINGS,
     Fitted,
     Watch,
+    fine_tuned,
     fit_encoder,
     fit_terms,
 )
 from trimaran.training.text.networks import probabilities
 from trimaran.training.text.report import Judged, report
 from trimaran.training.text.trained import TextRun, name_latest
+from trimaran.training.text.tuning import CHECKPOINT, Tuning
 
 __all__ = ["MODELS", "train", "train_data"]
 
@@ -61,19 +63,24 @@ def train(
     target: str = "",
     positive: str = "",
     model: str = "encoder",
+    epochs: int = Tuning.epochs,
     seed: int = 0,
     out: Path = Path("runs"),
     watch: Watch = lambda what, done, total: None,
 ) -> TextRun:
     """Train a classifier of texts below `<out>/<name of the table>`, or find it there.
 
-    `name_or_path` is `food_reviews` or a CSV file, whose columns `text` and `target` are named. The
-    run becomes the latest, which is exported. Raises `UsageError` for wrong arguments, and
-    `TrimaranError` for a table that does not fit.
+    `name_or_path` is `food_reviews` or a CSV file, whose columns `text` and `target` are named.
+    `model` is `tfidf` or `encoder`, which is fine-tuned for `epochs`; with 0 only its head is
+    fitted. The run becomes the latest, which is exported. Raises `UsageError` for wrong arguments,
+    and `TrimaranError` for a table that does not fit.
     """
     if model not in MODELS:
         raise UsageError(f"there is no model {model!r} of texts; choose from {', '.join(MODELS)}")
-    run = train_data(load(name_or_path, text, target, positive), model, seed, out, watch)
+    if epochs < 0:
+        raise UsageError(f"epochs is {epochs}; it must be 0 or more")
+    data = load(name_or_path, text, target, positive)
+    run = train_data(data, model, seed, out, Tuning(epochs=epochs), watch)
     name_latest(run)
     return run
 
@@ -83,20 +90,21 @@ def train_data(
     model: str,
     seed: int,
     out: Path,
+    tuning: Tuning,
     watch: Watch = lambda what, done, total: None,
 ) -> TextRun:
     """Train on a table that was read. Two processes with the same work wait for one another."""
-    config = _config(data, model, seed)
+    config = _config(data, model, seed, tuning)
     run = TextRun(out / data.name / f"{model}-seed{seed}-{config['digest'][:8]}")
     if run.is_finished:
         return run
     with exclusive_lock(run.directory / ".lock"):
         if not run.is_finished:
-            _train(data, model, seed, config, run.directory, watch)
+            _train(data, model, seed, tuning, config, run.directory, watch)
     return run
 
 
-def _config(data: TextData, model: str, seed: int) -> dict[str, Any]:
+def _config(data: TextData, model: str, seed: int, tuning: Tuning) -> dict[str, Any]:
     decided = {
         "name": data.name,
         "model": model,
@@ -104,6 +112,7 @@ def _config(data: TextData, model: str, seed: int) -> dict[str, Any]:
         "settings": SETTINGS,
         "encoding": json.loads(ENCODINGS[model].to_json()),
         "weights": minilm.WEIGHTS.sha256 if model == "encoder" else None,
+        "tuning": asdict(tuning) if model == "encoder" and tuning.epochs else None,
         "data": {"rows": len(data.texts), "digest": data.digest()},
         "versions": {
             "python": platform.python_version(),
@@ -128,6 +137,7 @@ def _train(
     data: TextData,
     model: str,
     seed: int,
+    tuning: Tuning,
     config: Mapping[str, Any],
     directory: Path,
     watch: Watch,
@@ -137,6 +147,9 @@ def _train(
     scored = {"tfidf": _scored(data, parts, fit_terms(data, parts, watch))}
     if model == "encoder":
         fitted = fit_encoder(data, parts, directory, watch)
+        if tuning.epochs:
+            scored = {"frozen encoder": _scored(data, parts, fitted), **scored}
+            fitted = fine_tuned(fitted, data, parts, tuning, seed, directory, watch)
         watch("scoring", 0, 1)
         scored = {"encoder": _scored(data, parts, fitted), **scored}
     own = scored[model]
@@ -169,12 +182,13 @@ def _train(
             for name, each in scored.items()
             if name != model
         },
-        "chosen": own.fitted.settings(),
+        "validation_log_loss": own.fitted.losses,
         "rows": {name: len(rows) for name, rows in parts.by_name().items()},
         "notes": list(data.notes),
     }
     write_text(directory / "metrics.json", _json(metrics))
     remove_pieces(directory)
+    (directory / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _scored(data: TextData, parts: Parts, fitted: Fitted) -> _Scored:
