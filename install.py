@@ -29,11 +29,11 @@ ENVIRONMENT = PROJECT / ".venv"
 
 EXTRAS = {
     "run": ("export", "serve"),
-    "train": ("export", "serve", "train"),
+    "train": ("export", "serve", "train", "text"),
     "monitor": ("export", "serve", "monitoring"),
     "bench": ("export", "serve", "train", "loadtests"),
     "test": (
-        *("export", "serve", "train", "monitoring", "loadtests", "tracking", "proofs"),
+        *("export", "serve", "train", "text", "monitoring", "loadtests", "tracking", "proofs"),
         *("test", "lint"),
     ),
 }

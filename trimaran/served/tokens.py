@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import zip_longest
 from typing import Protocol
 
 import numpy as np
@@ -72,11 +72,13 @@ def padded(rows: Sequence[Sequence[int]], length: int) -> npt.NDArray[np.int64]:
     return array
 
 
-def terms(text: str) -> Iterable[str]:
-    """The words and symbols of a text in small letters, and each pair of neighbours."""
+def terms(text: str) -> Iterator[str]:
+    """The words and symbols of a text in small letters, each pair of neighbours after its first."""
     words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    yield from words
-    yield from map(" ".join, pairwise(words))
+    for word, following in zip_longest(words, words[1:]):
+        yield word
+        if following is not None:
+            yield f"{word} {following}"
 
 
 class _Terms:

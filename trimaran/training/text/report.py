@@ -46,7 +46,7 @@ def report(
     always: float,
     probability: Probabilities,
 ) -> str:
-    """The page as HTML. `probability` is the model's own, float32 `[rows]`, of every text."""
+    """The page as HTML. `probability` is the model's own, float32 `[rows]`, of the test part."""
     page = Page(f"{data.name}: {model}, seed {seed}", f"{_MODELS[model]}, on {data.source}")
     page.section("Result", *_headline(data, judged[model].test, interval, always))
     page.section("Compared with simpler models", *_comparison(model, judged, interval, always))

@@ -125,10 +125,11 @@ def _config(data: TextData, model: str, seed: int, tuning: Tuning) -> dict[str, 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A fitted model with its probabilities of every text."""
+    """A fitted model with its probabilities and scores."""
 
     fitted: Fitted
     probability: npt.NDArray[np.float32]
+    """Of every text, NaN in the training part."""
     validation: Scores
     test: Scores
 
@@ -192,7 +193,10 @@ def _train(
 
 
 def _scored(data: TextData, parts: Parts, fitted: Fitted) -> _Scored:
-    probability = probabilities(fitted.network, fitted.encoding, fitted.tokens)
+    rows = np.concatenate([parts.validation, parts.test])
+    probability = np.full(len(data.texts), np.nan, np.float32)
+    tokens = [fitted.tokens[row] for row in rows]
+    probability[rows] = probabilities(fitted.network, fitted.encoding, tokens)
     threshold = choose_threshold(data.target[parts.validation], probability[parts.validation])
     validation, test = (
         score(data.target[rows], probability[rows], threshold)
@@ -211,16 +215,13 @@ def _samples(fitted: Fitted, parts: Parts, seed: int) -> bytes:
 
 
 def _predictions(data: TextData, parts: Parts, own: _Scored) -> str:
-    """Each text by its number from 0; probabilities in full."""
-    names = np.empty(len(data.texts), dtype=object)
-    for part, rows in parts.by_name().items():
-        names[rows] = part
+    """The texts of the validation and the test part, by number from 0; probabilities in full."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["row", "part", "target", "probability"])
-    columns = zip(names, data.target, own.probability, strict=True)
-    for row, (part, positive, probability) in enumerate(columns):
-        writer.writerow([row, part, int(positive), str(probability)])
+    for part, rows in (("validation", parts.validation), ("test", parts.test)):
+        for row in rows:
+            writer.writerow([row, part, int(data.target[row]), str(own.probability[row])])
     return text.getvalue()
 
 

@@ -7,7 +7,7 @@
 | `decision.json` | the threshold, and the names of both classes: the same file is served |
 | `weights.safetensors` | the network's state |
 | `samples.npy` | tokens of training texts, int64 `[rows, length]`, to verify exports with |
-| `predictions.csv` | part, target and probability of each text, in the table's order |
+| `predictions.csv` | part, target and probability of each text of the validation and test parts |
 | `report.html` | the report |
 | `metrics.json` | every metric; written last, so a run that has it is finished |
 """
