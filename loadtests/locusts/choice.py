@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from loadtests.locusts.calls import PROTOCOLS, Call, encode, in_turn, read_calls, refusal_of
 from loadtests.subject import Service, find_service
+from trimaran.cli.options import DEFAULT_REPOSITORY
 from trimaran.repository.config import ModelConfig, is_ensemble
+from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
 
@@ -45,6 +47,8 @@ class Choice:
     timeout_s: float = DEFAULT_TIMEOUT_S
     patience_s: float | None = None
     """For how long there may be only failures; `None` forever."""
+    repository: Path | None = None
+    """Where the models were published; records are made up from what it knows of their table."""
     directory: Path | None = None
     """Where `trimaran locust` left the requests, and where exact times go."""
 
@@ -59,6 +63,7 @@ class Choice:
         names = str(given.get("model") or "").split(",")
         protocol = str(given.get("protocol") or "all")
         payloads, directory = given.get("payloads"), given.get("run_directory")
+        root = Path(given.get("repository") or DEFAULT_REPOSITORY)
         return cls(
             ports=_ports(host, given.get("grpc_port")),
             models=tuple(name.strip() for name in names if name.strip()),
@@ -68,6 +73,7 @@ class Choice:
             rate=number("target_rate"),
             timeout_s=number("request_timeout") or DEFAULT_TIMEOUT_S,
             patience_s=number("give_up_after"),
+            repository=root if root.is_dir() else None,
             directory=Path(directory) if directory else None,
         )
 
@@ -103,6 +109,14 @@ def add_arguments(parser: Any) -> None:
         metavar="<path>",
         default="",
         help="Rows to send instead: an .npz, .json or .jsonl file, or a directory of files.",
+    )
+    parser.add_argument(
+        "--repository",
+        metavar="<path>",
+        default="",
+        env_var="TRIMARAN_REPOSITORY",
+        include_in_web_ui=False,
+        help="Where the models were published, to make up records. Default: model_repository.",
     )
     group.add_argument(
         "--target-rate",
@@ -166,10 +180,13 @@ def calls_by_protocol(choice: Choice) -> Mapping[str, Sequence[Call]]:
     from loadtests.payloads import choose_rows, refused_payloads
 
     found = {}
-    drawn = [
-        (config.name, choose_rows(config, count=ROWS, seed=choice.seed, given=choice.payloads))
-        for config in chosen_configs(choice)
-    ]
+    how: dict[str, Any] = {
+        "count": ROWS,
+        "seed": choice.seed,
+        "given": choice.payloads,
+        "repository": Repository.open(choice.repository) if choice.repository else None,
+    }
+    drawn = [(config.name, choose_rows(config, **how)) for config in chosen_configs(choice)]
     for protocol in choice.protocols:
         by_model = [[encode(protocol, name, row) for row in rows.rows] for name, rows in drawn]
         for (name, rows), calls in zip(drawn, by_model, strict=True):

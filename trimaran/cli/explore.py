@@ -25,10 +25,21 @@ _SHOWN_FIELDS = 3
 
 def explore(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="mlc_churn, wa_churn, or a CSV file.")
+        str, typer.Argument(metavar="TABLE", help="A CSV file, mlc_churn or wa_churn.")
     ] = "mlc_churn",
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict, where the table has no schema.")
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(help="The target's value to predict. Default: yes, or else the rarer one."),
+    ] = None,
     schema: Annotated[
-        Path | None, typer.Option(help="TOML file that describes the columns of a CSV file.")
+        Path | None,
+        typer.Option(
+            help="TOML file that describes the columns. Default: that of the table's name, which "
+            "is written if there is none."
+        ),
     ] = None,
     output: Annotated[Path, typer.Option(metavar="FILE", help="HTML page to write.")] = Path(
         "explore.html"
@@ -43,7 +54,7 @@ def explore(
     from trimaran.training.tabular.exploring.page import explore as page_of
     from trimaran.training.tabular.exploring.page import overview
 
-    dataset = load(data, schema)
+    dataset = load(data, schema, target=target, positive=positive)
     summary = overview(dataset)
     columns = SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:

