@@ -31,7 +31,7 @@ EXTRAS = {
     "run": ("export", "serve"),
     "train": ("export", "serve", "train", "text"),
     "monitor": ("export", "serve", "monitoring"),
-    "bench": ("export", "serve", "train", "loadtests"),
+    "bench": ("export", "serve", "train", "text", "loadtests"),
     "test": (
         *("export", "serve", "train", "text", "monitoring", "loadtests", "tracking", "proofs"),
         *("test", "lint"),

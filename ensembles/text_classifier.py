@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
 from trimaran.served.texts import MOST_BYTES
+from trimaran.training.text.trained import TextRun
 
-__all__ = ["text_classifier"]
+__all__ = ["models_of", "text_classifier"]
+
+
+def models_of(run: TextRun) -> list[Pipeline]:
+    """What serves a trained run, whose network is `<name>_onnx`."""
+    files = (run.text(f"{each}.json") for each in ("encoding", "vocabulary", "decision"))
+    return [text_classifier(run.name, f"{run.name}_onnx", *files)]
 
 
 def text_classifier(

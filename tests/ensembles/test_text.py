@@ -21,7 +21,7 @@ from trimaran.system.errors import TrimaranError
 from trimaran.training.text.data import TextData, food_reviews
 from trimaran.training.text.networks import probabilities
 from trimaran.training.text.run import train_data
-from trimaran.training.text.trained import TextRun, name_latest
+from trimaran.training.text.trained import TextRun
 from trimaran.training.text.tuning import Tuning
 
 PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
@@ -65,12 +65,12 @@ def few(count: int) -> TextData:
 def released(run: TextRun, folder: Path) -> Served:
     """A server of the run's ensemble."""
     root = folder / "model_repository"
-    name_latest(run)
-    for command in (
-        ("export", "exporters.text:model", "--format", "onnx", "--max-batch-size", "32"),
-        ("publish", "ensembles.text:ensemble"),
+    commands: tuple[tuple[str | Path, ...], ...] = (
+        ("export", run.directory, "--format", "onnx"),
+        ("publish", run.directory),
         ("release", "food_reviews"),
-    ):
+    )
+    for command in commands:
         outcome = call_trimaran(*command, "--repository", root, cwd=folder)
         assert outcome.status == 0, outcome.stderr
     return start_serving(Repository.open(root))

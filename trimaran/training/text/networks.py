@@ -5,7 +5,7 @@ Each answers the probability of the positive class, float32 `[batch, 1]`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -145,16 +145,21 @@ class _Layer(nn.Module):
 
 
 def probabilities(
-    network: nn.Module, encoding: Encoding, rows: Sequence[Sequence[int]]
+    network: nn.Module,
+    encoding: Encoding,
+    rows: Sequence[Sequence[int]],
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> npt.NDArray[np.float32]:
     """The probability of each row of tokens, float32 `[rows]`.
 
     Rows of like length are computed together, and padded as they are when they are served.
+    `progress` is called with the rows that are done, and all of them.
     """
     found = np.empty(len(rows), np.float32)
     order = np.argsort([len(row) for row in rows], kind="stable")
     with torch.inference_mode():
         for start in range(0, len(order), _BATCH):
+            progress(start, len(order))
             batch = order[start : start + _BATCH]
             tokens = torch.from_numpy(encoding.padded([rows[row] for row in batch]))
             found[batch] = network(tokens)[:, 0].numpy()

@@ -14,6 +14,7 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from trimaran.training.tabular.evaluation.metrics import (
     f1_interval,
     score,
 )
+from trimaran.training.tabular.runs.trained import TrainedRun, name_latest
 from trimaran.training.text import minilm
 from trimaran.training.text.data import Parts, TextData, load, split
 from trimaran.training.text.embedding import remove_pieces
@@ -45,7 +47,7 @@ from trimaran.training.text.fitting import (
 )
 from trimaran.training.text.networks import probabilities
 from trimaran.training.text.report import Judged, report
-from trimaran.training.text.trained import TextRun, name_latest
+from trimaran.training.text.trained import TextRun
 from trimaran.training.text.tuning import CHECKPOINT, Tuning
 
 __all__ = ["MODELS", "train", "train_data"]
@@ -81,7 +83,7 @@ def train(
         raise UsageError(f"epochs is {epochs}; it must be 0 or more")
     data = load(name_or_path, text, target, positive)
     run = train_data(data, model, seed, out, Tuning(epochs=epochs), watch)
-    name_latest(run)
+    name_latest(TrainedRun(run.directory))
     return run
 
 
@@ -145,14 +147,13 @@ def _train(
 ) -> None:
     write_text(directory / "config.json", _json(config))
     parts = split(data, seed)
-    scored = {"tfidf": _scored(data, parts, fit_terms(data, parts, watch))}
+    scored = {"tfidf": _scored(data, parts, fit_terms(data, parts, watch), watch)}
     if model == "encoder":
         fitted = fit_encoder(data, parts, directory, watch)
         if tuning.epochs:
-            scored = {"frozen encoder": _scored(data, parts, fitted), **scored}
+            scored = {"frozen encoder": _scored(data, parts, fitted, watch), **scored}
             fitted = fine_tuned(fitted, data, parts, tuning, seed, directory, watch)
-        watch("scoring", 0, 1)
-        scored = {"encoder": _scored(data, parts, fitted), **scored}
+        scored = {"encoder": _scored(data, parts, fitted, watch), **scored}
     own = scored[model]
     decision = {
         "threshold": own.test.threshold,
@@ -192,11 +193,13 @@ def _train(
     (directory / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _scored(data: TextData, parts: Parts, fitted: Fitted) -> _Scored:
+def _scored(data: TextData, parts: Parts, fitted: Fitted, watch: Watch) -> _Scored:
     rows = np.concatenate([parts.validation, parts.test])
     probability = np.full(len(data.texts), np.nan, np.float32)
     tokens = [fitted.tokens[row] for row in rows]
-    probability[rows] = probabilities(fitted.network, fitted.encoding, tokens)
+    probability[rows] = probabilities(
+        fitted.network, fitted.encoding, tokens, partial(watch, "scoring")
+    )
     threshold = choose_threshold(data.target[parts.validation], probability[parts.validation])
     validation, test = (
         score(data.target[rows], probability[rows], threshold)

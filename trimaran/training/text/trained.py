@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,17 +24,14 @@ import numpy.typing as npt
 
 from trimaran.served.tokens import Encoding
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import write_text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and publishing an ensemble does not need it
     from torch import nn
 
-__all__ = ["RUN_VARIABLE", "TextRun", "latest_run", "name_latest", "trained"]
+__all__ = ["TextRun", "text_run"]
 
-RUN_VARIABLE = "TRIMARAN_RUN"
-
-_LATEST = "latest.json"
-_RUNS = Path("runs") / "food_reviews"
+_OWN_FILE = "encoding.json"
+"""That only a run of texts has."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class TextRun:
 
     @property
     def name(self) -> str:
-        """The name under which it is served."""
+        """What its models are called."""
         return str(self._entry("config.json", "name"))
 
     def config(self) -> dict[str, Any]:
@@ -64,7 +60,7 @@ class TextRun:
 
     def encoding(self) -> Encoding:
         """How texts become tokens."""
-        return Encoding.from_json(self.text("encoding.json"))
+        return Encoding.from_json(self.text(_OWN_FILE))
 
     def threshold(self) -> float:
         """The probability from which a text is decided positive."""
@@ -122,41 +118,7 @@ class TextRun:
         )
 
 
-def name_latest(run: TextRun) -> None:
-    """Make a finished run the one that is exported, atomically."""
-    text = json.dumps({"run": run.directory.name}) + "\n"
-    write_text(run.directory.parent / _LATEST, text)
-
-
-def latest_run(family: Path) -> TextRun | None:
-    """The run that a directory of runs names as the latest, if it exists and is finished."""
-    try:
-        name = json.loads((family / _LATEST).read_text(encoding="utf-8"))["run"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    run = TextRun(family / str(name))
-    return run if run.is_finished else None
-
-
-def trained() -> TextRun:
-    """The run that the environment variable `TRIMARAN_RUN` names, or else the latest run.
-
-    The latest run is the one that was finished last in `runs/food_reviews` of the working
-    directory. Raises `TrimaranError` where there is none.
-    """
-    named = os.environ.get(RUN_VARIABLE)
-    if named:
-        run = TextRun(Path(named))
-        if not run.is_finished:
-            raise TrimaranError(
-                f"{RUN_VARIABLE} names {named}, which is not a finished run; name a directory that "
-                "holds metrics.json"
-            )
-        return run
-    latest = latest_run(_RUNS)
-    if latest is None:
-        raise TrimaranError(
-            f"no trained classifier of texts in {_RUNS}; train one, or name its run in "
-            f"{RUN_VARIABLE}"
-        )
-    return latest
+def text_run(directory: Path) -> TextRun | None:
+    """The run in a directory, if it is one of texts."""
+    run = TextRun(directory)
+    return run if (directory / _OWN_FILE).is_file() else None

@@ -11,6 +11,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def tune(
     validated = [tokens[row] for row in parts.validation]
 
     def loss() -> float:
-        guessed = probabilities(network, encoding, validated)
+        guessed = probabilities(network, encoding, validated, partial(watch, "validating"))
         return float(log_loss(target[parts.validation], guessed.astype(np.float64)))
 
     trained = [p for n, p in network.named_parameters() if "embeddings.words" not in n]

@@ -1,4 +1,4 @@
-"""The trained classifier of texts, as `trimaran export exporters.text:model` takes it."""
+"""A network that was trained on texts, as `trimaran export runs/NAME/latest` takes it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import torch
 from torch import Tensor
 
 from exporters.spec import ModelSpec
-from trimaran.training.text.trained import trained
+from trimaran.training.text.trained import TextRun
 
-__all__ = ["model"]
+__all__ = ["model_of"]
 
 _LENGTH = "length"
 
 
-def model() -> ModelSpec:
-    """The network of the run that `trimaran.training.text.trained` finds.
+def model_of(run: TextRun) -> ModelSpec:
+    """The network, from the run's directory.
 
     `tokens` is int64 `[batch, length]`, padded with 0, and `probability` float32 `[batch, 1]`.
     Exports are verified on texts of the training part, cut to every length that is tried.
     """
-    run = trained()
     found = run.samples()
     most = run.encoding().lengths[-1]
 
