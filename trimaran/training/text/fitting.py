@@ -71,6 +71,8 @@ class Fitted:
     """Of every text of the table."""
     losses: dict[str, float]
     """The log loss on the validation part by what it was chosen from: C, or the epoch."""
+    probability: npt.NDArray[np.float32] | None = None
+    """Of every text, where fitting computed it."""
 
 
 def fit_terms(data: TextData, parts: Parts, watch: Watch) -> Fitted:
@@ -108,7 +110,8 @@ def fit_encoder(data: TextData, parts: Parts, directory: Path, watch: Watch) -> 
     with torch.no_grad():
         network.linear.weight.copy_(torch.from_numpy(best.coef_.astype(np.float32)))
         network.linear.bias.copy_(torch.from_numpy(best.intercept_.astype(np.float32)))
-    return Fitted(network.eval(), encoding, vocabulary, tokens, losses)
+        probability = network.linear(torch.from_numpy(found)).sigmoid()[:, 0].numpy()
+    return Fitted(network.eval(), encoding, vocabulary, tokens, losses, probability)
 
 
 def fine_tuned(
@@ -122,8 +125,10 @@ def fine_tuned(
 ) -> Fitted:
     """A copy of what `fit_encoder` gave, fine-tuned; a checkpoint is kept in `directory`."""
     network = cast(EncoderClassifier, copy.deepcopy(frozen.network))
+    begun = min(frozen.losses.values())
     losses = tune(
         network,
+        begun,
         frozen.encoding,
         frozen.tokens,
         data.target,
@@ -133,8 +138,8 @@ def fine_tuned(
         directory,
         watch,
     )
-    by_epoch = {f"epoch {number}": loss for number, loss in enumerate(losses)}
-    return replace(frozen, network=network.eval(), losses=by_epoch)
+    by_epoch = {f"epoch {number}": loss for number, loss in enumerate([begun, *losses])}
+    return replace(frozen, network=network.eval(), losses=by_epoch, probability=None)
 
 
 def _features(

@@ -196,10 +196,12 @@ def _train(
 def _scored(data: TextData, parts: Parts, fitted: Fitted, watch: Watch) -> _Scored:
     rows = np.concatenate([parts.validation, parts.test])
     probability = np.full(len(data.texts), np.nan, np.float32)
-    tokens = [fitted.tokens[row] for row in rows]
-    probability[rows] = probabilities(
-        fitted.network, fitted.encoding, tokens, partial(watch, "scoring")
-    )
+    if fitted.probability is not None:
+        probability[rows] = fitted.probability[rows]
+    else:
+        tokens = [fitted.tokens[row] for row in rows]
+        progress = partial(watch, "scoring")
+        probability[rows] = probabilities(fitted.network, fitted.encoding, tokens, progress)
     threshold = choose_threshold(data.target[parts.validation], probability[parts.validation])
     validation, test = (
         score(data.target[rows], probability[rows], threshold)

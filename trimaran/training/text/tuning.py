@@ -21,7 +21,7 @@ import torch
 from sklearn.metrics import log_loss
 from torch.nn import functional
 
-from trimaran.served.tokens import Encoding
+from trimaran.served.tokens import Encoding, padded
 from trimaran.system.files import write_bytes
 from trimaran.training.text.data import Flags, Parts
 from trimaran.training.text.networks import EncoderClassifier, probabilities
@@ -43,18 +43,19 @@ State = dict[str, Any]
 class Tuning:
     """How an encoder is fine-tuned."""
 
-    epochs: int = 3
+    epochs: int = 2
     batch_size: int = 32
-    learning_rate: float = 5e-5
+    learning_rate: float = 1e-4
     weight_decay: float = 0.01
     warmup: float = 0.1
     """Of all steps."""
-    length: int = 128
+    length: int = 96
     """Tokens of a text that training reads; scores and answers read all that are served."""
 
 
 def tune(
     network: EncoderClassifier,
+    begun: float,
     encoding: Encoding,
     tokens: Sequence[Sequence[int]],
     target: Flags,
@@ -64,9 +65,10 @@ def tune(
     directory: Path,
     watch: Callable[[str, int, int], None],
 ) -> list[float]:
-    """Fine-tune the network in place; the log loss on the validation part, before and by epoch.
+    """Fine-tune the network in place; the log loss on the validation part by epoch.
 
-    The checkpoint in `directory` is read where there is one, and stays.
+    Where no epoch has less than `begun`, the loss before, the network is left as it was. The
+    checkpoint in `directory` is read where there is one, and stays.
     """
     cut = [list(row)[: tuning.length] for row in tokens]
     validated = [tokens[row] for row in parts.validation]
@@ -87,14 +89,15 @@ def tune(
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
     else:
-        state = {"step": 0, "losses": [loss()], "best": _copied(network)}
+        state = {"step": 0, "losses": [], "best": _copied(network)}
     for step in range(state["step"], total):
         epoch, place = divmod(step, per_epoch)
         watch(f"epoch {epoch + 1} of {tuning.epochs}", step, total)
         rows = _batches(parts.train, cut, tuning.batch_size, seed + epoch)[place]
         for group in optimizer.param_groups:
             group["lr"] = tuning.learning_rate * _share(step, total, tuning.warmup)
-        logits = network.logits(torch.from_numpy(encoding.padded([cut[row] for row in rows])))
+        batch = [cut[row] for row in rows]
+        logits = network.logits(torch.from_numpy(padded(batch, max(map(len, batch)))))
         wanted = torch.from_numpy(target[rows].astype(np.float32))
         optimizer.zero_grad()
         functional.binary_cross_entropy_with_logits(logits[:, 0], wanted).backward()
@@ -102,7 +105,7 @@ def tune(
         optimizer.step()
         if place + 1 == per_epoch:
             state["losses"].append(loss())
-            if state["losses"][-1] == min(state["losses"]):
+            if state["losses"][-1] == min(begun, *state["losses"]):
                 state["best"] = _copied(network)
         if place + 1 == per_epoch or (step + 1) % _KEPT_STEPS == 0:
             state["step"] = step + 1

@@ -105,12 +105,12 @@ def test_fine_tuning_goes_on_where_it_was_killed_and_learns(tmp_path: Path) -> N
                 raise Killed
 
         assert isinstance(network, EncoderClassifier)
-        return tune(network, ENCODING, rows, target, parts, tuning, 0, directory, watch)
+        return tune(network, 0.7, ENCODING, rows, target, parts, tuning, 0, directory, watch)
 
     whole, resumed = tiny(), tiny()
     losses = tuned(whole, tmp_path / "whole")
-    assert len(losses) == 4
-    assert min(losses) < losses[0] - 0.03
+    assert len(losses) == 3
+    assert losses[-1] < losses[0] < 0.7
     with pytest.raises(Killed):
         tuned(tiny(), tmp_path / "killed", most=37)
     assert (tmp_path / "killed" / CHECKPOINT).is_file()
