@@ -43,7 +43,7 @@ State = dict[str, Any]
 class Tuning:
     """How an encoder is fine-tuned."""
 
-    epochs: int = 2
+    epochs: int = 1
     batch_size: int = 32
     learning_rate: float = 1e-4
     weight_decay: float = 0.01
