@@ -7,7 +7,7 @@ one length, and requests of equal lengths meet in one batch of the network.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from trimaran.served.boundary import Failed, attempt
 from trimaran.served.failures import counted
 from trimaran.served.pulse import beating
 from trimaran.served.refusal import RefusedError
-from trimaran.served.texts import read_text
+from trimaran.served.texts import MOST_BYTES, read_text
 from trimaran.served.tokens import Encoding
 
 __all__ = ["TritonPythonModel"]
@@ -29,13 +29,22 @@ class TritonPythonModel:
     """One instance of one version, whose `encoding.json` and `vocabulary.json` decide."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read both files, and the parameter `max_bytes`."""
+        """Read both files, and the parameter `max_bytes`.
+
+        Raises `TritonModelException` for a parameter that is no number, and without `tokenizers`
+        where the version needs it.
+        """
         directory = Path(args["model_repository"]) / args["model_version"]
-        parameters = json.loads(args["model_config"])["parameters"]
-        self.most_bytes = int(parameters["max_bytes"]["string_value"])
+        self.most_bytes = _most_bytes(json.loads(args["model_config"])["parameters"])
         self.encoding = Encoding.from_json((directory / "encoding.json").read_text())
         vocabulary = (directory / "vocabulary.json").read_text(encoding="utf-8")
-        self.tokenizer = self.encoding.tokenizer(vocabulary)
+        try:
+            self.tokenizer = self.encoding.tokenizer(vocabulary)
+        except ModuleNotFoundError as error:
+            raise pb_utils.TritonModelException(
+                f"the Python package {error.name} is not installed where Triton runs; install it "
+                "there, as trimaran's extra 'text' does"
+            ) from error
 
     def execute(
         self, requests: list[pb_utils.InferenceRequest]
@@ -81,3 +90,12 @@ class TritonPythonModel:
                 )
             )
         return responses
+
+
+def _most_bytes(parameters: Mapping[str, Mapping[str, str]]) -> int:
+    written = parameters.get("max_bytes", {}).get("string_value", str(MOST_BYTES))
+    if not written.isdecimal():
+        raise pb_utils.TritonModelException(
+            f"the parameter max_bytes is {written!r}; write a number of bytes, such as {MOST_BYTES}"
+        )
+    return int(written)
