@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--text", default="", help="the column with the texts")
     parser.add_argument("--target", default="", help="the column to predict, with two classes")
     parser.add_argument("--positive", default="", help="the class to predict; default: the rarer")
+    parser.add_argument("--name", default="", help="what to call the models; default: as the table")
     parser.add_argument("--model", choices=MODELS, default="encoder")
     parser.add_argument("--epochs", type=int, default=Tuning.epochs, help="0 fits only a head")
     parser.add_argument("--seed", type=int, default=0, help="of the split and the order of texts")

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,15 +83,20 @@ class Parts:
 
 
 def load(
-    name_or_path: str | Path, text: str = "", target: str = "", positive: str = ""
+    name_or_path: str | Path,
+    text: str = "",
+    target: str = "",
+    positive: str = "",
+    name: str = "",
 ) -> TextData:
     """The table `food_reviews`, or a CSV file with a column of texts and one of two classes.
 
-    Raises `UsageError` for a name that is neither and for a column that is not there, and
-    `TrimaranError` for a table that does not fit.
+    `name` is what its models are called; by default that is the table's. Raises `UsageError` for a
+    table that is neither and for a column that is not there, and `TrimaranError` for a table that
+    does not fit.
     """
     if str(name_or_path) == FOOD_REVIEWS:
-        return food_reviews()
+        return replace(food_reviews(), name=name or FOOD_REVIEWS)
     path = Path(name_or_path)
     if not path.is_file():
         raise UsageError(
@@ -104,7 +110,8 @@ def load(
             raise UsageError(
                 f"{path} has no column {column!r} for --{option}; its columns are {listed}"
             )
-    return from_table(path.stem, frame, text, target, positive, str(path))
+    called = name or re.sub(r"\W+", "_", path.stem, flags=re.ASCII)
+    return from_table(called, frame, text, target, positive, str(path))
 
 
 def food_reviews() -> TextData:

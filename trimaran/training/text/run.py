@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.torch
 
+from trimaran.repository.repository import check_model_name
 from trimaran.served.tokens import padded
 from trimaran.system.errors import UsageError
 from trimaran.system.files import exclusive_lock, write_bytes, write_text
@@ -64,15 +65,17 @@ def train(
     text: str = "",
     target: str = "",
     positive: str = "",
+    name: str = "",
     model: str = "encoder",
     epochs: int = Tuning.epochs,
     seed: int = 0,
     out: Path = Path("runs"),
     watch: Watch = lambda what, done, total: None,
 ) -> TextRun:
-    """Train a classifier of texts below `<out>/<name of the table>`, or find it there.
+    """Train a classifier of texts below `<out>/<name>`, or find it there.
 
     `name_or_path` is `food_reviews` or a CSV file, whose columns `text` and `target` are named.
+    `name` is what the models are called, by default as the table.
     `model` is `tfidf` or `encoder`, which is fine-tuned for `epochs`; with 0 only its head is
     fitted. The run becomes the latest, which is exported. Raises `UsageError` for wrong arguments,
     and `TrimaranError` for a table that does not fit.
@@ -81,7 +84,8 @@ def train(
         raise UsageError(f"there is no model {model!r} of texts; choose from {', '.join(MODELS)}")
     if epochs < 0:
         raise UsageError(f"epochs is {epochs}; it must be 0 or more")
-    data = load(name_or_path, text, target, positive)
+    data = load(name_or_path, text, target, positive, name)
+    check_model_name(data.name)
     run = train_data(data, model, seed, out, Tuning(epochs=epochs), watch)
     name_latest(TrainedRun(run.directory))
     return run
@@ -145,6 +149,8 @@ def _train(
     directory: Path,
     watch: Watch,
 ) -> None:
+    for torn in directory.glob(".*.*"):  # of a process that was killed while it wrote
+        torn.unlink()
     write_text(directory / "config.json", _json(config))
     parts = split(data, seed)
     scored = {"tfidf": _scored(data, parts, fit_terms(data, parts, watch), watch)}

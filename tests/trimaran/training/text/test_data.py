@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.text.data import TextData, food_reviews, from_table, load, split
+from trimaran.training.text.run import train
 
 
 def table_of(
@@ -78,3 +80,16 @@ def test_few_texts_of_a_class_are_refused() -> None:
 def test_a_name_that_is_no_table_is_refused() -> None:
     with pytest.raises(UsageError, match="'reviews' is neither a CSV file nor a public table"):
         load("reviews")
+
+
+def test_a_csv_file_names_its_models_and_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "2 reviews.csv"
+    path.write_text("said,mood\ngood tea,yes\nbad tea,no\nfine,yes\n")
+    data = load(path, "said", "mood")
+    assert (data.name, data.positive, data.negative) == ("2_reviews", "no", "yes")
+    assert load(path, "said", "mood", "yes", "tea").name == "tea"
+    with pytest.raises(UsageError, match="no column 'text' for --text; its columns are said, mood"):
+        load(path, "text", "mood")
+    with pytest.raises(UsageError, match="'2_reviews' cannot name a model"):
+        train(path, text="said", target="mood", out=tmp_path)
+    assert not (tmp_path / "2_reviews").exists()
