@@ -18,7 +18,7 @@ from trimaran.training.text.data import Parts, TextData
 __all__ = ["Judged", "report"]
 
 _MODELS = {
-    "encoder": "a logistic regression on the frozen encoder all-MiniLM-L6-v2",
+    "encoder": "the encoder all-MiniLM-L6-v2 with a logistic regression",
     "tfidf": "a logistic regression on the TF-IDF of words and pairs of words",
 }
 _WRONG = 10
