@@ -230,7 +230,9 @@ def test_a_fine_tuned_encoder_is_served_as_it_was_trained(tmp_path: Path) -> Non
         texts = [*map(str.encode, few(500).texts[:60]), *SAME.values(), "😍 чай".encode()]
         found = ask(served, texts[:32]), ask(served, texts[32:60], "http"), ask(served, texts[60:])
         expected = in_process(run, texts)
-        for part, wanted in zip(found, (expected[:32], expected[32:60], expected[60:]), strict=True):
+        for part, wanted in zip(
+            found, (expected[:32], expected[32:60], expected[60:]), strict=True
+        ):
             np.testing.assert_allclose(part.probability, wanted, rtol=1e-3, atol=1e-4)
         assert ask(served, [b"good " * 300, b"good"]).truncated == [True, False]
     finally:
