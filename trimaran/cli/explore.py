@@ -25,7 +25,7 @@ _SHOWN_FIELDS = 3
 
 def explore(
     data: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A CSV file, mlc_churn or wa_churn.")
+        str, typer.Argument(metavar="TABLE", help="A file or a database, mlc_churn or wa_churn.")
     ] = "mlc_churn",
     target: Annotated[
         str | None, typer.Option(help="The column to predict, where the table has no schema.")
@@ -33,6 +33,12 @@ def explore(
     positive: Annotated[
         str | None,
         typer.Option(help="The target's value to predict. Default: yes, or else the rarer one."),
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option(metavar="SQL", help="What to read from a database.")
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sheet of an .xlsx file. Default: the first.")
     ] = None,
     schema: Annotated[
         Path | None,
@@ -54,7 +60,8 @@ def explore(
     from trimaran.training.tabular.exploring.page import explore as page_of
     from trimaran.training.tabular.exploring.page import overview
 
-    dataset = load(data, schema, target=target, positive=positive)
+    how = {"target": target, "positive": positive, "query": query, "sheet": sheet}
+    dataset = load(data, schema, **how)
     summary = overview(dataset)
     columns = SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.table import Table
@@ -57,7 +58,9 @@ def train(
     table: Annotated[
         str,
         typer.Argument(
-            metavar="TABLE", help="A CSV file, or a public table: churn, mlc_churn or wa_churn."
+            metavar="TABLE",
+            help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, or "
+            "a public table: churn, mlc_churn or wa_churn.",
         ),
     ],
     target: Annotated[
@@ -87,6 +90,12 @@ def train(
     imbalance: Annotated[
         Imbalance, typer.Option(help="How to balance the rarer outcome: weight it, or resample it.")
     ] = Imbalance.none,
+    query: Annotated[
+        str | None, typer.Option(metavar="SQL", help="What to read from a database.")
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sheet of an .xlsx file. Default: the first.")
+    ] = None,
     schema: Annotated[
         Path | None,
         typer.Option(
@@ -111,7 +120,8 @@ def train(
 
     if track:
         require_mlflow()
-    dataset = load(EXAMPLES.get(table, table), schema, target=target, positive=positive)
+    how = {"target": target, "positive": positive, "query": query, "sheet": sheet}
+    dataset = load(EXAMPLES.get(table, table), schema, **how)
 
     from trimaran.training.recipes import recipe as recipe_of
     from trimaran.training.tabular.learning.learn import Problem
@@ -139,7 +149,8 @@ def name_of(table: str, given: str | None = None) -> str:
     """What models of a table are called: `shop/2026 customers.csv` gives `_2026_customers`."""
     from trimaran.repository.repository import check_model_name
 
-    stem = re.sub(r"\W+", "_", Path(table).stem, flags=re.ASCII)
+    place = urlsplit(table).path if "://" in table else table
+    stem = re.sub(r"\W+", "_", Path(place).stem, flags=re.ASCII)
     return check_model_name(given or (f"_{stem}" if stem[:1].isdigit() else stem))
 
 

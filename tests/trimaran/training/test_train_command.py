@@ -180,7 +180,7 @@ def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
     [
         (["train", "churn", "--data", "x.csv"], 2, "as in 'trimaran train customers.csv'"),
         (["train", "churn", "--name", "a/b"], 2, "'a/b' cannot name a model"),
-        (["train", "churn", "--target", "left"], 2, "has a schema, so --target and --positive"),
+        (["train", "churn", "--target", "left"], 2, "public table with a schema; leave --target"),
         (["train", "customers.csv", "--target", "calls"], 2, "has target = 'left', and --target"),
         (["train", "churn", "--seeds", "0"], 2, "--seeds is 0"),
         (["train", "churn", "--seed", "-1"], 2, "--seed is -1"),

@@ -14,7 +14,6 @@ none: as a category it would be a bad feature without a word.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,6 +22,7 @@ import pandas as pd
 
 from trimaran.system.csv_rows import number_in
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.training.tabular.data.reading import text_of
 from trimaran.training.tabular.data.schema import (
     FLOAT32_MAX,
     MOST_FIELDS,
@@ -63,7 +63,7 @@ def infer_schema(
             f"the table has {len(columns)} columns, and a record may have {MOST_FIELDS} fields; "
             "keep those that a model needs"
         )
-    texts = {column: _texts(raw[column]) for column in columns}
+    texts = {column: [text_of(cell) for cell in raw[column]] for column in columns}
     fields, ignored, notes = [], [], []
     identifier = None
     for column in columns:
@@ -197,14 +197,6 @@ def _positive(texts: Sequence[str]) -> str:
         raise TrimaranError("the target has no value in any row; add rows whose outcome is known")
     means_yes = [value for value in counts if value.lower() in _YES]
     return means_yes[0] if len(means_yes) == 1 else min(sorted(counts), key=lambda v: counts[v])
-
-
-def _texts(column: pd.Series) -> list[str]:
-    return ["" if _is_missing(cell) else str(cell).strip() for cell in column]
-
-
-def _is_missing(cell: object) -> bool:
-    return cell is None or cell is pd.NA or (isinstance(cell, float) and math.isnan(cell))
 
 
 def _quoted(text: str) -> str:

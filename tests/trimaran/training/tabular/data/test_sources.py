@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimaran.served.records import RecordReader
+from trimaran.system.csv_table import read_csv
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.tabular.data.schema import parse_schema
-from trimaran.training.tabular.data.sources import conform, load, mlc_churn, read_csv, wa_churn
+from trimaran.training.tabular.data.sources import conform, load, mlc_churn, wa_churn
 from trimaran.training.tabular.data.validation import require_valid
 
 SCHEMA = """
