@@ -27,8 +27,8 @@ def model() -> ModelSpec:
 
     return ModelSpec(
         name=NAME,
-        module=run.classifier(),
+        module=run.module(),
         example_inputs=samples(2, 0),
-        output_names=["probability", "prediction"],
+        output_names=list(run.answers().network),
         samples=samples,
     )

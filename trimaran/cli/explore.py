@@ -75,7 +75,7 @@ def overview_table(dataset: Dataset, summary: Overview) -> Table:
         ("rows", f"{summary.rows}"),
         ("fields", f"{len(schema.numbers)} numbers, {len(schema.categories)} categories"),
         ("missing values", f"{summary.missing} of {summary.cells}"),
-        (f"{schema.target} = {schema.positive}", f"{summary.positives}{share}"),
+        (summary.question, f"{summary.positives}{share}"),
         ("strongest fields", ", ".join(strongest) or "none"),
         ("errors", f"{errors}"),
         ("warnings", f"{len(summary.findings) - errors}"),

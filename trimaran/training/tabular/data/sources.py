@@ -23,10 +23,10 @@ from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.tabular.data.schema import (
     FLOAT32_MAX,
     Schema,
-    nearest,
     parse_schema,
     read_schema,
 )
+from trimaran.training.tabular.wording import nearest
 
 __all__ = ["NAMES", "Dataset", "conform", "load", "mlc_churn", "read_csv", "wa_churn"]
 
@@ -122,7 +122,7 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
                 "to the schema as a field, to its leaks if it is known only after the outcome, or "
                 "to its ignored columns to drop it"
             )
-    numbers = {field.name for field in schema.numbers}
+    numbers = set(schema.number_columns)
     where = f"{source}, {raw.index.name or 'row'}"
     typed = {
         name: _numbers(raw[name], where) if name in numbers else _texts(raw[name])
