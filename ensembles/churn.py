@@ -11,19 +11,21 @@ from trimaran.training.churn import NAME, trained
 
 __all__ = ["ensemble", "feedback", "record"]
 
-_CLASSIFIER = f"{NAME}_onnx"
+_NETWORK = f"{NAME}_onnx"
 
 
 def ensemble() -> Pipeline:
     """The ensemble `churn`, by named fields, for `trimaran publish ensembles.churn:ensemble`."""
     run = trained()
-    return fields_ensemble(NAME, run.transform_text(), run.reference_text(), _CLASSIFIER)
+    return fields_ensemble(
+        NAME, run.transform_text(), run.reference_text(), _NETWORK, run.answers()
+    )
 
 
 def record() -> PythonModel:
     """The model `churn_record`, by JSON text, for `trimaran publish ensembles.churn:record`."""
     run = trained()
-    return record_model(NAME, run.transform_text(), run.reference_text(), _CLASSIFIER)
+    return record_model(NAME, run.transform_text(), run.reference_text(), _NETWORK, run.answers())
 
 
 def feedback() -> PythonModel:

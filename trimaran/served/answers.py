@@ -30,6 +30,7 @@ __all__ = [
     "ClassAnswers",
     "NumberAnswers",
     "answers_of",
+    "plain",
     "read_answers",
     "read_labels",
 ]
@@ -44,7 +45,7 @@ class Answers:
     """The answers of one task."""
 
     task: ClassVar[str]
-    network: ClassVar[tuple[str, ...]]
+    network: ClassVar[Sequence[str]]
     """The names of the network's outputs, in the order of the model's."""
 
     def outputs(self, name: str) -> list[tuple[str, str, int]]:
@@ -146,6 +147,14 @@ def read_answers(parameters: Mapping[str, str], directory: Path) -> Answers:
     kind = _BY_TASK[parameters.get(_PARAMETER, BinaryAnswers.task)]
     labels = directory / LABELS
     return kind(read_labels(labels)) if labels.is_file() else kind()  # type: ignore[call-arg]
+
+
+def plain(values: npt.NDArray[Any]) -> list[Any]:
+    """Answers `[rows, width]` as JSON takes them: a value for each row, or a list of them."""
+    if values.dtype == np.object_:
+        return [each.decode() for each in values[:, 0]]
+    found: list[Any] = (values[:, 0] if values.shape[1] == 1 else values).tolist()
+    return found
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

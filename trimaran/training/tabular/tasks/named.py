@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from trimaran.training.tabular.tasks.binary import Binary
+from trimaran.training.tabular.tasks.multiclass import Multiclass
+from trimaran.training.tabular.tasks.regression import Regression
 from trimaran.training.tabular.tasks.task import Task
 
 __all__ = ["DEFAULT", "TASKS", "task_of"]
 
-TASKS: Mapping[str, type[Task]] = {each.name: each for each in (Binary,)}
+TASKS: Mapping[str, type[Task]] = {each.name: each for each in (Binary, Multiclass, Regression)}
 DEFAULT = Binary.name
 
 

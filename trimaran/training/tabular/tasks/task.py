@@ -124,7 +124,7 @@ class Answered:
     """The answers' bins."""
     values: Sequence[npt.NDArray[Any]]
     """Of each answer, a value for each row `[rows]`."""
-    judged: Mapping[str, int]
+    judged: Mapping[str, float]
     """How the test part was answered, in totals: see `trimaran.served.outcomes`."""
 
 
