@@ -33,10 +33,16 @@ _MOST_SEED = 2**32 - 1
 
 
 class Model(StrEnum):
-    """The networks."""
+    """The networks, and the models that are none."""
 
     mlp = "mlp"
     tabnet = "tabnet"
+    linear = "linear"
+    forest = "forest"
+    boosting = "boosting"
+
+
+_SEARCHED = (Model.mlp, Model.tabnet)
 
 
 class Imbalance(StrEnum):
@@ -70,7 +76,7 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="What to call the models. Default: the table's name.")
     ] = None,
-    model: Annotated[Model, typer.Option(help="The network.")] = Model.mlp,
+    model: Annotated[Model, typer.Option(help="A network, or a simpler model.")] = Model.mlp,
     trials: Annotated[
         int, typer.Option(help="Number of trials of the hyperparameter search; 0 for no search.")
     ] = 0,
@@ -111,7 +117,7 @@ def train(
 
     The same command resumes an interrupted training, and reuses finished runs and folds.
     """
-    _check(trials, seed, seeds, folds, track)
+    _check(model, trials, seed, seeds, folds, track)
     called = name_of(table, name)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a directory, such as runs")
@@ -252,9 +258,11 @@ def _table(
     return table
 
 
-def _check(trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
+def _check(model: Model, trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
     if trials < 0:
         raise UsageError(f"--trials is {trials}; it must be 0 or more")
+    if trials and model not in _SEARCHED:
+        raise UsageError(f"--trials is for the models {' and '.join(_SEARCHED)}; leave it out")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; it must be 1 or more")
     if not 0 <= seed <= _MOST_SEED - seeds:
