@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import urllib3
@@ -136,6 +137,23 @@ def test_a_number_is_answered_in_its_unit_with_its_interval(
         np.testing.assert_allclose(found[f"diamonds_{name}"], values, rtol=1e-4, atol=0.1)
     width = found["diamonds_high"] - found["diamonds_low"]
     np.testing.assert_allclose(width, 2 * run.metrics()["margin"], rtol=1e-4)
+
+
+def test_a_csv_file_gets_a_column_for_each_class(served: Served, tmp_path: Path) -> None:
+    data = penguins()
+    source, scored = tmp_path / "penguins.csv", tmp_path / "scored.csv"
+    fields = [field.name for field in data.schema.fields]
+    data.frame[["id", *fields]].head(ROWS).to_csv(source, index=False)
+    root = str(served.repository.root)
+    files = ("--input", str(source), "--output", str(scored))
+    result = call_trimaran("predict", "penguins", *files, "--repository", root)
+    assert result.status == 0, result.stderr
+    found = pd.read_csv(scored)
+    assert list(found)[-4:] == [*(f"penguins_probability_{n}" for n in range(3)),
+                                "penguins_prediction"]  # fmt: skip
+    answers = by_fields(served, "penguins", data)
+    columns = found[[f"penguins_probability_{n}" for n in range(3)]].to_numpy(np.float32)
+    np.testing.assert_allclose(columns, answers["penguins_probability"], atol=1e-6)
 
 
 def told(served: Served, name: str, outcomes: list[tuple[str, object]], path: Path) -> str:
