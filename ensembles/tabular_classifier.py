@@ -7,12 +7,20 @@ import json
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
 from trimaran.repository.dtypes import TensorSpec
 from trimaran.served.answers import Answers, BinaryAnswers
+from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["feedback_model", "fields_ensemble", "record_model"]
+__all__ = ["feedback_model", "fields_ensemble", "models_of", "record_model"]
 
 _DTYPES = {"number": "FP32", "category": "BYTES"}
 _LOG_MEGABYTES = "1024"
 BINARY = BinaryAnswers()
+
+
+def models_of(run: TrainedRun) -> list[Pipeline | PythonModel]:
+    """What serves a trained run: by named fields, by JSON text, and the model of outcomes."""
+    name = run.name
+    about = name, run.transform_text(), run.reference_text(), f"{name}_onnx", run.answers()
+    return [fields_ensemble(*about), record_model(*about), feedback_model(name)]
 
 
 def fields_ensemble(

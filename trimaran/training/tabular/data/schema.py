@@ -42,6 +42,7 @@ from trimaran.training.tabular.wording import nearest
 __all__ = [
     "FLOAT32_MAX",
     "KINDS",
+    "MOST_FIELDS",
     "FieldSchema",
     "Schema",
     "parse_schema",
@@ -51,6 +52,9 @@ __all__ = [
 KINDS = ("number", "category")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """The largest number allowed: served numbers are FP32."""
+
+MOST_FIELDS = 1000
+"""The most fields of a record."""
 
 _SHOWN_BOUND = 40
 _KEYS = ("target", "task", "positive", "classes", "identifier", "leaks", "ignored", "fields")
@@ -137,6 +141,11 @@ class Schema:
             problem = "target must not be empty; name the column to predict"
         elif not names:
             problem = "there are no fields; describe each column in a [fields.NAME] table"
+        elif len(names) > MOST_FIELDS:
+            problem = (
+                f"there are {len(names)} fields, and a record may have {MOST_FIELDS}; move those "
+                "that a model does not need to ignored"
+            )
         elif twice is not None:
             problem = f"the field {twice!r} appears twice; remove one"
         elif self.target in names:
