@@ -120,26 +120,29 @@ def record_model(
     )
 
 
-def feedback_model(name: str, *, max_batch_size: int = 1024) -> PythonModel:
+def feedback_model(
+    name: str, answers: Answers = BINARY, *, max_batch_size: int = 1024
+) -> PythonModel:
     """The model `<name>_feedback`: outcomes of what `<name>_record` predicted and logged.
 
-    Takes `id`, BYTES `[1]`, `outcome`, BOOL `[1]`, and `time`, BYTES `[1]`, optional; answers
-    `status`, BYTES `[1]`: see the table in `trimaran/served/outcomes.py`.
+    Takes `id`, BYTES `[1]`, `outcome`, `[1]` in the datatype of the task's outcomes, and `time`,
+    BYTES `[1]`, optional; answers `status`, BYTES `[1]`: see the table in
+    `trimaran/served/outcomes.py`, and `trimaran/served/judging.py`.
     """
-    probability, decision = _answers(name, BINARY)
     return PythonModel(
         name=f"{name}_feedback",
         inputs=[
             tensor("id", "BYTES", 1),
-            tensor("outcome", "BOOL", 1),
+            tensor("outcome", answers.outcome, 1),
             tensor("time", "BYTES", 1, optional=True),
         ],
         outputs=[tensor("status", "BYTES", 1)],
         entry="trimaran.served.feedback_model",
+        files=answers.files(),
         parameters={
             "predictions_of": f"{name}_record",
-            "probability": probability.name,
-            "decision": decision.name,
+            **{key: f"{name}_{each}" for key, each in answers.judged.items()},
+            **answers.parameters(),
         },
         max_batch_size=max_batch_size,
     )

@@ -45,8 +45,13 @@ class Answers:
     """The answers of one task."""
 
     task: ClassVar[str]
+    outcome: ClassVar[str]
+    """The datatype of an outcome."""
     network: ClassVar[Sequence[str]]
     """The names of the network's outputs, in the order of the model's."""
+
+    judged: ClassVar[Mapping[str, str]]
+    """What of an answer is judged, by the names of `judging.py`."""
 
     def outputs(self, name: str) -> list[tuple[str, str, int]]:
         """The outputs of the model `name`: name, datatype, and values of a row."""
@@ -74,6 +79,8 @@ class BinaryAnswers(Answers):
     """A probability and a decision."""
 
     task = "binary"
+    outcome = "BOOL"
+    judged = {"probability": "probability", "decision": "prediction"}  # noqa: RUF012
     network = ("probability", "prediction")
 
     def outputs(self, name: str) -> list[tuple[str, str, int]]:
@@ -91,6 +98,8 @@ class ClassAnswers(Answers):
 
     classes: tuple[str, ...]
     task = "multiclass"
+    outcome = "BYTES"
+    judged = {"prediction": "prediction"}  # noqa: RUF012
     network = ("probability", "prediction")
 
     def outputs(self, name: str) -> list[tuple[str, str, int]]:
@@ -119,6 +128,8 @@ class NumberAnswers(Answers):
     """A number, and the bounds of its interval."""
 
     task = "regression"
+    outcome = "FP32"
+    judged = {"value": "value", "low": "low", "high": "high"}  # noqa: RUF012
     network = ("value", "low", "high")
 
     def outputs(self, name: str) -> list[tuple[str, str, int]]:

@@ -86,7 +86,7 @@ class Reference:
     """The expected distribution: numbers or measures, then categories or labels, then answers.
 
     Numbers and categories are in the transform's order. `judged` has
-    the totals of the test part, as `trimaran.served.outcomes` has those of known outcomes; or it is
+    the totals of the test part, as `trimaran.served.judging` has those of known outcomes; or it is
     empty.
     """
 

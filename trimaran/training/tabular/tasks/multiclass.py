@@ -18,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from trimaran.served.answers import ClassAnswers
 from trimaran.served.distribution import Feature
+from trimaran.served.judging import class_cells
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.evaluation.multiclass_metrics import (
     METRIC_NAMES,
@@ -243,9 +244,8 @@ class Multiclass(Task):
         judged: dict[str, float] = {}
         for place, each in enumerate(test.classes):
             right = test.confusion[place][place]
-            judged[f"right:{each.label}"] = right
-            judged[f"missed:{each.label}"] = each.rows - right
-            judged[f"false:{each.label}"] = each.decided - right
+            counts = right, each.rows - right, each.decided - right
+            judged.update(zip(class_cells(each.label), counts, strict=True))
         return Answered(features, [predictions.max(axis=1), predictions.argmax(axis=1)], judged)
 
     def columns(self, target: Codes, predictions: Probabilities) -> Mapping[str, Sequence[Any]]:

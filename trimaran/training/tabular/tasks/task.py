@@ -133,7 +133,7 @@ class Answered:
     values: Sequence[npt.NDArray[Any]]
     """Of each answer, a value for each row `[rows]`."""
     judged: Mapping[str, float]
-    """How the test part was answered, in totals: see `trimaran.served.outcomes`."""
+    """How the test part was answered, in totals: see `trimaran.served.judging`."""
 
 
 @dataclass(frozen=True)
