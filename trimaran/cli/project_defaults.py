@@ -66,8 +66,5 @@ def _of_commands(project: Project, folder: Path) -> Mapping[str, Mapping[str, An
 
 
 def _written(factory: str, folder: Path) -> str:
-    """A factory of a file with its path from `folder`; one of a module as it is."""
-    place, separator, function = factory.rpartition(":")
-    if not place.endswith(".py"):
-        return factory
-    return f"{os.path.relpath(place, folder)}{separator}{function}"
+    """A factory of a file, or a run, with its path from `folder`; one of a module as it is."""
+    return os.path.relpath(factory, folder) if factory.startswith(os.sep) else factory

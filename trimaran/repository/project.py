@@ -44,9 +44,9 @@ class Project:
     root: Path
     repository: Path
     export: str = ""
-    """A factory, as `/path/to/file.py:function` or `package.module:function`."""
+    """A factory, as `/path/to/file.py:function` or `package.module:function`, or a trained run."""
     publish: str = ""
-    """A factory, or a step."""
+    """The same, or a step."""
     formats: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -113,18 +113,20 @@ def _inside(root: Path, path: str, key: str) -> Path:
 
 
 def _factory(root: Path, document: Mapping[str, Any], key: str) -> str:
-    expected = "path/to/file.py:function"
+    expected = "path/to/file.py:function, or the folder of a trained run"
     named = value(document, key, str, expected)
     if named is None:
         return ""
     place, separator, function = named.rpartition(":")
-    if not separator or not function.isidentifier():
+    if not separator and not named.endswith(".py"):
+        return str(_inside(root, named, key))
+    if not function.isidentifier() or not separator:
         raise TrimaranError(f"{key} is {named!r}; expected {expected}")
     if place.partition(".")[0] in OWN_PACKAGES:
         return named
     if not place.endswith(".py"):
         raise TrimaranError(
-            f"{key} is {named!r}, a module that is not trimaran's; write it as {expected}"
+            f"{key} is {named!r}, a module that is not trimaran's; expected {expected}"
         )
     return f"{_inside(root, place, key)}:{function}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 __all__ = ["PROJECT_FILE", "find_project_file"]
@@ -13,4 +14,4 @@ def find_project_file(folder: Path) -> Path | None:
     """The `trimaran.toml` of `folder` or of the nearest folder above it, if there is one."""
     absolute = folder.absolute()
     places = (place / PROJECT_FILE for place in (absolute, *absolute.parents))
-    return next((path for path in places if path.exists() or path.is_symlink()), None)
+    return next((path for path in places if os.path.lexists(path)), None)

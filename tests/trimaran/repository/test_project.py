@@ -32,6 +32,8 @@ def test_what_is_read_and_that_everything_may_be_left_out(tmp_path: Path) -> Non
     assert project.formats == ("onnx", "aoti")
     assert project.models == ("shop", "shop_record")
     assert project.ports == {"http": 9000}
+    run = parse_project("export = 'runs/shop/latest'", tmp_path)
+    assert run.export == f"{tmp_path}/runs/shop/latest"
     assert parse_project("", tmp_path).repository == tmp_path / "model_repository"
 
 

@@ -21,10 +21,8 @@ As in a table, spaces around a text are not part of it.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +31,20 @@ import numpy as np
 
 from trimaran.served.records import Field
 from trimaran.system.errors import TrimaranError
+from trimaran.system.toml_text import (
+    nearest,
+    parse_toml,
+    read_utf8,
+    refuse_unknown,
+    texts,
+    value,
+)
 
 __all__ = [
     "FLOAT32_MAX",
     "KINDS",
     "FieldSchema",
     "Schema",
-    "nearest",
     "parse_schema",
     "read_schema",
 ]
@@ -48,7 +53,6 @@ KINDS = ("number", "category")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """The largest number allowed: served numbers are FP32."""
 
-_LISTED = 12
 _SHOWN_BOUND = 40
 _KEYS = ("target", "positive", "identifier", "leaks", "ignored", "fields")
 _FIELD_KEYS = {"number": ("type", "least", "most", "whole"), "category": ("type", "values")}
@@ -198,10 +202,9 @@ class Schema:
 def read_schema(path: Path) -> Schema:
     """The schema in a TOML file, named like the file. Raises `TrimaranError`."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TrimaranError(f"the schema {path} cannot be read: {reason}; check --schema") from None
+        text = read_utf8(path)
+    except TrimaranError as error:
+        raise TrimaranError(f"the schema {path} {error}; check --schema") from None
     try:
         return parse_schema(text, path.stem)
     except TrimaranError as error:
@@ -210,84 +213,36 @@ def read_schema(path: Path) -> Schema:
 
 def parse_schema(text: str, name: str) -> Schema:
     """The schema in a TOML text. Raises `TrimaranError` for the first thing that is wrong."""
-    try:
-        document = tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
-        raise TrimaranError(f"not TOML: {error}; correct it there") from None
-    _refuse_unknown(document, _KEYS, "")
-    tables = _get(document, "fields", dict, "a table of fields", "", required=True)
+    document = parse_toml(text)
+    refuse_unknown(document, _KEYS)
+    tables = value(document, "fields", dict, "a table of fields", required=True)
     return Schema(
         name=name,
-        target=_get(document, "target", str, "a column's name", "", required=True),
-        positive=_get(document, "positive", str, "a value of the target", "", required=True),
-        identifier=_get(document, "identifier", str, "a column's name", ""),
-        leaks=_texts(document, "leaks", "") or (),
-        ignored=_texts(document, "ignored", "") or (),
+        target=value(document, "target", str, "a column's name", required=True),
+        positive=value(document, "positive", str, "a value of the target", required=True),
+        identifier=value(document, "identifier", str, "a column's name"),
+        leaks=texts(document, "leaks") or (),
+        ignored=texts(document, "ignored") or (),
         fields=tuple(_field(name.strip(), table) for name, table in tables.items()),
     )
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A remedy for an unknown name: the nearest of `names`, or the first of them."""
-    known = list(names)
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    more = ", …" if len(known) > _LISTED else ""
-    return f"choose from {', '.join(known[:_LISTED])}{more}"
 
 
 def _field(name: str, table: Any) -> FieldSchema:
     where = f"the field {name!r}: "
     if not isinstance(table, dict):
         raise TrimaranError(f"{where}expected a table with a type, such as [fields.{name}]")
-    kind = _get(table, "type", str, "number or category", where, required=True)
+    kind = value(table, "type", str, "number or category", where, required=True)
     if kind not in KINDS:
         raise TrimaranError(f"{where}there is no type {kind!r}; {nearest(kind, KINDS)}")
-    _refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
+    refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
     return FieldSchema(
         name=name,
         kind=kind,
-        least=_get(table, "least", (int, float), "a number", where),
-        most=_get(table, "most", (int, float), "a number", where),
-        whole=_get(table, "whole", bool, "true or false", where) or False,
-        values=_texts(table, "values", where),
+        least=value(table, "least", (int, float), "a number", where),
+        most=value(table, "most", (int, float), "a number", where),
+        whole=value(table, "whole", bool, "true or false", where) or False,
+        values=texts(table, "values", where),
     )
-
-
-def _get(
-    table: Mapping[str, Any],
-    key: str,
-    types: type | tuple[type, ...],
-    expected: str,
-    where: str,
-    *,
-    required: bool = False,
-) -> Any:
-    value = table.get(key)
-    if value is None and not required:
-        return None
-    if value is None:
-        raise TrimaranError(f"{where}{key} is missing; expected {expected}")
-    if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-        raise TrimaranError(f"{where}{key} is {value!r}; expected {expected}")
-    return value.strip() if isinstance(value, str) else value
-
-
-def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...] | None:
-    values = _get(table, key, list, "a list of texts", where)
-    if values is None:
-        return None
-    for value in values:
-        if not isinstance(value, str):
-            raise TrimaranError(f"{where}{key} holds {value!r}; expected text in quotes")
-    return tuple(value.strip() for value in values)
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise TrimaranError(f"{where}there is no key {key!r}; {nearest(key, known)}")
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:

@@ -20,10 +20,10 @@ from trimaran.system.csv_rows import number_in
 from trimaran.system.csv_table import read_csv
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.toml_text import nearest
 from trimaran.training.tabular.data.schema import (
     FLOAT32_MAX,
     Schema,
-    nearest,
     parse_schema,
     read_schema,
 )

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.data.schema import FLOAT32_MAX, FieldSchema, Schema, nearest
+from trimaran.system.toml_text import nearest
+from trimaran.training.tabular.data.schema import FLOAT32_MAX, FieldSchema, Schema
 from trimaran.training.tabular.data.separation import Flags, missingness_auc, value_auc
 from trimaran.training.tabular.data.split import FEWEST_OF_EACH
 

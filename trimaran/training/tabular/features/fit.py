@@ -18,7 +18,8 @@ import pandas as pd
 from trimaran.served.records import RecordError, RecordReader, Table
 from trimaran.served.transform import Transform, TransformData
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.data.schema import Schema, nearest
+from trimaran.system.toml_text import nearest
+from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features import columns
 from trimaran.training.tabular.features.plan import FeaturePlan, check_plan
 from trimaran.training.tabular.features.unscaled import fit_unscaled, wide_columns

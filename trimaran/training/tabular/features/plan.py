@@ -14,7 +14,8 @@ from typing import Any
 
 from trimaran.served.transform import Derived
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.data.schema import Schema, nearest
+from trimaran.system.toml_text import nearest
+from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.data.validation import MOST_MISSING
 
 __all__ = ["OPTIONS", "Binning", "FeaturePlan", "check_plan"]

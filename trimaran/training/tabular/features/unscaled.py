@@ -12,7 +12,8 @@ import numpy.typing as npt
 from trimaran.served.records import Table
 from trimaran.served.transform import Bins, Category, Derived, Neighbours, Transform, TransformData
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.data.schema import Schema, nearest
+from trimaran.system.toml_text import nearest
+from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features import columns
 from trimaran.training.tabular.features.plan import FeaturePlan
 
