@@ -163,8 +163,8 @@ class Running:
 class Walk:
     """A reader's way through the pages.
 
-    After a line that ends with `cd FOLDER`, the page's commands are run in that folder, except those
-    that begin with `.venv/` or a bracket.
+    After a line that ends with `cd FOLDER`, the commands of the page are run in that folder, except
+    those that begin with `.venv/` or a bracket.
     """
 
     def __init__(self) -> None:
