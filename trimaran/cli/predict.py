@@ -100,7 +100,9 @@ def predict(
         raise UsageError(f"there is no protocol {protocol!r}; choose http or grpc")
     opened = Repository.open(repository)
     usual = context.lookup_default("model")
-    if usual and model not in opened.names() and Path(model).is_file():
+    if usual and model not in (usual, *opened.names()):
+        if not Path(model).is_file():
+            raise UsageError(f"{model} is neither a model of {opened.root} nor a file; name either")
         model, files = usual, [Path(model), *(files or [])]
     if bool(files) == bool(source):
         raise UsageError("give either files, or --input with a .json or .csv file of rows")
