@@ -33,7 +33,7 @@ EXTRAS = {
     "monitor": ("export", "serve", "monitoring"),
     "bench": ("export", "serve", "train", "loadtests"),
     "test": (
-        *("export", "serve", "train", "monitoring", "loadtests", "tracking", "proofs"),
+        *("export", "serve", "train", "tables", "monitoring", "loadtests", "tracking", "proofs"),
         *("test", "lint"),
     ),
 }

@@ -16,7 +16,7 @@ def init(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="The folder to make; its models are named so too.")
     ],
-    kind: Annotated[str, typer.Option(help="image, text or custom.")] = "custom",
+    kind: Annotated[str, typer.Option(help="image, table, text or custom.")] = "custom",
 ) -> None:
     """Make a folder with a model, what is served around it, its test, and trimaran.toml.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
 from ensembles.python_step import PythonStep
 from ensembles.served_files import served_files
+from ensembles.tabular_classifier import models_of
 from trimaran.checks.raising import standing_configs
 from trimaran.publishing.publish import Publication, check_publishable
 from trimaran.publishing.publish import publish as publish_version
@@ -19,11 +20,13 @@ from trimaran.repository.manifest import ENSEMBLE_SOURCE, Manifest, describe_ver
 from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, made_at
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.factory import call_factory, call_given, find_named
+from trimaran.training.tabular.runs.trained import named_run
 
 __all__ = ["made_by", "publish", "publish_pipeline", "publish_python_model", "write_wiring"]
 
 Made = Pipeline | PythonModel
 Given = Made | PythonStep | Callable[[], Made] | str
+"""What can be published: made, a function that makes it, or a name of that or of a trained run."""
 _MADE = (Pipeline, PythonModel, PythonStep)
 
 
@@ -36,21 +39,29 @@ def publish(
     """Publish a Python model, or all those of a pipeline and, if it is missing, its wiring.
 
     `model` is a `Pipeline`, a `PythonModel`, a step, a function that makes one of the first two,
-    or a name such as `shop/pipeline.py:ensemble`. `source` says in the manifest where it came
+    a name such as `shop/pipeline.py:ensemble`, or a trained run such as `runs/customers/latest`,
+    which is served by a pipeline and two models. `source` says in the manifest where it came
     from; by default that is the name. An equal version is not made again: its publication is
     `unchanged`.
 
     Raises `TrimaranError` where a configuration that stands disagrees, or the wiring does not fit.
     """
-    made, called = made_by(model)
-    source = source or called
-    if isinstance(made, PythonModel):
-        return [publish_python_model(made_at(repository), made, source)]
-    return publish_pipeline(made_at(repository), made, source)
+    all_made, called = made_by(model)
+    source, opened = source or called, made_at(repository)
+    publications: list[Publication] = []
+    for made in all_made:
+        if isinstance(made, PythonModel):
+            publications.append(publish_python_model(opened, made, source))
+        else:
+            publications += publish_pipeline(opened, made, source)
+    return publications
 
 
-def made_by(model: Given) -> tuple[Made, str]:
+def made_by(model: Given) -> tuple[Sequence[Made], str]:
     """What is to be published, and where it came from. Raises `UsageError` for another type."""
+    if isinstance(model, str) and ":" not in model:
+        run = named_run(model)
+        return models_of(run), str(run.directory)
     if isinstance(model, str):
         found = find_named(model)
         made = found if isinstance(found, _MADE) else call_factory(model)
@@ -62,7 +73,7 @@ def made_by(model: Given) -> tuple[Made, str]:
     if isinstance(made, PythonStep):
         made = made.model()
     if isinstance(made, Pipeline | PythonModel):
-        return made, source
+        return [made], source
     raise UsageError(
         f"{source} returned {type(made).__name__}, neither an ensembles.Pipeline nor an "
         "ensembles.PythonModel"

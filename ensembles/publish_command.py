@@ -20,7 +20,7 @@ def publish(
         typer.Argument(
             metavar="FACTORY",
             help="package.module:name or path/to/file.py:name: a step, or a function that returns "
-            "a Pipeline or a PythonModel.",
+            "a Pipeline or a PythonModel; or a trained run, such as runs/customers/latest.",
         ),
     ],
     repository: RepositoryPath = DEFAULT_REPOSITORY,
@@ -29,8 +29,10 @@ def publish(
 
     The ensemble's config.pbtxt is written if it is missing.
     """
-    made, source = made_by(factory)
-    for publication in publish_made(made, repository, source=source):
-        print(publication)
-    if isinstance(made, Pipeline):
-        print(f"{made.ensemble.name}: make a release with 'trimaran release'")
+    all_made, source = made_by(factory)
+    for made in all_made:
+        for publication in publish_made(made, repository, source=source):
+            print(publication)
+    for made in all_made:
+        if isinstance(made, Pipeline):
+            print(f"{made.ensemble.name}: make a release with 'trimaran release'")

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from ensembles.customers import customers_csv
 from trimaran.repository.repository import DEFAULT_PLACE
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.own_packages import OWN_PACKAGES
@@ -20,7 +21,7 @@ from trimaran.system.project_file import find_project_file
 
 __all__ = ["KINDS", "make_project", "project_files"]
 
-KINDS = ("image", "text", "custom")
+KINDS = ("image", "table", "text", "custom")
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _PLACEHOLDER = "my_project"
@@ -76,7 +77,7 @@ def project_files(name: str, kind: str) -> Mapping[str, str]:
             "choose another"
         )
     templates = {
-        path.name: path
+        path.name.replace(_PLACEHOLDER, name): path
         for folder in ("shared", kind)
         for path in sorted((_TEMPLATES / folder).iterdir())
         if path.is_file() and path.name != "__init__.py"
@@ -85,7 +86,8 @@ def project_files(name: str, kind: str) -> Mapping[str, str]:
         file: path.read_text(encoding="utf-8").replace(_PLACEHOLDER, name)
         for file, path in templates.items()
     }
-    return {**texts, ".gitignore": _IGNORED}
+    data = {f"{name}.csv": customers_csv()} if kind == "table" else {}
+    return {**texts, **data, ".gitignore": _IGNORED}
 
 
 def _require_free(target: Path) -> None:

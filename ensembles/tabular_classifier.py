@@ -6,11 +6,18 @@ import json
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
 from trimaran.repository.dtypes import TensorSpec
+from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["feedback_model", "fields_ensemble", "record_model"]
+__all__ = ["feedback_model", "fields_ensemble", "models_of", "record_model"]
 
 _DTYPES = {"number": "FP32", "category": "BYTES"}
 _LOG_MEGABYTES = "1024"
+
+
+def models_of(run: TrainedRun) -> list[Pipeline | PythonModel]:
+    """What serves a trained run: by named fields, by JSON text, and the model of outcomes."""
+    about = run.name, run.transform_text(), run.reference_text(), f"{run.name}_onnx"
+    return [fields_ensemble(*about), record_model(*about), feedback_model(run.name)]
 
 
 def fields_ensemble(

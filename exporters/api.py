@@ -57,22 +57,23 @@ def export(
     accelerator: str | None = None,
     device: str = "auto",
     name: str | None = None,
-    max_batch_size: int = 32,
+    max_batch_size: int | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> list[ExportResult]:
     """Turn a trained PyTorch model into verified versions in the repository.
 
-    `model` is a `ModelSpec`, a function that makes one, or a function's name such as
-    `shop/model.py:model`. It is exported in each of `formats` (`onnx`, `aoti`, `torchscript`,
-    `tensorrt`; by default `onnx`, and `aoti` but in `int8`) and `precisions` (`fp32`, `fp16`,
-    `bf16`, `int8`), compared with PyTorch, and published as the next version of
-    `<name>_<format>`, with `_<precision>` below FP32.
+    `model` is a `ModelSpec`, a function that makes one, a function's name such as
+    `shop/model.py:model`, or a trained run such as `runs/customers/latest`. It is exported in each
+    of `formats` (`onnx`, `aoti`, `torchscript`, `tensorrt`; by default `onnx`, and `aoti` but in
+    `int8`) and `precisions` (`fp32`, `fp16`, `bf16`, `int8`), compared with PyTorch, and published
+    as the next version of `<name>_<format>`, with `_<precision>` below FP32.
 
     `int8` finds ranges by `static` rows, those of the file `calibration` or the model's own, or
     by `dynamic` ones. `agreement` is the share of decisions below FP32 that must be FP32's.
     `accelerator` is `tensorrt`, or `None`. `device` is what `aoti` compiles for: `cpu`, `cuda`, or
     `auto` for a GPU if there is one. `max_batch_size` is the most rows in a batch, in a
-    model's first configuration. `progress` is called with each stage, in words.
+    model's first configuration; by default what the `ModelSpec` says. `progress` is called with
+    each stage, in words.
 
     Raises `UsageError` for a word that is unknown, `TrimaranError` where the model itself cannot
     be run, and `NotAllExportedError` after the others where one export failed or does not agree
@@ -81,7 +82,7 @@ def export(
     precisions = _listed(precisions)
     wanted = exports_of(formats, precisions)
     formats = list(dict.fromkeys(format for format, _ in wanted))
-    if max_batch_size < 1:
+    if max_batch_size is not None and max_batch_size < 1:
         raise UsageError(f"--max-batch-size is {max_batch_size}; it must be 1 or more")
 
     from exporters.export import FORMATS, Options, export_model, largest_served_batch
@@ -110,7 +111,8 @@ def export(
     spec, source = spec_of(model, name)
     opened = made_at(repository)
     progress(f"{spec.name}: in PyTorch")
-    rows = largest_served_batch(opened, spec.name, formats, max_batch_size, precisions)
+    wished = spec.max_batch_size if max_batch_size is None else max_batch_size
+    rows = largest_served_batch(opened, spec.name, formats, wished, precisions)
     original = run_original(spec, rows)
     given = read_rows(calibration, original.interface.inputs) if calibration else None
     results: list[ExportResult] = []
@@ -204,6 +206,12 @@ def spec_of(
     if isinstance(model, ModelSpec):
         kind = type(model.module)
         made, source = model, f"{kind.__module__}.{kind.__qualname__}"
+    elif isinstance(model, str) and ":" not in model:
+        from exporters.tables import model_of
+        from trimaran.training.tabular.runs.trained import named_run
+
+        run = named_run(model)
+        made, source = model_of(run), str(run.directory)
     else:
         made, source = call_given(model)
     if not isinstance(made, ModelSpec):

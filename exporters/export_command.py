@@ -37,7 +37,8 @@ def export(
         str,
         typer.Argument(
             metavar="FACTORY",
-            help="package.module:function or path/to/file.py:function; it returns a ModelSpec.",
+            help="package.module:function or path/to/file.py:function, which returns a ModelSpec; "
+            "or a trained run, such as runs/customers/latest.",
         ),
     ],
     formats: Annotated[
@@ -76,7 +77,10 @@ def export(
     name: Annotated[
         str | None, typer.Option(help="Name of the model. Default: the name in the ModelSpec.")
     ] = None,
-    max_batch_size: Annotated[int, typer.Option(help="Most rows in one batch; at least 1.")] = 32,
+    max_batch_size: Annotated[
+        int | None,
+        typer.Option(help="Most rows in one batch; at least 1. Default: what the ModelSpec says."),
+    ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
     """Export a trained PyTorch model, verify it, and publish it as a new version.

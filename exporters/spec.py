@@ -75,7 +75,8 @@ class ModelSpec:
     from the examples (`exporters.drawing`). One with a parameter `lengths` is also asked for other
     lengths of dynamic axes: `lengths={"sequence": 512}`. `labels` names the classes along an
     output's last axis. `tolerances` replaces an output's default tolerance by `(rtol, atol)`, both
-    absolute: `|a - e| <= atol + rtol * |e|`.
+    absolute: `|a - e| <= atol + rtol * |e|`. `max_batch_size` is the most rows in a batch of a
+    model's first configuration, where the export is not asked for another number.
 
     Raises `TrimaranError` for a description that contradicts itself.
     """
@@ -88,6 +89,7 @@ class ModelSpec:
     samples: Callable[..., Mapping[str, Tensor]] | None = None
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tolerances: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    max_batch_size: int = 32
     device: torch.device = field(init=False, default=_CPU)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """The rows that are sent to a model: a user's rows, or rows that fit its inputs.
 
-Photographs are JPEG files of different content and size, as cameras and phones send them. Customers
-are flat records of a telephone company.
+Photographs are JPEG files of different content and size, as cameras and phones send them. Records
+are like those of the table that a model was trained on.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from loadtests.records import draw_records, find_table
 from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.repository.dtypes import TensorSpec
 from trimaran.repository.repository import Repository
@@ -25,15 +25,12 @@ from trimaran.serving.json_rows import read_rows, row_of
 from trimaran.serving.snippets import takes_one_file
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.image_data import photographs
-from trimaran.training.tabular.data.sources import load
 
 __all__ = [
-    "IDENTIFIER",
     "Row",
     "Rows",
     "choose_rows",
     "draw_photographs",
-    "draw_records",
     "refused_payloads",
     "stack",
 ]
@@ -44,9 +41,6 @@ Row = Mapping[str, np.ndarray]
 _FREE_AXIS = 16
 """The length of a free axis in generated rows."""
 
-IDENTIFIER = "customer_id"
-
-_TABLE = "mlc_churn"
 _SHARE = (0.6, 1.0)
 _LONGER_SIDE = (320, 640)
 _QUALITY = (75, 95)
@@ -83,8 +77,9 @@ def choose_rows(
 
     `given` is a user's file: an `.npz` with an array `[rows, …]` for each input, a `.json` or
     `.jsonl` file of rows by input name, or a directory of files for a model that takes one. Without
-    it: photographs for an image ensemble, customers for a churn model, the model's golden requests,
-    or random numbers; `source` says which. Raises `UsageError` where nothing fits.
+    it: photographs for an image ensemble, made-up records for a model that was trained on a table
+    of the `repository`, the model's golden requests, or random numbers; `source` says which.
+    Raises `UsageError` where nothing fits.
     """
     if given is not None:
         return Rows(_given(config, given), str(given))
@@ -93,13 +88,10 @@ def choose_rows(
         files = draw_photographs(count, seed)
         rows = [row_of(config, {"IMAGE": [data]}, "a photograph") for data in files]
         return Rows(rows, f"{count} JPEG photographs, seed {seed}")
-    if names - {IDENTIFIER} == {"RECORD"}:
-        texts = [json.dumps(record) for record in draw_records(count, seed)]
-        rows = [row_of(config, {"RECORD": text}, "a record") for text in texts]
-        return Rows(rows, f"{count} customers as JSON text, seed {seed}")
-    customers = _customers(config, names, count, seed)
-    if customers:
-        return Rows(customers, f"{count} customers by field, seed {seed}")
+    version = find_table(repository, config) if repository is not None else None
+    records = _records(config, names, version, count, seed) if version else None
+    if records is not None:
+        return records
     if repository is not None and config.name in repository.names():
         golden = [request.inputs for request in read_golden(repository, config)]
         if golden:
@@ -131,19 +123,18 @@ def stack(rows: Sequence[Row]) -> Row:
         raise UsageError(f"rows do not fit into one batch: {error}; leave --batch out") from error
 
 
-def _customers(
-    config: ModelConfig, names: set[str], count: int, seed: int
-) -> list[dict[str, np.ndarray]] | None:
-    if IDENTIFIER not in names:
-        return None
-    records = draw_records(count, seed)
-    if set(records[0]) != names:
-        return None
-    return [row_of(config, _without_missing(record), "a customer") for record in records]
-
-
-def _without_missing(record: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in record.items() if value == value and value is not None}
+def _records(
+    config: ModelConfig, names: set[str], version: Path, count: int, seed: int
+) -> Rows | None:
+    """Records of the model's table, in the form that it takes: by field, or as JSON text."""
+    records = draw_records(version, count, seed)
+    if "RECORD" in names:
+        rows = [row_of(config, {"RECORD": json.dumps(each)}, "a record") for each in records]
+        return Rows(rows, f"{count} made-up records as JSON text, seed {seed}")
+    if names >= set(records[0]):
+        rows = [row_of(config, each, "a record") for each in records]
+        return Rows(rows, f"{count} made-up records by field, seed {seed}")
+    return None
 
 
 def _given(config: ModelConfig, path: Path) -> list[Row]:
@@ -204,6 +195,11 @@ def _from_json(config: ModelConfig, path: Path) -> list[Row]:
 def _random(config: ModelConfig, count: int, seed: int) -> list[Row]:
     generator = np.random.default_rng(seed)
     specs = [spec for spec in inputs_of(config) if not spec.optional]
+    if not specs:
+        raise TrimaranError(
+            f"{config.name}: no payload is known where every input is optional; give rows with "
+            "--payloads, or its repository"
+        )
     return [{spec.name: _values(config, spec, generator) for spec in specs} for _ in range(count)]
 
 
@@ -241,19 +237,3 @@ def draw_photographs(count: int, seed: int) -> list[bytes]:
         section.save(file, "JPEG", quality=int(generator.integers(*_QUALITY, endpoint=True)))
         files.append(file.getvalue())
     return files
-
-
-def draw_records(count: int, seed: int) -> list[dict[str, Any]]:
-    """`count` customers of the public table by field, each with its `customer_id`.
-
-    The same seed gives the same customers. They repeat beyond the length of the table.
-    """
-    dataset = load(_TABLE)
-    names = [field.name for field in dataset.schema.fields]
-    frame = dataset.frame.sample(count, random_state=seed, replace=count > len(dataset.frame))
-    identifiers = frame[dataset.schema.identifier or IDENTIFIER].tolist()
-    rows = frame[names].astype(object).to_numpy().tolist()
-    return [
-        {IDENTIFIER: identifier, **dict(zip(names, row, strict=True))}
-        for identifier, row in zip(identifiers, rows, strict=True)
-    ]

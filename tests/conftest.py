@@ -163,8 +163,8 @@ def _train_churn(shared: Path) -> None:
     _run_all(
         shared,
         ("train", "churn"),
-        ("export", "exporters.churn:model", "--format", "onnx", "--max-batch-size", "1024"),
-        *(("publish", f"ensembles.churn:{made}") for made in ("ensemble", "record", "feedback")),
+        ("export", "runs/churn/latest", "--format", "onnx"),
+        ("publish", "runs/churn/latest"),
         ("release", "churn"),
         ("deploy", "churn_record"),
     )

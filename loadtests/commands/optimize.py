@@ -70,7 +70,10 @@ def optimize(
     name: Annotated[
         str | None, typer.Option(help="Name of the model. Default: the name in the ModelSpec.")
     ] = None,
-    max_batch_size: Annotated[int, typer.Option(help="Most rows in one batch; at least 1.")] = 32,
+    max_batch_size: Annotated[
+        int | None,
+        typer.Option(help="Most rows in one batch; at least 1. Default: what the ModelSpec says."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the page here.")
     ] = None,
@@ -90,7 +93,7 @@ def optimize(
             raise UsageError(f"--turns is {turns}; an interval needs at least 2")
         if publish and into:
             raise UsageError("give one of --publish and --into")
-        if max_batch_size < 1:
+        if max_batch_size is not None and max_batch_size < 1:
             raise UsageError(f"--max-batch-size is {max_batch_size}; it must be 1 or more")
         if not 0 < agreement <= 1:
             raise UsageError(f"--agreement is {agreement:g}; it must be above 0, and 1 at most")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from loadtests.locusts.calls import PROTOCOLS, Call, encode, in_turn, read_calls, refusal_of
 from loadtests.subject import Service, find_service
+from trimaran.cli.options import DEFAULT_REPOSITORY
 from trimaran.repository.config import ModelConfig, is_ensemble
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
@@ -45,6 +46,8 @@ class Choice:
     timeout_s: float = DEFAULT_TIMEOUT_S
     patience_s: float | None = None
     """For how long there may be only failures; `None` forever."""
+    repository: Path = DEFAULT_REPOSITORY
+    """Where the models were published, if it is there, to make up records of their table."""
     directory: Path | None = None
     """Where `trimaran locust` left the requests, and where exact times go."""
 
@@ -68,6 +71,7 @@ class Choice:
             rate=number("target_rate"),
             timeout_s=number("request_timeout") or DEFAULT_TIMEOUT_S,
             patience_s=number("give_up_after"),
+            repository=Path(given.get("repository") or DEFAULT_REPOSITORY),
             directory=Path(directory) if directory else None,
         )
 
@@ -103,6 +107,14 @@ def add_arguments(parser: Any) -> None:
         metavar="<path>",
         default="",
         help="Rows to send instead: an .npz, .json or .jsonl file, or a directory of files.",
+    )
+    parser.add_argument(
+        "--repository",
+        metavar="<path>",
+        default="",
+        env_var="TRIMARAN_REPOSITORY",
+        include_in_web_ui=False,
+        help="Where the models were published, to make up records. Default: model_repository.",
     )
     group.add_argument(
         "--target-rate",
@@ -166,8 +178,10 @@ def calls_by_protocol(choice: Choice) -> Mapping[str, Sequence[Call]]:
     from loadtests.payloads import choose_rows, refused_payloads
 
     found = {}
+    published = _service(choice).published
+    how: dict[str, Any] = {"count": ROWS, "seed": choice.seed, "given": choice.payloads}
     drawn = [
-        (config.name, choose_rows(config, count=ROWS, seed=choice.seed, given=choice.payloads))
+        (config.name, choose_rows(config, **how, repository=published))
         for config in chosen_configs(choice)
     ]
     for protocol in choice.protocols:
@@ -212,4 +226,4 @@ def _seed(value: Any) -> int:
 
 def _service(choice: Choice) -> Service:
     ports = choice.ports
-    return find_service(Path(), ports.host, ports.http, ports.grpc)
+    return find_service(choice.repository, ports.host, ports.http, ports.grpc)

@@ -56,7 +56,8 @@ class Options:
     agreement: float = 0.99
     calibration: Path | None = None
     """A file of rows for `int8`, as `trimaran export` takes it."""
-    max_batch_size: int = 32
+    max_batch_size: int | None = None
+    """Of the models that are not in the repository; `None` for what the `ModelSpec` says."""
     batch_sizes: tuple[int, ...] | None = None
     """Rows per request; `None` for 1, 8 and 32, as far as the model takes them."""
     p99_ms: float | None = None
@@ -103,9 +104,8 @@ def optimize_model(
     fixed_chance()
     spec, source = spec_of(factory, options.name)
     _require_place(repository, spec.name, options)
-    largest = largest_served_batch(
-        repository, spec.name, FORMATS, options.max_batch_size, PRECISIONS
-    )
+    wished = options.max_batch_size or spec.max_batch_size
+    largest = largest_served_batch(repository, spec.name, FORMATS, wished, PRECISIONS)
     plan = _plan(options, largest)
     say(f"{spec.name}: in PyTorch")
     original = run_original(spec, largest)

@@ -51,7 +51,7 @@ def record_files(
     if version is None:
         raise TrimaranError(
             f"{repository.root} has no version of {model}; publish one with "
-            "'trimaran publish ensembles.churn:record'"
+            "'trimaran publish runs/churn/latest'"
         )
     sources = ("trimaran/served/records.py", "trimaran/served/transform.py")
     for file in (*sources, "transform.json", "model.onnx"):

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtests.payloads import draw_photographs, draw_records
+from loadtests.payloads import draw_photographs
+from proofs.jobs.customers import draw_customers
 from proofs.jobs.job import PHOTOGRAPH, RECORD, Job, JobFiles, open_job
 from proofs.jobs.published import photograph_files, record_files
 from proofs.peers.catalogue import PEERS, Peer, peer_named
@@ -41,7 +42,7 @@ def job_inputs(job: str, count: int, seed: int = 0) -> list[bytes]:
     """Photographs' files, or records as JSON. The same seed gives the same inputs."""
     if job == PHOTOGRAPH:
         return draw_photographs(count, seed)
-    return [json.dumps(record).encode() for record in draw_records(count, seed)]
+    return [json.dumps(record).encode() for record in draw_customers(count, seed)]
 
 
 def check(peer: Peer, files: JobFiles) -> str:

@@ -36,7 +36,7 @@ from trimaran.system.files import write_text
 
 __all__ = ["FACTORIES", "Variant", "compare_precisions", "main", "variants"]
 
-FACTORIES = ("exporters.efficientnet_lite0:model", "exporters.churn:model")
+FACTORIES = ("exporters.efficientnet_lite0:model", "runs/churn/latest")
 
 _BATCH = 8
 _LOWER_BAR = 0.9

@@ -159,7 +159,7 @@ make train                                                # the churn model, onc
 ```
 
 makes this page: every export below is tried, verified, measured, and INT8 is served by a real \
-`tritonserver` along with FP32. `TRIMARAN_RUN=DIRECTORY` chooses another churn run.
+`tritonserver` along with FP32.
 
 `trimaran export FACTORY --format onnx --precision int8` publishes `<model>_onnx_int8` next to \
 `<model>_onnx`, with the same inputs and outputs in FP32, so that an ensemble can take either.

@@ -76,11 +76,10 @@ def made_repository(work: Path, state: str, say: Callable[[str], None]) -> Repos
 
 def _commands() -> Iterator[str]:
     yield "train churn"
-    yield "export exporters.churn:model --format onnx --max-batch-size 1024"
+    yield "export runs/churn/latest --format onnx"
     yield "export exporters.efficientnet_lite0:model --format onnx"
     yield "publish ensembles.efficientnet_lite0:onnx_ensemble"
-    for made in ("ensemble", "record", "feedback"):
-        yield f"publish ensembles.churn:{made}"
+    yield "publish runs/churn/latest"
     yield "release churn"
     yield "release image_classifier"
 

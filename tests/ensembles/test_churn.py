@@ -348,9 +348,9 @@ def test_the_printed_calls_work(churn_served: Served, tmp_path: Path) -> None:
 
 
 def test_without_a_trained_model_the_export_says_how_to_get_one(tmp_path: Path) -> None:
-    result = call_trimaran("publish", "ensembles.churn:ensemble", cwd=tmp_path)
+    result = call_trimaran("publish", "runs/churn/latest", cwd=tmp_path)
     assert result.status == 1
-    assert "train one with 'trimaran train churn'" in result.error
+    assert "no trained run in runs/churn; train one with 'trimaran train TABLE'" in result.error
 
 
 def output_of(*command: str | Path) -> str:

@@ -86,6 +86,7 @@ def test_each_command_gets_what_it_takes_of_a_project() -> None:
     project = Project(
         root,
         root / "models",
+        table="/home/me/shop/data/customers.csv",
         export="/home/me/shop/model.py:network",
         publish="ensembles.churn:ensemble",
         formats=("onnx",),
@@ -97,6 +98,11 @@ def test_each_command_gets_what_it_takes_of_a_project() -> None:
         "repository": "../models",
         "factory": "../model.py:network",
         "formats": ["onnx"],
+    }
+    assert found["train"] == {
+        "repository": "../models",
+        "table": "../data/customers.csv",
+        "out": "../runs",
     }
     assert found["publish"]["factory"] == "ensembles.churn:ensemble"
     assert found["serve"]["model"] == ["shop", "shop_record"]

@@ -43,7 +43,8 @@ class TritonPythonModel:
 
 def _address(served: Served) -> list[str]:
     ports = served.ports
-    return ["--host", ports.host, "--http-port", str(ports.http), "--grpc-port", str(ports.grpc)]
+    ports_given = ["--http-port", str(ports.http), "--grpc-port", str(ports.grpc)]
+    return ["--host", ports.host, *ports_given, "--repository", str(served.repository.root)]
 
 
 def _report(out: Path) -> dict[str, object]:
@@ -69,7 +70,7 @@ def test_kept_gates_exact_latencies_and_every_file(churn_served: Served, tmp_pat
     enough = run["requests"] >= least_requests(0)  # on a busy machine it may be too few
     assert [gate["holds"] for gate in run["gates"]] == [enough, True, True]
     assert result.status == (0 if enough else 1), result.stderr
-    assert "64 customers by field, seed 5" in result.stderr
+    assert "64 made-up records by field, seed 5" in result.stderr
     assert run["server_cpu_ms"] > 0
     steps = {step["model"]: step["requests"] for step in run["steps"]}
     assert steps["churn"] >= run["requests"]

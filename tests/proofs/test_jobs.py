@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import urllib3
 
-from loadtests.payloads import draw_photographs, draw_records
+from loadtests.payloads import draw_photographs
+from proofs.jobs.customers import draw_customers
 from proofs.jobs.job import JobFiles, Photographs, Records, open_job
 from proofs.jobs.published import photograph_files, record_files
 from tests.running import PROJECT, Served
@@ -39,7 +40,7 @@ def test_photographs_have_the_labels_that_are_served(served: Served) -> None:
 
 
 def test_records_have_the_probabilities_that_are_served(churn_served: Served) -> None:
-    records = draw_records(5, seed=1)
+    records = draw_customers(5, seed=1)
     del records[0]["total_day_minutes"]
     records[1]["state"] = None
     texts = [json.dumps(record).encode() for record in records]

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from loadtests.bench.compare import Sample, Turns, take_turns
-from loadtests.payloads import draw_records
+from proofs.jobs.customers import draw_customers
 from proofs.jobs.published import record_files
 from proofs.limit import limit, main, shares_of_limit
 from tests.running import Served
@@ -25,7 +25,7 @@ def short_tries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_interrupt_ends_the_limit_and_its_processes_ignore_it(churn_served: Served) -> None:
     files = record_files(churn_served.repository)
-    records = [json.dumps(record).encode() for record in draw_records(8, seed=1)]
+    records = [json.dumps(record).encode() for record in draw_customers(8, seed=1)]
 
     def interrupt() -> None:
         for process in multiprocessing.active_children():

@@ -25,10 +25,27 @@ _SHOWN_FIELDS = 3
 
 def explore(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="mlc_churn, wa_churn, or a CSV file.")
+        str, typer.Argument(metavar="TABLE", help="A file or a database, mlc_churn or wa_churn.")
     ] = "mlc_churn",
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict, where the table has no schema.")
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(help="The target's value to predict. Default: yes, or else the rarer one."),
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option(metavar="SQL", help="What to read from a database.")
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sheet of an .xlsx file. Default: the first.")
+    ] = None,
     schema: Annotated[
-        Path | None, typer.Option(help="TOML file that describes the columns of a CSV file.")
+        Path | None,
+        typer.Option(
+            help="TOML file that describes the columns. Default: that of the table's name, which "
+            "is written if there is none."
+        ),
     ] = None,
     output: Annotated[Path, typer.Option(metavar="FILE", help="HTML page to write.")] = Path(
         "explore.html"
@@ -43,7 +60,8 @@ def explore(
     from trimaran.training.tabular.exploring.page import explore as page_of
     from trimaran.training.tabular.exploring.page import overview
 
-    dataset = load(data, schema)
+    how = {"target": target, "positive": positive, "query": query, "sheet": sheet}
+    dataset = load(data, schema, **how)
     summary = overview(dataset)
     columns = SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:

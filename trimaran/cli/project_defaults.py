@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # it loads protobuf, which no command needs outside of a proj
 
 __all__ = ["defaults_of", "project_defaults"]
 
+_RUNS = "runs"
+"""The folder of trained runs, which lies in the project wherever `trimaran train` is called."""
+
 
 def project_defaults(folder: Path, commands: Iterable[str]) -> dict[str, Any]:
     """Of each command, values by parameter, from the project around `folder`.
@@ -51,9 +54,11 @@ def defaults_of(project: Project, folder: Path, commands: Iterable[str]) -> dict
 def _of_commands(project: Project, folder: Path) -> Mapping[str, Mapping[str, Any]]:
     """Of a command, values by parameter; an empty one stands for none."""
     model = project.models[0] if project.models else ""
-    export = _written(project.export, folder)
+    table, export = _written(project.table, folder), _written(project.export, folder)
     ports = {f"{name}_port": port for name, port in project.ports.items()}
     return {
+        "train": {"table": table, "out": os.path.relpath(project.root / _RUNS, folder)},
+        "explore": {"data": table},
         "export": {"factory": export, "formats": list(project.formats)},
         "optimize": {"factory": export},
         "publish": {"factory": _written(project.publish, folder)},
@@ -66,5 +71,5 @@ def _of_commands(project: Project, folder: Path) -> Mapping[str, Mapping[str, An
 
 
 def _written(factory: str, folder: Path) -> str:
-    """A factory of a file, or a run, with its path from `folder`; one of a module as it is."""
+    """What names a file or a folder, with its path from `folder`; anything else as it is."""
     return os.path.relpath(factory, folder) if factory.startswith(os.sep) else factory

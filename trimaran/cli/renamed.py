@@ -29,6 +29,7 @@ RENAMED_OPTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "feedback": {"--csv": "--input", "--out": "--output"},
     "explore": {"--out": "--output"},
+    "train": {"--data": "its argument, as in 'trimaran train customers.csv'"},
     "bench": {
         "--seconds": "--duration",
         "--pairs": "--turns",

@@ -1,13 +1,15 @@
-"""`trimaran train`: a classifier of customers' records, from a table to a report."""
+"""`trimaran train`: a model of a table's records, from the table to a report."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.table import Table
@@ -22,7 +24,10 @@ if TYPE_CHECKING:  # torch and pandas take seconds to import, and wrong usage is
     from trimaran.training.tabular.runs.cross_validation import Scored, Spread
     from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["run_table", "seeds_table", "spread_table", "train"]
+__all__ = ["EXAMPLES", "name_of", "run_table", "seeds_table", "spread_table", "train"]
+
+EXAMPLES = {"churn": "mlc_churn"}
+"""Public tables by a name that is easier to remember, and for the models."""
 
 _MOST_SEED = 2**32 - 1
 
@@ -50,7 +55,24 @@ class Objective(StrEnum):
 
 
 def train(
-    family: Annotated[str, typer.Argument(metavar="FAMILY", help="What to train: churn.")],
+    table: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, or "
+            "a public table: churn, mlc_churn or wa_churn.",
+        ),
+    ],
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict, where the table has no schema.")
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(help="The target's value to predict. Default: yes, or else the rarer one."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call the models. Default: the table's name.")
+    ] = None,
     model: Annotated[Model, typer.Option(help="The network.")] = Model.mlp,
     trials: Annotated[
         int, typer.Option(help="Number of trials of the hyperparameter search; 0 for no search.")
@@ -68,9 +90,18 @@ def train(
     imbalance: Annotated[
         Imbalance, typer.Option(help="How to balance the rarer outcome: weight it, or resample it.")
     ] = Imbalance.none,
-    data: Annotated[str, typer.Option(help="mlc_churn, wa_churn, or a CSV file.")] = "mlc_churn",
+    query: Annotated[
+        str | None, typer.Option(metavar="SQL", help="What to read from a database.")
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sheet of an .xlsx file. Default: the first.")
+    ] = None,
     schema: Annotated[
-        Path | None, typer.Option(help="TOML file that describes the columns of a CSV file.")
+        Path | None,
+        typer.Option(
+            help="TOML file that describes the columns. Default: that of the table's name, which "
+            "is written if there is none."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
     track: Annotated[bool, typer.Option("--track", help="Log runs to MLflow, in --out.")] = False,
@@ -79,7 +110,8 @@ def train(
 
     The same command resumes an interrupted training, and reuses finished runs and folds.
     """
-    _check(family, trials, seed, seeds, folds, track)
+    _check(trials, seed, seeds, folds, track)
+    called = name_of(table, name)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a directory, such as runs")
 
@@ -88,15 +120,18 @@ def train(
 
     if track:
         require_mlflow()
-    dataset = load(data, schema)
+    how = {"target": target, "positive": positive, "query": query, "sheet": sheet}
+    dataset = load(EXAMPLES.get(table, table), schema, **how)
 
-    from trimaran.training.churn_recipe import recipe as recipe_of
+    from trimaran.training.recipes import recipe as recipe_of
     from trimaran.training.tabular.learning.learn import Problem
 
+    for note in dataset.notes:
+        print(f"note: {note}", file=sys.stderr)
     problem = Problem.of(dataset)
-    for note in problem.notes:
-        print(f"warning: {note}", file=sys.stderr)
-    recipe = recipe_of(dataset.schema, model.value, imbalance.value)
+    for warning in problem.notes[len(dataset.notes) :]:
+        print(f"warning: {warning}", file=sys.stderr)
+    recipe = recipe_of(called, dataset.schema, model.value, imbalance.value)
     if folds:
         _cross_validate(problem, recipe, folds, seed, out)
         return
@@ -108,6 +143,15 @@ def train(
         screen.print(line, markup=False, highlight=False, soft_wrap=True)
     if seeds > 1:
         _compare_seeds(recipe, numbers, runs, out)
+
+
+def name_of(table: str, given: str | None = None) -> str:
+    """What models of a table are called: `shop/2026 customers.csv` gives `_2026_customers`."""
+    from trimaran.repository.repository import check_model_name
+
+    place = urlsplit(table).path if "://" in table else table
+    stem = re.sub(r"\W+", "_", Path(place).stem, flags=re.ASCII)
+    return check_model_name(given or (f"_{stem}" if stem[:1].isdigit() else stem))
 
 
 def run_table(run: TrainedRun) -> Table:
@@ -205,9 +249,7 @@ def _metric_names() -> Mapping[str, str]:
     return METRIC_NAMES
 
 
-def _check(family: str, trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
-    if family != "churn":
-        raise UsageError(f"there is no family {family!r} to train; choose churn")
+def _check(trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
     if trials < 0:
         raise UsageError(f"--trials is {trials}; it must be 0 or more")
     if seeds < 1:
@@ -246,4 +288,9 @@ def _summary(runs: Sequence[TrainedRun]) -> list[str]:
         )
     if first["caveat"] is not None:
         lines.append(f"note: {first['caveat']}")
-    return [*lines, f"report: {runs[0].directory / 'report.html'}"]
+    latest = runs[0].directory.parent / "latest"
+    return [
+        *lines,
+        f"report: {runs[0].directory / 'report.html'}",
+        f"next: trimaran export {latest}, and trimaran publish {latest}",
+    ]

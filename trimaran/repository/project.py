@@ -2,6 +2,7 @@
 
 ```toml
 repository = "model_repository"   # the model repository
+table = "shop.csv"                # what `trimaran train` trains on, into `runs`
 export = "model.py:network"       # what `trimaran export` exports
 formats = ["onnx"]                # and into which formats
 publish = "pipeline.py:pipeline"  # what `trimaran publish` publishes
@@ -33,7 +34,7 @@ from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, tex
 
 __all__ = ["Project", "parse_project", "read_project"]
 
-_KEYS = ("repository", "export", "formats", "publish", "models", "ports")
+_KEYS = ("repository", "table", "export", "formats", "publish", "models", "ports")
 _PORTS = ("http", "grpc", "metrics", "supervisor")
 
 
@@ -43,6 +44,8 @@ class Project:
 
     root: Path
     repository: Path
+    table: str = ""
+    """The path of a file."""
     export: str = ""
     """A factory, as `/path/to/file.py:function` or `package.module:function`, or a trained run."""
     publish: str = ""
@@ -73,9 +76,11 @@ def parse_project(text: str, root: Path) -> Project:
     ports = value(document, "ports", dict, "a table [ports]") or {}
     refuse_unknown(ports, _PORTS, "[ports]: ")
     repository = value(document, "repository", str, "the path of a folder")
+    table = value(document, "table", str, "the path of a file")
     return Project(
         root=root,
         repository=_inside(root, DEFAULT_PLACE if repository is None else repository, "repository"),
+        table="" if table is None else str(_inside(root, table, "table")),
         export=_factory(root, document, "export"),
         publish=_factory(root, document, "publish"),
         formats=texts(document, "formats") or (),

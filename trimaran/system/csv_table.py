@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from trimaran.system.csv_rows import check_header, named, numbered_rows, opened_csv
+from trimaran.system.csv_rows import CsvRow, check_header, named, numbered_rows, opened_csv
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["read_csv"]
@@ -16,7 +17,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     """Every cell as text, in the columns that the header names; absent text is empty.
 
     The index, named `line`, holds the line of the file where a row begins. The file is UTF-8,
-    with or without a byte order mark, separated by commas. Blank lines are skipped.
+    with or without a byte order mark, separated by commas. Blank lines are skipped, and so is a
+    first column without a name that counts the rows, as pandas writes its index.
     Raises `TrimaranError` with the line for anything else.
     """
     with opened_csv(path) as file:
@@ -24,6 +26,9 @@ def read_csv(path: Path) -> pd.DataFrame:
     if not rows:
         raise TrimaranError(f"{path} is empty; it must begin with a line of column names")
     header = named(rows[0].cells, path)
+    if header[0] == "" and _counts_rows(rows[1:]):
+        header = header[1:]
+        rows = [row._replace(cells=row.cells[1:]) for row in rows]
     check_header(header, path)
     for line, row, fault in rows[1:]:
         if fault:
@@ -41,3 +46,9 @@ def read_csv(path: Path) -> pd.DataFrame:
         index=pd.Index([row.line for row in rows[1:]], name="line"),
         dtype=object,
     )
+
+
+def _counts_rows(rows: Sequence[CsvRow]) -> bool:
+    """Whether the first cells are 0, 1, 2, … or 1, 2, 3, …."""
+    cells = [row.cells[0].strip() if row.cells else "" for row in rows]
+    return any(cells == [str(first + at) for at in range(len(cells))] for first in (0, 1))

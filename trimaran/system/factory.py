@@ -15,11 +15,15 @@ from trimaran.system.own_packages import OWN_PACKAGES, own_module
 
 __all__ = ["call_factory", "call_given", "find_named"]
 
+_CHURN = "runs/churn/latest"
+
 _MOVED = {
-    "training.churn:model": "exporters.churn:model",
-    "training.churn:ensemble": "ensembles.churn:ensemble",
-    "training.churn:record": "ensembles.churn:record",
-    "training.churn:feedback": "ensembles.churn:feedback",
+    **dict.fromkeys(("training.churn:model", "exporters.churn:model"), _CHURN),
+    **{
+        f"{package}.churn:{made}": _CHURN
+        for package in ("training", "ensembles")
+        for made in ("ensemble", "record", "feedback")
+    },
     "training.efficientnet_lite0:model": "exporters.efficientnet_lite0:model",
     "training.efficientnet_lite0:onnx_ensemble": "ensembles.efficientnet_lite0:onnx_ensemble",
 }

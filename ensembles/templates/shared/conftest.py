@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 
 PROJECT = Path(__file__).parent
 TRIMARAN = [sys.executable, "-P", "-m", "trimaran"]
-COMMANDS = ["export", "publish", "release"]
+SETTINGS = tomllib.loads((PROJECT / "trimaran.toml").read_text(encoding="utf-8"))
+COMMANDS = [*(["train"] if "table" in SETTINGS else []), "export", "publish", "release"]
 
 
 @pytest.fixture(scope="session")

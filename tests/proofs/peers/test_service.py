@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from loadtests.generator.engine import closed_loop
-from loadtests.payloads import draw_photographs, draw_records
+from loadtests.payloads import draw_photographs
+from proofs.jobs.customers import draw_customers
 from proofs.jobs.job import open_job
 from proofs.jobs.published import photograph_files, record_files
 from proofs.peers.catalogue import PEERS
@@ -27,7 +28,7 @@ HERE = Path(sys.executable)
 
 def test_records_by_fastapi_are_equal_and_leave_nothing_behind(churn_served: Served) -> None:
     files = record_files(churn_served.repository)
-    records = [json.dumps(record).encode() for record in draw_records(20, seed=2)]
+    records = [json.dumps(record).encode() for record in draw_customers(20, seed=2)]
     with serve_peer(PEERS["fastapi"], files, records[0], python=HERE) as service:
         check_equal(service, open_job(files), records)
         assert len(service.processes()) >= 4  # the keeper, uvicorn, two workers

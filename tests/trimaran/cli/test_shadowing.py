@@ -55,8 +55,8 @@ def test_folders_named_as_ours_were_are_the_users_own(
     assert (status, "training.mine:model returned str" in error) == (2, True)
     status, error = call(command, tmp_path, "publish", "factory.py:made")
     assert (status, "factory.py:made returned int" in error) == (2, True)
-    status, error = call(command, tmp_path, "publish", "ensembles.churn:ensemble")
-    assert (status, "trimaran train churn" in error) == (1, True), error
+    status, error = call(command, tmp_path, "publish", "runs/churn/latest")
+    assert (status, "trimaran train TABLE" in error) == (1, True), error
 
 
 @BOTH
@@ -65,7 +65,7 @@ def test_a_factory_of_before_is_answered_with_the_new_one(
 ) -> None:
     status, error = call(command, tmp_path, "publish", "training.churn:ensemble")
     assert status == 2
-    assert error.endswith("there is no module 'training'; it is now ensembles.churn:ensemble")
+    assert error.endswith("there is no module 'training'; it is now runs/churn/latest")
 
 
 @pytest.mark.parametrize("package", ["exporters", "ensembles"])

@@ -25,8 +25,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(out: str, *options: str) -> list[str]:
-    data = ("--data", "customers.csv", "--schema", "customers.toml", "--out", out)
-    return ["train", "churn", *data, *options]
+    return ["train", "customers.csv", "--name", "churn", "--out", out, *options]
 
 
 def only_run(out: Path) -> Path:
@@ -161,8 +160,8 @@ def test_both_commands_report_what_is_wrong_with_a_table(
     lines = (directory / "customers.csv").read_text().splitlines()
     lines[3] = "c2,,,,,no"
     (directory / "empty.csv").write_text("\n".join(lines))
-    data = ["empty.csv"] if command_name == "explore" else ["churn", "--data", "empty.csv"]
-    result = call_trimaran(command_name, *data, "--schema", "customers.toml", cwd=directory)
+    given = ("empty.csv", "--schema", "customers.toml")
+    result = call_trimaran(command_name, *given, cwd=directory)
     said = "1 row is without a value in any field, the first is row 3; remove them"
     assert said in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
@@ -179,7 +178,10 @@ def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["train", "fraud"], 2, "no family 'fraud'"),
+        (["train", "churn", "--data", "x.csv"], 2, "as in 'trimaran train customers.csv'"),
+        (["train", "churn", "--name", "a/b"], 2, "'a/b' cannot name a model"),
+        (["train", "churn", "--target", "left"], 2, "public table with a schema; leave --target"),
+        (["train", "customers.csv", "--target", "calls"], 2, "has target = 'left', and --target"),
         (["train", "churn", "--seeds", "0"], 2, "--seeds is 0"),
         (["train", "churn", "--seed", "-1"], 2, "--seed is -1"),
         (["train", "churn", "--folds", "1"], 2, "--folds is 1"),
@@ -187,8 +189,7 @@ def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
         (["train", "churn", "--folds", "3", "--seeds", "2"], 2, "leave out --seeds"),
         (["train", "churn", "--folds", "3", "--trials", "2"], 2, "leave out --trials"),
         (["train", "churn", "--out", "customers.csv"], 2, "--out customers.csv is a file; name a"),
-        (["train", "churn", "--data", "mlc_chrun"], 2, "did you mean 'mlc_churn'"),
-        (["train", "churn", "--data", "customers.csv"], 2, "give one with --schema"),
+        (["train", "mlc_chrun"], 2, "did you mean 'mlc_churn'"),
     ],
 )
 def test_wrong_usage_is_one_sentence(

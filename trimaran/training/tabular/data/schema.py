@@ -43,6 +43,7 @@ from trimaran.system.toml_text import (
 __all__ = [
     "FLOAT32_MAX",
     "KINDS",
+    "MOST_FIELDS",
     "FieldSchema",
     "Schema",
     "parse_schema",
@@ -52,6 +53,9 @@ __all__ = [
 KINDS = ("number", "category")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """The largest number allowed: served numbers are FP32."""
+
+MOST_FIELDS = 1000
+"""The most fields of a record."""
 
 _SHOWN_BOUND = 40
 _KEYS = ("target", "positive", "identifier", "leaks", "ignored", "fields")
@@ -138,6 +142,11 @@ class Schema:
             problem = "target and positive must not be empty; name the column and its value"
         elif not names:
             problem = "there are no fields; describe each column in a [fields.NAME] table"
+        elif len(names) > MOST_FIELDS:
+            problem = (
+                f"there are {len(names)} fields, and a record may have {MOST_FIELDS}; move those "
+                "that a model does not need to ignored"
+            )
         elif twice is not None:
             problem = f"the field {twice!r} appears twice; remove one"
         elif self.target in names:

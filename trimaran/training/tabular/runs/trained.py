@@ -28,9 +28,9 @@ from trimaran.system.files import write_text
 if TYPE_CHECKING:  # torch takes seconds to import, and publishing an ensemble does not need it
     from trimaran.training.tabular.learning.networks import ThresholdClassifier
 
-__all__ = ["LATEST", "TrainedRun", "latest_run", "name_latest"]
+__all__ = ["TrainedRun", "latest_run", "name_latest", "named_run"]
 
-LATEST = "latest.json"
+_LATEST = "latest.json"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class TrainedRun:
     """A run's directory. Its readers raise `TrimaranError` for a missing or damaged file."""
 
     directory: Path
+
+    @property
+    def name(self) -> str:
+        """What its models are called."""
+        return str(self._entry("config.json", "family"))
 
     @property
     def is_finished(self) -> bool:
@@ -119,14 +124,38 @@ class TrainedRun:
 def name_latest(run: TrainedRun) -> None:
     """Make a finished run the one that is exported, atomically."""
     text = json.dumps({"run": run.directory.name}) + "\n"
-    write_text(run.directory.parent / LATEST, text)
+    write_text(run.directory.parent / _LATEST, text)
 
 
 def latest_run(family: Path) -> TrainedRun | None:
     """The run that a family's directory names as the latest, if it exists and is finished."""
     try:
-        name = json.loads((family / LATEST).read_text(encoding="utf-8"))["run"]
+        name = json.loads((family / _LATEST).read_text(encoding="utf-8"))["run"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     run = TrainedRun(family / str(name))
     return run if run.is_finished else None
+
+
+def named_run(place: str) -> TrainedRun:
+    """The run that `runs/NAME/latest`, `runs/NAME` or its own directory names.
+
+    Raises `TrimaranError` where there is none, or it is not finished.
+    """
+    path = Path(place)
+    if path.name == "latest" and not path.exists():
+        path = path.parent
+    run = TrainedRun(path)
+    if run.is_finished:
+        return run
+    if (path / "config.json").is_file():
+        raise TrimaranError(
+            f"{path} is not a finished run: it has no metrics.json; run its 'trimaran train' again"
+        )
+    latest = latest_run(path)
+    if latest is None:
+        raise TrimaranError(
+            f"there is no trained run in {path}; train one with 'trimaran train TABLE', or name a "
+            "factory as package.module:function or path/to/file.py:function"
+        )
+    return latest

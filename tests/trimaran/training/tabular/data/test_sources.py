@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimaran.served.records import RecordReader
+from trimaran.system.csv_table import read_csv
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.tabular.data.schema import parse_schema
-from trimaran.training.tabular.data.sources import conform, load, mlc_churn, read_csv, wa_churn
+from trimaran.training.tabular.data.sources import conform, load, mlc_churn, wa_churn
 from trimaran.training.tabular.data.validation import require_valid
 
 SCHEMA = """
@@ -209,9 +210,9 @@ def test_a_name_that_is_nothing_is_wrong_usage(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_csv_file_needs_a_schema(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"needs a schema, .* give one with --schema"):
-        load(csv_file(tmp_path, HEADER))
+def test_a_csv_file_needs_a_schema_or_a_target(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"has no schema small\.toml .* with --target \(choose"):
+        load(csv_file(tmp_path, f"{HEADER}1,2,x\n"))
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How churn models are made: the features, the networks' settings, and the goal."""
+"""How models of tables are made: the features, the networks' settings, and the goal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from trimaran.training.tabular.features.plan import FeaturePlan
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.runs.config import Recipe
 
-__all__ = ["FAMILY", "MODELS", "recipe"]
-
-FAMILY = "churn"
+__all__ = ["MODELS", "recipe"]
 
 MODELS: Mapping[str, Hyperparameters] = {
     "mlp": Hyperparameters(),
@@ -54,8 +52,8 @@ _DERIVED = (
 _STEPS = ("one", "service_calls_and_one")
 
 
-def recipe(schema: Schema, model: str, imbalance: str = "none") -> Recipe:
-    """The recipe for a model of `MODELS` on a table with this schema.
+def recipe(name: str, schema: Schema, model: str, imbalance: str = "none") -> Recipe:
+    """The recipe for a model of `MODELS`, called `name`, on a table with this schema.
 
     A table with the fields of `mlc_churn`, of the same kinds, gets the features that were found for
     that table. Any other table gets medians, outliers clipped to 1.5 interquartile ranges, one-hot
@@ -63,10 +61,10 @@ def recipe(schema: Schema, model: str, imbalance: str = "none") -> Recipe:
     """
     hyper = replace(MODELS[model], imbalance=imbalance)
     if not _is_like_mlc(schema):
-        return Recipe(FAMILY, FeaturePlan(outliers="iqr"), hyper, {})
+        return Recipe(name, FeaturePlan(outliers="iqr"), hyper, {})
     known = schema.name == "mlc_churn"
     return Recipe(
-        FAMILY,
+        name,
         _mlc_plan(schema),
         hyper,
         {_SERVICE_CALLS: (2, 4)},

@@ -11,23 +11,23 @@ import onnxruntime
 import pytest
 import torch
 
-from ensembles.churn import ensemble, record
-from exporters.churn import model
+from ensembles.pipeline import Pipeline, PythonModel
+from ensembles.tabular_classifier import models_of
 from exporters.export import export_model
 from exporters.original import run_original
+from exporters.tables import model_of
 from tests.trimaran.training.tabular.customers import FAST_TABNET, SCHEMA, problem, recipe
 from trimaran.repository.repository import Repository
 from trimaran.served.transform import Transform
 from trimaran.system.errors import TrimaranError
-from trimaran.training import churn
-from trimaran.training.churn_recipe import MODELS
-from trimaran.training.churn_recipe import recipe as recipe_of
+from trimaran.training.recipes import MODELS
+from trimaran.training.recipes import recipe as recipe_of
 from trimaran.training.tabular.data.sources import load
 from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import FeaturePlan
 from trimaran.training.tabular.learning.learn import Problem
 from trimaran.training.tabular.runs.run import train
-from trimaran.training.tabular.runs.trained import TrainedRun, name_latest
+from trimaran.training.tabular.runs.trained import TrainedRun, name_latest, named_run
 
 
 @pytest.fixture(scope="module", params=["mlp", "tabnet"])
@@ -38,47 +38,31 @@ def finished(
     return train(problem(), recipe() if request.param == "mlp" else recipe(FAST_TABNET), 0, out)
 
 
-@pytest.fixture
-def chosen(finished: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> TrainedRun:
-    monkeypatch.delenv(churn.RUN_VARIABLE, raising=False)
-    monkeypatch.chdir(finished.directory.parent.parent.parent)
+def test_a_run_is_named_by_its_directory_and_as_the_latest(
+    finished: TrainedRun, tmp_path: Path
+) -> None:
     name_latest(finished)
-    return finished
-
-
-def test_without_a_run_the_command_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(churn.RUN_VARIABLE, raising=False)
-    monkeypatch.chdir(tmp_path)
-    for factory in (model, ensemble, record):
-        with pytest.raises(TrimaranError, match="no trained churn model in runs/churn; train one"):
-            factory()
-
-
-def test_the_variable_names_a_run(
-    finished: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+    family = finished.directory.parent
+    for place in (finished.directory, family, family / "latest"):
+        assert named_run(str(place)).directory == finished.directory
     copied = tmp_path / "elsewhere"
     shutil.copytree(finished.directory, copied)
-    monkeypatch.setenv(churn.RUN_VARIABLE, str(copied))
-    assert churn.trained().directory == copied
+    assert named_run(str(copied)).name == finished.name == "churn"
     (copied / "metrics.json").unlink()
     with pytest.raises(TrimaranError, match="is not a finished run"):
-        churn.trained()
+        named_run(str(copied))
+    with pytest.raises(TrimaranError, match="; train one with 'trimaran train TABLE'"):
+        named_run(str(tmp_path / "latest"))
 
 
-def test_the_exported_model_answers_as_the_run_did(chosen: TrainedRun, tmp_path: Path) -> None:
-    spec = model()
-    assert spec.name == "churn"
-    result = export_model(
-        run_original(spec, 256), "onnx", Repository.create(tmp_path), "churn", lambda stage: None
-    )
+def test_the_exported_model_answers_as_the_run_did(finished: TrainedRun, tmp_path: Path) -> None:
+    spec = model_of(finished)
+    assert (spec.name, spec.max_batch_size) == ("churn", 1024)
+    result = export_model(run_original(spec, 256), "onnx", Repository.create(tmp_path), "tests")
     assert result.parity.passed
     about = problem()
     features = transform_frame(
-        Transform.read(chosen.directory / "transform.json"), about.schema, about.frame
+        Transform.read(finished.directory / "transform.json"), about.schema, about.frame
     )
     session = onnxruntime.InferenceSession(tmp_path / "churn_onnx" / "1" / "model.onnx")
     probability, prediction = session.run(["probability", "prediction"], {"features": features})
@@ -91,24 +75,29 @@ def test_the_exported_model_answers_as_the_run_did(chosen: TrainedRun, tmp_path:
     assert 0 < prediction.sum() < 600
 
 
-def test_both_forms_carry_the_transform(chosen: TrainedRun) -> None:
-    fields, by_text = ensemble(), record()
-    assert fields.ensemble.name == "churn"
-    assert by_text.name == "churn_record"
-    text = (chosen.directory / "transform.json").read_bytes()
-    for made in (*fields.models, by_text):
+def test_all_forms_carry_the_transform(finished: TrainedRun) -> None:
+    fields, by_text, outcomes = models_of(finished)
+    assert isinstance(fields, Pipeline)
+    assert isinstance(by_text, PythonModel)
+    assert isinstance(outcomes, PythonModel)
+    names = (fields.ensemble.name, by_text.name, outcomes.name)
+    assert names == ("churn", "churn_record", "churn_feedback")
+    text = (finished.directory / "transform.json").read_bytes()
+    (features,) = fields.models
+    assert isinstance(features, PythonModel)
+    for made in (features, by_text):
         assert made.files["transform.json"] == text
 
 
-def test_publishing_an_ensemble_needs_no_torch() -> None:
+def test_publishing_a_run_needs_no_torch() -> None:
     code = (
-        "import sys, ensembles.churn; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+        "import sys, ensembles.publish; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 def test_another_table_gets_the_plain_plan() -> None:
-    found = recipe_of(SCHEMA, "tabnet", "weights")
+    found = recipe_of("customers", SCHEMA, "tabnet", "weights")
     assert (found.plan.impute, found.plan.outliers, found.plan.encode) == (
         "median",
         "iqr",
@@ -136,19 +125,19 @@ def test_fields_of_the_same_names_and_other_kinds_get_the_plain_plan(
     name: str, options: dict[str, object]
 ) -> None:
     schema = load("mlc_churn").schema
-    assert recipe_of(schema, "mlp").plan.derived
+    assert recipe_of("churn", schema, "mlp").plan.derived
     fields = [
         replace(field, **options) if field.name == name else field  # type: ignore[arg-type]
         for field in schema.fields
     ]
-    found = recipe_of(replace(schema, fields=tuple(fields)), "mlp")
+    found = recipe_of("churn", replace(schema, fields=tuple(fields)), "mlp")
     assert found.plan == FeaturePlan(outliers="iqr")
     assert (found.goal, found.caveat) == (None, None)
 
 
 def test_the_public_table_gets_fifteen_features() -> None:
     about = Problem.of(load("mlc_churn"))
-    found = recipe_of(about.schema, "mlp")
+    found = recipe_of("churn", about.schema, "mlp")
     assert found.goal == 0.92
     assert found.caveat is not None
     assert "too good" in found.caveat

@@ -1,4 +1,4 @@
-"""The trained churn network, as `trimaran export exporters.churn:model` takes it."""
+"""A network that was trained on a table, as `trimaran export runs/NAME/latest` takes it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import torch
 from torch import Tensor
 
 from exporters.spec import ModelSpec
-from trimaran.training.churn import NAME, trained
+from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["model"]
+__all__ = ["model_of"]
+
+_MOST_ROWS = 1024
+"""Rows are small, and a CSV file is scored in large batches."""
 
 
-def model() -> ModelSpec:
-    """The network with its threshold, from the run's directory (`trimaran.training.churn`).
+def model_of(run: TrainedRun) -> ModelSpec:
+    """The network with its threshold, from the run's directory.
 
     `features`, float32 `[batch, columns]`, are what the transform gives. `probability` is float32
     `[batch, 1]`, `prediction` bool `[batch, 1]`. Exports are verified on rows of the training part.
     """
-    run = trained()
     features = run.samples()
 
     def samples(batch_size: int, seed: int) -> dict[str, Tensor]:
@@ -26,9 +28,10 @@ def model() -> ModelSpec:
         return {"features": torch.from_numpy(features[rows])}
 
     return ModelSpec(
-        name=NAME,
+        name=run.name,
         module=run.classifier(),
         example_inputs=samples(2, 0),
         output_names=["probability", "prediction"],
         samples=samples,
+        max_batch_size=_MOST_ROWS,
     )

@@ -1,0 +1,97 @@
+"""Made-up records for a model of a table: each field as it was distributed in training.
+
+The version of a model that was trained on a table has the distribution of each field
+(`reference.json`) and its bounds (`transform.json`). Fields are drawn one by one, so a record is
+plausible field by field, and nobody's record is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trimaran.repository.config import ModelConfig
+from trimaran.repository.repository import Repository
+from trimaran.served.distribution import Feature, Reference
+from trimaran.served.transform import TransformData
+
+__all__ = ["draw_records", "find_table"]
+
+REFERENCE, TRANSFORM = "reference.json", "transform.json"
+_DIGITS = 6
+
+
+def find_table(repository: Repository, config: ModelConfig) -> Path | None:
+    """The newest version, of the model or of a step of it, that knows its table."""
+    steps = [step.model_name for step in config.ensemble_scheduling.step]
+    for name in (config.name, *steps):
+        newest = repository.newest(name) if name in repository.names() else None
+        if newest and all((newest.path / file).is_file() for file in (REFERENCE, TRANSFORM)):
+            return newest.path
+    return None
+
+
+def draw_records(version: Path, count: int, seed: int) -> list[dict[str, Any]]:
+    """`count` records by field, with an identifier if the table has one.
+
+    A field that is missing in a record is left out of it. The same seed gives the same records.
+    """
+    data = TransformData.from_json((version / TRANSFORM).read_text(encoding="utf-8"))
+    reference = Reference.read(version / REFERENCE)
+    generator = np.random.default_rng(seed)
+    known = {feature.name: feature for feature in reference.of_kind("number", "category")}
+    columns = {
+        field["name"]: _column(known[field["name"]], field, count, generator)
+        for field in data.fields
+        if field["name"] in known and known[field["name"]].rows
+    }
+    drawn = (
+        {name: column[row] for name, column in columns.items() if column[row] is not None}
+        for row in range(count)
+    )
+    usable = [record for record in drawn if record] or [{}]  # a served model refuses an empty one
+    records = [dict(usable[row % len(usable)]) for row in range(count)]
+    if data.identifier:
+        for row, record in enumerate(records):
+            record[data.identifier] = f"made-up-{row}"
+    return records
+
+
+def _column(
+    feature: Feature, field: Mapping[str, Any], count: int, generator: np.random.Generator
+) -> Sequence[Any]:
+    counts = np.array(feature.counts, np.float64)
+    if feature.kind == "category":
+        counts[-1] = 0  # unknown: there is no such value
+    drawn = generator.choice(len(counts), count, p=counts / counts.sum())
+    if feature.kind == "category":
+        values = [*feature.values, None, None]
+        return [values[place] for place in drawn]
+    bounds = _bounds(feature.edges, field["least"], field["most"])
+    within = generator.random(count)
+    missing = len(counts) - 1
+    return [
+        None if place == missing else _between(bounds[place], share)
+        for place, share in zip(drawn.tolist(), within.tolist(), strict=True)
+    ]
+
+
+def _bounds(
+    edges: Sequence[float], least: float | None, most: float | None
+) -> list[tuple[float, float]]:
+    """The range of each bin; the outer ones are as wide as the whole inside, within the bounds."""
+    if not edges:
+        low = 0.0 if least is None else least
+        return [(low, low + 1.0 if most is None else most)]
+    width = (edges[-1] - edges[0]) or 1.0
+    first = edges[0] - width if least is None else max(least, edges[0] - width)
+    last = edges[-1] + width if most is None else min(most, edges[-1] + width)
+    return list(zip([first, *edges], [*edges, last], strict=True))
+
+
+def _between(bounds: tuple[float, float], share: float) -> float:
+    low, high = bounds
+    return float(f"{low + (high - low) * share:.{_DIGITS}g}")

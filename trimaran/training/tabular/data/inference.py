@@ -1,0 +1,212 @@
+"""What the columns of an unknown table seem to hold, as a schema for a person to correct.
+
+| a column | becomes |
+|---|---|
+| all of whose cells are numbers | a number |
+| of texts that repeat, or of truth values | a category |
+| different in every row, and named like a key, such as `customer_id` | the identifier |
+| that counts the rows, has one value only, dates, long or mostly different texts | ignored |
+
+A column that is a number in nearly all rows, or has decimal commas, is refused with a cell that is
+none: as a category it would be a bad feature without a word.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+import pandas as pd
+
+from trimaran.system.csv_rows import number_in
+from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.toml_text import nearest
+from trimaran.training.tabular.data.reading import text_of
+from trimaran.training.tabular.data.schema import (
+    FLOAT32_MAX,
+    MOST_FIELDS,
+    FieldSchema,
+    Schema,
+)
+
+__all__ = ["infer_schema", "schema_text"]
+
+_MOSTLY = 0.8
+"""The share of numbers from which a column with other cells is taken for a damaged one."""
+_NAME_LIKE = 0.5
+"""A column of texts of which a larger share is different holds names."""
+_FEW = 20
+"""So many values are categories, whatever their share of the rows."""
+_LONG = 60
+"""Characters of a text on average from which it is free text."""
+_YES = frozenset({"yes", "y", "true", "t", "1", "1.0", "positive"})
+_KEY = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|no|nr|number|index)$|[a-z]I[dD]$|^rownames?$")
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+")
+
+
+def infer_schema(
+    raw: pd.DataFrame, name: str, target: str, positive: str | None = None
+) -> tuple[Schema, tuple[str, ...]]:
+    """A schema of the table's columns with `target` to predict, and notes on what is left out.
+
+    `raw` holds texts, numbers or truth values. `positive` is the value of the target whose
+    probability is predicted; by default the one that means yes, or else the rarer one. Raises
+    `UsageError` for a target that is no column, and `TrimaranError` for a column that is damaged.
+    """
+    columns = [str(column) for column in raw.columns]
+    if target not in columns:
+        raise UsageError(f"there is no column {target!r} to predict; {nearest(target, columns)}")
+    if len(columns) > MOST_FIELDS + 2:
+        raise TrimaranError(
+            f"the table has {len(columns)} columns, and a record may have {MOST_FIELDS} fields; "
+            "keep those that a model needs"
+        )
+    texts = {column: [text_of(cell) for cell in raw[column]] for column in columns}
+    fields, ignored, notes = [], [], []
+    identifier = None
+    for column in columns:
+        if column == target:
+            continue
+        present = [text for text in texts[column] if text]
+        unused = _unused(column, present, len(raw))
+        if unused == _IDENTIFIER and identifier is None:
+            identifier = column
+        elif unused:
+            ignored.append(column)
+            notes.append(f"the column {column!r} is ignored: it {unused}")
+        else:
+            kind = "number" if _is_number(raw[column], present) else "category"
+            fields.append(FieldSchema(column, kind))
+    if not fields:
+        raise TrimaranError(
+            f"no column besides {target!r} can be learned from; "
+            + ("; ".join(notes) or "add columns that say something about a row")
+        )
+    chosen = positive if positive is not None else _positive(texts[target])
+    schema = Schema(
+        name, target, chosen, tuple(fields), identifier=identifier, ignored=tuple(ignored)
+    )
+    return schema, tuple(notes)
+
+
+def schema_text(schema: Schema) -> str:
+    """The schema as TOML, which `parse_schema` reads."""
+    lines = [
+        "# What the columns of the table hold; correct it where it is wrong.",
+        f"target = {_quoted(schema.target)}",
+        f"positive = {_quoted(schema.positive)}",
+    ]
+    if schema.identifier is not None:
+        lines.append(f"identifier = {_quoted(schema.identifier)}")
+    lines += [
+        f"leaks = {_listed(schema.leaks)}  # columns known only after the outcome",
+        f"ignored = {_listed(schema.ignored)}  # columns that no model needs",
+    ]
+    for field in schema.fields:
+        lines += ["", f"[fields.{_key(field.name)}]", f"type = {_quoted(field.kind)}"]
+        for key, bound in (("least", field.least), ("most", field.most)):
+            if bound is not None:
+                lines.append(f"{key} = {bound!r}")
+        if field.whole:
+            lines.append("whole = true")
+        if field.values is not None:
+            lines.append(f"values = {_listed(field.values)}")
+    return "\n".join([*lines, ""])
+
+
+_IDENTIFIER = "names a row"
+
+
+def _unused(column: str, present: Sequence[str], rows: int) -> str:
+    """Why a model cannot learn from a column, or nothing."""
+    distinct = len(set(present))
+    if not present:
+        return "is empty"
+    if distinct == 1 and len(present) == rows:
+        return f"is {present[0][:40]!r} in every row"
+    if distinct == rows and _counts_rows(present):
+        return "counts the rows"
+    if distinct == rows and rows > _FEW and _KEY.search(column):
+        return _IDENTIFIER
+    if _all_numbers(present):
+        return ""
+    if all(_is_date(text) for text in present):
+        return "holds dates"
+    if sum(map(len, present)) > _LONG * len(present):
+        return "holds long texts"
+    if distinct > _FEW and distinct > _NAME_LIKE * len(present) and not _damaged(present):
+        return f"has {distinct} different texts in {len(present)} rows"
+    return ""
+
+
+def _is_number(column: pd.Series, present: Sequence[str]) -> bool:
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return False
+    if _all_numbers(present):
+        return True
+    for bad in _damaged(present):
+        place = next(place for place, cell in column.items() if str(cell).strip() == bad)
+        where = f"{column.index.name or 'row'} {place}, column {column.name!r}: {bad[:40]!r}"
+        if _DECIMAL_COMMA.fullmatch(bad):
+            raise TrimaranError(f"{where} has a decimal comma; write numbers as 1234.5")
+        raise TrimaranError(
+            f"{where} is no number, and most cells of the column are; correct or empty it, or make "
+            "the column a category in a schema"
+        )
+    return False
+
+
+def _damaged(present: Sequence[str]) -> list[str]:
+    """The cells that are no number in a column where most are, or all are but for their commas."""
+    others = [text for text in present if not _all_numbers([text])]
+    commas = [text for text in others if _DECIMAL_COMMA.fullmatch(text)]
+    few = len(others) <= (1 - _MOSTLY) * len(present)
+    return others if few or len(commas) == len(others) else []
+
+
+def _all_numbers(present: Sequence[str]) -> bool:
+    return all(number_in(text, FLOAT32_MAX) is not None for text in present)
+
+
+def _counts_rows(present: Sequence[str]) -> bool:
+    first = number_in(present[0], FLOAT32_MAX)
+    if first not in (0, 1):
+        return False
+    return all(number_in(text, FLOAT32_MAX) == first + at for at, text in enumerate(present))
+
+
+def _is_date(text: str) -> bool:
+    if not text[:4].isdigit() or len(text) < len("2026-01-31"):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _positive(texts: Sequence[str]) -> str:
+    """The value of a target that means yes, or else the rarest one."""
+    counts: dict[str, int] = {}
+    for text in texts:
+        if text:
+            counts[text] = counts.get(text, 0) + 1
+    if not counts:
+        raise TrimaranError("the target has no value in any row; add rows whose outcome is known")
+    means_yes = [value for value in counts if value.lower() in _YES]
+    return means_yes[0] if len(means_yes) == 1 else min(sorted(counts), key=lambda v: counts[v])
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML, which JSON's is but for one character."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
