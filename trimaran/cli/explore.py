@@ -30,6 +30,10 @@ def explore(
     target: Annotated[
         str | None, typer.Option(help="The column to predict, where the table has no schema.")
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="binary, multiclass or regression. Default: by the target's values."),
+    ] = None,
     positive: Annotated[
         str | None,
         typer.Option(help="The target's value to predict. Default: yes, or else the rarer one."),
@@ -60,13 +64,13 @@ def explore(
     from trimaran.training.tabular.exploring.page import explore as page_of
     from trimaran.training.tabular.exploring.page import overview
 
-    how = {"target": target, "positive": positive, "query": query, "sheet": sheet}
+    how = {"target": target, "task": task, "positive": positive, "query": query, "sheet": sheet}
     dataset = load(data, schema, **how)
     summary = overview(dataset)
     columns = SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
-        task = progress.add_task("drawing", total=len(dataset.schema.fields))
-        html = page_of(dataset, summary, lambda field: progress.update(task, advance=1))
+        drawing = progress.add_task("drawing", total=len(dataset.schema.fields))
+        html = page_of(dataset, summary, lambda field: progress.update(drawing, advance=1))
     write_text(output, html)
     screen = console()
     screen.print(overview_table(dataset, summary))
@@ -93,7 +97,7 @@ def overview_table(dataset: Dataset, summary: Overview) -> Table:
         ("rows", f"{summary.rows}"),
         ("fields", f"{len(schema.numbers)} numbers, {len(schema.categories)} categories"),
         ("missing values", f"{summary.missing} of {summary.cells}"),
-        (f"{schema.target} = {schema.positive}", f"{summary.positives}{share}"),
+        (summary.question, f"{summary.positives}{share}"),
         ("strongest fields", ", ".join(strongest) or "none"),
         ("errors", f"{errors}"),
         ("warnings", f"{len(summary.findings) - errors}"),

@@ -47,13 +47,6 @@ class Imbalance(StrEnum):
     resample = "resample"
 
 
-class Objective(StrEnum):
-    """What a search improves, on the validation part."""
-
-    log_loss = "log_loss"
-    f1 = "f1"
-
-
 def train(
     table: Annotated[
         str,
@@ -65,6 +58,10 @@ def train(
     ],
     target: Annotated[
         str | None, typer.Option(help="The column to predict, where the table has no schema.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="binary, multiclass or regression. Default: by the target's values."),
     ] = None,
     positive: Annotated[
         str | None,
@@ -78,8 +75,12 @@ def train(
         int, typer.Option(help="Number of trials of the hyperparameter search; 0 for no search.")
     ] = 0,
     objective: Annotated[
-        Objective, typer.Option(help="Metric that --trials optimises on the validation part.")
-    ] = Objective.log_loss,
+        str | None,
+        typer.Option(
+            help="Metric that --trials optimises on the validation part: log_loss, f1. "
+            "Default: the loss."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Random seed, also of the split.")] = 0,
     seeds: Annotated[
         int, typer.Option(help="Number of seeds to train with, counting up from --seed.")
@@ -120,7 +121,7 @@ def train(
 
     if track:
         require_mlflow()
-    how = {"target": target, "positive": positive, "query": query, "sheet": sheet}
+    how = {"target": target, "task": task, "positive": positive, "query": query, "sheet": sheet}
     dataset = load(EXAMPLES.get(table, table), schema, **how)
 
     from trimaran.training.recipes import recipe as recipe_of
@@ -136,7 +137,7 @@ def train(
         _cross_validate(problem, recipe, folds, seed, out)
         return
     numbers = list(range(seed, seed + seeds))
-    runs = _train(problem, recipe, numbers, out, trials, objective.value, track)
+    runs = _train(problem, recipe, numbers, out, trials, objective, track)
     screen = console()
     screen.print(run_table(runs[0]) if seeds == 1 else seeds_table(runs))
     for line in _summary(runs):
@@ -159,28 +160,32 @@ def run_table(run: TrainedRun) -> Table:
     from trimaran.training.tabular.runs.cross_validation import of_run
 
     scored = of_run(run)
-    rows = {"threshold": [f"{scores['threshold']:g}" for scores in scored.values()]}
-    for metric, name in _metric_names().items():
+    task = run.task()
+    rows = {name: [f"{scores[name]:g}" for scores in scored.values()] for name in task.chosen}
+    for metric, name in task.metrics.items():
         rows[name] = [f"{scores[metric]:.4f}" for scores in scored.values()]
     return _table(f"Test part of seed {run.metrics()['seed']}", "metric", scored, rows)
 
 
 def seeds_table(runs: Sequence[TrainedRun]) -> Table:
-    """One row per seed, one column per model: F1 on the test part."""
+    """One row per seed, one column per model: the main metric on the test part."""
     from trimaran.training.tabular.runs.cross_validation import of_run
 
+    task = runs[0].task()
     rows = {
-        f"seed {run.metrics()['seed']}": [f"{each['f1']:.4f}" for each in of_run(run).values()]
+        f"seed {run.metrics()['seed']}": [f"{each[task.main]:.4f}" for each in of_run(run).values()]
         for run in runs
     }
-    return _table("F1 on the test part", "seed", of_run(runs[0]), rows)
+    return _table(f"{task.title} on the test part", "seed", of_run(runs[0]), rows)
 
 
-def spread_table(title: str, spreads: Mapping[str, Mapping[str, Spread]]) -> Table:
-    """One row per metric, one column per model: mean and standard deviation."""
+def spread_table(
+    title: str, spreads: Mapping[str, Mapping[str, Spread]], names: Mapping[str, str]
+) -> Table:
+    """One row per metric of `names`, one column per model: mean and standard deviation."""
     rows = {
         name: [f"{each[metric].mean:.4f} ± {each[metric].sd:.4f}" for each in spreads.values()]
-        for metric, name in _metric_names().items()
+        for metric, name in names.items()
     }
     return _table(title, "metric", spreads, rows)
 
@@ -192,7 +197,9 @@ def _cross_validate(problem: Problem, recipe: Recipe, folds: int, seed: int, out
     scored = progress.cross_validate(problem, recipe, folds, seed, out)
     title = f"{model}: {folds} folds of the training and validation parts"
     about = {"model": model, "seed": seed, "folds": folds}
-    _write_spread(out / recipe.family / f"folds-{model}.json", title, about, scored)
+    _write_spread(
+        out / recipe.family / f"folds-{model}.json", title, about, scored, problem.task.metrics
+    )
 
 
 def _train(
@@ -201,7 +208,7 @@ def _train(
     seeds: Iterable[int],
     out: Path,
     trials: int,
-    objective: str,
+    objective: str | None,
     track: bool,
 ) -> list[TrainedRun]:
     """A run of each seed, the first of which becomes the one that is exported."""
@@ -228,7 +235,9 @@ def _compare_seeds(
     names = [run.directory.name for run in runs]
     about = {"model": model, "seeds": list(seeds), "runs": names}
     scored = [of_run(run) for run in runs]
-    _write_spread(out / recipe.family / f"seeds-{model}.json", title, about, scored)
+    _write_spread(
+        out / recipe.family / f"seeds-{model}.json", title, about, scored, runs[0].task().metrics
+    )
 
 
 def _table(
@@ -241,12 +250,6 @@ def _table(
     for name, cells in rows.items():
         table.add_row(name, *cells)
     return table
-
-
-def _metric_names() -> Mapping[str, str]:
-    from trimaran.training.tabular.evaluation.metrics import METRIC_NAMES
-
-    return METRIC_NAMES
 
 
 def _check(trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
@@ -264,27 +267,30 @@ def _check(trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
 
 
 def _write_spread(
-    path: Path, title: str, about: Mapping[str, object], scored: Sequence[Scored]
+    path: Path,
+    title: str,
+    about: Mapping[str, object],
+    scored: Sequence[Scored],
+    metrics: Mapping[str, str],
 ) -> None:
     from trimaran.training.tabular.runs.cross_validation import as_document, by_model
 
-    write_text(path, json.dumps(as_document(about, scored), indent=1, allow_nan=False) + "\n")
+    write_text(
+        path, json.dumps(as_document(about, scored, metrics), indent=1, allow_nan=False) + "\n"
+    )
     screen = console()
-    screen.print(spread_table(title, by_model(scored)))
+    screen.print(spread_table(title, by_model(scored, metrics), metrics))
     screen.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _summary(runs: Sequence[TrainedRun]) -> list[str]:
     first, goals = runs[0].metrics(), [run.metrics()["goal_reached"] for run in runs]
-    low, high = first["test"]["f1_interval"]
-    lines = [
-        f"seed {first['seed']}: F1 {first['test']['f1']:.3f} on the test part, 95 % interval "
-        f"{low:.3f} to {high:.3f}, at the threshold {first['threshold']:g}",
-    ]
+    task = runs[0].task()
+    lines = [f"seed {first['seed']}: {task.summary(first)}"]
     if first["goal"] is not None:
         lines.append(
-            f"the goal, an F1 of {first['goal']:g}, is reached on {sum(goals)} of {len(goals)} "
-            f"seed{'s' if len(goals) > 1 else ''}"
+            f"the goal, {task.title} of {first['goal']:g}, is reached on {sum(goals)} of "
+            f"{len(goals)} seed{'s' if len(goals) > 1 else ''}"
         )
     if first["caveat"] is not None:
         lines.append(f"note: {first['caveat']}")

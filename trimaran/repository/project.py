@@ -30,7 +30,7 @@ from typing import Any
 from trimaran.repository.repository import DEFAULT_PLACE, check_model_name
 from trimaran.system.errors import TrimaranError
 from trimaran.system.own_packages import OWN_PACKAGES
-from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, texts, value
+from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, texts_of, value_of
 
 __all__ = ["Project", "parse_project", "read_project"]
 
@@ -73,17 +73,17 @@ def parse_project(text: str, root: Path) -> Project:
     """The project in the text of a `trimaran.toml` that lies in `root`. Raises `TrimaranError`."""
     document = parse_toml(text)
     refuse_unknown(document, _KEYS)
-    ports = value(document, "ports", dict, "a table [ports]") or {}
+    ports = value_of(document, "ports", dict, "a table [ports]") or {}
     refuse_unknown(ports, _PORTS, "[ports]: ")
-    repository = value(document, "repository", str, "the path of a folder")
-    table = value(document, "table", str, "the path of a file")
+    repository = value_of(document, "repository", str, "the path of a folder")
+    table = value_of(document, "table", str, "the path of a file")
     return Project(
         root=root,
         repository=_inside(root, DEFAULT_PLACE if repository is None else repository, "repository"),
         table="" if table is None else str(_inside(root, table, "table")),
         export=_factory(root, document, "export"),
         publish=_factory(root, document, "publish"),
-        formats=texts(document, "formats") or (),
+        formats=texts_of(document, "formats") or (),
         models=_models(document),
         ports={name: _port(ports, name) for name in ports},
     )
@@ -119,7 +119,7 @@ def _inside(root: Path, path: str, key: str) -> Path:
 
 def _factory(root: Path, document: Mapping[str, Any], key: str) -> str:
     expected = "path/to/file.py:function, or the folder of a trained run"
-    named = value(document, key, str, expected)
+    named = value_of(document, key, str, expected)
     if named is None:
         return ""
     place, separator, function = named.rpartition(":")
@@ -137,7 +137,7 @@ def _factory(root: Path, document: Mapping[str, Any], key: str) -> str:
 
 
 def _models(document: Mapping[str, Any]) -> tuple[str, ...]:
-    models = texts(document, "models") or ()
+    models = texts_of(document, "models") or ()
     for name in models:
         try:
             check_model_name(name)
@@ -149,7 +149,7 @@ def _models(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _port(ports: Mapping[str, Any], name: str) -> int:
-    port = value(ports, name, int, "a number from 1 to 65535", "[ports]: ")
+    port = value_of(ports, name, int, "a number from 1 to 65535", "[ports]: ")
     if not 0 < port < 65536:
         raise TrimaranError(f"[ports]: {name} is {port}; expected a number from 1 to 65535")
     return port

@@ -15,7 +15,7 @@ from typing import Any
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import read_regular
 
-__all__ = ["nearest", "parse_toml", "read_utf8", "refuse_unknown", "texts", "value"]
+__all__ = ["nearest", "parse_toml", "read_utf8", "refuse_unknown", "texts_of", "value_of"]
 
 _LISTED = 12
 
@@ -39,7 +39,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise TrimaranError(f"not TOML: {error}; correct it there") from None
 
 
-def value(
+def value_of(
     table: Mapping[str, Any],
     key: str,
     types: type | tuple[type, ...],
@@ -59,9 +59,9 @@ def value(
     return found.strip() if isinstance(found, str) else found
 
 
-def texts(table: Mapping[str, Any], key: str, where: str = "") -> tuple[str, ...] | None:
+def texts_of(table: Mapping[str, Any], key: str, where: str = "") -> tuple[str, ...] | None:
     """The texts of a list, without spaces around them; None where the key is absent."""
-    values = value(table, key, list, "a list of texts", where)
+    values = value_of(table, key, list, "a list of texts", where)
     if values is None:
         return None
     for each in values:

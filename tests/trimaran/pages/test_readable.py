@@ -38,6 +38,7 @@ from trimaran.training.tabular.data.schema import FieldSchema, Schema
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.exploring.page import explore, overview
 from trimaran.training.tabular.runs.run import train
+from trimaran.training.tabular.tasks.binary import Binary
 
 LONG = "a_name_without_a_place_to_break_it_that_is_longer_than_any_place_" * 3
 VERSIONS = len(SERIES) + 2
@@ -58,7 +59,7 @@ def machines() -> tuple[pd.DataFrame, Schema]:
     fields = [
         FieldSchema(name, "category" if name == "site" else "number") for name in frame.columns[:-1]
     ]
-    return frame, Schema("machines", "state", "failed", tuple(fields))
+    return frame, Schema("machines", "state", Binary("failed"), tuple(fields))
 
 
 def exploration(_: Path) -> str:

@@ -1,7 +1,9 @@
 """The schema of a table of records: a small TOML file, checked when it is read.
 
 target = "churn"            # the column to predict
-positive = "yes"            # the value of it that is predicted
+task = "binary"             # optional: binary (the default), multiclass or regression
+positive = "yes"            # binary: the value of it that is predicted
+classes = ["a", "b", "c"]   # multiclass, optional: its values, in the order of the answers
 identifier = "customer_id"  # optional: names a record; never a feature
 leaks = ["churn_date"]      # optional: columns known only after the outcome; dropped with a note
 ignored = ["comment"]       # optional: columns of no interest; dropped without a note
@@ -22,23 +24,20 @@ As in a table, spaces around a text are not part of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from trimaran.served.records import Field
 from trimaran.system.errors import TrimaranError
-from trimaran.system.toml_text import (
-    nearest,
-    parse_toml,
-    read_utf8,
-    refuse_unknown,
-    texts,
-    value,
-)
+from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, texts_of, value_of
+from trimaran.training.tabular.tasks.named import DEFAULT, TASKS
+from trimaran.training.tabular.tasks.task import Contrast, Target, Task
+from trimaran.training.tabular.wording import nearest
 
 __all__ = [
     "FLOAT32_MAX",
@@ -58,7 +57,7 @@ MOST_FIELDS = 1000
 """The most fields of a record."""
 
 _SHOWN_BOUND = 40
-_KEYS = ("target", "positive", "identifier", "leaks", "ignored", "fields")
+_KEYS = ("target", "task", "positive", "classes", "identifier", "leaks", "ignored", "fields")
 _FIELD_KEYS = {"number": ("type", "least", "most", "whole"), "category": ("type", "values")}
 
 
@@ -122,9 +121,9 @@ class Schema:
 
     name: str
     target: str
-    """The column to predict, of exactly two values."""
-    positive: str
-    """The value of the target whose probability is predicted."""
+    """The column to predict."""
+    task: Task
+    """How it is predicted."""
     fields: tuple[FieldSchema, ...]
     """What a model may learn from, in the order of its input."""
     identifier: str | None = None
@@ -138,8 +137,8 @@ class Schema:
         names = [field.name for field in self.fields]
         twice = _first_repeated(names)
         problem = None
-        if not self.target or not self.positive:
-            problem = "target and positive must not be empty; name the column and its value"
+        if not self.target:
+            problem = "target must not be empty; name the column to predict"
         elif not names:
             problem = "there are no fields; describe each column in a [fields.NAME] table"
         elif len(names) > MOST_FIELDS:
@@ -191,10 +190,24 @@ class Schema:
         return [field for field in self.fields if field.kind == "category"]
 
     @property
+    def number_columns(self) -> list[str]:
+        """The columns that hold numbers: the number fields, and the target if it is one."""
+        target = [self.target] if self.task.numeric else []
+        return [*(field.name for field in self.numbers), *target]
+
+    @property
     def columns(self) -> list[str]:
         """Every column of a conforming table: the identifier if any, the fields, the target."""
         identifier = [] if self.identifier is None else [self.identifier]
         return [*identifier, *(field.name for field in self.fields), self.target]
+
+    def outcomes(self, frame: pd.DataFrame) -> Target:
+        """The encoded target of a table, `[rows]`."""
+        return self.task.encode(frame[self.target])
+
+    def contrast(self, frame: pd.DataFrame) -> Contrast:
+        """The question by which a table with known targets is explored."""
+        return self.task.contrast(frame[self.target])
 
     def records_fields(self) -> list[Field]:
         """The fields of a served record, in order.
@@ -224,34 +237,56 @@ def parse_schema(text: str, name: str) -> Schema:
     """The schema in a TOML text. Raises `TrimaranError` for the first thing that is wrong."""
     document = parse_toml(text)
     refuse_unknown(document, _KEYS)
-    tables = value(document, "fields", dict, "a table of fields", required=True)
+    tables = value_of(document, "fields", dict, "a table of fields", required=True)
     return Schema(
         name=name,
-        target=value(document, "target", str, "a column's name", required=True),
-        positive=value(document, "positive", str, "a value of the target", required=True),
-        identifier=value(document, "identifier", str, "a column's name"),
-        leaks=texts(document, "leaks") or (),
-        ignored=texts(document, "ignored") or (),
+        target=value_of(document, "target", str, "a column's name", required=True),
+        task=_task(document),
+        identifier=value_of(document, "identifier", str, "a column's name"),
+        leaks=texts_of(document, "leaks") or (),
+        ignored=texts_of(document, "ignored") or (),
         fields=tuple(_field(name.strip(), table) for name, table in tables.items()),
     )
+
+
+def _task(document: Mapping[str, Any]) -> Task:
+    name = value_of(document, "task", str, "a task's name")
+    name = DEFAULT if name is None else name
+    if name not in TASKS:
+        raise TrimaranError(f"there is no task {name!r}; {nearest(name, TASKS)}")
+    keys = TASKS[name].keys
+    for key in _OF_TASKS:
+        if key in document and key not in keys:
+            raise TrimaranError(f"for the task {name}, there is no key {key!r}; leave it out")
+    options = {key: _OF_TASKS[key](document, required) for key, required in keys.items()}
+    return TASKS[name](**{key: value for key, value in options.items() if value is not None})
 
 
 def _field(name: str, table: Any) -> FieldSchema:
     where = f"the field {name!r}: "
     if not isinstance(table, dict):
         raise TrimaranError(f"{where}expected a table with a type, such as [fields.{name}]")
-    kind = value(table, "type", str, "number or category", where, required=True)
+    kind = value_of(table, "type", str, "number or category", where, required=True)
     if kind not in KINDS:
         raise TrimaranError(f"{where}there is no type {kind!r}; {nearest(kind, KINDS)}")
     refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
     return FieldSchema(
         name=name,
         kind=kind,
-        least=value(table, "least", (int, float), "a number", where),
-        most=value(table, "most", (int, float), "a number", where),
-        whole=value(table, "whole", bool, "true or false", where) or False,
-        values=texts(table, "values", where),
+        least=value_of(table, "least", (int, float), "a number", where),
+        most=value_of(table, "most", (int, float), "a number", where),
+        whole=value_of(table, "whole", bool, "true or false", where) or False,
+        values=texts_of(table, "values", where),
     )
+
+
+_OF_TASKS: Mapping[str, Callable[[Mapping[str, Any], bool], Any]] = {
+    "positive": lambda document, required: value_of(
+        document, "positive", str, "a value of the target", required=required
+    ),
+    "classes": lambda document, _: texts_of(document, "classes"),
+}
+"""The keys of tasks, and how each is read: see `Task.keys`."""
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:

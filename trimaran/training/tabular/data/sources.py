@@ -21,7 +21,6 @@ from trimaran.system.csv_rows import number_in
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
-from trimaran.system.toml_text import nearest
 from trimaran.training.tabular.data.inference import infer_schema, schema_text
 from trimaran.training.tabular.data.reading import (
     Source,
@@ -36,6 +35,7 @@ from trimaran.training.tabular.data.schema import (
     parse_schema,
     read_schema,
 )
+from trimaran.training.tabular.wording import nearest
 
 __all__ = ["NAMES", "Dataset", "conform", "load", "mlc_churn", "wa_churn"]
 
@@ -89,6 +89,7 @@ def load(
     schema_path: Path | None = None,
     *,
     target: str | None = None,
+    task: str | None = None,
     positive: str | None = None,
     query: str | None = None,
     sheet: str | None = None,
@@ -104,7 +105,8 @@ def load(
     """
     name = str(name_or_place)
     if name in _PUBLIC:
-        for option, given in (("target", target), ("positive", positive), ("query", query)):
+        options = {"target": target, "task": task, "positive": positive, "query": query}
+        for option, given in options.items():
             if given is not None:
                 raise UsageError(f"{name} is a public table with a schema; leave --{option} out")
         schema = _packaged_schema(name) if schema_path is None else read_schema(schema_path)
@@ -118,13 +120,12 @@ def load(
     beside = Path(own).with_suffix(".toml")
     said: tuple[str, ...] = ()
     if schema_path is None and not beside.is_file():
-        said = _write_schema(beside, shown(name), raw, target, positive)
+        said = _write_schema(beside, shown(name), raw, target, task, positive)
     path = schema_path or beside
     schema = read_schema(path)
-    for option, given, stands in (
-        ("target", target, schema.target),
-        ("positive", positive, schema.positive),
-    ):
+    stated = {"target": schema.target, **schema.task.as_dict()}
+    for option, given in (("target", target), ("task", task), ("positive", positive)):
+        stands = stated.get(option, "nothing")
         if given not in (None, stands):
             raise UsageError(
                 f"{path} has {option} = {stands!r}, and --{option} is {given!r}; correct one of "
@@ -135,7 +136,12 @@ def load(
 
 
 def _write_schema(
-    path: Path, place: str, raw: pd.DataFrame, target: str | None, positive: str | None
+    path: Path,
+    place: str,
+    raw: pd.DataFrame,
+    target: str | None,
+    task: str | None,
+    positive: str | None,
 ) -> tuple[str, ...]:
     """Infer a table's schema, and write it; what to tell about it."""
     if target is None:
@@ -144,7 +150,7 @@ def _write_schema(
             f"--target ({nearest('', map(str, raw.columns))}), or a schema with --schema"
         )
     try:
-        schema, notes = infer_schema(raw, path.stem, target, positive)
+        schema, notes = infer_schema(raw, path.stem, target, task=task, positive=positive)
     except TrimaranError as error:
         raise type(error)(f"{place}: {error}") from None
     write_text(path, schema_text(schema))
@@ -178,7 +184,7 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
                 "to the schema as a field, to its leaks if it is known only after the outcome, or "
                 "to its ignored columns to drop it"
             )
-    numbers = {field.name for field in schema.numbers}
+    numbers = set(schema.number_columns)
     where = f"{source}, {raw.index.name or 'row'}"
     typed = {
         name: _numbers(raw[name], where) if name in numbers else _texts(raw[name])
