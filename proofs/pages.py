@@ -16,6 +16,7 @@ TASKS = (
     "docs/ensembles.md",
     "docs/tables.md",
     "docs/projects.md",
+    "docs/text.md",
     "docs/release.md",
     "docs/measure.md",
     "docs/watch.md",
