@@ -20,7 +20,7 @@ def models_of(run: TrainedRun) -> list[Pipeline | PythonModel]:
     """What serves a trained run: by named fields, by JSON text, and the model of outcomes."""
     name = run.name
     about = name, run.transform_text(), run.reference_text(), f"{name}_onnx", run.answers()
-    return [fields_ensemble(*about), record_model(*about), feedback_model(name)]
+    return [fields_ensemble(*about), record_model(*about), feedback_model(name, run.answers())]
 
 
 def fields_ensemble(

@@ -34,7 +34,7 @@ _LARGE = 1_000
 """Such a number has no decimals."""
 _QUERIES = ("outcomes", "reference_outcomes", "calibration_error", "brier")
 
-COLUMNS = ("figure", "live", "95 %", "test part", "fall", "95 %")
+COLUMNS = ("figure", "live", "95 %", "test part", "worse by", "95 %")
 MEANING = (
     "fell: the whole 95 % interval of how much worse a figure is than the test part's is above "
     + " or ".join(f"{most:g} ({name})" for name, most in ALLOWED_FALLS.items() if name != "MAE")
