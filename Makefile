@@ -29,7 +29,7 @@ define ready
 @"$$PYTHON" install.py $(1) $(NAMED)
 endef
 
-.PHONY: demo serve train monitor monitor-tools bench bench-tools peers proofs reliability mutants \
+.PHONY: demo serve train train-tools monitor monitor-tools bench bench-tools peers proofs reliability mutants \
     gpu-proof test test-long fresh lint format clean
 
 demo:
@@ -43,6 +43,9 @@ serve:
 train:
 	$(call ready,train)
 	$(BIN)/trimaran train churn
+
+train-tools:
+	$(call ready,train)
 
 monitor: monitor-tools
 	$(BIN)/trimaran monitor up

@@ -29,11 +29,12 @@ ENVIRONMENT = PROJECT / ".venv"
 
 EXTRAS = {
     "run": ("export", "serve"),
-    "train": ("export", "serve", "train"),
+    "train": ("export", "serve", "train", "text"),
     "monitor": ("export", "serve", "monitoring"),
-    "bench": ("export", "serve", "train", "loadtests"),
+    "bench": ("export", "serve", "train", "text", "loadtests"),
     "test": (
-        *("export", "serve", "train", "tables", "monitoring", "loadtests", "tracking", "proofs"),
+        *("export", "serve", "train", "tables", "text", "monitoring"),
+        *("loadtests", "tracking", "proofs"),
         *("test", "lint"),
     ),
 }

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.table import Table
 
+from trimaran.cli.train_texts import MODELS, PUBLIC, train_texts
 from trimaran.system.console import console
 from trimaran.system.errors import UsageError
 from trimaran.system.files import write_text
@@ -33,10 +34,18 @@ _MOST_SEED = 2**32 - 1
 
 
 class Model(StrEnum):
-    """The networks."""
+    """The networks, the models that are none, and those of texts."""
 
     mlp = "mlp"
     tabnet = "tabnet"
+    linear = "linear"
+    forest = "forest"
+    boosting = "boosting"
+    encoder = "encoder"
+    tfidf = "tfidf"
+
+
+_SEARCHED = (Model.mlp, Model.tabnet)
 
 
 class Imbalance(StrEnum):
@@ -53,7 +62,7 @@ def train(
         typer.Argument(
             metavar="TABLE",
             help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, or "
-            "a public table: churn, mlc_churn or wa_churn.",
+            "a public table: churn, mlc_churn, wa_churn or food_reviews.",
         ),
     ],
     target: Annotated[
@@ -70,7 +79,21 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="What to call the models. Default: the table's name.")
     ] = None,
-    model: Annotated[Model, typer.Option(help="The network.")] = Model.mlp,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of texts, of which to learn classes."),
+    ] = None,
+    model: Annotated[
+        Model | None,
+        typer.Option(
+            help="A network (mlp, tabnet) or a simpler model; of texts encoder or tfidf. "
+            "Default: mlp, and encoder."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs of fine-tuning an encoder of texts; 0 leaves it as it is."),
+    ] = None,
     trials: Annotated[
         int, typer.Option(help="Number of trials of the hyperparameter search; 0 for no search.")
     ] = 0,
@@ -111,10 +134,26 @@ def train(
 
     The same command resumes an interrupted training, and reuses finished runs and folds.
     """
-    _check(trials, seed, seeds, folds, track)
-    called = name_of(table, name)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a directory, such as runs")
+    of_texts = text is not None or table == PUBLIC
+    model = model or (Model(MODELS[0]) if of_texts else Model.mlp)
+    if of_texts != (model.value in MODELS):
+        fitting = "of texts" if of_texts else "of a table without --text"
+        raise UsageError(f"--model {model.value} is not {fitting}; leave it out")
+    if of_texts:
+        options = {"text": text, "target": target, "positive": positive, "name": name}
+        more = {"model": model.value, "epochs": epochs, "seed": seed, "out": out}
+        others = {"task": task, "query": query, "sheet": sheet, "schema": schema}
+        numbers_given = {"trials": trials > 0, "folds": folds > 0, "seeds": seeds != 1}
+        words = {"imbalance": imbalance is not Imbalance.none, "track": track}
+        refused = {**{key: value is not None for key, value in others.items()}, **numbers_given}
+        train_texts(table, {**options, **more}, {**refused, **words})
+        return
+    if epochs is not None:
+        raise UsageError("--epochs is for texts; leave it out, or name their column with --text")
+    _check(model, trials, seed, seeds, folds, track)
+    called = name_of(table, name)
 
     from trimaran.training.tabular.data.sources import load
     from trimaran.training.tabular.runs.tracking import require_mlflow
@@ -252,9 +291,11 @@ def _table(
     return table
 
 
-def _check(trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
+def _check(model: Model, trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
     if trials < 0:
         raise UsageError(f"--trials is {trials}; it must be 0 or more")
+    if trials and model not in _SEARCHED:
+        raise UsageError(f"--trials is for the models {' and '.join(_SEARCHED)}; leave it out")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; it must be 1 or more")
     if not 0 <= seed <= _MOST_SEED - seeds:

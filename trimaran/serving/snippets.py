@@ -74,7 +74,7 @@ def python_snippet(
     names = []
     for index, spec in enumerate(inputs_of(config)):
         shape = list(_shape(config, spec))
-        if takes_one_file(config):
+        if takes_one_file(config) and spec.name == _DECODED:
             lines.append('photo = np.array([[open("photo.jpg", "rb").read()]], dtype=object)')
             value = "photo"
         elif spec.dtype.triton == "BYTES":

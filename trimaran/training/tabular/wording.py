@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from trimaran.system.toml_text import nearest
 
 __all__ = ["nearest", "quote", "shown", "some"]
 
 _FEW = 10
 _MANY = 10_000
-_LISTED = 12
 _SHOWN_TEXT = 40
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A remedy for an unknown name: the nearest of `names`, or the first of them."""
-    known = list(names)
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    more = ", …" if len(known) > _LISTED else ""
-    return f"choose from {', '.join(known[:_LISTED])}{more}"
 
 
 def some(count: int, noun: str) -> str:

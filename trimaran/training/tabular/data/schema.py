@@ -23,7 +23,6 @@ As in a table, spaces around a text are not part of it.
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ import pandas as pd
 
 from trimaran.served.records import Field
 from trimaran.system.errors import TrimaranError
+from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, texts_of, value_of
 from trimaran.training.tabular.tasks.named import DEFAULT, TASKS
 from trimaran.training.tabular.tasks.task import Contrast, Target, Task
 from trimaran.training.tabular.wording import nearest
@@ -224,10 +224,9 @@ class Schema:
 def read_schema(path: Path) -> Schema:
     """The schema in a TOML file, named like the file. Raises `TrimaranError`."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TrimaranError(f"the schema {path} cannot be read: {reason}; check --schema") from None
+        text = read_utf8(path)
+    except TrimaranError as error:
+        raise TrimaranError(f"the schema {path} {error}; check --schema") from None
     try:
         return parse_schema(text, path.stem)
     except TrimaranError as error:
@@ -236,25 +235,22 @@ def read_schema(path: Path) -> Schema:
 
 def parse_schema(text: str, name: str) -> Schema:
     """The schema in a TOML text. Raises `TrimaranError` for the first thing that is wrong."""
-    try:
-        document = tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
-        raise TrimaranError(f"not TOML: {error}; correct it there") from None
-    _refuse_unknown(document, _KEYS, "")
-    tables = _get(document, "fields", dict, "a table of fields", "", required=True)
+    document = parse_toml(text)
+    refuse_unknown(document, _KEYS)
+    tables = value_of(document, "fields", dict, "a table of fields", required=True)
     return Schema(
         name=name,
-        target=_get(document, "target", str, "a column's name", "", required=True),
+        target=value_of(document, "target", str, "a column's name", required=True),
         task=_task(document),
-        identifier=_get(document, "identifier", str, "a column's name", ""),
-        leaks=_texts(document, "leaks", "") or (),
-        ignored=_texts(document, "ignored", "") or (),
+        identifier=value_of(document, "identifier", str, "a column's name"),
+        leaks=texts_of(document, "leaks") or (),
+        ignored=texts_of(document, "ignored") or (),
         fields=tuple(_field(name.strip(), table) for name, table in tables.items()),
     )
 
 
 def _task(document: Mapping[str, Any]) -> Task:
-    name = _get(document, "task", str, "a task's name", "")
+    name = value_of(document, "task", str, "a task's name")
     name = DEFAULT if name is None else name
     if name not in TASKS:
         raise TrimaranError(f"there is no task {name!r}; {nearest(name, TASKS)}")
@@ -270,62 +266,27 @@ def _field(name: str, table: Any) -> FieldSchema:
     where = f"the field {name!r}: "
     if not isinstance(table, dict):
         raise TrimaranError(f"{where}expected a table with a type, such as [fields.{name}]")
-    kind = _get(table, "type", str, "number or category", where, required=True)
+    kind = value_of(table, "type", str, "number or category", where, required=True)
     if kind not in KINDS:
         raise TrimaranError(f"{where}there is no type {kind!r}; {nearest(kind, KINDS)}")
-    _refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
+    refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
     return FieldSchema(
         name=name,
         kind=kind,
-        least=_get(table, "least", (int, float), "a number", where),
-        most=_get(table, "most", (int, float), "a number", where),
-        whole=_get(table, "whole", bool, "true or false", where) or False,
-        values=_texts(table, "values", where),
+        least=value_of(table, "least", (int, float), "a number", where),
+        most=value_of(table, "most", (int, float), "a number", where),
+        whole=value_of(table, "whole", bool, "true or false", where) or False,
+        values=texts_of(table, "values", where),
     )
 
 
-def _get(
-    table: Mapping[str, Any],
-    key: str,
-    types: type | tuple[type, ...],
-    expected: str,
-    where: str,
-    *,
-    required: bool = False,
-) -> Any:
-    value = table.get(key)
-    if value is None and not required:
-        return None
-    if value is None:
-        raise TrimaranError(f"{where}{key} is missing; expected {expected}")
-    if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-        raise TrimaranError(f"{where}{key} is {value!r}; expected {expected}")
-    return value.strip() if isinstance(value, str) else value
-
-
-def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...] | None:
-    values = _get(table, key, list, "a list of texts", where)
-    if values is None:
-        return None
-    for value in values:
-        if not isinstance(value, str):
-            raise TrimaranError(f"{where}{key} holds {value!r}; expected text in quotes")
-    return tuple(value.strip() for value in values)
-
-
 _OF_TASKS: Mapping[str, Callable[[Mapping[str, Any], bool], Any]] = {
-    "positive": lambda document, required: _get(
-        document, "positive", str, "a value of the target", "", required=required
+    "positive": lambda document, required: value_of(
+        document, "positive", str, "a value of the target", required=required
     ),
-    "classes": lambda document, _: _texts(document, "classes", ""),
+    "classes": lambda document, _: texts_of(document, "classes"),
 }
 """The keys of tasks, and how each is read: see `Task.keys`."""
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise TrimaranError(f"{where}there is no key {key!r}; {nearest(key, known)}")
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:

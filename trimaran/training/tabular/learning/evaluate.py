@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from trimaran.training.tabular.data.groups import Cuts, groups
 from trimaran.training.tabular.data.split import Split
 from trimaran.training.tabular.evaluation.importance import Importance, permutation_importance
+from trimaran.training.tabular.learning.hyperparameters import ESTIMATORS
 from trimaran.training.tabular.learning.learn import Learned, Problem
 from trimaran.training.tabular.tasks.task import Chosen, Predictions, Segment, Target, Task
 
@@ -137,7 +138,10 @@ def evaluate_model(
     for name, rows in split.parts().items():
         every[rows] = own[name]
     baselines = {}
-    for name in task.baselines:
+    same = ESTIMATORS.index(learned.model) if learned.model in ESTIMATORS else None
+    for place, name in enumerate(task.baselines):
+        if place == same:
+            continue
         predicted = fit_baseline(task, name, features["train"], target[split.train], seed)
         guessed = {part: predicted(features[part]) for part in ("validation", "test")}
         chosen = task.choose(target[split.validation], guessed["validation"])

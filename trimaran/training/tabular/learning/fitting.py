@@ -65,10 +65,11 @@ class Epoch:
 class Fitted:
     """The weights of the best epoch, and every epoch."""
 
-    network: Network
+    network: nn.Module
     """In eval mode."""
-    history: tuple[Epoch, ...]
-    best: int
+    history: tuple[Epoch, ...] = ()
+    """None of a model that is no network."""
+    best: int = -1
     """The best epoch, from 0."""
 
 

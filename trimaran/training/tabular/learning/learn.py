@@ -21,8 +21,9 @@ from trimaran.training.tabular.data.split import Indices, Split
 from trimaran.training.tabular.data.validation import require_valid
 from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import FeaturePlan
+from trimaran.training.tabular.learning.estimators import fit_estimator
 from trimaran.training.tabular.learning.fitting import Epoch, Fitted, Rows, fit, predict
-from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.hyperparameters import ESTIMATORS, Hyperparameters
 from trimaran.training.tabular.learning.networks import Edges, tree_edges
 from trimaran.training.tabular.tasks.heads import Head
 from trimaran.training.tabular.tasks.task import Chosen, Predictions, Strata, Target, Task
@@ -77,6 +78,8 @@ class Learned:
     notes: tuple[str, ...]
     edges: Edges
     head: Head
+    model: str
+    """As in `Hyperparameters.network`."""
     fitted: Fitted
     chosen: Chosen
     """What was chosen on the validation part, and what else is needed to serve."""
@@ -111,19 +114,37 @@ def learn(
     transform = Transform(found.data)
     train = transform_frame(transform, problem.schema, problem.rows(split.train))
     validation = transform_frame(transform, problem.schema, problem.rows(split.validation))
-    tree = task.tree(hyper.leaf_nodes, hyper.min_leaf, seed)
-    edges = tree_edges(train, target[split.train], tree)
     head = task.head(target[split.train])
-    fitted = fit(
-        head,
-        hyper,
-        edges,
-        Rows.of(head, train, target[split.train]),
-        Rows.of(head, validation, target[split.validation]),
-        seed,
-        checkpoint,
-        watch,
-    )
+    edges: Edges
+    if hyper.network in ESTIMATORS:
+        edges = [np.zeros(0)] * train.shape[1]
+        estimator = task.estimator(ESTIMATORS.index(hyper.network))(seed)
+        fitted = Fitted(
+            fit_estimator(head, estimator, train, target[split.train], hyper.imbalance, seed).eval()
+        )
+    else:
+        tree = task.tree(hyper.leaf_nodes, hyper.min_leaf, seed)
+        edges = tree_edges(train, target[split.train], tree)
+        fitted = fit(
+            head,
+            hyper,
+            edges,
+            Rows.of(head, train, target[split.train]),
+            Rows.of(head, validation, target[split.validation]),
+            seed,
+            checkpoint,
+            watch,
+        )
     predictions = predict(head, fitted.network, torch.from_numpy(validation))
     chosen = {**head.fitted, **task.choose(target[split.validation], predictions)}
-    return Learned(problem.schema, found.data, found.notes, edges, head, fitted, chosen, train)
+    return Learned(
+        schema=problem.schema,
+        data=found.data,
+        notes=found.notes,
+        edges=edges,
+        head=head,
+        model=hyper.network,
+        fitted=fitted,
+        chosen=chosen,
+        train_features=train,
+    )

@@ -8,7 +8,7 @@ all rows take as many steps as the deepest tree has, and those that have arrived
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,10 @@ class Tree:
     left: npt.NDArray[np.int64]
     right: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
+
+    def of_output(self, output: int) -> Tree:
+        """The tree with one of its outputs."""
+        return replace(self, value=self.value[:, output : output + 1])
 
     @property
     def depth(self) -> int:

@@ -20,7 +20,7 @@ from trimaran.training.tabular.learning.learn import Problem
 
 __all__ = ["Config", "Recipe", "digest_of_frame", "library_versions"]
 
-_LIBRARIES = ("numpy", "pandas", "scikit-learn", "torch")
+_LIBRARIES = ("lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,13 @@ from trimaran.training.tabular.wording import shown
 
 __all__ = ["report"]
 
-_NETWORKS = {"mlp": "an ensemble of small perceptrons", "tabnet": "a TabNet-style network"}
+_MODELS = {
+    "mlp": "an ensemble of small perceptrons",
+    "tabnet": "a TabNet-style network",
+    "linear": "a linear model",
+    "forest": "a random forest",
+    "boosting": "boosted trees",
+}
 
 _MOST_FIELDS = 25
 
@@ -45,7 +51,7 @@ def report(
     )
     page = Page(
         f"{config.recipe.family}: {hyper.network}, seed {config.seed}",
-        f"{_NETWORKS[hyper.network]}, trained on {problem.source}",
+        f"{_MODELS[hyper.network]}, trained on {problem.source}",
     )
     page.section("Result", *_headline(config, evaluation, view))
     page.section("Compared with simpler models", *_comparison(config, evaluation))
@@ -120,7 +126,7 @@ def _comparison(config: Config, evaluation: Evaluation) -> list[Markup]:
             f"bars of the test {task.title} by model",
         ),
         table(headers, rows),
-        text(f"By {task.title} the network is {verdict} {best}{by} on this split{sure}."),
+        text(f"By {task.title} this model is {verdict} {best}{by} on this split{sure}."),
     ]
 
 
@@ -177,6 +183,8 @@ def _segments(evaluation: Evaluation) -> list[Markup]:
 def _learning(loss: str, hyper: Hyperparameters, learned: Learned) -> list[Markup]:
     """The losses by epoch."""
     fitted = learned.fitted
+    if not fitted.history:
+        return [text("The model was fitted at once, and has no epochs.")]
     ended = (
         f"The fit ended after {len(fitted.history)} epochs, {hyper.patience} after the best."
         if len(fitted.history) < hyper.epochs

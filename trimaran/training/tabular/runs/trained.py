@@ -99,7 +99,11 @@ class TrainedRun:
         It takes features, float32 `[batch, columns]`, and gives what `answers().network` names.
         """
         from trimaran.training.tabular.learning.checkpoints import load_tensors
-        from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+        from trimaran.training.tabular.learning.estimators import restored
+        from trimaran.training.tabular.learning.hyperparameters import (
+            ESTIMATORS,
+            Hyperparameters,
+        )
         from trimaran.training.tabular.learning.networks import build_network
 
         hyper = Hyperparameters.from_dict(self._entry("config.json", "hyperparameters"))
@@ -108,6 +112,8 @@ class TrainedRun:
         width = len(self._entry("transform.json", "outputs"))
         state = load_tensors(self.directory / "weights.pt")
         try:
+            if hyper.network in ESTIMATORS:
+                return task.module(restored(state), chosen).eval()
             column = state["encoding.column"].numpy()
             edge = state["encoding.edge"].numpy().astype(np.float64)
             edges = [edge[column == place] for place in range(width)]

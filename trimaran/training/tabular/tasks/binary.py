@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier
+from lightgbm import LGBMClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.tree import DecisionTreeClassifier
@@ -32,6 +33,7 @@ from trimaran.training.tabular.evaluation.metrics import (
 )
 from trimaran.training.tabular.evaluation.separation import LEAK_AUC, missingness_auc, value_auc
 from trimaran.training.tabular.tasks.task import (
+    BOOSTING,
     FEWEST_OF_EACH,
     FEWEST_ROWS,
     Answered,
@@ -148,10 +150,11 @@ class Binary(Task):
 
     @property
     def baselines(self) -> Mapping[str, Callable[[int], Any]]:
-        """With scikit-learn's defaults."""
+        """With the libraries' defaults."""
         return {
             "logistic regression": lambda seed: LogisticRegression(max_iter=_MOST_ITERATIONS),
-            "gradient boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
+            "random forest": lambda seed: RandomForestClassifier(random_state=seed),
+            "gradient boosting": lambda seed: LGBMClassifier(random_state=seed, **BOOSTING),
         }
 
     def guess(self, estimator: Any, features: npt.NDArray[np.float32]) -> Probabilities:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from lightgbm import LGBMRegressor
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
@@ -24,6 +25,7 @@ from trimaran.training.tabular.evaluation.regression_metrics import (
     score_numbers,
 )
 from trimaran.training.tabular.tasks.task import (
+    BOOSTING,
     FEWEST_OF_EACH,
     FEWEST_ROWS,
     Answered,
@@ -138,11 +140,11 @@ class Regression(Task):
 
     @property
     def baselines(self) -> Mapping[str, Callable[[int], Any]]:
-        """With scikit-learn's defaults."""
+        """With the libraries' defaults."""
         return {
             "ridge regression": lambda seed: Ridge(random_state=seed),
             "random forest": lambda seed: RandomForestRegressor(random_state=seed),
-            "gradient boosting": lambda seed: HistGradientBoostingRegressor(random_state=seed),
+            "gradient boosting": lambda seed: LGBMRegressor(random_state=seed, **BOOSTING),
         }
 
     def guess(self, estimator: Any, features: npt.NDArray[np.float32]) -> Numbers:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # torch and matplotlib take seconds to import, and reading a 
     from trimaran.training.tabular.tasks.heads import Head
 
 __all__ = [
+    "BOOSTING",
     "FEWEST_OF_EACH",
     "FEWEST_ROWS",
     "Answered",
@@ -42,6 +43,13 @@ __all__ = [
     "View",
 ]
 
+BOOSTING: Mapping[str, Any] = {
+    "n_jobs": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbose": -1,
+}
+"""LightGBM's settings with which equal rows give equal trees."""
 FEWEST_OF_EACH = 20
 """Rows of each outcome that a split needs, so that every part has every outcome."""
 FEWEST_ROWS = 50
@@ -260,7 +268,11 @@ class Task(ABC):
     @property
     @abstractmethod
     def baselines(self) -> Mapping[str, Callable[[int], Any]]:
-        """Simpler models by name: scikit-learn estimators, for a seed."""
+        """Simpler models by name: a linear one, a forest and a boosted one, for a seed."""
+
+    def estimator(self, kind: int) -> Callable[[int], Any]:
+        """One of the baselines, by its place among them."""
+        return list(self.baselines.values())[kind]
 
     @abstractmethod
     def guess(self, estimator: Any, features: npt.NDArray[np.float32]) -> Predictions:

@@ -112,7 +112,7 @@ def test_a_judgement_says_everything() -> None:
     found = evaluate(about, split, learnt(about, split), 0, {"calls": (2, 4)})
     low, high = found.interval
     assert low <= found.model.test.f1 <= high
-    assert list(found.baselines) == ["logistic regression", "gradient boosting"]
+    assert list(found.baselines) == ["logistic regression", "random forest", "gradient boosting"]
     assert found.predictions.shape == (600,)
     assert not np.isnan(found.predictions).any()
     assert {one.field for one in found.segments} == {"calls", "plan"}

@@ -58,7 +58,7 @@ def test_folds_never_read_the_test_part(tmp_path: Path) -> None:
     assert scored == cross_validate(spoilt, QUICK, 3, 0, tmp_path, counting(seen))
     assert len(seen) == 9
     assert sum(each["mlp"]["rows"] for each in scored) == len(about.frame) - len(test)
-    assert list(scored[0]) == ["mlp", "logistic regression", "gradient boosting"]
+    assert list(scored[0]) == ["mlp", "logistic regression", "random forest", "gradient boosting"]
 
 
 def test_killed_folds_go_on_and_end_in_the_same_scores(tmp_path: Path) -> None:

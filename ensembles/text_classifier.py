@@ -1,0 +1,63 @@
+"""A classifier of texts: tokens, the network, and the label, as one ensemble."""
+
+from __future__ import annotations
+
+from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
+from trimaran.served.texts import MOST_BYTES
+from trimaran.training.text.trained import TextRun
+
+__all__ = ["models_of", "text_classifier"]
+
+
+def models_of(run: TextRun) -> list[Pipeline]:
+    """What serves a trained run, whose network is `<name>_onnx`."""
+    files = (run.text(f"{each}.json") for each in ("encoding", "vocabulary", "decision"))
+    return [text_classifier(run.name, f"{run.name}_onnx", *files)]
+
+
+def text_classifier(
+    name: str,
+    classifier: str,
+    encoding: str,
+    vocabulary: str,
+    decision: str,
+    *,
+    input_name: str = "tokens",
+    output_name: str = "probability",
+    max_batch_size: int = 32,
+) -> Pipeline:
+    """The ensemble `name`: `TEXT`, BYTES `[1]`, in, and `LABEL`, BYTES `[1]`, out.
+
+    It also answers `PROBABILITY`, FP32 `[1]`, of the positive class, and `TRUNCATED`, BOOL `[1]`:
+    whether the end of the text was left out. `encoding`, `vocabulary` and `decision` are the texts
+    of `encoding.json`, `vocabulary.json` and `decision.json`. `classifier` takes int64
+    `[batch, length]`, padded with 0, and gives the probability, float32 `[batch, 1]`.
+    """
+    given = tensor("TEXT", "BYTES", 1)
+    probability = tensor("PROBABILITY", "FP32", 1)
+    truncated = tensor("TRUNCATED", "BOOL", 1)
+    label = tensor("LABEL", "BYTES", 1)
+    tokens = PythonModel(
+        name=f"{name}_tokens",
+        inputs=[given],
+        outputs=[tensor("TOKENS", "INT64", -1), truncated],
+        entry="trimaran.served.tokens_model",
+        files={"encoding.json": encoding.encode(), "vocabulary.json": vocabulary.encode()},
+        parameters={"max_bytes": str(MOST_BYTES)},
+        max_batch_size=max_batch_size,
+    )
+    labels = PythonModel(
+        name=f"{name}_decision",
+        inputs=[probability],
+        outputs=[label],
+        entry="trimaran.served.decision_model",
+        files={"decision.json": decision.encode()},
+        max_batch_size=max_batch_size,
+    )
+    steps = [
+        Step(tokens.name, {"TEXT": "TEXT"}, {"TOKENS": "tokens", "TRUNCATED": "TRUNCATED"}),
+        Step(classifier, {input_name: "tokens"}, {output_name: "PROBABILITY"}),
+        Step(labels.name, {"PROBABILITY": "PROBABILITY"}, {"LABEL": "LABEL"}),
+    ]
+    ensemble = Ensemble(name, [given], [label, probability, truncated], steps, max_batch_size)
+    return Pipeline(ensemble, [tokens, labels])
