@@ -54,7 +54,7 @@ def report(
         f"{_MODELS[hyper.network]}, trained on {problem.source}",
     )
     page.section("Result", *_headline(config, evaluation, view))
-    page.section("Compared with simpler models", *_comparison(config, evaluation))
+    page.section("Compared with other models", *_comparison(config, evaluation))
     for title, blocks in task_page.sections(view):
         page.section(title, *blocks)
     page.section("Importance of the fields", *_importance(evaluation))
