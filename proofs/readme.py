@@ -298,6 +298,7 @@ def make_files() -> None:
     outcomes = f"customer_id,outcome\n{record['customer_id']},yes\n"
     Path("outcomes.csv").write_text(outcomes, encoding="utf-8")
     _make_table(Path("my_table.csv"))
+    _make_reviews(Path("my_reviews.csv"))
 
 
 def _make_table(path: Path) -> None:
@@ -311,6 +312,18 @@ def _make_table(path: Path) -> None:
             left = drawn.random() < (0.7 if contract == "month" and tenure < 40 else 0.1)
             date, answer = ("2026-01-31", "yes") if left else ("", "no")
             writer.writerow([f"c-{number}", tenure, contract, "", date, answer])
+
+
+def _make_reviews(path: Path) -> None:
+    """Reviews as in docs/text.md, each with a word that tells good from bad."""
+    drawn = random.Random(0)  # noqa: S311 - texts, no secret
+    words = {"good": ["delicious", "fresh", "lovely"], "bad": ["stale", "bland", "awful"]}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["review", "score"])
+        for number in range(300):
+            score = drawn.choice(["good", "bad"])
+            writer.writerow([f"Order {number} was {drawn.choice(words[score])}.", score])
 
 
 def main() -> int:

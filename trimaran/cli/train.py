@@ -100,8 +100,8 @@ def train(
     objective: Annotated[
         str | None,
         typer.Option(
-            help="Metric that --trials optimises on the validation part: log_loss, f1. "
-            "Default: the loss."
+            help="Metric that --trials optimises on the validation part, such as log_loss, f1, "
+            "macro_f1 or mae. Default: the loss."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed, also of the split.")] = 0,

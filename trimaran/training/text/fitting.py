@@ -37,7 +37,7 @@ Watch = Callable[[str, int, int], None]
 
 ENCODINGS = {
     "tfidf": Encoding("terms", (64, 128, 256, 512, 1024)),
-    "encoder": Encoding("wordpieces", (32, 64, 128, minilm.LENGTH)),
+    "encoder": Encoding("wordpieces", tuple(range(8, minilm.LENGTH + 1, 8))),
 }
 """By model; `docs/text.md` says how the lengths were found."""
 

@@ -107,7 +107,7 @@ def test_a_csv_file_with_its_schema(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("gone.csv",), 2, "'gone.csv' is neither a CSV file nor a data set"),
+        (("gone.csv",), 2, "'gone.csv' is neither a file nor a public table"),
         (("wa_churn", "--schema", "gone.toml"), 1, "the schema gone.toml cannot be read"),
         (("wa_churn", "--output", "/"), 2, "--output / is a directory; name a file"),
     ],
