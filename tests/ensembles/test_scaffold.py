@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.trimaran.calling import call_trimaran
 from trimaran.cli.main import COMMANDS
 from trimaran.cli.project_defaults import defaults_of
 from trimaran.repository.project import Project, parse_project
+from trimaran.system.own_packages import own_module
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,3 +114,35 @@ def test_each_command_gets_what_it_takes_of_a_project() -> None:
     assert defaults_of(Project(root, root / "models"), root, COMMANDS)["serve"] == {
         "repository": "models"
     }
+
+
+TAKING = [
+    "bench",
+    "deploy",
+    "explore",
+    "export",
+    "feedback",
+    "locust",
+    "optimize",
+    "perf",
+    "predict",
+    "publish",
+    "release",
+    "rollback",
+    "serve",
+    "train",
+    "tune",
+]
+
+
+@pytest.mark.parametrize("command", TAKING)
+def test_what_a_command_gets_are_parameters_of_it(command: str) -> None:
+    root = Path("/home/me/shop")
+    ports = dict.fromkeys(("http", "grpc", "metrics", "supervisor"), 9000)
+    given = "/home/me/shop/given"
+    project = Project(root, root / "models", given, given, given, ("onnx",), ("shop",), ports)
+    module, _, name = COMMANDS[command][0].partition(":")
+    takes = inspect.signature(getattr(own_module(module), name)).parameters
+    gets = defaults_of(project, root, COMMANDS)[command].keys() - {"repository"}
+    assert gets
+    assert gets <= takes.keys()
