@@ -33,7 +33,8 @@ EXTRAS = {
     "monitor": ("export", "serve", "monitoring"),
     "bench": ("export", "serve", "train", "text", "loadtests"),
     "test": (
-        *("export", "serve", "train", "text", "monitoring", "loadtests", "tracking", "proofs"),
+        *("export", "serve", "train", "tables", "text", "monitoring"),
+        *("loadtests", "tracking", "proofs"),
         *("test", "lint"),
     ),
 }

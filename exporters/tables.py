@@ -16,10 +16,10 @@ _MOST_ROWS = 1024
 
 
 def model_of(run: TrainedRun) -> ModelSpec:
-    """The network with its threshold, from the run's directory.
+    """The network with what its task answers, from the run's directory.
 
-    `features`, float32 `[batch, columns]`, are what the transform gives. `probability` is float32
-    `[batch, 1]`, `prediction` bool `[batch, 1]`. Exports are verified on rows of the training part.
+    `features`, float32 `[batch, columns]`, are what the transform gives, and the outputs those of
+    `trimaran/training/tabular/tasks/heads.py`. Exports are verified on rows of the training part.
     """
     features = run.samples()
 
@@ -29,9 +29,9 @@ def model_of(run: TrainedRun) -> ModelSpec:
 
     return ModelSpec(
         name=run.name,
-        module=run.classifier(),
+        module=run.module(),
         example_inputs=samples(2, 0),
-        output_names=["probability", "prediction"],
+        output_names=list(run.answers().network),
         samples=samples,
         max_batch_size=_MOST_ROWS,
     )

@@ -49,7 +49,8 @@ _PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
 class Service:
     """A running server. `pid` is `None` where it is not a process of this machine.
 
-    `secret` opens the APIs that change it, such as shared memory.
+    `secret` opens the APIs that change it, such as shared memory. `given` is a repository that was
+    named besides the server's address.
     """
 
     ports: Ports
@@ -57,6 +58,12 @@ class Service:
     pid: int | None = None
     repository: Repository | None = None
     secret: str = field(default="", repr=False)
+    given: Repository | None = None
+
+    @property
+    def published(self) -> Repository | None:
+        """Where its models were published, as far as that is known."""
+        return self.repository or self.given
 
     def config(self, model: str, version: str = "") -> ModelConfig:
         """The configuration of a model that is ready.
@@ -114,7 +121,8 @@ def find_service(
     found = running_server(root, host, http_port, grpc_port)
     ports = found.ports
     control = Control(ports, found.secret)
-    service = Service(ports, control, found.pid, found.repository, found.secret)
+    given = Repository.open(root) if root.is_dir() else None
+    service = Service(ports, control, found.pid, found.repository, found.secret, given)
     if not service.control.is_live():
         remedy = (
             "stop and start 'trimaran serve'"

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from monitoring.measures import ALLOWED_FALLS, Measured, allowed, loss_of, measured
 from monitoring.prometheus_api import Prometheus, Sample
 from monitoring.queries import query
-from trimaran.served.outcomes import CELLS
-from trimaran.stats.intervals import Estimate, f1_score, fall, share
+from trimaran.stats.intervals import Estimate
 
 __all__ = [
     "ACCURACY_WINDOW",
-    "ALLOWED_FALLS",
     "COLUMNS",
     "LEAST_OUTCOMES",
     "MEANING",
@@ -24,24 +23,23 @@ __all__ = [
     "releases",
 ]
 
-ALLOWED_FALLS: Mapping[str, float] = {"accuracy": 0.02, "F1": 0.05}
-"""How far each may be below the test part's."""
 LEAST_OUTCOMES = 50
 """With fewer outcomes the verdict is `too few`."""
 
 Verdict = Literal["fell", "holds", "unsure", "too few", "no reference"]
-Cells = Mapping[str, float]
-"""Rows by each of `CELLS`."""
 
 ACCURACY_WINDOW = "1d"
 """The window of the recorded series and the alerts, and the default."""
+_LARGE = 1_000
+"""Such a number has no decimals."""
 _QUERIES = ("outcomes", "reference_outcomes", "calibration_error", "brier")
 
-COLUMNS = ("figure", "live", "95 %", "test part", "fall", "95 %")
+COLUMNS = ("figure", "live", "95 %", "test part", "worse by", "95 %")
 MEANING = (
-    "fell: the whole 95 % interval of how far a figure is below the test part's is above "
-    + " or ".join(f"{most:g} ({name})" for name, most in ALLOWED_FALLS.items())
-    + f"; a verdict needs at least {LEAST_OUTCOMES} outcomes"
+    "fell: the whole 95 % interval of how much worse a figure is than the test part's is above "
+    + " or ".join(f"{most:g} ({name})" for name, most in ALLOWED_FALLS.items() if name != "MAE")
+    + f" or {ALLOWED_FALLS['MAE']:.0%} of it (MAE); "
+    + f"a verdict needs at least {LEAST_OUTCOMES} outcomes"
 )
 
 
@@ -53,7 +51,7 @@ class Figure:
     reference: Estimate | None
     """The test part's, when the model was trained."""
     fall: Estimate | None
-    """How far `live` is below `reference`."""
+    """How much worse `live` is than `reference`."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class ReleaseAccuracy:
     version: str
     outcomes: float
     figures: Mapping[str, Figure]
-    """`accuracy`, `precision`, `recall` and `F1`."""
+    """By name, such as `accuracy` and `F1`: see `measures`."""
     calibration_error: float | None
     """The distance of probabilities from shares, averaged over the rows of ten bins."""
     brier: float | None
@@ -82,7 +80,7 @@ def evaluate_releases(answers: Mapping[str, Sequence[Sample]]) -> list[ReleaseAc
     """Releases from the samples of the queries `outcomes`, `reference_outcomes`,
     `calibration_error` and `brier`, by those names.
 
-    Concept drift is a fall of accuracy or F1 whose whole interval is above the allowed fall.
+    Concept drift is a loss of a figure whose whole interval is above the allowed one.
     """
     live, reference = (_cells(answers[name]) for name in ("outcomes", "reference_outcomes"))
     calibration, brier = (
@@ -91,46 +89,37 @@ def evaluate_releases(answers: Mapping[str, Sequence[Sample]]) -> list[ReleaseAc
     )
     found = []
     for release, cells in sorted(live.items()):
-        outcomes = sum(cells.values())
-        if outcomes:
-            figures = _figures(cells, reference.get(release))
+        found_live = measured(cells)
+        if found_live.outcomes:
+            expected = reference.get(release)
+            figures = _figures(found_live, measured(expected) if expected else None)
             found.append(
                 ReleaseAccuracy(
                     *release,
-                    outcomes,
+                    found_live.outcomes,
                     figures,
                     calibration.get(release),
                     brier.get(release),
-                    _verdict(outcomes, figures),
+                    _verdict(found_live.outcomes, figures),
                 )
             )
     return found
 
 
-def _figures(live: Cells, reference: Cells | None) -> dict[str, Figure]:
-    ours = _measures(live)
-    theirs = _measures(reference) if reference else dict.fromkeys(ours)
+def _figures(live: Measured, reference: Measured | None) -> dict[str, Figure]:
+    ours = live.figures
+    theirs = reference.figures if reference else dict.fromkeys(ours)
     return {
-        name: Figure(found, theirs[name], fall(found, theirs[name])) for name, found in ours.items()
-    }
-
-
-def _measures(cells: Cells) -> dict[str, Estimate | None]:
-    right, wrong = cells["true_positive"], cells["false_positive"]
-    missed = cells["false_negative"]
-    return {
-        "accuracy": share(right + cells["true_negative"], sum(cells.values())),
-        "precision": share(right, right + wrong),
-        "recall": share(right, right + missed),
-        "F1": f1_score(right, wrong, missed),
+        name: Figure(found, theirs[name], loss_of(name, found, theirs[name]))
+        for name, found in ours.items()
     }
 
 
 def _verdict(outcomes: float, figures: Mapping[str, Figure]) -> Verdict:
     if outcomes < LEAST_OUTCOMES:
         return "too few"
-    falls = [(figures[name].fall, most) for name, most in ALLOWED_FALLS.items()]
-    known = [(found, most) for found, most in falls if found is not None]
+    falls = [(each.fall, allowed(name, each.reference)) for name, each in figures.items()]
+    known = [(found, most) for found, most in falls if found is not None and most is not None]
     if not known:
         return "no reference"
     if any(found.low > most for found, most in known):
@@ -141,8 +130,7 @@ def _verdict(outcomes: float, figures: Mapping[str, Figure]) -> Verdict:
 def _cells(samples: Sequence[Sample]) -> dict[tuple[str, str], dict[str, float]]:
     found: dict[tuple[str, str], dict[str, float]] = {}
     for sample in samples:
-        empty = dict.fromkeys(CELLS, 0.0)
-        found.setdefault(_release(sample), empty)[sample.labels.get("cell", "")] = sample.value
+        found.setdefault(_release(sample), {})[sample.labels.get("cell", "")] = sample.value
     return found
 
 
@@ -156,7 +144,7 @@ def lines_of(release: ReleaseAccuracy) -> list[tuple[str, ...]]:
         (
             name,
             *_with_interval(figure.live),
-            "" if figure.reference is None else f"{figure.reference.value:.3f}",
+            "" if figure.reference is None else _shown(figure.reference.value),
             *_with_interval(figure.fall),
         )
         for name, figure in release.figures.items()
@@ -173,4 +161,8 @@ def lines_of(release: ReleaseAccuracy) -> list[tuple[str, ...]]:
 def _with_interval(found: Estimate | None) -> tuple[str, str]:
     if found is None:
         return "", ""
-    return f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}"
+    return _shown(found.value), f"{_shown(found.low)} to {_shown(found.high)}"
+
+
+def _shown(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < _LARGE else f"{value:,.0f}"

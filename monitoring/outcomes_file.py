@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from trimaran.system.csv_rows import number_in
 from trimaran.system.csv_table import read_csv
 from trimaran.system.errors import TrimaranError, UsageError
 
@@ -17,6 +20,7 @@ __all__ = ["Columns", "OutcomeRow", "read_outcomes"]
 _TRUE = {"1", "true", "yes", "y", "t"}
 _FALSE = {"0", "false", "no", "n", "f"}
 _SHOWN = 8
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,16 @@ class OutcomeRow:
 
     line: int
     id: str
-    outcome: bool
+    outcome: bool | str | float
     time: str
 
 
-def read_outcomes(path: Path, columns: Columns, id_names: Sequence[str]) -> list[OutcomeRow]:
+def read_outcomes(
+    path: Path, columns: Columns, id_names: Sequence[str], dtype: str = "BOOL"
+) -> list[OutcomeRow]:
     """All rows, checked. `id_names` are the usual names of the column of ids, in order.
+
+    `dtype` is the datatype of an outcome: `BOOL`, `BYTES` for a class, or `FP32`.
 
     Raises `TrimaranError` with the line for a row that cannot be used, and `UsageError` for a
     column that is not there.
@@ -49,6 +57,8 @@ def read_outcomes(path: Path, columns: Columns, id_names: Sequence[str]) -> list
     frame = read_csv(path)
     ids = frame[_column(path, frame, "--id", columns.id, id_names)]
     outcomes = frame[_column(path, frame, "--outcome", columns.outcome, ("outcome",))]
+    if columns.positive is not None and dtype != "BOOL":
+        raise UsageError("--positive is for outcomes that are true or false; leave it out")
     if columns.positive is not None and columns.positive not in set(outcomes.str.strip()):
         raise UsageError(
             f"{path}: no outcome is {columns.positive!r}, which --positive names; the file has "
@@ -62,7 +72,7 @@ def read_outcomes(path: Path, columns: Columns, id_names: Sequence[str]) -> list
         OutcomeRow(
             line,
             _id(path, line, name),
-            _outcome(path, line, outcome, columns.positive),
+            _outcome(path, line, outcome, dtype, columns.positive),
             _time(path, line, time),
         )
         for line, name, outcome, time in zip(frame.index, ids, outcomes, times, strict=True)
@@ -88,12 +98,24 @@ def _id(path: Path, line: int, cell: str) -> str:
     return cell.strip()
 
 
-def _outcome(path: Path, line: int, cell: str, positive: str | None) -> bool:
+def _outcome(
+    path: Path, line: int, cell: str, dtype: str, positive: str | None
+) -> bool | str | float:
     value = cell.strip()
     if not value:
         raise TrimaranError(
             f"{path}, line {line}: the outcome is empty; leave the row out until it is known"
         )
+    if dtype == "BYTES":
+        return value
+    if dtype == "FP32":
+        number = number_in(value, _LARGEST)
+        if number is None or math.isnan(number):
+            raise TrimaranError(
+                f"{path}, line {line}: the outcome is {value!r}, and not a number; write it as "
+                "1234.5, or leave the row out until it is known"
+            )
+        return number
     if positive is not None:
         return value == positive
     if value.lower() not in _TRUE | _FALSE:

@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -160,9 +161,14 @@ class Running:
 
 
 class Walk:
-    """A reader's way through the pages."""
+    """A reader's way through the pages.
+
+    After a line that ends with `cd FOLDER`, the commands of the page are run in that folder, except
+    those that begin with `.venv/` or a bracket.
+    """
 
     def __init__(self) -> None:
+        self.home = self.folder = Path.cwd()
         self.background: dict[str, Running] = {}
         self.failures = 0
         self.count = 0
@@ -172,6 +178,7 @@ class Walk:
 
         A block whose first line is `# FILE` is written to that file; any other Python is run.
         """
+        self.folder = self.home
         for block in blocks(page):
             where = f"{page}:{block.line}"
             name = re.match(r"# (\S+\.\w+)$", "".join(block.lines[:1]))
@@ -194,6 +201,13 @@ class Walk:
         self._print("written", 0.0, f"{where} {path}")
 
     def _shell(self, command: str, where: str) -> None:
+        if changed := re.search(r"&& cd (\w+)$", command):
+            self.folder = self.home / changed[1]
+        at_home = command.startswith((".venv/", "("))
+        with chdir(self.home if at_home else self.folder):
+            self._shell_here(command, where)
+
+    def _shell_here(self, command: str, where: str) -> None:
         why = next((why for kind, why in LEFT_OUT.items() if re.search(kind, command)), None)
         kind = next((kind for kind in UNTIL_CTRL_C if re.match(kind, command)), None)
         if why is not None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from ensembles.scaffold import KINDS
 from tests.running import PROJECT
 
 PACKAGES = {"trimaran", "exporters", "ensembles", "monitoring", "loadtests"}
-SUFFIXES = {".py", ".pyi", ".typed", ".html", ".toml", ".json", ".yml"}
+SUFFIXES = {".py", ".pyi", ".typed", ".html", ".toml", ".json", ".yml", ".md"}
 _TIMEOUT_S = 600
 
 
@@ -94,6 +95,22 @@ def test_the_wheel_is_what_runs_and_its_import_loads_no_torch(
     assert Path(found[0]).is_relative_to(bin_folder.parent)
     assert run(bin_folder / "trimaran", "--version", cwd=tmp_path).startswith("trimaran ")
     assert "rollback" in run(bin_folder / "trimaran", "--help", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["custom", *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS if kind != "custom")],
+)
+def test_a_project_goes_the_whole_way_without_a_clone(
+    bin_folder: Path, tmp_path: Path, kind: str
+) -> None:
+    """Its own test exports, publishes, releases and serves it, and asks over HTTP and gRPC."""
+    run(bin_folder / "trimaran", "init", "shop", "--kind", kind, cwd=tmp_path)
+    shown = run(
+        bin_folder / "python", "-m", "pytest", "-p", "no:cacheprovider", cwd=tmp_path / "shop"
+    )
+    assert "4 passed" in shown, shown
+    assert not list((tmp_path / "shop" / "model_repository").iterdir())
 
 
 USE = """

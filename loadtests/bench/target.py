@@ -199,7 +199,7 @@ def _rows(config: ModelConfig, service: Service, payloads: Payloads) -> Rows:
         count=payloads.count,
         seed=payloads.seed,
         given=payloads.given,
-        repository=service.repository,
+        repository=service.published,
     ).batches(payloads.batch)
 
 

@@ -137,7 +137,7 @@ def _prepare(settings: Settings, service: Service, given: Path | None, directory
         count=ROWS,
         seed=settings.seed,
         given=given,
-        repository=service.repository,
+        repository=service.published,
     )
     calls = [encode(settings.protocol, settings.model, row) for row in rows.rows]
     if words := refusal_of(calls[0], service.ports, DEFAULT_TIMEOUT_S):

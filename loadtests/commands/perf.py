@@ -129,7 +129,7 @@ def _measured(
         count=max(_ROWS, load.batch),
         seed=seed,
         given=payloads,
-        repository=service.repository,
+        repository=service.published,
     )
     with Client(service.ports, load.protocol) as client:
         for row in rows.rows[:_WARM_ROWS]:

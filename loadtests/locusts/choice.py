@@ -13,7 +13,6 @@ from loadtests.locusts.calls import PROTOCOLS, Call, encode, in_turn, read_calls
 from loadtests.subject import Service, find_service
 from trimaran.cli.options import DEFAULT_REPOSITORY
 from trimaran.repository.config import ModelConfig, is_ensemble
-from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
 
@@ -47,8 +46,8 @@ class Choice:
     timeout_s: float = DEFAULT_TIMEOUT_S
     patience_s: float | None = None
     """For how long there may be only failures; `None` forever."""
-    repository: Path | None = None
-    """Where the models were published; records are made up from what it knows of their table."""
+    repository: Path = DEFAULT_REPOSITORY
+    """Where the models were published, if it is there, to make up records of their table."""
     directory: Path | None = None
     """Where `trimaran locust` left the requests, and where exact times go."""
 
@@ -63,7 +62,6 @@ class Choice:
         names = str(given.get("model") or "").split(",")
         protocol = str(given.get("protocol") or "all")
         payloads, directory = given.get("payloads"), given.get("run_directory")
-        root = Path(given.get("repository") or DEFAULT_REPOSITORY)
         return cls(
             ports=_ports(host, given.get("grpc_port")),
             models=tuple(name.strip() for name in names if name.strip()),
@@ -73,7 +71,7 @@ class Choice:
             rate=number("target_rate"),
             timeout_s=number("request_timeout") or DEFAULT_TIMEOUT_S,
             patience_s=number("give_up_after"),
-            repository=root if root.is_dir() else None,
+            repository=Path(given.get("repository") or DEFAULT_REPOSITORY),
             directory=Path(directory) if directory else None,
         )
 
@@ -180,13 +178,12 @@ def calls_by_protocol(choice: Choice) -> Mapping[str, Sequence[Call]]:
     from loadtests.payloads import choose_rows, refused_payloads
 
     found = {}
-    how: dict[str, Any] = {
-        "count": ROWS,
-        "seed": choice.seed,
-        "given": choice.payloads,
-        "repository": Repository.open(choice.repository) if choice.repository else None,
-    }
-    drawn = [(config.name, choose_rows(config, **how)) for config in chosen_configs(choice)]
+    published = _service(choice).published
+    how: dict[str, Any] = {"count": ROWS, "seed": choice.seed, "given": choice.payloads}
+    drawn = [
+        (config.name, choose_rows(config, **how, repository=published))
+        for config in chosen_configs(choice)
+    ]
     for protocol in choice.protocols:
         by_model = [[encode(protocol, name, row) for row in rows.rows] for name, rows in drawn]
         for (name, rows), calls in zip(drawn, by_model, strict=True):
@@ -229,4 +226,4 @@ def _seed(value: Any) -> int:
 
 def _service(choice: Choice) -> Service:
     ports = choice.ports
-    return find_service(Path(), ports.host, ports.http, ports.grpc)
+    return find_service(choice.repository, ports.host, ports.http, ports.grpc)

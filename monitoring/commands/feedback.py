@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -22,6 +22,7 @@ from trimaran.cli.options import (
     HttpPort,
     RepositoryPath,
 )
+from trimaran.repository.config import inputs_of
 from trimaran.repository.presence import running_server
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client
@@ -91,12 +92,12 @@ def feedback(
 
     Exit status: 0 if every outcome is counted, now or earlier; 1 if one is not.
     """
-    joiner, names = _joiner(Repository.open(repository), model)
+    joiner, names, dtype = _joiner(Repository.open(repository), model)
     if not source.is_file():
         raise UsageError(f"there is no file {source}")
-    rows = read_outcomes(source, Columns(id_column, outcome, time, positive), names)
+    rows = read_outcomes(source, Columns(id_column, outcome, time, positive), names, dtype)
     with Client(running_server(repository, host, http_port, grpc_port).ports) as client:
-        statuses = _record(client, joiner, rows)
+        statuses = _record(client, joiner, rows, dtype)
     if output:
         _write(output, rows, statuses)
     counts = {status: statuses.count(status) for status in _MEANINGS}
@@ -110,8 +111,11 @@ def feedback(
         raise typer.Exit(1)
 
 
-def _joiner(repository: Repository, named: str) -> tuple[str, list[str]]:
-    """The feedback model of `named`, or itself, and the usual names of a column of its ids."""
+def _joiner(repository: Repository, named: str) -> tuple[str, list[str], str]:
+    """The feedback model of `named`, or itself.
+
+    Also the usual names of a column of its ids, and the datatype of its outcomes.
+    """
     joiners = {}
     for name in repository.names():
         if repository.has_config(name):
@@ -123,14 +127,15 @@ def _joiner(repository: Repository, named: str) -> tuple[str, list[str]]:
             own = [
                 each.name for each in checked_config(repository, predictor).input if each.optional
             ]
-            return name, ["id", "request_id", *own]
+            taken = {each.name: each for each in inputs_of(checked_config(repository, name))}
+            return name, ["id", "request_id", *own], taken["outcome"].dtype.triton
     raise TrimaranError(
         f"no model in {repository.root} takes outcomes of {named!r}; "
         + (f"choose from {', '.join(joiners.values())}" if joiners else "publish one first")
     )
 
 
-def _record(client: Client, joiner: str, rows: Sequence[OutcomeRow]) -> list[str]:
+def _record(client: Client, joiner: str, rows: Sequence[OutcomeRow], dtype: str) -> list[str]:
     """A status for each row. Raises `TrimaranError`; outcomes recorded before the error count."""
     statuses: list[str] = []
     timed = any(row.time for row in rows)
@@ -140,7 +145,7 @@ def _record(client: Client, joiner: str, rows: Sequence[OutcomeRow]) -> list[str
             for piece in _pieces(rows):
                 inputs = {
                     "id": _texts([row.id for row in piece]),
-                    "outcome": np.array([[row.outcome] for row in piece]),
+                    "outcome": _OUTCOMES[dtype]([row.outcome for row in piece]),
                     **({"time": _texts([row.time for row in piece])} if timed else {}),
                 }
                 answer = client.infer(joiner, inputs)
@@ -162,6 +167,14 @@ def _pieces(rows: Sequence[OutcomeRow]) -> Iterator[Sequence[OutcomeRow]]:
 
 def _texts(values: Sequence[str]) -> np.ndarray:
     return np.array([[value.encode()] for value in values], dtype=object)
+
+
+_OUTCOMES: Mapping[str, Callable[[Sequence[Any]], np.ndarray]] = {
+    "BOOL": lambda values: np.array(values, np.bool_)[:, np.newaxis],
+    "BYTES": _texts,
+    "FP32": lambda values: np.array(values, np.float32)[:, np.newaxis],
+}
+"""Outcomes as a tensor, by its datatype."""
 
 
 def _examples(rows: Sequence[OutcomeRow], statuses: Sequence[str], status: str) -> str:

@@ -14,7 +14,8 @@ from exporters.spec import ModelSpec
 from proofs.architectures.architecture import Architecture, randomise
 from trimaran.training.efficientnet_lite0 import IMAGE_SIZE, EfficientNetLite0
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
-from trimaran.training.tabular.learning.networks import ThresholdClassifier, build_network
+from trimaran.training.tabular.learning.networks import build_network
+from trimaran.training.tabular.tasks.heads import ThresholdClassifier
 
 __all__ = ["architectures"]
 
@@ -78,7 +79,7 @@ def _tabular(network: str) -> ModelSpec:
     edges = [np.linspace(-1, 1, count) for count in (3, 0, 5, 1)]
     hyper = Hyperparameters(network=network, units=8, hidden=8, members=3)
     torch.manual_seed(0)
-    module = ThresholdClassifier(build_network(hyper, edges), 0.5)
+    module = ThresholdClassifier(build_network(hyper, edges, 1), 0.5)
     randomise(module.network)
     examples = {"features": torch.randn(16, 4)}
     name = "tabnet" if network == "tabnet" else f"tabular_{network}"

@@ -85,7 +85,7 @@ def probabilities(run: TrainedRun, frame: pd.DataFrame) -> np.ndarray:
     transform = Transform(TransformData.from_json(run.transform_text()))
     features = torch.from_numpy(transform_frame(transform, DATA.schema, frame))
     with torch.no_grad():
-        found, _ = run.classifier()(features)
+        found, _ = run.module()(features)
     return found.numpy()[:, 0]
 
 

@@ -43,7 +43,8 @@ class TritonPythonModel:
 
 def _address(served: Served) -> list[str]:
     ports = served.ports
-    return ["--host", ports.host, "--http-port", str(ports.http), "--grpc-port", str(ports.grpc)]
+    ports_given = ["--http-port", str(ports.http), "--grpc-port", str(ports.grpc)]
+    return ["--host", ports.host, *ports_given, "--repository", str(served.repository.root)]
 
 
 def _report(out: Path) -> dict[str, object]:

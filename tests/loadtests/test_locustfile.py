@@ -46,7 +46,8 @@ def _locust(cwd: Path, *arguments: str, until: Collection[str] = ()) -> tuple[in
 
 def _server(served: Served) -> list[str]:
     ports = served.ports
-    return ["--host", f"http://{ports.host}:{ports.http}", "--grpc-port", str(ports.grpc)]
+    address = ["--host", f"http://{ports.host}:{ports.http}", "--grpc-port", str(ports.grpc)]
+    return [*address, "--repository", str(served.repository.root)]
 
 
 def _counts(directory: Path, name: str) -> dict[str, int]:

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score as sklearn_f1
 
-from monitoring.accuracy import evaluate_releases
+from monitoring.accuracy import ReleaseAccuracy, evaluate_releases
 from monitoring.outcomes_file import Columns, read_outcomes
 from monitoring.prometheus_api import Sample
 from tests.monitoring.conftest import Watched, served_and_watched
 from tests.running import wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
-from trimaran.system.errors import TrimaranError
+from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.processes import children
 
 ROWS = 400
@@ -66,6 +66,70 @@ def test_the_size_of_the_fall_decides(live: tuple[float, ...], verdict: str) -> 
     )
 
 
+def told(live: dict[str, float], reference: dict[str, float]) -> ReleaseAccuracy:
+    """The accuracy of a release by its cells, and those of its test part."""
+    labels = {"model": "m", "version": "1"}
+    samples = [
+        [Sample({**labels, "cell": cell}, count) for cell, count in cells.items()]
+        for cells in (live, reference)
+    ]
+    answers = dict(zip(("outcomes", "reference_outcomes"), samples, strict=True))
+    (found,) = evaluate_releases({**answers, "calibration_error": [], "brier": []})
+    return found
+
+
+def of_classes(**rows: tuple[float, float, float]) -> dict[str, float]:
+    return {
+        f"{cell}:{label}": count
+        for label, counts in rows.items()
+        for cell, count in zip(("right", "missed", "false"), counts, strict=True)
+    }
+
+
+def test_classes_are_judged_by_accuracy_and_the_mean_of_their_f1() -> None:
+    reference = of_classes(a=(90, 10, 5), b=(45, 5, 10))
+    same = told(of_classes(a=(900, 100, 50), b=(450, 50, 100)), reference)
+    assert same.outcomes == 1500
+    assert same.verdict in ("holds", "unsure")
+    values = {name: figure.live and figure.live.value for name, figure in same.figures.items()}
+    expected = np.mean([2 * 90 / (2 * 90 + 15), 2 * 45 / (2 * 45 + 15)])
+    assert values == {"accuracy": pytest.approx(0.9), "macro F1": pytest.approx(expected)}
+    # The rare class is lost, which moves the accuracy less than macro F1.
+    fallen = told(
+        of_classes(a=(1350, 0, 150), b=(0, 150, 0)), of_classes(a=(900, 9, 9), b=(90, 9, 9))
+    )
+    assert fallen.verdict == "fell"
+    assert fallen.figures["macro F1"].fall.value > 0.3  # type: ignore[union-attr]
+
+
+def of_errors(rows: int, error: float, held: float) -> dict[str, float]:
+    return {
+        "held": held * rows,
+        "outside": (1 - held) * rows,
+        "absolute_error": error * rows,
+        "squared_error": 1.5 * error**2 * rows,
+    }
+
+
+@pytest.mark.parametrize(
+    ("live", "verdict"),
+    [
+        (of_errors(4000, 102, 0.9), "holds"),
+        (of_errors(4000, 150, 0.8), "fell"),
+        (of_errors(60, 108, 0.9), "unsure"),
+        (of_errors(20, 500, 0.1), "too few"),
+    ],
+)
+def test_numbers_are_judged_by_their_mean_error(live: dict[str, float], verdict: str) -> None:
+    found = told(live, of_errors(4000, 100, 0.9))
+    assert found.verdict == verdict
+    assert found.outcomes == pytest.approx(live["held"] + live["outside"])
+    figure = found.figures["MAE"]
+    assert figure.live is not None
+    assert figure.live.value == pytest.approx(live["absolute_error"] / found.outcomes)
+    assert figure.live.low < figure.live.value < figure.live.high
+
+
 def table(directory: Path, text: str) -> Path:
     path = directory / "outcomes.csv"
     path.write_text(text)
@@ -83,6 +147,17 @@ def test_a_file_of_outcomes_is_read_by_its_usual_names(tmp_path: Path) -> None:
         ["id"],
     )
     assert (left.id, left.outcome, stays.outcome) == ("a", True, False)
+
+
+def test_outcomes_of_classes_and_of_numbers_are_read_as_such(tmp_path: Path) -> None:
+    path = table(tmp_path, "id,outcome\na, 01\nb,2.5\n")
+    assert [row.outcome for row in read_outcomes(path, Columns(), ["id"], "BYTES")] == ["01", "2.5"]
+    assert [row.outcome for row in read_outcomes(path, Columns(), ["id"], "FP32")] == [1.0, 2.5]
+    with pytest.raises(UsageError, match="--positive is for outcomes that are true or false"):
+        read_outcomes(path, Columns(positive="01"), ["id"], "BYTES")
+    for cell in ("dear", "NaN", "1e99"):
+        with pytest.raises(TrimaranError, match=f"line 2: the outcome is '{cell}', and not a num"):
+            read_outcomes(table(tmp_path, f"id,outcome\na,{cell}\n"), Columns(), ["id"], "FP32")
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,24 @@ _SHOWN_FIELDS = 3
 
 def explore(
     data: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A CSV file, mlc_churn or wa_churn.")
+        str, typer.Argument(metavar="TABLE", help="A file or a database, mlc_churn or wa_churn.")
     ] = "mlc_churn",
     target: Annotated[
         str | None, typer.Option(help="The column to predict, where the table has no schema.")
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="binary, multiclass or regression. Default: by the target's values."),
+    ] = None,
     positive: Annotated[
         str | None,
         typer.Option(help="The target's value to predict. Default: yes, or else the rarer one."),
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option(metavar="SQL", help="What to read from a database.")
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sheet of an .xlsx file. Default: the first.")
     ] = None,
     schema: Annotated[
         Path | None,
@@ -54,12 +64,13 @@ def explore(
     from trimaran.training.tabular.exploring.page import explore as page_of
     from trimaran.training.tabular.exploring.page import overview
 
-    dataset = load(data, schema, target=target, positive=positive)
+    how = {"target": target, "task": task, "positive": positive, "query": query, "sheet": sheet}
+    dataset = load(data, schema, **how)
     summary = overview(dataset)
     columns = SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
-        task = progress.add_task("drawing", total=len(dataset.schema.fields))
-        html = page_of(dataset, summary, lambda field: progress.update(task, advance=1))
+        drawing = progress.add_task("drawing", total=len(dataset.schema.fields))
+        html = page_of(dataset, summary, lambda field: progress.update(drawing, advance=1))
     write_text(output, html)
     screen = console()
     screen.print(overview_table(dataset, summary))
@@ -86,7 +97,7 @@ def overview_table(dataset: Dataset, summary: Overview) -> Table:
         ("rows", f"{summary.rows}"),
         ("fields", f"{len(schema.numbers)} numbers, {len(schema.categories)} categories"),
         ("missing values", f"{summary.missing} of {summary.cells}"),
-        (f"{schema.target} = {schema.positive}", f"{summary.positives}{share}"),
+        (summary.question, f"{summary.positives}{share}"),
         ("strongest fields", ", ".join(strongest) or "none"),
         ("errors", f"{errors}"),
         ("warnings", f"{len(summary.findings) - errors}"),

@@ -12,11 +12,13 @@ import io
 import locale
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from trimaran.cli.project_defaults import project_defaults
 from trimaran.cli.renamed import refuse_old_names
 from trimaran.system.errors import TrimaranError
 from trimaran.system.own_packages import own_module
@@ -25,6 +27,10 @@ from trimaran.system.processes import sigterm_as_interrupt
 __all__ = ["COMMANDS", "main", "run"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": (
+        "ensembles.init_command:init",
+        "Make a project: a model, its test, and the commands for both.",
+    ),
     "demo": (
         "ensembles.demo_command:demo",
         "Classify photographs with a real Triton, from start to end.",
@@ -109,6 +115,8 @@ class _LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if not ctx.resilient_parsing:  # not while a shell completes a line
             refuse_old_names(self.prefix + args[0], args[1:])
+            if not self.prefix:  # groups hand it down
+                ctx.default_map = project_defaults(Path.cwd(), COMMANDS)
         name, command, rest = super().resolve_command(ctx, args)
         return name, _load(self.prefix + name) if name else command, rest
 

@@ -46,6 +46,7 @@ class _Request:
 
 
 def predict(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A served model or ensemble.")],
     files: Annotated[
         list[Path] | None,
@@ -97,6 +98,12 @@ def predict(
     """Send files or rows to a served model, and print its answers."""
     if protocol not in ("http", "grpc"):
         raise UsageError(f"there is no protocol {protocol!r}; choose http or grpc")
+    opened = Repository.open(repository)
+    usual = context.lookup_default("model")
+    if usual and model not in (usual, *opened.names()):
+        if not Path(model).is_file():
+            raise UsageError(f"{model} is neither a model of {opened.root} nor a file; name either")
+        model, files = usual, [Path(model), *(files or [])]
     if bool(files) == bool(source):
         raise UsageError("give either files, or --input with a .json or .csv file of rows")
     scoring = _is_table(source) if source else False
@@ -105,7 +112,7 @@ def predict(
             "--input FILE.csv and --output FILE go together; --refused, --ignore and --formulas "
             "need them"
         )
-    config = checked_config(Repository.open(repository), model)
+    config = checked_config(opened, model)
     ports = running_server(repository, host, http_port, grpc_port).ports
     if source and output:
         with Client(ports, "grpc" if protocol == "grpc" else "http") as client:

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.table import Table
 
+from trimaran.cli.train_texts import MODELS, PUBLIC, train_texts
 from trimaran.system.console import console
 from trimaran.system.errors import UsageError
 from trimaran.system.files import write_text
@@ -32,10 +34,18 @@ _MOST_SEED = 2**32 - 1
 
 
 class Model(StrEnum):
-    """The networks."""
+    """The networks, the models that are none, and those of texts."""
 
     mlp = "mlp"
     tabnet = "tabnet"
+    linear = "linear"
+    forest = "forest"
+    boosting = "boosting"
+    encoder = "encoder"
+    tfidf = "tfidf"
+
+
+_SEARCHED = (Model.mlp, Model.tabnet)
 
 
 class Imbalance(StrEnum):
@@ -46,22 +56,21 @@ class Imbalance(StrEnum):
     resample = "resample"
 
 
-class Objective(StrEnum):
-    """What a search improves, on the validation part."""
-
-    log_loss = "log_loss"
-    f1 = "f1"
-
-
 def train(
     table: Annotated[
         str,
         typer.Argument(
-            metavar="TABLE", help="A CSV file, or a public table: churn, mlc_churn or wa_churn."
+            metavar="TABLE",
+            help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, or "
+            "a public table: churn, mlc_churn, wa_churn or food_reviews.",
         ),
     ],
     target: Annotated[
         str | None, typer.Option(help="The column to predict, where the table has no schema.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="binary, multiclass or regression. Default: by the target's values."),
     ] = None,
     positive: Annotated[
         str | None,
@@ -70,13 +79,31 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="What to call the models. Default: the table's name.")
     ] = None,
-    model: Annotated[Model, typer.Option(help="The network.")] = Model.mlp,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of texts, of which to learn classes."),
+    ] = None,
+    model: Annotated[
+        Model | None,
+        typer.Option(
+            help="A network (mlp, tabnet) or a simpler model; of texts encoder or tfidf. "
+            "Default: mlp, and encoder."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Epochs of fine-tuning an encoder of texts; 0 leaves it as it is."),
+    ] = None,
     trials: Annotated[
         int, typer.Option(help="Number of trials of the hyperparameter search; 0 for no search.")
     ] = 0,
     objective: Annotated[
-        Objective, typer.Option(help="Metric that --trials optimises on the validation part.")
-    ] = Objective.log_loss,
+        str | None,
+        typer.Option(
+            help="Metric that --trials optimises on the validation part, such as log_loss, f1, "
+            "macro_f1 or mae. Default: the loss."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Random seed, also of the split.")] = 0,
     seeds: Annotated[
         int, typer.Option(help="Number of seeds to train with, counting up from --seed.")
@@ -87,6 +114,12 @@ def train(
     imbalance: Annotated[
         Imbalance, typer.Option(help="How to balance the rarer outcome: weight it, or resample it.")
     ] = Imbalance.none,
+    query: Annotated[
+        str | None, typer.Option(metavar="SQL", help="What to read from a database.")
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sheet of an .xlsx file. Default: the first.")
+    ] = None,
     schema: Annotated[
         Path | None,
         typer.Option(
@@ -101,17 +134,34 @@ def train(
 
     The same command resumes an interrupted training, and reuses finished runs and folds.
     """
-    _check(trials, seed, seeds, folds, track)
-    called = name_of(table, name)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a directory, such as runs")
+    of_texts = text is not None or table == PUBLIC
+    model = model or (Model(MODELS[0]) if of_texts else Model.mlp)
+    if of_texts != (model.value in MODELS):
+        fitting = "of texts" if of_texts else "of a table without --text"
+        raise UsageError(f"--model {model.value} is not {fitting}; leave it out")
+    if of_texts:
+        options = {"text": text, "target": target, "positive": positive, "name": name}
+        more = {"model": model.value, "epochs": epochs, "seed": seed, "out": out}
+        others = {"task": task, "query": query, "sheet": sheet, "schema": schema}
+        numbers_given = {"trials": trials > 0, "folds": folds > 0, "seeds": seeds != 1}
+        words = {"imbalance": imbalance is not Imbalance.none, "track": track}
+        refused = {**{key: value is not None for key, value in others.items()}, **numbers_given}
+        train_texts(table, {**options, **more}, {**refused, **words})
+        return
+    if epochs is not None:
+        raise UsageError("--epochs is for texts; leave it out, or name their column with --text")
+    _check(model, trials, seed, seeds, folds, track)
+    called = name_of(table, name)
 
     from trimaran.training.tabular.data.sources import load
     from trimaran.training.tabular.runs.tracking import require_mlflow
 
     if track:
         require_mlflow()
-    dataset = load(EXAMPLES.get(table, table), schema, target=target, positive=positive)
+    how = {"target": target, "task": task, "positive": positive, "query": query, "sheet": sheet}
+    dataset = load(EXAMPLES.get(table, table), schema, **how)
 
     from trimaran.training.recipes import recipe as recipe_of
     from trimaran.training.tabular.learning.learn import Problem
@@ -126,7 +176,7 @@ def train(
         _cross_validate(problem, recipe, folds, seed, out)
         return
     numbers = list(range(seed, seed + seeds))
-    runs = _train(problem, recipe, numbers, out, trials, objective.value, track)
+    runs = _train(problem, recipe, numbers, out, trials, objective, track)
     screen = console()
     screen.print(run_table(runs[0]) if seeds == 1 else seeds_table(runs))
     for line in _summary(runs):
@@ -139,7 +189,8 @@ def name_of(table: str, given: str | None = None) -> str:
     """What models of a table are called: `shop/2026 customers.csv` gives `_2026_customers`."""
     from trimaran.repository.repository import check_model_name
 
-    stem = re.sub(r"\W+", "_", Path(table).stem, flags=re.ASCII)
+    place = urlsplit(table).path if "://" in table else table
+    stem = re.sub(r"\W+", "_", Path(place).stem, flags=re.ASCII)
     return check_model_name(given or (f"_{stem}" if stem[:1].isdigit() else stem))
 
 
@@ -148,28 +199,32 @@ def run_table(run: TrainedRun) -> Table:
     from trimaran.training.tabular.runs.cross_validation import of_run
 
     scored = of_run(run)
-    rows = {"threshold": [f"{scores['threshold']:g}" for scores in scored.values()]}
-    for metric, name in _metric_names().items():
+    task = run.task()
+    rows = {name: [f"{scores[name]:g}" for scores in scored.values()] for name in task.chosen}
+    for metric, name in task.metrics.items():
         rows[name] = [f"{scores[metric]:.4f}" for scores in scored.values()]
     return _table(f"Test part of seed {run.metrics()['seed']}", "metric", scored, rows)
 
 
 def seeds_table(runs: Sequence[TrainedRun]) -> Table:
-    """One row per seed, one column per model: F1 on the test part."""
+    """One row per seed, one column per model: the main metric on the test part."""
     from trimaran.training.tabular.runs.cross_validation import of_run
 
+    task = runs[0].task()
     rows = {
-        f"seed {run.metrics()['seed']}": [f"{each['f1']:.4f}" for each in of_run(run).values()]
+        f"seed {run.metrics()['seed']}": [f"{each[task.main]:.4f}" for each in of_run(run).values()]
         for run in runs
     }
-    return _table("F1 on the test part", "seed", of_run(runs[0]), rows)
+    return _table(f"{task.title} on the test part", "seed", of_run(runs[0]), rows)
 
 
-def spread_table(title: str, spreads: Mapping[str, Mapping[str, Spread]]) -> Table:
-    """One row per metric, one column per model: mean and standard deviation."""
+def spread_table(
+    title: str, spreads: Mapping[str, Mapping[str, Spread]], names: Mapping[str, str]
+) -> Table:
+    """One row per metric of `names`, one column per model: mean and standard deviation."""
     rows = {
         name: [f"{each[metric].mean:.4f} ± {each[metric].sd:.4f}" for each in spreads.values()]
-        for metric, name in _metric_names().items()
+        for metric, name in names.items()
     }
     return _table(title, "metric", spreads, rows)
 
@@ -181,7 +236,9 @@ def _cross_validate(problem: Problem, recipe: Recipe, folds: int, seed: int, out
     scored = progress.cross_validate(problem, recipe, folds, seed, out)
     title = f"{model}: {folds} folds of the training and validation parts"
     about = {"model": model, "seed": seed, "folds": folds}
-    _write_spread(out / recipe.family / f"folds-{model}.json", title, about, scored)
+    _write_spread(
+        out / recipe.family / f"folds-{model}.json", title, about, scored, problem.task.metrics
+    )
 
 
 def _train(
@@ -190,7 +247,7 @@ def _train(
     seeds: Iterable[int],
     out: Path,
     trials: int,
-    objective: str,
+    objective: str | None,
     track: bool,
 ) -> list[TrainedRun]:
     """A run of each seed, the first of which becomes the one that is exported."""
@@ -217,7 +274,9 @@ def _compare_seeds(
     names = [run.directory.name for run in runs]
     about = {"model": model, "seeds": list(seeds), "runs": names}
     scored = [of_run(run) for run in runs]
-    _write_spread(out / recipe.family / f"seeds-{model}.json", title, about, scored)
+    _write_spread(
+        out / recipe.family / f"seeds-{model}.json", title, about, scored, runs[0].task().metrics
+    )
 
 
 def _table(
@@ -232,15 +291,11 @@ def _table(
     return table
 
 
-def _metric_names() -> Mapping[str, str]:
-    from trimaran.training.tabular.evaluation.metrics import METRIC_NAMES
-
-    return METRIC_NAMES
-
-
-def _check(trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
+def _check(model: Model, trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
     if trials < 0:
         raise UsageError(f"--trials is {trials}; it must be 0 or more")
+    if trials and model not in _SEARCHED:
+        raise UsageError(f"--trials is for the models {' and '.join(_SEARCHED)}; leave it out")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; it must be 1 or more")
     if not 0 <= seed <= _MOST_SEED - seeds:
@@ -253,27 +308,30 @@ def _check(trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
 
 
 def _write_spread(
-    path: Path, title: str, about: Mapping[str, object], scored: Sequence[Scored]
+    path: Path,
+    title: str,
+    about: Mapping[str, object],
+    scored: Sequence[Scored],
+    metrics: Mapping[str, str],
 ) -> None:
     from trimaran.training.tabular.runs.cross_validation import as_document, by_model
 
-    write_text(path, json.dumps(as_document(about, scored), indent=1, allow_nan=False) + "\n")
+    write_text(
+        path, json.dumps(as_document(about, scored, metrics), indent=1, allow_nan=False) + "\n"
+    )
     screen = console()
-    screen.print(spread_table(title, by_model(scored)))
+    screen.print(spread_table(title, by_model(scored, metrics), metrics))
     screen.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _summary(runs: Sequence[TrainedRun]) -> list[str]:
     first, goals = runs[0].metrics(), [run.metrics()["goal_reached"] for run in runs]
-    low, high = first["test"]["f1_interval"]
-    lines = [
-        f"seed {first['seed']}: F1 {first['test']['f1']:.3f} on the test part, 95 % interval "
-        f"{low:.3f} to {high:.3f}, at the threshold {first['threshold']:g}",
-    ]
+    task = runs[0].task()
+    lines = [f"seed {first['seed']}: {task.summary(first)}"]
     if first["goal"] is not None:
         lines.append(
-            f"the goal, an F1 of {first['goal']:g}, is reached on {sum(goals)} of {len(goals)} "
-            f"seed{'s' if len(goals) > 1 else ''}"
+            f"the goal, {task.title} of {first['goal']:g}, is reached on {sum(goals)} of "
+            f"{len(goals)} seed{'s' if len(goals) > 1 else ''}"
         )
     if first["caveat"] is not None:
         lines.append(f"note: {first['caveat']}")

@@ -61,8 +61,8 @@ class Counters:
             for each, count in zip(labels, feature.counts, strict=bool(feature.counts)):
                 expected.metric(each).set(count)
         self._refusals = refused.metric(self._labels)
-        for cell, count in reference.judged.items():
-            judged.metric({**self._labels, "cell": cell}).set(count)
+        for cell, total in reference.judged.items():
+            judged.metric({**self._labels, "cell": cell}).set(total)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._report_regularly, daemon=True)
         self._thread.start()

@@ -10,7 +10,7 @@ reference may also hold bins without counts.
 | category | each value of the vocabulary; `missing`; `unknown` |
 | measure | between the edges; never missing, such as an image's brightness |
 | label | a class: each of `values`, and `other`; without values its number, between the edges |
-| answer | a probability, or a decision as 0 or 1, between the edges |
+| answer | a number or a decision as 0 or 1, between the edges, which may have names, `values` |
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Feature:
             return [*self.values, "missing", "unknown"]
         if self.kind == "label" and self.values:
             return [*self.values, OTHER]
+        if self.kind == "answer" and self.values:
+            return list(self.values)
         shown = [f"{edge:g}" for edge in self.edges]
         if not shown:
             between = ["any"]
@@ -83,13 +85,13 @@ class Feature:
 class Reference:
     """The expected distribution: numbers or measures, then categories or labels, then answers.
 
-    Numbers and categories are in the transform's order. `judged` counts the model's decisions on
-    the test part: `true_positive`, `false_positive`, `true_negative`, `false_negative`; or it is
+    Numbers and categories are in the transform's order. `judged` has
+    the totals of the test part, as `trimaran.served.judging` has those of known outcomes; or it is
     empty.
     """
 
     features: Sequence[Feature]
-    judged: dict[str, int] = field(default_factory=dict)
+    judged: dict[str, float] = field(default_factory=dict)
 
     def of_kind(self, *kinds: str) -> list[Feature]:
         """The features of some kinds, in order."""

@@ -1,8 +1,8 @@
 """Triton's side of live accuracy: ground truth in, a status and counters for Prometheus out.
 
 `id` BYTES `[1]`: the record's identifier, or a request's id (`id/row` where it had several rows);
-`outcome` BOOL `[1]`; `time` BYTES `[1]`, optional: when it was known, in ISO 8601. The answer is
-`status` BYTES `[1]`, by the table in `outcomes.py`.
+`outcome` `[1]`: BOOL, or what `judging.py` has for the model's task; `time` BYTES `[1]`, optional:
+when it was known, in ISO 8601. The answer is `status` BYTES `[1]`, by the table in `outcomes.py`.
 
 | metric | labels | what |
 |---|---|---|
@@ -22,7 +22,7 @@ import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ import triton_python_backend_utils as pb_utils
 
 from trimaran.served.boundary import Failed, attempt
 from trimaran.served.failures import counted
+from trimaran.served.judging import Judge, read_judge
 from trimaran.served.metrics import Family
 from trimaran.served.outcomes import STATUSES, Key, Outcome, Outcomes
 from trimaran.served.prediction_line import Keyed
@@ -67,9 +68,10 @@ class TritonPythonModel:
         self.feedback: Feedback | None = None
         root = os.environ.get(_VARIABLE)
         if root:
+            judge = read_judge(parameters, Path(args["model_repository"]) / args["model_version"])
             directory = Path(root) / parameters["predictions_of"]
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.feedback = Feedback(directory, parameters)
+            self.feedback = Feedback(directory, parameters["predictions_of"], judge)
 
     def execute(
         self, requests: list[pb_utils.InferenceRequest]
@@ -104,10 +106,10 @@ class TritonPythonModel:
 class Feedback:
     """The outcomes of one model, and their counters."""
 
-    def __init__(self, directory: Path, parameters: Mapping[str, str]) -> None:
-        self._model = parameters["predictions_of"]
+    def __init__(self, directory: Path, model: str, judge: Judge) -> None:
+        self._model, self._judge = model, judge
         self._keyed = Keyed.of(directory)
-        self._outcomes = Outcomes(directory, parameters["probability"], parameters["decision"])
+        self._outcomes = Outcomes(directory, judge)
         self._families = {
             name: Family(metric, words) for name, (metric, words, _) in _METRICS.items()
         }
@@ -123,7 +125,7 @@ class Feedback:
         self._count()
         self._thread.start()
 
-    def record(self, ids: list[bytes], outcomes: list[bool], times: Sequence[bytes]) -> list[str]:
+    def record(self, ids: list[bytes], outcomes: list[Any], times: Sequence[bytes]) -> list[str]:
         """Count outcomes; a status for each. Raises `RefusedError` for an unreadable one."""
         rows = [
             self._outcome(row, each.decode(errors="replace"), outcomes[row], time)
@@ -142,9 +144,13 @@ class Feedback:
         self._thread.join()
         self._outcomes.close()
 
-    def _outcome(self, row: int, name: str, outcome: bool, time: bytes) -> Outcome:
+    def _outcome(self, row: int, name: str, given: Any, time: bytes) -> Outcome:
         if not name:
             raise RefusedError(f"row {row}: the id is empty")
+        try:
+            outcome = self._judge.outcome(given)
+        except RefusedError as error:
+            raise RefusedError(f"row {row}: {error}") from None
         try:
             moment = datetime.fromisoformat(time.decode()) if time else None
         except ValueError:

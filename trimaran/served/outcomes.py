@@ -27,12 +27,11 @@ from typing import Any
 
 import orjson
 
-__all__ = ["CELLS", "STATUSES", "Key", "Outcome", "Outcomes", "probability_bin"]
+from trimaran.served.judging import Judge, Stored
 
-CELLS = ("true_positive", "false_positive", "true_negative", "false_negative")
+__all__ = ["STATUSES", "Key", "Outcome", "Outcomes"]
+
 STATUSES = ("counted", "known", "contradicts", "unknown")
-BINS = 10
-"""Equal bins of the probability, for calibration."""
 
 _FILE = "outcomes.sqlite"
 _LINES = 5_000
@@ -69,7 +68,8 @@ class Outcome:
     name: str
     masked: str
     """The id in a log that masks it."""
-    outcome: bool
+    outcome: Stored
+    """As `Judge.outcome` gives it."""
     time_s: float | None = None
     """When it was known, since the epoch."""
 
@@ -85,8 +85,8 @@ class _Prediction:
     version: str
     time_s: float
     probability: float
-    decided: bool
-    outcome: bool | None
+    decided: Stored
+    outcome: Stored | None
     known_at: str | None
 
 
@@ -95,15 +95,15 @@ Key = tuple[str, str, str]
 
 
 class Outcomes:
-    """The outcomes of one model, whose answers are named `probability` and `decision`.
+    """The outcomes of one model, by its task's judge.
 
     Threads may share it. Raises `OSError` where the directory is not there, and `sqlite3.Error`
     where the file cannot be written; nothing is counted then.
     """
 
-    def __init__(self, directory: Path, probability: str, decision: str) -> None:
+    def __init__(self, directory: Path, judge: Judge) -> None:
         self._directory = directory
-        self._probability, self._decision = probability, decision
+        self._judge = judge
         self._lock = threading.Lock()
         path = directory / _FILE
         path.touch(mode=0o600)
@@ -136,9 +136,11 @@ class Outcomes:
 
         | name | place | what |
         |---|---|---|
-        | `outcomes` | one of `CELLS` | outcomes by what was decided |
+        | `outcomes` | a cell of `judging` | outcomes by what was predicted |
         | `positives`, `probability` | a bin | of those in the bin: the positive ones, the sum |
         | `squared_error` | | of the probability, the sum |
+
+        The last two are of binary tasks.
         """
         with self._lock:
             rows = self._database.execute("SELECT version, name, place, value FROM totals")
@@ -163,7 +165,8 @@ class Outcomes:
                         "INSERT OR REPLACE INTO files VALUES (?, ?)", (path.name, start)
                     )
                     for version in {row[3] for row in rows}:
-                        database.executemany(_ADD, [(*key, 0.0) for key in _keys(version)])
+                        zeros = [(version, *each, 0.0) for each in self._judge.totals()]
+                        database.executemany(_ADD, zeros)
 
     def _row(self, file: str, line: bytes) -> Iterator[tuple[Any, ...]]:
         """A line of the log as a row, unless it is damaged."""
@@ -179,8 +182,7 @@ class Outcomes:
                 request,
                 found["version"],
                 datetime.fromisoformat(found["time"]).timestamp(),
-                float(output[self._probability]),
-                bool(output[self._decision]),
+                *self._judge.prediction(output),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             return
@@ -205,8 +207,9 @@ class Outcomes:
                 "UPDATE predictions SET outcome = ?, told = ? WHERE rowid = ?",
                 (outcome.outcome, outcome.known_at, prediction.row),
             )
+            counts = self._judge.counts(prediction.probability, prediction.decided, outcome.outcome)
             self._database.executemany(
-                _ADD, [(*key, value) for key, value in _counts(prediction, outcome.outcome)]
+                _ADD, [(prediction.version, *key, value) for key, value in counts]
             )
         return "counted"
 
@@ -214,37 +217,9 @@ class Outcomes:
         """The predictions with the outcome's id, newest first."""
         rows = self._database.execute(_FIND, (outcome.name, outcome.masked, outcome.name))
         return [
-            _Prediction(row, version, time_s, probability, bool(decided), true, known_at)
+            _Prediction(row, version, time_s, probability, decided, true, known_at)
             for row, version, time_s, probability, decided, true, known_at in rows
         ]
-
-
-def probability_bin(probability: float) -> str:
-    """The bin's name: from its least probability to the next bin's."""
-    place = min(int(probability * BINS), BINS - 1)
-    return f"{place / BINS:g} to {(place + 1) / BINS:g}"
-
-
-def _counts(prediction: _Prediction, outcome: bool) -> Iterator[tuple[Key, float]]:
-    version, probability = prediction.version, prediction.probability
-    cell = f"{'true' if prediction.decided == outcome else 'false'}_" + (
-        "positive" if prediction.decided else "negative"
-    )
-    place = probability_bin(probability)
-    yield (version, "outcomes", cell), 1.0
-    yield (version, "positives", place), float(outcome)
-    yield (version, "probability", place), probability
-    yield (version, "squared_error", ""), (probability - outcome) ** 2
-
-
-def _keys(version: str) -> Iterator[Key]:
-    """All totals of a version: each is known as 0 before it is first counted."""
-    for cell in CELLS:
-        yield version, "outcomes", cell
-    for place in range(BINS):
-        for name in ("positives", "probability"):
-            yield version, name, probability_bin(place / BINS)
-    yield version, "squared_error", ""
 
 
 def _whole_lines(file: Any) -> list[bytes]:

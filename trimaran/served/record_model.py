@@ -1,6 +1,6 @@
-"""Transform and classifier in one model: `RECORD`, a flat JSON object as BYTES `[1]`, to answers.
+"""Transform and network in one model: `RECORD`, a flat JSON object as BYTES `[1]`, to answers.
 
-An identifier may be a second input, and is returned unchanged. The transform and the classifier's
+An identifier may be a second input, and is returned unchanged. The transform and the network's
 ONNX file are in the version directory, and are the same as in the two-step ensemble. One Python
 model costs one pass through shared memory instead of two, and no ensemble.
 """
@@ -19,6 +19,7 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 from trimaran.served.answering import Outputs, answer_each, load, refuse_parameters
+from trimaran.served.answers import plain, read_answers
 from trimaran.served.boundary import Failed, attempt
 from trimaran.served.counters import Counters
 from trimaran.served.failures import counted
@@ -30,8 +31,6 @@ from trimaran.served.records import Table
 
 __all__ = ["TritonPythonModel"]
 
-_OUTPUTS = ["probability", "prediction"]
-
 
 @beating
 @counted
@@ -39,13 +38,16 @@ class TritonPythonModel:
     """One instance of one version."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read the transform and load the classifier on one thread."""
+        """Read the transform and load the network on one thread."""
         directory, self.transform, self.reader = load(args)
         self.identifier = self.transform.data.identifier
         self.log = open_log(args, self.reader.names, self.identifier)
         self.counters = Counters(args, directory)
-        names = [output["name"] for output in json.loads(args["model_config"])["output"]]
-        self.probability, self.prediction = (n for n in names if n != self.identifier)
+        config = json.loads(args["model_config"])
+        parameters = {key: each["string_value"] for key, each in config["parameters"].items()}
+        self.answers = read_answers(parameters, directory)
+        names = [output["name"] for output in config["output"]]
+        self.names = [name for name in names if name != self.identifier]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(
@@ -87,9 +89,9 @@ class TritonPythonModel:
         """The outputs of a table's rows, by name."""
         codes = self.transform.encode(table.categories)
         features = self.transform.apply(table.numbers, codes)
-        probability, prediction = self.session.run(_OUTPUTS, {"features": features})
-        self.counters.add(table.numbers, codes, [probability, prediction])
-        return [(self.probability, probability), (self.prediction, prediction)]
+        found = self.session.run(self.answers.network, {"features": features})
+        self.counters.add(table.numbers, codes, self.answers.counted(found))
+        return list(zip(self.names, self.answers.values(found), strict=True))
 
     def keep(
         self,
@@ -111,6 +113,6 @@ class TritonPythonModel:
                 request_id,
                 given.as_numpy().ravel().tolist() if given else None,
                 texts,
-                {name: values.ravel().tolist() for name, values in outputs},
+                {name: plain(values) for name, values in outputs},
             )
         )

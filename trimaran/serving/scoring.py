@@ -94,8 +94,9 @@ class _Columns:
         self.header = list(header)
         self.specs = [specs[name] for name in header if name in specs and name not in ignored]
         self.places = [header.index(spec.name) for spec in self.specs]
-        self.added = [spec.name for spec in outputs_of(config) if spec.name not in specs]
-        """The outputs, without those that repeat an input."""
+        own = [spec for spec in outputs_of(config) if spec.name not in specs]
+        self.added = [name for spec in own for name in _names(spec.name, spec.dims[0])]
+        """The outputs, without those that repeat an input: a column for each value."""
         for name in self.added:
             if name in header:
                 raise UsageError(f"column {name!r} has the name of an output; rename it")
@@ -216,22 +217,34 @@ def _infer(
             *_infer(client, model, columns, rows[:middle]),
             *_infer(client, model, columns, rows[middle:]),
         ]
+    values = {
+        column: array[:, place]
+        for name, array in outputs.items()
+        for place, column in enumerate(_names(name, array.shape[1]))
+    }
     return [
-        {name: _text(array[index, 0]) for name, array in outputs.items()}
-        for index in range(len(rows))
+        {name: _text(array[index]) for name, array in values.items()} for index in range(len(rows))
     ]
+
+
+def _names(output: str, width: int) -> list[str]:
+    """The columns of an output: itself, or itself with the place of each of its values."""
+    return [output] if width == 1 else [f"{output}_{place}" for place in range(width)]
 
 
 def _check_inputs(config: ModelConfig, specs: Iterable[TensorSpec]) -> None:
     if config.max_batch_size == 0:
         raise UsageError(f"{config.name} takes no batches; give --json")
-    for spec, dtypes in (
-        *((spec, ("BYTES", "FP32", "FP64")) for spec in specs),
-        *((spec, ("BYTES", "FP32", "FP64", "BOOL")) for spec in outputs_of(config)),
-    ):
-        if spec.dims != (1,) or spec.dtype.triton not in dtypes:
+    for spec in specs:
+        if spec.dims != (1,) or spec.dtype.triton not in ("BYTES", "FP32", "FP64"):
             raise UsageError(
                 f"{config.name}: {spec} is not one number or text for each row; give --json"
+            )
+    for spec in outputs_of(config):
+        known = len(spec.dims) == 1 and spec.dims[0] > 0
+        if not known or spec.dtype.triton not in ("BYTES", "FP32", "FP64", "BOOL"):
+            raise UsageError(
+                f"{config.name}: {spec} is not a few numbers or texts for each row; give --json"
             )
 
 

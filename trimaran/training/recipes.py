@@ -8,12 +8,13 @@ from dataclasses import replace
 from trimaran.served.transform import Derived
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features.plan import FeaturePlan
-from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.hyperparameters import ESTIMATORS, Hyperparameters
 from trimaran.training.tabular.runs.config import Recipe
 
 __all__ = ["MODELS", "recipe"]
 
 MODELS: Mapping[str, Hyperparameters] = {
+    **{name: Hyperparameters(network=name) for name in ESTIMATORS},
     "mlp": Hyperparameters(),
     "tabnet": Hyperparameters(network="tabnet", learning_rate=5e-3, dropout=0.1),
 }

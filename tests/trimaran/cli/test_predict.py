@@ -23,6 +23,22 @@ def test_photograph_as_a_table(served: Served, protocol: str) -> None:
     assert "PROBABILITY" in result.stdout
 
 
+def test_in_a_project_files_go_to_its_model(served: Served) -> None:
+    folder = served.repository.root.parent
+    settings = folder / "trimaran.toml"
+    settings.write_text('models = ["image_classifier"]\n')
+    try:
+        by_default = call_trimaran("predict", CAT, CAT, "--json", cwd=folder)
+        by_name = call_trimaran("predict", "linear_onnx", CAT, cwd=folder)
+        neither = call_trimaran("predict", "cat.jpg", cwd=folder)
+    finally:
+        settings.unlink()
+    answers = json.loads(by_default.stdout)
+    assert ["cat" in answer["outputs"]["LABEL"][0][0] for answer in answers] == [True, True]
+    assert "linear_onnx takes x FP32 [8]" in by_name.error
+    assert "cat.jpg is neither a model of" in neither.error
+
+
 def test_several_files_as_json(served: Served, tmp_path: Path) -> None:
     text = tmp_path / "note.txt"
     text.write_text("not a photograph")

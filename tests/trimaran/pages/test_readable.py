@@ -31,13 +31,16 @@ from monitoring.summary import summarise
 from tests.loadtests.knowing import known_server, one_request
 from tests.trimaran.pages.browser import SHOWN, Browser, browsing
 from tests.trimaran.pages.browsing import check
-from tests.trimaran.training.tabular.customers import problem, recipe
+from tests.trimaran.training.tabular.customers import FAST, problem, recipe
+from tests.trimaran.training.tabular.public import diamonds, penguins
 from trimaran.pages.figures import SERIES
 from trimaran.pages.page import Page, badge, beside, card, facts, figure, legend, table, text
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.exploring.page import explore, overview
+from trimaran.training.tabular.learning.learn import Problem
 from trimaran.training.tabular.runs.run import train
+from trimaran.training.tabular.tasks.binary import Binary
 
 LONG = "a_name_without_a_place_to_break_it_that_is_longer_than_any_place_" * 3
 VERSIONS = len(SERIES) + 2
@@ -58,7 +61,7 @@ def machines() -> tuple[pd.DataFrame, Schema]:
     fields = [
         FieldSchema(name, "category" if name == "site" else "number") for name in frame.columns[:-1]
     ]
-    return frame, Schema("machines", "state", "failed", tuple(fields))
+    return frame, Schema("machines", "state", Binary("failed"), tuple(fields))
 
 
 def exploration(_: Path) -> str:
@@ -78,6 +81,19 @@ def training(directory: Path) -> str:
     )
     plan = replace(recipe(), family="machines", goal=0.9, cuts={"sensor_number_00": (0, 1)})
     return (train(about, plan, 0, directory).directory / "report.html").read_text()
+
+
+def classes(directory: Path) -> str:
+    return _trained(penguins(), directory)
+
+
+def numbers(directory: Path) -> str:
+    return _trained(diamonds(), directory)
+
+
+def _trained(data: Dataset, directory: Path) -> str:
+    plan = replace(recipe(replace(FAST, epochs=3)), family=data.source, goal=0.9, cuts={})
+    return (train(Problem.of(data), plan, 0, directory).directory / "report.html").read_text()
 
 
 def benchmark(directory: Path) -> str:
@@ -146,7 +162,7 @@ def everything(_: Path) -> str:
 
 PAGES: dict[str, Callable[[Path], str]] = {
     made.__name__: made
-    for made in (exploration, training, benchmark, tuning, monitoring, everything)
+    for made in (exploration, training, classes, numbers, benchmark, tuning, monitoring, everything)
 }
 
 

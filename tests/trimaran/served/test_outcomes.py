@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.served.outcomes import CELLS, Outcome, Outcomes, probability_bin
+from trimaran.served.judging import CELLS, BinaryJudge, probability_bin
+from trimaran.served.outcomes import Outcome, Outcomes
 
 
 def line(
@@ -28,7 +29,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.outcomes = Outcomes(directory, "p", "decided")
+        self.outcomes = Outcomes(directory, BinaryJudge("p", "decided"))
 
     def log(self, *lines: str, file: str = "1.jsonl") -> None:
         with (self.directory / file).open("a") as log:
@@ -134,7 +135,7 @@ def test_what_was_counted_outlives_the_process_and_the_log(store: Store) -> None
     assert again.record("c", True) == "counted"
     assert again.cells()["true_positive"] == 3
     again.outcomes.close()
-    store.outcomes = Outcomes(store.directory, "p", "decided")
+    store.outcomes = Outcomes(store.directory, BinaryJudge("p", "decided"))
 
 
 def test_a_line_that_is_being_written_is_read_when_it_is_whole(store: Store) -> None:

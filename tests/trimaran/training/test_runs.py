@@ -16,7 +16,7 @@ from ensembles.tabular_classifier import models_of
 from exporters.export import export_model
 from exporters.original import run_original
 from exporters.tables import model_of
-from tests.trimaran.training.tabular.customers import FAST_TABNET, SCHEMA, problem, recipe
+from tests.trimaran.training.tabular.customers import FAST, FAST_TABNET, SCHEMA, problem, recipe
 from trimaran.repository.repository import Repository
 from trimaran.served.transform import Transform
 from trimaran.system.errors import TrimaranError
@@ -25,17 +25,19 @@ from trimaran.training.recipes import recipe as recipe_of
 from trimaran.training.tabular.data.sources import load
 from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import FeaturePlan
+from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.learning.learn import Problem
 from trimaran.training.tabular.runs.run import train
 from trimaran.training.tabular.runs.trained import TrainedRun, name_latest, named_run
 
 
-@pytest.fixture(scope="module", params=["mlp", "tabnet"])
+@pytest.fixture(scope="module", params=["mlp", "tabnet", "boosting"])
 def finished(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> TrainedRun:
     out = tmp_path_factory.mktemp("work") / "runs"
-    return train(problem(), recipe() if request.param == "mlp" else recipe(FAST_TABNET), 0, out)
+    hyper = {"mlp": FAST, "tabnet": FAST_TABNET, "boosting": Hyperparameters(network="boosting")}
+    return train(problem(), recipe(hyper[request.param]), 0, out)
 
 
 def test_a_run_is_named_by_its_directory_and_as_the_latest(

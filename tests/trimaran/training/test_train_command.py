@@ -91,7 +91,12 @@ def test_several_seeds_have_a_mean_and_a_spread(directory: Path, whole: Path) ->
     first, second = (each["mlp"]["f1"] for each in document["scores"])
     assert document["spread"]["mlp"]["f1"]["mean"] == pytest.approx((first + second) / 2)
     assert document["spread"]["mlp"]["f1"]["sd"] == pytest.approx(abs(first - second) / 2**0.5)
-    assert set(document["spread"]) == {"mlp", "logistic regression", "gradient boosting"}
+    assert set(document["spread"]) == {
+        "mlp",
+        "logistic regression",
+        "random forest",
+        "gradient boosting",
+    }
     latest = json.loads((directory / "whole" / "churn" / "latest.json").read_text())
     assert latest == {"run": whole.name}
 
@@ -180,12 +185,13 @@ def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
     [
         (["train", "churn", "--data", "x.csv"], 2, "as in 'trimaran train customers.csv'"),
         (["train", "churn", "--name", "a/b"], 2, "'a/b' cannot name a model"),
-        (["train", "churn", "--target", "left"], 2, "has a schema, so --target and --positive"),
+        (["train", "churn", "--target", "left"], 2, "public table with a schema; leave --target"),
         (["train", "customers.csv", "--target", "calls"], 2, "has target = 'left', and --target"),
         (["train", "churn", "--seeds", "0"], 2, "--seeds is 0"),
         (["train", "churn", "--seed", "-1"], 2, "--seed is -1"),
         (["train", "churn", "--folds", "1"], 2, "--folds is 1"),
         (["train", "churn", "--trials", "-1"], 2, "--trials is -1"),
+        (["train", "churn", "--model", "forest", "--trials", "3"], 2, "for the models mlp and tab"),
         (["train", "churn", "--folds", "3", "--seeds", "2"], 2, "leave out --seeds"),
         (["train", "churn", "--folds", "3", "--trials", "2"], 2, "leave out --trials"),
         (["train", "churn", "--out", "customers.csv"], 2, "--out customers.csv is a file; name a"),

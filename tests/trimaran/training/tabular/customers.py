@@ -10,6 +10,7 @@ import pandas as pd
 
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+from trimaran.training.tabular.tasks.binary import Binary
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from trimaran.training.tabular.learning.learn import Problem
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 SCHEMA = Schema(
     name="customers",
     target="left",
-    positive="yes",
+    task=Binary("yes"),
     identifier="id",
     fields=(
         FieldSchema("calls", "number", least=0, most=100, whole=True),
@@ -82,11 +83,10 @@ def frame(rows: int = 600, seed: int = 0) -> pd.DataFrame:
 
 
 def problem(rows: int = 600, seed: int = 0) -> Problem:
-    from trimaran.training.tabular.data.validation import is_positive
     from trimaran.training.tabular.learning.learn import Problem
 
     table = frame(rows, seed)
-    return Problem(table, SCHEMA, is_positive(table, SCHEMA), "made-up customers")
+    return Problem(table, SCHEMA, SCHEMA.outcomes(table), "made-up customers")
 
 
 def recipe(hyper: Hyperparameters = FAST) -> Recipe:

@@ -10,6 +10,7 @@ from trimaran.served.transform import Derived, Transform
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
 from trimaran.training.tabular.features.fit import FittedFeatures, fit_features, transform_frame
 from trimaran.training.tabular.features.plan import Binning, FeaturePlan
+from trimaran.training.tabular.tasks.binary import Binary
 
 NUMBERS = ["tenure", "charge", "calls"]
 TEXTS = ["contract", "region", "paper"]
@@ -19,7 +20,7 @@ TEXTS = ["contract", "region", "paper"]
 SCHEMA = Schema(
     name="telephony",
     target="churn",
-    positive="yes",
+    task=Binary("yes"),
     identifier="customer_id",
     fields=(
         FieldSchema("tenure", "number", least=0, most=1200, whole=True),

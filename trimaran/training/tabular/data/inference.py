@@ -14,7 +14,6 @@ none: as a category it would be a bad feature without a word.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,13 +22,15 @@ import pandas as pd
 
 from trimaran.system.csv_rows import number_in
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.training.tabular.data.reading import text_of
 from trimaran.training.tabular.data.schema import (
     FLOAT32_MAX,
     MOST_FIELDS,
     FieldSchema,
     Schema,
-    nearest,
 )
+from trimaran.training.tabular.tasks.named import infer_task
+from trimaran.training.tabular.wording import nearest
 
 __all__ = ["infer_schema", "schema_text"]
 
@@ -41,19 +42,23 @@ _FEW = 20
 """So many values are categories, whatever their share of the rows."""
 _LONG = 60
 """Characters of a text on average from which it is free text."""
-_YES = frozenset({"yes", "y", "true", "t", "1", "1.0", "positive"})
 _KEY = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|no|nr|number|index)$|[a-z]I[dD]$|^rownames?$")
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+")
 
 
 def infer_schema(
-    raw: pd.DataFrame, name: str, target: str, positive: str | None = None
+    raw: pd.DataFrame,
+    name: str,
+    target: str,
+    *,
+    task: str | None = None,
+    positive: str | None = None,
 ) -> tuple[Schema, tuple[str, ...]]:
     """A schema of the table's columns with `target` to predict, and notes on what is left out.
 
-    `raw` holds texts, numbers or truth values. `positive` is the value of the target whose
-    probability is predicted; by default the one that means yes, or else the rarer one. Raises
-    `UsageError` for a target that is no column, and `TrimaranError` for a column that is damaged.
+    `raw` holds texts, numbers or truth values. `task` and `positive` are what is not to be inferred
+    (`tasks.named.infer_task`). Raises `UsageError` for a target that is no column or an unknown
+    task, and `TrimaranError` for a column that is damaged.
     """
     columns = [str(column) for column in raw.columns]
     if target not in columns:
@@ -63,7 +68,7 @@ def infer_schema(
             f"the table has {len(columns)} columns, and a record may have {MOST_FIELDS} fields; "
             "keep those that a model needs"
         )
-    texts = {column: _texts(raw[column]) for column in columns}
+    texts = {column: [text_of(cell) for cell in raw[column]] for column in columns}
     fields, ignored, notes = [], [], []
     identifier = None
     for column in columns:
@@ -84,9 +89,9 @@ def infer_schema(
             f"no column besides {target!r} can be learned from; "
             + ("; ".join(notes) or "add columns that say something about a row")
         )
-    chosen = positive if positive is not None else _positive(texts[target])
+    found = infer_task(texts[target], FLOAT32_MAX, task, positive)
     schema = Schema(
-        name, target, chosen, tuple(fields), identifier=identifier, ignored=tuple(ignored)
+        name, target, found, tuple(fields), identifier=identifier, ignored=tuple(ignored)
     )
     return schema, tuple(notes)
 
@@ -96,8 +101,10 @@ def schema_text(schema: Schema) -> str:
     lines = [
         "# What the columns of the table hold; correct it where it is wrong.",
         f"target = {_quoted(schema.target)}",
-        f"positive = {_quoted(schema.positive)}",
     ]
+    for key, value in schema.task.as_dict().items():
+        if value:
+            lines.append(f"{key} = {_quoted(value) if isinstance(value, str) else _listed(value)}")
     if schema.identifier is not None:
         lines.append(f"identifier = {_quoted(schema.identifier)}")
     lines += [
@@ -185,26 +192,6 @@ def _is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _positive(texts: Sequence[str]) -> str:
-    """The value of a target that means yes, or else the rarest one."""
-    counts: dict[str, int] = {}
-    for text in texts:
-        if text:
-            counts[text] = counts.get(text, 0) + 1
-    if not counts:
-        raise TrimaranError("the target has no value in any row; add rows whose outcome is known")
-    means_yes = [value for value in counts if value.lower() in _YES]
-    return means_yes[0] if len(means_yes) == 1 else min(sorted(counts), key=lambda v: counts[v])
-
-
-def _texts(column: pd.Series) -> list[str]:
-    return ["" if _is_missing(cell) else str(cell).strip() for cell in column]
-
-
-def _is_missing(cell: object) -> bool:
-    return cell is None or cell is pd.NA or (isinstance(cell, float) and math.isnan(cell))
 
 
 def _quoted(text: str) -> str:

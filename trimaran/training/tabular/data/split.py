@@ -10,13 +10,11 @@ import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from trimaran.system.errors import TrimaranError
+from trimaran.training.tabular.tasks.task import FEWEST_OF_EACH, Strata
 
-__all__ = ["FEWEST_OF_EACH", "Indices", "Split", "stratified_folds", "stratified_split"]
+__all__ = ["Indices", "Split", "stratified_folds", "stratified_split"]
 
 Indices = npt.NDArray[np.int64]
-
-FEWEST_OF_EACH = 20
-"""Rows of each outcome that a split needs, so that every part has both outcomes."""
 
 _HELD_OUT = 0.3
 
@@ -34,12 +32,13 @@ class Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def stratified_split(target: npt.NDArray[np.bool_], seed: int) -> Split:
-    """70 % to train, 15 % to validate, 15 % to test, each with the same share of positives.
+def stratified_split(strata: Strata, seed: int) -> Split:
+    """70 % to train, 15 % to validate, 15 % to test, each with the same share of each stratum.
 
-    `target` is bool `[rows]`. Raises `TrimaranError` where one outcome is too rare.
+    Raises `TrimaranError` where one is too rare.
     """
-    _refuse_rare(target, "the table has")
+    target = strata.of_row
+    _refuse_rare(strata, "the table has")
     train, rest = train_test_split(
         np.arange(len(target)), test_size=_HELD_OUT, stratify=target, random_state=seed
     )
@@ -49,20 +48,19 @@ def stratified_split(target: npt.NDArray[np.bool_], seed: int) -> Split:
     return Split(train, validation, test)
 
 
-def stratified_folds(
-    target: npt.NDArray[np.bool_], rows: Indices, folds: int, seed: int
-) -> Sequence[Split]:
+def stratified_folds(strata: Strata, rows: Indices, folds: int, seed: int) -> Sequence[Split]:
     """`folds` splits of `rows`: each row is in the test part of exactly one.
 
     Of the remaining rows, 15 in 85 are for validation, as in `stratified_split`, so that the tested
-    rows decide neither when a fit ends nor the threshold. Raises `TrimaranError`.
+    rows decide neither when a fit ends nor what is chosen. Raises `TrimaranError`.
     """
-    _refuse_rare(target[rows], "the rows to cross-validate, which are all but the test part, have")
-    fewest = min(int(target[rows].sum()), int((~target[rows]).sum()))
+    target, own = strata.of_row, strata.at(rows)
+    _refuse_rare(own, "the rows to cross-validate, which are all but the test part, have")
+    fewest = min(own.counts())
     if not 2 <= folds <= fewest:
         raise TrimaranError(
-            f"{folds} folds were requested; with {fewest} rows of the rarer outcome it must be "
-            f"between 2 and {fewest}"
+            f"{folds} folds were requested; with {fewest} {own.rarest} it must be between 2 and "
+            f"{fewest}"
         )
     splits = []
     divided = StratifiedKFold(folds, shuffle=True, random_state=seed).split(rows, target[rows])
@@ -74,11 +72,10 @@ def stratified_folds(
     return splits
 
 
-def _refuse_rare(target: npt.NDArray[np.bool_], who: str) -> None:
-    positives = int(target.sum())
-    for name, count in (("positive", positives), ("negative", len(target) - positives)):
+def _refuse_rare(strata: Strata, who: str) -> None:
+    for name, count in reversed([*zip(strata.names, strata.counts(), strict=True)]):
         if count < FEWEST_OF_EACH:
             raise TrimaranError(
-                f"{who} {count} {name} rows; to train, validate and test it takes "
-                f"{FEWEST_OF_EACH} or more, so add records"
+                f"{who} {count} {name + ' ' if name else ''}rows; to train, validate and test it "
+                f"takes {FEWEST_OF_EACH} or more, so add records"
             )

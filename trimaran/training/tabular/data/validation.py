@@ -10,20 +10,17 @@ import numpy as np
 import pandas as pd
 
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.data.schema import FLOAT32_MAX, FieldSchema, Schema, nearest
-from trimaran.training.tabular.data.separation import Flags, missingness_auc, value_auc
-from trimaran.training.tabular.data.split import FEWEST_OF_EACH
+from trimaran.training.tabular.data.schema import FLOAT32_MAX, FieldSchema, Schema
+from trimaran.training.tabular.tasks.task import Target
+from trimaran.training.tabular.wording import nearest, quote, some
 
-__all__ = ["LEAK_AUC", "MOST_MISSING", "Finding", "is_positive", "require_valid", "validate"]
+__all__ = ["MOST_MISSING", "Finding", "require_valid", "validate"]
 
-LEAK_AUC = 0.995
-"""A field that alone separates the outcomes this well counts as a leak."""
 MOST_MISSING = 0.7
 """A field that lacks a larger share of its values is dropped."""
 
 _NAME_LIKE = 0.5
 _SHOWN_ERRORS = 3
-_SHOWN_TEXT = 40
 
 Severity = Literal["error", "warning"]
 
@@ -47,8 +44,8 @@ def validate(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
 
     Rows are counted from 1. Fields are checked for type, range, whole numbers, allowed categories,
     missing values, constant values, values that look like names, and leaks of the outcome. The
-    target must have two values, each in enough rows to be split. Rows must have a value in some
-    field; repeated rows are a warning.
+    target must be one that the schema's task can learn. Rows must have a value in some field;
+    repeated rows are a warning.
     """
     absent = [name for name in schema.columns if name not in frame.columns]
     if absent:
@@ -58,12 +55,12 @@ def validate(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     frame = frame.reset_index(drop=True)
     found = [*_target(frame[schema.target], schema), *_rows(frame, schema)]
     known = frame[frame[schema.target].notna()]
-    positive = is_positive(known, schema)
+    target = schema.outcomes(known)
     for field in schema.fields:
         of_field = [Finding(field.name, *about) for about in _field(frame[field.name], field)]
         found += of_field
         if not any(finding.severity == "error" for finding in of_field):
-            found += _leaks(known[field.name], positive)
+            found += _leaks(known[field.name], schema, target)
     return sorted(found, key=lambda finding: finding.severity)
 
 
@@ -79,43 +76,14 @@ def require_valid(frame: pd.DataFrame, schema: Schema, source: str = "the table"
     raise TrimaranError(f"{source} cannot be trained on: {shown}{rest}")
 
 
-def is_positive(frame: pd.DataFrame, schema: Schema) -> Flags:
-    """Whether each row has the positive outcome, bool `[rows]`; false where it is missing."""
-    return (frame[schema.target] == schema.positive).to_numpy(dtype=bool)
-
-
 def _target(column: pd.Series, schema: Schema) -> Iterator[Finding]:
     missing = int(column.isna().sum())
     if missing:
         yield Finding(
-            schema.target, "error", f"{_some(missing, 'row')} without a target; remove them"
+            schema.target, "error", f"{some(missing, 'row')} without a target; remove them"
         )
-    values = sorted(map(str, column.dropna().unique()))
-    if len(values) != 2:
-        listed = ", ".join(map(_quote, values[:5])) + (", …" if len(values) > 5 else "") or "none"
-        yield Finding(
-            schema.target,
-            "error",
-            f"a target has exactly two values, and this has {len(values)} ({listed}); join or "
-            "remove some",
-        )
-    if values and schema.positive not in values:
-        yield Finding(
-            schema.target,
-            "error",
-            f"no row has the positive value {schema.positive!r}; "
-            f"{nearest(schema.positive, values)}",
-        )
-    elif len(values) == 2:
-        counts = column.value_counts()
-        for value in values:
-            if counts[value] < FEWEST_OF_EACH:
-                yield Finding(
-                    schema.target,
-                    "error",
-                    f"{_some(int(counts[value]), 'row')} {_quote(value)}; to train, validate and "
-                    f"test it takes {FEWEST_OF_EACH} or more of each outcome, so add records",
-                )
+    for message in schema.task.findings(column):
+        yield Finding(schema.target, "error", message)
 
 
 def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
@@ -133,7 +101,7 @@ def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
             yield Finding(
                 schema.identifier,
                 "warning",
-                f"{_some(len(frame) - len(present), 'row')} without an identifier",
+                f"{some(len(frame) - len(present), 'row')} without an identifier",
             )
     fields = [field.name for field in schema.fields]
     empty = frame[frame[fields].isna().all(axis=1)]
@@ -141,7 +109,7 @@ def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
         yield Finding(
             None,
             "error",
-            f"{_some(len(empty), 'row')} without a value in any field, the first is row "
+            f"{some(len(empty), 'row')} without a value in any field, the first is row "
             f"{empty.index[0] + 1}; remove them",
         )
     names = [name for name in schema.columns if name != schema.identifier]
@@ -150,7 +118,7 @@ def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
         yield Finding(
             None,
             "warning",
-            f"{_some(len(repeated), 'row')} the same as an earlier one in every field, the first "
+            f"{some(len(repeated), 'row')} the same as an earlier one in every field, the first "
             f"is row {repeated.index[0] + 1}; a copy in training and in test makes scores too good",
         )
 
@@ -164,7 +132,7 @@ def _field(column: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, st
     if len(present) and present.nunique() == 1:
         yield (
             "warning",
-            f"every value is {_quote(present.iloc[0])}; a model can learn nothing from the field"
+            f"every value is {quote(present.iloc[0])}; a model can learn nothing from the field"
             + (", except whether it is missing" if share else ""),
         )
 
@@ -174,7 +142,7 @@ def _number(present: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, 
         if len(present):
             yield (
                 "error",
-                f"{_quote(present.iloc[0])} is not a number; convert the column, or make the field "
+                f"{quote(present.iloc[0])} is not a number; convert the column, or make the field "
                 "a category",
             )
         return
@@ -226,31 +194,16 @@ def _category(present: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity
         )
 
 
-def _leaks(column: pd.Series, positive: Flags) -> Iterator[Finding]:
-    for what, auc in (
-        ("its value", value_auc(column, positive)),
-        ("whether it is missing", missingness_auc(column, positive)),
-    ):
-        if auc is not None and auc >= LEAK_AUC:
-            yield Finding(
-                str(column.name),
-                "error",
-                f"{what} alone predicts the outcome (ROC AUC {auc:.3f}), so it is probably known "
-                "only after it; move the column from the schema's fields to its leaks",
-            )
+def _leaks(column: pd.Series, schema: Schema, target: Target) -> Iterator[Finding]:
+    for found in schema.task.leaks(column, target):
+        yield Finding(
+            str(column.name),
+            "error",
+            f"{found}, so it is probably known only after it; move the column from the schema's "
+            "fields to its leaks",
+        )
 
 
 def _bad(bad: pd.Series, what: str, noun: str = "value") -> str:
-    example = f"such as {_quote(bad.iloc[0])} in row {bad.index[0] + 1}"
-    return f"{_some(len(bad), noun)} {what}, {example}"
-
-
-def _some(count: int, noun: str) -> str:
-    return f"{count} {noun} is" if count == 1 else f"{count} {noun}s are"
-
-
-def _quote(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    text = str(value)
-    return repr(text if len(text) <= _SHOWN_TEXT else f"{text[: _SHOWN_TEXT - 1]}…")
+    example = f"such as {quote(bad.iloc[0])} in row {bad.index[0] + 1}"
+    return f"{some(len(bad), noun)} {what}, {example}"

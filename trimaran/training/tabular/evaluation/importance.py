@@ -11,11 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import log_loss
-
-from trimaran.training.tabular.data.split import Indices
-from trimaran.training.tabular.evaluation.metrics import Confusion, Flags, Probabilities, decide
 
 __all__ = ["Importance", "permutation_importance"]
 
@@ -28,36 +25,32 @@ class Importance:
 
     field: str
     loss_rise: float
-    """The rise of the log loss, in nats per row."""
+    """The rise of the loss."""
     loss_rise_sd: float
-    f1_fall: float
-    f1_fall_sd: float
+    score_fall: float
+    """The fall of the score, of which more is better."""
+    score_fall_sd: float
 
 
 def permutation_importance(
-    probability_of: Callable[[pd.DataFrame], Probabilities],
+    measured: Callable[[pd.DataFrame], tuple[float, float]],
     frame: pd.DataFrame,
     fields: Sequence[str],
-    target: Flags,
-    threshold: float,
     seed: int,
 ) -> list[Importance]:
-    """Each field's importance for the rows of `frame`, the largest rise of the loss first."""
+    """Each field's importance for the rows of `frame`, the largest rise of the loss first.
+
+    `measured` gives the loss and the score of rows in the order of `frame`.
+    """
     generator = np.random.default_rng(seed)
-
-    def measured(rows: pd.DataFrame) -> tuple[float, float]:
-        probability = probability_of(rows)
-        loss = log_loss(target, probability.astype(np.float64), labels=[False, True])
-        return float(loss), Confusion.of(target, decide(probability, threshold)).f1
-
-    loss, f1 = measured(frame)
+    loss, score = measured(frame)
     found = []
     for field in fields:
         changes = []
         movable = _movable(frame, field, fields)
         for _ in range(_REPEATS):
-            permuted_loss, permuted_f1 = measured(_permuted(frame, field, movable, generator))
-            changes.append((permuted_loss - loss, f1 - permuted_f1))
+            permuted_loss, permuted_score = measured(_permuted(frame, field, movable, generator))
+            changes.append((permuted_loss - loss, score - permuted_score))
         means, spreads = np.mean(changes, axis=0), np.std(changes, axis=0, ddof=1)
         found.append(
             Importance(
@@ -67,7 +60,7 @@ def permutation_importance(
     return sorted(found, key=lambda one: (-one.loss_rise, one.field))
 
 
-def _movable(frame: pd.DataFrame, field: str, fields: Sequence[str]) -> Indices:
+def _movable(frame: pd.DataFrame, field: str, fields: Sequence[str]) -> npt.NDArray[np.int64]:
     """The rows among which a field's values may move.
 
     A row without any other field keeps its value, since it could get a missing one, and a record
@@ -80,7 +73,7 @@ def _movable(frame: pd.DataFrame, field: str, fields: Sequence[str]) -> Indices:
 
 
 def _permuted(
-    frame: pd.DataFrame, field: str, movable: Indices, generator: np.random.Generator
+    frame: pd.DataFrame, field: str, movable: npt.NDArray[np.int64], generator: np.random.Generator
 ) -> pd.DataFrame:
     shuffled = frame[field].to_numpy(copy=True)
     shuffled[movable] = shuffled[movable][generator.permutation(len(movable))]

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from trimaran.stats.bootstrap import percentile_interval, resampled_counts
 
 __all__ = [
+    "FEWEST_POSITIVES",
     "METRICS",
     "METRIC_NAMES",
     "Confusion",
@@ -44,6 +45,9 @@ METRIC_NAMES = {
 }
 """Names for people of the metrics of `Scores`."""
 METRICS = tuple(METRIC_NAMES)
+FEWEST_POSITIVES = 10
+"""With fewer positives one mistake more or less changes F1 by several hundredths."""
+
 _BINS = 10
 _RESAMPLES = 10_000
 

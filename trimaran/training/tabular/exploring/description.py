@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from trimaran.stats.intervals import wilson
-from trimaran.training.tabular.data.separation import Flags, Floats
+from trimaran.training.tabular.evaluation.separation import Flags, Floats
 
 __all__ = [
     "MISSING",

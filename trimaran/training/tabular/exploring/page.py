@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from trimaran.pages.page import Cell, Page, badge, beside, card, facts, figure, legend, table, text
 from trimaran.training.tabular.data.schema import FLOAT32_MAX, FieldSchema, Schema
-from trimaran.training.tabular.data.separation import Flags, value_auc
 from trimaran.training.tabular.data.sources import Dataset
-from trimaran.training.tabular.data.validation import Finding, is_positive, validate
+from trimaran.training.tabular.data.validation import Finding, validate
+from trimaran.training.tabular.evaluation.separation import Flags, value_auc
 from trimaran.training.tabular.exploring.description import category_rates, number_rates
 from trimaran.training.tabular.exploring.plots import category_figures, number_figures
 from trimaran.training.tabular.exploring.sections import (
@@ -40,6 +40,8 @@ class Overview:
     missing: int
     """Cells of fields without a value."""
     cells: int
+    question: str
+    """What `positives` answer, such as `left = yes`."""
     positives: int
     target_known: int
     """Rows with a target."""
@@ -58,13 +60,15 @@ def overview(dataset: Dataset) -> Overview:
     """The overview of a table with at least the columns of its schema."""
     frame, schema = dataset.frame, dataset.schema
     known = frame[frame[schema.target].notna()]
-    positive = is_positive(known, schema)
+    contrast = schema.contrast(known)
+    positive = contrast.flags
     strengths = [(field.name, value_auc(known[field.name], positive)) for field in schema.fields]
     fields = frame[[field.name for field in schema.fields]]
     return Overview(
         rows=len(frame),
         missing=int(fields.isna().to_numpy().sum()),
         cells=fields.size,
+        question=contrast.question,
         positives=int(positive.sum()),
         target_known=len(known),
         findings=validate(frame, schema),
@@ -99,7 +103,7 @@ def _summary(dataset: Dataset, summary: Overview) -> list[Markup]:
         ("number fields", len(schema.numbers)),
         ("category fields", len(schema.categories)),
         ("missing values", percent(summary.missing / max(1, summary.cells))),
-        (f"{schema.target} = {schema.positive}", summary.positives),
+        (summary.question, summary.positives),
         (f"{schema.target} share", percent(summary.target_share)),
     ]
     return [facts(tiles), *(text(f"Note: {note}.") for note in dataset.notes)]
@@ -124,7 +128,8 @@ def _findings(findings: Sequence[Finding]) -> list[Markup]:
 def _fields(
     frame: pd.DataFrame, schema: Schema, summary: Overview, advance: Callable[[str], None]
 ) -> list[Markup]:
-    positive = is_positive(frame, schema)
+    contrast = schema.contrast(frame)
+    positive = contrast.flags
     by_name = {field.name: field for field in schema.fields}
     blocks = [
         text(
@@ -134,8 +139,8 @@ def _fields(
         ),
         legend(
             [
-                (f"{schema.target}: {schema.positive}", "positive"),
-                (f"{schema.target}: {_negative(frame, schema)}", "negative"),
+                (f"{schema.target}: {contrast.positive}", "positive"),
+                (f"{schema.target}: {contrast.negative}", "negative"),
             ]
         ),
     ]
@@ -169,8 +174,3 @@ def _field_card(
     alts = f"distribution of {field.name} within each outcome", f"positive rate by {field.name}"
     both = (figure(each, "", alt) for each, alt in zip(drawn, alts, strict=True))
     return card(field.name, about, beside(*both))
-
-
-def _negative(frame: pd.DataFrame, schema: Schema) -> str:
-    others = [value for value in frame[schema.target].unique() if value != schema.positive]
-    return str(others[0]) if len(others) == 1 else "other"

@@ -22,7 +22,7 @@ from trimaran.pages.figures import (
     labels,
     plain_axes,
 )
-from trimaran.training.tabular.data.separation import Flags, Floats
+from trimaran.training.tabular.evaluation.separation import Flags, Floats
 from trimaran.training.tabular.exploring.description import Rate
 
 __all__ = ["category_figures", "heatmap", "missing_figure", "number_figures"]

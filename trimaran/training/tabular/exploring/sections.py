@@ -14,8 +14,7 @@ from markupsafe import Markup
 
 from trimaran.pages.page import Cell, figure, table, text
 from trimaran.training.tabular.data.schema import Schema
-from trimaran.training.tabular.data.separation import Flags, Floats
-from trimaran.training.tabular.data.validation import is_positive
+from trimaran.training.tabular.evaluation.separation import Flags, Floats
 from trimaran.training.tabular.exploring.description import cramers_v, outliers, pearson
 from trimaran.training.tabular.exploring.plots import heatmap, missing_figure
 
@@ -36,8 +35,9 @@ _STRONG = 0.8
 
 
 def missing_values(frame: pd.DataFrame, schema: Schema) -> list[Markup]:
-    """Which fields lack values, how often, and the positive rate of rows that do."""
-    positive = is_positive(frame, schema)
+    """Which fields lack values, how often, and how often the contrast is positive then."""
+    contrast = schema.contrast(frame)
+    positive = contrast.flags
     counts = {field.name: int(frame[field.name].isna().sum()) for field in schema.fields}
     names = sorted((name for name, count in counts.items() if count), key=lambda n: -counts[n])
     if not names:
@@ -54,7 +54,7 @@ def missing_values(frame: pd.DataFrame, schema: Schema) -> list[Markup]:
             "Share of the rows in which the field is missing.",
             "bars of the share of missing values by field",
         ),
-        table(["field", "missing", "share", "positive rate if missing", "if present"], rows),
+        table(["field", "missing", "share", f"{contrast.question} if missing", "if present"], rows),
     ]
 
 

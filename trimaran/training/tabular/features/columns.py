@@ -95,7 +95,7 @@ def category(
     With `missing` = `mode`, the row of missing is that of the most frequent value (of several, the
     first by sorting). One-hot has the column `name_missing` only if training lacks values.
 
-    The smoothed share of n rows with the sum s of `target` (float `[rows]`, 0 or 1) is
+    The smoothed share, or mean, of n rows with the sum s of `target` (float `[rows]`) is
     `(s + smoothing * overall) / (n + smoothing)`: equations 3 and 4 of D. Micci-Barreca, "A
     preprocessing scheme for high-cardinality categorical attributes in classification and
     prediction problems", SIGKDD Explorations 3(1), 2001, with the weight n / (n + smoothing). It

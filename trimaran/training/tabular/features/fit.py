@@ -18,10 +18,11 @@ import pandas as pd
 from trimaran.served.records import RecordError, RecordReader, Table
 from trimaran.served.transform import Transform, TransformData
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.data.schema import Schema, nearest
+from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features import columns
 from trimaran.training.tabular.features.plan import FeaturePlan, check_plan
 from trimaran.training.tabular.features.unscaled import fit_unscaled, wide_columns
+from trimaran.training.tabular.wording import nearest
 
 __all__ = ["FittedFeatures", "fit_features", "table_of", "transform_frame"]
 
@@ -39,17 +40,18 @@ def fit_features(
     plan: FeaturePlan,
     schema: Schema,
     frame: pd.DataFrame,
-    target: npt.ArrayLike,
+    target: npt.ArrayLike | None,
     seed: int,
 ) -> FittedFeatures:
     """Fit a plan to these rows, which must be the training part only.
 
     `frame` has the columns of the schema's fields, as in `sources.Dataset.frame`; `target` is
-    `[rows]`, 1 for a positive outcome and 0 for another. `seed` chooses the rows that are stored
-    for neighbours. Target encoding is fitted to the same rows, so a training row's own outcome is
-    in its category's share; the plan's `smoothing` keeps that effect small. A column that does not
-    vary in training is dropped, except for a flag that the plan lists, which is held at 0. Raises
-    `TrimaranError` for a plan or data that do not fit the schema.
+    the number of each row, `[rows]`, whose means target encoding takes, such as 1 for a positive
+    outcome and 0 for another; None where the task has no such number. `seed` chooses the rows that
+    are stored for neighbours. Target encoding is fitted to the same rows, so a training row's own
+    outcome is in its category's share; the plan's `smoothing` keeps that effect small. A column
+    that does not vary in training is dropped, except for a flag that the plan lists, which is held
+    at 0. Raises `TrimaranError` for a plan or data that do not fit the schema.
     """
     check_plan(plan, schema)
     table = table_of(frame, schema)
@@ -126,17 +128,19 @@ def transform_frame(
     return transform.apply(table.numbers, transform.encode(table.categories))
 
 
-def _outcomes(target: npt.ArrayLike, rows: int) -> npt.NDArray[np.float64]:
+def _outcomes(target: npt.ArrayLike | None, rows: int) -> npt.NDArray[np.float64] | None:
+    if not rows:
+        raise TrimaranError("there are no training rows to fit features to; add records")
+    if target is None:
+        return None
     outcomes = np.asarray(target, dtype=np.float64)
     if outcomes.shape != (rows,):
         raise TrimaranError(
             f"the target has the shape {list(outcomes.shape)}, and the table has {rows} rows; "
             "give one value for each row"
         )
-    if not rows:
-        raise TrimaranError("there are no training rows to fit features to; add records")
-    if not np.isin(outcomes, (0, 1)).all():
-        raise TrimaranError("the target holds values other than 0 and 1; encode it first")
+    if not np.isfinite(outcomes).all():
+        raise TrimaranError("the target holds values that are no numbers; encode it first")
     return outcomes
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from trimaran.served.transform import Derived
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.data.schema import Schema, nearest
+from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.data.validation import MOST_MISSING
+from trimaran.training.tabular.wording import nearest
 
 __all__ = ["OPTIONS", "Binning", "FeaturePlan", "check_plan"]
 

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from trimaran.served.records import Table
 from trimaran.served.transform import Bins, Category, Derived, Neighbours, Transform, TransformData
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.data.schema import Schema, nearest
+from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features import columns
 from trimaran.training.tabular.features.plan import FeaturePlan
+from trimaran.training.tabular.wording import nearest
 
 __all__ = ["COUNT", "STORED_ROWS", "Unscaled", "fit_neighbours", "fit_unscaled", "wide_columns"]
 
@@ -38,9 +39,9 @@ class Unscaled:
 
 
 def fit_unscaled(
-    plan: FeaturePlan, schema: Schema, table: Table, outcomes: Floats, seed: int
+    plan: FeaturePlan, schema: Schema, table: Table, outcomes: Floats | None, seed: int
 ) -> Unscaled:
-    """Fit to all rows of a table; `outcomes` is `[rows]`, 1 or 0. Raises `TrimaranError`."""
+    """Fit to all rows of a table; `outcomes` is `[rows]`, or None. Raises `TrimaranError`."""
     names = [field.name for field in schema.numbers]
     present = [column[~np.isnan(column)] for column in table.numbers.T]
     shares = _missing_shares(schema, table)
@@ -151,13 +152,19 @@ def _missing_shares(schema: Schema, table: Table) -> dict[str, float]:
 
 
 def _categories(
-    plan: FeaturePlan, table: Table, names: Sequence[str], outcomes: Floats
+    plan: FeaturePlan, table: Table, names: Sequence[str], outcomes: Floats | None
 ) -> list[Category]:
     categories = []
+    means = np.zeros(len(table)) if outcomes is None else outcomes
     for name, values in zip(names, table.categories, strict=True):
         encode, missing = plan.option(name, "encode"), plan.option(name, "missing")
+        if encode == "target" and outcomes is None:
+            raise TrimaranError(
+                f"the encoding target of {name!r} is the mean of an outcome or of a number, and "
+                "several classes have none; use onehot"
+            )
         fitted = columns.category(
-            name, values, outcomes, encode=encode, missing=missing, smoothing=plan.smoothing
+            name, values, means, encode=encode, missing=missing, smoothing=plan.smoothing
         )
         if encode == "binary" and len(fitted.vocabulary) > 2:
             raise TrimaranError(

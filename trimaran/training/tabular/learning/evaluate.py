@@ -8,155 +8,152 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from trimaran.training.tabular.data.groups import Cuts, groups
 from trimaran.training.tabular.data.split import Split
 from trimaran.training.tabular.evaluation.importance import Importance, permutation_importance
-from trimaran.training.tabular.evaluation.metrics import (
-    Flags,
-    Probabilities,
-    Scores,
-    always_yes_f1,
-    choose_threshold,
-    decide,
-    f1_interval,
-    score,
-)
-from trimaran.training.tabular.evaluation.segments import Cuts, Segment, segments
+from trimaran.training.tabular.learning.hyperparameters import ESTIMATORS
 from trimaran.training.tabular.learning.learn import Learned, Problem
+from trimaran.training.tabular.tasks.task import Chosen, Predictions, Segment, Target, Task
 
-__all__ = ["BASELINES", "Evaluation", "ModelScores", "evaluate", "evaluate_model", "fit_baseline"]
-
-_MOST_ITERATIONS = 5000
-
-BASELINES: dict[str, Callable[[int], Any]] = {
-    "logistic regression": lambda seed: LogisticRegression(max_iter=_MOST_ITERATIONS),
-    "gradient boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
-}
-"""scikit-learn estimators by name, for a seed, with scikit-learn's defaults."""
+__all__ = ["Evaluation", "ModelScores", "evaluate", "evaluate_model", "fit_baseline"]
 
 
 def fit_baseline(
-    name: str, features: npt.NDArray[np.float32], target: Flags, seed: int
-) -> Callable[[npt.NDArray[np.float32]], Probabilities]:
-    """Fit on the training part's features `[rows, columns]`.
+    task: Task, name: str, features: npt.NDArray[np.float32], target: Target, seed: int
+) -> Callable[[npt.NDArray[np.float32]], Predictions]:
+    """Fit one of the task's baselines to the training part's features `[rows, columns]`.
 
-    The returned function gives the probabilities, float32 `[rows]`, of other rows.
+    The returned function gives the predictions of other rows.
     """
     with threadpool_limits(1):  # more threads are slower on tables of this size
-        estimator = BASELINES[name](seed).fit(features, target)
+        estimator = task.baselines[name](seed).fit(features, target)
 
-    def probability(others: npt.NDArray[np.float32]) -> Probabilities:
+    def predictions(others: npt.NDArray[np.float32]) -> Predictions:
         with threadpool_limits(1):
-            found: npt.NDArray[np.float64] = estimator.predict_proba(others)[:, 1]
-        return found.astype(np.float32)
+            return task.guess(estimator, others)
 
-    return probability
+    return predictions
 
 
 @dataclass(frozen=True)
 class ModelScores:
     """One model's scores on the two parts that its weights were not fitted to."""
 
-    validation: Scores
-    test: Scores
+    validation: Any
+    """`tasks.task.Scores`, as is the other."""
+    test: Any
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The results of a training: scores, baselines, importance and segments."""
 
+    task: Task
+    chosen: Chosen
     model: ModelScores
-    f1_interval: tuple[float, float]
-    """The bootstrap 95 % interval of the test part's F1."""
-    always_yes_f1: float
-    """The test F1 of deciding positive for every row."""
+    interval: tuple[float, float]
+    """The bootstrap 95 % interval of the test part's main metric."""
+    plain: Mapping[str, float]
+    """The test scores of the same answer for every row."""
     baselines: Mapping[str, ModelScores]
     importance: list[Importance]
     """On the validation part."""
     segments: list[Segment]
     """Of the test part."""
-    probability: Probabilities
-    """Of every row of the table, float32 `[rows]`."""
+    predictions: Predictions
+    """Of every row of the table."""
+
+    def main(self, scores: Any) -> float:
+        """The metric by which models are compared."""
+        return float(getattr(scores, self.task.main))
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON, without the rows' probabilities."""
+        """As JSON, without the rows' predictions."""
         return {
-            "threshold": self.model.test.threshold,
+            **self.chosen,
             "validation": self.model.validation.as_dict(),
             "test": {
                 **self.model.test.as_dict(),
-                "f1_interval": list(self.f1_interval),
-                "always_yes_f1": self.always_yes_f1,
+                f"{self.task.main}_interval": list(self.interval),
+                **self.plain,
             },
             "baselines": {
                 name: {"validation": one.validation.as_dict(), "test": one.test.as_dict()}
                 for name, one in self.baselines.items()
             },
             "importance": [asdict(one) for one in self.importance],
-            "segments": [asdict(one) for one in self.segments],
+            "segments": [one.as_dict() for one in self.segments],
         }
 
 
 def evaluate(problem: Problem, split: Split, learned: Learned, seed: int, cuts: Cuts) -> Evaluation:
     """Score the model and the baselines on validation and, once, on test."""
-    frame, validation = problem.frame, split.validation
+    frame, validation, test = problem.frame, split.validation, split.test
+    task, target, chosen = problem.task, problem.target, learned.chosen
     importance = permutation_importance(
-        lambda rows: learned.probability(learned.features(rows)),
+        lambda rows: task.measure(
+            target[validation], learned.predictions(learned.features(rows)), chosen
+        ),
         problem.rows(validation),
         [field.name for field in problem.schema.fields],
-        problem.target[validation],
-        learned.threshold,
         seed,
     )
-    model, baselines, probability = evaluate_model(problem, split, learned, seed)
-    test = split.test
-    decided = decide(probability[test], learned.threshold)
+    model, baselines, predictions = evaluate_model(problem, split, learned, seed)
+    tested = predictions[test]
     return Evaluation(
+        task=task,
+        chosen=chosen,
         model=model,
-        f1_interval=f1_interval(model.test.confusion, seed),
-        always_yes_f1=always_yes_f1(problem.target[test]),
+        interval=task.interval(target[test], tested, chosen, seed),
+        plain=task.plain(target[split.train], target[test]),
         baselines=baselines,
         importance=importance,
-        segments=segments(frame.iloc[test], problem.schema, problem.target[test], decided, cuts),
-        probability=probability,
+        segments=[
+            task.segment(field, group, target[test][inside], tested[inside], chosen)
+            for field, group, inside in groups(frame.iloc[test], problem.schema, cuts)
+        ],
+        predictions=predictions,
     )
 
 
 def evaluate_model(
     problem: Problem, split: Split, learned: Learned, seed: int
-) -> tuple[ModelScores, dict[str, ModelScores], Probabilities]:
-    """The scores of the model and of each baseline, and the model's probability of every row.
+) -> tuple[ModelScores, dict[str, ModelScores], Predictions]:
+    """The scores of the model and of each baseline, and the model's predictions of every row.
 
-    A baseline is fitted to the same features of the same rows, and its threshold is chosen by the
-    same rule on the same part. Rows in no part have the probability NaN.
+    A baseline is fitted to the same features of the same rows, and chooses by the same rule on the
+    same part. Predictions of rows in no part are NaN.
     """
-    target = problem.target
+    task, target = problem.task, problem.target
     features = {
         name: learned.features(problem.rows(rows))
         for name, rows in split.parts().items()
         if name != "train"
     }
     features["train"] = learned.train_features
-    probability = np.full(len(target), np.nan, dtype=np.float32)
+    own = {name: learned.predictions(features[name]) for name in split.parts()}
+    every = np.full((len(target), *own["train"].shape[1:]), np.nan, dtype=np.float32)
     for name, rows in split.parts().items():
-        probability[rows] = learned.probability(features[name])
+        every[rows] = own[name]
     baselines = {}
-    for name in BASELINES:
-        predicted = fit_baseline(name, features["train"], target[split.train], seed)
+    same = ESTIMATORS.index(learned.model) if learned.model in ESTIMATORS else None
+    for place, name in enumerate(task.baselines):
+        if place == same:
+            continue
+        predicted = fit_baseline(task, name, features["train"], target[split.train], seed)
         guessed = {part: predicted(features[part]) for part in ("validation", "test")}
-        threshold = choose_threshold(target[split.validation], guessed["validation"])
-        baselines[name] = _scores(target, split, guessed, threshold)
-    own = {"validation": probability[split.validation], "test": probability[split.test]}
-    return _scores(target, split, own, learned.threshold), baselines, probability
+        chosen = task.choose(target[split.validation], guessed["validation"])
+        baselines[name] = _scores(problem, split, guessed, chosen)
+    return _scores(problem, split, own, learned.chosen), baselines, every
 
 
 def _scores(
-    target: Flags, split: Split, probability: Mapping[str, Probabilities], threshold: float
+    problem: Problem, split: Split, predictions: Mapping[str, Predictions], chosen: Chosen
 ) -> ModelScores:
+    target, task = problem.target, problem.task
     return ModelScores(
-        score(target[split.validation], probability["validation"], threshold),
-        score(target[split.test], probability["test"], threshold),
+        task.score(target[split.validation], predictions["validation"], chosen),
+        task.score(target[split.test], predictions["test"], chosen),
     )

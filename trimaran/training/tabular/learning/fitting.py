@@ -19,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, WeightedRandomSampler
 
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.evaluation.metrics import Probabilities
 from trimaran.training.tabular.learning.checkpoints import load_tensors, save_tensors
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.learning.networks import Edges, Network, build_network
+from trimaran.training.tabular.tasks.heads import Head
+from trimaran.training.tabular.tasks.task import Predictions, Target
 
 __all__ = [
     "DivergedError",
@@ -38,7 +38,6 @@ __all__ = [
     "fit",
     "is_over",
     "learning_rate_factor",
-    "positive_weight",
     "predict",
 ]
 
@@ -52,7 +51,7 @@ class DivergedError(TrimaranError):
 
 @dataclass(frozen=True)
 class Epoch:
-    """The results of one pass over the rows. Losses are mean log losses, in nats per row."""
+    """The results of one pass over the rows. Losses are means over rows, of the task's head."""
 
     train_loss: float
     """The loss that is minimised: with dropout, weights and resampling."""
@@ -66,24 +65,25 @@ class Epoch:
 class Fitted:
     """The weights of the best epoch, and every epoch."""
 
-    network: Network
+    network: nn.Module
     """In eval mode."""
-    history: tuple[Epoch, ...]
-    best: int
+    history: tuple[Epoch, ...] = ()
+    """None of a model that is no network."""
+    best: int = -1
     """The best epoch, from 0."""
 
 
 @dataclass(frozen=True)
 class Rows(Dataset[tuple[Tensor, Tensor]]):
-    """Features, float32 `[rows, columns]`, and whether each row is positive, float32 `[rows]`."""
+    """Features, float32 `[rows, columns]`, and what the head's loss takes, `[rows]`."""
 
     features: Tensor
     target: Tensor
 
     @classmethod
-    def of(cls, features: npt.NDArray[np.float32], target: npt.NDArray[np.bool_]) -> Rows:
+    def of(cls, head: Head, features: npt.NDArray[np.float32], target: Target) -> Rows:
         """Rows of arrays, copied."""
-        return cls(torch.tensor(features), torch.tensor(target, dtype=torch.float32))
+        return cls(torch.tensor(features), head.labels(target))
 
     def __len__(self) -> int:
         return len(self.target)
@@ -93,17 +93,15 @@ class Rows(Dataset[tuple[Tensor, Tensor]]):
 
 
 def batches(
-    rows: Rows, batch_size: int, resample: bool, order: torch.Generator
+    rows: Rows, batch_size: int, weights: Sequence[float] | None, order: torch.Generator
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Each iteration gives one epoch's batches, in an order that only `order` decides.
 
-    With `resample`, rows are drawn with replacement, both outcomes equally often. A last batch of a
-    single row is left out, since a batch norm cannot learn from it.
+    With `weights`, one for each row, rows are drawn with replacement, as often as those say. A last
+    batch of a single row is left out, since a batch norm cannot learn from it.
     """
     sampler: RandomSampler | WeightedRandomSampler
-    if resample:
-        weight = positive_weight(rows.target)
-        weights = torch.where(rows.target > 0, weight, 1.0).tolist()
+    if weights is not None:
         sampler = WeightedRandomSampler(weights, len(rows), generator=order)
     else:
         sampler = RandomSampler(rows, generator=order)
@@ -111,12 +109,6 @@ def batches(
     # The loader draws a seed for worker processes at each epoch, though there are none. A separate
     # generator keeps that draw from changing the random numbers of dropout.
     return DataLoader(rows, batch_size=None, sampler=whole, generator=torch.Generator())
-
-
-def positive_weight(target: Tensor) -> float:
-    """Negatives per positive: with this weight both outcomes count equally."""
-    positives = float(target.sum())
-    return (len(target) - positives) / positives if positives else 1.0
 
 
 def learning_rate_factor(step: int, warmup_steps: int, steps: int) -> float:
@@ -139,37 +131,39 @@ def is_over(losses: Sequence[float], epochs: int, patience: int) -> bool:
     return len(losses) >= epochs or len(losses) - 1 - best_epoch(losses) >= patience
 
 
-def predict(network: nn.Module, features: Tensor) -> Probabilities:
-    """The probability of each row, float32 `[rows]`, of a network in eval mode."""
+def predict(head: Head, network: nn.Module, features: Tensor) -> Predictions:
+    """What a network in eval mode says of each row."""
     with torch.no_grad(), _one_thread():
-        parts = [torch.sigmoid(network(part)) for part in features.split(_ROWS_AT_ONCE)]
+        parts = [head.predictions(network(part)) for part in features.split(_ROWS_AT_ONCE)]
         return torch.cat(parts).numpy()
 
 
 def fit(
+    head: Head,
     hyper: Hyperparameters,
     edges: Edges,
     train: Rows,
     validation: Rows,
     seed: int,
     checkpoint: Path | None = None,
-    watch: Callable[[int, Epoch, Probabilities], None] | None = None,
+    watch: Callable[[int, Epoch, Predictions], None] | None = None,
 ) -> Fitted:
     """Fit a network, or resume the fit that `checkpoint` holds.
 
     `watch` is called after each epoch, with its number from 0 and the validation rows'
-    probabilities; an exception from it ends the fit. Raises `DivergedError`, and `TrimaranError`
+    predictions; an exception from it ends the fit. Raises `DivergedError`, and `TrimaranError`
     for the checkpoint of another training. Torch's random numbers and thread count are restored.
     """
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
-        state = _State(hyper, build_network(hyper, edges), train, seed)
+        state = _State(head, hyper, build_network(hyper, edges, head.outputs), train, seed)
         if checkpoint is not None and checkpoint.is_file():
             state.restore(load_tensors(checkpoint), checkpoint)
         while not is_over(state.losses, hyper.epochs, hyper.patience):
             train_loss = state.train_epoch()
-            probability = predict(state.averaged, validation.features)
-            epoch = Epoch(train_loss, _validation_loss(state.averaged, validation), state.rate)
+            predictions = predict(head, state.averaged, validation.features)
+            loss = _validation_loss(head, state.averaged, validation)
+            epoch = Epoch(train_loss, loss, state.rate)
             if not math.isfinite(epoch.train_loss + epoch.validation_loss):
                 raise DivergedError(
                     f"the loss of epoch {len(state.history) + 1} is not finite; lower the learning "
@@ -179,20 +173,24 @@ def fit(
             if checkpoint is not None:
                 save_tensors(checkpoint, state.values())
             if watch is not None:
-                watch(len(state.history) - 1, epoch, probability)
+                watch(len(state.history) - 1, epoch, predictions)
         return state.fitted()
 
 
 class _State:
     """The state that changes during a fit."""
 
-    def __init__(self, hyper: Hyperparameters, network: Network, train: Rows, seed: int) -> None:
-        self.hyper, self.network = hyper, network
+    def __init__(
+        self, head: Head, hyper: Hyperparameters, network: Network, train: Rows, seed: int
+    ) -> None:
+        self.head, self.hyper, self.network = head, hyper, network
         self.averaged = copy.deepcopy(network).eval()
         self.best = copy.deepcopy(network.state_dict())
         self.history: list[Epoch] = []
         self.order = torch.Generator().manual_seed(seed)
-        self.loader = batches(train, hyper.batch_size, hyper.imbalance == "resample", self.order)
+        resampled = hyper.imbalance == "resample"
+        weights = head.row_weights(train.target) if resampled else None
+        self.loader = batches(train, hyper.batch_size, weights, self.order)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
         )
@@ -203,7 +201,7 @@ class _State:
         )
         self.steps = 0
         weighted = hyper.imbalance == "weights"
-        self.weight = torch.tensor(positive_weight(train.target)) if weighted else None
+        self.weight = head.balance(train.target) if weighted else None
 
     @property
     def losses(self) -> list[float]:
@@ -219,9 +217,7 @@ class _State:
         total, rows = 0.0, 0
         for features, target in self.loader:
             logits = self.network.members(features)
-            loss = functional.binary_cross_entropy_with_logits(
-                logits, target.expand_as(logits), pos_weight=self.weight
-            )
+            loss = self.head.loss(logits, target, self.weight)
             self.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), self.hyper.clip_norm)
@@ -281,10 +277,10 @@ class _State:
             ) from error
 
 
-def _validation_loss(network: Network, rows: Rows) -> float:
+def _validation_loss(head: Head, network: Network, rows: Rows) -> float:
     with torch.no_grad():
         losses = [
-            functional.binary_cross_entropy_with_logits(network(part), target, reduction="sum")
+            head.loss(network(part), target, None, reduction="sum")
             for part, target in zip(
                 rows.features.split(_ROWS_AT_ONCE), rows.target.split(_ROWS_AT_ONCE), strict=True
             )

@@ -9,9 +9,11 @@ from typing import Any
 
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["IMBALANCES", "NETWORKS", "Hyperparameters"]
+__all__ = ["ESTIMATORS", "IMBALANCES", "NETWORKS", "Hyperparameters"]
 
 NETWORKS = ("mlp", "tabnet")
+ESTIMATORS = ("linear", "forest", "boosting")
+"""The models that are no networks: those of the task's baselines, in this order."""
 IMBALANCES = ("none", "weights", "resample")
 
 
@@ -20,10 +22,11 @@ class Hyperparameters:
     """How a network is built and fitted. Raises `TrimaranError` for a value out of range.
 
     The members, width and depth are those of `mlp`; steps, units and relaxation those of `tabnet`.
+    Of another model than a network only the imbalance counts.
     """
 
     network: str = "mlp"
-    """`mlp` or `tabnet`."""
+    """One of `NETWORKS` or `ESTIMATORS`."""
     leaf_nodes: int = 12
     """The most leaves of the decision tree whose cuts become the encoding's edges."""
     min_leaf: int = 10
@@ -58,7 +61,7 @@ class Hyperparameters:
     """The fit ends after this many epochs without a better validation loss."""
 
     def __post_init__(self) -> None:
-        for name, known in (("network", NETWORKS), ("imbalance", IMBALANCES)):
+        for name, known in (("network", (*NETWORKS, *ESTIMATORS)), ("imbalance", IMBALANCES)):
             value = getattr(self, name)
             if value not in known:
                 raise TrimaranError(f"{name} is {value!r}; it must be one of {', '.join(known)}")

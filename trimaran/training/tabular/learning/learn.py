@@ -1,4 +1,4 @@
-"""Training: a table and a split become a fitted transform, a network and a threshold.
+"""Training: a table and a split become a fitted transform, a network and what is chosen.
 
 Nothing in this file reads a row of the test part.
 """
@@ -6,7 +6,7 @@ Nothing in this file reads a row of the test part.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +18,29 @@ from trimaran.served.transform import Transform, TransformData
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.data.split import Indices, Split
-from trimaran.training.tabular.data.validation import is_positive, require_valid
-from trimaran.training.tabular.evaluation.metrics import Flags, Probabilities, choose_threshold
+from trimaran.training.tabular.data.validation import require_valid
 from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import FeaturePlan
+from trimaran.training.tabular.learning.estimators import fit_estimator
 from trimaran.training.tabular.learning.fitting import Epoch, Fitted, Rows, fit, predict
-from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+from trimaran.training.tabular.learning.hyperparameters import ESTIMATORS, Hyperparameters
 from trimaran.training.tabular.learning.networks import Edges, tree_edges
+from trimaran.training.tabular.tasks.heads import Head
+from trimaran.training.tabular.tasks.task import Chosen, Predictions, Strata, Target, Task
 
 __all__ = ["Learned", "Problem", "Watch", "learn"]
 
-Watch = Callable[[int, Epoch, Probabilities], None]
-"""Called after each epoch with its number from 0, and the validation rows' probabilities."""
+Watch = Callable[[int, Epoch, Predictions], None]
+"""Called after each epoch with its number from 0, and the validation rows' predictions."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A valid table, and whether each of its rows is positive."""
+    """A valid table, and its encoded target."""
 
     frame: pd.DataFrame
     schema: Schema
-    target: Flags
+    target: Target
     source: str = "the table"
     notes: tuple[str, ...] = ()
     """Changes to the table, and warnings about it; a sentence each."""
@@ -49,7 +51,18 @@ class Problem:
         frame, schema = dataset.frame, dataset.schema
         warnings = require_valid(frame, schema, dataset.source)
         notes = (*dataset.notes, *map(str, warnings))
-        return cls(frame, schema, is_positive(frame, schema), dataset.source, notes)
+        schema = replace(schema, task=schema.task.resolved(frame[schema.target]))
+        return cls(frame, schema, schema.outcomes(frame), dataset.source, notes)
+
+    @property
+    def task(self) -> Task:
+        """How the target is predicted."""
+        return self.schema.task
+
+    @property
+    def strata(self) -> Strata:
+        """The groups by which the table is split."""
+        return self.task.strata(self.target)
 
     def rows(self, indices: Indices) -> pd.DataFrame:
         """Some of the table's rows."""
@@ -64,8 +77,12 @@ class Learned:
     data: TransformData
     notes: tuple[str, ...]
     edges: Edges
+    head: Head
+    model: str
+    """As in `Hyperparameters.network`."""
     fitted: Fitted
-    threshold: float
+    chosen: Chosen
+    """What was chosen on the validation part, and what else is needed to serve."""
     train_features: npt.NDArray[np.float32]
     """`[training rows, columns]`."""
 
@@ -73,9 +90,9 @@ class Learned:
         """Any rows' features, float32 `[rows, columns]`."""
         return transform_frame(Transform(self.data), self.schema, frame)
 
-    def probability(self, features: npt.NDArray[np.float32]) -> Probabilities:
-        """The probability of each row, float32 `[rows]`."""
-        return predict(self.fitted.network, torch.from_numpy(features))
+    def predictions(self, features: npt.NDArray[np.float32]) -> Predictions:
+        """What the network says of each row."""
+        return predict(self.head, self.fitted.network, torch.from_numpy(features))
 
 
 def learn(
@@ -87,25 +104,47 @@ def learn(
     checkpoint: Path | None = None,
     watch: Watch | None = None,
 ) -> Learned:
-    """Fit transform, edges and weights to training; stop and choose the threshold by validation.
+    """Fit transform, edges and weights to training; stop and choose by validation.
 
     Raises `TrimaranError` for a plan that does not fit the table, or a loss that is not finite.
     """
-    target = problem.target
-    found = fit_features(plan, problem.schema, problem.rows(split.train), target[split.train], seed)
+    target, task = problem.target, problem.task
+    effect = task.effect(target[split.train])
+    found = fit_features(plan, problem.schema, problem.rows(split.train), effect, seed)
     transform = Transform(found.data)
     train = transform_frame(transform, problem.schema, problem.rows(split.train))
     validation = transform_frame(transform, problem.schema, problem.rows(split.validation))
-    edges = tree_edges(train, target[split.train], hyper.leaf_nodes, hyper.min_leaf, seed)
-    fitted = fit(
-        hyper,
-        edges,
-        Rows.of(train, target[split.train]),
-        Rows.of(validation, target[split.validation]),
-        seed,
-        checkpoint,
-        watch,
+    head = task.head(target[split.train])
+    edges: Edges
+    if hyper.network in ESTIMATORS:
+        edges = [np.zeros(0)] * train.shape[1]
+        estimator = task.estimator(ESTIMATORS.index(hyper.network))(seed)
+        fitted = Fitted(
+            fit_estimator(head, estimator, train, target[split.train], hyper.imbalance, seed).eval()
+        )
+    else:
+        tree = task.tree(hyper.leaf_nodes, hyper.min_leaf, seed)
+        edges = tree_edges(train, target[split.train], tree)
+        fitted = fit(
+            head,
+            hyper,
+            edges,
+            Rows.of(head, train, target[split.train]),
+            Rows.of(head, validation, target[split.validation]),
+            seed,
+            checkpoint,
+            watch,
+        )
+    predictions = predict(head, fitted.network, torch.from_numpy(validation))
+    chosen = {**head.fitted, **task.choose(target[split.validation], predictions)}
+    return Learned(
+        schema=problem.schema,
+        data=found.data,
+        notes=found.notes,
+        edges=edges,
+        head=head,
+        model=hyper.network,
+        fitted=fitted,
+        chosen=chosen,
+        train_features=train,
     )
-    probability = predict(fitted.network, torch.from_numpy(validation))
-    threshold = choose_threshold(target[split.validation], probability)
-    return Learned(problem.schema, found.data, found.notes, edges, fitted, threshold, train)

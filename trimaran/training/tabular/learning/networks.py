@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,7 +27,6 @@ __all__ = [
     "Network",
     "StepEncoding",
     "TabNet",
-    "ThresholdClassifier",
     "build_network",
     "edge_columns",
     "tree_edges",
@@ -38,18 +37,14 @@ Edges = Sequence[npt.NDArray[np.float64]]
 
 def tree_edges(
     features: npt.NDArray[np.float32],
-    target: npt.NDArray[np.bool_],
-    leaf_nodes: int,
-    min_leaf: int,
-    seed: int,
+    target: npt.NDArray[Any],
+    tree: Any,
 ) -> Edges:
     """The cuts of one decision tree, float64, ascending, for each column of `features`.
 
-    `features` is `[rows, columns]`, `target` `[rows]`, both of the training part alone.
+    `features` is `[rows, columns]`, `target` `[rows]`, both of the training part alone. `tree` is
+    one of scikit-learn's, unfitted.
     """
-    tree = DecisionTreeClassifier(
-        max_leaf_nodes=leaf_nodes, min_samples_leaf=min_leaf, random_state=seed
-    )
     cuts = tree.fit(features, target).tree_
     inner = cuts.children_left >= 0
     return [
@@ -95,24 +90,30 @@ class Mlp(nn.Module):
     """
 
     def __init__(
-        self, encoding: StepEncoding, members: int, hidden: int, depth: int, dropout: float
+        self,
+        encoding: StepEncoding,
+        outputs: int,
+        members: int,
+        hidden: int,
+        depth: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.encoding = encoding
         sizes = [encoding.out_features] + [hidden] * depth
         self.layers = nn.ModuleList(_Linears(members, *pair) for pair in pairwise(sizes))
-        self.head = _Linears(members, hidden, 1)
+        self.head = _Linears(members, hidden, outputs)
         self.dropout = nn.Dropout(dropout)
 
     def members(self, features: Tensor) -> Tensor:
-        """float32 `[batch, columns]` to each member's logit `[members, batch]`."""
+        """float32 `[batch, columns]` to each member's logits `[members, batch, outputs]`."""
         hidden = self.encoding(features).unsqueeze(0)
         for layer in self.layers:
             hidden = self.dropout(torch.relu(layer(hidden)))
-        return self.head(hidden).squeeze(-1)
+        return self.head(hidden)
 
     def forward(self, features: Tensor) -> Tensor:
-        """float32 `[batch, columns]` to the mean logit `[batch]`."""
+        """float32 `[batch, columns]` to the mean logits `[batch, outputs]`."""
         return self.members(features).mean(dim=0)
 
 
@@ -141,7 +142,13 @@ class TabNet(nn.Module):
     """
 
     def __init__(
-        self, encoding: StepEncoding, steps: int, units: int, relaxation: float, dropout: float
+        self,
+        encoding: StepEncoding,
+        outputs: int,
+        steps: int,
+        units: int,
+        relaxation: float,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.encoding = encoding
@@ -155,10 +162,10 @@ class TabNet(nn.Module):
         self.attention = nn.ModuleList(nn.Linear(units, self.columns) for _ in range(steps))
         self.attention_norm = nn.ModuleList(nn.BatchNorm1d(self.columns) for _ in range(steps))
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(units, 1)
+        self.head = nn.Linear(units, outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        """float32 `[batch, columns]` to the logit `[batch]`."""
+        """float32 `[batch, columns]` to the logits `[batch, outputs]`."""
         encoded = self.norm(self.encoding(features))
         first, *others = self.transformers
         attended = first(self.shared(encoded))[:, self.units :]
@@ -174,10 +181,10 @@ class TabNet(nn.Module):
             both = transform(self.shared(encoded * mask * scale))
             decided = decided + torch.relu(both[:, : self.units])
             attended = both[:, self.units :]
-        return self.head(self.dropout(decided)).squeeze(-1)
+        return self.head(self.dropout(decided))
 
     def members(self, features: Tensor) -> Tensor:
-        """float32 `[batch, columns]` to the logit of its one member, `[1, batch]`."""
+        """float32 `[batch, columns]` to the logits of its one member, `[1, batch, outputs]`."""
         return self.forward(features).unsqueeze(0)
 
 
@@ -198,39 +205,20 @@ class _Transformer(nn.Module):
 Network = Mlp | TabNet
 
 
-def build_network(hyper: Hyperparameters, edges: Edges) -> Network:
+def build_network(hyper: Hyperparameters, edges: Edges, outputs: int) -> Network:
     """A network with weights drawn from torch's random numbers; `edges` has an array per column."""
-    return _BUILDERS[hyper.network](hyper, StepEncoding(edges, hyper.step_width))
+    return _BUILDERS[hyper.network](hyper, StepEncoding(edges, hyper.step_width), outputs)
 
 
-def _mlp(hyper: Hyperparameters, encoding: StepEncoding) -> Network:
-    return Mlp(encoding, hyper.members, hyper.hidden, hyper.depth, hyper.dropout)
+def _mlp(hyper: Hyperparameters, encoding: StepEncoding, outputs: int) -> Network:
+    return Mlp(encoding, outputs, hyper.members, hyper.hidden, hyper.depth, hyper.dropout)
 
 
-def _tabnet(hyper: Hyperparameters, encoding: StepEncoding) -> Network:
-    return TabNet(encoding, hyper.steps, hyper.units, hyper.relaxation, hyper.dropout)
+def _tabnet(hyper: Hyperparameters, encoding: StepEncoding, outputs: int) -> Network:
+    return TabNet(encoding, outputs, hyper.steps, hyper.units, hyper.relaxation, hyper.dropout)
 
 
-_BUILDERS: dict[str, Callable[[Hyperparameters, StepEncoding], Network]] = {
+_BUILDERS: dict[str, Callable[[Hyperparameters, StepEncoding, int], Network]] = {
     "mlp": _mlp,
     "tabnet": _tabnet,
 }
-
-
-class ThresholdClassifier(nn.Module):
-    """The module that is served: a network's logit as a probability, and its decision."""
-
-    threshold: Tensor
-
-    def __init__(self, network: nn.Module, threshold: float) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("threshold", torch.tensor(threshold, dtype=torch.float32))
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """float32 `[batch, columns]` to the probability, float32, and the prediction, bool.
-
-        Both are `[batch, 1]`.
-        """
-        probability = torch.sigmoid(self.network(features)).unsqueeze(1)
-        return probability, probability >= self.threshold

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trimaran.training.tabular.evaluation.segments import Cuts
+from trimaran.training.tabular.data.groups import Cuts
 from trimaran.training.tabular.features.plan import FeaturePlan
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.learning.learn import Problem
 
 __all__ = ["Config", "Recipe", "digest_of_frame", "library_versions"]
 
-_LIBRARIES = ("numpy", "pandas", "scikit-learn", "torch")
+_LIBRARIES = ("lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Recipe:
     cuts: Cuts
     """Number fields by which segments of rows are made."""
     goal: float | None = None
-    """The F1 on the test part that a model of this table should reach."""
+    """The task's main metric on the test part that a model of this table should reach."""
     caveat: str | None = None
     """A warning about the scores, because of how the recipe was chosen."""
 
@@ -57,6 +57,7 @@ class Config:
         """The configuration of a recipe on a table, with the installed libraries."""
         schema = asdict(problem.schema)
         del schema["ignored"]
+        schema["task"] = problem.task.as_dict()
         return cls(
             recipe,
             seed,

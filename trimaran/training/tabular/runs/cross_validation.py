@@ -7,7 +7,7 @@ scores of finished folds, and the checkpoint of the fold that was being fitted.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import numpy as np
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, write_text
 from trimaran.training.tabular.data.split import Split, stratified_folds, stratified_split
-from trimaran.training.tabular.evaluation.metrics import METRICS
 from trimaran.training.tabular.learning.checkpoints import remove_torn
 from trimaran.training.tabular.learning.evaluate import evaluate_model
 from trimaran.training.tabular.learning.learn import Problem, Watch, learn
@@ -67,9 +66,9 @@ def cross_validate(
     after each of its epochs. Two processes with the same work wait for one another. Raises
     `TrimaranError` for a table that cannot be split this way, or that the recipe does not fit.
     """
-    parts = stratified_split(problem.target, seed)
+    parts = stratified_split(problem.strata, seed)
     rows = np.sort(np.concatenate([parts.train, parts.validation]))
-    splits = stratified_folds(problem.target, rows, folds, seed)
+    splits = stratified_folds(problem.strata, rows, folds, seed)
     directory = directory_of(problem, recipe, folds, seed, out)
     with exclusive_lock(directory / ".lock"):
         remove_torn(directory)
@@ -125,9 +124,9 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(np.mean(values)), float(np.std(values, ddof=1)))
 
 
-def spreads(scores: Sequence[Mapping[str, Any]]) -> dict[str, Spread]:
+def spreads(scores: Sequence[Mapping[str, Any]], metrics: Iterable[str]) -> dict[str, Spread]:
     """The spread of each metric, over the scores of two or more trainings."""
-    return {name: spread([float(each[name]) for each in scores]) for name in METRICS}
+    return {name: spread([float(each[name]) for each in scores]) for name in metrics}
 
 
 def of_run(run: TrainedRun) -> Scored:
@@ -137,18 +136,20 @@ def of_run(run: TrainedRun) -> Scored:
     return {metrics["model"]: metrics["test"], **others}
 
 
-def by_model(scored: Sequence[Scored]) -> dict[str, dict[str, Spread]]:
+def by_model(scored: Sequence[Scored], metrics: Collection[str]) -> dict[str, dict[str, Spread]]:
     """The spread of each metric of each model, over two or more trainings."""
-    return {name: spreads([each[name] for each in scored]) for name in scored[0]}
+    return {name: spreads([each[name] for each in scored], metrics) for name in scored[0]}
 
 
-def as_document(about: Mapping[str, Any], scored: Sequence[Scored]) -> dict[str, Any]:
+def as_document(
+    about: Mapping[str, Any], scored: Sequence[Scored], metrics: Collection[str]
+) -> dict[str, Any]:
     """A JSON document of `about`, the spreads, and every training's scores."""
     return {
         **about,
         "spread": {
-            model: {name: asdict(found) for name, found in metrics.items()}
-            for model, metrics in by_model(scored).items()
+            model: {name: asdict(found) for name, found in spreads_of.items()}
+            for model, spreads_of in by_model(scored, metrics).items()
         },
         "scores": [dict(each) for each in scored],
     }

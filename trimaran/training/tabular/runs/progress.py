@@ -18,7 +18,6 @@ from rich.progress import (
 )
 
 from trimaran.system.console import console
-from trimaran.training.tabular.evaluation.metrics import Probabilities
 from trimaran.training.tabular.learning.fitting import Epoch
 from trimaran.training.tabular.learning.learn import Problem, Watch
 from trimaran.training.tabular.runs import cross_validation, tracking
@@ -27,6 +26,7 @@ from trimaran.training.tabular.runs.config import Config, Recipe
 from trimaran.training.tabular.runs.cross_validation import Scored
 from trimaran.training.tabular.runs.search import search
 from trimaran.training.tabular.runs.trained import TrainedRun
+from trimaran.training.tabular.tasks.task import Predictions
 
 __all__ = ["SEARCHES", "cross_validate", "track", "train"]
 
@@ -35,7 +35,7 @@ SEARCHES = "searches.db"
 
 
 def train(
-    problem: Problem, recipe: Recipe, seed: int, out: Path, trials: int, objective: str
+    problem: Problem, recipe: Recipe, seed: int, out: Path, trials: int, objective: str | None
 ) -> TrainedRun:
     """Search hyperparameters in `trials` trials, if not 0; then train, or find the run."""
     if trials:
@@ -85,7 +85,7 @@ class _Bar:
         """Follow a fit, also a resumed one."""
         self._progress.reset(self._task, description=name, loss="")
 
-        def follow(number: int, epoch: Epoch, probability: Probabilities) -> None:
+        def follow(number: int, epoch: Epoch, predictions: Predictions) -> None:
             loss = f"validation loss {epoch.validation_loss:.4f}"
             self._progress.update(self._task, completed=number + 1, loss=loss)
 

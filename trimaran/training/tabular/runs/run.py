@@ -20,7 +20,6 @@ from trimaran.served.distribution import Feature, Reference, described, number_e
 from trimaran.served.transform import Transform
 from trimaran.system.files import exclusive_lock, write_bytes, write_text
 from trimaran.training.tabular.data.split import Split, stratified_split
-from trimaran.training.tabular.evaluation.metrics import decide
 from trimaran.training.tabular.features.fit import table_of
 from trimaran.training.tabular.learning.checkpoints import remove_torn, save_tensors
 from trimaran.training.tabular.learning.evaluate import Evaluation, evaluate
@@ -34,9 +33,6 @@ __all__ = ["CHECKPOINT", "reference_of", "train"]
 CHECKPOINT = "checkpoint.pt"
 
 _SAMPLES = 1024
-
-_PROBABILITY_EDGES = tuple(tenth / 10 for tenth in range(1, 10))
-_DECISION_EDGES = (0.5,)
 
 
 def train(
@@ -67,8 +63,7 @@ def reference_of(
 ) -> Reference:
     """The distribution of the training part, from which served records may drift.
 
-    It has bins for every field and for the answers `<name>_probability` and `<name>_prediction`; a
-    number's bins are deciles. The confusion matrix is the test part's.
+    It has bins for every field, those of a number being deciles, and for the task's answers.
     """
     transform = Transform(learned.data)
     table = table_of(problem.rows(split.train), problem.schema)
@@ -81,12 +76,10 @@ def reference_of(
         Feature(category.name, "category", (), values=category.vocabulary)
         for category in learned.data.categories
     ]
-    features.append(Feature(f"{name}_probability", "answer", (), _PROBABILITY_EDGES))
-    features.append(Feature(f"{name}_prediction", "answer", (), _DECISION_EDGES))
-    bins = Reference(features, evaluation.model.test.as_dict()["confusion"])
-    probability = evaluation.probability[split.train]
-    answers = [probability, decide(probability, learned.threshold)]
-    return described(bins, table.numbers, codes, answers)
+    predicted = evaluation.predictions[split.train]
+    found = problem.task.answered(name, predicted, learned.chosen, evaluation.model.test)
+    bins = Reference([*features, *found.features], dict(found.judged))
+    return described(bins, table.numbers, codes, found.values)
 
 
 def _train(
@@ -100,7 +93,7 @@ def _train(
     recipe, seed = config.recipe, config.seed
     checkpoint = directory / CHECKPOINT
     write_text(directory / "config.json", _json(config.as_dict()))
-    split = stratified_split(problem.target, seed)
+    split = stratified_split(problem.strata, seed)
     learned = learn(problem, split, recipe.plan, recipe.hyper, seed, checkpoint, watch)
     write_text(directory / "transform.json", learned.data.to_json())
     save_tensors(directory / "weights.pt", learned.fitted.network.state_dict())
@@ -120,13 +113,14 @@ def _train(
 def _metrics(
     problem: Problem, config: Config, learned: Learned, evaluation: Evaluation
 ) -> dict[str, Any]:
-    goal = config.recipe.goal
+    goal, value = config.recipe.goal, evaluation.main(evaluation.model.test)
     return {
+        "task": problem.task.name,
         "model": config.recipe.hyper.network,
         "seed": config.seed,
         "goal": goal,
         "caveat": config.recipe.caveat,
-        "goal_reached": None if goal is None else evaluation.model.test.f1 >= goal,
+        "goal_reached": None if goal is None else problem.task.reaches(value, goal),
         **evaluation.as_dict(),
         "best_epoch": learned.fitted.best + 1,
         "epochs": len(learned.fitted.history),
@@ -145,7 +139,7 @@ def _samples(learned: Learned, seed: int) -> bytes:
 
 
 def _predictions(problem: Problem, split: Split, evaluation: Evaluation) -> str:
-    """Each row of the table by its identifier, or else its number from 0; probabilities in full."""
+    """Each row of the table by its identifier, or else its number from 0."""
     identifier = problem.schema.identifier
     count = len(problem.frame)
     names = [str(row) for row in range(count)]
@@ -157,11 +151,9 @@ def _predictions(problem: Problem, split: Split, evaluation: Evaluation) -> str:
         parts[rows] = part
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["identifier", "part", "target", "probability"])
-    for name, part, positive, probability in zip(
-        names, parts, problem.target, evaluation.probability, strict=True
-    ):
-        writer.writerow([name, part, int(positive), str(probability)])
+    columns = problem.task.columns(problem.target, evaluation.predictions)
+    writer.writerow(["identifier", "part", *columns])
+    writer.writerows(zip(names, parts, *columns.values(), strict=True))
     return text.getvalue()
 
 

@@ -16,17 +16,12 @@ from typing import TYPE_CHECKING
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock
 from trimaran.training.tabular.data.split import Split, stratified_split
-from trimaran.training.tabular.evaluation.metrics import (
-    Confusion,
-    Flags,
-    Probabilities,
-    choose_threshold,
-    decide,
-)
 from trimaran.training.tabular.learning.fitting import DivergedError, Epoch
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.learning.learn import Problem, Watch, learn
 from trimaran.training.tabular.runs.config import Config, Recipe
+from trimaran.training.tabular.tasks.task import Predictions, Target, Task
+from trimaran.training.tabular.wording import nearest
 
 if TYPE_CHECKING:
     import optuna
@@ -45,15 +40,15 @@ def search(
     recipe: Recipe,
     seed: int,
     trials: int,
-    objective: str,
+    objective: str | None,
     storage: Path,
     watch: Callable[[int], Watch] | None = None,
 ) -> Hyperparameters:
     """The best hyperparameters of `trials` trials; `storage` may already hold some of them.
 
-    `objective` is `log_loss`, to be minimised, or `f1`, to be maximised, of the validation part.
-    The first trial has the recipe's own values. Each proposal follows from the seed and the
-    finished trials, so a resumed search proposes the same values as an uninterrupted one.
+    `objective` is one of the task's, such as `log_loss` or `f1`, on the validation part; None is
+    the loss. The first trial has the recipe's own values. Each proposal follows from the seed and
+    the finished trials, so a resumed search proposes the same values as an uninterrupted one.
     `watch(trial)`, with the trial from 0, gives the function that is called after each of its
     epochs. Two processes with the same work wait for one another. Raises `UsageError` without
     Optuna, and `TrimaranError` for a table that cannot be split, a plan that does not fit it, or if
@@ -67,13 +62,14 @@ def search(
             "run pip install '.[train]' in trimaran's checkout"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    split = stratified_split(problem.target, seed)
+    split = stratified_split(problem.strata, seed)
+    objective, improved = _objective(problem.task, objective)
     name = _study_name(problem, recipe, seed, objective)
     with exclusive_lock(storage.with_name(f".{name}.lock")):
         study = optuna.create_study(
             study_name=name,
             storage=f"sqlite:///{storage.resolve()}",
-            direction="minimize" if objective == "log_loss" else "maximize",
+            direction="minimize" if improved == "loss" else "maximize",
             pruner=optuna.pruners.MedianPruner(_STARTUP_TRIALS, _WARMUP_EPOCHS),
             load_if_exists=True,
         )
@@ -88,7 +84,7 @@ def search(
             proposed = replace(recipe, hyper=hyper)
             follow = watch(finished) if watch is not None else None
             try:
-                value = _trial(problem, split, proposed, seed, objective, trial, follow)
+                value = _trial(problem, split, proposed, seed, improved, trial, follow)
             except (optuna.TrialPruned, DivergedError):
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             else:
@@ -139,7 +135,7 @@ def _trial(
     split: Split,
     recipe: Recipe,
     seed: int,
-    objective: str,
+    improved: str,
     trial: optuna.Trial,
     watch: Watch | None,
 ) -> float:
@@ -149,10 +145,12 @@ def _trial(
     target = problem.target[split.validation]
     seen: list[float] = []
 
-    def follow(number: int, epoch: Epoch, probability: Probabilities) -> None:
+    def follow(number: int, epoch: Epoch, predictions: Predictions) -> None:
         if watch is not None:
-            watch(number, epoch, probability)
-        value = epoch.validation_loss if objective == "log_loss" else _f1(target, probability)
+            watch(number, epoch, predictions)
+        value = epoch.validation_loss
+        if improved != "loss":
+            value = _score(problem.task, target, predictions)
         seen.append(value)
         trial.report(value, number)
         if trial.should_prune():
@@ -162,9 +160,18 @@ def _trial(
     return seen[learned.fitted.best]
 
 
-def _f1(target: Flags, probability: Probabilities) -> float:
-    decided = decide(probability, choose_threshold(target, probability))
-    return Confusion.of(target, decided).f1
+def _objective(task: Task, named: str | None) -> tuple[str, str]:
+    """The objective's name, and `loss` or `score`. Raises `UsageError` for another task's."""
+    name = next(iter(task.objectives)) if named is None else named
+    if name not in task.objectives:
+        raise UsageError(
+            f"the task {task.name} has no objective {name!r}; {nearest(name, task.objectives)}"
+        )
+    return name, task.objectives[name]
+
+
+def _score(task: Task, target: Target, predictions: Predictions) -> float:
+    return task.measure(target, predictions, task.choose(target, predictions))[1]
 
 
 def _enqueue_own(study: optuna.Study, hyper: Hyperparameters) -> None:

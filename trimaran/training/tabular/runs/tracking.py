@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from trimaran.system.errors import UsageError
-from trimaran.training.tabular.evaluation.metrics import METRICS
 from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["require_mlflow", "store_of", "track"]
@@ -65,13 +64,14 @@ def track(run: TrainedRun, out: Path) -> bool:
 
 
 def _log(client: Any, logged: str, run: TrainedRun) -> None:
-    config, metrics = run.config(), run.metrics()
+    config, metrics, task = run.config(), run.metrics(), run.task()
     for name, value in {**config["hyperparameters"], "seed": config["seed"]}.items():
         client.log_param(logged, name, value)
     for part in ("validation", "test"):
-        for metric in METRICS:
+        for metric in task.metrics:
             client.log_metric(logged, f"{part}_{metric}", metrics[part][metric])
-    client.log_metric(logged, "threshold", metrics["threshold"])
+    for name in task.chosen:
+        client.log_metric(logged, name, metrics[name])
     for step, epoch in enumerate(metrics["history"], 1):
         for name, value in epoch.items():
             client.log_metric(logged, name, value, step=step)

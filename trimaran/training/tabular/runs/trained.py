@@ -7,7 +7,7 @@
 | `reference.json` | the distribution of the training part, which drift is measured from |
 | `weights.pt` | the network's state |
 | `samples.npy` | features of training rows, float32 `[rows, columns]`, to verify exports with |
-| `predictions.csv` | identifier, part, target and probability of each row |
+| `predictions.csv` | identifier, part, target and predictions of each row |
 | `report.html` | the report |
 | `metrics.json` | every metric; written last, so a run that has it is finished |
 """
@@ -22,11 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from trimaran.served.answers import Answers, answers_of
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and publishing an ensemble does not need it
-    from trimaran.training.tabular.learning.networks import ThresholdClassifier
+    from torch import nn
+
+    from trimaran.training.tabular.tasks.task import Task
 
 __all__ = ["TrainedRun", "latest_run", "name_latest", "named_run"]
 
@@ -54,7 +57,7 @@ class TrainedRun:
         return self._json("config.json")
 
     def metrics(self) -> dict[str, Any]:
-        """Threshold, epochs, scores, baselines, importance and segments."""
+        """What was chosen, epochs, scores, baselines, importance and segments."""
         return self._json("metrics.json")
 
     def transform_text(self) -> str:
@@ -74,24 +77,51 @@ class TrainedRun:
             raise self._unreadable(path.name, error) from error
         return found
 
-    def classifier(self) -> ThresholdClassifier:
-        """The network with its weights and threshold, in eval mode."""
+    def answers(self) -> Answers:
+        """What the served models answer."""
+        try:
+            return answers_of(self._entry("config.json", "schema")["task"])
+        except (KeyError, TypeError) as error:
+            raise self._unreadable("config.json", error) from error
+
+    def task(self) -> Task:
+        """What the run predicts."""
+        from trimaran.training.tabular.tasks.named import task_of
+
+        try:
+            return task_of(self._entry("config.json", "schema")["task"])
+        except (KeyError, TypeError) as error:
+            raise self._unreadable("config.json", error) from error
+
+    def module(self) -> nn.Module:
+        """The module that is served, with its weights and what was chosen, in eval mode.
+
+        It takes features, float32 `[batch, columns]`, and gives what `answers().network` names.
+        """
         from trimaran.training.tabular.learning.checkpoints import load_tensors
-        from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
-        from trimaran.training.tabular.learning.networks import ThresholdClassifier, build_network
+        from trimaran.training.tabular.learning.estimators import restored
+        from trimaran.training.tabular.learning.hyperparameters import (
+            ESTIMATORS,
+            Hyperparameters,
+        )
+        from trimaran.training.tabular.learning.networks import build_network
 
         hyper = Hyperparameters.from_dict(self._entry("config.json", "hyperparameters"))
-        threshold = float(self._entry("metrics.json", "threshold"))
+        task = self.task()
+        chosen = {name: float(self._entry("metrics.json", name)) for name in task.served}
         width = len(self._entry("transform.json", "outputs"))
         state = load_tensors(self.directory / "weights.pt")
         try:
+            if hyper.network in ESTIMATORS:
+                return task.module(restored(state), chosen).eval()
             column = state["encoding.column"].numpy()
             edge = state["encoding.edge"].numpy().astype(np.float64)
-            network = build_network(hyper, [edge[column == place] for place in range(width)])
+            edges = [edge[column == place] for place in range(width)]
+            network = build_network(hyper, edges, state["head.bias"].shape[-1])
             network.load_state_dict(state)
         except (KeyError, RuntimeError) as error:
             raise self._unreadable("weights.pt", error) from error
-        return ThresholdClassifier(network, threshold).eval()
+        return task.module(network, chosen).eval()
 
     def _entry(self, name: str, key: str) -> Any:
         try:

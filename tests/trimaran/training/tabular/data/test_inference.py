@@ -6,10 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from trimaran.system.errors import TrimaranError
+from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.tabular.data.inference import infer_schema, schema_text
 from trimaran.training.tabular.data.schema import Schema, parse_schema
 from trimaran.training.tabular.data.sources import load
+from trimaran.training.tabular.tasks.binary import Binary
+from trimaran.training.tabular.tasks.multiclass import Multiclass
+from trimaran.training.tabular.tasks.regression import Regression
+from trimaran.training.tabular.tasks.task import Task
 
 ROWS = 30
 
@@ -87,7 +91,33 @@ def test_the_first_key_is_the_identifier() -> None:
 def test_what_means_yes_is_predicted_or_else_the_rarer_value(
     cells: list[object], positive: str
 ) -> None:
-    assert inferred(left=cells).positive == positive
+    assert inferred(left=cells).task == Binary(positive)
+
+
+@pytest.mark.parametrize(
+    ("cells", "task"),
+    [
+        (["red", "green", "blue"] * 10, Multiclass()),
+        (["1", "2", "3"] * 10, Multiclass()),
+        ([f"{row / 7:.2f}" for row in range(ROWS)], Regression()),
+    ],
+)
+def test_the_target_decides_the_task(cells: list[str], task: Task) -> None:
+    schema = inferred(left=cells)
+    assert schema.task == task
+    assert parse_schema(schema_text(schema), "t") == schema
+
+
+def test_what_a_person_says_decides_first() -> None:
+    target = ["1", "2", "3"] * 10
+    schema, _ = infer_schema(table(left=target), "t", "left", task="regression")
+    assert schema.task == Regression()
+    schema, _ = infer_schema(table(left=target), "t", "left", positive="2")
+    assert schema.task == Binary("2")
+    with pytest.raises(UsageError, match="--task is 'multi'; did you mean 'multiclass'"):
+        infer_schema(table(), "t", "left", task="multi")
+    with pytest.raises(UsageError, match="--positive is for --task binary"):
+        infer_schema(table(), "t", "left", task="regression", positive="yes")
 
 
 def test_a_table_needs_its_target_and_something_to_learn_from() -> None:
@@ -112,6 +142,6 @@ def test_the_file_says_what_was_inferred_and_is_read_from_then_on(tmp_path: Path
     assert [field.name for field in found.schema.fields] == ["age", odd]
     written.write_text(written.read_text().replace('"yes"', '"no"'), encoding="utf-8")
     again = load(path, target="left")
-    assert (again.schema.positive, again.notes) == ("no", ())
+    assert (again.schema.task, again.notes) == (Binary("no"), ())
     with pytest.raises(TrimaranError, match="has positive = 'no', and --positive is 'yes'"):
         load(path, positive="yes")

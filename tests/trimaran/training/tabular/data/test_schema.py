@@ -17,11 +17,12 @@ from trimaran.training.tabular.data.schema import (
     FLOAT32_MAX,
     FieldSchema,
     Schema,
-    nearest,
     parse_schema,
     read_schema,
 )
 from trimaran.training.tabular.data.validation import validate
+from trimaran.training.tabular.tasks.binary import Binary
+from trimaran.training.tabular.wording import nearest
 
 HEAD = 'target = "churn"\npositive = "yes"\n'
 MINUTES = '[fields.minutes]\ntype = "number"\nleast = 0\nmost = 1440\n'
@@ -37,7 +38,7 @@ def test_a_schema_with_every_key() -> None:
     assert schema == Schema(
         "small",
         "churn",
-        "yes",
+        Binary("yes"),
         (
             FieldSchema("minutes", "number", 0, 1440, whole=True),
             FieldSchema("state", "category", values=("KS", "OH")),
@@ -71,7 +72,7 @@ def test_everything_but_target_positive_and_fields_may_be_left_out() -> None:
         (f'positive = "yes"\n{MINUTES}', "target is missing; expected a column's name"),
         (f'target = "churn"\n{MINUTES}', "positive is missing; expected a value of the target"),
         (f'target = "churn"\npositive = 1\n{MINUTES}', "positive is 1; expected a value"),
-        (f'target = ""\npositive = "yes"\n{MINUTES}', "target and positive must not be empty"),
+        (f'target = ""\npositive = "yes"\n{MINUTES}', "target must not be empty"),
         (f'{HEAD}identifer = "id"\n{MINUTES}', "'identifer'; did you mean 'identifier'?"),
         (f'{HEAD}leaks = "date"\n{MINUTES}', "leaks is 'date'; expected a list of texts"),
         (f"{HEAD}leaks = [1]\n{MINUTES}", "leaks holds 1; expected text in quotes"),
@@ -152,7 +153,7 @@ def test_a_contradiction_made_in_code_is_refused(arguments: dict[str, object], s
 def test_the_same_field_twice_is_refused() -> None:
     field = FieldSchema("a", "number")
     with pytest.raises(TrimaranError, match="the field 'a' appears twice"):
-        Schema("small", "churn", "yes", (field, field))
+        Schema("small", "churn", Binary("yes"), (field, field))
 
 
 def test_an_error_names_the_file(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ finite = st.floats(-FLOAT32_MAX, FLOAT32_MAX)
 @given(st.tuples(finite, finite, finite).map(sorted))
 def test_a_number_that_is_valid_is_also_served(ordered: list[float]) -> None:
     least, value, most = ordered
-    schema = Schema("s", "t", "y", (FieldSchema("a", "number", least, most),))
+    schema = Schema("s", "t", Binary("y"), (FieldSchema("a", "number", least, most),))
     frame = pd.DataFrame({"a": [value] * 40, "t": ["y", "n"] * 20})
     assert [found for found in validate(frame, schema) if found.severity == "error"] == []
     table = RecordReader(schema.records_fields()).from_records([{"a": value}])

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimaran.served.records import RecordReader
+from trimaran.system.csv_table import read_csv
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.tabular.data.schema import parse_schema
-from trimaran.training.tabular.data.sources import conform, load, mlc_churn, read_csv, wa_churn
+from trimaran.training.tabular.data.sources import conform, load, mlc_churn, wa_churn
 from trimaran.training.tabular.data.validation import require_valid
+from trimaran.training.tabular.tasks.binary import Binary
 
 SCHEMA = """
 target = "churn"
@@ -112,7 +114,7 @@ def test_spaces_around_a_name_or_a_text_are_no_part_of_it(tmp_path: Path) -> Non
     schema.write_text(SCHEMA.replace('"yes"', '" yes"'))
     text = "id, minutes,state ,churn\na, 1, KS, yes\n  \nb, 2,KS\xa0, yes\nc,3,KS, no\nd,4, ,no\n"
     dataset = load(csv_file(tmp_path, text), schema)
-    assert dataset.schema.positive == "yes"
+    assert dataset.schema.task == Binary("yes")
     assert dataset.frame["state"].tolist() == ["KS", "KS", "KS", None]
     joined, outcome = dataset.notes
     assert joined == (
@@ -202,16 +204,16 @@ def test_what_is_wrong_in_a_csv_file_is_said(
 
 def test_a_name_that_is_nothing_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match="'mlc_chrun' is neither a CSV file nor a data set; did you"
+        UsageError, match="'mlc_chrun' is neither a file nor a public table; did you"
     ):
         load("mlc_chrun")
-    with pytest.raises(UsageError, match="is neither a CSV file"):
+    with pytest.raises(UsageError, match="is neither a file"):
         load(tmp_path)
 
 
 def test_a_csv_file_needs_a_schema_or_a_target(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no schema small\.toml .* with --target \(choose"):
-        load(csv_file(tmp_path, f"{HEADER}1,2,x\n"))
+        load(csv_file(tmp_path, f"{HEADER}1,2,x,yes\n"))
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:

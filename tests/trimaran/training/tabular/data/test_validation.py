@@ -10,20 +10,22 @@ from hypothesis import strategies as st
 
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
-from trimaran.training.tabular.data.separation import (
+from trimaran.training.tabular.data.sources import Dataset, load
+from trimaran.training.tabular.data.validation import Finding, require_valid, validate
+from trimaran.training.tabular.evaluation.separation import (
+    LEAK_AUC,
     encoded_auc,
     missingness_auc,
     rank_auc,
     value_auc,
 )
-from trimaran.training.tabular.data.sources import Dataset, load
-from trimaran.training.tabular.data.validation import LEAK_AUC, Finding, require_valid, validate
+from trimaran.training.tabular.tasks.binary import Binary
 
 ROWS = 200
 SCHEMA = Schema(
     "small",
     "churn",
-    "yes",
+    Binary("yes"),
     (
         FieldSchema("minutes", "number", 0, 1440),
         FieldSchema("calls", "number", whole=True),
@@ -176,7 +178,7 @@ def test_a_table_without_targets_rows_or_columns(frame: pd.DataFrame) -> None:
 
 
 def leaking(frame: pd.DataFrame, values: pd.Series, kind: str) -> list[Finding]:
-    schema = Schema("s", "churn", "yes", (*SCHEMA.fields, FieldSchema("extra", kind)), "id")
+    schema = Schema("s", "churn", Binary("yes"), (*SCHEMA.fields, FieldSchema("extra", kind)), "id")
     found = validate(frame.assign(extra=values), schema)
     return [finding for finding in found if finding.column == "extra"]
 
@@ -229,7 +231,7 @@ def test_a_leak_planted_in_real_data_is_refused(mlc: Dataset, kind: str) -> None
         "missing": pd.Series(chance.uniform(0, 365, 5000)).where(left),
     }[kind]
     field = FieldSchema("planted", "category" if kind == "category" else "number")
-    schema = Schema("s", "churn", "yes", (*mlc.schema.fields, field), "customer_id")
+    schema = Schema("s", "churn", Binary("yes"), (*mlc.schema.fields, field), "customer_id")
     frame = mlc.frame.assign(planted=planted)
     with pytest.raises(TrimaranError, match=r"mine cannot be trained on: 'planted': .*leaks"):
         require_valid(frame, schema, "mine")

@@ -26,6 +26,7 @@ from trimaran.training.tabular.exploring.description import (
     pearson,
 )
 from trimaran.training.tabular.exploring.page import explore, overview
+from trimaran.training.tabular.tasks.binary import Binary
 
 EVIL = "<script>alert(1)</script>"
 
@@ -39,7 +40,7 @@ def made(numbers: object, categories: object, target: object, name: str = "a") -
         }
     )
     fields = FieldSchema(name, "number"), FieldSchema("c", "category")
-    return Dataset(frame, Schema("made", "t", "y", fields), "a source", ("a & b",))
+    return Dataset(frame, Schema("made", "t", Binary("y"), fields), "a source", ("a & b",))
 
 
 def page_of(dataset: Dataset) -> str:
@@ -106,7 +107,7 @@ def test_a_csv_file_with_its_schema(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("gone.csv",), 2, "'gone.csv' is neither a CSV file nor a data set"),
+        (("gone.csv",), 2, "'gone.csv' is neither a file nor a public table"),
         (("wa_churn", "--schema", "gone.toml"), 1, "the schema gone.toml cannot be read"),
         (("wa_churn", "--output", "/"), 2, "--output / is a directory; name a file"),
     ],

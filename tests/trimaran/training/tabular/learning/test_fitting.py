@@ -9,7 +9,6 @@ import torch
 
 from tests.trimaran.training.tabular.customers import FAST, FAST_TABNET
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.evaluation.metrics import Probabilities
 from trimaran.training.tabular.learning.checkpoints import load_tensors, save_tensors
 from trimaran.training.tabular.learning.fitting import (
     DivergedError,
@@ -24,6 +23,8 @@ from trimaran.training.tabular.learning.fitting import (
     predict,
 )
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
+from trimaran.training.tabular.tasks.heads import BinaryHead
+from trimaran.training.tabular.tasks.task import Predictions
 
 EDGES = [np.array([0.0]), np.array([0.3])]
 BOTH = pytest.mark.parametrize("hyper", [FAST, FAST_TABNET], ids=["mlp", "tabnet"])
@@ -37,17 +38,17 @@ def rows(count: int, seed: int) -> Rows:
     generator = np.random.default_rng(seed)
     features = generator.normal(0, 1, (count, 2)).astype(np.float32)
     target = (features[:, 0] > 0) & (features[:, 1] > 0.3)
-    return Rows.of(features, target ^ (generator.random(count) < 0.05))
+    return Rows.of(BinaryHead(), features, target ^ (generator.random(count) < 0.05))
 
 
 def run(
     hyper: Hyperparameters, checkpoint: Path | None = None, killed_after: int | None = None
 ) -> Fitted:
-    def watch(number: int, epoch: Epoch, probability: Probabilities) -> None:
+    def watch(number: int, epoch: Epoch, predictions: Predictions) -> None:
         if number == killed_after:
             raise KilledError
 
-    return fit(hyper, EDGES, rows(300, 0), rows(100, 1), 5, checkpoint, watch)
+    return fit(BinaryHead(), hyper, EDGES, rows(300, 0), rows(100, 1), 5, checkpoint, watch)
 
 
 def assert_same(one: Fitted, other: Fitted) -> None:
@@ -64,7 +65,7 @@ def test_a_rule_is_learnt(hyper: Hyperparameters) -> None:
     hyper = replace(hyper, epochs=40, patience=40)
     fitted = run(hyper)
     validation = rows(100, 1)
-    decided = predict(fitted.network, validation.features) >= 0.5
+    decided = predict(BinaryHead(), fitted.network, validation.features) >= 0.5
     assert (decided == validation.target.numpy().astype(bool)).mean() > 0.88
     assert fitted.history[-1].train_loss < fitted.history[0].train_loss / 1.5
 
@@ -126,12 +127,14 @@ def test_the_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_is_reported() -> None:
     broken = Rows(torch.full((64, 2), torch.nan), torch.ones(64))
     with pytest.raises(DivergedError, match="lower the learning rate"):
-        fit(FAST, EDGES, broken, rows(100, 1), 0)
+        fit(BinaryHead(), FAST, EDGES, broken, rows(100, 1), 0)
 
 
 def test_weights_and_resampling_raise_the_probabilities() -> None:
     plain, weights, resampled = (
-        predict(run(replace(FAST, imbalance=name)).network, rows(100, 1).features).mean()
+        predict(
+            BinaryHead(), run(replace(FAST, imbalance=name)).network, rows(100, 1).features
+        ).mean()
         for name in ("none", "weights", "resample")
     )
     assert weights > plain + 0.05
@@ -141,8 +144,9 @@ def test_weights_and_resampling_raise_the_probabilities() -> None:
 def test_resampling_draws_both_outcomes_as_often() -> None:
     target = torch.zeros(1000)
     target[:100] = 1
+    weights = BinaryHead().row_weights(target)
     loader = batches(
-        Rows(torch.zeros(1000, 1), target), 100, True, torch.Generator().manual_seed(0)
+        Rows(torch.zeros(1000, 1), target), 100, weights, torch.Generator().manual_seed(0)
     )
     drawn = torch.cat([part for _, part in loader])
     assert len(drawn) == 1000
@@ -151,7 +155,7 @@ def test_resampling_draws_both_outcomes_as_often() -> None:
 
 def test_a_last_batch_of_one_row_is_left_out() -> None:
     for count, sizes in ((129, [64, 64]), (130, [64, 64, 2])):
-        loader = batches(rows(count, 0), 64, False, torch.Generator())
+        loader = batches(rows(count, 0), 64, None, torch.Generator())
         assert [len(target) for _, target in loader] == sizes
 
 

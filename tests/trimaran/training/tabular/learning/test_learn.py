@@ -23,7 +23,7 @@ def learnt(about: Problem, split: Split, hyper: Hyperparameters = FAST, seed: in
 @pytest.mark.parametrize("hyper", [FAST, FAST_TABNET], ids=["mlp", "tabnet"])
 def test_garbage_in_the_test_rows_changes_nothing(hyper: Hyperparameters) -> None:
     about = problem()
-    split = stratified_split(about.target, 0)
+    split = stratified_split(about.strata, 0)
     table, target = about.frame.copy(), about.target.copy()
     table.loc[split.test, ["calls", "minutes", "noise"]] = 1e30
     table.loc[split.test, "plan"] = "garbage"
@@ -31,7 +31,7 @@ def test_garbage_in_the_test_rows_changes_nothing(hyper: Hyperparameters) -> Non
     clean = learnt(about, split, hyper)
     spoilt = learnt(replace(about, frame=table, target=target), split, hyper)
     assert spoilt.data.to_json() == clean.data.to_json()
-    assert spoilt.threshold == clean.threshold
+    assert spoilt.chosen == clean.chosen
     assert spoilt.fitted.history == clean.fitted.history
     for one, other in zip(spoilt.edges, clean.edges, strict=True):
         assert one.tobytes() == other.tobytes()
@@ -42,7 +42,7 @@ def test_garbage_in_the_test_rows_changes_nothing(hyper: Hyperparameters) -> Non
 
 def test_garbage_in_the_test_rows_changes_neither_baselines_nor_importance() -> None:
     about = problem()
-    split = stratified_split(about.target, 0)
+    split = stratified_split(about.strata, 0)
     model = learnt(about, split)
     table, target = about.frame.copy(), about.target.copy()
     table.loc[split.test, ["calls", "minutes", "noise"]] = [100, 1000, 100]
@@ -58,7 +58,7 @@ def test_garbage_in_the_test_rows_changes_neither_baselines_nor_importance() -> 
 
 def test_garbage_in_a_training_row_changes_something() -> None:
     about = problem()
-    split = stratified_split(about.target, 0)
+    split = stratified_split(about.strata, 0)
     table = about.frame.copy()
     table.loc[split.train[:50], "noise"] = 99.0
     spoilt = learnt(replace(about, frame=table), split)
@@ -69,11 +69,11 @@ def test_a_shuffled_outcome_is_not_learnt() -> None:
     scores, chances, honest = [], [], []
     for seed in range(3):
         about = problem(1500)
-        split = stratified_split(about.target, seed)
+        split = stratified_split(about.strata, seed)
         honest.append(evaluate_model(about, split, learnt(about, split), seed)[0].test.f1)
         shuffled = np.random.default_rng(seed).permutation(about.target)
         about = replace(about, target=shuffled)
-        split = stratified_split(shuffled, seed)
+        split = stratified_split(about.strata, seed)
         model = evaluate_model(about, split, learnt(about, split), seed)[0]
         scores.append(model.test.f1)
         chances.append(always_yes_f1(shuffled[split.test]))
@@ -84,16 +84,18 @@ def test_a_shuffled_outcome_is_not_learnt() -> None:
 
 def test_importance_is_of_the_fields_that_the_outcome_follows() -> None:
     about = problem(1500)
-    split = stratified_split(about.target, 0)
+    split = stratified_split(about.strata, 0)
     model = learnt(about, split)
 
     def importance(seed: int) -> list[str]:
         found = permutation_importance(
-            lambda rows: model.probability(model.features(rows)),
+            lambda rows: about.task.measure(
+                about.target[split.validation],
+                model.predictions(model.features(rows)),
+                model.chosen,
+            ),
             about.rows(split.validation),
             ["noise", "calls", "minutes", "plan"],
-            about.target[split.validation],
-            model.threshold,
             seed,
         )
         assert all(one.loss_rise > 0.02 for one in found[:2])
@@ -106,13 +108,13 @@ def test_importance_is_of_the_fields_that_the_outcome_follows() -> None:
 
 def test_a_judgement_says_everything() -> None:
     about = problem()
-    split = stratified_split(about.target, 0)
+    split = stratified_split(about.strata, 0)
     found = evaluate(about, split, learnt(about, split), 0, {"calls": (2, 4)})
-    low, high = found.f1_interval
+    low, high = found.interval
     assert low <= found.model.test.f1 <= high
-    assert list(found.baselines) == ["logistic regression", "gradient boosting"]
-    assert found.probability.shape == (600,)
-    assert not np.isnan(found.probability).any()
+    assert list(found.baselines) == ["logistic regression", "random forest", "gradient boosting"]
+    assert found.predictions.shape == (600,)
+    assert not np.isnan(found.predictions).any()
     assert {one.field for one in found.segments} == {"calls", "plan"}
     assert found.model.test.rows == 90
     assert len(frame()) == 600

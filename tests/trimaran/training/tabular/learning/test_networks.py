@@ -8,10 +8,11 @@ from tests.trimaran.training.tabular.customers import FAST, FAST_TABNET
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.learning.networks import (
     StepEncoding,
-    ThresholdClassifier,
     build_network,
     tree_edges,
 )
+from trimaran.training.tabular.tasks.binary import Binary
+from trimaran.training.tabular.tasks.heads import ThresholdClassifier
 
 EDGES = [np.array([0.0, 1.0]), np.array([]), np.array([-0.5])]
 
@@ -20,7 +21,7 @@ def test_edges_are_where_the_outcome_changes() -> None:
     generator = np.random.default_rng(0)
     features = generator.uniform(-1, 1, (500, 3)).astype(np.float32)
     target = (features[:, 0] > 0.25) & (features[:, 2] < -0.5)
-    found = tree_edges(features, target, 4, 5, 0)
+    found = tree_edges(features, target, Binary("yes").tree(4, 5, 0))
     assert [len(edges) for edges in found] == [1, 0, 1]
     assert found[0] == pytest.approx([0.25], abs=0.05)
     assert found[2] == pytest.approx([-0.5], abs=0.05)
@@ -38,7 +39,7 @@ def test_a_step_rises_around_its_edge() -> None:
 
 @pytest.mark.parametrize("hyper", [FAST, FAST_TABNET], ids=["mlp", "tabnet"])
 def test_rows_do_not_depend_on_one_another(hyper: Hyperparameters) -> None:
-    network = build_network(hyper, EDGES).eval()
+    network = build_network(hyper, EDGES, 1).eval()
     rows = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         together = network(rows)
@@ -50,7 +51,7 @@ def test_rows_do_not_depend_on_one_another(hyper: Hyperparameters) -> None:
 
 @pytest.mark.parametrize("hyper", [FAST, FAST_TABNET], ids=["mlp", "tabnet"])
 def test_every_weight_learns(hyper: Hyperparameters) -> None:
-    network = build_network(hyper, EDGES)
+    network = build_network(hyper, EDGES, 1)
     rows = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
     network.members(rows).square().mean().backward()
     for name, weight in network.named_parameters():
@@ -59,10 +60,10 @@ def test_every_weight_learns(hyper: Hyperparameters) -> None:
 
 
 def test_the_prediction_is_from_the_threshold_on() -> None:
-    network = build_network(FAST, EDGES).eval()
+    network = build_network(FAST, EDGES, 1).eval()
     rows = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        middle = torch.sigmoid(network(rows)).sort().values[50].item()
+        middle = torch.sigmoid(network(rows)).flatten().sort().values[50].item()
         probability, prediction = ThresholdClassifier(network, middle).eval()(rows)
     assert probability.shape == prediction.shape == (100, 1)
     assert prediction.dtype == torch.bool

@@ -84,14 +84,14 @@ def test_predictions_are_those_of_the_exported_classifier(finished: TrainedRun) 
     transform = Transform.read(finished.directory / "transform.json")
     features = transform_frame(transform, about.schema, about.frame)
     with torch.no_grad():
-        probability, prediction = finished.classifier()(torch.from_numpy(features))
+        probability, prediction = finished.module()(torch.from_numpy(features))
     with (finished.directory / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["identifier"] for row in rows] == about.frame["id"].tolist()
     assert [row["target"] == "1" for row in rows] == about.target.tolist()
     written = np.array([float(row["probability"]) for row in rows], dtype=np.float32)
     np.testing.assert_allclose(written, probability.numpy()[:, 0], rtol=0, atol=1e-6)
-    split = stratified_split(about.target, 0)
+    split = stratified_split(about.strata, 0)
     for part, indices in split.parts().items():
         assert {rows[row]["part"] for row in indices} == {part}
     metrics = finished.metrics()
@@ -99,13 +99,13 @@ def test_predictions_are_those_of_the_exported_classifier(finished: TrainedRun) 
     assert (
         metrics["test"]["confusion"]["true_positive"] == (decided & about.target[split.test]).sum()
     )
-    assert finished.classifier().threshold == np.float32(metrics["threshold"])
+    assert finished.module().threshold == np.float32(metrics["threshold"])
 
 
 def test_the_samples_are_training_rows(finished: TrainedRun) -> None:
     about = problem()
     transform = Transform.read(finished.directory / "transform.json")
-    split = stratified_split(about.target, 0)
+    split = stratified_split(about.strata, 0)
     features = transform_frame(transform, about.schema, about.rows(split.train))
     known = {row.tobytes() for row in features}
     assert len(finished.samples()) == len(features)
@@ -192,14 +192,14 @@ def test_a_damaged_run_is_reported(finished: TrainedRun, tmp_path: Path) -> None
         (run.directory / name).write_bytes((finished.directory / name).read_bytes())
     (run.directory / "weights.pt").write_bytes(b"torn")
     with pytest.raises(TrimaranError, match=r"weights\.pt cannot be read"):
-        run.classifier()
+        run.module()
     (run.directory / "samples.npy").write_bytes(b"")
     with pytest.raises(TrimaranError, match=r"samples\.npy cannot be used"):
         run.samples()
     for name in ("transform.json", "metrics.json", "config.json"):
         (run.directory / name).write_text("{}")
         with pytest.raises(TrimaranError, match=rf"{name} cannot be used \(KeyError\)"):
-            run.classifier()
+            run.module()
     (run.directory / "config.json").write_text("{")
     with pytest.raises(TrimaranError, match=r"config\.json cannot be used .* train it again"):
-        run.classifier()
+        run.module()

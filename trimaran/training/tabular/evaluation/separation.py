@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 __all__ = [
+    "LEAK_AUC",
     "LEAST_OF_EACH",
     "Flags",
     "Floats",
@@ -16,6 +17,8 @@ __all__ = [
     "value_auc",
 ]
 
+LEAK_AUC = 0.995
+"""A field that alone separates the outcomes this well counts as a leak."""
 LEAST_OF_EACH = 10
 """With fewer rows of an outcome a separation may be chance, and is None."""
 

@@ -1,0 +1,60 @@
+"""`trimaran train TABLE --text COLUMN`: a classifier of texts, from a table to a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from trimaran.system.console import console
+from trimaran.system.errors import UsageError
+
+if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused at once
+    from trimaran.training.text.trained import TextRun
+
+__all__ = ["MODELS", "PUBLIC", "summary", "train_texts"]
+
+MODELS = ("encoder", "tfidf")
+"""The models of texts, the default first."""
+PUBLIC = "food_reviews"
+"""The public table of texts."""
+
+
+def train_texts(table: str, options: Mapping[str, Any], not_for_texts: Mapping[str, bool]) -> None:
+    """Train with a progress bar, and print the scores.
+
+    `options` are those of `trimaran.training.text.run.train`, None where nothing is said, and
+    `not_for_texts` says of other options of the command whether they were given.
+    """
+    for option, is_given in not_for_texts.items():
+        if is_given:
+            raise UsageError(f"--{option} is not for texts; leave it out, or leave out --text")
+
+    from trimaran.training.text.progress import shown
+    from trimaran.training.text.run import train
+
+    began = time.monotonic()
+    with shown() as watch:
+        given = {name: value for name, value in options.items() if value is not None}
+        run = train(table, **given, watch=watch)
+    for line in summary(run, time.monotonic() - began):
+        console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def summary(run: TextRun, seconds: float) -> list[str]:
+    """What a finished run says."""
+    metrics = run.metrics()
+    scored = {metrics["model"]: metrics, **metrics["baselines"]}
+    low, high = metrics["test"]["f1_interval"]
+    latest = run.directory.parent / "latest"
+    return [
+        *(
+            f"{name}: F1 {each['test']['f1']:.3f}, ROC AUC {each['test']['roc_auc']:.3f}"
+            for name, each in scored.items()
+        ),
+        f"always yes: F1 {metrics['always_yes_f1']:.3f}",
+        f"95 % interval of {metrics['model']}: F1 {low:.3f} to {high:.3f}, on "
+        f"{metrics['rows']['test']} texts of the test part",
+        f"report: {run.directory / 'report.html'}, after {seconds:.0f} s",
+        f"next: trimaran export {latest} --format onnx, and trimaran publish {latest}",
+    ]
