@@ -97,10 +97,8 @@ def test_the_wheel_is_what_runs_and_its_import_loads_no_torch(
     assert "rollback" in run(bin_folder / "trimaran", "--help", cwd=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["custom", *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS if kind != "custom")],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_project_goes_the_whole_way_without_a_clone(
     bin_folder: Path, tmp_path: Path, kind: str
 ) -> None:

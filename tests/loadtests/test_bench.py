@@ -90,6 +90,7 @@ def test_several_rows_a_request_and_a_version_by_number(churn_served: Served) ->
     assert run["steps"][0]["version"] == "1"
 
 
+@pytest.mark.long
 def test_the_profile_and_its_files(served: Served, tmp_path: Path) -> None:
     out = tmp_path / "report"
     outcome = _bench(served, "linear_onnx", "--duration", "200ms", "--out", out)
@@ -142,6 +143,7 @@ def test_two_targets_in_turn(churn_served: Served) -> None:
     assert outcome.status == (2 if report["invalid"] else 0)
 
 
+@pytest.mark.long
 def test_a_model_and_itself_with_another_configuration(served: Served, tmp_path: Path) -> None:
     config = read_config(served.repository.config_path("linear_onnx"))
     config.instance_group[0].count = 2

@@ -92,6 +92,7 @@ def drift(watched: Watched, status: int, window_s: int, *options: str) -> dict[s
     return {each["feature"]: Finding(**each) for each in json.loads(outcome.stdout)}
 
 
+@pytest.mark.long
 def test_images_that_are_darker_smaller_or_of_other_classes_drift(watched: Watched) -> None:
     generator = np.random.default_rng(0)
     golden = asked(watched)  # the release was tried before it went live

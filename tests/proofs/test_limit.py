@@ -44,6 +44,7 @@ def test_an_interrupt_ends_the_limit_and_its_processes_ignore_it(churn_served: S
     assert shares_of_limit(turns) == {"rate / in-process limit": "invalid: interrupted"}
 
 
+@pytest.mark.long
 def test_the_command_prints_the_limit_and_the_share_that_is_reached(
     churn_served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -187,7 +187,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return found
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long) if name == benchmark.__name__ else name
+        for name in PAGES
+    ],
+)
 def test_a_page_can_be_read(name: str, browser: Browser, page: Callable[[str], Path]) -> None:
     path = page(name)
     html = path.read_text()
@@ -244,6 +250,7 @@ def test_a_training_report_has_the_words_of_its_table(page: Callable[[str], Path
     assert "Positive means state = failed." in html
 
 
+@pytest.mark.long
 def test_a_benchmark_begins_with_the_ceiling_and_the_load_that_matters(
     page: Callable[[str], Path],
 ) -> None:

@@ -76,6 +76,7 @@ def test_the_one_that_cannot_be_run_is_named(
         find_compiler()
 
 
+@pytest.mark.long
 def test_debians_compiler_needs_nothing_of_the_machine_and_what_it_makes_runs(
     tmp_path: Path,
 ) -> None:

@@ -172,6 +172,7 @@ def test_both_commands_report_what_is_wrong_with_a_table(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
     result = call_trimaran(*command("searched", "--trials", "2"), cwd=directory)
     assert result.status == 0, result.stderr

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trimaran.served.answers import Answers, answers_of
-from trimaran.system.errors import TrimaranError
+from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and publishing an ensemble does not need it
@@ -170,9 +170,15 @@ def latest_run(family: Path) -> TrainedRun | None:
 def named_run(place: str) -> TrainedRun:
     """The run that `runs/NAME/latest`, `runs/NAME` or its own directory names.
 
-    Raises `TrimaranError` where there is none, or it is not finished.
+    Raises `UsageError` for a word that is no path, and `TrimaranError` where there is no run, or it
+    is not finished.
     """
     path = Path(place)
+    if path.name == place and not path.exists():
+        raise UsageError(
+            f"{place!r} names no function, and no trained run; write package.module:function, "
+            "path/to/file.py:function or runs/NAME/latest"
+        )
     if path.name == "latest" and not path.exists():
         path = path.parent
     run = TrainedRun(path)
