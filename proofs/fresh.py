@@ -142,7 +142,7 @@ def _with_debians_python(demo: Act) -> list[Trial]:
         Trial("a locale without UTF-8", _make("demo", **locale), "Egyptian cat", 0, 60.0),
         Trial("almost no shared memory", small, "--shm-size", 1),
         Trial("no libpython", no_library, r"needs libpython3\.11\.so\.1\.0", 1),
-        Trial("every command of the README and the task pages", readme, r"\b0 failed", 0, 1800.0),
+        Trial("every command of the README and the task pages", readme, r"\b0 failed", 0, 3600.0),
     ]
 
 
