@@ -151,7 +151,15 @@ def digest_of(target: str) -> str:
 
 
 def make_environment() -> None:
-    """Make `.venv`, in place of an incomplete one or one whose interpreter is gone."""
+    """Make `.venv`, in place of an incomplete one or one whose interpreter is gone.
+
+    One that is a link is somebody's own, and is not emptied.
+    """
+    if ENVIRONMENT.is_symlink():
+        raise TrimaranError(
+            f"{ENVIRONMENT} is a link to {ENVIRONMENT.resolve()}, which trimaran did not make; "
+            "remove the link, and run the same command again"
+        )
     if find_spec("ensurepip") is None or find_spec("venv") is None:
         raise TrimaranError(
             f"{sys.executable} cannot make virtual environments; on Debian or Ubuntu install "

@@ -48,6 +48,16 @@ def test_an_environment_whose_interpreter_went_away_is_not_finished(environment:
     assert not install.made()
 
 
+def test_a_link_to_another_environment_is_not_emptied(environment: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    environment.rename(own)
+    environment.symlink_to(own)
+    held = sorted(own.rglob("*"))
+    with pytest.raises(TrimaranError, match=r"is a link to .*own, which trimaran did not make"):
+        install.make_environment()
+    assert sorted(own.rglob("*")) == held
+
+
 def test_a_folder_that_was_moved_has_no_finished_environment(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
