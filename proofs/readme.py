@@ -329,7 +329,7 @@ def _make_measured() -> None:
         for _ in range(300):
             species, carat = drawn.choice(list(sizes)), drawn.uniform(0.2, 2)
             island = drawn.choice(["Biscoe", "Dream"])
-            classes.writerow([species, round(drawn.gauss(sizes[species], 2), 1), island])
+            classes.writerow([species, round(drawn.gauss(sizes[species], 7), 1), island])
             price = round(3000 * carat + drawn.gauss(0, 200))
             numbers.writerow([round(carat, 2), drawn.choice(["Fair", "Ideal"]), price])
 
