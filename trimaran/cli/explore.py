@@ -10,6 +10,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from trimaran.cli.options import (
+    PositiveValue,
+    Query,
+    SchemaPath,
+    Sheet,
+    TargetColumn,
+    TaskName,
+)
 from trimaran.system.console import console
 from trimaran.system.errors import UsageError
 from trimaran.system.files import write_text
@@ -27,30 +35,12 @@ def explore(
     data: Annotated[
         str, typer.Argument(metavar="TABLE", help="A file or a database, mlc_churn or wa_churn.")
     ] = "mlc_churn",
-    target: Annotated[
-        str | None, typer.Option(help="The column to predict, where the table has no schema.")
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(help="binary, multiclass or regression. Default: by the target's values."),
-    ] = None,
-    positive: Annotated[
-        str | None,
-        typer.Option(help="The target's value to predict. Default: yes, or else the rarer one."),
-    ] = None,
-    query: Annotated[
-        str | None, typer.Option(metavar="SQL", help="What to read from a database.")
-    ] = None,
-    sheet: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Sheet of an .xlsx file. Default: the first.")
-    ] = None,
-    schema: Annotated[
-        Path | None,
-        typer.Option(
-            help="TOML file that describes the columns. Default: that of the table's name, which "
-            "is written if there is none."
-        ),
-    ] = None,
+    target: TargetColumn = None,
+    task: TaskName = None,
+    positive: PositiveValue = None,
+    query: Query = None,
+    sheet: Sheet = None,
+    schema: SchemaPath = None,
     output: Annotated[Path, typer.Option(metavar="FILE", help="HTML page to write.")] = Path(
         "explore.html"
     ),

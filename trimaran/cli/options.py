@@ -20,8 +20,14 @@ __all__ = [
     "MinRps",
     "P99Ms",
     "PayloadsPath",
+    "PositiveValue",
+    "Query",
     "ReportDirectory",
     "RepositoryPath",
+    "SchemaPath",
+    "Sheet",
+    "TargetColumn",
+    "TaskName",
     "Tritonserver",
 ]
 
@@ -55,4 +61,27 @@ P99Ms = Annotated[float | None, typer.Option(help="SLO: the highest p99 latency,
 MinRps = Annotated[float | None, typer.Option(help="SLO: the lowest rate of answers per second.")]
 MaxErrorRatio = Annotated[
     float | None, typer.Option(help="SLO: the highest share of failed requests, 0 to 1.")
+]
+
+TargetColumn = Annotated[
+    str | None, typer.Option(help="The column to predict, where the table has no schema.")
+]
+TaskName = Annotated[
+    str | None,
+    typer.Option(help="binary, multiclass or regression. Default: by the target's values."),
+]
+PositiveValue = Annotated[
+    str | None,
+    typer.Option(help="The target's value to predict. Default: yes, or else the rarer one."),
+]
+Query = Annotated[str | None, typer.Option(metavar="SQL", help="What to read from a database.")]
+Sheet = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Sheet of an .xlsx file. Default: the first.")
+]
+SchemaPath = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML file that describes the columns. Default: that of the table's name, which "
+        "is written if there is none."
+    ),
 ]

@@ -14,6 +14,14 @@ from urllib.parse import urlsplit
 import typer
 from rich.table import Table
 
+from trimaran.cli.options import (
+    PositiveValue,
+    Query,
+    SchemaPath,
+    Sheet,
+    TargetColumn,
+    TaskName,
+)
 from trimaran.cli.train_texts import MODELS, PUBLIC, train_texts
 from trimaran.system.console import console
 from trimaran.system.errors import UsageError
@@ -65,17 +73,9 @@ def train(
             "a public table: churn, mlc_churn, wa_churn or food_reviews.",
         ),
     ],
-    target: Annotated[
-        str | None, typer.Option(help="The column to predict, where the table has no schema.")
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(help="binary, multiclass or regression. Default: by the target's values."),
-    ] = None,
-    positive: Annotated[
-        str | None,
-        typer.Option(help="The target's value to predict. Default: yes, or else the rarer one."),
-    ] = None,
+    target: TargetColumn = None,
+    task: TaskName = None,
+    positive: PositiveValue = None,
     name: Annotated[
         str | None, typer.Option(help="What to call the models. Default: the table's name.")
     ] = None,
@@ -114,19 +114,9 @@ def train(
     imbalance: Annotated[
         Imbalance, typer.Option(help="How to balance the rarer outcome: weight it, or resample it.")
     ] = Imbalance.none,
-    query: Annotated[
-        str | None, typer.Option(metavar="SQL", help="What to read from a database.")
-    ] = None,
-    sheet: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Sheet of an .xlsx file. Default: the first.")
-    ] = None,
-    schema: Annotated[
-        Path | None,
-        typer.Option(
-            help="TOML file that describes the columns. Default: that of the table's name, which "
-            "is written if there is none."
-        ),
-    ] = None,
+    query: Query = None,
+    sheet: Sheet = None,
+    schema: SchemaPath = None,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
     track: Annotated[bool, typer.Option("--track", help="Log runs to MLflow, in --out.")] = False,
 ) -> None:

@@ -15,16 +15,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from trimaran.served.answers import Answers, answers_of
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
+from trimaran.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:  # torch takes seconds to import, and publishing an ensemble does not need it
     from torch import nn
@@ -36,62 +35,37 @@ __all__ = ["TrainedRun", "latest_run", "name_latest", "named_run"]
 _LATEST = "latest.json"
 
 
-@dataclass(frozen=True)
-class TrainedRun:
-    """A run's directory. Its readers raise `TrimaranError` for a missing or damaged file."""
-
-    directory: Path
+class TrainedRun(RunDirectory):
+    """A finished run, by its directory."""
 
     @property
     def name(self) -> str:
         """What its models are called."""
-        return str(self._entry("config.json", "family"))
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether all its files exist."""
-        return (self.directory / "metrics.json").is_file()
-
-    def config(self) -> dict[str, Any]:
-        """See `config.Config.as_dict`."""
-        return self._json("config.json")
-
-    def metrics(self) -> dict[str, Any]:
-        """What was chosen, epochs, scores, baselines, importance and segments."""
-        return self._json("metrics.json")
+        return str(self.entry("config.json", "family"))
 
     def transform_text(self) -> str:
         """The fitted transform, as JSON text."""
-        return self._text("transform.json")
+        return self.text("transform.json")
 
     def reference_text(self) -> str:
         """The distribution of the training part, as JSON text: see `Reference`."""
-        return self._text("reference.json")
-
-    def samples(self) -> npt.NDArray[np.float32]:
-        """Features of training rows, float32 `[rows, columns]`."""
-        path = self.directory / "samples.npy"
-        try:
-            found: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
-        except (OSError, EOFError, ValueError) as error:
-            raise self._unreadable(path.name, error) from error
-        return found
+        return self.text("reference.json")
 
     def answers(self) -> Answers:
         """What the served models answer."""
         try:
-            return answers_of(self._entry("config.json", "schema")["task"])
+            return answers_of(self.entry("config.json", "schema")["task"])
         except (KeyError, TypeError) as error:
-            raise self._unreadable("config.json", error) from error
+            raise self.unreadable("config.json", error) from error
 
     def task(self) -> Task:
         """What the run predicts."""
         from trimaran.training.tabular.tasks.named import task_of
 
         try:
-            return task_of(self._entry("config.json", "schema")["task"])
+            return task_of(self.entry("config.json", "schema")["task"])
         except (KeyError, TypeError) as error:
-            raise self._unreadable("config.json", error) from error
+            raise self.unreadable("config.json", error) from error
 
     def module(self) -> nn.Module:
         """The module that is served, with its weights and what was chosen, in eval mode.
@@ -106,10 +80,10 @@ class TrainedRun:
         )
         from trimaran.training.tabular.learning.networks import build_network
 
-        hyper = Hyperparameters.from_dict(self._entry("config.json", "hyperparameters"))
+        hyper = Hyperparameters.from_dict(self.entry("config.json", "hyperparameters"))
         task = self.task()
-        chosen = {name: float(self._entry("metrics.json", name)) for name in task.served}
-        width = len(self._entry("transform.json", "outputs"))
+        chosen = {name: float(self.entry("metrics.json", name)) for name in task.served}
+        width = len(self.entry("transform.json", "outputs"))
         state = load_tensors(self.directory / "weights.pt")
         try:
             if hyper.network in ESTIMATORS:
@@ -120,35 +94,8 @@ class TrainedRun:
             network = build_network(hyper, edges, state["head.bias"].shape[-1])
             network.load_state_dict(state)
         except (KeyError, RuntimeError) as error:
-            raise self._unreadable("weights.pt", error) from error
+            raise self.unreadable("weights.pt", error) from error
         return task.module(network, chosen).eval()
-
-    def _entry(self, name: str, key: str) -> Any:
-        try:
-            return self._json(name)[key]
-        except KeyError as error:
-            raise self._unreadable(name, error) from error
-
-    def _text(self, name: str) -> str:
-        try:
-            return (self.directory / name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise self._unreadable(name, error) from error
-
-    def _json(self, name: str) -> dict[str, Any]:
-        try:
-            found = json.loads(self._text(name))
-        except ValueError as error:
-            raise self._unreadable(name, error) from error
-        if not isinstance(found, dict):
-            raise self._unreadable(name, TypeError("not an object"))
-        return found
-
-    def _unreadable(self, name: str, error: Exception) -> TrimaranError:
-        return TrimaranError(
-            f"{self.directory / name} cannot be used ({type(error).__name__}); delete "
-            f"{self.directory} and train it again"
-        )
 
 
 def name_latest(run: TrainedRun) -> None:

@@ -28,7 +28,7 @@ from trimaran.training.tabular.evaluation.metrics import (
     Scores,
     calibration,
 )
-from trimaran.training.tabular.tasks.panel import DASHED, MARK, panel, unit
+from trimaran.training.tabular.tasks.panel import DASHED, MARK, draw_calibration, panel, unit
 
 __all__ = ["calibration_figures", "confusion_figure", "curves_figures"]
 
@@ -66,17 +66,7 @@ def calibration_figures(
     groups = calibration(target, probability)
     title = f"calibration, expected error {ece:.3f}"
     shares, left = panel(title, 3.2, below="mean probability", grid="both")
-    left.plot([0, 1], [0, 1], color=LINE, linewidth=1, linestyle=DASHED)
-    left.plot(
-        [mean for mean, _, _ in groups],
-        [share for _, share, _ in groups],
-        color=POSITIVE,
-        linewidth=1.2,
-        marker="o",
-        markersize=5,
-        clip_on=False,
-    )
-    unit(left)
+    draw_calibration(left, groups)
     left.set_ylabel("share of positives")
     spread, right = panel("rows by probability", 3.2, below="probability")
     edges = np.linspace(0, 1, 26)

@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from trimaran.pages.figures import (
     ACCENT,
     INK,
-    LINE,
     NEGATIVE,
     PANEL,
     POSITIVE,
@@ -26,7 +25,7 @@ from trimaran.pages.figures import (
 from trimaran.pages.page import Cell, beside, figure, table, text
 from trimaran.training.tabular.evaluation.metrics import calibration
 from trimaran.training.tabular.evaluation.multiclass_metrics import Codes, MulticlassScores
-from trimaran.training.tabular.tasks.panel import DASHED, panel, unit
+from trimaran.training.tabular.tasks.panel import DASHED, draw_calibration, panel
 from trimaran.training.tabular.tasks.task import FEWEST_ROWS, View
 from trimaran.training.tabular.wording import shown
 
@@ -134,17 +133,7 @@ class MulticlassPage:
         right = view.predictions.argmax(axis=1) == view.target
         drawn, axes = panel("how often the decision is right", 3.2, "its probability", "both")
         groups = calibration(right, best)
-        axes.plot([0, 1], [0, 1], color=LINE, linewidth=1, linestyle=DASHED)
-        axes.plot(
-            [mean for mean, _, _ in groups],
-            [share for _, share, _ in groups],
-            color=POSITIVE,
-            linewidth=1.2,
-            marker="o",
-            markersize=5,
-            clip_on=False,
-        )
-        unit(axes)
+        draw_calibration(axes, groups)
         axes.set_ylabel("share of right decisions")
         return [
             figure(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trimaran.pages.figures import ACCENT, INK, PANEL, TEXT, plain_axes
+from trimaran.pages.figures import ACCENT, INK, LINE, PANEL, POSITIVE, TEXT, plain_axes
 
-__all__ = ["DASHED", "MARK", "panel", "unit"]
+__all__ = ["DASHED", "MARK", "draw_calibration", "panel", "unit"]
 
 DASHED = (0, (4, 3))
 MARK: dict[str, Any] = {"marker": "o", "markersize": 7, "color": ACCENT, "linestyle": "none"}
@@ -29,3 +30,21 @@ def unit(axes: Axes) -> None:
     """Both axes from 0 to 1."""
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.04)
+
+
+def draw_calibration(axes: Axes, groups: Sequence[tuple[float, float, int]]) -> None:
+    """The share over the mean probability of groups of rows, and the line on which they are equal.
+
+    A group is a mean probability, a share, and its number of rows.
+    """
+    axes.plot([0, 1], [0, 1], color=LINE, linewidth=1, linestyle=DASHED)
+    axes.plot(
+        [mean for mean, _, _ in groups],
+        [share for _, share, _ in groups],
+        color=POSITIVE,
+        linewidth=1.2,
+        marker="o",
+        markersize=5,
+        clip_on=False,
+    )
+    unit(axes)
