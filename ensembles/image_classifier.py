@@ -6,12 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from ensembles.feedback import LOG_MEGABYTES, feedback_model
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
+from trimaran.served.answers import LABELS
 from trimaran.served.decoding import ImageSettings
 from trimaran.system.errors import TrimaranError
 from trimaran.training.image_reference import ImageReference, fixed_bins
 
-__all__ = ["image_classifier"]
+__all__ = ["image_classifier", "image_feedback"]
 
 _DEFAULT_NAME = "image_classifier"
 _LIMITS = {
@@ -74,9 +76,10 @@ def image_classifier(
         outputs=answers,
         entry="trimaran.served.labels_model",
         files={
-            "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
+            LABELS: _lines(labels),
             "reference.json": bins.answers.to_json().encode(),
         },
+        parameters={"answers_of": name, "log_megabytes": LOG_MEGABYTES},
         max_batch_size=max_batch_size,
     )
     ensemble = Ensemble(
@@ -95,3 +98,13 @@ def image_classifier(
         max_batch_size=max_batch_size,
     )
     return Pipeline(ensemble, [preprocess, postprocess])
+
+
+def image_feedback(labels: Sequence[str], *, name: str = _DEFAULT_NAME) -> PythonModel:
+    """The model `<name>_feedback`: the true labels of what the ensemble `name` answered."""
+    parameters = {"task": "multiclass", "prediction": "LABEL"}
+    return feedback_model(name, [name], "BYTES", parameters, {LABELS: _lines(labels)})
+
+
+def _lines(labels: Sequence[str]) -> bytes:
+    return "".join(f"{label}\n" for label in labels).encode()

@@ -37,18 +37,20 @@ def publish(
     repository: Place = DEFAULT_PLACE,
     *,
     source: str | None = None,
+    logged: bool = False,
 ) -> list[Publication]:
     """Publish a Python model, or all those of a pipeline and, if it is missing, its wiring.
 
     `model` is a `Pipeline`, a `PythonModel`, a step, a function that makes one of the first two,
     a name such as `shop/pipeline.py:ensemble`, or a trained run such as `runs/customers/latest`,
-    which is served by a pipeline and two models. `source` says in the manifest where it came
+    which is served by a pipeline and two models. With `logged`, what a table's pipeline answers
+    can be logged, at the cost of a step. `source` says in the manifest where it came
     from; by default that is the name. An equal version is not made again: its publication is
     `unchanged`.
 
     Raises `TrimaranError` where a configuration that stands disagrees, or the wiring does not fit.
     """
-    all_made, called = made_by(model)
+    all_made, called = made_by(model, logged=logged)
     source, opened = source or called, made_at(repository)
     publications: list[Publication] = []
     for made in all_made:
@@ -59,12 +61,20 @@ def publish(
     return publications
 
 
-def made_by(model: Given) -> tuple[Sequence[Made], str]:
+def made_by(model: Given, *, logged: bool = False) -> tuple[Sequence[Made], str]:
     """What is to be published, and where it came from. Raises `UsageError` for another type."""
     if isinstance(model, str) and ":" not in model:
         run = named_run(model)
         of_texts = text_run(run.directory)
-        return models_of_texts(of_texts) if of_texts else models_of(run), str(run.directory)
+        if not of_texts:
+            return models_of(run, logged=logged), str(run.directory)
+        if not logged:
+            return models_of_texts(of_texts), str(run.directory)
+    if logged:
+        raise UsageError(
+            f"{model} is not a trained run of a table, which alone can be published with a step "
+            "that logs; publish it without --logged"
+        )
     if isinstance(model, str):
         found = find_named(model)
         made = found if isinstance(found, _MADE) else call_factory(model)

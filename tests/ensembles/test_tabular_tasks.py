@@ -14,8 +14,9 @@ import pytest
 import torch
 import urllib3
 
+from ensembles.pipeline import Pipeline
 from ensembles.publish import publish_pipeline, publish_python_model
-from ensembles.tabular_classifier import feedback_model, fields_ensemble, record_model
+from ensembles.tabular_classifier import models_of
 from exporters.export import export_model
 from exporters.original import run_original
 from exporters.spec import ModelSpec
@@ -64,11 +65,12 @@ def served(
             output_names=list(run.answers().network),
         )
         export_model(run_original(spec, 256), "onnx", repository, name, lambda stage: None)
-        texts = run.transform_text(), run.reference_text()
-        given = (name, *texts, f"{name}_onnx", run.answers())
-        publish_pipeline(repository, fields_ensemble(*given, max_batch_size=256), "tests")
-        for model in (record_model(*given), feedback_model(name, run.answers())):
-            publish_python_model(repository, model, "tests")
+        for model in models_of(run, logged=True):
+            if isinstance(model, Pipeline):
+                wiring = replace(model.ensemble, max_batch_size=256)
+                publish_pipeline(repository, replace(model, ensemble=wiring), "tests")
+            else:
+                publish_python_model(repository, model, "tests")
         result = call_trimaran("release", name, "--repository", str(repository.root))
         assert result.status == 0, result.stderr
     running = start_serving(repository, "--log-predictions")
@@ -99,7 +101,7 @@ def ids(data: Dataset, rows: int) -> np.ndarray:
     return np.array([[each.encode()] for each in data.frame["id"].head(rows)], dtype=object)
 
 
-def by_fields(served: Served, name: str, data: Dataset) -> Arrays:
+def by_fields(served: Served, name: str, data: Dataset, request_id: str = "") -> Arrays:
     frame = data.frame.head(ROWS)
     inputs = {
         field.name: frame[field.name].to_numpy(np.float32)[:, np.newaxis]
@@ -109,7 +111,9 @@ def by_fields(served: Served, name: str, data: Dataset) -> Arrays:
         texts = [(value or "").encode() for value in frame[field.name]]
         inputs[field.name] = np.array(texts, dtype=object)[:, np.newaxis]
     with served.client("grpc") as client:
-        return dict(client.infer(name, inputs).outputs)
+        if not request_id:
+            inputs["id"] = np.char.add("field-", ids(data, ROWS).astype(str)).astype(object)
+        return dict(client.infer(name, inputs, request_id=request_id).outputs)
 
 
 @pytest.mark.parametrize("ask", [by_record, by_fields])
@@ -165,12 +169,12 @@ def told(served: Served, name: str, outcomes: list[tuple[str, object]], path: Pa
     return result.stdout + result.stderr
 
 
-def cells(served: Served, name: str) -> dict[str, float]:
-    """The outcomes of `<name>_record` by cell, as Prometheus reads them."""
+def cells(served: Served, model: str, metric: str = "trimaran_outcomes_total") -> dict[str, float]:
+    """The outcomes of a model by cell, as Prometheus reads them."""
     url = f"http://127.0.0.1:{served.ports.metrics}/metrics"
     lines = urllib3.request("GET", url).data.decode().splitlines()
-    found = [line for line in lines if line.startswith("trimaran_outcomes_total{")]
-    mine = [line for line in found if f'model="{name}_record"' in line]
+    found = [line for line in lines if line.startswith(f"{metric}{{")]
+    mine = [line for line in found if f'model="{model}"' in line]
     return {
         re.search(r'cell="([^"]*)"', line)[1]: float(line.rpartition(" ")[2])  # type: ignore[index]
         for line in mine
@@ -183,7 +187,7 @@ def until_told(
     """Ask for the rows, tell their outcomes, and give the counts by cell."""
     by_record(served, name, TABLES[name]())
     wait_for(lambda: "unknown" not in told(served, name, outcomes, path), 10, "the log's lines")
-    return wait_for(lambda: cells(served, name), 10, "the counters")
+    return wait_for(lambda: cells(served, f"{name}_record"), 10, "the counters")
 
 
 def test_outcomes_of_classes_are_counted_by_class(
@@ -220,6 +224,30 @@ def test_outcomes_of_numbers_are_counted_by_their_errors(
     assert found["held"] + found["outside"] == ROWS
     assert found["absolute_error"] == pytest.approx(np.abs(value - true).sum(), rel=1e-4)
     assert found["squared_error"] == pytest.approx(((value - true) ** 2).sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize("request_id", ["", "order-7"])
+def test_answers_by_named_fields_are_judged_by_identifier_or_request(
+    served: Served, runs: dict[str, TrainedRun], request_id: str, tmp_path: Path
+) -> None:
+    data = diamonds()
+    before = cells(served, "diamonds")
+    found = by_fields(served, "diamonds", data, request_id)
+    true = data.frame["price"].head(ROWS).to_numpy()
+    names = [f"{request_id}/{row}" for row in range(ROWS)]
+    if not request_id:
+        names = [f"field-{each}" for each in data.frame["id"].head(ROWS)]
+    outcomes: list[tuple[str, object]] = list(zip(names, true, strict=True))
+    path = tmp_path / "outcomes.csv"
+
+    def added() -> float:
+        told(served, "diamonds", outcomes, path)
+        return cells(served, "diamonds").get("absolute_error", 0) - before.get("absolute_error", 0)
+
+    error = np.abs(found["diamonds_value"].ravel() - true).sum()
+    assert wait_for(added, 10, "the counters") == pytest.approx(error, rel=1e-4)
+    reference = cells(served, "diamonds", "trimaran_reference_outcomes")
+    assert reference["held"] + reference["outside"] == runs["diamonds"].metrics()["test"]["rows"]
 
 
 def test_what_is_served_is_what_the_report_judged(runs: dict[str, TrainedRun]) -> None:

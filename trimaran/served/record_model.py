@@ -109,10 +109,10 @@ class TritonPythonModel:
         log.add(
             Answered(
                 time.time(),
-                time.perf_counter() - self.began_s,
                 request_id,
                 given.as_numpy().ravel().tolist() if given else None,
-                texts,
                 {name: plain(values) for name, values in outputs},
+                texts,
+                time.perf_counter() - self.began_s,
             )
         )
