@@ -325,19 +325,20 @@ def _require_allowed(runtime: Runtime, host: str) -> None:
 
 
 def _report_logged(repository: Repository, selection: Selection) -> None:
-    """Say which models' answers are logged. Raises `TrimaranError` where none are."""
+    """Say which models' answers are logged."""
     models = {*selection.promised, *(step for each in selection.steps.values() for step in each)}
     logged = {
         config.parameters["answers_of"].string_value or name
         for name, config in ((each, checked_config(repository, each)) for each in models)
         if "log_megabytes" in config.parameters
     }
-    if not logged:
-        raise TrimaranError(
-            f"{repository.root}: no model here logs its answers; leave out --log-predictions, or "
-            "publish one that does (docs/monitoring.md)"
+    if logged:
+        _log.info(f"answers are logged of {', '.join(sorted(logged))}")
+    else:
+        _log.warning(
+            "--log-predictions logs nothing yet, since no model here has a step that logs its "
+            "answers (docs/monitoring.md)"
         )
-    _log.info(f"answers are logged of {', '.join(sorted(logged))}")
 
 
 def _require_something(repository: Repository, selection: Selection) -> None:
