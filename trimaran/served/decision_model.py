@@ -14,8 +14,8 @@ import triton_python_backend_utils as pb_utils
 
 from trimaran.served.boundary import Failed, attempt
 from trimaran.served.failures import counted
-from trimaran.served.logged_predictions import StepLog
 from trimaran.served.pulse import beating
+from trimaran.served.step_log import StepLog
 
 __all__ = ["TritonPythonModel"]
 

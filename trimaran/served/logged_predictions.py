@@ -33,7 +33,7 @@ from trimaran.served.metrics import Family, report_reference
 from trimaran.served.prediction_line import Answered, Keyed, Policy, lines
 from trimaran.served.prediction_log import PredictionFiles, PredictionLog, Written
 
-__all__ = ["StepLog", "open_log"]
+__all__ = ["EnsembleLog", "open_log"]
 
 _VARIABLE = "TRIMARAN_PREDICTIONS"
 _ANSWERS_OF = "answers_of"
@@ -43,8 +43,8 @@ _MEGABYTES = "1024"
 _VERSION = re.compile(r"^\s*versions: (\d+)$", re.MULTILINE)
 
 
-class StepLog:
-    """What the last step of an ensemble logs, where predictions are logged."""
+class EnsembleLog:
+    """What the last step of an ensemble logs for it."""
 
     def __init__(self, args: Mapping[str, str]) -> None:
         """Raises `ValueError` for parameters that are not understood."""
