@@ -24,7 +24,14 @@ from trimaran.system.factory import call_factory, call_given, find_named
 from trimaran.training.tabular.runs.trained import named_run
 from trimaran.training.text.trained import text_run
 
-__all__ = ["made_by", "publish", "publish_pipeline", "publish_python_model", "write_wiring"]
+__all__ = [
+    "left_out",
+    "made_by",
+    "publish",
+    "publish_pipeline",
+    "publish_python_model",
+    "write_wiring",
+]
 
 Made = Pipeline | PythonModel
 Given = Made | PythonStep | Callable[[], Made] | str
@@ -186,6 +193,12 @@ def _copy_artifact(repository: Repository, origin: str, target: Path) -> str:
         )
     shutil.copyfile(version.path / target.name, target)
     return f"{origin} version {version.number}"
+
+
+def left_out(repository: Repository, ensemble: Ensemble) -> list[str]:
+    """The steps of an ensemble that its standing configuration does not have."""
+    standing = step_models(repository.config(ensemble.name))
+    return [step.model for step in ensemble.steps if step.model not in standing]
 
 
 def write_wiring(repository: Repository, ensemble: Ensemble) -> None:

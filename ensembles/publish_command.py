@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from ensembles.pipeline import Pipeline
-from ensembles.publish import made_by
+from ensembles.publish import left_out, made_by
 from ensembles.publish import publish as publish_made
 from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath
+from trimaran.repository.repository import Repository
 
 __all__ = ["publish"]
 
@@ -43,4 +45,11 @@ def publish(
             print(publication)
     for made in all_made:
         if isinstance(made, Pipeline):
+            name, opened = made.ensemble.name, Repository.open(repository)
+            if left := left_out(opened, made.ensemble):
+                print(
+                    f"note: {opened.config_path(name)} stands as it was, without the step "
+                    f"{', '.join(left)}; remove it and publish again to have it written anew",
+                    file=sys.stderr,
+                )
             print(f"{made.ensemble.name}: make a release with 'trimaran release'")
