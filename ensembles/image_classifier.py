@@ -9,11 +9,14 @@ from dataclasses import asdict
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
 from trimaran.served.decoding import ImageSettings
 from trimaran.system.errors import TrimaranError
+from trimaran.training.image.trained import ImageRun
+from trimaran.training.image_data import RESERVED
 from trimaran.training.image_reference import ImageReference, fixed_bins
 
-__all__ = ["image_classifier"]
+__all__ = ["image_classifier", "models_of"]
 
 _DEFAULT_NAME = "image_classifier"
+_TOP = 5
 _LIMITS = {
     "max_megapixels": "64",
     "max_scans": "100",
@@ -24,6 +27,20 @@ _LIMITS = {
 """Of an image: see `trimaran.served.image_work.Limits`."""
 
 
+def models_of(run: ImageRun) -> list[Pipeline]:
+    """What serves a trained run, whose network is `<name>_onnx`."""
+    labels = run.labels()
+    pipeline = image_classifier(
+        f"{run.name}_onnx",
+        labels,
+        run.settings(),
+        name=run.name,
+        top=min(_TOP, len(labels)),
+        reference=run.reference(),
+    )
+    return [pipeline]
+
+
 def image_classifier(
     classifier: str,
     labels: Sequence[str],
@@ -32,7 +49,7 @@ def image_classifier(
     name: str = _DEFAULT_NAME,
     input_name: str = "image",
     output_name: str = "logits",
-    top: int = 5,
+    top: int = _TOP,
     max_batch_size: int = 32,
     reference: ImageReference | None = None,
 ) -> Pipeline:
@@ -51,6 +68,11 @@ def image_classifier(
     if not 0 < top <= len(labels):
         raise TrimaranError(
             f"top is {top}; with {len(labels)} labels it must be between 1 and {len(labels)}"
+        )
+    if name != _DEFAULT_NAME and name in RESERVED:
+        raise TrimaranError(
+            f"an ensemble called {name!r} would have the models of {_DEFAULT_NAME}; give it "
+            "another name"
         )
     family = "image" if name == _DEFAULT_NAME else name
     bins = reference or fixed_bins(labels)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
 from ensembles.python_step import PythonStep
+from ensembles.runs import models_of_run
 from ensembles.served_files import served_files
-from ensembles.tabular_classifier import models_of
-from ensembles.text_classifier import models_of as models_of_texts
 from trimaran.checks.raising import standing_configs
 from trimaran.publishing.publish import Publication, check_publishable
 from trimaran.publishing.publish import publish as publish_version
@@ -22,7 +21,6 @@ from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, mad
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.factory import call_factory, call_given, find_named
 from trimaran.training.tabular.runs.trained import named_run
-from trimaran.training.text.trained import text_run
 
 __all__ = ["made_by", "publish", "publish_pipeline", "publish_python_model", "write_wiring"]
 
@@ -63,8 +61,7 @@ def made_by(model: Given) -> tuple[Sequence[Made], str]:
     """What is to be published, and where it came from. Raises `UsageError` for another type."""
     if isinstance(model, str) and ":" not in model:
         run = named_run(model)
-        of_texts = text_run(run.directory)
-        return models_of_texts(of_texts) if of_texts else models_of(run), str(run.directory)
+        return models_of_run(run), str(run.directory)
     if isinstance(model, str):
         found = find_named(model)
         made = found if isinstance(found, _MADE) else call_factory(model)

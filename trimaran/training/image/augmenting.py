@@ -22,9 +22,7 @@ SETTINGS = {"least_area": _LEAST_AREA, "most_stretch": _MOST_STRETCH, "colour": 
 """What decides how photographs are changed."""
 
 
-def augmented(
-    data: bytes, settings: ImageSettings, generator: np.random.Generator
-) -> np.ndarray:
+def augmented(data: bytes, settings: ImageSettings, generator: np.random.Generator) -> np.ndarray:
     """A file of a photograph as float32 `[3, size, size]`, changed as `generator` draws.
 
     A rectangle of half to all of the square that serving looks at, mirrored half of the time, with

@@ -42,8 +42,9 @@ def list_folder(folder: Path) -> Listed:
     loose = tuple(shown(path.relative_to(folder)) for path in inside if path not in own)
     if len(own) < 2:
         found = (
-            f"has one class, {shown(own[0].name)!r}" if own else f"has {len(loose)} files and no "
-            "sub-folder"
+            f"has one class, {shown(own[0].name)!r}"
+            if own
+            else f"has {len(loose)} files and no sub-folder"
         )
         raise TrimaranError(
             f"{shown(folder)} {found}; put the photographs of each class into a sub-folder of "

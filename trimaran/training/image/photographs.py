@@ -8,7 +8,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from trimaran.served.decoding import ImageSettings, Photograph, measure, read
 from trimaran.served.image_work import ImageError
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import read_regular
-from trimaran.training.image.alike import Signature, groups_of, signature
+from trimaran.training.image.alike import SIDE, Signature, groups_of, signature
 from trimaran.training.image.folder import MOST_BYTES, Listed, list_folder, shown
 from trimaran.training.progress import Watch
 from trimaran.training.tabular.data.split import Split
@@ -28,6 +28,7 @@ __all__ = ["FEWEST", "Photographs", "load", "split"]
 FEWEST = 5
 """Different photographs of each class: one to validate, one to test, and three to train."""
 _VALIDATED, _TESTED = 0.15, 0.15
+_TOGETHER = 32
 _NAMED = 10
 """Files that a note names."""
 
@@ -111,7 +112,7 @@ def load(folder: Path, name: str, settings: ImageSettings, watch: Watch) -> Phot
         tuple(listed.files[row][0] for row in kept),
         np.array([listed.files[row][1] for row in kept], np.int64),
         tuple(seen[row].sha256 for row in kept),
-        groups_of(np.array([seen[row].signature for row in kept], np.uint8).reshape(-1, 16, 17)),
+        groups_of(np.array([seen[row].signature for row in kept]).reshape(-1, SIDE, SIDE)),
         np.array([seen[row].measures for row in kept], np.float64),
         tuple(notes),
     )
@@ -119,14 +120,15 @@ def load(folder: Path, name: str, settings: ImageSettings, watch: Watch) -> Phot
     alike = len(kept) - len(set(data.groups.tolist()))
     if not alike:
         return data
-    note = f"{alike} photographs are nearly the same picture as another one; they share its part"
-    return Photographs(**{**vars(data), "notes": (*notes, note)})
+    note = f"{_count(range(alike), 'photograph')} nearly the same picture as another, in its part"
+    return replace(data, notes=(*notes, note))
 
 
 def split(data: Photographs, seed: int) -> Split:
     """Train, validation and test rows: of each class 15 % for the test, and 15 % to validate.
 
-    Photographs that are nearly the same picture are in the same part, whatever their classes.
+    Photographs that are nearly the same picture are in the same part, whatever their classes, and
+    where they are many of a class they are preferably in the training part.
     """
     generator = np.random.default_rng(seed)
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
@@ -134,17 +136,13 @@ def split(data: Photographs, seed: int) -> Split:
     for row, group in enumerate(data.groups.tolist()):
         members[group].append(row)
     for code in range(len(data.classes)):
-        own = [group for group in members if data.target[group] == code]
-        rows = sum(len(members[group]) for group in own)
-        wanted = {
-            "test": max(1, round(rows * _TESTED)),
-            "validation": max(1, round(rows * _VALIDATED)),
-            "train": rows,
-        }
-        for group in generator.permutation(own):
-            part = next(part for part, room in wanted.items() if room > 0)
-            parts[part] += members[group]
-            wanted[part] -= len(members[group])
+        own = generator.permutation([group for group in members if data.target[group] == code])
+        large = _TESTED * sum(len(members[group]) for group in own)
+        order = sorted(own.tolist(), key=lambda group: len(members[group]) > large)
+        tested, validated = (max(1, round(len(own) * share)) for share in (_TESTED, _VALIDATED))
+        for place, group in enumerate(order):
+            part = "test" if place < tested else "validation"
+            parts[part if place < tested + validated else "train"] += members[group]
     return Split(**{part: np.sort(np.array(rows, np.int64)) for part, rows in parts.items()})
 
 
@@ -167,9 +165,9 @@ def _read_all(listed: Listed, settings: ImageSettings, watch: Watch) -> Iterator
         return _Seen(digest, signature(photograph.crop), measure(photograph))
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for done, found in enumerate(pool.map(look, listed.files)):
-            watch("reading photographs", done, len(listed.files))
-            yield found
+        for start in range(0, len(listed.files), _TOGETHER):  # an interrupt waits for these alone
+            watch("reading photographs", start, len(listed.files))
+            yield from pool.map(look, listed.files[start : start + _TOGETHER])
 
 
 def _different(listed: Listed, seen: dict[int, _Seen]) -> tuple[list[int], list[str]]:
@@ -206,7 +204,7 @@ def _require_enough(data: Photographs) -> None:
             )
 
 
-def _count(files: Sequence[str], noun: str) -> str:
+def _count(files: Sequence[object], noun: str) -> str:
     return f"{len(files)} {noun} is" if len(files) == 1 else f"{len(files)} {noun}s are"
 
 

@@ -28,6 +28,7 @@ from trimaran.training.tabular.evaluation.multiclass_metrics import (
     confusion_of,
     macro_f1,
     macro_f1_interval,
+    majority_confusion,
     score_classes,
 )
 from trimaran.training.tabular.evaluation.separation import LEAK_AUC, missingness_auc, value_auc
@@ -192,11 +193,10 @@ class Multiclass(Task):
 
     def plain(self, train: Codes, test: Codes) -> Mapping[str, float]:
         """The scores of deciding the training part's most frequent class for every row."""
-        most = np.full(len(test), np.bincount(train).argmax())
-        found = confusion_of(test, most, len(self.classes))
+        found = majority_confusion(train, test, len(self.classes))
         return {
             "majority_macro_f1": float(macro_f1(found)),
-            "majority_accuracy": float(np.mean(test == most)),
+            "majority_accuracy": float(np.trace(found) / len(test)),
         }
 
     def measure(
