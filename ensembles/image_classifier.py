@@ -106,14 +106,14 @@ def image_classifier(
         inputs=[image],
         outputs=answers,
         steps=[
-            Step(preprocess.name, {"IMAGE": "IMAGE"}, {"PIXELS": "pixels"}),
+            Step(preprocess, {"IMAGE": "IMAGE"}, {"PIXELS": "pixels"}),
             Step(classifier, {input_name: "pixels"}, {output_name: "logits"}),
             Step(
-                postprocess.name,
+                postprocess,
                 {"LOGITS": "logits"},
                 {"LABEL": "LABEL", "PROBABILITY": "PROBABILITY"},
             ),
         ],
         max_batch_size=max_batch_size,
     )
-    return Pipeline(ensemble, [preprocess, postprocess])
+    return Pipeline(ensemble)

@@ -87,7 +87,7 @@ def publish_pipeline(repository: Repository, pipeline: Pipeline, source: str) ->
     `TrimaranError`, and publishes nothing, where a standing configuration disagrees, or the wiring
     does not fit.
     """
-    models = [m if isinstance(m, PythonModel) else m.model() for m in pipeline.models]
+    models = pipeline.python_models()
     made = {model.name: model.config() for model in models}
     for config in made.values():
         check_publishable(repository, config)

@@ -59,21 +59,19 @@ def fields_ensemble(
     named = dict(zip(answers.network, (each for each, _, _ in answers.outputs(name)), strict=True))
     steps = [
         Step(
-            model.name,
+            model,
             {field.name: field.name for field in inputs},
             {"FEATURES": "features"},
         ),
         Step(network, {input_name: "features"}, named),
     ]
-    models = [model]
     if answers.files():
         labelling = _class_model(name, answers, max_batch_size)
         prediction = named["prediction"]
         named["prediction"] = "class_number"
-        steps.append(Step(labelling.name, {"NUMBER": "class_number"}, {"CLASS": prediction}))
-        models.append(labelling)
+        steps.append(Step(labelling, {"NUMBER": "class_number"}, {"CLASS": prediction}))
     ensemble = Ensemble(name, inputs, outputs, steps, max_batch_size)
-    return Pipeline(ensemble, models)
+    return Pipeline(ensemble)
 
 
 def record_model(
