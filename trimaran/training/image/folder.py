@@ -39,7 +39,7 @@ def list_folder(folder: Path) -> Listed:
         raise UsageError(f"{shown(folder)} is not a folder; name one with a sub-folder per class")
     inside = list(_inside(folder))
     own = [path for path in inside if _within(path, folder).is_dir()]
-    loose = tuple(shown(path.relative_to(folder)) for path in inside if path not in own)
+    loose = tuple(shown(path.relative_to(folder)) for path in inside if path not in {*own})
     if len(own) < 2:
         found = (
             f"has one class, {shown(own[0].name)!r}"
