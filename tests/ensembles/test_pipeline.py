@@ -44,7 +44,5 @@ def test_a_plain_function_is_no_step() -> None:
     def double(x: object) -> object:
         return x
 
-    with pytest.raises(
-        UsageError, match=r"the step double is a function; .* decorator python_step"
-    ):
+    with pytest.raises(UsageError, match=r"the step double is a function; .* python_step"):
         Step(double, {"X": "X"}, {"Y": "Y"})  # type: ignore[arg-type]

@@ -100,7 +100,7 @@ def load(folder: Path, name: str, settings: ImageSettings, watch: Watch) -> Phot
             faults.append(f"{shown(listed.files[row][0])} {found}")
     kept, notes = _different(listed, seen)
     if faults:
-        notes.insert(0, f"{_count(faults, 'file')} cannot be used and left out: {_some(faults)}")
+        notes.insert(0, f"{_count(faults, 'file')} left out as unusable: {_some(faults)}")
     if listed.loose:
         notes.append(
             f"{_count(listed.loose, 'file')} beside the sub-folders left out: {_some(listed.loose)}"
