@@ -83,7 +83,7 @@ def report(
     own, *_ = judged
     page = Page(
         f"{data.name}: {own}, seed {seed}",
-        f"EfficientNet-Lite0 on the photographs of {shown(data.folder.name)}",
+        f"EfficientNet-Lite0 on the photographs of {shown(data.folder.resolve().name)}",
     )
     page.section("Result", *_headline(judged[own], plain, seed))
     page.section("Compared", *_comparison(judged, plain))

@@ -17,7 +17,7 @@ from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.image.folder import MOST_BYTES, list_folder
 from trimaran.training.image.photographs import Photographs, load, split
 
-PARTS = parts_of_photographs(12, 0)
+PARTS = parts_of_photographs(13, 0)
 
 
 def write(folder: Path, *classes: str, count: int = 6) -> Path:
@@ -105,7 +105,7 @@ def test_what_cannot_be_used_is_left_out_and_named(tmp_path: Path) -> None:
     os.truncate(folder / "dog" / "5.jpg", MOST_BYTES + 1)
     Image.new("1", (9_000, 9_000)).save(folder / "dog" / "vast.png")
     for label in ("cat", "dog"):
-        (folder / label / "torn.jpg").write_bytes(parts_of_photographs(1, 9)[0])
+        (folder / label / "torn.jpg").write_bytes(PARTS[12])
     data = loaded(folder)
     assert len(data.files) == 11
     unusable, again, torn, loose = data.notes
