@@ -13,7 +13,7 @@ from trimaran.training.image.trained import ImageRun
 from trimaran.training.image_data import RESERVED
 from trimaran.training.image_reference import ImageReference, fixed_bins
 
-__all__ = ["image_classifier", "models_of"]
+__all__ = ["image_classifier", "image_labels", "image_preprocess", "models_of"]
 
 _DEFAULT_NAME = "image_classifier"
 _TOP = 5
@@ -65,10 +65,6 @@ def image_classifier(
 
     Images and answers are counted by the bins of `reference`; without one, by `fixed_bins`.
     """
-    if not 0 < top <= len(labels):
-        raise TrimaranError(
-            f"top is {top}; with {len(labels)} labels it must be between 1 and {len(labels)}"
-        )
     if name != _DEFAULT_NAME and name in RESERVED:
         raise TrimaranError(
             f"an ensemble called {name!r} would have the models of {_DEFAULT_NAME}; give it "
@@ -76,44 +72,76 @@ def image_classifier(
         )
     family = "image" if name == _DEFAULT_NAME else name
     bins = reference or fixed_bins(labels)
-    image = tensor("IMAGE", "BYTES", 1)
-    answers = [tensor("LABEL", "BYTES", top), tensor("PROBABILITY", "FP32", top)]
-    preprocess = PythonModel(
-        name=f"{family}_preprocess",
-        inputs=[image],
+    preprocess = image_preprocess(
+        f"{family}_preprocess", settings, reference=bins, max_batch_size=max_batch_size
+    )
+    postprocess = image_labels(
+        f"{family}_labels", labels, top=top, reference=bins, max_batch_size=max_batch_size
+    )
+    steps = [
+        Step(preprocess, {"IMAGE": "IMAGE"}, {"PIXELS": "pixels"}),
+        Step(classifier, {input_name: "pixels"}, {output_name: "logits"}),
+        Step(
+            postprocess,
+            {"LOGITS": "logits"},
+            {"LABEL": "LABEL", "PROBABILITY": "PROBABILITY"},
+        ),
+    ]
+    return Pipeline(Ensemble(name, preprocess.inputs, postprocess.outputs, steps, max_batch_size))
+
+
+def image_preprocess(
+    name: str,
+    settings: ImageSettings,
+    *,
+    reference: ImageReference | None = None,
+    max_batch_size: int = 32,
+) -> PythonModel:
+    """A step from `IMAGE`, BYTES `[1]`, to `PIXELS`, FP32 `[3, size, size]`.
+
+    `IMAGE` is a JPEG, PNG or WebP file, or its base64. Images are counted by the bins of
+    `reference`; without one, by `fixed_bins`.
+    """
+    return PythonModel(
+        name=name,
+        inputs=[tensor("IMAGE", "BYTES", 1)],
         outputs=[tensor("PIXELS", "FP32", 3, settings.size, settings.size)],
         entry="trimaran.served.preprocess_model",
         files={
             "preprocess.json": json.dumps(asdict(settings), indent=2).encode(),
-            "reference.json": bins.images.to_json().encode(),
+            "reference.json": (reference or fixed_bins([])).images.to_json().encode(),
         },
         parameters=_LIMITS,
         max_batch_size=max_batch_size,
     )
-    postprocess = PythonModel(
-        name=f"{family}_labels",
+
+
+def image_labels(
+    name: str,
+    labels: Sequence[str],
+    *,
+    top: int = _TOP,
+    reference: ImageReference | None = None,
+    max_batch_size: int = 32,
+) -> PythonModel:
+    """A step from `LOGITS`, FP32 `[classes]`, to `LABEL`, BYTES `[top]`, and `PROBABILITY`.
+
+    `PROBABILITY` is FP32 `[top]`; the best comes first. Answers are counted by the bins of
+    `reference`; without one, by `fixed_bins`. Raises `TrimaranError` for more of the best than
+    there are labels.
+    """
+    if not 0 < top <= len(labels):
+        raise TrimaranError(
+            f"top is {top}; with {len(labels)} labels it must be between 1 and {len(labels)}"
+        )
+    return PythonModel(
+        name=name,
         inputs=[tensor("LOGITS", "FP32", len(labels))],
-        outputs=answers,
+        outputs=[tensor("LABEL", "BYTES", top), tensor("PROBABILITY", "FP32", top)],
         entry="trimaran.served.labels_model",
         files={
             "labels.txt": "".join(f"{label}\n" for label in labels).encode(),
-            "reference.json": bins.answers.to_json().encode(),
+            "reference.json": (reference or fixed_bins(labels)).answers.to_json().encode(),
         },
         max_batch_size=max_batch_size,
     )
-    ensemble = Ensemble(
-        name=name,
-        inputs=[image],
-        outputs=answers,
-        steps=[
-            Step(preprocess, {"IMAGE": "IMAGE"}, {"PIXELS": "pixels"}),
-            Step(classifier, {input_name: "pixels"}, {output_name: "logits"}),
-            Step(
-                postprocess,
-                {"LOGITS": "logits"},
-                {"LABEL": "LABEL", "PROBABILITY": "PROBABILITY"},
-            ),
-        ],
-        max_batch_size=max_batch_size,
-    )
-    return Pipeline(ensemble)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from ensembles.image_classifier import image_preprocess
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
+from ensembles.python_step import python_step
+from trimaran.publishing.releases import check_wiring
 from trimaran.system.errors import UsageError
+from trimaran.training.efficientnet_lite0 import SETTINGS
 
 X, Y = tensor("X", "FP32", 1), tensor("Y", "FP32", 1)
 
@@ -32,6 +37,25 @@ def test_a_pipeline_has_the_models_of_its_steps_once_and_further_ones() -> None:
     assert [step.model_name for step in config.ensemble_scheduling.step] == [
         *("first", "network_onnx", "first", "second"),
     ]
+
+
+@python_step(
+    inputs=[tensor("pixels", "FP32", 3, 224, 224)], outputs=[tensor("brightness", "FP32", 1)]
+)
+def brightness(pixels: np.ndarray) -> np.ndarray:
+    return pixels.mean().reshape(1)
+
+
+def test_an_included_step_and_a_function_are_wired_alike() -> None:
+    included = image_preprocess("decoded", SETTINGS)
+    steps = [
+        Step(included, {"IMAGE": "X"}, {"PIXELS": "pixels"}),
+        Step(brightness, {"pixels": "pixels"}, {"brightness": "Y"}),
+    ]
+    made = Pipeline(Ensemble("whole", [tensor("X", "BYTES", 1)], [Y], steps))
+    models = made.python_models()
+    assert [each.name for each in models] == ["decoded", "brightness"]
+    check_wiring(made.ensemble.config(), {each.name: each.config() for each in models})
 
 
 def test_two_models_of_one_name_are_refused() -> None:
