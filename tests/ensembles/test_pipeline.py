@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from ensembles.image_classifier import image_preprocess
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
-from ensembles.python_step import python_step
+from tests.ensembles.brightness import brightness
 from trimaran.publishing.releases import check_wiring
 from trimaran.system.errors import UsageError
 from trimaran.training.efficientnet_lite0 import SETTINGS
@@ -37,13 +36,6 @@ def test_a_pipeline_has_the_models_of_its_steps_once_and_further_ones() -> None:
     assert [step.model_name for step in config.ensemble_scheduling.step] == [
         *("first", "network_onnx", "first", "second"),
     ]
-
-
-@python_step(
-    inputs=[tensor("pixels", "FP32", 3, 224, 224)], outputs=[tensor("brightness", "FP32", 1)]
-)
-def brightness(pixels: np.ndarray) -> np.ndarray:
-    return pixels.mean().reshape(1)
 
 
 def test_an_included_step_and_a_function_are_wired_alike() -> None:
