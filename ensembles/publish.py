@@ -9,9 +9,8 @@ from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
 from ensembles.python_step import PythonStep
+from ensembles.runs import models_of_run
 from ensembles.served_files import served_files
-from ensembles.tabular_classifier import models_of
-from ensembles.text_classifier import models_of as models_of_texts
 from trimaran.checks.raising import standing_configs
 from trimaran.publishing.publish import Publication, check_publishable
 from trimaran.publishing.publish import publish as publish_version
@@ -22,7 +21,6 @@ from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, mad
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.factory import call_factory, call_given, find_named
 from trimaran.training.tabular.runs.trained import named_run
-from trimaran.training.text.trained import text_run
 
 __all__ = [
     "left_out",
@@ -72,15 +70,10 @@ def made_by(model: Given, *, logged: bool = False) -> tuple[Sequence[Made], str]
     """What is to be published, and where it came from. Raises `UsageError` for another type."""
     if isinstance(model, str) and ":" not in model:
         run = named_run(model)
-        of_texts = text_run(run.directory)
-        if not of_texts:
-            return models_of(run, logged=logged), str(run.directory)
-        if not logged:
-            return models_of_texts(of_texts), str(run.directory)
+        return models_of_run(run, logged=logged), str(run.directory)
     if logged:
         raise UsageError(
-            f"{model} is not a trained run of a table, which alone can be published with a step "
-            "that logs; publish it without --logged"
+            f"{model} is not the run of a table; publish it without --logged, which is for those"
         )
     if isinstance(model, str):
         found = find_named(model)
@@ -107,7 +100,7 @@ def publish_pipeline(repository: Repository, pipeline: Pipeline, source: str) ->
     `TrimaranError`, and publishes nothing, where a standing configuration disagrees, or the wiring
     does not fit.
     """
-    models = [m if isinstance(m, PythonModel) else m.model() for m in pipeline.models]
+    models = pipeline.python_models()
     made = {model.name: model.config() for model in models}
     for config in made.values():
         check_publishable(repository, config)
@@ -198,7 +191,7 @@ def _copy_artifact(repository: Repository, origin: str, target: Path) -> str:
 def left_out(repository: Repository, ensemble: Ensemble) -> list[str]:
     """The steps of an ensemble that its standing configuration does not have."""
     standing = step_models(repository.config(ensemble.name))
-    return [step.model for step in ensemble.steps if step.model not in standing]
+    return [step.name for step in ensemble.steps if step.name not in standing]
 
 
 def write_wiring(repository: Repository, ensemble: Ensemble) -> None:

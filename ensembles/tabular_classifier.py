@@ -79,24 +79,22 @@ def fields_ensemble(
     named = dict(zip(answers.network, (each for each, _, _ in answers.outputs(name)), strict=True))
     steps = [
         Step(
-            model.name,
+            model,
             {field.name: field.name for field in inputs},
             {"FEATURES": "features"},
         ),
         Step(network, {input_name: "features"}, named),
     ]
-    models = [model]
     if logged or answers.files():
         last = _answers_model(name, answers, identifiers, reference, max_batch_size)
         found = {each: f"network_{each}" for each in answers.network}
         given = {each.name: each.name for each in last.inputs if each.name in identifiers}
         named.update(found)
         steps.append(
-            Step(last.name, {**found, **given}, {each.name: each.name for each in last.outputs})
+            Step(last, {**found, **given}, {each.name: each.name for each in last.outputs})
         )
-        models.append(last)
     ensemble = Ensemble(name, inputs, outputs, steps, max_batch_size)
-    return Pipeline(ensemble, models)
+    return Pipeline(ensemble)
 
 
 def record_model(

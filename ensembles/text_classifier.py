@@ -77,9 +77,9 @@ def text_classifier(
         max_batch_size=max_batch_size,
     )
     steps = [
-        Step(tokens.name, {"TEXT": "TEXT"}, {"TOKENS": "tokens", "TRUNCATED": "TRUNCATED"}),
+        Step(tokens, {"TEXT": "TEXT"}, {"TOKENS": "tokens", "TRUNCATED": "TRUNCATED"}),
         Step(classifier, {input_name: "tokens"}, {output_name: "PROBABILITY"}),
-        Step(labels.name, {"PROBABILITY": "PROBABILITY"}, {"LABEL": "LABEL"}),
+        Step(labels, {"PROBABILITY": "PROBABILITY"}, {"LABEL": "LABEL"}),
     ]
     ensemble = Ensemble(name, [given], [label, probability, truncated], steps, max_batch_size)
-    return Pipeline(ensemble, [tokens, labels])
+    return Pipeline(ensemble)

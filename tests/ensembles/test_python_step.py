@@ -60,10 +60,10 @@ def loudest(SPECTRUM):
 
 def pipeline():
     steps = [
-        Step("spectrum", {"AUDIO": "AUDIO"}, {"SPECTRUM": "spectrum"}),
+        Step(spectrum, {"AUDIO": "AUDIO"}, {"SPECTRUM": "spectrum"}),
         Step("loudest", {"SPECTRUM": "spectrum"}, {"NAME": "NAME", "LOUD": "LOUD"}),
     ]
-    return Pipeline(Ensemble("band", [AUDIO], loudest.outputs, steps), [spectrum, loudest])
+    return Pipeline(Ensemble("band", [AUDIO], loudest.outputs, steps), [loudest])
 """
 WINDOWS = """
 import numpy as np

@@ -22,6 +22,7 @@ from trimaran.cli.options import (
     TargetColumn,
     TaskName,
 )
+from trimaran.cli.train_images import train_images
 from trimaran.cli.train_texts import MODELS, PUBLIC, train_texts
 from trimaran.system.console import console
 from trimaran.system.errors import UsageError
@@ -38,6 +39,8 @@ __all__ = ["EXAMPLES", "name_of", "run_table", "seeds_table", "spread_table", "t
 EXAMPLES = {"churn": "mlc_churn"}
 """Public tables by a name that is easier to remember, and for the models."""
 
+_PUBLIC = (PUBLIC, *EXAMPLES, "mlc_churn", "wa_churn")
+"""Names that are tables even where a folder has the same."""
 _MOST_SEED = 2**32 - 1
 
 
@@ -69,8 +72,9 @@ def train(
         str,
         typer.Argument(
             metavar="TABLE",
-            help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, or "
-            "a public table: churn, mlc_churn, wa_churn or food_reviews.",
+            help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, "
+            "a folder with a sub-folder of photographs for each class, or a public table: churn, "
+            "mlc_churn, wa_churn or food_reviews.",
         ),
     ],
     target: TargetColumn = None,
@@ -92,7 +96,10 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs of fine-tuning an encoder of texts; 0 leaves it as it is."),
+        typer.Option(
+            help="Epochs of fine-tuning, for texts, or the most of them, for photographs; 0 fits "
+            "only the head."
+        ),
     ] = None,
     trials: Annotated[
         int, typer.Option(help="Number of trials of the hyperparameter search; 0 for no search.")
@@ -126,6 +133,19 @@ def train(
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a directory, such as runs")
+    numbers_given = {"trials": trials > 0, "folds": folds > 0, "seeds": seeds != 1}
+    words_given = {"imbalance": imbalance is not Imbalance.none, "track": track}
+    never = {"task": task, "query": query, "sheet": sheet, "schema": schema, "objective": objective}
+    of_tables = {option: value is not None for option, value in never.items()}
+    of_tables |= {**numbers_given, **words_given}
+    if not 0 <= seed <= _MOST_SEED - seeds:
+        raise UsageError(f"--seed is {seed}; it must be between 0 and {_MOST_SEED - seeds}")
+    if Path(table).is_dir() and table not in _PUBLIC:
+        columns = {"target": target, "positive": positive, "text": text, "model": model}
+        of_columns = {option: value is not None for option, value in columns.items()}
+        called = name_of(str(Path(table).resolve()), name)
+        train_images(table, called, epochs, seed, out, {**of_columns, **of_tables})
+        return
     of_texts = text is not None or table == PUBLIC
     model = model or (Model(MODELS[0]) if of_texts else Model.mlp)
     if of_texts != (model.value in MODELS):
@@ -134,15 +154,13 @@ def train(
     if of_texts:
         options = {"text": text, "target": target, "positive": positive, "name": name}
         more = {"model": model.value, "epochs": epochs, "seed": seed, "out": out}
-        others = {"task": task, "query": query, "sheet": sheet, "schema": schema}
-        numbers_given = {"trials": trials > 0, "folds": folds > 0, "seeds": seeds != 1}
-        words = {"imbalance": imbalance is not Imbalance.none, "track": track}
-        refused = {**{key: value is not None for key, value in others.items()}, **numbers_given}
-        train_texts(table, {**options, **more}, {**refused, **words})
+        train_texts(table, {**options, **more}, of_tables)
         return
     if epochs is not None:
-        raise UsageError("--epochs is for texts; leave it out, or name their column with --text")
-    _check(model, trials, seed, seeds, folds, track)
+        raise UsageError(
+            "--epochs is for texts and photographs; leave it out, or name the texts with --text"
+        )
+    _check(model, trials, seeds, folds, track)
     called = name_of(table, name)
 
     from trimaran.training.tabular.data.sources import load
@@ -281,15 +299,13 @@ def _table(
     return table
 
 
-def _check(model: Model, trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
+def _check(model: Model, trials: int, seeds: int, folds: int, track: bool) -> None:
     if trials < 0:
         raise UsageError(f"--trials is {trials}; it must be 0 or more")
     if trials and model not in _SEARCHED:
         raise UsageError(f"--trials is for the models {' and '.join(_SEARCHED)}; leave it out")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; it must be 1 or more")
-    if not 0 <= seed <= _MOST_SEED - seeds:
-        raise UsageError(f"--seed is {seed}; it must be between 0 and {_MOST_SEED - seeds}")
     if folds and folds < 2:
         raise UsageError(f"--folds is {folds}; it must be 2 or more, or 0 for none")
     for name, given in (("--trials", trials), ("--seeds", seeds > 1), ("--track", track)):

@@ -30,7 +30,7 @@ def train_texts(table: str, options: Mapping[str, Any], not_for_texts: Mapping[s
         if is_given:
             raise UsageError(f"--{option} is not for texts; leave it out, or leave out --text")
 
-    from trimaran.training.text.progress import shown
+    from trimaran.training.progress import shown
     from trimaran.training.text.run import train
 
     began = time.monotonic()

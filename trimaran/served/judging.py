@@ -34,6 +34,7 @@ __all__ = [
     "Stored",
     "Total",
     "class_cells",
+    "class_totals",
     "probability_bin",
     "read_judge",
 ]
@@ -229,6 +230,16 @@ def class_cells(label: str) -> tuple[str, str, str]:
     """The cells of a class: right ones, missed ones, and others that were taken for it."""
     right, missed, false = (f"{cell}:{label}" for cell in _CLASS_CELLS)
     return right, missed, false
+
+
+def class_totals(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> dict[str, float]:
+    """The cells of a test part, from its rows by true class and decided class."""
+    found: dict[str, float] = {}
+    for place, label in enumerate(labels):
+        right, decided = confusion[place][place], sum(row[place] for row in confusion)
+        counts = right, sum(confusion[place]) - right, decided - right
+        found.update(zip(class_cells(label), counts, strict=True))
+    return found
 
 
 def probability_bin(probability: float) -> str:

@@ -1,0 +1,70 @@
+"""`trimaran train FOLDER`: a classifier of photographs, from a folder to a report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trimaran.system.console import console
+from trimaran.system.errors import UsageError
+
+if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused at once
+    from trimaran.training.image.trained import ImageRun
+
+__all__ = ["summary", "train_images"]
+
+
+def train_images(
+    folder: str,
+    name: str,
+    epochs: int | None,
+    seed: int,
+    out: Path,
+    not_for_images: Mapping[str, bool],
+) -> None:
+    """Train with a progress bar, and print the scores.
+
+    See `trimaran.training.image.run.train`. `not_for_images` says of other options of the command
+    whether they were given.
+    """
+    for option, is_given in not_for_images.items():
+        if is_given:
+            raise UsageError(f"--{option} is not for a folder of photographs; leave it out")
+
+    from trimaran.training.image.run import train
+    from trimaran.training.progress import shown
+
+    began = time.monotonic()
+    with shown() as watch:
+        most = {} if epochs is None else {"epochs": epochs}
+        run = train(folder, name=name, **most, seed=seed, out=out, watch=watch)
+    for note in run.metrics()["notes"]:
+        print(f"note: {note}", file=sys.stderr)
+    for line in summary(run, time.monotonic() - began):
+        console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def summary(run: ImageRun, seconds: float) -> list[str]:
+    """What a finished run says."""
+    metrics = run.metrics()
+    scored = {metrics["model"]: metrics, **metrics["baselines"]}
+    test, plain = metrics["test"], metrics["most_common"]
+    low, high = test["accuracy_interval"]
+    least, most = test["macro_f1_interval"]
+    latest = run.directory.parent / "latest"
+    return [
+        *(
+            f"{name}: accuracy {each['test']['accuracy']:.3f}, macro F1 "
+            f"{each['test']['macro_f1']:.3f}, log loss {each['test']['log_loss']:.3f}"
+            for name, each in scored.items()
+        ),
+        f"always {plain['label']}: accuracy {plain['accuracy']:.3f}, macro F1 "
+        f"{plain['macro_f1']:.3f}",
+        f"95 % intervals of {metrics['model']}: accuracy {low:.3f} to {high:.3f}, macro F1 "
+        f"{least:.3f} to {most:.3f}, on {metrics['rows']['test']} photographs of the test part",
+        f"report: {run.directory / 'report.html'}, after {seconds:.0f} s",
+        f"next: trimaran export {latest} --format onnx, and trimaran publish {latest}",
+    ]
