@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
 from ensembles.python_step import PythonStep
+from ensembles.recommender import models_of as models_of_choices
 from ensembles.served_files import served_files
 from ensembles.tabular_classifier import models_of
 from ensembles.text_classifier import models_of as models_of_texts
@@ -21,6 +22,7 @@ from trimaran.repository.manifest import ENSEMBLE_SOURCE, Manifest, describe_ver
 from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, made_at
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.factory import call_factory, call_given, find_named
+from trimaran.training.recommender.trained import recommender_run
 from trimaran.training.tabular.runs.trained import named_run
 from trimaran.training.text.trained import text_run
 
@@ -63,8 +65,12 @@ def made_by(model: Given) -> tuple[Sequence[Made], str]:
     """What is to be published, and where it came from. Raises `UsageError` for another type."""
     if isinstance(model, str) and ":" not in model:
         run = named_run(model)
-        of_texts = text_run(run.directory)
-        return models_of_texts(of_texts) if of_texts else models_of(run), str(run.directory)
+        source = str(run.directory)
+        if of_texts := text_run(run.directory):
+            return models_of_texts(of_texts), source
+        if of_choices := recommender_run(run.directory):
+            return models_of_choices(of_choices), source
+        return models_of(run), source
     if isinstance(model, str):
         found = find_named(model)
         made = found if isinstance(found, _MADE) else call_factory(model)

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import typer
 from rich.table import Table
 
+from trimaran.cli import train_recommender as recommenders
+from trimaran.cli import train_texts as texts
 from trimaran.cli.options import (
     PositiveValue,
     Query,
@@ -22,7 +24,6 @@ from trimaran.cli.options import (
     TargetColumn,
     TaskName,
 )
-from trimaran.cli.train_texts import MODELS, PUBLIC, train_texts
 from trimaran.system.console import console
 from trimaran.system.errors import UsageError
 from trimaran.system.files import write_text
@@ -42,7 +43,7 @@ _MOST_SEED = 2**32 - 1
 
 
 class Model(StrEnum):
-    """The networks, the models that are none, and those of texts."""
+    """The networks, the models that are none, those of texts, and the recommenders."""
 
     mlp = "mlp"
     tabnet = "tabnet"
@@ -51,6 +52,8 @@ class Model(StrEnum):
     boosting = "boosting"
     encoder = "encoder"
     tfidf = "tfidf"
+    ease = "ease"
+    towers = "towers"
 
 
 _SEARCHED = (Model.mlp, Model.tabnet)
@@ -70,7 +73,7 @@ def train(
         typer.Argument(
             metavar="TABLE",
             help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, or "
-            "a public table: churn, mlc_churn, wa_churn or food_reviews.",
+            "a public table: churn, mlc_churn, wa_churn, food_reviews or movielens.",
         ),
     ],
     target: TargetColumn = None,
@@ -83,11 +86,38 @@ def train(
         str | None,
         typer.Option(metavar="COLUMN", help="The column of texts, of which to learn classes."),
     ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of users, to recommend items to."),
+    ] = None,
+    item: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of items, of which to recommend some."),
+    ] = None,
+    rating: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="How users rate items. Default: an item of a row is liked."
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="When users chose items, as numbers or dates. Default: unknown."
+        ),
+    ] = None,
+    liked: Annotated[
+        float | None,
+        typer.Option(help="The rating from which an item is liked. Default: the median."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Number of items to recommend, 1 to 100. Default: 10.")
+    ] = None,
     model: Annotated[
         Model | None,
         typer.Option(
-            help="A network (mlp, tabnet) or a simpler model; of texts encoder or tfidf. "
-            "Default: mlp, and encoder."
+            help="A network (mlp, tabnet) or a simpler model; of texts encoder or tfidf; to "
+            "recommend ease or towers. Default: mlp, encoder, ease."
         ),
     ] = None,
     epochs: Annotated[
@@ -126,22 +156,42 @@ def train(
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a directory, such as runs")
-    of_texts = text is not None or table == PUBLIC
-    model = model or (Model(MODELS[0]) if of_texts else Model.mlp)
-    if of_texts != (model.value in MODELS):
-        fitting = "of texts" if of_texts else "of a table without --text"
-        raise UsageError(f"--model {model.value} is not {fitting}; leave it out")
+    of_texts = text is not None or table == texts.PUBLIC
+    chosen = {"user": user, "item": item, "rating": rating, "time": time}
+    recommends = table == recommenders.PUBLIC or user is not None or item is not None
+    if of_texts and recommends:
+        raise UsageError("--text is for texts, and --user and --item for recommenders; choose one")
+    model = model or Model(_default(of_texts, recommends))
+    _check_kind(model, of_texts, recommends)
+    common = {"name": name, "model": model.value, "seed": seed, "out": out}
+    words = {"task": task, "query": query, "sheet": sheet, "schema": schema}
+    refused = {
+        **{key: value is not None for key, value in words.items()},
+        "trials": trials > 0,
+        "folds": folds > 0,
+        "seeds": seeds != 1,
+        "imbalance": imbalance is not Imbalance.none,
+        "track": track,
+    }
+    of_choices = {**chosen, "liked": liked, "top": top}
+    targets = {"target": target, "positive": positive}
     if of_texts:
-        options = {"text": text, "target": target, "positive": positive, "name": name}
-        more = {"model": model.value, "epochs": epochs, "seed": seed, "out": out}
-        others = {"task": task, "query": query, "sheet": sheet, "schema": schema}
-        numbers_given = {"trials": trials > 0, "folds": folds > 0, "seeds": seeds != 1}
-        words = {"imbalance": imbalance is not Imbalance.none, "track": track}
-        refused = {**{key: value is not None for key, value in others.items()}, **numbers_given}
-        train_texts(table, {**options, **more}, {**refused, **words})
+        others = {key: value is not None for key, value in of_choices.items()}
+        options = {"text": text, "epochs": epochs, **targets, **common}
+        texts.train_texts(table, options, {**refused, **others})
+        return
+    if recommends:
+        others = {key: value is not None for key, value in {**targets, "epochs": epochs}.items()}
+        recommenders.train_recommender(table, {**of_choices, **common}, {**refused, **others})
         return
     if epochs is not None:
         raise UsageError("--epochs is for texts; leave it out, or name their column with --text")
+    for option, value in of_choices.items():
+        if value is not None:
+            raise UsageError(
+                f"--{option} is for recommenders; leave it out, or name the columns with --user "
+                "and --item"
+            )
     _check(model, trials, seed, seeds, folds, track)
     called = name_of(table, name)
 
@@ -279,6 +329,21 @@ def _table(
     for name, cells in rows.items():
         table.add_row(name, *cells)
     return table
+
+
+def _default(of_texts: bool, recommends: bool) -> str:
+    return texts.MODELS[0] if of_texts else recommenders.MODELS[0] if recommends else "mlp"
+
+
+def _check_kind(model: Model, of_texts: bool, recommends: bool) -> None:
+    for models, is_kind, kind, otherwise in (
+        (texts.MODELS, of_texts, "of texts", "of a table without --text"),
+        (recommenders.MODELS, recommends, "a recommender", "of a table without --user and --item"),
+    ):
+        if is_kind != (model.value in models):
+            raise UsageError(
+                f"--model {model.value} is not {kind if is_kind else otherwise}; leave it out"
+            )
 
 
 def _check(model: Model, trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
