@@ -24,6 +24,7 @@ from trimaran.cli.options import (
     TargetColumn,
     TaskName,
 )
+from trimaran.cli.train_models import Model, chosen_model
 from trimaran.system.console import console
 from trimaran.system.errors import UsageError
 from trimaran.system.files import write_text
@@ -40,20 +41,6 @@ EXAMPLES = {"churn": "mlc_churn"}
 """Public tables by a name that is easier to remember, and for the models."""
 
 _MOST_SEED = 2**32 - 1
-
-
-class Model(StrEnum):
-    """The networks, the models that are none, those of texts, and the recommenders."""
-
-    mlp = "mlp"
-    tabnet = "tabnet"
-    linear = "linear"
-    forest = "forest"
-    boosting = "boosting"
-    encoder = "encoder"
-    tfidf = "tfidf"
-    ease = "ease"
-    towers = "towers"
 
 
 _SEARCHED = (Model.mlp, Model.tabnet)
@@ -161,8 +148,9 @@ def train(
     recommends = table == recommenders.PUBLIC or user is not None or item is not None
     if of_texts and recommends:
         raise UsageError("--text is for texts, and --user and --item for recommenders; choose one")
-    model = model or Model(_default(of_texts, recommends))
-    _check_kind(model, of_texts, recommends)
+    model = chosen_model(model, of_texts, recommends)
+    if not 0 <= seed <= _MOST_SEED - seeds:
+        raise UsageError(f"--seed is {seed}; it must be between 0 and {_MOST_SEED - seeds}")
     common = {"name": name, "model": model.value, "seed": seed, "out": out}
     words = {"task": task, "query": query, "sheet": sheet, "schema": schema}
     refused = {
@@ -192,7 +180,7 @@ def train(
                 f"--{option} is for recommenders; leave it out, or name the columns with --user "
                 "and --item"
             )
-    _check(model, trials, seed, seeds, folds, track)
+    _check(model, trials, seeds, folds, track)
     called = name_of(table, name)
 
     from trimaran.training.tabular.data.sources import load
@@ -331,30 +319,13 @@ def _table(
     return table
 
 
-def _default(of_texts: bool, recommends: bool) -> str:
-    return texts.MODELS[0] if of_texts else recommenders.MODELS[0] if recommends else "mlp"
-
-
-def _check_kind(model: Model, of_texts: bool, recommends: bool) -> None:
-    for models, is_kind, kind, otherwise in (
-        (texts.MODELS, of_texts, "of texts", "of a table without --text"),
-        (recommenders.MODELS, recommends, "a recommender", "of a table without --user and --item"),
-    ):
-        if is_kind != (model.value in models):
-            raise UsageError(
-                f"--model {model.value} is not {kind if is_kind else otherwise}; leave it out"
-            )
-
-
-def _check(model: Model, trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
+def _check(model: Model, trials: int, seeds: int, folds: int, track: bool) -> None:
     if trials < 0:
         raise UsageError(f"--trials is {trials}; it must be 0 or more")
     if trials and model not in _SEARCHED:
         raise UsageError(f"--trials is for the models {' and '.join(_SEARCHED)}; leave it out")
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}; it must be 1 or more")
-    if not 0 <= seed <= _MOST_SEED - seeds:
-        raise UsageError(f"--seed is {seed}; it must be between 0 and {_MOST_SEED - seeds}")
     if folds and folds < 2:
         raise UsageError(f"--folds is {folds}; it must be 2 or more, or 0 for none")
     for name, given in (("--trials", trials), ("--seeds", seeds > 1), ("--track", track)):

@@ -124,6 +124,8 @@ def from_table(
     ratings = _ratings(cells, lines, usable, source) if columns.get("rating") else None
     if ratings is None and liked is not None:
         raise UsageError("--liked is the rating from which an item is liked; add --rating COLUMN")
+    if liked is not None and not np.isfinite(liked):
+        raise UsageError(f"--liked is {liked}; give a rating")
     times = _times(cells, lines, usable, source) if columns.get("time") else None
     users, user = _numbered([names["user"][row] for row in usable])
     items, item = _numbered([names["item"][row] for row in usable])

@@ -78,8 +78,10 @@ def judge(found: Items, wanted: Sequence[Items]) -> tuple[Floats, Floats, Floats
     most = np.cumsum(discounts)
     hits = np.stack([np.isin(row, each) for row, each in zip(found, wanted, strict=True)])
     sizes = np.array([len(each) for each in wanted])
-    ndcg = (hits * discounts).sum(1) / most[np.minimum(sizes, found.shape[1]) - 1]
-    return ndcg, hits.sum(1) / sizes, hits.any(1).astype(np.float64)
+    gains: Floats = hits @ discounts
+    recall: Floats = hits.sum(axis=1) / sizes
+    hit: Floats = hits.any(axis=1).astype(np.float64)
+    return gains / most[np.minimum(sizes, found.shape[1]) - 1], recall, hit
 
 
 def intervals(own: Scores, other: Scores, seed: int) -> dict[str, dict[str, list[float]]]:

@@ -52,7 +52,7 @@ _WIDTH = 64
 _DROPPED = 0.5
 """The share of a user's items that an update does not see."""
 
-SETTINGS = {
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "ease": {"strengths": list(_STRENGTHS)},
     "towers": {
         "epochs": _EPOCHS,
