@@ -80,7 +80,7 @@ def judge(found: Items, wanted: Sequence[Items]) -> tuple[Floats, Floats, Floats
     sizes = np.array([len(each) for each in wanted])
     gains: Floats = hits @ discounts
     recall: Floats = hits.sum(axis=1) / sizes
-    hit: Floats = hits.any(axis=1).astype(np.float64)
+    hit: Floats = np.asarray(hits.any(axis=1), np.float64)
     return gains / most[np.minimum(sizes, found.shape[1]) - 1], recall, hit
 
 
