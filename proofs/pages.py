@@ -17,6 +17,7 @@ TASKS = (
     "docs/tables.md",
     "docs/projects.md",
     "docs/text.md",
+    "docs/recommendations.md",
     "docs/release.md",
     "docs/measure.md",
     "docs/watch.md",

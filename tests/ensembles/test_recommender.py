@@ -26,16 +26,17 @@ from trimaran.training.recommender.run import train_data
 from trimaran.training.recommender.trained import RecommenderRun
 
 PROTOCOLS: tuple[Protocol, ...] = ("http", "grpc")
-USERS, TOP = 60, 12
+USERS, TOP = 100, 12
 Answers = list[tuple[list[str], str]]
 """The items of each user, and what they were made from."""
 
 
 @functools.cache
 def few() -> Choices:
-    """The choices of some users, and the films that they rated."""
+    """The choices of some users among the films that most of all users rated."""
     data = movielens()
-    rows = data.user < USERS
+    known = np.argsort(-np.bincount(data.item), kind="stable")[:300]
+    rows = (data.user < USERS) & np.isin(data.item, known)
     items, item = np.unique(data.item[rows], return_inverse=True)
     return replace(
         data,
