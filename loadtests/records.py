@@ -1,4 +1,6 @@
-"""Made-up records for a model of a table: each field as it was distributed in training.
+"""Made-up records for a model of a table, and users for a recommender.
+
+Of records each field is drawn as it was distributed in training.
 
 The version of a model that was trained on a table has the distribution of each field
 (`reference.json`) and its bounds (`transform.json`). Fields are drawn one by one, so a record is
@@ -16,9 +18,10 @@ import numpy as np
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.repository import Repository
 from trimaran.served.distribution import Feature, Reference
+from trimaran.served.histories import USERS
 from trimaran.served.transform import TransformData
 
-__all__ = ["draw_records", "find_table"]
+__all__ = ["draw_records", "draw_users", "find_histories", "find_table"]
 
 REFERENCE, TRANSFORM = "reference.json", "transform.json"
 _DIGITS = 6
@@ -26,12 +29,19 @@ _DIGITS = 6
 
 def find_table(repository: Repository, config: ModelConfig) -> Path | None:
     """The newest version, of the model or of a step of it, that knows its table."""
-    steps = [step.model_name for step in config.ensemble_scheduling.step]
-    for name in (config.name, *steps):
-        newest = repository.newest(name) if name in repository.names() else None
-        if newest and all((newest.path / file).is_file() for file in (REFERENCE, TRANSFORM)):
-            return newest.path
-    return None
+    return _find(repository, config, (REFERENCE, TRANSFORM))
+
+
+def find_histories(repository: Repository, config: ModelConfig) -> Path | None:
+    """The newest version, of the model or of a step of it, that knows what users chose."""
+    return _find(repository, config, (USERS,))
+
+
+def draw_users(version: Path, count: int, seed: int) -> list[str]:
+    """`count` names of users whom the version knows; the same seed gives the same ones."""
+    names = (version / USERS).read_text(encoding="utf-8").splitlines()
+    drawn = np.random.default_rng(seed).integers(len(names), size=count)
+    return [names[place] for place in drawn]
 
 
 def draw_records(version: Path, count: int, seed: int) -> list[dict[str, Any]]:
@@ -58,6 +68,16 @@ def draw_records(version: Path, count: int, seed: int) -> list[dict[str, Any]]:
         for row, record in enumerate(records):
             record[data.identifier] = f"made-up-{row}"
     return records
+
+
+def _find(repository: Repository, config: ModelConfig, files: Sequence[str]) -> Path | None:
+    """The newest version, of the model or of a step of it, that has all these files."""
+    steps = [step.model_name for step in config.ensemble_scheduling.step]
+    for name in (config.name, *steps):
+        newest = repository.newest(name) if name in repository.names() else None
+        if newest and all((newest.path / file).is_file() for file in files):
+            return newest.path
+    return None
 
 
 def _column(

@@ -301,6 +301,7 @@ def make_files() -> None:
     Path("outcomes.csv").write_text(outcomes, encoding="utf-8")
     _make_table(Path("my_table.csv"))
     _make_reviews(Path("my_reviews.csv"))
+    _make_plays(Path("my_plays.csv"))
     _make_measured()
 
 
@@ -344,6 +345,18 @@ def _make_reviews(path: Path) -> None:
         for number in range(300):
             score = drawn.choice(["good", "bad"])
             writer.writerow([f"Order {number} was {drawn.choice(words[score])}.", score])
+
+
+def _make_plays(path: Path) -> None:
+    """Plays of songs as in docs/recommendations.md, by listeners of three tastes."""
+    drawn = random.Random(0)  # noqa: S311 - plays, no secret
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["listener", "song", "played_at"])
+        for listener in range(60):
+            for day in range(1, 21):
+                song = 20 * (listener % 3) + drawn.randint(0, 25)
+                writer.writerow([f"l-{listener}", f"song {song}", f"2026-01-{day:02}T10:00:00"])
 
 
 def main() -> int:

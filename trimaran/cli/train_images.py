@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trimaran.system.console import console
-from trimaran.system.errors import UsageError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused at once
     from trimaran.training.image.trained import ImageRun
@@ -17,30 +15,18 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused a
 __all__ = ["summary", "train_images"]
 
 
-def train_images(
-    folder: str,
-    name: str,
-    epochs: int | None,
-    seed: int,
-    out: Path,
-    not_for_images: Mapping[str, bool],
-) -> None:
+def train_images(folder: str, options: Mapping[str, Any]) -> None:
     """Train with a progress bar, and print the scores.
 
-    See `trimaran.training.image.run.train`. `not_for_images` says of other options of the command
-    whether they were given.
+    `options` are those of `trimaran.training.image.run.train`, None where nothing is said.
     """
-    for option, is_given in not_for_images.items():
-        if is_given:
-            raise UsageError(f"--{option} is not for a folder of photographs; leave it out")
-
     from trimaran.training.image.run import train
     from trimaran.training.progress import shown
 
     began = time.monotonic()
     with shown() as watch:
-        most = {} if epochs is None else {"epochs": epochs}
-        run = train(folder, name=name, **most, seed=seed, out=out, watch=watch)
+        given = {name: value for name, value in options.items() if value is not None}
+        run = train(folder, **given, watch=watch)
     for note in run.metrics()["notes"]:
         print(f"note: {note}", file=sys.stderr)
     for line in summary(run, time.monotonic() - began):

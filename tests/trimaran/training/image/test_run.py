@@ -141,9 +141,6 @@ def test_the_same_command_finds_the_run_which_keeps_what_is_needed(
     ("options", "message"),
     [
         (("--name", "image"), "'image' is that of models of the included image ensemble"),
-        (("--target", "x"), "--target is not for a folder of photographs; leave it out"),
-        (("--model", "mlp"), "--model is not for a folder of photographs"),
-        (("--folds", "3"), "--folds is not for a folder"),
         (("--epochs", "-1"), "epochs is -1; it must be 0 or more"),
         (("--seed", "-1"), "--seed is -1"),
     ],
