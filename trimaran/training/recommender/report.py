@@ -45,7 +45,9 @@ def report(
     like.
     """
     model = metrics["model"]
-    page = Page(f"{data.name}: {model}, seed {metrics['seed']}", f"{_MODELS[model]}, {data.source}")
+    page = Page(
+        f"{data.name}: {model}, seed {metrics['seed']}", f"{_MODELS[model]}, on {data.source}"
+    )
     page.section("Result", *_headline(metrics))
     page.section("Compared with simpler models", *_comparison(metrics))
     page.section("Users with few choices, and with many", *_by_size(given, own, popularity))
@@ -70,7 +72,8 @@ def _headline(metrics: Mapping[str, Any]) -> list[Markup]:
             [
                 *((METRIC_NAMES[name], f"{metrics['test'][name]:.3f}") for name in METRIC_NAMES),
                 ("95 % interval of NDCG@10", f"{low:.3f}\N{EN DASH}{high:.3f}"),
-                ("gain over popularity", f"{gain:+.3f} ({least:+.3f} to {most:+.3f})"),
+                ("gain over popularity", f"{gain:+.3f}"),
+                ("its interval", f"{least:+.3f} to {most:+.3f}"),
             ]
         ),
         text(
@@ -86,8 +89,8 @@ def _comparison(metrics: Mapping[str, Any]) -> list[Markup]:
     rows = [
         (
             name,
-            *(each[metric] for metric in METRIC_NAMES),
-            metrics["validation_ndcg"][name],
+            *(f"{each[metric]:.3f}" for metric in METRIC_NAMES),
+            f"{metrics['validation_ndcg'][name]:.3f}",
             each["items"],
         )
         for name, each in scored.items()
