@@ -111,6 +111,14 @@ def train(
     folds: Annotated[
         int, typer.Option(help="Cross-validate with this many folds instead; 0 for none.")
     ] = 0,
+    cost_missed: Annotated[
+        float | None,
+        typer.Option(help="What a positive row costs that is missed; the threshold minimises it."),
+    ] = None,
+    cost_alarm: Annotated[
+        float | None,
+        typer.Option(help="What a false alarm costs: a negative row that is decided positive."),
+    ] = None,
     imbalance: Annotated[
         Imbalance, typer.Option(help="How to balance the rarer outcome: weight it, or resample it.")
     ] = Imbalance.none,
@@ -126,6 +134,8 @@ def train(
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a directory, such as runs")
+    costs = {"cost_missed": cost_missed, "cost_alarm": cost_alarm}
+    costs_given = {key: cost for key, cost in costs.items() if cost is not None}
     of_texts = text is not None or table == PUBLIC
     model = model or (Model(MODELS[0]) if of_texts else Model.mlp)
     if of_texts != (model.value in MODELS):
@@ -137,6 +147,7 @@ def train(
         others = {"task": task, "query": query, "sheet": sheet, "schema": schema}
         numbers_given = {"trials": trials > 0, "folds": folds > 0, "seeds": seeds != 1}
         words = {"imbalance": imbalance is not Imbalance.none, "track": track}
+        words |= {key.replace("_", "-"): True for key in costs_given}
         refused = {**{key: value is not None for key, value in others.items()}, **numbers_given}
         train_texts(table, {**options, **more}, {**refused, **words})
         return
@@ -146,12 +157,15 @@ def train(
     called = name_of(table, name)
 
     from trimaran.training.tabular.data.sources import load
+    from trimaran.training.tabular.evaluation.costs import check_cost
     from trimaran.training.tabular.runs.tracking import require_mlflow
 
     if track:
         require_mlflow()
+    for key, cost in costs_given.items():
+        check_cost(key, cost)
     how = {"target": target, "task": task, "positive": positive, "query": query, "sheet": sheet}
-    dataset = load(EXAMPLES.get(table, table), schema, **how)
+    dataset = load(EXAMPLES.get(table, table), schema, **how).with_costs(costs_given)
 
     from trimaran.training.recipes import recipe as recipe_of
     from trimaran.training.tabular.learning.learn import Problem

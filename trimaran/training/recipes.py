@@ -64,12 +64,13 @@ def recipe(name: str, schema: Schema, model: str, imbalance: str = "none") -> Re
     if not _is_like_mlc(schema):
         return Recipe(name, FeaturePlan(outliers="iqr"), hyper, {})
     known = schema.name == "mlc_churn"
+    by_f1 = schema.task.main == "f1"
     return Recipe(
         name,
         _mlc_plan(schema),
         hyper,
         {_SERVICE_CALLS: (2, 4)},
-        goal=_MLC_GOAL if known else None,
+        goal=_MLC_GOAL if known and by_f1 else None,
         caveat=_CAVEAT if known else None,
     )
 

@@ -7,8 +7,8 @@ are not part of this project, and no package is installed for them.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,6 +35,7 @@ from trimaran.training.tabular.data.schema import (
     parse_schema,
     read_schema,
 )
+from trimaran.training.tabular.tasks.named import with_costs
 from trimaran.training.tabular.wording import nearest
 
 __all__ = ["NAMES", "Dataset", "conform", "load", "mlc_churn", "wa_churn"]
@@ -59,6 +60,11 @@ class Dataset:
     """Where the table is from, for people."""
     notes: tuple[str, ...] = ()
     """What was changed in the table, a sentence each."""
+
+    def with_costs(self, costs: Mapping[str, float]) -> Dataset:
+        """With these costs of errors in place of the schema's: see `tasks.named.with_costs`."""
+        task = with_costs(self.schema.task, costs)
+        return replace(self, schema=replace(self.schema, task=task))
 
 
 def mlc_churn() -> pd.DataFrame:

@@ -48,6 +48,7 @@ def report(
         evaluation.chosen,
         evaluation.plain,
         evaluation.interval,
+        evaluation.compared,
     )
     page = Page(
         f"{config.recipe.family}: {hyper.network}, seed {config.seed}",
