@@ -62,6 +62,7 @@ class Imbalance(StrEnum):
     none = "none"
     weights = "weights"
     resample = "resample"
+    smote = "smote"
 
 
 def train(
@@ -120,7 +121,11 @@ def train(
         typer.Option(help="What a false alarm costs: a negative row that is decided positive."),
     ] = None,
     imbalance: Annotated[
-        Imbalance, typer.Option(help="How to balance the rarer outcome: weight it, or resample it.")
+        Imbalance,
+        typer.Option(
+            help="How to balance rarer outcomes: weigh them more, draw them more often (resample), "
+            "or make up more of them (smote)."
+        ),
     ] = Imbalance.none,
     query: Query = None,
     sheet: Sheet = None,

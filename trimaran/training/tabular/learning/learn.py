@@ -21,6 +21,7 @@ from trimaran.training.tabular.data.split import Indices, Split
 from trimaran.training.tabular.data.validation import require_valid
 from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import FeaturePlan
+from trimaran.training.tabular.features.smote import with_smote
 from trimaran.training.tabular.learning.estimators import fit_estimator
 from trimaran.training.tabular.learning.fitting import Epoch, Fitted, Rows, fit, predict
 from trimaran.training.tabular.learning.hyperparameters import ESTIMATORS, Hyperparameters
@@ -115,12 +116,18 @@ def learn(
     train = transform_frame(transform, problem.schema, problem.rows(split.train))
     validation = transform_frame(transform, problem.schema, problem.rows(split.validation))
     head = task.head(target[split.train])
+    features, outcomes = train, target[split.train]
+    if hyper.imbalance == "smote":
+        head.balance(head.labels(outcomes))  # a target without outcomes refuses to be balanced
+        features, outcomes = with_smote(
+            transform, problem.schema, problem.rows(split.train), train, outcomes, seed
+        )
     edges: Edges
     if hyper.network in ESTIMATORS:
         edges = [np.zeros(0)] * train.shape[1]
         estimator = task.estimator(ESTIMATORS.index(hyper.network))(seed)
         fitted = Fitted(
-            fit_estimator(head, estimator, train, target[split.train], hyper.imbalance, seed).eval()
+            fit_estimator(head, estimator, features, outcomes, hyper.imbalance, seed).eval()
         )
     else:
         tree = task.tree(hyper.leaf_nodes, hyper.min_leaf, seed)
@@ -129,7 +136,7 @@ def learn(
             head,
             hyper,
             edges,
-            Rows.of(head, train, target[split.train]),
+            Rows.of(head, features, outcomes),
             Rows.of(head, validation, target[split.validation]),
             seed,
             checkpoint,

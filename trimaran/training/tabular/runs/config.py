@@ -20,6 +20,7 @@ from trimaran.training.tabular.learning.learn import Problem
 
 __all__ = ["Config", "Recipe", "digest_of_frame", "library_versions"]
 
+_OF_SMOTE = ("imbalanced-learn",)
 _LIBRARIES = ("lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
 
@@ -65,7 +66,7 @@ class Config:
             len(problem.frame),
             digest_of_frame(problem.frame),
             schema,
-            library_versions(),
+            library_versions(*(_OF_SMOTE if recipe.hyper.imbalance == "smote" else ())),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def digest_of_frame(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def library_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that compute the numbers."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+def library_versions(*more: str) -> dict[str, str]:
+    """The versions of Python and of the libraries that compute the numbers, and of `more`."""
+    versions = {name: importlib.metadata.version(name) for name in (*_LIBRARIES, *more)}
     return {"python": platform.python_version(), **versions}

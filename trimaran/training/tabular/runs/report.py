@@ -195,6 +195,7 @@ def _learning(loss: str, hyper: Hyperparameters, learned: Learned) -> list[Marku
         "none": "",
         "weights": " The rarer outcome weighs more in the training loss.",
         "resample": " The training rows are drawn so that all outcomes are equally frequent.",
+        "smote": " The training rows have made-up ones among them: all outcomes are as frequent.",
     }[hyper.imbalance]
     losses, rates = learning_figures(fitted.history, fitted.best, loss)
     return [

@@ -68,8 +68,8 @@ class CostedPage(BinaryPage):
                 table(["decided by", "cost", "95 % interval"], rows),
                 figure(
                     self._by_threshold(view),
-                    "The dot is the threshold, which the validation part chose, the dotted line the "
-                    "one of the best F1. The dashed lines are one decision for every row.",
+                    "The dot is the threshold, which the validation part chose, the dotted line "
+                    "the one of the best F1. The dashed lines are one decision for every row.",
                     "the cost by threshold",
                 ),
             ),
