@@ -71,7 +71,7 @@ def train(
         typer.Argument(
             metavar="TABLE",
             help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, or "
-            "a public table: churn, mlc_churn, wa_churn or food_reviews.",
+            "a public table: churn, mlc_churn, wa_churn, card_fraud or food_reviews.",
         ),
     ],
     target: TargetColumn = None,

@@ -17,7 +17,13 @@ import torch
 from trimaran.served.transform import Transform, TransformData
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.data.sources import Dataset
-from trimaran.training.tabular.data.split import Indices, Split
+from trimaran.training.tabular.data.split import (
+    Indices,
+    Order,
+    Split,
+    ordered_split,
+    stratified_split,
+)
 from trimaran.training.tabular.data.validation import require_valid
 from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import FeaturePlan
@@ -45,6 +51,8 @@ class Problem:
     source: str = "the table"
     notes: tuple[str, ...] = ()
     """Changes to the table, and warnings about it; a sentence each."""
+    order: Order | None = None
+    """By what the rows are split, instead of at random."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> Problem:
@@ -53,7 +61,7 @@ class Problem:
         warnings = require_valid(frame, schema, dataset.source)
         notes = (*dataset.notes, *map(str, warnings))
         schema = replace(schema, task=schema.task.resolved(frame[schema.target]))
-        return cls(frame, schema, schema.outcomes(frame), dataset.source, notes)
+        return cls(frame, schema, schema.outcomes(frame), dataset.source, notes, dataset.order)
 
     @property
     def task(self) -> Task:
@@ -64,6 +72,15 @@ class Problem:
     def strata(self) -> Strata:
         """The groups by which the table is split."""
         return self.task.strata(self.target)
+
+    def split(self, seed: int) -> Split:
+        """The rows to train, validate and test with. Raises `TrimaranError`.
+
+        The seed decides it, unless the table has an order.
+        """
+        if self.order is not None:
+            return ordered_split(self.order, self.strata)
+        return stratified_split(self.strata, seed)
 
     def rows(self, indices: Indices) -> pd.DataFrame:
         """Some of the table's rows."""

@@ -231,6 +231,7 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
             ]
         ),
         table(["part", "rows", *parts["train"]], rows),
+        *_order(problem),
         *(text(note, "warning") for note in notes),
         table(
             ["feature", "edges, in its scaled units"],
@@ -239,6 +240,18 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
                 for name, edges in zip(learned.data.outputs, learned.edges, strict=True)
             ],
         ),
+    ]
+
+
+def _order(problem: Problem) -> list[Markup]:
+    """How the parts follow one another, where they do."""
+    if problem.order is None:
+        return []
+    return [
+        text(
+            "The parts follow one another in time, and the rows between two of them are in none: "
+            f"outcomes take up to {problem.order.gap:g} to become known."
+        )
     ]
 
 

@@ -17,6 +17,7 @@ from trimaran.training.tabular.evaluation.metrics import (
     choose_threshold,
     decide,
     score,
+    top_precision,
 )
 from trimaran.training.tabular.tasks.binary import Binary
 from trimaran.training.tabular.tasks.task import Chosen, Page, Segment
@@ -25,6 +26,7 @@ from trimaran.training.tabular.wording import shown
 __all__ = ["CostedBinary", "CostedScores"]
 
 _F1_THRESHOLD = "f1_threshold"
+_ALERTS = 0.01
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class CostedScores(Scores):
 
     cost: float
     """Per 1,000 rows."""
+    alert_precision: float
+    """The share of positives among the 1 % of the rows with the highest probabilities."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,11 @@ class CostedBinary(Binary):
     cost_alarm: float
     """As `Costs.alarm`."""
 
-    metrics = {"cost": "cost per 1,000", **METRIC_NAMES}  # noqa: RUF012
+    metrics = {  # noqa: RUF012
+        "cost": "cost per 1,000",
+        **METRIC_NAMES,
+        "alert_precision": "precision of top 1 %",
+    }
     main = "cost"
     greater_is_better = False
     most = None
@@ -75,7 +83,9 @@ class CostedBinary(Binary):
     def score(self, target: Flags, predictions: Probabilities, chosen: Chosen) -> CostedScores:
         """At the threshold."""
         found = score(target, predictions, chosen["threshold"])
-        return CostedScores(**vars(found), cost=self.costs.of_confusion(found.confusion))
+        cost = self.costs.of_confusion(found.confusion)
+        alerts = top_precision(target, predictions, _ALERTS)
+        return CostedScores(**vars(found), cost=cost, alert_precision=alerts)
 
     def interval(
         self, target: Flags, predictions: Probabilities, chosen: Chosen, seed: int
