@@ -90,9 +90,14 @@ def _is_like_payments(schema: Schema) -> bool:
 
 
 def _payments_plan() -> FeaturePlan:
-    """Large amounts are what is sought, and no outliers to clip at 1.5 interquartile ranges."""
-    ratios = (Derived(f"amount_per_{mean}", "ratio", ("amount", mean)) for mean in _MEANS)
-    return FeaturePlan(outliers="quantile", derived=tuple(ratios))
+    """Large amounts are what is sought, and no outliers to clip at 1.5 interquartile ranges.
+
+    An amount is a thousand times a small mean, so the logarithm of the ratio is learnt from.
+    """
+    ratios = {f"amount_per_{mean}": mean for mean in _MEANS}
+    derived = [Derived(name, "ratio", ("amount", mean)) for name, mean in ratios.items()]
+    derived += [Derived(f"log_{name}", "log", (name,)) for name in ratios]
+    return FeaturePlan(outliers="quantile", derived=tuple(derived), leave_out=tuple(ratios))
 
 
 def _is_like_mlc(schema: Schema) -> bool:

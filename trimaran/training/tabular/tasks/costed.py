@@ -49,14 +49,14 @@ class CostedBinary(Binary):
     """As `Costs.alarm`."""
 
     metrics = {  # noqa: RUF012
-        "cost": "cost per 1,000",
+        "cost": "cost/1,000",
         **METRIC_NAMES,
         "alert_precision": "precision of top 1 %",
     }
     main = "cost"
     greater_is_better = False
     most = None
-    judged = ("rise of log loss", "rise of cost per 1,000")
+    judged = ("rise of log loss", "rise of cost/1,000")
     objectives = {"log_loss": "loss", "cost": "score"}  # noqa: RUF012
 
     def __post_init__(self) -> None:

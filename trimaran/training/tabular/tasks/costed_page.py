@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -80,10 +81,11 @@ class CostedPage(BinaryPage):
         thresholds, cost = by_threshold(view.target, view.predictions, self.costs)
         for name in ("always_no", "always_yes"):
             axes.axhline(view.compared[name].value, color=LINE, linewidth=1, linestyle=DASHED)
-        axes.step(thresholds, cost, where="pre", color=POSITIVE, linewidth=1.4)
+        top = 1.1 * max(view.compared["always_no"].value, view.scores.cost)
+        axes.step(thresholds, np.minimum(cost, top), where="pre", color=POSITIVE, linewidth=1.4)
         axes.axvline(view.chosen["f1_threshold"], color=INK, linewidth=0.7, linestyle=":")
         axes.axvline(view.scores.threshold, color=ACCENT, linewidth=0.7)
         axes.plot([view.scores.threshold], [view.scores.cost], **MARK)
         axes.set_xlim(-0.02, 1.02)
-        axes.set_ylim(0, 1.1 * max(view.compared["always_no"].value, view.scores.cost))
+        axes.set_ylim(0, 1.05 * top)
         return drawn
