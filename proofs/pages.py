@@ -15,6 +15,7 @@ TASKS = (
     "docs/export.md",
     "docs/ensembles.md",
     "docs/tables.md",
+    "docs/fraud.md",
     "docs/projects.md",
     "docs/text.md",
     "docs/photographs.md",

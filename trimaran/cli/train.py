@@ -38,6 +38,7 @@ class Imbalance(StrEnum):
     none = "none"
     weights = "weights"
     resample = "resample"
+    smote = "smote"
 
 
 def train(
@@ -48,7 +49,7 @@ def train(
             metavar="TABLE",
             help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, "
             "a folder with a sub-folder of photographs for each class, or a public table: churn, "
-            "mlc_churn, wa_churn, food_reviews or movielens.",
+            "mlc_churn, wa_churn, card_fraud, food_reviews or movielens.",
         ),
     ],
     target: TargetColumn = None,
@@ -119,8 +120,20 @@ def train(
     folds: Annotated[
         int, typer.Option(help="Cross-validate with this many folds instead; 0 for none.")
     ] = 0,
+    cost_missed: Annotated[
+        float | None,
+        typer.Option(help="What a positive row costs that is missed; the threshold minimises it."),
+    ] = None,
+    cost_alarm: Annotated[
+        float | None,
+        typer.Option(help="What a false alarm costs: a negative row that is decided positive."),
+    ] = None,
     imbalance: Annotated[
-        Imbalance, typer.Option(help="How to balance the rarer outcome: weight it, or resample it.")
+        Imbalance,
+        typer.Option(
+            help="How to balance rarer outcomes: weigh them more, draw them more often (resample), "
+            "or make up more of them (smote)."
+        ),
     ] = Imbalance.none,
     query: Query = None,
     sheet: Sheet = None,

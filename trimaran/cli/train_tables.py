@@ -29,6 +29,7 @@ EXAMPLES = {"churn": "mlc_churn"}
 """Public tables by a name that is easier to remember, and for the models."""
 
 _READING = ("target", "task", "positive", "query", "sheet")
+_COSTS = ("cost_missed", "cost_alarm")
 _SEARCHED = ("mlp", "tabnet")
 
 
@@ -41,12 +42,16 @@ def train_table(table: str, options: Mapping[str, Any]) -> None:
     called = name_of(table, options["name"])
 
     from trimaran.training.tabular.data.sources import load
+    from trimaran.training.tabular.evaluation.costs import check_cost
     from trimaran.training.tabular.runs.tracking import require_mlflow
 
     if track:
         require_mlflow()
+    costs = {name: options[name] for name in _COSTS if options[name] is not None}
+    for name, cost in costs.items():
+        check_cost(name, cost)
     how = {name: options[name] for name in _READING}
-    dataset = load(EXAMPLES.get(table, table), options["schema"], **how)
+    dataset = load(EXAMPLES.get(table, table), options["schema"], **how).with_costs(costs)
 
     from trimaran.training.recipes import recipe as recipe_of
     from trimaran.training.tabular.learning.learn import Problem

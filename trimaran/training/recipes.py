@@ -51,27 +51,53 @@ _DERIVED = (
     Derived("total_charge_per_service_call", "ratio", ("total_charge", "service_calls_and_one")),
 )
 _STEPS = ("one", "service_calls_and_one")
+_MEANS = tuple(f"customer_mean_{days}d" for days in (1, 7, 30))
+_PAYMENT_FIELDS = ("amount", *_MEANS)
 
 
 def recipe(name: str, schema: Schema, model: str, imbalance: str = "none") -> Recipe:
     """The recipe for a model of `MODELS`, called `name`, on a table with this schema.
 
     A table with the fields of `mlc_churn`, of the same kinds, gets the features that were found for
-    that table. Any other table gets medians, outliers clipped to 1.5 interquartile ranges, one-hot
+    that table; payments like those of `card_fraud` also get the ratios to earlier amounts, and keep
+    large ones. Any other table gets medians, outliers clipped to 1.5 interquartile ranges, one-hot
     categories and standard scales. Only the public table `mlc_churn` has a goal and a caveat.
     """
     hyper = replace(MODELS[model], imbalance=imbalance)
+    if _is_like_payments(schema):
+        many = replace(hyper, batch_size=1024, epochs=40, patience=10)
+        return Recipe(name, _payments_plan(), many, {"amount": (50, 220)})
     if not _is_like_mlc(schema):
         return Recipe(name, FeaturePlan(outliers="iqr"), hyper, {})
     known = schema.name == "mlc_churn"
+    by_f1 = schema.task.main == "f1"
     return Recipe(
         name,
         _mlc_plan(schema),
         hyper,
         {_SERVICE_CALLS: (2, 4)},
-        goal=_MLC_GOAL if known else None,
+        goal=_MLC_GOAL if known and by_f1 else None,
         caveat=_CAVEAT if known else None,
     )
+
+
+def _is_like_payments(schema: Schema) -> bool:
+    """Whether the table has an amount, and the means of earlier ones."""
+    names = {field.name for field in schema.fields}
+    return {field.name for field in schema.numbers} >= {*_PAYMENT_FIELDS} and not names & {
+        derived.name for derived in _payments_plan().derived
+    }
+
+
+def _payments_plan() -> FeaturePlan:
+    """Large amounts are what is sought, and no outliers to clip at 1.5 interquartile ranges.
+
+    An amount is a thousand times a small mean, so the logarithm of the ratio is learnt from.
+    """
+    ratios = {f"amount_per_{mean}": mean for mean in _MEANS}
+    derived = [Derived(name, "ratio", ("amount", mean)) for name, mean in ratios.items()]
+    derived += [Derived(f"log_{name}", "log", (name,)) for name in ratios]
+    return FeaturePlan(outliers="quantile", derived=tuple(derived), leave_out=tuple(ratios))
 
 
 def _is_like_mlc(schema: Schema) -> bool:

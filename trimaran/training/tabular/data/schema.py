@@ -3,6 +3,8 @@
 target = "churn"            # the column to predict
 task = "binary"             # optional: binary (the default), multiclass or regression
 positive = "yes"            # binary: the value of it that is predicted
+cost_missed = 100           # binary, optional: what a positive row costs that is missed, and
+cost_alarm = 5              #   what a false alarm costs; the threshold makes both cost least
 classes = ["a", "b", "c"]   # multiclass, optional: its values, in the order of the answers
 identifier = "customer_id"  # optional: names a record; never a feature
 leaks = ["churn_date"]      # optional: columns known only after the outcome; dropped with a note
@@ -35,7 +37,8 @@ import pandas as pd
 from trimaran.served.records import Field
 from trimaran.system.errors import TrimaranError
 from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, texts_of, value_of
-from trimaran.training.tabular.tasks.named import DEFAULT, TASKS
+from trimaran.training.tabular.evaluation.costs import KEYS as COSTS
+from trimaran.training.tabular.tasks.named import DEFAULT, TASKS, task_of
 from trimaran.training.tabular.tasks.task import Contrast, Target, Task
 from trimaran.training.tabular.wording import nearest
 
@@ -57,7 +60,17 @@ MOST_FIELDS = 1000
 """The most fields of a record."""
 
 _SHOWN_BOUND = 40
-_KEYS = ("target", "task", "positive", "classes", "identifier", "leaks", "ignored", "fields")
+_KEYS = (
+    "target",
+    "task",
+    "positive",
+    *COSTS,
+    "classes",
+    "identifier",
+    "leaks",
+    "ignored",
+    "fields",
+)
 _FIELD_KEYS = {"number": ("type", "least", "most", "whole"), "category": ("type", "values")}
 
 
@@ -259,7 +272,8 @@ def _task(document: Mapping[str, Any]) -> Task:
         if key in document and key not in keys:
             raise TrimaranError(f"for the task {name}, there is no key {key!r}; leave it out")
     options = {key: _OF_TASKS[key](document, required) for key, required in keys.items()}
-    return TASKS[name](**{key: value for key, value in options.items() if value is not None})
+    given = {key: value for key, value in options.items() if value is not None}
+    return task_of({"task": name, **given})
 
 
 def _field(name: str, table: Any) -> FieldSchema:
@@ -285,8 +299,15 @@ _OF_TASKS: Mapping[str, Callable[[Mapping[str, Any], bool], Any]] = {
         document, "positive", str, "a value of the target", required=required
     ),
     "classes": lambda document, _: texts_of(document, "classes"),
+    "cost_missed": lambda document, _: _cost(document, "cost_missed"),
+    "cost_alarm": lambda document, _: _cost(document, "cost_alarm"),
 }
 """The keys of tasks, and how each is read: see `Task.keys`."""
+
+
+def _cost(document: Mapping[str, Any], key: str) -> float | None:
+    found: float | None = value_of(document, key, (int, float), "a number above 0")
+    return found
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:

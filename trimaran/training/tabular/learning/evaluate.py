@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from trimaran.stats.intervals import Estimate
 from trimaran.training.tabular.data.groups import Cuts, groups
 from trimaran.training.tabular.data.split import Split
 from trimaran.training.tabular.evaluation.importance import Importance, permutation_importance
@@ -57,6 +58,8 @@ class Evaluation:
     """The bootstrap 95 % interval of the test part's main metric."""
     plain: Mapping[str, float]
     """The test scores of the same answer for every row."""
+    compared: Mapping[str, Estimate]
+    """The test part's main metric by other decisions: see `Task.compared`."""
     baselines: Mapping[str, ModelScores]
     importance: list[Importance]
     """On the validation part."""
@@ -71,6 +74,7 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, without the rows' predictions."""
+        compared = {name: asdict(one) for name, one in self.compared.items()}
         return {
             **self.chosen,
             "validation": self.model.validation.as_dict(),
@@ -78,6 +82,7 @@ class Evaluation:
                 **self.model.test.as_dict(),
                 f"{self.task.main}_interval": list(self.interval),
                 **self.plain,
+                **({"compared": compared} if compared else {}),
             },
             "baselines": {
                 name: {"validation": one.validation.as_dict(), "test": one.test.as_dict()}
@@ -108,6 +113,7 @@ def evaluate(problem: Problem, split: Split, learned: Learned, seed: int, cuts: 
         model=model,
         interval=task.interval(target[test], tested, chosen, seed),
         plain=task.plain(target[split.train], target[test]),
+        compared=task.compared(target[test], tested, chosen, seed),
         baselines=baselines,
         importance=importance,
         segments=[

@@ -14,7 +14,7 @@ __all__ = ["ESTIMATORS", "IMBALANCES", "NETWORKS", "Hyperparameters"]
 NETWORKS = ("mlp", "tabnet")
 ESTIMATORS = ("linear", "forest", "boosting")
 """The models that are no networks: those of the task's baselines, in this order."""
-IMBALANCES = ("none", "weights", "resample")
+IMBALANCES = ("none", "weights", "resample", "smote")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Hyperparameters:
     """How often a column may be attended to; 1 is once."""
     dropout: float = 0.25
     imbalance: str = "none"
-    """`none`, `weights` (the rarer outcome weighs more) or `resample` (it is drawn more often)."""
+    """`none`, `weights` (rarer outcomes weigh more), `resample` (they are drawn more often) or
+    `smote` (records of them are made up: see `features.smote`)."""
     learning_rate: float = 3e-3
     """The highest learning rate, after the warm-up."""
     weight_decay: float = 0.1

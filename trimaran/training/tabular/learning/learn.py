@@ -17,10 +17,17 @@ import torch
 from trimaran.served.transform import Transform, TransformData
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.data.sources import Dataset
-from trimaran.training.tabular.data.split import Indices, Split
+from trimaran.training.tabular.data.split import (
+    Indices,
+    Order,
+    Split,
+    ordered_split,
+    stratified_split,
+)
 from trimaran.training.tabular.data.validation import require_valid
 from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import FeaturePlan
+from trimaran.training.tabular.features.smote import with_smote
 from trimaran.training.tabular.learning.estimators import fit_estimator
 from trimaran.training.tabular.learning.fitting import Epoch, Fitted, Rows, fit, predict
 from trimaran.training.tabular.learning.hyperparameters import ESTIMATORS, Hyperparameters
@@ -44,6 +51,8 @@ class Problem:
     source: str = "the table"
     notes: tuple[str, ...] = ()
     """Changes to the table, and warnings about it; a sentence each."""
+    order: Order | None = None
+    """By what the rows are split, instead of at random."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> Problem:
@@ -52,7 +61,7 @@ class Problem:
         warnings = require_valid(frame, schema, dataset.source)
         notes = (*dataset.notes, *map(str, warnings))
         schema = replace(schema, task=schema.task.resolved(frame[schema.target]))
-        return cls(frame, schema, schema.outcomes(frame), dataset.source, notes)
+        return cls(frame, schema, schema.outcomes(frame), dataset.source, notes, dataset.order)
 
     @property
     def task(self) -> Task:
@@ -63,6 +72,15 @@ class Problem:
     def strata(self) -> Strata:
         """The groups by which the table is split."""
         return self.task.strata(self.target)
+
+    def split(self, seed: int) -> Split:
+        """The rows to train, validate and test with. Raises `TrimaranError`.
+
+        The seed decides it, unless the table has an order.
+        """
+        if self.order is not None:
+            return ordered_split(self.order, self.strata)
+        return stratified_split(self.strata, seed)
 
     def rows(self, indices: Indices) -> pd.DataFrame:
         """Some of the table's rows."""
@@ -115,12 +133,18 @@ def learn(
     train = transform_frame(transform, problem.schema, problem.rows(split.train))
     validation = transform_frame(transform, problem.schema, problem.rows(split.validation))
     head = task.head(target[split.train])
+    features, outcomes = train, target[split.train]
+    if hyper.imbalance == "smote":
+        head.balance(head.labels(outcomes))  # a target without outcomes refuses to be balanced
+        features, outcomes = with_smote(
+            transform, problem.schema, problem.rows(split.train), train, outcomes, seed
+        )
     edges: Edges
     if hyper.network in ESTIMATORS:
         edges = [np.zeros(0)] * train.shape[1]
         estimator = task.estimator(ESTIMATORS.index(hyper.network))(seed)
         fitted = Fitted(
-            fit_estimator(head, estimator, train, target[split.train], hyper.imbalance, seed).eval()
+            fit_estimator(head, estimator, features, outcomes, hyper.imbalance, seed).eval()
         )
     else:
         tree = task.tree(hyper.leaf_nodes, hyper.min_leaf, seed)
@@ -129,7 +153,7 @@ def learn(
             head,
             hyper,
             edges,
-            Rows.of(head, train, target[split.train]),
+            Rows.of(head, features, outcomes),
             Rows.of(head, validation, target[split.validation]),
             seed,
             checkpoint,

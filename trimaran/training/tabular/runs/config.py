@@ -20,6 +20,7 @@ from trimaran.training.tabular.learning.learn import Problem
 
 __all__ = ["Config", "Recipe", "digest_of_frame", "library_versions"]
 
+_OF_SMOTE = ("imbalanced-learn",)
 _LIBRARIES = ("lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
 
@@ -51,6 +52,8 @@ class Config:
     schema: Mapping[str, Any]
     """The schema without ignored columns, which decide nothing."""
     versions: Mapping[str, str]
+    order: Mapping[str, Any] | None = None
+    """By what the rows are split, if not at random."""
 
     @classmethod
     def of(cls, problem: Problem, recipe: Recipe, seed: int) -> Config:
@@ -65,7 +68,8 @@ class Config:
             len(problem.frame),
             digest_of_frame(problem.frame),
             schema,
-            library_versions(),
+            library_versions(*(_OF_SMOTE if recipe.hyper.imbalance == "smote" else ())),
+            None if problem.order is None else problem.order.as_dict(),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -86,6 +90,7 @@ class Config:
 
     def _decided(self) -> dict[str, Any]:
         recipe = self.recipe
+        ordered = {} if self.order is None else {"order": dict(self.order)}
         return {
             "family": recipe.family,
             "model": recipe.hyper.network,
@@ -95,7 +100,7 @@ class Config:
             "cuts": {name: list(cuts) for name, cuts in recipe.cuts.items()},
             "goal": recipe.goal,
             "caveat": recipe.caveat,
-            "data": {"rows": self.rows, "digest": self.data_digest},
+            "data": {"rows": self.rows, "digest": self.data_digest, **ordered},
             "schema": dict(self.schema),
             "versions": dict(self.versions),
         }
@@ -115,7 +120,7 @@ def digest_of_frame(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def library_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that compute the numbers."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+def library_versions(*more: str) -> dict[str, str]:
+    """The versions of Python and of the libraries that compute the numbers, and of `more`."""
+    versions = {name: importlib.metadata.version(name) for name in (*_LIBRARIES, *more)}
     return {"python": platform.python_version(), **versions}

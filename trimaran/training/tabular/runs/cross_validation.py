@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from trimaran.system.errors import TrimaranError
+from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, write_text
-from trimaran.training.tabular.data.split import Split, stratified_folds, stratified_split
+from trimaran.training.tabular.data.split import Split, stratified_folds
 from trimaran.training.tabular.learning.checkpoints import remove_torn
 from trimaran.training.tabular.learning.evaluate import evaluate_model
 from trimaran.training.tabular.learning.learn import Problem, Watch, learn
@@ -66,7 +66,12 @@ def cross_validate(
     after each of its epochs. Two processes with the same work wait for one another. Raises
     `TrimaranError` for a table that cannot be split this way, or that the recipe does not fit.
     """
-    parts = stratified_split(problem.strata, seed)
+    if problem.order is not None:
+        raise UsageError(
+            f"--folds draws rows at random, and those of {problem.source} are split by time; leave "
+            "it out"
+        )
+    parts = problem.split(seed)
     rows = np.sort(np.concatenate([parts.train, parts.validation]))
     splits = stratified_folds(problem.strata, rows, folds, seed)
     directory = directory_of(problem, recipe, folds, seed, out)

@@ -48,6 +48,7 @@ def report(
         evaluation.chosen,
         evaluation.plain,
         evaluation.interval,
+        evaluation.compared,
     )
     page = Page(
         f"{config.recipe.family}: {hyper.network}, seed {config.seed}",
@@ -194,6 +195,7 @@ def _learning(loss: str, hyper: Hyperparameters, learned: Learned) -> list[Marku
         "none": "",
         "weights": " The rarer outcome weighs more in the training loss.",
         "resample": " The training rows are drawn so that all outcomes are equally frequent.",
+        "smote": " The training rows have made-up ones among them: all outcomes are as frequent.",
     }[hyper.imbalance]
     losses, rates = learning_figures(fitted.history, fitted.best, loss)
     return [
@@ -229,6 +231,7 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
             ]
         ),
         table(["part", "rows", *parts["train"]], rows),
+        *_order(problem),
         *(text(note, "warning") for note in notes),
         table(
             ["feature", "edges, in its scaled units"],
@@ -237,6 +240,18 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
                 for name, edges in zip(learned.data.outputs, learned.edges, strict=True)
             ],
         ),
+    ]
+
+
+def _order(problem: Problem) -> list[Markup]:
+    """How the parts follow one another, where they do."""
+    if problem.order is None:
+        return []
+    return [
+        text(
+            "The parts follow one another in time, and the rows between two of them are in none: "
+            f"outcomes take up to {problem.order.gap:g} to become known."
+        )
     ]
 
 

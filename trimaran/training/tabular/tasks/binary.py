@@ -18,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 from trimaran.served.answers import BinaryAnswers
 from trimaran.served.distribution import Feature
 from trimaran.system.errors import TrimaranError
+from trimaran.training.tabular.evaluation.costs import KEYS
 from trimaran.training.tabular.evaluation.metrics import (
     FEWEST_POSITIVES,
     METRIC_NAMES,
@@ -66,7 +67,7 @@ class Binary(Task):
     """The value whose probability is predicted."""
 
     name = "binary"
-    keys = {"positive": True}  # noqa: RUF012
+    keys = {"positive": True, **dict.fromkeys(KEYS, False)}  # noqa: RUF012
     metrics = METRIC_NAMES
     main = "f1"
     loss = "log loss"

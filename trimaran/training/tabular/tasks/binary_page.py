@@ -28,6 +28,7 @@ class BinaryPage:
     )
 
     small = f"fewer than {FEWEST_ROWS} rows or {FEWEST_POSITIVES} positives"
+    rule = "of all thresholds whose F1 is within 0.005 of the best, the nearest to 0.5"
 
     def __init__(self, positive: str) -> None:
         self.positive = positive
@@ -92,8 +93,8 @@ class BinaryPage:
         name, positive = view.column, self.positive
         return [
             text(
-                f"The dot is the threshold, {scores.threshold:g}. It was chosen on the validation "
-                "part: of all thresholds whose F1 is within 0.005 of the best, the nearest to 0.5."
+                f"The dot is the threshold, {scores.threshold:.4g}. It was chosen on the "
+                f"validation part: {self.rule}."
             ),
             beside(
                 figure(roc, "The dashed line is chance.", "the ROC curve"),

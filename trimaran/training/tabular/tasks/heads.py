@@ -178,7 +178,8 @@ class ThresholdClassifier(nn.Module):
 
         Both are `[batch, 1]`.
         """
-        probability = torch.sigmoid(self.network(features))
+        # The sigmoid of ONNX Runtime is off by 1e-7, which is much of a rare outcome's probability.
+        probability = 1.0 / (1.0 + torch.exp(-self.network(features)))
         return probability, probability >= self.threshold
 
 

@@ -8,13 +8,15 @@ from typing import Any
 
 from trimaran.system.csv_rows import number_in
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.training.tabular.evaluation.costs import KEYS
 from trimaran.training.tabular.tasks.binary import Binary
+from trimaran.training.tabular.tasks.costed import CostedBinary
 from trimaran.training.tabular.tasks.multiclass import Multiclass
 from trimaran.training.tabular.tasks.regression import Regression
 from trimaran.training.tabular.tasks.task import Task
 from trimaran.training.tabular.wording import nearest
 
-__all__ = ["DEFAULT", "TASKS", "infer_task", "task_of"]
+__all__ = ["DEFAULT", "TASKS", "infer_task", "task_of", "with_costs"]
 
 TASKS: Mapping[str, type[Task]] = {each.name: each for each in (Binary, Multiclass, Regression)}
 DEFAULT = Binary.name
@@ -27,7 +29,32 @@ _YES = frozenset({"yes", "y", "true", "t", "1", "positive"})
 def task_of(found: Mapping[str, Any]) -> Task:
     """The inverse of `Task.as_dict`. Raises `KeyError` and `TypeError` for anything else."""
     options = {name: value for name, value in found.items() if name != "task"}
-    return TASKS[found["task"]](**options)
+    costs = {key: options.pop(key) for key in KEYS if key in options}
+    return with_costs(TASKS[found["task"]](**options), costs)
+
+
+def with_costs(task: Task, costs: Mapping[str, float]) -> Task:
+    """The task with these costs of errors, by the keys of a schema, in place of its own.
+
+    Raises `UsageError` for a task whose errors have no costs, where one of both costs is not known,
+    and for one that is no number above 0.
+    """
+    if not costs:
+        return task
+    if not isinstance(task, Binary):
+        raise UsageError(
+            f"costs of missed rows and of alarms are for the task {Binary.name}; leave them out "
+            f"for {task.name}"
+        )
+    known = {**task.as_dict(), **costs}
+    for key in KEYS:
+        if key not in known:
+            (other,) = {*KEYS} - {key}
+            raise UsageError(
+                f"the cost of {KEYS[other]} is stated, and that of {KEYS[key]} is not; state both, "
+                "as options or in the schema"
+            )
+    return CostedBinary(task.positive, **{key: float(known[key]) for key in KEYS})
 
 
 def infer_task(

@@ -18,6 +18,7 @@ import pandas as pd
 
 from trimaran.served.answers import Answers
 from trimaran.served.distribution import Feature
+from trimaran.stats.intervals import Estimate
 
 if TYPE_CHECKING:  # torch and matplotlib take seconds to import, and reading a schema needs neither
     from markupsafe import Markup
@@ -149,6 +150,8 @@ class View:
     plain: Mapping[str, float]
     """The scores of answering the same for every row."""
     interval: tuple[float, float]
+    compared: Mapping[str, Estimate]
+    """As `Task.compared` gives it."""
 
 
 class Page(Protocol):
@@ -297,6 +300,16 @@ class Task(ABC):
     @abstractmethod
     def plain(self, train: Target, test: Target) -> Mapping[str, float]:
         """The test scores of the same answer for every row, by name."""
+
+    def compared(
+        self, target: Target, predictions: Predictions, chosen: Chosen, seed: int
+    ) -> Mapping[str, Estimate]:
+        """The main metric of other decisions by the same predictions, by name, with its interval.
+
+        None, unless a task has other decisions.
+        """
+        del target, predictions, chosen, seed
+        return {}
 
     @abstractmethod
     def measure(

@@ -11,6 +11,7 @@ from trimaran.training.tabular.evaluation.metrics import (
     expected_calibration_error,
     f1_interval,
     score,
+    top_precision,
 )
 
 
@@ -70,3 +71,13 @@ def test_the_interval_is_that_of_resampled_rows() -> None:
 def test_always_yes() -> None:
     target = np.array([True, False, False, False])
     assert always_yes_f1(target) == pytest.approx(f1_score(target, np.ones(4, dtype=bool)))
+
+
+def test_precision_of_the_most_probable_rows_shares_ties() -> None:
+    target = np.array([True, False, True, False, False, False, False, False, False, True])
+    ranked = probabilities(0.9, 0.8, 0.7, 0.7, 0.7, 0.1, 0.1, 0.1, 0.1, 0.0)
+    assert top_precision(target, ranked, 0.1) == 1
+    assert top_precision(target, ranked, 0.2) == 1 / 2
+    assert top_precision(target, ranked, 0.4) == pytest.approx((1 + 2 * 1 / 3) / 4)
+    assert top_precision(target, ranked, 1.0) == pytest.approx(3 / 10)
+    assert top_precision(target, ranked, 0.0) == 1

@@ -28,7 +28,7 @@ def test_what_is_left_out_is_the_default() -> None:
         ('{"dropout": 1}', "between 0"),
         ('{"learning_rate": NaN}', "between"),
         ('{"network": "cnn"}', "must be one of mlp, tabnet"),
-        ('{"imbalance": "smote"}', "must be one of none, weights, resample"),
+        ('{"imbalance": "half"}', "must be one of none, weights, resample, smote"),
     ],
 )
 def test_other_values_are_refused(text: str, message: str) -> None:

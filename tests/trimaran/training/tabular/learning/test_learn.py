@@ -20,7 +20,10 @@ def learnt(about: Problem, split: Split, hyper: Hyperparameters = FAST, seed: in
     return learn(about, split, recipe().plan, hyper, seed)
 
 
-@pytest.mark.parametrize("hyper", [FAST, FAST_TABNET], ids=["mlp", "tabnet"])
+SMOTE = Hyperparameters(network="linear", imbalance="smote")
+
+
+@pytest.mark.parametrize("hyper", [FAST, FAST_TABNET, SMOTE], ids=["mlp", "tabnet", "smote"])
 def test_garbage_in_the_test_rows_changes_nothing(hyper: Hyperparameters) -> None:
     about = problem()
     split = stratified_split(about.strata, 0)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
+from torch import nn
 
 from tests.trimaran.training.tabular.customers import FAST, FAST_TABNET
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
@@ -63,8 +65,22 @@ def test_the_prediction_is_from_the_threshold_on() -> None:
     network = build_network(FAST, EDGES, 1).eval()
     rows = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        middle = torch.sigmoid(network(rows)).flatten().sort().values[50].item()
+        logits = network(rows).flatten().sort().values
+        middle = torch.sigmoid((logits[49] + logits[50]) / 2).item()
         probability, prediction = ThresholdClassifier(network, middle).eval()(rows)
     assert probability.shape == prediction.shape == (100, 1)
     assert prediction.dtype == torch.bool
     assert int(prediction.sum()) == 50
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
+def test_a_small_probability_has_all_its_digits_in_onnx_runtime() -> None:
+    logits = torch.linspace(-16, 2, 64).unsqueeze(1)
+    module = ThresholdClassifier(nn.Identity(), 0.5).eval()
+    program = torch.onnx.export(module, (logits,), dynamo=True, verbose=False)
+    assert program is not None
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
+    found, _ = session.run(None, {session.get_inputs()[0].name: logits.numpy()})
+    exact = 1 / (1 + np.exp(-logits.numpy().astype(np.float64)))
+    np.testing.assert_allclose(found, exact, rtol=2e-6)
