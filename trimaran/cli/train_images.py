@@ -35,18 +35,21 @@ def train_images(folder: str, options: Mapping[str, Any]) -> None:
 
 def summary(run: ImageRun, seconds: float) -> list[str]:
     """What a finished run says."""
+    from trimaran.training.image.report import kept_epoch
+
     metrics = run.metrics()
     scored = {metrics["model"]: metrics, **metrics["baselines"]}
     test, plain = metrics["test"], metrics["most_common"]
     low, high = test["accuracy_interval"]
     least, most = test["macro_f1_interval"]
-    latest = run.directory.parent / "latest"
+    latest, losses = run.directory.parent / "latest", metrics["validation_log_loss"]["epochs"]
     return [
         *(
             f"{name}: accuracy {each['test']['accuracy']:.3f}, macro F1 "
             f"{each['test']['macro_f1']:.3f}, log loss {each['test']['log_loss']:.3f}"
             for name, each in scored.items()
         ),
+        *([f"fine-tuning: {kept_epoch(losses)}"] if len(losses) > 1 else []),
         f"always {plain['label']}: accuracy {plain['accuracy']:.3f}, macro F1 "
         f"{plain['macro_f1']:.3f}",
         f"95 % intervals of {metrics['model']}: accuracy {low:.3f} to {high:.3f}, macro F1 "

@@ -62,6 +62,7 @@ def fit_head(
     def compute(places: Sequence[int]) -> Floats:
         found = []
         for start in range(0, len(places), _BATCH):
+            watch("frozen backbone", places[start], len(views))
             chosen = [views[place] for place in places[start : start + _BATCH]]
             images = np.stack([_view(data, row, view, seed) for row, view in chosen])
             with torch.inference_mode():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ from trimaran.training.tabular.evaluation.multiclass_metrics import (
     macro_f1_interval,
 )
 
-__all__ = ["FINE_TUNED", "FROZEN", "Judged", "Plain", "report"]
+__all__ = ["FINE_TUNED", "FROZEN", "Judged", "Plain", "kept_epoch", "report"]
 
 FINE_TUNED, FROZEN = "fine-tuned", "frozen backbone"
 """The two networks: the last stages trained, or only the head."""
@@ -74,7 +74,7 @@ def report(
     seed: int,
     judged: Mapping[str, Judged],
     plain: Plain,
-    losses: list[float],
+    losses: Sequence[float],
 ) -> str:
     """The page as HTML; the first of `judged` is the run's own network.
 
@@ -90,9 +90,17 @@ def report(
     page.section("Classes", *_classes(data, judged[own].test))
     page.section("Worst mistakes", *_mistakes(data, parts, judged[own]))
     if len(losses) > 1:
-        page.section("Fine-tuning", _course(losses))
+        page.section("Fine-tuning", text(f"{kept_epoch(losses).capitalize()}."), _course(losses))
     page.section("Data", *_data(data, parts))
     return page.html()
+
+
+def kept_epoch(losses: Sequence[float]) -> str:
+    """Whose weights were kept, of the frozen backbone and the epochs after it."""
+    best = int(np.argmin(losses))
+    if not best:
+        return f"no epoch of {len(losses) - 1} was better than the head alone, which was kept"
+    return f"epoch {best} of {len(losses) - 1} was the best, and its weights were kept"
 
 
 def _headline(own: Judged, plain: Plain, seed: int) -> Iterator[Markup]:
@@ -193,7 +201,7 @@ def _thumbnail(data: bytes) -> bytes:
     return file.getvalue()
 
 
-def _course(losses: list[float]) -> Markup:
+def _course(losses: Sequence[float]) -> Markup:
     drawn = Figure(figsize=(PANEL, 2.8), layout="constrained")
     axes = drawn.subplots()
     plain_axes(axes)

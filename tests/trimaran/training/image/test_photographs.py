@@ -16,6 +16,7 @@ from trimaran.system.errors import TrimaranError
 from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.image.folder import MOST_BYTES, list_folder
 from trimaran.training.image.photographs import Photographs, load, split
+from trimaran.training.image_data import write_faces
 
 PARTS = parts_of_photographs(13, 0)
 
@@ -87,6 +88,16 @@ def test_a_folder_that_is_none_of_classes_is_refused(
     change(folder)
     with pytest.raises(TrimaranError, match=message):
         loaded(folder)
+
+
+def test_the_public_faces_are_a_folder_of_two_classes(tmp_path: Path) -> None:
+    write_faces(tmp_path)
+    listed = list_folder(tmp_path)
+    assert listed.classes == ("background", "face")
+    assert len(listed.files) == 200
+    with Image.open(tmp_path / "face" / "000.png") as image:
+        assert image.size == (25, 25)
+        assert len(set(image.tobytes())) > 50
 
 
 def test_a_folder_without_sub_folders_is_refused(tmp_path: Path) -> None:
