@@ -85,7 +85,11 @@ def overview_table(dataset: Dataset, summary: Overview) -> Table:
     share = f" ({summary.target_share:.1%})" if summary.target_known else ""
     rows = [
         ("rows", f"{summary.rows}"),
-        ("fields", f"{len(schema.numbers)} numbers, {len(schema.categories)} categories"),
+        (
+            "fields",
+            f"{len(schema.numbers)} numbers, {len(schema.categories)} categories"
+            + (f", {len(schema.dates)} dates" if schema.dates else ""),
+        ),
         ("missing values", f"{summary.missing} of {summary.cells}"),
         (summary.question, f"{summary.positives}{share}"),
         ("strongest fields", ", ".join(strongest) or "none"),

@@ -90,7 +90,8 @@ class TritonPythonModel:
         codes = self.transform.encode(table.categories)
         features = self.transform.apply(table.numbers, codes)
         found = self.session.run(self.answers.network, {"features": features})
-        self.counters.add(table.numbers, codes, self.answers.counted(found))
+        numbers = self.transform.counted(table.numbers)
+        self.counters.add(numbers, codes, self.answers.counted(found))
         return list(zip(self.names, self.answers.values(found), strict=True))
 
     def keep(

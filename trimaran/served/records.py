@@ -5,7 +5,9 @@
 | absent, null, NaN, empty text | missing: imputed by the transform, and counted |
 | a field twice in one JSON object | the last of them, as JSON readers commonly do |
 | a category that was not in training | the unknown category, and counted |
-| another type: text for a number, a number or a truth value for a category | refused |
+| a date: ISO 8601 text, as `dates.py` reads it | a point in time |
+| a date that is none, such as 31/01/2026 | refused |
+| another type: text for a number, a number or a truth value for a category or a date | refused |
 | infinite, or outside the range that the schema allows | refused |
 | a field that the schema does not have | refused, with the nearest name |
 | none of the fields | refused |
@@ -28,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from trimaran.served.dates import as_text, days_of
 from trimaran.served.refusal import RefusedError, shortened, shown
 
 __all__ = ["Field", "RecordError", "RecordReader", "Table"]
@@ -45,11 +48,11 @@ class RecordError(RefusedError):
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a record. `least` and `most` bound a number, both inclusive."""
+    """One field of a record. `least` and `most` bound a number or a date, both inclusive."""
 
     name: str
     kind: str
-    """`number` or `category`."""
+    """`number`, `category` or `date`; the bounds of a date are days, as in `Table`."""
     least: float | None = None
     most: float | None = None
 
@@ -59,8 +62,9 @@ class Table:
     """Records by column, as the transform takes them."""
 
     numbers: npt.NDArray[np.float64]
-    """`[rows, number fields]`, NaN where missing, each value rounded to float32: a number means
-    the same whether it came as JSON text or as an FP32 tensor."""
+    """`[rows, number fields + date fields]`, NaN where missing. A number is rounded to float32, so
+    that it means the same whether it came as JSON text or as an FP32 tensor. A date is days since
+    1970-01-01 UTC."""
     categories: list[list[str | None]]
     """For each category field, its `rows` values; None where missing."""
 
@@ -77,18 +81,21 @@ class RecordReader:
     def __init__(self, fields: Sequence[Field], identifier: str | None = None) -> None:
         self.numbers = [field for field in fields if field.kind == "number"]
         self.categories = [field for field in fields if field.kind == "category"]
+        self.dates = [field for field in fields if field.kind == "date"]
         self._pick_numbers = _picker([field.name for field in self.numbers])
         self._pick_texts = _picker([field.name for field in self.categories])
+        self._pick_dates = _picker([field.name for field in self.dates])
         self._number_names = [field.name for field in self.numbers]
         self._category_names = [field.name for field in self.categories]
         self._fields = [field.name for field in fields]
         self.names = [*self._fields, *([identifier] if identifier else [])]
         self._known = frozenset(self.names)
+        bounded = self._bounded = [*self.numbers, *self.dates]
         self._least = np.array(
-            [-_FLOAT32_MAX if field.least is None else field.least for field in self.numbers]
+            [-_FLOAT32_MAX if field.least is None else field.least for field in bounded]
         )
         self._most = np.array(
-            [_FLOAT32_MAX if field.most is None else field.most for field in self.numbers]
+            [_FLOAT32_MAX if field.most is None else field.most for field in bounded]
         )
 
     def from_json(self, texts: Iterable[bytes | str]) -> Table:
@@ -97,7 +104,7 @@ class RecordReader:
 
     def from_records(self, records: Sequence[Mapping[str, Any]]) -> Table:
         """Rows of field names and values. Raises `RecordError`."""
-        rows = []
+        rows, dates = [], []
         categories: list[Sequence[str | None]] = []
         names, texts, known = self._number_names, self._category_names, self._known
         for row, record in enumerate(records):
@@ -110,24 +117,53 @@ class RecordReader:
                 text = self._without_blanks(row, texts, text, _TEXT_TYPES, "text")
             rows.append(values)
             categories.append(text)
+            if self.dates:
+                dates.append(self.days_of_row(row, self._pick_dates(record)))
         return self.from_columns(
             _float_matrix(rows, len(names)),
             [list(column) for column in zip(*categories, strict=True)] or [[] for _ in texts],
+            np.array(dates, np.float64).reshape(len(rows), len(self.dates)),
         )
+
+    def days_of_row(self, row: int, values: Sequence[Any]) -> list[float]:
+        """The days of one row's date fields, in their order: see `Table`. Raises `RecordError`."""
+        days = []
+        for field, value in zip(self.dates, values, strict=True):
+            try:
+                days.append(math.nan if value is None or _is_blank(value) else days_of(value))
+            except ValueError:
+                found = shown(value)
+            except (TypeError, AttributeError):
+                found = _describe(value)
+            else:
+                continue
+            raise RecordError(
+                f"row {row}: field {field.name!r} is {found}; expected a date as text, such as "
+                "2026-01-31 or 2026-01-31T09:30:00Z"
+            )
+        return days
 
     def from_columns(
         self,
         numbers: npt.NDArray[np.floating[Any]],
         categories: Sequence[Sequence[str | None]],
+        days: npt.NDArray[np.float64] | None = None,
     ) -> Table:
-        """Columns already separated: numbers `[rows, number fields]`. Raises `RecordError`."""
+        """Columns already separated. Raises `RecordError`.
+
+        `numbers` is `[rows, number fields]`, and `days` `[rows, date fields]`, as in `Table`; a
+        table without date fields needs none.
+        """
         with np.errstate(over="ignore"):
             rounded = np.asarray(numbers, np.float32).astype(np.float64)
+        if days is not None and days.shape[1]:
+            rounded = np.concatenate([rounded, days], axis=1)
         self._refuse_empty(rounded, categories)
         outside = (rounded < self._least) | (rounded > self._most)
         if outside.any():
             row, column = map(int, np.argwhere(outside)[0])
-            self._refuse_range(row, self.numbers[column], float(numbers[row, column]))
+            given = numbers if column < len(self.numbers) else rounded
+            self._refuse_range(row, self._bounded[column], float(given[row, column]))
         return Table(rounded, [[value or None for value in column] for column in categories])
 
     def refuse_unknown(self, names: Iterable[str], where: str = "") -> None:
@@ -170,10 +206,12 @@ class RecordReader:
                 )
 
     def _refuse_range(self, row: int, field: Field, value: float) -> None:
-        expected = f"between {_bound(field.least, 'any')} and {_bound(field.most, 'any')}"
+        form = as_text if field.kind == "date" else "{:g}".format
+        low, high = ("any" if bound is None else form(bound) for bound in (field.least, field.most))
+        expected = f"between {low} and {high}"
         if abs(value) > _FLOAT32_MAX:
             expected = "a finite number that FP32 can hold"
-        raise RecordError(f"row {row}: field {field.name!r} is {value:g}; expected {expected}")
+        raise RecordError(f"row {row}: field {field.name!r} is {form(value)}; expected {expected}")
 
 
 def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
@@ -234,7 +272,3 @@ def _is_blank(value: object) -> bool:
 def _describe(value: object) -> str:
     kinds = {str: "text", bool: "a truth value", int: "a number", float: "a number", list: "a list"}
     return f"{kinds.get(type(value), 'an object')} ({shown(value)})"
-
-
-def _bound(value: float | None, otherwise: str) -> str:
-    return otherwise if value is None else f"{value:g}"

@@ -1,6 +1,7 @@
 """A fitted transform: one JSON file of numbers and vocabularies, and the code that applies it.
 
-Training and serving apply it with this same code. In order:
+Training and serving apply it with this same code. Each date is first replaced by number columns,
+its parts (`trimaran.served.dates`). Then, in order:
 
 1. **fill**: a missing number becomes its column's fill value, or the mean of its nearest
    neighbours among stored rows;
@@ -25,6 +26,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from trimaran.served.dates import Date, Dates
 
 __all__ = ["Bins", "Category", "Derived", "Neighbours", "Transform", "TransformData"]
 
@@ -86,13 +89,14 @@ class TransformData:
     """A fitted transform's values, as in its file."""
 
     fields: Sequence[dict[str, Any]]
-    """`name`, `kind` (`number`, `category`), `least`, `most`: what a record may hold."""
+    """`name`, `kind` (`number`, `category`, `date`), `least`, `most`: what a record may hold."""
     identifier: str | None
     fill: Sequence[float]
+    """Of each number field, then of each column of `dates`, as are `low` and `high`."""
     low: Sequence[float | None]
     high: Sequence[float | None]
     flags: Sequence[str]
-    """Number fields whose absence is a separate column, `<name>_missing`."""
+    """Number and date fields whose absence is a separate column, `<name>_missing`."""
     neighbours: Neighbours | None
     categories: Sequence[Category]
     derived: Sequence[Derived]
@@ -100,6 +104,7 @@ class TransformData:
     outputs: Sequence[str]
     shift: Sequence[float]
     factor: Sequence[float]
+    dates: Sequence[Date] = ()
 
     def to_json(self) -> str:
         """The file's text. Python's floats survive it exactly."""
@@ -117,6 +122,7 @@ class TransformData:
             categories=[Category(**entry) for entry in data.pop("categories")],
             derived=[Derived(**entry) for entry in data.pop("derived")],
             bins=[Bins(**entry) for entry in data.pop("bins")],
+            dates=tuple(Date(**entry) for entry in data.pop("dates", ())),
             neighbours=None if neighbours is None else Neighbours(**neighbours),
             **data,
         )
@@ -128,8 +134,11 @@ class Transform:
     def __init__(self, data: TransformData) -> None:
         self.data = data
         self.number_names = [f["name"] for f in data.fields if f["kind"] == "number"]
+        self.date_names = [date.name for date in data.dates]
         self.category_names = [category.name for category in data.categories]
-        position = {name: index for index, name in enumerate(self.number_names)}
+        read = [*self.number_names, *self.date_names]
+        position = {name: index for index, name in enumerate(read)}
+        self._dates = Dates(data.dates, len(self.number_names))
         self._fill = np.array(data.fill, dtype=np.float64)
         self._low = _bounds(data.low, -np.inf)
         self._high = _bounds(data.high, np.inf)
@@ -138,7 +147,7 @@ class Transform:
         self._flags = np.array([position[name] for name in data.flags], dtype=np.int64)
         self._neighbours = None if data.neighbours is None else _Imputer(data.neighbours, position)
         self._bins = [(np.array(b.edges), np.array(b.table, np.float64)) for b in data.bins]
-        names = [*self.number_names]
+        names = [*self.number_names, *(name for date in data.dates for name in date.columns)]
         for category in data.categories:
             names += category.columns
         names += [f"{name}_missing" for name in data.flags]
@@ -182,13 +191,15 @@ class Transform:
     def apply(self, numbers: Matrix, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Features, float32 `[rows, len(outputs)]`.
 
-        `numbers` is float64 `[rows, number fields]`, NaN where missing; `codes` comes from
-        `encode`.
+        `numbers` is float64 `[rows, number fields + date fields]`, NaN where missing, as in
+        `records.Table`; `codes` comes from `encode`.
         """
         missing = np.isnan(numbers)
-        filled = np.where(missing, self._fill, numbers)
+        columns = self._dates.columns(numbers)
+        filled = np.where(np.isnan(columns) if self.data.dates else missing, self._fill, columns)
         if self._neighbours is not None and missing.any():
-            self._neighbours.impute(filled, missing)
+            count = len(self.number_names)
+            self._neighbours.impute(filled[:, :count], missing[:, :count])
         clipped = np.minimum(np.maximum(filled, self._low), self._high)
         wide = np.empty((len(numbers), self._width), dtype=np.float64)
         at = clipped.shape[1]
@@ -208,6 +219,10 @@ class Transform:
         scaled = (wide[:, self._select] - self._shift) * self._factor
         return np.minimum(np.maximum(scaled, -_FLOAT32_MAX), _FLOAT32_MAX).astype(np.float32)
 
+    def counted(self, numbers: Matrix) -> Matrix:
+        """`numbers` as `apply` takes them, each date being the part of it that is counted."""
+        return self._dates.counted(numbers)
+
     def unknown(self, codes: npt.NDArray[np.int64]) -> dict[str, int]:
         """How many rows hold an unknown category, by field; fields with none are left out."""
         counts = {
@@ -220,9 +235,8 @@ class Transform:
 
     def missing(self, numbers: Matrix, codes: npt.NDArray[np.int64]) -> dict[str, int]:
         """How many rows lack a value, by field; fields that lack none are left out."""
-        counts = dict(
-            zip(self.number_names, np.isnan(numbers).sum(axis=0, dtype=int).tolist(), strict=True)
-        )
+        read = [*self.number_names, *self.date_names]
+        counts = dict(zip(read, np.isnan(numbers).sum(axis=0, dtype=int).tolist(), strict=True))
         for name, vocabulary, column in zip(
             self.category_names, self._vocabularies, codes, strict=True
         ):

@@ -7,6 +7,7 @@ classes = ["a", "b", "c"]   # multiclass, optional: its values, in the order of 
 identifier = "customer_id"  # optional: names a record; never a feature
 leaks = ["churn_date"]      # optional: columns known only after the outcome; dropped with a note
 ignored = ["comment"]       # optional: columns of no interest; dropped without a note
+time = "called_on"          # optional: a column of dates by which the rows are split
 
 [fields.total_day_minutes]
 type = "number"
@@ -18,6 +19,11 @@ whole = false               # optional
 type = "category"
 values = ["KS", "OH"]       # optional: any other value is an error
 
+[fields.signed_up]
+type = "date"
+least = 2015-01-01          # optional, inclusive, as is most
+as_of = "called_on"         # optional: the date to which days are counted (the default: time)
+
 As in a table, spaces around a text are not part of it.
 """
 
@@ -26,12 +32,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from trimaran.served.dates import as_text, days_of
 from trimaran.served.records import Field
 from trimaran.system.errors import TrimaranError
 from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, texts_of, value_of
@@ -49,7 +57,7 @@ __all__ = [
     "read_schema",
 ]
 
-KINDS = ("number", "category")
+KINDS = ("number", "category", "date")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """The largest number allowed: served numbers are FP32."""
 
@@ -57,8 +65,15 @@ MOST_FIELDS = 1000
 """The most fields of a record."""
 
 _SHOWN_BOUND = 40
-_KEYS = ("target", "task", "positive", "classes", "identifier", "leaks", "ignored", "fields")
-_FIELD_KEYS = {"number": ("type", "least", "most", "whole"), "category": ("type", "values")}
+_KEYS = (
+    *("target", "task", "positive", "classes", "identifier", "leaks", "ignored", "time"),
+    "fields",
+)
+_FIELD_KEYS = {
+    "number": ("type", "least", "most", "whole"),
+    "category": ("type", "values"),
+    "date": ("type", "least", "most", "as_of"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,15 +82,17 @@ class FieldSchema:
 
     name: str
     kind: str
-    """`number` or `category`."""
+    """`number`, `category` or `date`."""
     least: float | None = None
-    """The smallest number allowed, inclusive."""
+    """The smallest number allowed, inclusive; the earliest date, as in `trimaran.served.dates`."""
     most: float | None = None
-    """The largest number allowed, inclusive."""
+    """The largest number or the latest date allowed, inclusive."""
     whole: bool = False
     """Whether each number is a whole one."""
     values: tuple[str, ...] | None = None
     """The categories allowed; None allows any."""
+    as_of: str | None = None
+    """The date field to which the days of this date are counted; None for the schema's `time`."""
 
     def __post_init__(self) -> None:
         where = f"the field {self.name!r}"
@@ -92,15 +109,18 @@ class FieldSchema:
                     f"{key} out if there is no such bound"
                 )
         if self.least is not None and self.most is not None and self.least > self.most:
+            form = as_text if self.kind == "date" else "{:g}".format
             raise TrimaranError(
-                f"{where} has least = {self.least:g}, which is more than most = {self.most:g}; "
-                "swap the two"
+                f"{where} has least = {form(self.least)}, which is more than most = "
+                f"{form(self.most)}; swap the two"
             )
         bounded = self.least is not None or self.most is not None
         if self.kind == "category" and (bounded or self.whole):
             raise TrimaranError(f"{where} is a category, which has no least, most or whole")
-        if self.kind == "number" and self.values is not None:
-            raise TrimaranError(f"{where} is a number, which has no values; use least and most")
+        if self.kind != "category" and self.values is not None:
+            raise TrimaranError(
+                f"{where} is a {self.kind}, which has no values; use least and most"
+            )
         if self.values is not None:
             self._check_values(where, self.values)
 
@@ -132,6 +152,8 @@ class Schema:
     """Columns known only after the outcome: they are dropped with a note, and never fields."""
     ignored: tuple[str, ...] = ()
     """Columns that are none of the above: they are dropped without a note, and decide nothing."""
+    time: str | None = None
+    """The column of dates by which the rows are split: a date field, or no field at all."""
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
@@ -178,6 +200,24 @@ class Schema:
                     f"the column {name!r} is among the leaks and among the ignored; remove it from "
                     "one of them"
                 )
+        self._check_dates()
+
+    def _check_dates(self) -> None:
+        kinds = {field.name: field.kind for field in self.fields}
+        if self.time is not None:
+            others = (self.target, self.identifier, *self.leaks, *self.ignored, "")
+            if self.time in others or kinds.get(self.time, "date") != "date":
+                raise TrimaranError(
+                    f"time is {self.time!r}, which is described as something else than a date; "
+                    "name a date field, or a column of dates that is nothing else"
+                )
+        for field in self.fields:
+            dates = [each.name for each in self.dates if each.name != field.name]
+            if field.as_of is not None and field.as_of not in dates:
+                raise TrimaranError(
+                    f"the field {field.name!r} has as_of = {field.as_of!r}, which is no other date "
+                    f"field; {nearest(field.as_of, dates) if dates else 'leave it out'}"
+                )
 
     @property
     def numbers(self) -> list[FieldSchema]:
@@ -190,6 +230,24 @@ class Schema:
         return [field for field in self.fields if field.kind == "category"]
 
     @property
+    def dates(self) -> list[FieldSchema]:
+        """The date fields, in order."""
+        return [field for field in self.fields if field.kind == "date"]
+
+    @property
+    def date_columns(self) -> list[str]:
+        """The columns that hold dates: the date fields, and the time if it is none of them."""
+        names = [field.name for field in self.dates]
+        return names if self.time in (None, *names) else [*names, str(self.time)]
+
+    def as_of(self, field: FieldSchema) -> str | None:
+        """The date field to which the days of a date field are counted; None for a fixed day."""
+        if field.as_of is not None:
+            return field.as_of
+        others = [each.name for each in self.dates if each.name != field.name]
+        return self.time if self.time in others else None
+
+    @property
     def number_columns(self) -> list[str]:
         """The columns that hold numbers: the number fields, and the target if it is one."""
         target = [self.target] if self.task.numeric else []
@@ -197,9 +255,14 @@ class Schema:
 
     @property
     def columns(self) -> list[str]:
-        """Every column of a conforming table: the identifier if any, the fields, the target."""
+        """Every column of a conforming table: the identifier if any, the fields, the target.
+
+        A time that is no field is next to the target.
+        """
         identifier = [] if self.identifier is None else [self.identifier]
-        return [*identifier, *(field.name for field in self.fields), self.target]
+        fields = [field.name for field in self.fields]
+        time = [] if self.time in (None, *fields) else [str(self.time)]
+        return [*identifier, *fields, *time, self.target]
 
     def outcomes(self, frame: pd.DataFrame) -> Target:
         """The encoded target of a table, `[rows]`."""
@@ -216,7 +279,9 @@ class Schema:
         so a value within the schema's bounds is also accepted when served.
         """
         return [
-            Field(field.name, field.kind, _float32(field.least), _float32(field.most))
+            Field(field.name, field.kind, field.least, field.most)
+            if field.kind == "date"
+            else Field(field.name, field.kind, _float32(field.least), _float32(field.most))
             for field in self.fields
         ]
 
@@ -245,6 +310,7 @@ def parse_schema(text: str, name: str) -> Schema:
         identifier=value_of(document, "identifier", str, "a column's name"),
         leaks=texts_of(document, "leaks") or (),
         ignored=texts_of(document, "ignored") or (),
+        time=value_of(document, "time", str, "a column's name"),
         fields=tuple(_field(name.strip(), table) for name, table in tables.items()),
     )
 
@@ -266,18 +332,37 @@ def _field(name: str, table: Any) -> FieldSchema:
     where = f"the field {name!r}: "
     if not isinstance(table, dict):
         raise TrimaranError(f"{where}expected a table with a type, such as [fields.{name}]")
-    kind = value_of(table, "type", str, "number or category", where, required=True)
+    kind = value_of(table, "type", str, "number, category or date", where, required=True)
     if kind not in KINDS:
         raise TrimaranError(f"{where}there is no type {kind!r}; {nearest(kind, KINDS)}")
     refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
+    bound = _day if kind == "date" else _number
     return FieldSchema(
         name=name,
         kind=kind,
-        least=value_of(table, "least", (int, float), "a number", where),
-        most=value_of(table, "most", (int, float), "a number", where),
+        least=bound(table, "least", where),
+        most=bound(table, "most", where),
         whole=value_of(table, "whole", bool, "true or false", where) or False,
         values=texts_of(table, "values", where),
+        as_of=value_of(table, "as_of", str, "a date field's name", where),
     )
+
+
+def _number(table: Mapping[str, Any], key: str, where: str) -> float | None:
+    found: float | None = value_of(table, key, (int, float), "a number", where)
+    return found
+
+
+def _day(table: Mapping[str, Any], key: str, where: str) -> float | None:
+    value = value_of(table, key, (str, date, datetime), "a date", where)
+    if value is None:
+        return None
+    try:
+        return days_of(str(value))
+    except ValueError:
+        raise TrimaranError(
+            f"{where}{key} is {str(value)[:_SHOWN_BOUND]!r}; expected a date, such as 2026-01-31"
+        ) from None
 
 
 _OF_TASKS: Mapping[str, Callable[[Mapping[str, Any], bool], Any]] = {

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trimaran.served.dates import days_of
 from trimaran.system.csv_rows import number_in
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
@@ -52,8 +53,8 @@ class Dataset:
     """A table with its schema's columns and types."""
 
     frame: pd.DataFrame
-    """Columns as in `schema.columns`, rows from 0. Numbers are float64, NaN where missing;
-    everything else is `str`, None where missing."""
+    """Columns as in `schema.columns`, rows from 0. Numbers are float64, NaN where missing, and so
+    are dates, in days since 1970-01-01 UTC; everything else is `str`, None where missing."""
     schema: Schema
     source: str
     """Where the table is from, for people."""
@@ -167,7 +168,7 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
     `raw` holds text or numbers; its index gives a row's place in the source. Cells are read as
     `trimaran.system.csv_rows` says; categories that become one thereby have a note. The schema's
     leaks are dropped with a note, its ignored columns without. Raises `TrimaranError` for a missing
-    column, one that the schema does not have, and for a cell that is no number.
+    column, one that the schema does not have, and for a cell that is no number or no date.
     """
     columns = list(raw.columns)
     for name in schema.columns:
@@ -184,18 +185,19 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
                 "to the schema as a field, to its leaks if it is known only after the outcome, or "
                 "to its ignored columns to drop it"
             )
-    numbers = set(schema.number_columns)
     where = f"{source}, {raw.index.name or 'row'}"
     typed = {
-        name: _numbers(raw[name], where) if name in numbers else _texts(raw[name])
-        for name in schema.columns
+        **{name: _texts(raw[name]) for name in schema.columns},
+        **{name: _numbers(raw[name], where) for name in schema.number_columns},
+        **{name: _days(raw[name], where) for name in schema.date_columns},
     }
+    measured = {*schema.number_columns, *schema.date_columns}
     dropped = [
         f"the column {name!r} was dropped: the schema lists it as known only after the outcome"
         for name in columns
         if name in schema.leaks
     ]
-    texts = [name for name in schema.columns if name not in numbers and name != schema.identifier]
+    texts = [name for name in schema.columns if name not in measured and name != schema.identifier]
     joined = [note for name in texts if (note := _collapsed(raw[name]))]
     return pd.DataFrame(typed), (*dropped, *joined)
 
@@ -234,6 +236,21 @@ def _numbers(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
                 )
             parsed[cell] = number
     return np.array([parsed[cell] for cell in column], dtype=np.float64)
+
+
+def _days(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
+    parsed: dict[str, float] = {}
+    texts = [text_of(cell) for cell in column]
+    for place, text in zip(column.index, texts, strict=True):
+        if text not in parsed:
+            try:
+                parsed[text] = days_of(text)
+            except ValueError:
+                raise TrimaranError(
+                    f"{where} {place}, column {column.name!r}: {text[:40]!r} is not a date; write "
+                    "it as 2026-01-31 or 2026-01-31T09:30, or leave it empty if it is missing"
+                ) from None
+    return np.array([parsed[text] for text in texts], dtype=np.float64)
 
 
 def _texts(column: pd.Series) -> pd.Series:

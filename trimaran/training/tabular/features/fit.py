@@ -101,10 +101,13 @@ def table_of(frame: pd.DataFrame, schema: Schema) -> Table:
     numbers = np.empty((len(frame), len(schema.numbers)), dtype=np.float64)
     for place, field in enumerate(schema.numbers):
         numbers[:, place] = _numbers(frame[field.name])
+    days = np.empty((len(frame), len(schema.dates)), dtype=np.float64)
+    for place, field in enumerate(schema.dates):
+        days[:, place] = _numbers(frame[field.name])
     texts = [_texts(frame[field.name]) for field in schema.categories]
     reader = RecordReader(schema.records_fields(), schema.identifier)
     try:
-        return reader.from_columns(numbers, texts)
+        return reader.from_columns(numbers, texts, days)
     except RecordError as error:
         raise TrimaranError(f"{error}; correct the table, or the schema {schema.name}") from None
 
@@ -147,6 +150,7 @@ def _outcomes(target: npt.ArrayLike | None, rows: int) -> npt.NDArray[np.float64
 def _left_out(plan: FeaturePlan, schema: Schema, data: TransformData) -> set[str]:
     """The columns that the plan leaves out. Raises `TrimaranError` for an unknown name."""
     encoded = {category.name: set(category.columns) for category in data.categories}
+    encoded |= {date.name: set(date.columns) for date in data.dates}
     possible = {
         *data.outputs,
         *(field.name for field in schema.fields),
@@ -167,6 +171,9 @@ def _scales(plan: FeaturePlan, data: TransformData) -> Iterator[tuple[str, str |
     for field in data.fields:
         if field["kind"] == "number":
             yield field["name"], plan.option(field["name"], "scale")
+    for date in data.dates:
+        for name in date.columns:
+            yield name, plan.option(date.name, "scale")
     for category in data.categories:
         indicator = plan.option(category.name, "encode") in ("onehot", "binary")
         for name in category.columns:

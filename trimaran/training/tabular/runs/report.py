@@ -223,6 +223,7 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
                 ("rows", len(problem.frame)),
                 ("number fields", len(schema.numbers)),
                 ("category fields", len(schema.categories)),
+                *([("date fields", len(schema.dates))] if schema.dates else []),
                 ("target", schema.target),
                 ("features", len(learned.data.outputs)),
                 ("edges", sum(len(each) for each in learned.edges)),

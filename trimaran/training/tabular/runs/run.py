@@ -63,14 +63,17 @@ def reference_of(
 ) -> Reference:
     """The distribution of the training part, from which served records may drift.
 
-    It has bins for every field, those of a number being deciles, and for the task's answers.
+    It has bins for every field, those of a number being deciles, and for the task's answers. Of a
+    date it has the deciles of its days, or its weekdays (`served.dates.Date.counted`).
     """
     transform = Transform(learned.data)
     table = table_of(problem.rows(split.train), problem.schema)
     codes = transform.encode(table.categories)
+    numbers = transform.counted(table.numbers)
+    names = [*transform.number_names, *(date.counted for date in learned.data.dates)]
     features = [
-        Feature(number, "number", (), number_edges(table.numbers[:, place]).tolist())
-        for place, number in enumerate(transform.number_names)
+        Feature(number, "number", (), number_edges(column).tolist())
+        for number, column in zip(names, numbers.T, strict=True)
     ]
     features += [
         Feature(category.name, "category", (), values=category.vocabulary)
@@ -79,7 +82,7 @@ def reference_of(
     predicted = evaluation.predictions[split.train]
     found = problem.task.answered(name, predicted, learned.chosen, evaluation.model.test)
     bins = Reference([*features, *found.features], dict(found.judged))
-    return described(bins, table.numbers, codes, found.values)
+    return described(bins, numbers, codes, found.values)
 
 
 def _train(

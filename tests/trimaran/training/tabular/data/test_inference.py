@@ -41,7 +41,8 @@ def inferred(**columns: Sequence[object]) -> Schema:
         (["true", "false", "true"] * 10, "category"),
         ([f"k-{row}" for row in range(ROWS)], "a text of each row"),
         ([str(row + 1) for row in range(ROWS)], "counts the rows"),
-        (["2026-01-31", "2025-12-01 10:00:00", ""] * 10, "holds dates"),
+        (["2026-01-31", "2025-12-01 10:00:00", ""] * 10, "date"),
+        ([f"2026-01-{row + 1:02}T10:00Z" for row in range(ROWS)], "date"),
         (["a long text, " * 9, "and another one, " * 9, ""] * 10, "holds long texts"),
         (["same"] * ROWS, "is 'same' in every row"),
         ([""] * ROWS, "is empty"),
@@ -50,7 +51,7 @@ def inferred(**columns: Sequence[object]) -> Schema:
 def test_a_column_is_a_field_or_left_out_with_the_reason(cells: list[str], place: str) -> None:
     schema, notes = infer_schema(table(x=cells), "t", "left")
     kinds = {field.name: field.kind for field in schema.fields}
-    if place in ("number", "category"):
+    if place in ("number", "category", "date"):
         assert (kinds["x"], notes) == (place, ())
     elif place == "a text of each row":
         assert notes == ("the column 'x' is ignored: it has 30 different texts in 30 rows",)
@@ -65,6 +66,9 @@ def test_a_column_is_a_field_or_left_out_with_the_reason(cells: list[str], place
         (["1", "2"] * 14 + ["3", "many"], "line 31, column 'x': 'many' is no number, and most"),
         (["1,5", "2,25"] * 15, "line 2, column 'x': '1,5' has a decimal comma; write numbers as"),
         (["1.234,5", "7"] * 15, "line 2, column 'x': '1.234,5' has a decimal comma"),
+        (["03/04/2020", ""] * 15, "line 2, column 'x': '03/04/2020' does not say which is the day"),
+        (["2026-01-31", "31.01.26"] * 15, "line 3, column 'x': '31.01.26' does not say which is"),
+        (["2026-01-31"] * 29 + ["soon"], "line 31, column 'x': 'soon' is no date, and most cells"),
     ],
 )
 def test_a_damaged_column_is_refused_with_its_cell(cells: list[str], problem: str) -> None:
