@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import chdir
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 
 import torch
@@ -302,6 +303,7 @@ def make_files() -> None:
     _make_table(Path("my_table.csv"))
     _make_reviews(Path("my_reviews.csv"))
     _make_measured()
+    _make_flights(Path("flights.csv"))
 
 
 def _make_table(path: Path) -> None:
@@ -313,8 +315,8 @@ def _make_table(path: Path) -> None:
         for number in range(600):
             tenure, contract = drawn.randint(0, 100), drawn.choice(["month", "year"])
             left = drawn.random() < (0.7 if contract == "month" and tenure < 40 else 0.1)
-            date, answer = ("2026-01-31", "yes") if left else ("", "no")
-            writer.writerow([f"c-{number}", tenure, contract, "", date, answer])
+            leaving, answer = ("2026-01-31", "yes") if left else ("", "no")
+            writer.writerow([f"c-{number}", tenure, contract, "", leaving, answer])
 
 
 def _make_measured() -> None:
@@ -332,6 +334,20 @@ def _make_measured() -> None:
             classes.writerow([species, round(drawn.gauss(sizes[species], 7), 1), island])
             price = round(3000 * carat + drawn.gauss(0, 200))
             numbers.writerow([round(carat, 2), drawn.choice(["Fair", "Ideal"]), price])
+
+
+def _make_flights(path: Path) -> None:
+    """A small table in place of that of the section on splits by time: late in the evening."""
+    drawn = random.Random(0)  # noqa: S311 - a table, no secret
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["carrier", "time_hour", "late"])
+        for number in range(400):
+            hour = drawn.randrange(6, 23)
+            late = drawn.random() < (0.7 if hour > 17 else 0.2)
+            day = date(2013, 1, 1) + timedelta(days=number // 2)
+            moment = f"{day.isoformat()}T{hour:02}:00:00Z"
+            writer.writerow([drawn.choice(["UA", "DL"]), moment, "yes" if late else "no"])
 
 
 def _make_reviews(path: Path) -> None:

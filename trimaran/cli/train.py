@@ -21,6 +21,7 @@ from trimaran.cli.options import (
     Sheet,
     TargetColumn,
     TaskName,
+    TimeColumn,
 )
 from trimaran.cli.train_texts import MODELS, PUBLIC, train_texts
 from trimaran.system.console import console
@@ -114,6 +115,7 @@ def train(
     imbalance: Annotated[
         Imbalance, typer.Option(help="How to balance the rarer outcome: weight it, or resample it.")
     ] = Imbalance.none,
+    time: TimeColumn = None,
     query: Query = None,
     sheet: Sheet = None,
     schema: SchemaPath = None,
@@ -134,7 +136,7 @@ def train(
     if of_texts:
         options = {"text": text, "target": target, "positive": positive, "name": name}
         more = {"model": model.value, "epochs": epochs, "seed": seed, "out": out}
-        others = {"task": task, "query": query, "sheet": sheet, "schema": schema}
+        others = {"task": task, "query": query, "sheet": sheet, "schema": schema, "time": time}
         numbers_given = {"trials": trials > 0, "folds": folds > 0, "seeds": seeds != 1}
         words = {"imbalance": imbalance is not Imbalance.none, "track": track}
         refused = {**{key: value is not None for key, value in others.items()}, **numbers_given}
@@ -151,6 +153,7 @@ def train(
     if track:
         require_mlflow()
     how = {"target": target, "task": task, "positive": positive, "query": query, "sheet": sheet}
+    how["time"] = time
     dataset = load(EXAMPLES.get(table, table), schema, **how)
 
     from trimaran.training.recipes import recipe as recipe_of
@@ -325,6 +328,11 @@ def _summary(runs: Sequence[TrainedRun]) -> list[str]:
         )
     if first["caveat"] is not None:
         lines.append(f"note: {first['caveat']}")
+    split = runs[0].split_by_time()
+    if split:
+        parts = ("train", "validation", "test")
+        ends = ", ".join(f"{part} until {split[part]['to']}" for part in parts)
+        lines.append(f"split by time, the dates of {split['column']!r}: {ends}")
     latest = runs[0].directory.parent / "latest"
     return [
         *lines,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -92,6 +92,7 @@ def load(
     target: str | None = None,
     task: str | None = None,
     positive: str | None = None,
+    time: str | None = None,
     query: str | None = None,
     sheet: str | None = None,
 ) -> Dataset:
@@ -100,13 +101,14 @@ def load(
     A public table has a schema, which `schema_path` replaces. The schema of `shop/customers.csv` is
     `shop/customers.toml`, and that of a database's address `<its database>.toml`. Where there is
     none, `target` names the column to predict, and that file is written with what the columns seem
-    to hold.
+    to hold. `time` names the column by which the rows are split, whatever the schema says.
 
     Raises `UsageError` for a name that is neither, and `TrimaranError` for data that do not fit.
     """
     name = str(name_or_place)
     if name in _PUBLIC:
         options = {"target": target, "task": task, "positive": positive, "query": query}
+        options["time"] = time
         for option, given in options.items():
             if given is not None:
                 raise UsageError(f"{name} is a public table with a schema; leave --{option} out")
@@ -121,9 +123,9 @@ def load(
     beside = Path(own).with_suffix(".toml")
     said: tuple[str, ...] = ()
     if schema_path is None and not beside.is_file():
-        said = _write_schema(beside, shown(name), raw, target, task, positive)
+        said = _write_schema(beside, shown(name), raw, target, task, positive, time)
     path = schema_path or beside
-    schema = read_schema(path)
+    schema = _timed(read_schema(path), time)
     stated = {"target": schema.target, **schema.task.as_dict()}
     for option, given in (("target", target), ("task", task), ("positive", positive)):
         stands = stated.get(option, "nothing")
@@ -143,6 +145,7 @@ def _write_schema(
     target: str | None,
     task: str | None,
     positive: str | None,
+    time: str | None,
 ) -> tuple[str, ...]:
     """Infer a table's schema, and write it; what to tell about it."""
     if target is None:
@@ -152,6 +155,11 @@ def _write_schema(
         )
     try:
         schema, notes = infer_schema(raw, path.stem, target, task=task, positive=positive)
+        dates = [field.name for field in schema.dates]
+        if time not in (None, *dates):
+            known = nearest(str(time), dates) if dates else "no column holds dates"
+            raise UsageError(f"--time is {time!r}, which is no column of dates; {known}")
+        schema = _timed(schema, time)
     except TrimaranError as error:
         raise type(error)(f"{place}: {error}") from None
     write_text(path, schema_text(schema))
@@ -160,6 +168,14 @@ def _write_schema(
         "wrong, and run the same command again"
     )
     return written, *notes
+
+
+def _timed(schema: Schema, time: str | None) -> Schema:
+    """The schema with another time, which may be a column that it ignores."""
+    if time is None:
+        return schema
+    ignored = tuple(name for name in schema.ignored if name != time)
+    return replace(schema, time=time, ignored=ignored)
 
 
 def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:

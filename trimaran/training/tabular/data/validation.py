@@ -131,7 +131,12 @@ def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
             None,
             "warning",
             f"{some(len(repeated), 'row')} the same as an earlier one in every field, the first "
-            f"is row {repeated.index[0] + 1}; a copy in training and in test makes scores too good",
+            f"is row {repeated.index[0] + 1}; "
+            + (
+                "a copy in training and in test makes scores too good"
+                if schema.time is None
+                else "copies have one date, so they are in one part"
+            ),
         )
 
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from trimaran.pages.figures import SERIES
 from trimaran.pages.page import Page, badge, beside, facts, figure, legend, table, text
+from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.data.split import Split
 from trimaran.training.tabular.learning.evaluate import Evaluation
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
@@ -215,7 +216,11 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
     """The parts, the notes, and the features."""
     page, schema = problem.task.page, problem.schema
     parts = {name: page.part(problem.target[rows]) for name, rows in split.parts().items()}
-    rows = [(name, len(split.parts()[name]), *part.values()) for name, part in parts.items()]
+    spans = problem.spans(split)
+    rows = [
+        (name, len(split.parts()[name]), *spans.get(name, ()), *part.values())
+        for name, part in parts.items()
+    ]
     notes = [*problem.notes, *learned.notes]
     return [
         facts(
@@ -229,7 +234,8 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
                 ("edges", sum(len(each) for each in learned.edges)),
             ]
         ),
-        table(["part", "rows", *parts["train"]], rows),
+        text(_how_split(schema)),
+        table(["part", "rows", *(["from", "to"] if spans else []), *parts["train"]], rows),
         *(text(note, "warning") for note in notes),
         table(
             ["feature", "edges, in its scaled units"],
@@ -239,6 +245,15 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
             ],
         ),
     ]
+
+
+def _how_split(schema: Schema) -> str:
+    if schema.time is None:
+        return "The parts were drawn at random, and are alike in the outcome."
+    return (
+        f"The rows are split by time, the dates of {schema.time!r}: the oldest to train, the next "
+        "to validate, the newest to test. Rows of one date are in one part."
+    )
 
 
 def _settings(config: Config) -> list[Markup]:

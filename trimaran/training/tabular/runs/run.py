@@ -19,7 +19,7 @@ import numpy as np
 from trimaran.served.distribution import Feature, Reference, described, number_edges
 from trimaran.served.transform import Transform
 from trimaran.system.files import exclusive_lock, write_bytes, write_text
-from trimaran.training.tabular.data.split import Split, stratified_split
+from trimaran.training.tabular.data.split import Split
 from trimaran.training.tabular.features.fit import table_of
 from trimaran.training.tabular.learning.checkpoints import remove_torn, save_tensors
 from trimaran.training.tabular.learning.evaluate import Evaluation, evaluate
@@ -95,8 +95,8 @@ def _train(
     remove_torn(directory)
     recipe, seed = config.recipe, config.seed
     checkpoint = directory / CHECKPOINT
-    write_text(directory / "config.json", _json(config.as_dict()))
-    split = stratified_split(problem.strata, seed)
+    split = problem.split(seed)
+    write_text(directory / "config.json", _json({**config.as_dict(), **_by_time(problem, split)}))
     learned = learn(problem, split, recipe.plan, recipe.hyper, seed, checkpoint, watch)
     write_text(directory / "transform.json", learned.data.to_json())
     save_tensors(directory / "weights.pt", learned.fitted.network.state_dict())
@@ -111,6 +111,15 @@ def _train(
     write_text(directory / "report.html", html)
     write_text(directory / "metrics.json", _json(_metrics(problem, config, learned, evaluation)))
     checkpoint.unlink(missing_ok=True)
+
+
+def _by_time(problem: Problem, split: Split) -> dict[str, Any]:
+    """How the table was split, where that was by time."""
+    spans = problem.spans(split)
+    if not spans:
+        return {}
+    parts = {name: {"from": first, "to": last} for name, (first, last) in spans.items()}
+    return {"split": {"by": "time", "column": problem.schema.time, **parts}}
 
 
 def _metrics(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock
-from trimaran.training.tabular.data.split import Split, stratified_split
+from trimaran.training.tabular.data.split import Split
 from trimaran.training.tabular.learning.fitting import DivergedError, Epoch
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.learning.learn import Problem, Watch, learn
@@ -62,7 +62,7 @@ def search(
             "run pip install '.[train]' in trimaran's checkout"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    split = stratified_split(problem.strata, seed)
+    split = problem.split(seed)
     objective, improved = _objective(problem.task, objective)
     name = _study_name(problem, recipe, seed, objective)
     with exclusive_lock(storage.with_name(f".{name}.lock")):

@@ -149,3 +149,23 @@ def test_the_file_says_what_was_inferred_and_is_read_from_then_on(tmp_path: Path
     assert (again.schema.task, again.notes) == (Binary("no"), ())
     with pytest.raises(TrimaranError, match="has positive = 'no', and --positive is 'yes'"):
         load(path, positive="yes")
+
+
+def test_the_option_names_the_time_and_overrides_the_file(tmp_path: Path) -> None:
+    path, schema = tmp_path / "shop.csv", tmp_path / "shop.toml"
+    days = [f"2026-01-{row + 1:02}" for row in range(ROWS)]
+    table(on=days, later=days[::-1], note=["x"] * ROWS).to_csv(path, index=False)
+    for wrong in ("note", "onn"):
+        with pytest.raises(UsageError, match=f"--time is '{wrong}', which is no column of dates"):
+            load(path, target="left", time=wrong)
+        assert not schema.exists()
+    assert load(path, target="left", time="on").schema.time == "on"
+    assert load(path).schema.time == "on"
+    assert load(path, time="later").schema.time == "later"
+    text = schema.read_text().replace('ignored = ["note"]', 'ignored = ["note", "later"]')
+    schema.write_text(text.replace('[fields.later]\ntype = "date"\n', ""))
+    found = load(path, time="later")
+    assert [field.name for field in found.schema.fields] == ["age", "on"]
+    assert found.frame["later"].tolist() == [20484.0 - row - 1 for row in range(ROWS)]
+    with pytest.raises(TrimaranError, match="time is 'age', which is described as something else"):
+        load(path, time="age")
