@@ -304,6 +304,7 @@ def make_files() -> None:
     _make_reviews(Path("my_reviews.csv"))
     _make_measured()
     _make_flights(Path("flights.csv"))
+    _make_visits(Path("visits.csv"), Path("calls.csv"))
 
 
 def _make_table(path: Path) -> None:
@@ -348,6 +349,21 @@ def _make_flights(path: Path) -> None:
             day = date(2013, 1, 1) + timedelta(days=number // 2)
             moment = f"{day.isoformat()}T{hour:02}:00:00Z"
             writer.writerow([drawn.choice(["UA", "DL"]), moment, "yes" if late else "no"])
+
+
+def _make_visits(path: Path, history: Path) -> None:
+    """The tables of the section on windows: who called for long is left."""
+    drawn = random.Random(0)  # noqa: S311 - tables, no secret
+    with path.open("w", newline="") as file, history.open("w", newline="") as other:
+        visits, calls = csv.writer(file), csv.writer(other)
+        visits.writerow(["customer_id", "visited_on", "plan", "left"])
+        calls.writerow(["customer_id", "began_at", "minutes"])
+        for number in range(400):
+            visited, minutes = date(2026, 3, 1) + timedelta(days=number // 4), drawn.randrange(60)
+            left = drawn.random() < (0.7 if minutes > 30 else 0.2)
+            calls.writerow([number, visited - timedelta(days=drawn.randrange(1, 30)), minutes])
+            plan = drawn.choice(["a", "b"])
+            visits.writerow([number, visited, plan, "yes" if left else "no"])
 
 
 def _make_reviews(path: Path) -> None:

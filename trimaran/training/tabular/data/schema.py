@@ -24,25 +24,32 @@ type = "date"
 least = 2015-01-01          # optional, inclusive, as is most
 as_of = "called_on"         # optional: the date to which days are counted (the default: time)
 
+[[windows]]                 # optional: number fields counted from another table; see `windows.py`
+
 As in a table, spaces around a text are not part of it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from trimaran.served.dates import as_text, days_of
 from trimaran.served.records import Field
 from trimaran.system.errors import TrimaranError
 from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, texts_of, value_of
+from trimaran.training.tabular.data.fields import (
+    FLOAT32_MAX,
+    KINDS,
+    FieldSchema,
+    first_repeated,
+    read_field,
+)
+from trimaran.training.tabular.data.windows import Window, parse_windows
 from trimaran.training.tabular.tasks.named import DEFAULT, TASKS
 from trimaran.training.tabular.tasks.task import Contrast, Target, Task
 from trimaran.training.tabular.wording import nearest
@@ -57,82 +64,13 @@ __all__ = [
     "read_schema",
 ]
 
-KINDS = ("number", "category", "date")
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-"""The largest number allowed: served numbers are FP32."""
-
 MOST_FIELDS = 1000
 """The most fields of a record."""
 
-_SHOWN_BOUND = 40
 _KEYS = (
     *("target", "task", "positive", "classes", "identifier", "leaks", "ignored", "time"),
-    "fields",
+    *("fields", "windows"),
 )
-_FIELD_KEYS = {
-    "number": ("type", "least", "most", "whole"),
-    "category": ("type", "values"),
-    "date": ("type", "least", "most", "as_of"),
-}
-
-
-@dataclass(frozen=True)
-class FieldSchema:
-    """One field that a model may learn from. Raises `TrimaranError` for a contradiction."""
-
-    name: str
-    kind: str
-    """`number`, `category` or `date`."""
-    least: float | None = None
-    """The smallest number allowed, inclusive; the earliest date, as in `trimaran.served.dates`."""
-    most: float | None = None
-    """The largest number or the latest date allowed, inclusive."""
-    whole: bool = False
-    """Whether each number is a whole one."""
-    values: tuple[str, ...] | None = None
-    """The categories allowed; None allows any."""
-    as_of: str | None = None
-    """The date field to which the days of this date are counted; None for the schema's `time`."""
-
-    def __post_init__(self) -> None:
-        where = f"the field {self.name!r}"
-        if not self.name:
-            raise TrimaranError("a field has an empty name; give it the name of its column")
-        if self.kind not in KINDS:
-            raise TrimaranError(
-                f"{where} has the type {self.kind!r}; it must be one of {', '.join(KINDS)}"
-            )
-        for key, bound in (("least", self.least), ("most", self.most)):
-            if bound is not None and not abs(bound) <= FLOAT32_MAX:
-                raise TrimaranError(
-                    f"{where} has {key} = {_shortened(bound)}, which FP32 cannot hold; leave "
-                    f"{key} out if there is no such bound"
-                )
-        if self.least is not None and self.most is not None and self.least > self.most:
-            form = as_text if self.kind == "date" else "{:g}".format
-            raise TrimaranError(
-                f"{where} has least = {form(self.least)}, which is more than most = "
-                f"{form(self.most)}; swap the two"
-            )
-        bounded = self.least is not None or self.most is not None
-        if self.kind == "category" and (bounded or self.whole):
-            raise TrimaranError(f"{where} is a category, which has no least, most or whole")
-        if self.kind != "category" and self.values is not None:
-            raise TrimaranError(
-                f"{where} is a {self.kind}, which has no values; use least and most"
-            )
-        if self.values is not None:
-            self._check_values(where, self.values)
-
-    @staticmethod
-    def _check_values(where: str, values: tuple[str, ...]) -> None:
-        if not values:
-            raise TrimaranError(f"{where} allows no value; leave values out to allow any")
-        if "" in values:
-            raise TrimaranError(f"{where} has empty text among its values, which means missing")
-        twice = _first_repeated(values)
-        if twice is not None:
-            raise TrimaranError(f"{where} has the value {twice!r} twice; remove one")
 
 
 @dataclass(frozen=True)
@@ -154,10 +92,12 @@ class Schema:
     """Columns that are none of the above: they are dropped without a note, and decide nothing."""
     time: str | None = None
     """The column of dates by which the rows are split: a date field, or no field at all."""
+    windows: tuple[Window, ...] = ()
+    """Number fields that are counted from the history before `time`."""
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
-        twice = _first_repeated(names)
+        twice = first_repeated(names)
         problem = None
         if not self.target:
             problem = "target must not be empty; name the column to predict"
@@ -201,6 +141,17 @@ class Schema:
                     "one of them"
                 )
         self._check_dates()
+        numbers = [field.name for field in self.numbers]
+        for window in self.windows:
+            if window.name not in numbers:
+                raise TrimaranError(
+                    f"the window {window.name!r} is described as something else than a number"
+                )
+            if self.time is None:
+                raise TrimaranError(
+                    f"the window {window.name!r} ends at the date of its row; name the column of "
+                    "that date as time"
+                )
 
     def _check_dates(self) -> None:
         kinds = {field.name: field.kind for field in self.fields}
@@ -303,6 +254,10 @@ def parse_schema(text: str, name: str) -> Schema:
     document = parse_toml(text)
     refuse_unknown(document, _KEYS)
     tables = value_of(document, "fields", dict, "a table of fields", required=True)
+    fields = [read_field(name.strip(), table) for name, table in tables.items()]
+    windows = parse_windows(document)
+    described = {field.name for field in fields}
+    counted = [FieldSchema(each.name, "number") for each in windows if each.name not in described]
     return Schema(
         name=name,
         target=value_of(document, "target", str, "a column's name", required=True),
@@ -311,7 +266,8 @@ def parse_schema(text: str, name: str) -> Schema:
         leaks=texts_of(document, "leaks") or (),
         ignored=texts_of(document, "ignored") or (),
         time=value_of(document, "time", str, "a column's name"),
-        fields=tuple(_field(name.strip(), table) for name, table in tables.items()),
+        fields=(*fields, *counted),
+        windows=windows,
     )
 
 
@@ -328,43 +284,6 @@ def _task(document: Mapping[str, Any]) -> Task:
     return TASKS[name](**{key: value for key, value in options.items() if value is not None})
 
 
-def _field(name: str, table: Any) -> FieldSchema:
-    where = f"the field {name!r}: "
-    if not isinstance(table, dict):
-        raise TrimaranError(f"{where}expected a table with a type, such as [fields.{name}]")
-    kind = value_of(table, "type", str, "number, category or date", where, required=True)
-    if kind not in KINDS:
-        raise TrimaranError(f"{where}there is no type {kind!r}; {nearest(kind, KINDS)}")
-    refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
-    bound = _day if kind == "date" else _number
-    return FieldSchema(
-        name=name,
-        kind=kind,
-        least=bound(table, "least", where),
-        most=bound(table, "most", where),
-        whole=value_of(table, "whole", bool, "true or false", where) or False,
-        values=texts_of(table, "values", where),
-        as_of=value_of(table, "as_of", str, "a date field's name", where),
-    )
-
-
-def _number(table: Mapping[str, Any], key: str, where: str) -> float | None:
-    found: float | None = value_of(table, key, (int, float), "a number", where)
-    return found
-
-
-def _day(table: Mapping[str, Any], key: str, where: str) -> float | None:
-    value = value_of(table, key, (str, date, datetime), "a date", where)
-    if value is None:
-        return None
-    try:
-        return days_of(str(value))
-    except ValueError:
-        raise TrimaranError(
-            f"{where}{key} is {str(value)[:_SHOWN_BOUND]!r}; expected a date, such as 2026-01-31"
-        ) from None
-
-
 _OF_TASKS: Mapping[str, Callable[[Mapping[str, Any], bool], Any]] = {
     "positive": lambda document, required: value_of(
         document, "positive", str, "a value of the target", required=required
@@ -372,16 +291,6 @@ _OF_TASKS: Mapping[str, Callable[[Mapping[str, Any], bool], Any]] = {
     "classes": lambda document, _: texts_of(document, "classes"),
 }
 """The keys of tasks, and how each is read: see `Task.keys`."""
-
-
-def _first_repeated(names: Iterable[str]) -> str | None:
-    return next((name for name, count in Counter(names).items() if count > 1), None)
-
-
-def _shortened(bound: float) -> str:
-    """A bound as text; TOML's integers may have thousands of digits."""
-    text = str(bound)
-    return text if len(text) <= _SHOWN_BOUND else f"{text[:_SHOWN_BOUND]}…"
 
 
 def _float32(bound: float | None) -> float | None:

@@ -13,15 +13,12 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from trimaran.served.dates import days_of
-from trimaran.system.csv_rows import number_in
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
+from trimaran.training.tabular.data.cells import days_in, numbers_in
 from trimaran.training.tabular.data.inference import infer_schema, schema_text
 from trimaran.training.tabular.data.reading import (
     Source,
@@ -31,11 +28,11 @@ from trimaran.training.tabular.data.reading import (
     text_of,
 )
 from trimaran.training.tabular.data.schema import (
-    FLOAT32_MAX,
     Schema,
     parse_schema,
     read_schema,
 )
+from trimaran.training.tabular.data.windows import with_windows
 from trimaran.training.tabular.wording import nearest
 
 __all__ = ["NAMES", "Dataset", "conform", "load", "mlc_churn", "wa_churn"]
@@ -134,8 +131,9 @@ def load(
                 f"{path} has {option} = {stands!r}, and --{option} is {given!r}; correct one of "
                 "them"
             )
+    raw, counted = with_windows(raw, schema.windows, schema.time, path.parent, shown(name))
     frame, notes = conform(raw, schema, shown(name))
-    return Dataset(frame, schema, shown(name), (*said, *notes))
+    return Dataset(frame, schema, shown(name), (*said, *counted, *notes))
 
 
 def _write_schema(
@@ -204,8 +202,8 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
     where = f"{source}, {raw.index.name or 'row'}"
     typed = {
         **{name: _texts(raw[name]) for name in schema.columns},
-        **{name: _numbers(raw[name], where) for name in schema.number_columns},
-        **{name: _days(raw[name], where) for name in schema.date_columns},
+        **{name: numbers_in(raw[name], where) for name in schema.number_columns},
+        **{name: days_in(raw[name], where) for name in schema.date_columns},
     }
     measured = {*schema.number_columns, *schema.date_columns}
     dropped = [
@@ -235,38 +233,6 @@ def _packaged_schema(name: str) -> Schema:
         .read_text(encoding="utf-8")
     )
     return parse_schema(text, name)
-
-
-def _numbers(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    parsed: dict[object, float] = {}
-    for place, cell in column.items():
-        if cell not in parsed:
-            number = number_in(text_of(cell), FLOAT32_MAX)
-            if number is None:
-                raise TrimaranError(
-                    f"{where} {place}, column {column.name!r}: {str(cell)[:40]!r} is not a "
-                    f"number that FP32 can hold; write it as 1234.5, or leave it empty if it is "
-                    f"missing"
-                )
-            parsed[cell] = number
-    return np.array([parsed[cell] for cell in column], dtype=np.float64)
-
-
-def _days(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
-    parsed: dict[str, float] = {}
-    texts = [text_of(cell) for cell in column]
-    for place, text in zip(column.index, texts, strict=True):
-        if text not in parsed:
-            try:
-                parsed[text] = days_of(text)
-            except ValueError:
-                raise TrimaranError(
-                    f"{where} {place}, column {column.name!r}: {text[:40]!r} is not a date; write "
-                    "it as 2026-01-31 or 2026-01-31T09:30, or leave it empty if it is missing"
-                ) from None
-    return np.array([parsed[text] for text in texts], dtype=np.float64)
 
 
 def _texts(column: pd.Series) -> pd.Series:

@@ -59,6 +59,8 @@ class Config:
         del schema["ignored"]
         if problem.schema.time is None:
             del schema["time"]
+        if not problem.schema.windows:
+            del schema["windows"]
         for field in schema["fields"]:
             if field["kind"] != "date":
                 del field["as_of"]
