@@ -52,6 +52,7 @@ def draw_records(version: Path, count: int, seed: int) -> list[dict[str, Any]]:
         if field["name"] in known and known[field["name"]].rows
     }
     columns |= _dates(data, known, count, generator)
+    columns |= _texts(data, known, count, generator)
     drawn = (
         {name: column[row] for name, column in columns.items() if column[row] is not None}
         for row in range(count)
@@ -100,6 +101,22 @@ def _within(days: float, field: Mapping[str, Any]) -> float:
     least, most = field["least"], field["most"]
     days = days if least is None else max(days, least)
     return days if most is None else min(days, most)
+
+
+def _texts(
+    data: TransformData, known: Mapping[str, Feature], count: int, generator: np.random.Generator
+) -> dict[str, Sequence[str | None]]:
+    """The columns of texts: as many known terms as training's texts have words."""
+    made: dict[str, Sequence[str | None]] = {}
+    for text in data.texts:
+        if text.counted in known and known[text.counted].rows and text.terms:
+            bounds = {"least": 1.0, "most": None}
+            lengths = _column(known[text.counted], bounds, count, generator)
+            made[text.name] = [
+                None if each is None else " ".join(generator.choice(text.terms, int(each)))
+                for each in lengths
+            ]
+    return made
 
 
 def _column(

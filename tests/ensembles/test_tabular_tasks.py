@@ -35,15 +35,19 @@ from trimaran.training.tabular.runs.trained import TrainedRun
 
 
 def sold() -> Dataset:
-    """The diamonds with made-up dates, of which some are missing."""
+    """The diamonds with made-up dates and texts, of which some are missing."""
     data = diamonds()
     chance, rows = np.random.default_rng(0), len(data.frame)
     cut = chance.uniform(days_of("2024-01-01"), days_of("2025-12-31"), rows).round(2)
     dates = {"cut_on": cut, "sold_on": np.floor(cut + chance.uniform(0, 90, rows))}
     dates["cut_on"][chance.random(rows) < 0.1] = np.nan
     fields = [FieldSchema("cut_on", "date", as_of="sold_on"), FieldSchema("sold_on", "date")]
-    schema = replace(data.schema, fields=(*data.schema.fields, *fields))
-    return replace(data, frame=data.frame.assign(**dates), schema=schema)
+    schema = replace(
+        data.schema, fields=(*data.schema.fields, *fields, FieldSchema("note", "text"))
+    )
+    notes = [" ".join(chance.choice(["Fine", "old", "from Ü", "sold"], 3)) for _ in range(rows)]
+    note = pd.Series(notes, dtype=object).where(chance.random(rows) > 0.1, None)
+    return replace(data, frame=data.frame.assign(**dates, note=note), schema=schema)
 
 
 def written(column: pd.Series) -> list[str]:
@@ -127,7 +131,7 @@ def by_fields(served: Served, name: str, data: Dataset) -> Arrays:
         field.name: frame[field.name].to_numpy(np.float32)[:, np.newaxis]
         for field in data.schema.numbers
     }
-    for field in data.schema.categories:
+    for field in (*data.schema.categories, *data.schema.texts):
         texts = [(value or "").encode() for value in frame[field.name]]
         inputs[field.name] = np.array(texts, dtype=object)[:, np.newaxis]
     for field in data.schema.dates:
@@ -157,7 +161,7 @@ def test_a_number_is_answered_in_its_unit_with_its_interval(
     served: Served, runs: dict[str, TrainedRun], ask: Callable[[Served, str, Dataset], Arrays]
 ) -> None:
     data, run = sold(), runs["diamonds"]
-    assert {"cut_on_days", "sold_on_weekday", "cut_on_missing"} <= set(
+    assert {"cut_on_days", "sold_on_weekday", "cut_on_missing", "note~fine old"} <= set(
         json.loads(run.transform_text())["outputs"]
     )
     found = ask(served, "diamonds", data)

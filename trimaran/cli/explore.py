@@ -91,7 +91,8 @@ def overview_table(dataset: Dataset, summary: Overview) -> Table:
         (
             "fields",
             f"{len(schema.numbers)} numbers, {len(schema.categories)} categories"
-            + (f", {len(schema.dates)} dates" if schema.dates else ""),
+            + (f", {len(schema.dates)} dates" if schema.dates else "")
+            + (f", {len(schema.texts)} texts" if schema.texts else ""),
         ),
         ("missing values", f"{summary.missing} of {summary.cells}"),
         (summary.question, f"{summary.positives}{share}"),

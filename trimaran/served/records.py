@@ -7,7 +7,8 @@
 | a category that was not in training | the unknown category, and counted |
 | a date: ISO 8601 text, as `dates.py` reads it | a point in time |
 | a date that is none, such as 31/01/2026 | refused |
-| another type: text for a number, a number or a truth value for a category or a date | refused |
+| another type: text for a number, a number or a truth value for anything else | refused |
+| a text of more than 100,000 characters | refused |
 | infinite, or outside the range that the schema allows | refused |
 | a field that the schema does not have | refused, with the nearest name |
 | none of the fields | refused |
@@ -18,11 +19,11 @@ with it, never another one.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -32,6 +33,7 @@ import orjson
 
 from trimaran.served.dates import as_text, days_of
 from trimaran.served.refusal import RefusedError, shortened, shown
+from trimaran.served.words import MOST_CHARACTERS
 
 __all__ = ["Field", "RecordError", "RecordReader", "Table"]
 
@@ -46,18 +48,18 @@ class RecordError(RefusedError):
     """A record that cannot be used: which row, which field, what was found, what is expected."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Field:
     """One field of a record. `least` and `most` bound a number or a date, both inclusive."""
 
     name: str
     kind: str
-    """`number`, `category` or `date`; the bounds of a date are days, as in `Table`."""
+    """`number`, `category`, `date` or `text`; the bounds of a date are days, as in `Table`."""
     least: float | None = None
     most: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Table:
     """Records by column, as the transform takes them."""
 
@@ -67,6 +69,8 @@ class Table:
     1970-01-01 UTC."""
     categories: list[list[str | None]]
     """For each category field, its `rows` values; None where missing."""
+    texts: list[list[str | None]] = dataclasses.field(default_factory=list)
+    """For each text field, likewise."""
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -82,11 +86,12 @@ class RecordReader:
         self.numbers = [field for field in fields if field.kind == "number"]
         self.categories = [field for field in fields if field.kind == "category"]
         self.dates = [field for field in fields if field.kind == "date"]
+        self.texts = [field for field in fields if field.kind == "text"]
         self._pick_numbers = _picker([field.name for field in self.numbers])
-        self._pick_texts = _picker([field.name for field in self.categories])
+        self._written = [field.name for field in (*self.categories, *self.texts)]
+        self._pick_texts = _picker(self._written)
         self._pick_dates = _picker([field.name for field in self.dates])
         self._number_names = [field.name for field in self.numbers]
-        self._category_names = [field.name for field in self.categories]
         self._fields = [field.name for field in fields]
         self.names = [*self._fields, *([identifier] if identifier else [])]
         self._known = frozenset(self.names)
@@ -105,8 +110,8 @@ class RecordReader:
     def from_records(self, records: Sequence[Mapping[str, Any]]) -> Table:
         """Rows of field names and values. Raises `RecordError`."""
         rows, dates = [], []
-        categories: list[Sequence[str | None]] = []
-        names, texts, known = self._number_names, self._category_names, self._known
+        written: list[Sequence[str | None]] = []
+        names, texts, known = self._number_names, self._written, self._known
         for row, record in enumerate(records):
             if not known.issuperset(record):
                 self.refuse_unknown(record, f"row {row}: ")
@@ -116,13 +121,16 @@ class RecordReader:
             if not _TEXT_TYPES.issuperset(map(type, text)):
                 text = self._without_blanks(row, texts, text, _TEXT_TYPES, "text")
             rows.append(values)
-            categories.append(text)
+            written.append(text)
             if self.dates:
                 dates.append(self.days_of_row(row, self._pick_dates(record)))
+        columns = [list(column) for column in zip(*written, strict=True)] or [[] for _ in texts]
+        count = len(self.categories)
         return self.from_columns(
             _float_matrix(rows, len(names)),
-            [list(column) for column in zip(*categories, strict=True)] or [[] for _ in texts],
+            columns[:count],
             np.array(dates, np.float64).reshape(len(rows), len(self.dates)),
+            columns[count:],
         )
 
     def days_of_row(self, row: int, values: Sequence[Any]) -> list[float]:
@@ -148,23 +156,25 @@ class RecordReader:
         numbers: npt.NDArray[np.floating[Any]],
         categories: Sequence[Sequence[str | None]],
         days: npt.NDArray[np.float64] | None = None,
+        texts: Sequence[Sequence[str | None]] = (),
     ) -> Table:
         """Columns already separated. Raises `RecordError`.
 
         `numbers` is `[rows, number fields]`, and `days` `[rows, date fields]`, as in `Table`; a
-        table without date fields needs none.
+        table without date fields needs none, and one without text fields no `texts`.
         """
         with np.errstate(over="ignore"):
             rounded = np.asarray(numbers, np.float32).astype(np.float64)
         if days is not None and days.shape[1]:
             rounded = np.concatenate([rounded, days], axis=1)
-        self._refuse_empty(rounded, categories)
+        self._refuse_empty(rounded, [*categories, *texts])
+        self._refuse_long(texts)
         outside = (rounded < self._least) | (rounded > self._most)
         if outside.any():
             row, column = map(int, np.argwhere(outside)[0])
             given = numbers if column < len(self.numbers) else rounded
             self._refuse_range(row, self._bounded[column], float(given[row, column]))
-        return Table(rounded, [[value or None for value in column] for column in categories])
+        return Table(rounded, _without_empty(categories), _without_empty(texts))
 
     def refuse_unknown(self, names: Iterable[str], where: str = "") -> None:
         """Raise `RecordError` for the first name that is no field, with the nearest one."""
@@ -204,6 +214,15 @@ class RecordReader:
                 raise RecordError(
                     f"row {row} holds none of the fields; expected: {', '.join(self._fields)}"
                 )
+
+    def _refuse_long(self, texts: Sequence[Sequence[str | None]]) -> None:
+        for field, column in zip(self.texts, texts, strict=True):
+            for row, text in enumerate(column):
+                if text is not None and len(text) > MOST_CHARACTERS:
+                    raise RecordError(
+                        f"row {row}: field {field.name!r} has {len(text):,} characters; expected "
+                        f"{MOST_CHARACTERS:,} at the most"
+                    )
 
     def _refuse_range(self, row: int, field: Field, value: float) -> None:
         form = as_text if field.kind == "date" else "{:g}".format
@@ -263,6 +282,10 @@ def _float(value: float | None) -> float:
         return math.nan if value is None else float(value)
     except OverflowError:
         return math.inf if value is not None and value > 0 else -math.inf
+
+
+def _without_empty(columns: Sequence[Sequence[str | None]]) -> list[list[str | None]]:
+    return [[value or None for value in column] for column in columns]
 
 
 def _is_blank(value: object) -> bool:

@@ -8,7 +8,7 @@ its parts (`trimaran.served.dates`). Then, in order:
 2. **clip**: each number is held between the outlier bounds found in training;
 3. **look up**: each category is a row of its table: one-hot, ordinal and target encoding are all
    tables. Their last two rows are the missing and the unknown category. Flags say which numbers
-   were missing;
+   were missing. Texts become the columns of their terms (`trimaran.served.words`);
 4. **derive**: sums, differences, products, ratios and logarithms of columns so far;
 5. **bin**: the bin that a column falls into is a row of a table as well;
 6. **select and scale**: `(column - shift) * factor`, held within what float32 can hold.
@@ -28,12 +28,14 @@ import numpy as np
 import numpy.typing as npt
 
 from trimaran.served.dates import Date, Dates
+from trimaran.served.words import Text, Texts
 
 __all__ = ["Bins", "Category", "Derived", "Neighbours", "Transform", "TransformData"]
 
 FORMAT = 1
 _FLOAT32_MAX = 3.4028234663852886e38
 Matrix = npt.NDArray[np.float64]
+Columns = Sequence[Sequence[str | None]]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class TransformData:
     """A fitted transform's values, as in its file."""
 
     fields: Sequence[dict[str, Any]]
-    """`name`, `kind` (`number`, `category`, `date`), `least`, `most`: what a record may hold."""
+    """What a record may hold: `name`, `kind` as in `records.Field`, `least`, `most`."""
     identifier: str | None
     fill: Sequence[float]
     """Of each number field, then of each column of `dates`, as are `low` and `high`."""
@@ -105,6 +107,7 @@ class TransformData:
     shift: Sequence[float]
     factor: Sequence[float]
     dates: Sequence[Date] = ()
+    texts: Sequence[Text] = ()
 
     def to_json(self) -> str:
         """The file's text. Python's floats survive it exactly."""
@@ -122,6 +125,7 @@ class TransformData:
             categories=[Category(**entry) for entry in data.pop("categories")],
             derived=[Derived(**entry) for entry in data.pop("derived")],
             bins=[Bins(**entry) for entry in data.pop("bins")],
+            texts=tuple(Text(**entry) for entry in data.pop("texts", ())),
             dates=tuple(Date(**entry) for entry in data.pop("dates", ())),
             neighbours=None if neighbours is None else Neighbours(**neighbours),
             **data,
@@ -138,6 +142,7 @@ class Transform:
         self.category_names = [category.name for category in data.categories]
         read = [*self.number_names, *self.date_names]
         position = {name: index for index, name in enumerate(read)}
+        self._texts = Texts(data.texts)
         self._dates = Dates(data.dates, len(self.number_names))
         self._fill = np.array(data.fill, dtype=np.float64)
         self._low = _bounds(data.low, -np.inf)
@@ -150,6 +155,8 @@ class Transform:
         names = [*self.number_names, *(name for date in data.dates for name in date.columns)]
         for category in data.categories:
             names += category.columns
+        for text in data.texts:
+            names += text.columns
         names += [f"{name}_missing" for name in data.flags]
         place = {name: index for index, name in enumerate(names)}
         self._derived = []
@@ -188,11 +195,13 @@ class Transform:
         rows = len(categories[0]) if categories else 0
         return np.array(codes, dtype=np.int64).reshape(len(self._vocabularies), rows)
 
-    def apply(self, numbers: Matrix, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def apply(
+        self, numbers: Matrix, codes: npt.NDArray[np.int64], texts: Columns = ()
+    ) -> npt.NDArray[np.float32]:
         """Features, float32 `[rows, len(outputs)]`.
 
         `numbers` is float64 `[rows, number fields + date fields]`, NaN where missing, as in
-        `records.Table`; `codes` comes from `encode`.
+        `records.Table`, as are the `texts` of each text field; `codes` comes from `encode`.
         """
         missing = np.isnan(numbers)
         columns = self._dates.columns(numbers)
@@ -207,6 +216,9 @@ class Transform:
         for table, column in zip(self._tables, codes, strict=True):
             wide[:, at : at + table.shape[1]] = table[column]
             at += table.shape[1]
+        for made in self._texts.columns(texts):
+            wide[:, at : at + made.shape[1]] = made
+            at += made.shape[1]
         wide[:, at : self._base_width] = missing[:, self._flags]
         for column, (operation, places) in enumerate(self._derived, self._base_width):
             wide[:, column] = operation(*(wide[:, place] for place in places))
@@ -219,9 +231,13 @@ class Transform:
         scaled = (wide[:, self._select] - self._shift) * self._factor
         return np.minimum(np.maximum(scaled, -_FLOAT32_MAX), _FLOAT32_MAX).astype(np.float32)
 
-    def counted(self, numbers: Matrix) -> Matrix:
-        """`numbers` as `apply` takes them, each date being the part of it that is counted."""
-        return self._dates.counted(numbers)
+    def counted(self, numbers: Matrix, texts: Columns = ()) -> Matrix:
+        """What `trimaran.served.distribution` counts by the bins of numbers, `[rows, columns]`.
+
+        The number fields, of each date the part that is counted, and each text's words.
+        """
+        counted = self._dates.counted(numbers)
+        return np.column_stack([counted, *self._texts.counted(texts)]) if texts else counted
 
     def unknown(self, codes: npt.NDArray[np.int64]) -> dict[str, int]:
         """How many rows hold an unknown category, by field; fields with none are left out."""

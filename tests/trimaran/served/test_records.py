@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -275,3 +276,12 @@ def test_what_is_no_date_is_refused_with_its_field(value: object, found: str) ->
     with pytest.raises(RecordError) as caught:
         DATED.from_records([{"calls": 1, "on": "2020-01-31"}, {"calls": 1, "on": value}])
     assert f"row 1: field 'on' is {found}" in str(caught.value)
+
+
+def test_a_text_is_read_as_it_is_written_up_to_its_longest() -> None:
+    reader = RecordReader([Field("note", "text"), Field("plan", "category")])
+    table = reader.from_records([{"note": " a b "}, {"plan": "x", "note": ""}])
+    assert (table.texts, table.categories) == ([[" a b ", None]], [[None, "x"]])
+    for value, found in ((3, "a number (3); expected text"), ("x" * 100_001, "100,001 characters")):
+        with pytest.raises(RecordError, match=re.escape(found)):
+            reader.from_records([{"note": value}])

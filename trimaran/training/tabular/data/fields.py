@@ -17,7 +17,7 @@ from trimaran.training.tabular.wording import nearest
 
 __all__ = ["FLOAT32_MAX", "KINDS", "FieldSchema", "first_repeated", "read_field"]
 
-KINDS = ("number", "category", "date")
+KINDS = ("number", "category", "date", "text")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """The largest number allowed: served numbers are FP32."""
 
@@ -26,6 +26,7 @@ _FIELD_KEYS = {
     "number": ("type", "least", "most", "whole"),
     "category": ("type", "values"),
     "date": ("type", "least", "most", "as_of"),
+    "text": ("type",),
 }
 
 
@@ -35,7 +36,7 @@ class FieldSchema:
 
     name: str
     kind: str
-    """`number`, `category` or `date`."""
+    """`number`, `category`, `date` or `text`."""
     least: float | None = None
     """The smallest number allowed, inclusive; the earliest date, as in `trimaran.served.dates`."""
     most: float | None = None
@@ -68,8 +69,8 @@ class FieldSchema:
                 f"{form(self.most)}; swap the two"
             )
         bounded = self.least is not None or self.most is not None
-        if self.kind == "category" and (bounded or self.whole):
-            raise TrimaranError(f"{where} is a category, which has no least, most or whole")
+        if self.kind in ("category", "text") and (bounded or self.whole):
+            raise TrimaranError(f"{where} is a {self.kind}, which has no least, most or whole")
         if self.kind != "category" and self.values is not None:
             raise TrimaranError(
                 f"{where} is a {self.kind}, which has no values; use least and most"
@@ -93,7 +94,7 @@ def read_field(name: str, table: Any) -> FieldSchema:
     where = f"the field {name!r}: "
     if not isinstance(table, dict):
         raise TrimaranError(f"{where}expected a table with a type, such as [fields.{name}]")
-    kind = value_of(table, "type", str, "number, category or date", where, required=True)
+    kind = value_of(table, "type", str, "number, category, date or text", where, required=True)
     if kind not in KINDS:
         raise TrimaranError(f"{where}there is no type {kind!r}; {nearest(kind, KINDS)}")
     refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")

@@ -150,7 +150,7 @@ def _unused(column: str, present: Sequence[str], rows: int) -> str:
     if _like_dates(present):
         return ""
     if sum(map(len, present)) > _LONG * len(present):
-        return "holds long texts"
+        return 'holds long texts; describe it as type = "text" to learn from its words'
     if distinct > _FEW and distinct > _NAME_LIKE * len(present) and not _damaged(present):
         return f"has {distinct} different texts in {len(present)} rows"
     return ""

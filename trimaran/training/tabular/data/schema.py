@@ -24,6 +24,9 @@ type = "date"
 least = 2015-01-01          # optional, inclusive, as is most
 as_of = "called_on"         # optional: the date to which days are counted (the default: time)
 
+[fields.comment]
+type = "text"               # of several words, each of which may count
+
 [[windows]]                 # optional: number fields counted from another table; see `windows.py`
 
 As in a table, spaces around a text are not part of it.
@@ -179,6 +182,11 @@ class Schema:
     def categories(self) -> list[FieldSchema]:
         """The category fields, in order."""
         return [field for field in self.fields if field.kind == "category"]
+
+    @property
+    def texts(self) -> list[FieldSchema]:
+        """The text fields, in order."""
+        return [field for field in self.fields if field.kind == "text"]
 
     @property
     def dates(self) -> list[FieldSchema]:

@@ -205,7 +205,7 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
         **{name: numbers_in(raw[name], where) for name in schema.number_columns},
         **{name: days_in(raw[name], where) for name in schema.date_columns},
     }
-    measured = {*schema.number_columns, *schema.date_columns}
+    measured = {*schema.number_columns, *schema.date_columns, *(f.name for f in schema.texts)}
     dropped = [
         f"the column {name!r} was dropped: the schema lists it as known only after the outcome"
         for name in columns

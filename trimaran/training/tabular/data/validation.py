@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from trimaran.served.dates import as_text, days_of
+from trimaran.served.words import MOST_CHARACTERS
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import FLOAT32_MAX, FieldSchema, Schema
 from trimaran.training.tabular.tasks.task import Target
@@ -145,7 +146,7 @@ def _field(column: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, st
     if share > MOST_MISSING:
         yield "warning", f"{share:.0%} of the values are missing; the field will be dropped"
     present = column.dropna()
-    of_kind = {"number": _number, "category": _category, "date": _date}
+    of_kind = {"number": _number, "category": _category, "date": _date, "text": _text}
     yield from of_kind[field.kind](present, field)
     if len(present) and present.nunique() == 1:
         shown = as_text if field.kind == "date" else quote
@@ -210,6 +211,20 @@ def _category(present: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity
             "warning",
             f"nearly as many values as rows ({distinct} in {len(present)}): it looks like a name, "
             "and a model cannot learn from it; make it the identifier, or one of the leaks",
+        )
+
+
+def _text(present: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, str]]:
+    strangers = present[[not isinstance(value, str) for value in present]]
+    if len(strangers):
+        yield "error", f"{_bad(strangers, 'not text')}; convert the column"
+        return
+    long = present[present.str.len() > MOST_CHARACTERS]
+    if len(long):
+        yield (
+            "error",
+            f"{_bad(long, f'longer than {MOST_CHARACTERS:,} characters')}; shorten it, or leave "
+            f"{field.name!r} out",
         )
 
 

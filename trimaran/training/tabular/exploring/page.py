@@ -106,6 +106,7 @@ def _summary(dataset: Dataset, summary: Overview) -> list[Markup]:
         ("number fields", len(schema.numbers)),
         ("category fields", len(schema.categories)),
         *([("date fields", len(schema.dates))] if schema.dates else []),
+        *([("text fields", len(schema.texts))] if schema.texts else []),
         ("missing values", percent(summary.missing / max(1, summary.cells))),
         (summary.question, summary.positives),
         (f"{schema.target} share", percent(summary.target_share)),
@@ -160,8 +161,11 @@ def _fields(
 def _field_card(
     column: pd.Series, field: FieldSchema, positive: Flags, strength: float | None
 ) -> Markup:
+    if field.kind == "text":
+        column = column.map(lambda text: len(text.split()), na_action="ignore").astype(np.float64)
     missing = float(column.isna().mean())
-    about = f"{field.kind} · {'no strength' if strength is None else f'strength {strength:.3f}'}"
+    kind = "words of a text" if field.kind == "text" else field.kind
+    about = f"{kind} · {'no strength' if strength is None else f'strength {strength:.3f}'}"
     about += f" · {percent(missing)} missing" if missing else ""
     drawable = (
         column.notna() if field.kind == "category" else column.abs() <= FLOAT32_MAX

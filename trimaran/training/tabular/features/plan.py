@@ -171,8 +171,9 @@ def check_plan(plan: FeaturePlan, schema: Schema) -> None:
     numbers = {field.name for field in schema.numbers}
     categories = {field.name for field in schema.categories}
     dates = {field.name for field in schema.dates}
+    texts = {field.name for field in schema.texts}
     derived = {column.name for column in plan.derived}
-    for name in sorted(derived & (numbers | categories | dates)):
+    for name in sorted(derived & (numbers | categories | dates | texts)):
         raise TrimaranError(f"the derived column {name!r} has the name of a field; rename it")
     kinds = {
         **dict.fromkeys(numbers, ("a number", _OF_NUMBER)),

@@ -17,6 +17,7 @@ from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features import columns
 from trimaran.training.tabular.features.dates import fit_dates
 from trimaran.training.tabular.features.plan import FeaturePlan
+from trimaran.training.tabular.features.texts import fit_texts
 from trimaran.training.tabular.wording import nearest
 
 __all__ = ["COUNT", "STORED_ROWS", "Unscaled", "fit_neighbours", "fit_unscaled", "wide_columns"]
@@ -68,7 +69,9 @@ def fit_unscaled(
     flags = flags if plan.flag_missing else []
     imputed = [name for name in fields if plan.option(name, "impute") == "neighbours"]
     imputed = [name for name in imputed if name not in too_few]
+    texts = fit_texts(schema, table)
     encoded = [name for category in categories for name in category.columns]
+    encoded += [name for text in texts for name in text.columns]
     data = TransformData(
         fields=[asdict(field) for field in schema.records_fields()],
         identifier=schema.identifier,
@@ -87,6 +90,7 @@ def fit_unscaled(
         shift=[],
         factor=[],
         dates=dates,
+        texts=texts,
     )
     dropped = _columns_of(too_few, data)
     derived, derived_notes = _derived(plan, data, dropped)
@@ -116,7 +120,7 @@ def wide_columns(data: TransformData, table: Table) -> npt.NDArray[np.float32]:
     """The data's outputs, unscaled, float32 `[rows, len(data.outputs)]`, by the transform."""
     width = len(data.outputs)
     transform = Transform(replace(data, shift=[0.0] * width, factor=[1.0] * width))
-    return transform.apply(table.numbers, transform.encode(table.categories))
+    return transform.apply(table.numbers, transform.encode(table.categories), table.texts)
 
 
 def fit_neighbours(
@@ -159,10 +163,12 @@ def fit_neighbours(
 def _missing_shares(schema: Schema, table: Table) -> dict[str, float]:
     """The share of missing values, by field, in the schema's order."""
     numbers = np.isnan(table.numbers).mean(axis=0).tolist()
-    texts = [sum(value is None for value in values) / len(table) for values in table.categories]
+    written = [*table.categories, *table.texts]
+    texts = [sum(value is None for value in values) / len(table) for values in written]
     measured = [*schema.numbers, *schema.dates]
     shares = dict(zip([field.name for field in measured], numbers, strict=True))
-    shares |= dict(zip([field.name for field in schema.categories], texts, strict=True))
+    fields = [*schema.categories, *schema.texts]
+    shares |= dict(zip([field.name for field in fields], texts, strict=True))
     return {field.name: shares[field.name] for field in schema.fields}
 
 
@@ -193,6 +199,7 @@ def _categories(
 def _columns_of(fields: Collection[str], data: TransformData) -> frozenset[str]:
     """All columns made of these fields alone, except flags: those that exist were requested."""
     made: dict[str, Sequence[str]] = {date.name: date.columns for date in data.dates}
+    made |= {text.name: text.columns for text in data.texts}
     made |= {category.name: category.columns for category in data.categories}
     beyond = frozenset(f"{date.name}_{DAYS}" for date in data.dates if date.as_of in fields)
     return beyond.union(*((field, *made.get(field, ())) for field in fields))

@@ -229,6 +229,7 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
                 ("number fields", len(schema.numbers)),
                 ("category fields", len(schema.categories)),
                 *([("date fields", len(schema.dates))] if schema.dates else []),
+                *([("text fields", len(schema.texts))] if schema.texts else []),
                 ("target", schema.target),
                 ("features", len(learned.data.outputs)),
                 ("edges", sum(len(each) for each in learned.edges)),

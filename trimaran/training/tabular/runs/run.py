@@ -64,13 +64,15 @@ def reference_of(
     """The distribution of the training part, from which served records may drift.
 
     It has bins for every field, those of a number being deciles, and for the task's answers. Of a
-    date it has the deciles of its days, or its weekdays (`served.dates.Date.counted`).
+    date it has the deciles of its days, or its weekdays (`served.dates.Date.counted`), and of a
+    text those of its number of words.
     """
     transform = Transform(learned.data)
     table = table_of(problem.rows(split.train), problem.schema)
     codes = transform.encode(table.categories)
-    numbers = transform.counted(table.numbers)
+    numbers = transform.counted(table.numbers, table.texts)
     names = [*transform.number_names, *(date.counted for date in learned.data.dates)]
+    names += [text.counted for text in learned.data.texts]
     features = [
         Feature(number, "number", (), number_edges(column).tolist())
         for number, column in zip(names, numbers.T, strict=True)

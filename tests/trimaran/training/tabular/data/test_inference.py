@@ -43,7 +43,7 @@ def inferred(**columns: Sequence[object]) -> Schema:
         ([str(row + 1) for row in range(ROWS)], "counts the rows"),
         (["2026-01-31", "2025-12-01 10:00:00", ""] * 10, "date"),
         ([f"2026-01-{row + 1:02}T10:00Z" for row in range(ROWS)], "date"),
-        (["a long text, " * 9, "and another one, " * 9, ""] * 10, "holds long texts"),
+        (["a long text, " * 9, "and another one, " * 9, ""] * 10, "holds long texts; describe it"),
         (["same"] * ROWS, "is 'same' in every row"),
         ([""] * ROWS, "is empty"),
     ],
@@ -57,7 +57,8 @@ def test_a_column_is_a_field_or_left_out_with_the_reason(cells: list[str], place
         assert notes == ("the column 'x' is ignored: it has 30 different texts in 30 rows",)
     else:
         assert schema.ignored == ("x",)
-        assert notes == (f"the column 'x' is ignored: it {place}",)
+        assert len(notes) == 1
+        assert notes[0].startswith(f"the column 'x' is ignored: it {place}")
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_what_is_wrong_is_said(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"kind": "text"}, "the type 'text'; it must be one of number, category"),
+        ({"kind": "texts"}, "the type 'texts'; it must be one of number, category"),
         ({"kind": "category", "most": 0}, "is a category, which has no least, most or whole"),
         ({"kind": "category", "whole": True}, "is a category, which has no least"),
         ({"kind": "number", "values": ("a",)}, "is a number, which has no values"),
