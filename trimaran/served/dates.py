@@ -127,8 +127,6 @@ class Dates:
         return self._with([(date, date.counted_part) for date in self._dates], numbers)
 
     def _with(self, parts: Sequence[tuple[Date, str]], numbers: Floats) -> Floats:
-        if not self._dates:
-            return numbers
         made = [self._part(numbers, date, part) for date, part in parts]
         return np.column_stack([numbers[:, : self._numbers], *made])
 

@@ -129,7 +129,7 @@ class RecordReader:
         return self.from_columns(
             _float_matrix(rows, len(names)),
             columns[:count],
-            np.array(dates, np.float64).reshape(len(rows), len(self.dates)),
+            _float_matrix(dates, len(self.dates)) if self.dates else None,
             columns[count:],
         )
 
@@ -167,14 +167,19 @@ class RecordReader:
             rounded = np.asarray(numbers, np.float32).astype(np.float64)
         if days is not None and days.shape[1]:
             rounded = np.concatenate([rounded, days], axis=1)
+        if self.texts:
+            self._refuse_long(texts)
         self._refuse_empty(rounded, [*categories, *texts])
-        self._refuse_long(texts)
         outside = (rounded < self._least) | (rounded > self._most)
         if outside.any():
             row, column = map(int, np.argwhere(outside)[0])
             given = numbers if column < len(self.numbers) else rounded
             self._refuse_range(row, self._bounded[column], float(given[row, column]))
-        return Table(rounded, _without_empty(categories), _without_empty(texts))
+        return Table(
+            rounded,
+            [[value or None for value in column] for column in categories],
+            [[text or None for text in column] for column in texts],
+        )
 
     def refuse_unknown(self, names: Iterable[str], where: str = "") -> None:
         """Raise `RecordError` for the first name that is no field, with the nearest one."""
@@ -282,10 +287,6 @@ def _float(value: float | None) -> float:
         return math.nan if value is None else float(value)
     except OverflowError:
         return math.inf if value is not None and value > 0 else -math.inf
-
-
-def _without_empty(columns: Sequence[Sequence[str | None]]) -> list[list[str | None]]:
-    return [[value or None for value in column] for column in columns]
 
 
 def _is_blank(value: object) -> bool:

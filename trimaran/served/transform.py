@@ -204,8 +204,11 @@ class Transform:
         `records.Table`, as are the `texts` of each text field; `codes` comes from `encode`.
         """
         missing = np.isnan(numbers)
-        columns = self._dates.columns(numbers)
-        filled = np.where(np.isnan(columns) if self.data.dates else missing, self._fill, columns)
+        if self.data.dates:
+            columns = self._dates.columns(numbers)
+            filled = np.where(np.isnan(columns), self._fill, columns)
+        else:
+            filled = np.where(missing, self._fill, numbers)
         if self._neighbours is not None and missing.any():
             count = len(self.number_names)
             self._neighbours.impute(filled[:, :count], missing[:, :count])
@@ -216,7 +219,7 @@ class Transform:
         for table, column in zip(self._tables, codes, strict=True):
             wide[:, at : at + table.shape[1]] = table[column]
             at += table.shape[1]
-        for made in self._texts.columns(texts):
+        for made in self._texts.columns(texts) if texts else ():
             wide[:, at : at + made.shape[1]] = made
             at += made.shape[1]
         wide[:, at : self._base_width] = missing[:, self._flags]
@@ -236,7 +239,7 @@ class Transform:
 
         The number fields, of each date the part that is counted, and each text's words.
         """
-        counted = self._dates.counted(numbers)
+        counted = self._dates.counted(numbers) if self.data.dates else numbers
         return np.column_stack([counted, *self._texts.counted(texts)]) if texts else counted
 
     def unknown(self, codes: npt.NDArray[np.int64]) -> dict[str, int]:
