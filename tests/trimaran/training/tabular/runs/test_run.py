@@ -224,4 +224,7 @@ def test_a_run_says_how_it_was_split_by_time(tmp_path: Path) -> None:
     with (run.directory / "predictions.csv").open() as file:
         tested = [row["part"] == "test" for row in csv.DictReader(file)]
     assert tested == (days >= 20_510).tolist()
+    for fold in timed.folds(timed.split(0).train, 3, 0):
+        assert days[fold.train].max() < days[fold.validation].min()
+        assert days[fold.validation].max() < days[fold.test].min()
     assert not [name for name in run.transform_text().split() if "on_" in name]
