@@ -12,7 +12,7 @@ from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["fields_ensemble", "models_of", "record_model"]
 
-_DTYPES = {"number": "FP32", "category": "BYTES"}
+_DTYPES = {"number": "FP32", "category": "BYTES", "date": "BYTES", "text": "BYTES"}
 _NETWORK = {"BYTES": "INT64"}
 """The network's datatype where it is not the model's: a class's number."""
 BINARY = BinaryAnswers()
@@ -54,7 +54,7 @@ def fields_ensemble(
     `transform` is the text of a fitted transform. `reference` is the text of the distribution in
     training, by whose bins rows are counted (`trimaran/served/distribution.py`). `network` takes
     the transform's columns as float32 `[batch, width]` and gives what `answers` names. A number is
-    FP32 `[1]`, a category BYTES `[1]`. The ensemble gives the model's answers
+    FP32 `[1]`, a category, a date or a text BYTES `[1]`. The ensemble gives the model's answers
     (`trimaran/served/answers.py`) and the identifier, if the transform names one, unchanged.
 
     With `logged` it has a last step `<name>_answers`, which logs the answers where predictions are

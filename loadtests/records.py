@@ -17,6 +17,7 @@ import numpy as np
 
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.repository import Repository
+from trimaran.served.dates import DAYS, Date, as_text
 from trimaran.served.distribution import Feature, Reference
 from trimaran.served.histories import USERS
 from trimaran.served.transform import TransformData
@@ -47,7 +48,9 @@ def draw_users(version: Path, count: int, seed: int) -> list[str]:
 def draw_records(version: Path, count: int, seed: int) -> list[dict[str, Any]]:
     """`count` records by field, with an identifier if the table has one.
 
-    A field that is missing in a record is left out of it. The same seed gives the same records.
+    A date is drawn by its days before another date, or before the newest in training; one that has
+    only a weekday is in the last week of training. A field that is missing in a record is left out
+    of it. The same seed gives the same records.
     """
     data = TransformData.from_json((version / TRANSFORM).read_text(encoding="utf-8"))
     reference = Reference.read(version / REFERENCE)
@@ -58,6 +61,8 @@ def draw_records(version: Path, count: int, seed: int) -> list[dict[str, Any]]:
         for field in data.fields
         if field["name"] in known and known[field["name"]].rows
     }
+    columns |= _dates(data, known, count, generator)
+    columns |= _texts(data, known, count, generator)
     drawn = (
         {name: column[row] for name, column in columns.items() if column[row] is not None}
         for row in range(count)
@@ -78,6 +83,60 @@ def _find(repository: Repository, config: ModelConfig, files: Sequence[str]) -> 
         if newest and all((newest.path / file).is_file() for file in files):
             return newest.path
     return None
+
+
+def _dates(
+    data: TransformData, known: Mapping[str, Feature], count: int, generator: np.random.Generator
+) -> dict[str, Sequence[str | None]]:
+    """The columns of dates, as texts; those to which the days of others count come first."""
+    fields = {field["name"]: field for field in data.fields}
+    days: dict[str, list[float | None]] = {}
+    for date in sorted(data.dates, key=lambda each: each.as_of is not None):
+        if date.counted not in known or not known[date.counted].rows:
+            continue
+        unbounded = {"least": None, "most": None}
+        drawn = _column(known[date.counted], unbounded, count, generator)
+        ends = days.get(date.as_of or "", [None] * count)
+        days[date.name] = [
+            None
+            if value is None
+            else _within(_date(date, value, date.newest if end is None else end), fields[date.name])
+            for value, end in zip(drawn, ends, strict=True)
+        ]
+    return {
+        name: [None if each is None else as_text(each) for each in column]
+        for name, column in days.items()
+    }
+
+
+def _date(date: Date, drawn: float, end: float) -> float:
+    """The date whose counted part is what was drawn; a weekday is in the last week of training."""
+    days = end - drawn
+    if date.counted_part != DAYS:
+        days = np.floor(date.newest) - (np.floor(date.newest) + 4 - np.floor(drawn)) % 7
+    return days if "time_sin" in date.parts else float(np.floor(days))
+
+
+def _within(days: float, field: Mapping[str, Any]) -> float:
+    least, most = field["least"], field["most"]
+    days = days if least is None else max(days, least)
+    return days if most is None else min(days, most)
+
+
+def _texts(
+    data: TransformData, known: Mapping[str, Feature], count: int, generator: np.random.Generator
+) -> dict[str, Sequence[str | None]]:
+    """The columns of texts: as many known terms as training's texts have words."""
+    made: dict[str, Sequence[str | None]] = {}
+    for text in data.texts:
+        if text.counted in known and known[text.counted].rows and text.terms:
+            bounds = {"least": 1.0, "most": None}
+            lengths = _column(known[text.counted], bounds, count, generator)
+            made[text.name] = [
+                None if each is None else " ".join(generator.choice(text.terms, int(each)))
+                for each in lengths
+            ]
+    return made
 
 
 def _column(

@@ -25,14 +25,38 @@ from tests.trimaran.calling import call_trimaran
 from tests.trimaran.training.tabular.customers import FAST, recipe
 from tests.trimaran.training.tabular.public import diamonds, penguins
 from trimaran.repository.repository import Repository
+from trimaran.served.dates import as_text, days_of
 from trimaran.served.transform import Transform, TransformData
+from trimaran.training.tabular.data.schema import FieldSchema
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.features.fit import transform_frame
 from trimaran.training.tabular.learning.learn import Problem
 from trimaran.training.tabular.runs.run import train
 from trimaran.training.tabular.runs.trained import TrainedRun
 
-TABLES: dict[str, Callable[[], Dataset]] = {"penguins": penguins, "diamonds": diamonds}
+
+def sold() -> Dataset:
+    """The diamonds with made-up dates and texts, of which some are missing."""
+    data = diamonds()
+    chance, rows = np.random.default_rng(0), len(data.frame)
+    cut = chance.uniform(days_of("2024-01-01"), days_of("2025-12-31"), rows).round(2)
+    dates = {"cut_on": cut, "sold_on": np.floor(cut + chance.uniform(0, 90, rows))}
+    dates["cut_on"][chance.random(rows) < 0.1] = np.nan
+    fields = [FieldSchema("cut_on", "date", as_of="sold_on"), FieldSchema("sold_on", "date")]
+    schema = replace(
+        data.schema, fields=(*data.schema.fields, *fields, FieldSchema("note", "text"))
+    )
+    notes = [" ".join(chance.choice(["Fine", "old", "from Ü", "sold"], 3)) for _ in range(rows)]
+    note = pd.Series(notes, dtype=object).where(chance.random(rows) > 0.1, None)
+    return replace(data, frame=data.frame.assign(**dates, note=note), schema=schema)
+
+
+def written(column: pd.Series) -> list[str]:
+    """Dates as a client sends them."""
+    return ["" if days != days else as_text(days) for days in column]
+
+
+TABLES: dict[str, Callable[[], Dataset]] = {"penguins": penguins, "diamonds": sold}
 ROWS = 64
 Arrays = dict[str, np.ndarray]
 
@@ -88,7 +112,9 @@ def expected(run: TrainedRun, data: Dataset) -> list[np.ndarray]:
 
 def by_record(served: Served, name: str, data: Dataset) -> Arrays:
     fields = [field.name for field in data.schema.fields]
-    rows = data.frame[fields].head(ROWS).astype(object).to_dict("records")
+    frame = data.frame[fields].head(ROWS).astype(object)
+    frame = frame.assign(**{each.name: written(frame[each.name]) for each in data.schema.dates})
+    rows = frame.to_dict("records")
     texts = [json.dumps({k: v for k, v in row.items() if v is not None and v == v}) for row in rows]
     records = np.array([[text.encode()] for text in texts], dtype=object)
     with served.client("grpc") as client:
@@ -107,8 +133,11 @@ def by_fields(served: Served, name: str, data: Dataset, request_id: str = "") ->
         field.name: frame[field.name].to_numpy(np.float32)[:, np.newaxis]
         for field in data.schema.numbers
     }
-    for field in data.schema.categories:
+    for field in (*data.schema.categories, *data.schema.texts):
         texts = [(value or "").encode() for value in frame[field.name]]
+        inputs[field.name] = np.array(texts, dtype=object)[:, np.newaxis]
+    for field in data.schema.dates:
+        texts = [text.encode() for text in written(frame[field.name])]
         inputs[field.name] = np.array(texts, dtype=object)[:, np.newaxis]
     with served.client("grpc") as client:
         if not request_id:
@@ -135,7 +164,10 @@ def test_classes_are_answered_by_name_with_their_probabilities(
 def test_a_number_is_answered_in_its_unit_with_its_interval(
     served: Served, runs: dict[str, TrainedRun], ask: Callable[[Served, str, Dataset], Arrays]
 ) -> None:
-    data, run = diamonds(), runs["diamonds"]
+    data, run = sold(), runs["diamonds"]
+    assert {"cut_on_days", "sold_on_weekday", "cut_on_missing", "note~fine old"} <= set(
+        json.loads(run.transform_text())["outputs"]
+    )
     found = ask(served, "diamonds", data)
     for name, values in zip(("value", "low", "high"), expected(run, data), strict=True):
         np.testing.assert_allclose(found[f"diamonds_{name}"], values, rtol=1e-4, atol=0.1)
@@ -213,7 +245,7 @@ def test_outcomes_of_classes_are_counted_by_class(
 def test_outcomes_of_numbers_are_counted_by_their_errors(
     served: Served, runs: dict[str, TrainedRun], tmp_path: Path
 ) -> None:
-    data = diamonds()
+    data = sold()
     value, low, high = (each.ravel() for each in expected(runs["diamonds"], data))
     true = data.frame["price"].head(ROWS).to_numpy()
     outcomes: list[tuple[str, object]] = list(zip(data.frame["id"].head(ROWS), true, strict=True))

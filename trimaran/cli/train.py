@@ -79,7 +79,9 @@ def train(
     time: Annotated[
         str | None,
         typer.Option(
-            metavar="COLUMN", help="When users chose items, as numbers or dates. Default: unknown."
+            metavar="COLUMN",
+            help="The column of dates by which to split: train on the oldest rows, test on the "
+            "newest. Of recommenders also numbers.",
         ),
     ] = None,
     liked: Annotated[

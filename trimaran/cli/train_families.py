@@ -31,7 +31,7 @@ TABLES = Family(
     "records of a table",
     frozenset(
         {"target", "task", "positive", "model", "trials", "objective", "seeds", "folds"}
-        | {"imbalance", "cost_missed", "cost_alarm", "query", "sheet", "schema", "track"}
+        | {"imbalance", "cost_missed", "cost_alarm", "time", "query", "sheet", "schema", "track"}
     ),
     ("mlp", "tabnet", "linear", "forest", "boosting"),
     ("churn", "mlc_churn", "wa_churn", "card_fraud"),

@@ -28,7 +28,7 @@ __all__ = ["EXAMPLES", "name_of", "run_table", "seeds_table", "spread_table", "t
 EXAMPLES = {"churn": "mlc_churn"}
 """Public tables by a name that is easier to remember, and for the models."""
 
-_READING = ("target", "task", "positive", "query", "sheet")
+_READING = ("target", "task", "positive", "query", "sheet", "time")
 _COSTS = ("cost_missed", "cost_alarm")
 _SEARCHED = ("mlp", "tabnet")
 
@@ -223,6 +223,11 @@ def _summary(runs: Sequence[TrainedRun]) -> list[str]:
         )
     if first["caveat"] is not None:
         lines.append(f"note: {first['caveat']}")
+    split = runs[0].split_by_time()
+    if split:
+        parts = ("train", "validation", "test")
+        ends = ", ".join(f"{part} until {split[part]['to']}" for part in parts)
+        lines.append(f"split by time, the dates of {split['column']!r}: {ends}")
     latest = runs[0].directory.parent / "latest"
     return [
         *lines,
