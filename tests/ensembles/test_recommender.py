@@ -72,17 +72,21 @@ def in_process(run: RecommenderRun, users: Sequence[str]) -> list[list[str]]:
     return [[names[place] for place in row] for row in items.tolist()]
 
 
-def released(run: RecommenderRun, folder: Path) -> Served:
+def released(run: RecommenderRun, folder: Path, unknown: str = "popularity") -> Served:
     """A server of the run's ensemble."""
     root = folder / "model_repository"
-    commands: tuple[tuple[str | Path, ...], ...] = (
-        ("export", run.directory, "--format", "onnx"),
-        ("publish", run.directory),
-        ("release", "movielens"),
-    )
-    for command in commands:
+
+    def call(*command: str | Path) -> None:
         outcome = call_trimaran(*command, "--repository", root, cwd=folder)
         assert outcome.status == 0, outcome.stderr
+
+    call("export", run.directory, "--format", "onnx")
+    call("publish", run.directory)
+    path = root / "movielens_history" / "config.pbtxt"
+    written = 'string_value: "popularity"'
+    assert written in path.read_text()
+    path.write_text(path.read_text().replace(written, f'string_value: "{unknown}"'))
+    call("release", "movielens")
     return start_serving(Repository.open(root))
 
 
@@ -197,13 +201,7 @@ def test_both_models_are_better_than_popularity_and_the_towers_are_served(tmp_pa
 def test_unknown_users_are_refused_where_the_configuration_says_so(
     run: RecommenderRun, tmp_path: Path
 ) -> None:
-    served = released(run, tmp_path)
-    served.stop()
-    path = tmp_path / "model_repository" / "movielens_history" / "config.pbtxt"
-    text = path.read_text()
-    assert 'string_value: "popularity"' in text
-    path.write_text(text.replace('string_value: "popularity"', 'string_value: "refuse"'))
-    served = released(run, tmp_path)
+    served = released(run, tmp_path, unknown="refuse")
     try:
         assert ask(served, [b"1"])[0][1] == "history"
         with pytest.raises(TrimaranError, match="the user 'nobody' is unknown; name one who was"):

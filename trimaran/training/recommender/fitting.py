@@ -18,7 +18,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trimaran.system.errors import UsageError
 from trimaran.system.files import write_bytes
 from trimaran.training.recommender.data import Choices
 from trimaran.training.recommender.evaluation import evaluate
@@ -108,12 +107,7 @@ class Problem:
 
 
 def fit_linear(problem: Problem, top: int, watch: Watch) -> Fitted:
-    """EASE with the best penalty. Raises `UsageError` for more than 5,000 items."""
-    if problem.items > MOST_LINEAR:
-        raise UsageError(
-            f"the table has {problem.items:,} items, and --model ease takes {MOST_LINEAR:,} at "
-            "most; choose --model towers"
-        )
+    """EASE with the best penalty; for `MOST_LINEAR` items at most."""
     together = torch.zeros(problem.items, problem.items, dtype=torch.float64)
     for start in range(0, problem.users, _BATCH):
         likes = problem.likes(np.arange(start, min(start + _BATCH, problem.users))).double()

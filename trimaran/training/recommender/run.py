@@ -107,6 +107,11 @@ def train_data(
     """Train on a table that was read. Two processes with the same work wait for one another."""
     if top > len(data.items):
         raise UsageError(f"--top is {top}, and {data.source} has {len(data.items)} items")
+    if model == "ease" and len(data.items) > MOST_LINEAR:
+        raise UsageError(
+            f"{data.source} has {len(data.items):,} items, and --model ease takes {MOST_LINEAR:,} "
+            "at most; choose --model towers"
+        )
     parts = split(data)
     config = _config(data, model, top, seed)
     run = RecommenderRun(out / data.name / f"{model}-seed{seed}-{config['digest'][:8]}")
