@@ -38,7 +38,7 @@ PHOTOGRAPH = {"IMAGE": np.array([[CAT]], np.object_)}
 
 
 def labels_model(pipeline: Pipeline) -> PythonModel:
-    return next(model for model in pipeline.models if model.name == "image_labels")
+    return next(model for model in pipeline.python_models() if model.name == "image_labels")
 
 
 def release_with_labels(repository: Repository, change: str) -> int:

@@ -36,7 +36,7 @@ def test_a_folder_of_images_becomes_the_reference(
     monkeypatch.setattr("trimaran.training.image_reference.LEAST_IMAGES", 20)
     for number in range(20, LEAST_IMAGES):
         next(folder.rglob(f"{number}.jpg")).unlink()
-    preprocess, labels = onnx_ensemble().models
+    preprocess, labels = onnx_ensemble().python_models()
     assert "1 of 21 images cannot be read" in capsys.readouterr().err
     for model in (preprocess, labels):
         features = Reference.from_json(model.files["reference.json"].decode()).features

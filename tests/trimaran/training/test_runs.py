@@ -85,7 +85,7 @@ def test_all_forms_carry_the_transform(finished: TrainedRun) -> None:
     names = (fields.ensemble.name, by_text.name, outcomes.name)
     assert names == ("churn", "churn_record", "churn_feedback")
     text = (finished.directory / "transform.json").read_bytes()
-    (features,) = fields.models
+    (features,) = fields.python_models()
     assert isinstance(features, PythonModel)
     for made in (features, by_text):
         assert made.files["transform.json"] == text
