@@ -127,7 +127,7 @@ def _release(repository: Repository) -> tuple[str, int]:
         _say(str(publication))
     made = make_release(repository, pipeline.ensemble.name)
     pins = read_release(repository, made.model, made.version).pins
-    steps = " → ".join(f"{step.model} {pins[step.model]}" for step in pipeline.ensemble.steps)
+    steps = " → ".join(f"{step.name} {pins[step.name]}" for step in pipeline.ensemble.steps)
     _say(f"{made.model} release {made.version}{' (unchanged)' * made.unchanged}: {steps}")
     return made.model, made.version
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ensembles.image_classifier import image_classifier
-from ensembles.pipeline import Pipeline
+from ensembles.image_classifier import image_classifier, image_feedback
+from ensembles.pipeline import Pipeline, PythonModel
 from trimaran.training.efficientnet_lite0 import NAME, SETTINGS, network
 from trimaran.training.image_data import class_names
 from trimaran.training.image_reference import describe_images, expected_images
 
-__all__ = ["onnx_ensemble"]
+__all__ = ["feedback", "onnx_ensemble"]
 
 
 def onnx_ensemble() -> Pipeline:
@@ -25,6 +25,11 @@ def onnx_ensemble() -> Pipeline:
     labels, files = class_names(), expected_images()
     reference = describe_images(files, SETTINGS, _classifier(), labels) if files else None
     return image_classifier(f"{NAME}_onnx", labels, SETTINGS, reference=reference)
+
+
+def feedback() -> PythonModel:
+    """The model `image_classifier_feedback`: true labels of photographs, for live accuracy."""
+    return image_feedback(class_names())
 
 
 def _classifier() -> Callable[[np.ndarray], np.ndarray]:

@@ -70,9 +70,17 @@ class PythonModel:
             config.parameters[key].string_value = value
         return config
 
+    def model(self) -> PythonModel:
+        """Itself."""
+        return self
+
 
 class Model(Protocol):
-    """What becomes a Python model when it is published, such as a function that is a step."""
+    """What is a Python model when it is published: one, or a function that is a step."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the repository."""
 
     def model(self) -> PythonModel:
         """The Python model."""
@@ -80,11 +88,28 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """One model of an ensemble; the maps go from the model's tensors to the ensemble's."""
+    """One model of an ensemble; the maps go from the model's tensors to the ensemble's.
 
-    model: str
+    `model` is the name of a model that stands in the repository, or a Python model or function of
+    the pipeline's own, which is published with it. Raises `UsageError` for anything else.
+    """
+
+    model: str | Model
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str) and not hasattr(self.model, "model"):
+            called = getattr(self.model, "__name__", repr(self.model))
+            raise UsageError(
+                f"the step {called} is a {type(self.model).__name__}; give a model's name, a "
+                "PythonModel, or a function with the decorator python_step"
+            )
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model if isinstance(self.model, str) else self.model.name
 
 
 @dataclass(frozen=True)
@@ -107,7 +132,7 @@ class Ensemble:
         add_tensors(config, self.inputs, self.outputs)
         for step in self.steps:
             config.ensemble_scheduling.step.add(
-                model_name=step.model,
+                model_name=step.name,
                 model_version=-1,
                 input_map=step.inputs,
                 output_map=step.outputs,
@@ -117,7 +142,25 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What `trimaran publish` takes: an ensemble, and the Python models and steps of its own."""
+    """What `trimaran publish` takes: an ensemble, with the Python models among its steps.
+
+    `models` are further ones, such as those of steps that are given by name.
+    """
 
     ensemble: Ensemble
-    models: Sequence[PythonModel | Model]
+    models: Sequence[Model] = ()
+
+    def python_models(self) -> list[PythonModel]:
+        """Every Python model of its own, once, in the order of the steps.
+
+        Raises `UsageError` where two models have one name.
+        """
+        own = [step.model for step in self.ensemble.steps if not isinstance(step.model, str)]
+        found: dict[str, Model] = {}
+        for each in (*own, *self.models):
+            if found.setdefault(each.name, each) is not each:
+                raise UsageError(
+                    f"the pipeline {self.ensemble.name} has two models called {each.name}; give "
+                    "one of them another name"
+                )
+        return [each.model() for each in found.values()]

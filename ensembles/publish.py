@@ -9,9 +9,8 @@ from pathlib import Path
 
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel
 from ensembles.python_step import PythonStep
+from ensembles.runs import models_of_run
 from ensembles.served_files import served_files
-from ensembles.tabular_classifier import models_of
-from ensembles.text_classifier import models_of as models_of_texts
 from trimaran.checks.raising import standing_configs
 from trimaran.publishing.publish import Publication, check_publishable
 from trimaran.publishing.publish import publish as publish_version
@@ -22,9 +21,15 @@ from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, mad
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.factory import call_factory, call_given, find_named
 from trimaran.training.tabular.runs.trained import named_run
-from trimaran.training.text.trained import text_run
 
-__all__ = ["made_by", "publish", "publish_pipeline", "publish_python_model", "write_wiring"]
+__all__ = [
+    "left_out",
+    "made_by",
+    "publish",
+    "publish_pipeline",
+    "publish_python_model",
+    "write_wiring",
+]
 
 Made = Pipeline | PythonModel
 Given = Made | PythonStep | Callable[[], Made] | str
@@ -37,18 +42,20 @@ def publish(
     repository: Place = DEFAULT_PLACE,
     *,
     source: str | None = None,
+    logged: bool = False,
 ) -> list[Publication]:
     """Publish a Python model, or all those of a pipeline and, if it is missing, its wiring.
 
     `model` is a `Pipeline`, a `PythonModel`, a step, a function that makes one of the first two,
     a name such as `shop/pipeline.py:ensemble`, or a trained run such as `runs/customers/latest`,
-    which is served by a pipeline and two models. `source` says in the manifest where it came
+    which is served by a pipeline and two models. With `logged`, what a table's pipeline answers
+    can be logged, at the cost of a step. `source` says in the manifest where it came
     from; by default that is the name. An equal version is not made again: its publication is
     `unchanged`.
 
     Raises `TrimaranError` where a configuration that stands disagrees, or the wiring does not fit.
     """
-    all_made, called = made_by(model)
+    all_made, called = made_by(model, logged=logged)
     source, opened = source or called, made_at(repository)
     publications: list[Publication] = []
     for made in all_made:
@@ -59,12 +66,15 @@ def publish(
     return publications
 
 
-def made_by(model: Given) -> tuple[Sequence[Made], str]:
+def made_by(model: Given, *, logged: bool = False) -> tuple[Sequence[Made], str]:
     """What is to be published, and where it came from. Raises `UsageError` for another type."""
     if isinstance(model, str) and ":" not in model:
         run = named_run(model)
-        of_texts = text_run(run.directory)
-        return models_of_texts(of_texts) if of_texts else models_of(run), str(run.directory)
+        return models_of_run(run, logged=logged), str(run.directory)
+    if logged:
+        raise UsageError(
+            f"{model} is not the run of a table; publish it without --logged, which is for those"
+        )
     if isinstance(model, str):
         found = find_named(model)
         made = found if isinstance(found, _MADE) else call_factory(model)
@@ -90,7 +100,7 @@ def publish_pipeline(repository: Repository, pipeline: Pipeline, source: str) ->
     `TrimaranError`, and publishes nothing, where a standing configuration disagrees, or the wiring
     does not fit.
     """
-    models = [m if isinstance(m, PythonModel) else m.model() for m in pipeline.models]
+    models = pipeline.python_models()
     made = {model.name: model.config() for model in models}
     for config in made.values():
         check_publishable(repository, config)
@@ -176,6 +186,12 @@ def _copy_artifact(repository: Repository, origin: str, target: Path) -> str:
         )
     shutil.copyfile(version.path / target.name, target)
     return f"{origin} version {version.number}"
+
+
+def left_out(repository: Repository, ensemble: Ensemble) -> list[str]:
+    """The steps of an ensemble that its standing configuration does not have."""
+    standing = step_models(repository.config(ensemble.name))
+    return [step.name for step in ensemble.steps if step.name not in standing]
 
 
 def write_wiring(repository: Repository, ensemble: Ensemble) -> None:

@@ -34,6 +34,7 @@ from trimaran.repository.dtypes import TensorSpec
 from trimaran.served.step_calls import (
     FILE_NAME,
     OWN_CODE,
+    REQUIREMENTS,
     Declared,
     StepTensor,
     call_step,
@@ -108,7 +109,7 @@ class PythonStep:
             entry=_ENTRY,
             files={
                 FILE_NAME: declared.to_json().encode(),
-                "requirements.json": json.dumps(list(self.requirements)).encode(),
+                REQUIREMENTS: json.dumps(list(self.requirements)).encode(),
             },
             modules=modules,
             max_batch_size=max_batch_size,

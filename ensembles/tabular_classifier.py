@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import json
 
+from ensembles.feedback import LOG_MEGABYTES, feedback_model
 from ensembles.pipeline import Ensemble, Pipeline, PythonModel, Step, tensor
 from trimaran.repository.dtypes import TensorSpec
 from trimaran.served.answers import Answers, BinaryAnswers
 from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["feedback_model", "fields_ensemble", "models_of", "record_model"]
+__all__ = ["fields_ensemble", "models_of", "record_model"]
 
-_DTYPES = {"number": "FP32", "category": "BYTES"}
-_LOG_MEGABYTES = "1024"
+_DTYPES = {"number": "FP32", "category": "BYTES", "date": "BYTES", "text": "BYTES"}
+_NETWORK = {"BYTES": "INT64"}
+"""The network's datatype where it is not the model's: a class's number."""
 BINARY = BinaryAnswers()
 
 
-def models_of(run: TrainedRun) -> list[Pipeline | PythonModel]:
-    """What serves a trained run: by named fields, by JSON text, and the model of outcomes."""
+def models_of(run: TrainedRun, *, logged: bool = False) -> list[Pipeline | PythonModel]:
+    """What serves a trained run: by named fields, by JSON text, and the model of outcomes.
+
+    With `logged`, predictions by named fields can be logged too: see `fields_ensemble`.
+    """
     name = run.name
     about = name, run.transform_text(), run.reference_text(), f"{name}_onnx", run.answers()
-    return [fields_ensemble(*about), record_model(*about), feedback_model(name, run.answers())]
+    fields = fields_ensemble(*about, logged=logged)
+    answers = run.answers()
+    judged = {key: f"{name}_{each}" for key, each in answers.judged.items()}
+    outcomes = feedback_model(
+        name,
+        [f"{name}_record", name],
+        answers.outcome,
+        {**judged, **answers.parameters()},
+        answers.files(),
+    )
+    return [fields, record_model(*about), outcomes]
 
 
 def fields_ensemble(
@@ -32,14 +47,19 @@ def fields_ensemble(
     *,
     input_name: str = "features",
     max_batch_size: int = 1024,
+    logged: bool = False,
 ) -> Pipeline:
     """The ensemble `name`: a record's own fields in, by name, each optional.
 
     `transform` is the text of a fitted transform. `reference` is the text of the distribution in
     training, by whose bins rows are counted (`trimaran/served/distribution.py`). `network` takes
     the transform's columns as float32 `[batch, width]` and gives what `answers` names. A number is
-    FP32 `[1]`, a category BYTES `[1]`. The ensemble gives the model's answers
+    FP32 `[1]`, a category, a date or a text BYTES `[1]`. The ensemble gives the model's answers
     (`trimaran/served/answers.py`) and the identifier, if the transform names one, unchanged.
+
+    With `logged` it has a last step `<name>_answers`, which logs the answers where predictions are
+    logged. It costs about a quarter more CPU, logging or not. Classes have it anyway, since it
+    turns their numbers into text.
     """
     data = json.loads(transform)
     fields = [
@@ -59,21 +79,22 @@ def fields_ensemble(
     named = dict(zip(answers.network, (each for each, _, _ in answers.outputs(name)), strict=True))
     steps = [
         Step(
-            model.name,
+            model,
             {field.name: field.name for field in inputs},
             {"FEATURES": "features"},
         ),
         Step(network, {input_name: "features"}, named),
     ]
-    models = [model]
-    if answers.files():
-        labelling = _class_model(name, answers, max_batch_size)
-        prediction = named["prediction"]
-        named["prediction"] = "class_number"
-        steps.append(Step(labelling.name, {"NUMBER": "class_number"}, {"CLASS": prediction}))
-        models.append(labelling)
+    if logged or answers.files():
+        last = _answers_model(name, answers, identifiers, reference, max_batch_size)
+        found = {each: f"network_{each}" for each in answers.network}
+        given = {each.name: each.name for each in last.inputs if each.name in identifiers}
+        named.update(found)
+        steps.append(
+            Step(last, {**found, **given}, {each.name: each.name for each in last.outputs})
+        )
     ensemble = Ensemble(name, inputs, outputs, steps, max_batch_size)
-    return Pipeline(ensemble, models)
+    return Pipeline(ensemble)
 
 
 def record_model(
@@ -113,35 +134,7 @@ def record_model(
         parameters={
             "log_fields": "none",
             "log_masked": ",".join(identifiers) or "none",
-            "log_megabytes": _LOG_MEGABYTES,
-            **answers.parameters(),
-        },
-        max_batch_size=max_batch_size,
-    )
-
-
-def feedback_model(
-    name: str, answers: Answers = BINARY, *, max_batch_size: int = 1024
-) -> PythonModel:
-    """The model `<name>_feedback`: outcomes of what `<name>_record` predicted and logged.
-
-    Takes `id`, BYTES `[1]`, `outcome`, `[1]` in the datatype of the task's outcomes, and `time`,
-    BYTES `[1]`, optional; answers `status`, BYTES `[1]`: see the table in
-    `trimaran/served/outcomes.py`, and `trimaran/served/judging.py`.
-    """
-    return PythonModel(
-        name=f"{name}_feedback",
-        inputs=[
-            tensor("id", "BYTES", 1),
-            tensor("outcome", answers.outcome, 1),
-            tensor("time", "BYTES", 1, optional=True),
-        ],
-        outputs=[tensor("status", "BYTES", 1)],
-        entry="trimaran.served.feedback_model",
-        files=answers.files(),
-        parameters={
-            "predictions_of": f"{name}_record",
-            **{key: f"{name}_{each}" for key, each in answers.judged.items()},
+            "log_megabytes": LOG_MEGABYTES,
             **answers.parameters(),
         },
         max_batch_size=max_batch_size,
@@ -158,13 +151,31 @@ def _answers(name: str, answers: Answers) -> list[TensorSpec]:
     return [tensor(each, dtype, width) for each, dtype, width in answers.outputs(name)]
 
 
-def _class_model(name: str, answers: Answers, max_batch_size: int) -> PythonModel:
-    """The model `<name>_class`: a class's number to its text."""
+def _answers_model(
+    name: str, answers: Answers, identifiers: list[str], reference: str, max_batch_size: int
+) -> PythonModel:
+    """The model `<name>_answers`: the network's outputs to those of `name`, which it logs."""
+    outputs = _answers(name, answers)
+    inputs = [
+        tensor(each, _NETWORK.get(output.dtype.triton, output.dtype.triton), *output.dims)
+        for each, output in zip(answers.network, outputs, strict=True)
+    ]
+    identified = {"identifier": identifiers[0]} if identifiers else {}
     return PythonModel(
-        name=f"{name}_class",
-        inputs=[tensor("NUMBER", "INT64", 1)],
-        outputs=[tensor("CLASS", "BYTES", 1)],
-        entry="trimaran.served.class_model",
-        files=answers.files(),
+        name=f"{name}_answers",
+        inputs=[*inputs, *(tensor(each, "BYTES", 1, optional=True) for each in identifiers)],
+        outputs=outputs,
+        entry="trimaran.served.answers_model",
+        files={
+            "judged.json": json.dumps(json.loads(reference).get("judged", {})).encode(),
+            **answers.files(),
+        },
+        parameters={
+            "answers_of": name,
+            "log_masked": ",".join(identifiers) or "none",
+            "log_megabytes": LOG_MEGABYTES,
+            **identified,
+            **answers.parameters(),
+        },
         max_batch_size=max_batch_size,
     )

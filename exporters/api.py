@@ -207,14 +207,11 @@ def spec_of(
         kind = type(model.module)
         made, source = model, f"{kind.__module__}.{kind.__qualname__}"
     elif isinstance(model, str) and ":" not in model:
-        from exporters import tables, texts
+        from exporters.runs import model_of_run
         from trimaran.training.tabular.runs.trained import named_run
-        from trimaran.training.text.trained import text_run
 
         run = named_run(model)
-        of_texts = text_run(run.directory)
-        made = texts.model_of(of_texts) if of_texts else tables.model_of(run)
-        source = str(run.directory)
+        made, source = model_of_run(run), str(run.directory)
     else:
         made, source = call_given(model)
     if not isinstance(made, ModelSpec):

@@ -1,7 +1,7 @@
 """The rows that are sent to a model: a user's rows, or rows that fit its inputs.
 
 Photographs are JPEG files of different content and size, as cameras and phones send them. Records
-are like those of the table that a model was trained on.
+are like those of the table that a model was trained on, and users are those of a recommender.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from loadtests.records import draw_records, find_table
+from loadtests.records import draw_records, draw_users, find_histories, find_table
 from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.repository.dtypes import TensorSpec
 from trimaran.repository.repository import Repository
@@ -78,7 +78,8 @@ def choose_rows(
     `given` is a user's file: an `.npz` with an array `[rows, …]` for each input, a `.json` or
     `.jsonl` file of rows by input name, or a directory of files for a model that takes one. Without
     it: photographs for an image ensemble, made-up records for a model that was trained on a table
-    of the `repository`, the model's golden requests, or random numbers; `source` says which.
+    of the `repository`, the users of a recommender, the model's golden requests, or random numbers;
+    `source` says which.
     Raises `UsageError` where nothing fits.
     """
     if given is not None:
@@ -92,6 +93,12 @@ def choose_rows(
     records = _records(config, names, version, count, seed) if version else None
     if records is not None:
         return records
+    histories = find_histories(repository, config) if repository is not None else None
+    if histories is not None and names == {"USER"}:
+        rows = [
+            row_of(config, {"USER": each}, "a user") for each in draw_users(histories, count, seed)
+        ]
+        return Rows(rows, f"{count} users of the training, seed {seed}")
     if repository is not None and config.name in repository.names():
         golden = [request.inputs for request in read_golden(repository, config)]
         if golden:

@@ -1,4 +1,6 @@
-"""Made-up records for a model of a table: each field as it was distributed in training.
+"""Made-up records for a model of a table, and users for a recommender.
+
+Of records each field is drawn as it was distributed in training.
 
 The version of a model that was trained on a table has the distribution of each field
 (`reference.json`) and its bounds (`transform.json`). Fields are drawn one by one, so a record is
@@ -15,10 +17,12 @@ import numpy as np
 
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.repository import Repository
+from trimaran.served.dates import DAYS, Date, as_text
 from trimaran.served.distribution import Feature, Reference
+from trimaran.served.histories import USERS
 from trimaran.served.transform import TransformData
 
-__all__ = ["draw_records", "find_table"]
+__all__ = ["draw_records", "draw_users", "find_histories", "find_table"]
 
 REFERENCE, TRANSFORM = "reference.json", "transform.json"
 _DIGITS = 6
@@ -26,18 +30,27 @@ _DIGITS = 6
 
 def find_table(repository: Repository, config: ModelConfig) -> Path | None:
     """The newest version, of the model or of a step of it, that knows its table."""
-    steps = [step.model_name for step in config.ensemble_scheduling.step]
-    for name in (config.name, *steps):
-        newest = repository.newest(name) if name in repository.names() else None
-        if newest and all((newest.path / file).is_file() for file in (REFERENCE, TRANSFORM)):
-            return newest.path
-    return None
+    return _find(repository, config, (REFERENCE, TRANSFORM))
+
+
+def find_histories(repository: Repository, config: ModelConfig) -> Path | None:
+    """The newest version, of the model or of a step of it, that knows what users chose."""
+    return _find(repository, config, (USERS,))
+
+
+def draw_users(version: Path, count: int, seed: int) -> list[str]:
+    """`count` names of users whom the version knows; the same seed gives the same ones."""
+    names = (version / USERS).read_text(encoding="utf-8").splitlines()
+    drawn = np.random.default_rng(seed).integers(len(names), size=count)
+    return [names[place] for place in drawn]
 
 
 def draw_records(version: Path, count: int, seed: int) -> list[dict[str, Any]]:
     """`count` records by field, with an identifier if the table has one.
 
-    A field that is missing in a record is left out of it. The same seed gives the same records.
+    A date is drawn by its days before another date, or before the newest in training; one that has
+    only a weekday is in the last week of training. A field that is missing in a record is left out
+    of it. The same seed gives the same records.
     """
     data = TransformData.from_json((version / TRANSFORM).read_text(encoding="utf-8"))
     reference = Reference.read(version / REFERENCE)
@@ -48,6 +61,8 @@ def draw_records(version: Path, count: int, seed: int) -> list[dict[str, Any]]:
         for field in data.fields
         if field["name"] in known and known[field["name"]].rows
     }
+    columns |= _dates(data, known, count, generator)
+    columns |= _texts(data, known, count, generator)
     drawn = (
         {name: column[row] for name, column in columns.items() if column[row] is not None}
         for row in range(count)
@@ -58,6 +73,70 @@ def draw_records(version: Path, count: int, seed: int) -> list[dict[str, Any]]:
         for row, record in enumerate(records):
             record[data.identifier] = f"made-up-{row}"
     return records
+
+
+def _find(repository: Repository, config: ModelConfig, files: Sequence[str]) -> Path | None:
+    """The newest version, of the model or of a step of it, that has all these files."""
+    steps = [step.model_name for step in config.ensemble_scheduling.step]
+    for name in (config.name, *steps):
+        newest = repository.newest(name) if name in repository.names() else None
+        if newest and all((newest.path / file).is_file() for file in files):
+            return newest.path
+    return None
+
+
+def _dates(
+    data: TransformData, known: Mapping[str, Feature], count: int, generator: np.random.Generator
+) -> dict[str, Sequence[str | None]]:
+    """The columns of dates, as texts; those to which the days of others count come first."""
+    fields = {field["name"]: field for field in data.fields}
+    days: dict[str, list[float | None]] = {}
+    for date in sorted(data.dates, key=lambda each: each.as_of is not None):
+        if date.counted not in known or not known[date.counted].rows:
+            continue
+        unbounded = {"least": None, "most": None}
+        drawn = _column(known[date.counted], unbounded, count, generator)
+        ends = days.get(date.as_of or "", [None] * count)
+        days[date.name] = [
+            None
+            if value is None
+            else _within(_date(date, value, date.newest if end is None else end), fields[date.name])
+            for value, end in zip(drawn, ends, strict=True)
+        ]
+    return {
+        name: [None if each is None else as_text(each) for each in column]
+        for name, column in days.items()
+    }
+
+
+def _date(date: Date, drawn: float, end: float) -> float:
+    """The date whose counted part is what was drawn; a weekday is in the last week of training."""
+    days = end - drawn
+    if date.counted_part != DAYS:
+        days = np.floor(date.newest) - (np.floor(date.newest) + 4 - np.floor(drawn)) % 7
+    return days if "time_sin" in date.parts else float(np.floor(days))
+
+
+def _within(days: float, field: Mapping[str, Any]) -> float:
+    least, most = field["least"], field["most"]
+    days = days if least is None else max(days, least)
+    return days if most is None else min(days, most)
+
+
+def _texts(
+    data: TransformData, known: Mapping[str, Feature], count: int, generator: np.random.Generator
+) -> dict[str, Sequence[str | None]]:
+    """The columns of texts: as many known terms as training's texts have words."""
+    made: dict[str, Sequence[str | None]] = {}
+    for text in data.texts:
+        if text.counted in known and known[text.counted].rows and text.terms:
+            bounds = {"least": 1.0, "most": None}
+            lengths = _column(known[text.counted], bounds, count, generator)
+            made[text.name] = [
+                None if each is None else " ".join(generator.choice(text.terms, int(each)))
+                for each in lengths
+            ]
+    return made
 
 
 def _column(

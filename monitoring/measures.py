@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from trimaran.served.judging import CELLS, NUMBER_CELLS, class_cells
+from trimaran.served.judging import CELLS, NUMBER_CELLS, RANKED_CELLS, class_cells
 from trimaran.stats.intervals import Estimate, f1_score, fall, share
 
 __all__ = ["ALLOWED_FALLS", "Cells", "Measured", "allowed", "loss_of", "measured"]
@@ -80,6 +80,13 @@ def _of_classes(cells: Cells) -> Measured:
     return Measured(rows, figures)
 
 
+def _of_rankings(cells: Cells) -> Measured:
+    first, among, neither = (cells.get(cell, 0.0) for cell in RANKED_CELLS)
+    rows = first + among + neither
+    figures = {"accuracy": share(first, rows), "among the answers": share(first + among, rows)}
+    return Measured(rows, figures)
+
+
 def _of_numbers(cells: Cells) -> Measured:
     held, outside, absolute, squared = (cells.get(cell, 0.0) for cell in NUMBER_CELLS)
     rows = held + outside
@@ -90,6 +97,7 @@ def _of_numbers(cells: Cells) -> Measured:
 _TASKS: tuple[tuple[Callable[[str], bool], Callable[[Cells], Measured]], ...] = (
     (lambda cell: cell in CELLS, _of_decisions),
     (lambda cell: cell in NUMBER_CELLS, _of_numbers),
+    (lambda cell: cell in RANKED_CELLS, _of_rankings),
     (lambda cell: True, _of_classes),
 )
 

@@ -18,6 +18,8 @@ TASKS = (
     "docs/fraud.md",
     "docs/projects.md",
     "docs/text.md",
+    "docs/photographs.md",
+    "docs/recommendations.md",
     "docs/release.md",
     "docs/measure.md",
     "docs/watch.md",

@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import chdir
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 
 import torch
@@ -45,6 +46,7 @@ LEFT_OUT: Mapping[str, str] = {
     r"^make test": "proofs.fresh runs tests itself",
     r"^make bench$": "it installs five other servers, and measures for long",
     r"--seeds 5\b": "it trains five times",
+    r"train photos --seed\b": "it trains as the command before it",
     r"--epochs 0$": "it embeds five thousand reviews",
     r"train \S*(\.parquet|\.xlsx|\.sqlite|\.duckdb|://)": "it needs the reader's own",
     r"^TRIMARAN_IMAGES=/path/to/": "it needs a hundred images of the reader's own",
@@ -301,7 +303,10 @@ def make_files() -> None:
     Path("outcomes.csv").write_text(outcomes, encoding="utf-8")
     _make_table(Path("my_table.csv"))
     _make_reviews(Path("my_reviews.csv"))
+    _make_plays(Path("my_plays.csv"))
     _make_measured()
+    _make_flights(Path("flights.csv"))
+    _make_visits(Path("visits.csv"), Path("calls.csv"))
 
 
 def _make_table(path: Path) -> None:
@@ -313,8 +318,8 @@ def _make_table(path: Path) -> None:
         for number in range(600):
             tenure, contract = drawn.randint(0, 100), drawn.choice(["month", "year"])
             left = drawn.random() < (0.7 if contract == "month" and tenure < 40 else 0.1)
-            date, answer = ("2026-01-31", "yes") if left else ("", "no")
-            writer.writerow([f"c-{number}", tenure, contract, "", date, answer])
+            leaving, answer = ("2026-01-31", "yes") if left else ("", "no")
+            writer.writerow([f"c-{number}", tenure, contract, "", leaving, answer])
 
 
 def _make_measured() -> None:
@@ -334,6 +339,35 @@ def _make_measured() -> None:
             numbers.writerow([round(carat, 2), drawn.choice(["Fair", "Ideal"]), price])
 
 
+def _make_flights(path: Path) -> None:
+    """A small table in place of that of the section on splits by time: late in the evening."""
+    drawn = random.Random(0)  # noqa: S311 - a table, no secret
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["carrier", "time_hour", "late"])
+        for number in range(400):
+            hour = drawn.randrange(6, 23)
+            late = drawn.random() < (0.7 if hour > 17 else 0.2)
+            day = date(2013, 1, 1) + timedelta(days=number // 2)
+            moment = f"{day.isoformat()}T{hour:02}:00:00Z"
+            writer.writerow([drawn.choice(["UA", "DL"]), moment, "yes" if late else "no"])
+
+
+def _make_visits(path: Path, history: Path) -> None:
+    """The tables of the section on windows: who called for long is left."""
+    drawn = random.Random(0)  # noqa: S311 - tables, no secret
+    with path.open("w", newline="") as file, history.open("w", newline="") as other:
+        visits, calls = csv.writer(file), csv.writer(other)
+        visits.writerow(["customer_id", "visited_on", "plan", "left"])
+        calls.writerow(["customer_id", "began_at", "minutes"])
+        for number in range(400):
+            visited, minutes = date(2026, 3, 1) + timedelta(days=number // 4), drawn.randrange(60)
+            left = drawn.random() < (0.7 if minutes > 30 else 0.2)
+            calls.writerow([number, visited - timedelta(days=drawn.randrange(1, 30)), minutes])
+            plan = drawn.choice(["a", "b"])
+            visits.writerow([number, visited, plan, "yes" if left else "no"])
+
+
 def _make_reviews(path: Path) -> None:
     """Reviews as in docs/text.md, each with a word that tells good from bad."""
     drawn = random.Random(0)  # noqa: S311 - texts, no secret
@@ -344,6 +378,18 @@ def _make_reviews(path: Path) -> None:
         for number in range(300):
             score = drawn.choice(["good", "bad"])
             writer.writerow([f"Order {number} was {drawn.choice(words[score])}.", score])
+
+
+def _make_plays(path: Path) -> None:
+    """Plays of songs as in docs/recommendations.md, by listeners of three tastes."""
+    drawn = random.Random(0)  # noqa: S311 - plays, no secret
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["listener", "song", "played_at"])
+        for listener in range(60):
+            for day in range(1, 21):
+                song = 20 * (listener % 3) + drawn.randint(0, 25)
+                writer.writerow([f"l-{listener}", f"song {song}", f"2026-01-{day:02}T10:00:00"])
 
 
 def main() -> int:

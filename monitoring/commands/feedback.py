@@ -121,17 +121,20 @@ def _joiner(repository: Repository, named: str) -> tuple[str, list[str], str]:
         if repository.has_config(name):
             parameters = checked_config(repository, name).parameters
             if _PARAMETER in parameters:
-                joiners[name] = parameters[_PARAMETER].string_value
-    for name, predictor in joiners.items():
-        if named in (name, predictor, name.removesuffix("_feedback")):
+                joiners[name] = parameters[_PARAMETER].string_value.split(",")
+    for name, predictors in joiners.items():
+        if named in (name, *predictors, name.removesuffix("_feedback")):
             own = [
-                each.name for each in checked_config(repository, predictor).input if each.optional
+                each.name
+                for each in checked_config(repository, predictors[0]).input
+                if each.optional
             ]
             taken = {each.name: each for each in inputs_of(checked_config(repository, name))}
             return name, ["id", "request_id", *own], taken["outcome"].dtype.triton
+    known = [each for predictors in joiners.values() for each in predictors]
     raise TrimaranError(
         f"no model in {repository.root} takes outcomes of {named!r}; "
-        + (f"choose from {', '.join(joiners.values())}" if joiners else "publish one first")
+        + (f"choose from {', '.join(known)}" if known else "publish one first")
     )
 
 

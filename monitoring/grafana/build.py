@@ -63,6 +63,8 @@ _RECORDED = (
             ("model_precision", "precision", "ratio", "The share of right decided positives."),
             ("model_recall", "recall", "ratio", "The share of positives that were found."),
             ("model_f1", "F1", "ratio", "The harmonic mean of precision and recall."),
+            ("model_macro_f1", "macro F1", "ratio", "The mean F1 of the classes."),
+            ("model_mae", "mean absolute error", "1", "Of numbers, in their own unit."),
             (
                 "model_calibration_error",
                 "calibration error",

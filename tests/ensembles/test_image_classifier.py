@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import urllib3
 from PIL import Image
 
 from ensembles.image_classifier import image_classifier
 from ensembles.pipeline import tensor
 from ensembles.publish import publish
-from tests.running import Served, start_serving
+from tests.running import Served, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.versions import publish_files
 from trimaran.publishing.releases import make_release, read_release
@@ -162,7 +163,10 @@ def batching(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> 
     config.parameters["max_megapixels"].string_value = "1"
     write_config(path, config)
     assert call_trimaran("release", "image_classifier", "--repository", root).status == 0
-    running = start_serving(repository, "--model", "image_classifier")
+    feedback = ("publish", "ensembles.efficientnet_lite0:feedback", "--repository", root)
+    assert call_trimaran(*feedback).status == 0
+    models = ("--model", "image_classifier", "--model", "image_classifier_feedback")
+    running = start_serving(repository, *models, "--log-predictions")
     yield running
     running.stop()
 
@@ -191,6 +195,30 @@ def test_bad_images_fail_alone_in_a_mixed_batch(batching: Served) -> None:
         else:
             assert isinstance(outcome, str)
             assert faults[index // 2][0].replace("\\", "") in outcome
+
+
+def test_labels_are_judged_by_the_ids_of_their_requests(batching: Served, tmp_path: Path) -> None:
+    with batching.client() as client:
+        image = {"IMAGE": images(PHOTOGRAPHS["chelsea.png"])}
+        answer = client.infer("image_classifier", image, request_id="upload-1")
+        client.infer("image_classifier", image, request_id="upload-2")
+        client.infer("image_classifier", image, request_id="upload-3")
+    ranking = [each.decode() for each in answer.outputs["LABEL"].ravel()]
+    path, root = tmp_path / "outcomes.csv", batching.repository.root
+    told = [ranking[0], ranking[2], next(each for each in class_names() if each not in ranking)]
+    rows = "".join(f'upload-{place + 1},"{label}"\n' for place, label in enumerate(told))
+    path.write_text(f"request_id,outcome\n{rows}")
+
+    def counted() -> bool:
+        given = ("feedback", "image_classifier", "--input", path, "--repository", root)
+        return call_trimaran(*given).status == 0
+
+    wait_for(counted, 10, "the log's lines")
+    url = f"http://127.0.0.1:{batching.ports.metrics}/metrics"
+    metrics = urllib3.request("GET", url).data.decode()
+    for cell in ("first", "among", "neither"):
+        labels = f'cell="{cell}",model="image_classifier",version="2"'
+        assert f"trimaran_outcomes_total{{{labels}}} 1" in metrics
 
 
 def classify(served: Served, data: bytes) -> list[bytes] | str:

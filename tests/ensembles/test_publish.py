@@ -45,7 +45,7 @@ class TritonPythonModel:
 
 
 def labels_model() -> PythonModel:
-    (_, model) = image_classifier("any", ["ant", "bee", "cat"], SETTINGS, top=1).models
+    (_, model) = image_classifier("any", ["ant", "bee", "cat"], SETTINGS, top=1).python_models()
     return model
 
 

@@ -22,6 +22,7 @@ from tests.running import Served, start_serving
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
 from trimaran.served.refusal import FaultError, RefusedError
+from trimaran.served.step_calls import load_step
 from trimaran.system.errors import TrimaranError, UsageError
 
 X, Y = tensor("X", "FP32", 2), tensor("Y", "FP32", 2)
@@ -59,10 +60,10 @@ def loudest(SPECTRUM):
 
 def pipeline():
     steps = [
-        Step("spectrum", {"AUDIO": "AUDIO"}, {"SPECTRUM": "spectrum"}),
+        Step(spectrum, {"AUDIO": "AUDIO"}, {"SPECTRUM": "spectrum"}),
         Step("loudest", {"SPECTRUM": "spectrum"}, {"NAME": "NAME", "LOUD": "LOUD"}),
     ]
-    return Pipeline(Ensemble("band", [AUDIO], loudest.outputs, steps), [spectrum, loudest])
+    return Pipeline(Ensemble("band", [AUDIO], loudest.outputs, steps), [loudest])
 """
 WINDOWS = """
 import numpy as np
@@ -276,6 +277,16 @@ def test_rows_of_one_request_that_differ_in_shape_are_refused() -> None:
         step.answer(x=np.array([[2], [3]]))
     with pytest.raises(FaultError, match="Y has shape"):
         python_step(inputs=lengths[:1], outputs=[Y])(ones).answer(x=np.array([[3]]))
+
+
+def test_a_version_names_the_packages_that_are_missing_where_it_runs(tmp_path: Path) -> None:
+    step = python_step(inputs=[tensor("x", "FP32", 2)], outputs=[Y])(ones)
+    (tmp_path / "step.json").write_text(step.declared().to_json())
+    required = ["numpy>=1.20", "numpy>=99", "no-such.package[extra]>=1"]
+    (tmp_path / "requirements.json").write_text(json.dumps(required))
+    words = "ones cannot run here: numpy>=99 is required, and numpy .* is installed; no-such"
+    with pytest.raises(FaultError, match=words):
+        load_step(tmp_path)
 
 
 def ones(x: Any) -> Any:

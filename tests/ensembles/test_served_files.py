@@ -39,6 +39,11 @@ def test_the_files_are_the_modules_that_are_imported_directly_or_not() -> None:
                 "failures",
                 "metrics",
                 "pulse",
+                "step_log",
+                "logged_predictions",
+                "prediction_line",
+                "prediction_log",
+                "answers",
             )
         ),
     }

@@ -14,8 +14,9 @@ import pytest
 import torch
 import urllib3
 
+from ensembles.pipeline import Pipeline
 from ensembles.publish import publish_pipeline, publish_python_model
-from ensembles.tabular_classifier import feedback_model, fields_ensemble, record_model
+from ensembles.tabular_classifier import models_of
 from exporters.export import export_model
 from exporters.original import run_original
 from exporters.spec import ModelSpec
@@ -24,14 +25,38 @@ from tests.trimaran.calling import call_trimaran
 from tests.trimaran.training.tabular.customers import FAST, recipe
 from tests.trimaran.training.tabular.public import diamonds, penguins
 from trimaran.repository.repository import Repository
+from trimaran.served.dates import as_text, days_of
 from trimaran.served.transform import Transform, TransformData
+from trimaran.training.tabular.data.schema import FieldSchema
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.features.fit import transform_frame
 from trimaran.training.tabular.learning.learn import Problem
 from trimaran.training.tabular.runs.run import train
 from trimaran.training.tabular.runs.trained import TrainedRun
 
-TABLES: dict[str, Callable[[], Dataset]] = {"penguins": penguins, "diamonds": diamonds}
+
+def sold() -> Dataset:
+    """The diamonds with made-up dates and texts, of which some are missing."""
+    data = diamonds()
+    chance, rows = np.random.default_rng(0), len(data.frame)
+    cut = chance.uniform(days_of("2024-01-01"), days_of("2025-12-31"), rows).round(2)
+    dates = {"cut_on": cut, "sold_on": np.floor(cut + chance.uniform(0, 90, rows))}
+    dates["cut_on"][chance.random(rows) < 0.1] = np.nan
+    fields = [FieldSchema("cut_on", "date", as_of="sold_on"), FieldSchema("sold_on", "date")]
+    schema = replace(
+        data.schema, fields=(*data.schema.fields, *fields, FieldSchema("note", "text"))
+    )
+    notes = [" ".join(chance.choice(["Fine", "old", "from Ü", "sold"], 3)) for _ in range(rows)]
+    note = pd.Series(notes, dtype=object).where(chance.random(rows) > 0.1, None)
+    return replace(data, frame=data.frame.assign(**dates, note=note), schema=schema)
+
+
+def written(column: pd.Series) -> list[str]:
+    """Dates as a client sends them."""
+    return ["" if days != days else as_text(days) for days in column]
+
+
+TABLES: dict[str, Callable[[], Dataset]] = {"penguins": penguins, "diamonds": sold}
 ROWS = 64
 Arrays = dict[str, np.ndarray]
 
@@ -64,11 +89,12 @@ def served(
             output_names=list(run.answers().network),
         )
         export_model(run_original(spec, 256), "onnx", repository, name, lambda stage: None)
-        texts = run.transform_text(), run.reference_text()
-        given = (name, *texts, f"{name}_onnx", run.answers())
-        publish_pipeline(repository, fields_ensemble(*given, max_batch_size=256), "tests")
-        for model in (record_model(*given), feedback_model(name, run.answers())):
-            publish_python_model(repository, model, "tests")
+        for model in models_of(run, logged=True):
+            if isinstance(model, Pipeline):
+                wiring = replace(model.ensemble, max_batch_size=256)
+                publish_pipeline(repository, replace(model, ensemble=wiring), "tests")
+            else:
+                publish_python_model(repository, model, "tests")
         result = call_trimaran("release", name, "--repository", str(repository.root))
         assert result.status == 0, result.stderr
     running = start_serving(repository, "--log-predictions")
@@ -86,7 +112,9 @@ def expected(run: TrainedRun, data: Dataset) -> list[np.ndarray]:
 
 def by_record(served: Served, name: str, data: Dataset) -> Arrays:
     fields = [field.name for field in data.schema.fields]
-    rows = data.frame[fields].head(ROWS).astype(object).to_dict("records")
+    frame = data.frame[fields].head(ROWS).astype(object)
+    frame = frame.assign(**{each.name: written(frame[each.name]) for each in data.schema.dates})
+    rows = frame.to_dict("records")
     texts = [json.dumps({k: v for k, v in row.items() if v is not None and v == v}) for row in rows]
     records = np.array([[text.encode()] for text in texts], dtype=object)
     with served.client("grpc") as client:
@@ -99,17 +127,22 @@ def ids(data: Dataset, rows: int) -> np.ndarray:
     return np.array([[each.encode()] for each in data.frame["id"].head(rows)], dtype=object)
 
 
-def by_fields(served: Served, name: str, data: Dataset) -> Arrays:
+def by_fields(served: Served, name: str, data: Dataset, request_id: str = "") -> Arrays:
     frame = data.frame.head(ROWS)
     inputs = {
         field.name: frame[field.name].to_numpy(np.float32)[:, np.newaxis]
         for field in data.schema.numbers
     }
-    for field in data.schema.categories:
+    for field in (*data.schema.categories, *data.schema.texts):
         texts = [(value or "").encode() for value in frame[field.name]]
         inputs[field.name] = np.array(texts, dtype=object)[:, np.newaxis]
+    for field in data.schema.dates:
+        texts = [text.encode() for text in written(frame[field.name])]
+        inputs[field.name] = np.array(texts, dtype=object)[:, np.newaxis]
     with served.client("grpc") as client:
-        return dict(client.infer(name, inputs).outputs)
+        if not request_id:
+            inputs["id"] = np.char.add("field-", ids(data, ROWS).astype(str)).astype(object)
+        return dict(client.infer(name, inputs, request_id=request_id).outputs)
 
 
 @pytest.mark.parametrize("ask", [by_record, by_fields])
@@ -131,7 +164,10 @@ def test_classes_are_answered_by_name_with_their_probabilities(
 def test_a_number_is_answered_in_its_unit_with_its_interval(
     served: Served, runs: dict[str, TrainedRun], ask: Callable[[Served, str, Dataset], Arrays]
 ) -> None:
-    data, run = diamonds(), runs["diamonds"]
+    data, run = sold(), runs["diamonds"]
+    assert {"cut_on_days", "sold_on_weekday", "cut_on_missing", "note~fine old"} <= set(
+        json.loads(run.transform_text())["outputs"]
+    )
     found = ask(served, "diamonds", data)
     for name, values in zip(("value", "low", "high"), expected(run, data), strict=True):
         np.testing.assert_allclose(found[f"diamonds_{name}"], values, rtol=1e-4, atol=0.1)
@@ -165,12 +201,12 @@ def told(served: Served, name: str, outcomes: list[tuple[str, object]], path: Pa
     return result.stdout + result.stderr
 
 
-def cells(served: Served, name: str) -> dict[str, float]:
-    """The outcomes of `<name>_record` by cell, as Prometheus reads them."""
+def cells(served: Served, model: str, metric: str = "trimaran_outcomes_total") -> dict[str, float]:
+    """The outcomes of a model by cell, as Prometheus reads them."""
     url = f"http://127.0.0.1:{served.ports.metrics}/metrics"
     lines = urllib3.request("GET", url).data.decode().splitlines()
-    found = [line for line in lines if line.startswith("trimaran_outcomes_total{")]
-    mine = [line for line in found if f'model="{name}_record"' in line]
+    found = [line for line in lines if line.startswith(f"{metric}{{")]
+    mine = [line for line in found if f'model="{model}"' in line]
     return {
         re.search(r'cell="([^"]*)"', line)[1]: float(line.rpartition(" ")[2])  # type: ignore[index]
         for line in mine
@@ -183,7 +219,7 @@ def until_told(
     """Ask for the rows, tell their outcomes, and give the counts by cell."""
     by_record(served, name, TABLES[name]())
     wait_for(lambda: "unknown" not in told(served, name, outcomes, path), 10, "the log's lines")
-    return wait_for(lambda: cells(served, name), 10, "the counters")
+    return wait_for(lambda: cells(served, f"{name}_record"), 10, "the counters")
 
 
 def test_outcomes_of_classes_are_counted_by_class(
@@ -209,7 +245,7 @@ def test_outcomes_of_classes_are_counted_by_class(
 def test_outcomes_of_numbers_are_counted_by_their_errors(
     served: Served, runs: dict[str, TrainedRun], tmp_path: Path
 ) -> None:
-    data = diamonds()
+    data = sold()
     value, low, high = (each.ravel() for each in expected(runs["diamonds"], data))
     true = data.frame["price"].head(ROWS).to_numpy()
     outcomes: list[tuple[str, object]] = list(zip(data.frame["id"].head(ROWS), true, strict=True))
@@ -220,6 +256,30 @@ def test_outcomes_of_numbers_are_counted_by_their_errors(
     assert found["held"] + found["outside"] == ROWS
     assert found["absolute_error"] == pytest.approx(np.abs(value - true).sum(), rel=1e-4)
     assert found["squared_error"] == pytest.approx(((value - true) ** 2).sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize("request_id", ["", "order-7"])
+def test_answers_by_named_fields_are_judged_by_identifier_or_request(
+    served: Served, runs: dict[str, TrainedRun], request_id: str, tmp_path: Path
+) -> None:
+    data = diamonds()
+    before = cells(served, "diamonds")
+    found = by_fields(served, "diamonds", data, request_id)
+    true = data.frame["price"].head(ROWS).to_numpy()
+    names = [f"{request_id}/{row}" for row in range(ROWS)]
+    if not request_id:
+        names = [f"field-{each}" for each in data.frame["id"].head(ROWS)]
+    outcomes: list[tuple[str, object]] = list(zip(names, true, strict=True))
+    path = tmp_path / "outcomes.csv"
+
+    def added() -> float:
+        told(served, "diamonds", outcomes, path)
+        return cells(served, "diamonds").get("absolute_error", 0) - before.get("absolute_error", 0)
+
+    error = np.abs(found["diamonds_value"].ravel() - true).sum()
+    assert wait_for(added, 10, "the counters") == pytest.approx(error, rel=1e-4)
+    reference = cells(served, "diamonds", "trimaran_reference_outcomes")
+    assert reference["held"] + reference["outside"] == runs["diamonds"].metrics()["test"]["rows"]
 
 
 def test_what_is_served_is_what_the_report_judged(runs: dict[str, TrainedRun]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import urllib3
 
-from tests.running import Served, start_serving
+from tests.running import Served, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
 from trimaran.served.texts import MOST_BYTES, read_text
@@ -73,7 +73,7 @@ def released(run: TextRun, folder: Path) -> Served:
     for command in commands:
         outcome = call_trimaran(*command, "--repository", root, cwd=folder)
         assert outcome.status == 0, outcome.stderr
-    return start_serving(Repository.open(root))
+    return start_serving(Repository.open(root), "--log-predictions")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,39 @@ def test_a_run_is_complete_and_found_again(run: TextRun) -> None:
     again = train_data(few(600), "tfidf", 0, run.directory.parents[1], Tuning())
     assert again == run
     assert (run.directory / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_answers_are_judged_by_the_ids_of_their_requests(
+    served: Served, run: TextRun, tmp_path: Path
+) -> None:
+    with served.client() as client:
+        for number in range(3):
+            rows = np.array([[REVIEW]], dtype=object)
+            answer = client.infer("food_reviews", {"TEXT": rows}, request_id=f"review-{number}")
+    (label,) = answer.outputs["LABEL"].ravel()
+    other = "great" if label == b"other" else "other"
+    path, root = tmp_path / "outcomes.csv", served.repository.root
+    path.write_text(
+        f"request_id,outcome\nreview-0,{label.decode()}\nreview-1,{other}\nreview-2,bad\n"
+    )
+    refused = call_trimaran("feedback", "food_reviews", "--input", path, "--repository", root)
+    assert "row 2: the outcome 'bad' is no class; classes: other, great" in refused.stderr
+    path.write_text(path.read_text().replace("review-2,bad\n", ""))
+
+    def counted() -> bool:
+        told = call_trimaran("feedback", "food_reviews", "--input", path, "--repository", root)
+        return told.status == 0
+
+    wait_for(counted, 10, "the log's lines")
+    url = f"http://127.0.0.1:{served.ports.metrics}/metrics"
+    metrics = urllib3.request("GET", url).data.decode()
+    kind = "positive" if label == b"great" else "negative"
+    labels = 'model="food_reviews",version="1"'
+    for right in ("true", "false"):
+        assert f'trimaran_outcomes_total{{cell="{right}_{kind}",{labels}}} 1' in metrics
+    tested = run.metrics()["test"]["confusion"]["true_positive"]
+    expected = f'trimaran_reference_outcomes{{cell="true_positive",{labels}}} {tested}'
+    assert expected in metrics
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -17,6 +17,7 @@ from trimaran.cli.options import (
     Sheet,
     TargetColumn,
     TaskName,
+    TimeColumn,
 )
 from trimaran.system.console import console
 from trimaran.system.errors import UsageError
@@ -38,6 +39,7 @@ def explore(
     target: TargetColumn = None,
     task: TaskName = None,
     positive: PositiveValue = None,
+    time: TimeColumn = None,
     query: Query = None,
     sheet: Sheet = None,
     schema: SchemaPath = None,
@@ -55,6 +57,7 @@ def explore(
     from trimaran.training.tabular.exploring.page import overview
 
     how = {"target": target, "task": task, "positive": positive, "query": query, "sheet": sheet}
+    how["time"] = time
     dataset = load(data, schema, **how)
     summary = overview(dataset)
     columns = SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
@@ -85,7 +88,12 @@ def overview_table(dataset: Dataset, summary: Overview) -> Table:
     share = f" ({summary.target_share:.1%})" if summary.target_known else ""
     rows = [
         ("rows", f"{summary.rows}"),
-        ("fields", f"{len(schema.numbers)} numbers, {len(schema.categories)} categories"),
+        (
+            "fields",
+            f"{len(schema.numbers)} numbers, {len(schema.categories)} categories"
+            + (f", {len(schema.dates)} dates" if schema.dates else "")
+            + (f", {len(schema.texts)} texts" if schema.texts else ""),
+        ),
         ("missing values", f"{summary.missing} of {summary.cells}"),
         (summary.question, f"{summary.positives}{share}"),
         ("strongest fields", ", ".join(strongest) or "none"),

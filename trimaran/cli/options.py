@@ -28,6 +28,7 @@ __all__ = [
     "Sheet",
     "TargetColumn",
     "TaskName",
+    "TimeColumn",
     "Tritonserver",
 ]
 
@@ -69,6 +70,13 @@ TargetColumn = Annotated[
 TaskName = Annotated[
     str | None,
     typer.Option(help="binary, multiclass or regression. Default: by the target's values."),
+]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Split by the dates of this column: train on the oldest rows, test on the newest.",
+    ),
 ]
 PositiveValue = Annotated[
     str | None,

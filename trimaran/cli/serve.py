@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from trimaran.checks.raising import checked_config
 from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPath, Tritonserver
 from trimaran.repository.presence import announce, sole_server
 from trimaran.repository.repository import Repository
@@ -131,6 +132,8 @@ def serve(
         )
         for note in selection.notes:
             _log.warning(note)
+        if log_predictions:
+            _report_logged(opened, selection)
         service = _Service(
             opened, runtime, ports, options, environment, shared_memory, hang_timeout
         )
@@ -318,6 +321,23 @@ def _require_allowed(runtime: Runtime, host: str) -> None:
         raise UsageError(
             f"--host {host}: the embedded Triton {runtime.version} listens on loopback only, since "
             "it has known security holes; put a gateway in front, or use NVIDIA's container"
+        )
+
+
+def _report_logged(repository: Repository, selection: Selection) -> None:
+    """Say which models' answers are logged."""
+    models = {*selection.promised, *(step for each in selection.steps.values() for step in each)}
+    logged = {
+        config.parameters["answers_of"].string_value or name
+        for name, config in ((each, checked_config(repository, each)) for each in models)
+        if "log_megabytes" in config.parameters
+    }
+    if logged:
+        _log.info(f"answers are logged of {', '.join(sorted(logged))}")
+    else:
+        _log.warning(
+            "--log-predictions logs nothing yet, since no model here has a step that logs its "
+            "answers (docs/monitoring.md)"
         )
 
 

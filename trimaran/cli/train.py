@@ -1,18 +1,12 @@
-"""`trimaran train`: a model of a table's records, from the table to a report."""
+"""`trimaran train`: from a table, texts, photographs or choices to a trained run and its report."""
 
 from __future__ import annotations
 
-import json
-import re
-import sys
-from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from trimaran.cli.options import (
     PositiveValue,
@@ -22,38 +16,20 @@ from trimaran.cli.options import (
     TargetColumn,
     TaskName,
 )
-from trimaran.cli.train_texts import MODELS, PUBLIC, train_texts
-from trimaran.system.console import console
+from trimaran.cli.train_families import IMAGES, MODELS, TABLES, TEXTS, family_of
+from trimaran.cli.train_images import train_images
+from trimaran.cli.train_recommender import train_recommender
+from trimaran.cli.train_tables import name_of, train_table
+from trimaran.cli.train_texts import train_texts
 from trimaran.system.errors import UsageError
-from trimaran.system.files import write_text
 
-if TYPE_CHECKING:  # torch and pandas take seconds to import, and wrong usage is refused at once
-    from trimaran.training.tabular.learning.learn import Problem
-    from trimaran.training.tabular.runs.config import Recipe
-    from trimaran.training.tabular.runs.cross_validation import Scored, Spread
-    from trimaran.training.tabular.runs.trained import TrainedRun
+__all__ = ["train"]
 
-__all__ = ["EXAMPLES", "name_of", "run_table", "seeds_table", "spread_table", "train"]
-
-EXAMPLES = {"churn": "mlc_churn"}
-"""Public tables by a name that is easier to remember, and for the models."""
-
+_GIVEN = ("COMMANDLINE", "ENVIRONMENT")
+"""Where a parameter comes from that somebody gave: not a default, nor the project's file."""
 _MOST_SEED = 2**32 - 1
 
-
-class Model(StrEnum):
-    """The networks, the models that are none, and those of texts."""
-
-    mlp = "mlp"
-    tabnet = "tabnet"
-    linear = "linear"
-    forest = "forest"
-    boosting = "boosting"
-    encoder = "encoder"
-    tfidf = "tfidf"
-
-
-_SEARCHED = (Model.mlp, Model.tabnet)
+Model = StrEnum("Model", {name: name for name in MODELS})  # type: ignore[misc]
 
 
 class Imbalance(StrEnum):
@@ -66,12 +42,14 @@ class Imbalance(StrEnum):
 
 
 def train(
+    context: typer.Context,
     table: Annotated[
         str,
         typer.Argument(
             metavar="TABLE",
-            help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, or "
-            "a public table: churn, mlc_churn, wa_churn, card_fraud or food_reviews.",
+            help="A file (.csv, .parquet, .xlsx, .sqlite, .duckdb), postgresql://HOST/DATABASE, "
+            "a folder with a sub-folder of photographs for each class, or a public table: churn, "
+            "mlc_churn, wa_churn, card_fraud, food_reviews or movielens.",
         ),
     ],
     target: TargetColumn = None,
@@ -84,16 +62,48 @@ def train(
         str | None,
         typer.Option(metavar="COLUMN", help="The column of texts, of which to learn classes."),
     ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of users, to recommend items to."),
+    ] = None,
+    item: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of items, of which to recommend some."),
+    ] = None,
+    rating: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="How users rate items. Default: an item of a row is liked."
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column of dates by which to split: train on the oldest rows, test on the "
+            "newest. Of recommenders also numbers.",
+        ),
+    ] = None,
+    liked: Annotated[
+        float | None,
+        typer.Option(help="The rating from which an item is liked. Default: the median."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Number of items to recommend, 1 to 100. Default: 10.")
+    ] = None,
     model: Annotated[
         Model | None,
         typer.Option(
-            help="A network (mlp, tabnet) or a simpler model; of texts encoder or tfidf. "
-            "Default: mlp, and encoder."
+            help="A network (mlp, tabnet) or a simpler model; of texts encoder or tfidf; to "
+            "recommend ease or towers. Default: mlp, encoder, ease."
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Epochs of fine-tuning an encoder of texts; 0 leaves it as it is."),
+        typer.Option(
+            help="Epochs of fine-tuning, for texts, or the most of them, for photographs; 0 fits "
+            "only the head."
+        ),
     ] = None,
     trials: Annotated[
         int, typer.Option(help="Number of trials of the hyperparameter search; 0 for no search.")
@@ -139,214 +149,19 @@ def train(
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a directory, such as runs")
-    costs = {"cost_missed": cost_missed, "cost_alarm": cost_alarm}
-    costs_given = {key: cost for key, cost in costs.items() if cost is not None}
-    of_texts = text is not None or table == PUBLIC
-    model = model or (Model(MODELS[0]) if of_texts else Model.mlp)
-    if of_texts != (model.value in MODELS):
-        fitting = "of texts" if of_texts else "of a table without --text"
-        raise UsageError(f"--model {model.value} is not {fitting}; leave it out")
-    if of_texts:
-        options = {"text": text, "target": target, "positive": positive, "name": name}
-        more = {"model": model.value, "epochs": epochs, "seed": seed, "out": out}
-        others = {"task": task, "query": query, "sheet": sheet, "schema": schema}
-        numbers_given = {"trials": trials > 0, "folds": folds > 0, "seeds": seeds != 1}
-        words = {"imbalance": imbalance is not Imbalance.none, "track": track}
-        words |= {key.replace("_", "-"): True for key in costs_given}
-        refused = {**{key: value is not None for key, value in others.items()}, **numbers_given}
-        train_texts(table, {**options, **more}, {**refused, **words})
-        return
-    if epochs is not None:
-        raise UsageError("--epochs is for texts; leave it out, or name their column with --text")
-    _check(model, trials, seed, seeds, folds, track)
-    called = name_of(table, name)
-
-    from trimaran.training.tabular.data.sources import load
-    from trimaran.training.tabular.evaluation.costs import check_cost
-    from trimaran.training.tabular.runs.tracking import require_mlflow
-
-    if track:
-        require_mlflow()
-    for key, cost in costs_given.items():
-        check_cost(key, cost)
-    how = {"target": target, "task": task, "positive": positive, "query": query, "sheet": sheet}
-    dataset = load(EXAMPLES.get(table, table), schema, **how).with_costs(costs_given)
-
-    from trimaran.training.recipes import recipe as recipe_of
-    from trimaran.training.tabular.learning.learn import Problem
-
-    for note in dataset.notes:
-        print(f"note: {note}", file=sys.stderr)
-    problem = Problem.of(dataset)
-    for warning in problem.notes[len(dataset.notes) :]:
-        print(f"warning: {warning}", file=sys.stderr)
-    recipe = recipe_of(called, dataset.schema, model.value, imbalance.value)
-    if folds:
-        _cross_validate(problem, recipe, folds, seed, out)
-        return
-    numbers = list(range(seed, seed + seeds))
-    runs = _train(problem, recipe, numbers, out, trials, objective, track)
-    screen = console()
-    screen.print(run_table(runs[0]) if seeds == 1 else seeds_table(runs))
-    for line in _summary(runs):
-        screen.print(line, markup=False, highlight=False, soft_wrap=True)
-    if seeds > 1:
-        _compare_seeds(recipe, numbers, runs, out)
-
-
-def name_of(table: str, given: str | None = None) -> str:
-    """What models of a table are called: `shop/2026 customers.csv` gives `_2026_customers`."""
-    from trimaran.repository.repository import check_model_name
-
-    place = urlsplit(table).path if "://" in table else table
-    stem = re.sub(r"\W+", "_", Path(place).stem, flags=re.ASCII)
-    return check_model_name(given or (f"_{stem}" if stem[:1].isdigit() else stem))
-
-
-def run_table(run: TrainedRun) -> Table:
-    """One row per metric on the test part, one column per model."""
-    from trimaran.training.tabular.runs.cross_validation import of_run
-
-    scored = of_run(run)
-    task = run.task()
-    rows = {name: [f"{scores[name]:g}" for scores in scored.values()] for name in task.chosen}
-    for metric, name in task.metrics.items():
-        rows[name] = [f"{scores[metric]:.4f}" for scores in scored.values()]
-    return _table(f"Test part of seed {run.metrics()['seed']}", "metric", scored, rows)
-
-
-def seeds_table(runs: Sequence[TrainedRun]) -> Table:
-    """One row per seed, one column per model: the main metric on the test part."""
-    from trimaran.training.tabular.runs.cross_validation import of_run
-
-    task = runs[0].task()
-    rows = {
-        f"seed {run.metrics()['seed']}": [f"{each[task.main]:.4f}" for each in of_run(run).values()]
-        for run in runs
-    }
-    return _table(f"{task.title} on the test part", "seed", of_run(runs[0]), rows)
-
-
-def spread_table(
-    title: str, spreads: Mapping[str, Mapping[str, Spread]], names: Mapping[str, str]
-) -> Table:
-    """One row per metric of `names`, one column per model: mean and standard deviation."""
-    rows = {
-        name: [f"{each[metric].mean:.4f} ± {each[metric].sd:.4f}" for each in spreads.values()]
-        for metric, name in names.items()
-    }
-    return _table(title, "metric", spreads, rows)
-
-
-def _cross_validate(problem: Problem, recipe: Recipe, folds: int, seed: int, out: Path) -> None:
-    from trimaran.training.tabular.runs import progress
-
-    model = recipe.hyper.network
-    scored = progress.cross_validate(problem, recipe, folds, seed, out)
-    title = f"{model}: {folds} folds of the training and validation parts"
-    about = {"model": model, "seed": seed, "folds": folds}
-    _write_spread(
-        out / recipe.family / f"folds-{model}.json", title, about, scored, problem.task.metrics
-    )
-
-
-def _train(
-    problem: Problem,
-    recipe: Recipe,
-    seeds: Iterable[int],
-    out: Path,
-    trials: int,
-    objective: str | None,
-    track: bool,
-) -> list[TrainedRun]:
-    """A run of each seed, the first of which becomes the one that is exported."""
-    from trimaran.training.tabular.runs import progress
-    from trimaran.training.tabular.runs.trained import name_latest
-
-    runs = []
-    for seed in seeds:
-        run = progress.train(problem, recipe, seed, out, trials, objective)
-        runs.append(run)
-        if track:
-            progress.track(run, out)
-    name_latest(runs[0])
-    return runs
-
-
-def _compare_seeds(
-    recipe: Recipe, seeds: Sequence[int], runs: Sequence[TrainedRun], out: Path
-) -> None:
-    from trimaran.training.tabular.runs.cross_validation import of_run
-
-    model = recipe.hyper.network
-    title = f"{model}: test part, mean and standard deviation over {len(seeds)} seeds"
-    names = [run.directory.name for run in runs]
-    about = {"model": model, "seeds": list(seeds), "runs": names}
-    scored = [of_run(run) for run in runs]
-    _write_spread(
-        out / recipe.family / f"seeds-{model}.json", title, about, scored, runs[0].task().metrics
-    )
-
-
-def _table(
-    title: str, corner: str, models: Iterable[str], rows: Mapping[str, Sequence[str]]
-) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(corner)
-    for model in models:
-        table.add_column(model, justify="right")
-    for name, cells in rows.items():
-        table.add_row(name, *cells)
-    return table
-
-
-def _check(model: Model, trials: int, seed: int, seeds: int, folds: int, track: bool) -> None:
-    if trials < 0:
-        raise UsageError(f"--trials is {trials}; it must be 0 or more")
-    if trials and model not in _SEARCHED:
-        raise UsageError(f"--trials is for the models {' and '.join(_SEARCHED)}; leave it out")
-    if seeds < 1:
-        raise UsageError(f"--seeds is {seeds}; it must be 1 or more")
     if not 0 <= seed <= _MOST_SEED - seeds:
         raise UsageError(f"--seed is {seed}; it must be between 0 and {_MOST_SEED - seeds}")
-    if folds and folds < 2:
-        raise UsageError(f"--folds is {folds}; it must be 2 or more, or 0 for none")
-    for name, given in (("--trials", trials), ("--seeds", seeds > 1), ("--track", track)):
-        if folds and given:
-            raise UsageError(f"--folds keeps no model; leave out {name}")
-
-
-def _write_spread(
-    path: Path,
-    title: str,
-    about: Mapping[str, object],
-    scored: Sequence[Scored],
-    metrics: Mapping[str, str],
-) -> None:
-    from trimaran.training.tabular.runs.cross_validation import as_document, by_model
-
-    write_text(
-        path, json.dumps(as_document(about, scored, metrics), indent=1, allow_nan=False) + "\n"
-    )
-    screen = console()
-    screen.print(spread_table(title, by_model(scored, metrics), metrics))
-    screen.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _summary(runs: Sequence[TrainedRun]) -> list[str]:
-    first, goals = runs[0].metrics(), [run.metrics()["goal_reached"] for run in runs]
-    task = runs[0].task()
-    lines = [f"seed {first['seed']}: {task.summary(first)}"]
-    if first["goal"] is not None:
-        lines.append(
-            f"the goal, {task.title} of {first['goal']:g}, is reached on {sum(goals)} of "
-            f"{len(goals)} seed{'s' if len(goals) > 1 else ''}"
-        )
-    if first["caveat"] is not None:
-        lines.append(f"note: {first['caveat']}")
-    latest = runs[0].directory.parent / "latest"
-    return [
-        *lines,
-        f"report: {runs[0].directory / 'report.html'}",
-        f"next: trimaran export {latest}, and trimaran publish {latest}",
-    ]
+    options = dict(context.params)
+    sources = {name: context.get_parameter_source(name) for name in options}
+    given = [name for name, source in sources.items() if source and source.name in _GIVEN]
+    family = family_of(table, given, model)
+    taken = {name: options[name] for name in ("name", "seed", "out", *family.options)}
+    if family == IMAGES:
+        called = name_of(str(Path(table).resolve()), name)
+        train_images(table, {**taken, "name": called})
+    elif family == TEXTS:
+        train_texts(table, {**taken, "model": model or family.models[0]})
+    elif family == TABLES:
+        train_table(table, taken)
+    else:
+        train_recommender(table, {**taken, "model": model or family.models[0]})

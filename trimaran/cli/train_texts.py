@@ -7,30 +7,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trimaran.system.console import console
-from trimaran.system.errors import UsageError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused at once
     from trimaran.training.text.trained import TextRun
 
-__all__ = ["MODELS", "PUBLIC", "summary", "train_texts"]
-
-MODELS = ("encoder", "tfidf")
-"""The models of texts, the default first."""
-PUBLIC = "food_reviews"
-"""The public table of texts."""
+__all__ = ["summary", "train_texts"]
 
 
-def train_texts(table: str, options: Mapping[str, Any], not_for_texts: Mapping[str, bool]) -> None:
+def train_texts(table: str, options: Mapping[str, Any]) -> None:
     """Train with a progress bar, and print the scores.
 
-    `options` are those of `trimaran.training.text.run.train`, None where nothing is said, and
-    `not_for_texts` says of other options of the command whether they were given.
+    `options` are those of `trimaran.training.text.run.train`, None where nothing is said.
     """
-    for option, is_given in not_for_texts.items():
-        if is_given:
-            raise UsageError(f"--{option} is not for texts; leave it out, or leave out --text")
-
-    from trimaran.training.text.progress import shown
+    from trimaran.training.progress import shown
     from trimaran.training.text.run import train
 
     began = time.monotonic()

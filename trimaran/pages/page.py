@@ -10,6 +10,7 @@ A `str` is text and is escaped; only these functions make HTML.
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -31,6 +32,7 @@ __all__ = [
     "facts",
     "figure",
     "legend",
+    "photograph",
     "table",
     "text",
 ]
@@ -142,6 +144,14 @@ def card(title: str, about: str, *blocks: Markup) -> Markup:
     """Blocks in a frame, below a title and a line about them."""
     return Markup('<article><h3>{}</h3><p class="about">{}</p>\n{}</article>').format(
         title, about, Markup("\n").join(blocks)
+    )
+
+
+def photograph(jpeg: bytes, alt: str) -> Markup:
+    """A small picture of a JPEG file, for a table's cell; `alt` describes it."""
+    content = base64.b64encode(jpeg).decode()
+    return Markup('<img class="photograph" src="data:image/jpeg;base64,{}" alt="{}">').format(
+        content, alt
     )
 
 

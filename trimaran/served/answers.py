@@ -162,10 +162,10 @@ def read_answers(parameters: Mapping[str, str], directory: Path) -> Answers:
 
 def plain(values: npt.NDArray[Any]) -> list[Any]:
     """Answers `[rows, width]` as JSON takes them: a value for each row, or a list of them."""
+    found: list[Any] = values.tolist()
     if values.dtype == np.object_:
-        return [each.decode() for each in values[:, 0]]
-    found: list[Any] = (values[:, 0] if values.shape[1] == 1 else values).tolist()
-    return found
+        found = [[each.decode() for each in row] for row in found]
+    return [row[0] for row in found] if values.shape[1] == 1 else found
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trimaran.served.distribution import Reference, Tally
-from trimaran.served.metrics import Family
+from trimaran.served.metrics import Family, report_reference
 
 __all__ = ["Counters"]
 
@@ -49,9 +49,6 @@ class Counters:
         rows = Family("trimaran_feature_rows_total", "Rows that were served, by bin.")
         expected = Family("trimaran_feature_reference_rows", "Rows of the reference.", "GAUGE")
         refused = Family("trimaran_refused_requests_total", "Requests that were refused.")
-        judged = Family(
-            "trimaran_reference_outcomes", "Rows of the test part, by what was decided.", "GAUGE"
-        )
         self._rows = []
         for feature in reference.features:
             labels = [
@@ -61,8 +58,7 @@ class Counters:
             for each, count in zip(labels, feature.counts, strict=bool(feature.counts)):
                 expected.metric(each).set(count)
         self._refusals = refused.metric(self._labels)
-        for cell, total in reference.judged.items():
-            judged.metric({**self._labels, "cell": cell}).set(total)
+        report_reference(self._labels, reference.judged)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._report_regularly, daemon=True)
         self._thread.start()

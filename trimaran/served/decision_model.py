@@ -1,7 +1,7 @@
 """Triton's side of a decision: `PROBABILITY` FP32 `[1]` to `LABEL` BYTES `[1]`.
 
 `decision.json` has the `threshold`, and the labels `positive`, at the threshold or above, and
-`negative`.
+`negative`. Both are logged for the ensemble (`logged_predictions.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import triton_python_backend_utils as pb_utils
 from trimaran.served.boundary import Failed, attempt
 from trimaran.served.failures import counted
 from trimaran.served.pulse import beating
+from trimaran.served.step_log import StepLog
 
 __all__ = ["TritonPythonModel"]
 
@@ -31,6 +32,7 @@ class TritonPythonModel:
         self.threshold = np.float32(decision["threshold"])
         names = [decision["negative"].encode(), decision["positive"].encode()]
         self.labels = np.array(names, np.object_)
+        self.log = StepLog(args)
 
     def execute(
         self, requests: list[pb_utils.InferenceRequest]
@@ -39,8 +41,13 @@ class TritonPythonModel:
         answers = [attempt(self.answer, request) for request in requests]
         return [each.response() if isinstance(each, Failed) else each for each in answers]
 
+    def finalize(self) -> None:
+        """End the log."""
+        self.log.close()
+
     def answer(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
         """The label of each row."""
         probability = pb_utils.get_input_tensor_by_name(request, "PROBABILITY").as_numpy()
-        decided = (probability >= self.threshold).astype(np.int64)
-        return pb_utils.InferenceResponse([pb_utils.Tensor("LABEL", self.labels[decided])])
+        labels = self.labels[(probability >= self.threshold).astype(np.int64)]
+        self.log.keep(request, {"PROBABILITY": probability, "LABEL": labels})
+        return pb_utils.InferenceResponse([pb_utils.Tensor("LABEL", labels)])

@@ -1,7 +1,7 @@
 """Triton's side of the transform: a record's named fields to `FEATURES` FP32 `[width]`.
 
-Every field is an optional input `[1]`: FP32 for a number, BYTES for a category. `records.py`
-is the policy for missing, unknown and refused values.
+Every field is an optional input `[1]`: FP32 for a number, BYTES for a category, a date or a text.
+`records.py` is the policy for missing, unknown and refused values.
 """
 
 from __future__ import annotations
@@ -78,13 +78,18 @@ class TritonPythonModel:
                 if values is not None:
                     numbers[start : start + length, place] = values
             start += length
+        dates = [self.texts(requests, field.name) for field in self.reader.dates]
+        by_row = enumerate(zip(*dates, strict=True))
+        days = [self.reader.days_of_row(row, values) for row, values in by_row]
         return self.reader.from_columns(
             numbers,
             [self.texts(requests, field.name) for field in self.reader.categories],
+            np.array(days, np.float64).reshape(len(numbers), len(dates)),
+            [self.texts(requests, field.name) for field in self.reader.texts],
         )
 
     def texts(self, requests: Sequence[Rows], name: str) -> list[str | None]:
-        """One category of all rows; None where a request does not have it."""
+        """One category, date or text of all rows; None where a request does not have it."""
         return list(
             chain.from_iterable(
                 [value.decode(errors="replace") for value in rows.columns[name]]
@@ -97,5 +102,5 @@ class TritonPythonModel:
     def score(self, table: Table) -> list[tuple[str, np.ndarray]]:
         """The outputs of a table's rows, by name."""
         codes = self.transform.encode(table.categories)
-        self.counters.add(table.numbers, codes)
-        return [("FEATURES", self.transform.apply(table.numbers, codes))]
+        self.counters.add(self.transform.counted(table.numbers, table.texts), codes)
+        return [("FEATURES", self.transform.apply(table.numbers, codes, table.texts))]

@@ -4,6 +4,9 @@
 `outcome` `[1]`: BOOL, or what `judging.py` has for the model's task; `time` BYTES `[1]`, optional:
 when it was known, in ISO 8601. The answer is `status` BYTES `[1]`, by the table in `outcomes.py`.
 
+The parameter `predictions_of` names the models that predicted, with commas between them; an outcome
+counts for each that predicted the id.
+
 | metric | labels | what |
 |---|---|---|
 | `trimaran_feedback_total` | model, status | reported outcomes |
@@ -12,7 +15,8 @@ when it was known, in ISO 8601. The answer is `status` BYTES `[1]`, by the table
 | `trimaran_outcome_probability_total` | the same | the sum of the bin's probabilities |
 | `trimaran_outcome_squared_error_total` | model, version | of the probability, the sum |
 
-`model` is the one that predicted. All but the first continue after a restart.
+`model` is the one that predicted; of the first metric, the first of several. All but the first
+continue after a restart.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +40,6 @@ from trimaran.served.failures import counted
 from trimaran.served.judging import Judge, read_judge
 from trimaran.served.metrics import Family
 from trimaran.served.outcomes import STATUSES, Key, Outcome, Outcomes
-from trimaran.served.prediction_line import Keyed
 from trimaran.served.pulse import beating
 from trimaran.served.refusal import RefusedError, shown
 
@@ -69,9 +73,8 @@ class TritonPythonModel:
         root = os.environ.get(_VARIABLE)
         if root:
             judge = read_judge(parameters, Path(args["model_repository"]) / args["model_version"])
-            directory = Path(root) / parameters["predictions_of"]
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.feedback = Feedback(directory, parameters["predictions_of"], judge)
+            models = parameters["predictions_of"].split(",")
+            self.feedback = Feedback(Path(root), models, judge)
 
     def execute(
         self, requests: list[pb_utils.InferenceRequest]
@@ -97,19 +100,32 @@ class TritonPythonModel:
             statuses = self.feedback.record(ids, outcomes, times)
         except (sqlite3.Error, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else error  # without its path
-            words = "no outcome of this request was counted, because the outcomes file failed: "
+            words = "not all outcomes of this request were counted, as the outcomes file failed: "
             return pb_utils.InferenceResponse([], pb_utils.TritonError(f"{words}{reason}"))
         found = np.array([[status.encode()] for status in statuses], dtype=object)
         return pb_utils.InferenceResponse([pb_utils.Tensor("status", found)])
 
 
-class Feedback:
-    """The outcomes of one model, and their counters."""
+@dataclass
+class _Predictor:
+    """One model that predicted."""
 
-    def __init__(self, directory: Path, model: str, judge: Judge) -> None:
-        self._model, self._judge = model, judge
-        self._keyed = Keyed.of(directory)
-        self._outcomes = Outcomes(directory, judge)
+    model: str
+    outcomes: Outcomes
+    metrics: dict[Key, Any] = field(default_factory=dict)
+    shown: dict[Key, float] = field(default_factory=dict)
+
+
+class Feedback:
+    """The outcomes of models whose predictions are below `root`, and their counters."""
+
+    def __init__(self, root: Path, models: Sequence[str], judge: Judge) -> None:
+        self._model, self._judge = models[0], judge
+        self._predictors = []
+        for model in models:
+            directory = root / model
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._predictors.append(_Predictor(model, Outcomes(directory, judge)))
         self._families = {
             name: Family(metric, words) for name, (metric, words, _) in _METRICS.items()
         }
@@ -117,8 +133,6 @@ class Feedback:
         self._reported = {
             status: reported.metric({"model": self._model, "status": status}) for status in STATUSES
         }
-        self._metrics: dict[Key, Any] = {}
-        self._shown: dict[Key, float] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._read_regularly, daemon=True)
@@ -131,8 +145,11 @@ class Feedback:
             self._outcome(row, each.decode(errors="replace"), outcomes[row], time)
             for row, (each, time) in enumerate(zip(ids, times or [b""] * len(ids), strict=True))
         ]
-        self._outcomes.read_log()
-        statuses = self._outcomes.record(rows)
+        found = []
+        for predictor in self._predictors:
+            predictor.outcomes.read_log()
+            found.append(predictor.outcomes.record(rows))
+        statuses = [min(each, key=STATUSES.index) for each in zip(*found, strict=True)]
         for status, count in Counter(statuses).items():
             self._reported[status].increment(count)
         self._count()
@@ -142,7 +159,8 @@ class Feedback:
         """Stop reading the log, and close the file."""
         self._ended.set()
         self._thread.join()
-        self._outcomes.close()
+        for predictor in self._predictors:
+            predictor.outcomes.close()
 
     def _outcome(self, row: int, name: str, given: Any, time: bytes) -> Outcome:
         if not name:
@@ -160,9 +178,7 @@ class Feedback:
             ) from None
         if moment and moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return Outcome(
-            name, self._keyed.masked(name), outcome, moment.timestamp() if moment else None
-        )
+        return Outcome(name, outcome, moment.timestamp() if moment else None)
 
     def _read_regularly(self) -> None:
         # Sets this thread alone. Outcomes come late; answers need the time more.
@@ -176,26 +192,32 @@ class Feedback:
                 return
 
     def _read(self) -> None:
-        self._outcomes.read_log()
+        for predictor in self._predictors:
+            predictor.outcomes.read_log()
         self._count()
 
     def _count(self) -> None:
         """Raise the counters to the totals; an earlier process may have left them lower."""
         with self._lock:
-            for key, total in self._outcomes.totals().items():
-                if self._shown.get(key) == total:
-                    continue
-                metric = self._metrics.get(key) or self._metric(*key)
-                missing = total - metric.value()
-                if missing > 0:
-                    metric.increment(missing)
-                self._shown[key] = total
+            for predictor in self._predictors:
+                for key, total in predictor.outcomes.totals().items():
+                    if predictor.shown.get(key) == total:
+                        continue
+                    metric = predictor.metrics.get(key) or self._metric(predictor, key)
+                    missing = total - metric.value()
+                    if missing > 0:
+                        metric.increment(missing)
+                    predictor.shown[key] = total
 
-    def _metric(self, version: str, name: str, place: str) -> Any:
+    def _metric(self, predictor: _Predictor, key: Key) -> Any:
+        version, name, place = key
         _, _, label = _METRICS[name]
-        labels = {"model": self._model, "version": version, **({label: place} if label else {})}
-        metric = self._families[name].metric(labels)
-        self._metrics[version, name, place] = metric
+        labels = {
+            "model": predictor.model,
+            "version": version,
+            **({label: place} if label else {}),
+        }
+        predictor.metrics[key] = metric = self._families[name].metric(labels)
         return metric
 
 

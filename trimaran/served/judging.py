@@ -2,8 +2,9 @@
 
 | task | outcome | totals `outcomes` by cell |
 |---|---|---|
-| `binary` | BOOL | `true_positive`, `false_positive`, `true_negative`, `false_negative` |
+| `binary` | BOOL, or the text of one of two | `true_positive`, `false_positive` and so on |
 | `multiclass` | BYTES, a class | of each class A: `right:A`, `missed:A`, `false:A` |
+| the same, of more than 100 classes | BYTES, a class | `first`, `among` the answers, `neither` |
 | `regression` | FP32 | `held` and `outside` its interval, `absolute_error`, `squared_error` |
 
 A reference has the same totals of the test part.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,23 +25,29 @@ __all__ = [
     "BINS",
     "CELLS",
     "NUMBER_CELLS",
+    "RANKED_CELLS",
     "BinaryJudge",
     "ClassJudge",
     "Judge",
     "NumberJudge",
+    "RankedJudge",
     "Stored",
     "Total",
     "class_cells",
+    "class_totals",
     "probability_bin",
     "read_judge",
 ]
 
 CELLS = ("true_positive", "false_positive", "true_negative", "false_negative")
 NUMBER_CELLS = ("held", "outside", "absolute_error", "squared_error")
+RANKED_CELLS = ("first", "among", "neither")
 BINS = 10
 """Equal bins of the probability, for calibration."""
 
 _CLASS_CELLS = ("right", "missed", "false")
+_MOST_CLASSES = 100
+"""Each has three series in Prometheus."""
 _TASK = "task"
 
 Total = tuple[str, str]
@@ -72,18 +79,23 @@ class Judge(Protocol):
 
 
 class BinaryJudge:
-    """A decision and its probability, whose outputs have these names."""
+    """A decision and its probability, whose outputs have these names.
 
-    def __init__(self, probability: str, decision: str) -> None:
-        self._probability, self._decision = probability, decision
+    With `labels`, the negative and the positive one, decisions and outcomes are one of them.
+    """
+
+    def __init__(self, probability: str, decision: str, labels: Sequence[str] = ()) -> None:
+        self._probability, self._decision, self._labels = probability, decision, labels
 
     def prediction(self, output: Mapping[str, Any]) -> tuple[float, Stored]:
         """The probability, and 1 or 0."""
-        return float(output[self._probability]), int(bool(output[self._decision]))
+        decided = output[self._decision]
+        number = self._labels.index(decided) if self._labels else int(bool(decided))
+        return float(output[self._probability]), number
 
     def outcome(self, given: Any) -> Stored:
         """1 or 0."""
-        return int(bool(given))
+        return self._labels.index(_known(given, self._labels)) if self._labels else int(bool(given))
 
     def totals(self) -> Iterator[Total]:
         """The cells; positives and probabilities by bin; the squared error."""
@@ -107,22 +119,19 @@ class BinaryJudge:
 
 
 class ClassJudge:
-    """A class of several, whose output has this name."""
+    """A class of several, the first where it is a ranking, whose output has this name."""
 
     def __init__(self, prediction: str, classes: Sequence[str]) -> None:
         self._prediction, self._classes = prediction, classes
 
     def prediction(self, output: Mapping[str, Any]) -> tuple[float, Stored]:
         """No probability, and the class; JSON, since SQLite would make a number of `01`."""
-        return 0.0, json.dumps(str(output[self._prediction]))
+        found = output[self._prediction]
+        return 0.0, json.dumps(str(found[0] if isinstance(found, list) else found))
 
     def outcome(self, given: Any) -> Stored:
         """The class as JSON."""
-        name = given.decode(errors="replace") if isinstance(given, bytes) else str(given)
-        if name not in self._classes:
-            known = ", ".join(self._classes)
-            raise RefusedError(f"the outcome {shown(name)} is no class; classes: {known}")
-        return json.dumps(name)
+        return json.dumps(_known(given, self._classes))
 
     def totals(self) -> Iterator[Total]:
         """The cells of each class."""
@@ -141,6 +150,36 @@ class ClassJudge:
         else:
             yield ("outcomes", missed), 1.0
             yield ("outcomes", class_cells(json.loads(decided))[2]), 1.0
+
+
+class RankedJudge:
+    """The place of the true one of many classes in a ranking, whose output has this name."""
+
+    def __init__(self, prediction: str, classes: Sequence[str]) -> None:
+        self._prediction, self._classes = prediction, frozenset(classes)
+
+    def prediction(self, output: Mapping[str, Any]) -> tuple[float, Stored]:
+        """No probability, and the classes as JSON."""
+        found = output[self._prediction]
+        return 0.0, json.dumps(found if isinstance(found, list) else [found])
+
+    def outcome(self, given: Any) -> Stored:
+        """The class as JSON."""
+        return json.dumps(_known(given, self._classes))
+
+    def totals(self) -> Iterator[Total]:
+        """The cells."""
+        for cell in RANKED_CELLS:
+            yield "outcomes", cell
+
+    def counts(
+        self, probability: float, decided: Any, outcome: Any
+    ) -> Iterator[tuple[Total, float]]:
+        """One cell."""
+        del probability
+        ranking, true = json.loads(decided), json.loads(outcome)
+        place = 0 if true == ranking[0] else 1 if true in ranking else 2
+        yield ("outcomes", RANKED_CELLS[place]), 1.0
 
 
 class NumberJudge:
@@ -176,10 +215,31 @@ class NumberJudge:
         yield ("outcomes", "squared_error"), (value - outcome) ** 2
 
 
+def _known(given: Any, classes: Collection[str]) -> str:
+    """An outcome as one of the classes. Raises `RefusedError`."""
+    name = given.decode(errors="replace") if isinstance(given, bytes) else str(given)
+    if name in classes:
+        return name
+    known = f"classes: {', '.join(classes)}"
+    if len(classes) > _MOST_CLASSES:
+        known = f"{LABELS} of the published model has the {len(classes):,} classes"
+    raise RefusedError(f"the outcome {shown(name)} is no class; {known}")
+
+
 def class_cells(label: str) -> tuple[str, str, str]:
     """The cells of a class: right ones, missed ones, and others that were taken for it."""
     right, missed, false = (f"{cell}:{label}" for cell in _CLASS_CELLS)
     return right, missed, false
+
+
+def class_totals(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> dict[str, float]:
+    """The cells of a test part, from its rows by true class and decided class."""
+    found: dict[str, float] = {}
+    for place, label in enumerate(labels):
+        right, decided = confusion[place][place], sum(row[place] for row in confusion)
+        counts = right, sum(confusion[place]) - right, decided - right
+        found.update(zip(class_cells(label), counts, strict=True))
+    return found
 
 
 def probability_bin(probability: float) -> str:
@@ -193,11 +253,18 @@ def read_judge(parameters: Mapping[str, str], directory: Path) -> Judge:
 
     The parameter `task` names the task, binary without one; the others name the outputs.
     """
-    return _BY_TASK[parameters.get(_TASK, "binary")](parameters, directory)
+    labels = directory / LABELS
+    classes = read_labels(labels) if labels.is_file() else ()
+    return _BY_TASK[parameters.get(_TASK, "binary")](parameters, classes)
 
 
-_BY_TASK: Mapping[str, Callable[[Mapping[str, str], Path], Judge]] = {
-    "binary": lambda given, _: BinaryJudge(given["probability"], given["decision"]),
-    "multiclass": lambda given, at: ClassJudge(given["prediction"], read_labels(at / LABELS)),
+def _class_judge(given: Mapping[str, str], classes: Sequence[str]) -> Judge:
+    judge = ClassJudge if len(classes) <= _MOST_CLASSES else RankedJudge
+    return judge(given["prediction"], classes)
+
+
+_BY_TASK: Mapping[str, Callable[[Mapping[str, str], Sequence[str]], Judge]] = {
+    "binary": lambda given, labels: BinaryJudge(given["probability"], given["decision"], labels),
+    "multiclass": _class_judge,
     "regression": lambda given, _: NumberJudge(given["value"], given["low"], given["high"]),
 }

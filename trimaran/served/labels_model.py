@@ -1,6 +1,7 @@
 """Triton's side of labelling: `LOGITS` FP32 `[classes]` to `LABEL` and `PROBABILITY`.
 
-The best class of each row, and its probability, are counted by the bins of `reference.json`.
+The best class of each row, and its probability, are counted by the bins of `reference.json`, and
+the answers are logged for the ensemble (`logged_predictions.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from trimaran.served.counters import Counters
 from trimaran.served.failures import counted
 from trimaran.served.pulse import beating
 from trimaran.served.ranking import rank
+from trimaran.served.step_log import StepLog
 
 __all__ = ["TritonPythonModel"]
 
@@ -46,6 +48,7 @@ class TritonPythonModel:
         self.counters = Counters(args, directory)
         (label,) = self.counters.reference.of_kind("label")
         self.codes = label.codes(lines)
+        self.log = StepLog(args)
 
     def execute(
         self, requests: list[pb_utils.InferenceRequest]
@@ -73,15 +76,21 @@ class TritonPythonModel:
         ends = np.cumsum([len(rows) for rows in logits])[:-1]
         parts = zip(np.split(classes, ends), np.split(probabilities, ends), strict=True)
         return [
-            pb_utils.InferenceResponse(
-                [
-                    pb_utils.Tensor("LABEL", self.labels[best]),
-                    pb_utils.Tensor("PROBABILITY", probability.astype(np.float32)),
-                ]
-            )
-            for best, probability in parts
+            self.respond(request, self.labels[best], probability.astype(np.float32))
+            for request, (best, probability) in zip(requests, parts, strict=True)
         ]
+
+    def respond(
+        self, request: pb_utils.InferenceRequest, labels: np.ndarray, probabilities: np.ndarray
+    ) -> pb_utils.InferenceResponse:
+        """The response to a request, logged."""
+        outputs = {"LABEL": labels, "PROBABILITY": probabilities}
+        self.log.keep(request, outputs)
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(name, values) for name, values in outputs.items()]
+        )
 
     def finalize(self) -> None:
         """Report the last counts while Triton still takes reports."""
         self.counters.close()
+        self.log.close()

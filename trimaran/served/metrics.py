@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import triton_python_backend_utils as pb_utils
 
-__all__ = ["Family"]
+__all__ = ["Family", "report_reference"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,15 @@ class Family:
     def metric(self, labels: Mapping[str, str]) -> pb_utils.Metric:
         """The metric of these labels, from 0 if no stub had it before."""
         return _lasting(self._family.Metric(labels=dict(labels)))
+
+
+def report_reference(labels: Mapping[str, str], judged: Mapping[str, float]) -> None:
+    """Set `trimaran_reference_outcomes`: the test part's totals by cell (`judging.py`)."""
+    family = Family(
+        "trimaran_reference_outcomes", "Rows of the test part, by what was decided.", "GAUGE"
+    )
+    for cell, total in judged.items():
+        family.metric({**labels, "cell": cell}).set(total)
 
 
 def _lasting(made: T) -> T:

@@ -28,6 +28,7 @@ from typing import Any
 import orjson
 
 from trimaran.served.judging import Judge, Stored
+from trimaran.served.prediction_line import Keyed
 
 __all__ = ["STATUSES", "Key", "Outcome", "Outcomes"]
 
@@ -66,8 +67,6 @@ class Outcome:
     """The ground truth of an id."""
 
     name: str
-    masked: str
-    """The id in a log that masks it."""
     outcome: Stored
     """As `Judge.outcome` gives it."""
     time_s: float | None = None
@@ -104,6 +103,7 @@ class Outcomes:
     def __init__(self, directory: Path, judge: Judge) -> None:
         self._directory = directory
         self._judge = judge
+        self._keyed = Keyed.of(directory)
         self._lock = threading.Lock()
         path = directory / _FILE
         path.touch(mode=0o600)
@@ -215,7 +215,8 @@ class Outcomes:
 
     def _predictions(self, outcome: Outcome) -> list[_Prediction]:
         """The predictions with the outcome's id, newest first."""
-        rows = self._database.execute(_FIND, (outcome.name, outcome.masked, outcome.name))
+        masked = self._keyed.masked(outcome.name)
+        rows = self._database.execute(_FIND, (outcome.name, masked, outcome.name))
         return [
             _Prediction(row, version, time_s, probability, decided, true, known_at)
             for row, version, time_s, probability, decided, true, known_at in rows

@@ -12,6 +12,9 @@
 | `output` | the answers by name |
 | `latency_ms` | the model's time for the row's batch, without the wait in Triton's queue |
 
+The last step of an ensemble sees neither the record nor the time of the steps before it, so its
+lines have no `input_digest`, `input` and `latency_ms`.
+
 Digests and masked values are keyed (BLAKE2b), so that nobody can undo them by trying
 all telephone numbers without the key.
 """
@@ -22,16 +25,20 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-__all__ = ["Answered", "Keyed", "Policy", "lines"]
+__all__ = ["TRIAL", "Answered", "Keyed", "Policy", "lines"]
+
+TRIAL = "trimaran-golden-request"
+"""The id of requests that try a release before it goes live: what they answer is not logged."""
 
 _KEY_FILE = "key"
 _KEY_BYTES = 32
@@ -44,14 +51,20 @@ class Answered:
 
     time_s: float
     """Since the epoch."""
-    latency_s: float
     request_id: str
     ids: Sequence[bytes] | None
     """The rows' identifiers, where they came as an input."""
-    texts: Sequence[bytes]
-    """The rows' records, as JSON text."""
     outputs: Mapping[str, Sequence[Any]]
     """Each output's values, one for each row."""
+    texts: Sequence[bytes] | None = None
+    """The rows' records, as JSON text, where the model sees them."""
+    latency_s: float | None = None
+    """The whole time for the rows, where the model knows it."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows the request had."""
+        return len(next(iter(self.outputs.values())) if self.texts is None else self.texts)
 
 
 @dataclass(frozen=True)
@@ -135,24 +148,28 @@ def lines(
     time = datetime.fromtimestamp(answered.time_s, UTC).isoformat(timespec="microseconds")
     head = orjson.dumps({"time": time, "model": model, "version": version})[:-1] + b',"id":'
     request = b',"request_id":' + orjson.dumps(answered.request_id) if answered.request_id else b""
-    several = len(answered.texts) > 1
+    rows = answered.rows
     names = [b'"%b":' % name.encode() for name in answered.outputs]
     columns = [map(orjson.dumps, values) for values in answered.outputs.values()]
-    tail = b'},"latency_ms":%b}\n' % orjson.dumps(round(answered.latency_s * 1e3, 3))
-    ids: Sequence[bytes | None] = answered.ids or [None] * len(answered.texts)
-    rows = zip(ids, answered.texts, zip(*columns, strict=True), strict=True)
-    for row, (name, text, values) in enumerate(rows):
+    tail = b"}}\n"
+    if answered.latency_s is not None:
+        tail = b'},"latency_ms":%b}\n' % orjson.dumps(round(answered.latency_s * 1e3, 3))
+    ids: Iterable[bytes | None] = answered.ids or repeat(None, rows)
+    texts: Iterable[bytes | None] = answered.texts or repeat(None, rows)
+    each = zip(ids, texts, zip(*columns, strict=True), strict=True)
+    for row, (name, text, values) in enumerate(each):
         try:
-            record = _parsed(text) if policy.fields or _is_inside(name, text, policy) else {}
+            record = {}
+            if text is not None and (policy.fields or _is_inside(name, text, policy)):
+                record = _parsed(text)
             line = b"".join(
                 (
                     head,
                     _identifier(name, record, policy, keyed),
                     request,
-                    b',"row":%d' % row if several else b"",
-                    b',"input_digest":"',
-                    keyed.digest(text).encode(),
-                    b'","input":' + _fields(record, policy, keyed) if policy.fields else b'"',
+                    b',"row":%d' % row if rows > 1 else b"",
+                    b"" if text is None else b',"input_digest":"%b"' % keyed.digest(text).encode(),
+                    b',"input":' + _fields(record, policy, keyed) if policy.fields else b"",
                     b',"output":{',
                     b",".join(map(bytes.__add__, names, values)),
                     tail,

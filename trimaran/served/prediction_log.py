@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from trimaran.served.prediction_line import Answered
+from trimaran.served.prediction_line import TRIAL, Answered
 
 __all__ = ["SUFFIX", "PredictionFiles", "PredictionLog", "Written"]
 
@@ -85,8 +85,13 @@ class PredictionLog:
         self._thread.start()
 
     def add(self, answered: Answered) -> None:
-        """Queue a request's rows for writing; they are dropped where too many wait already."""
-        rows = len(answered.texts)
+        """Queue a request's rows for writing; they are dropped where too many wait already.
+
+        Nothing is done for a request that tries a release.
+        """
+        if answered.request_id == TRIAL:
+            return
+        rows = answered.rows
         if self._added - self._taken + rows > self._most_waiting:
             self._dropped += rows
             return
@@ -144,7 +149,7 @@ class PredictionLog:
         """The lines of the requests that wait now."""
         for _ in range(len(self._queue)):
             answered = self._queue.popleft()
-            rest = len(answered.texts)
+            rest = answered.rows
             self._taken += rest
             try:
                 for line in self._lines(answered):

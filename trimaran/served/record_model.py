@@ -88,9 +88,10 @@ class TritonPythonModel:
     def score(self, table: Table) -> list[tuple[str, np.ndarray]]:
         """The outputs of a table's rows, by name."""
         codes = self.transform.encode(table.categories)
-        features = self.transform.apply(table.numbers, codes)
+        features = self.transform.apply(table.numbers, codes, table.texts)
         found = self.session.run(self.answers.network, {"features": features})
-        self.counters.add(table.numbers, codes, self.answers.counted(found))
+        numbers = self.transform.counted(table.numbers, table.texts)
+        self.counters.add(numbers, codes, self.answers.counted(found))
         return list(zip(self.names, self.answers.values(found), strict=True))
 
     def keep(
@@ -109,10 +110,10 @@ class TritonPythonModel:
         log.add(
             Answered(
                 time.time(),
-                time.perf_counter() - self.began_s,
                 request_id,
                 given.as_numpy().ravel().tolist() if given else None,
-                texts,
                 {name: plain(values) for name, values in outputs},
+                texts,
+                time.perf_counter() - self.began_s,
             )
         )

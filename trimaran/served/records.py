@@ -5,7 +5,10 @@
 | absent, null, NaN, empty text | missing: imputed by the transform, and counted |
 | a field twice in one JSON object | the last of them, as JSON readers commonly do |
 | a category that was not in training | the unknown category, and counted |
-| another type: text for a number, a number or a truth value for a category | refused |
+| a date: ISO 8601 text, as `dates.py` reads it | a point in time |
+| a date that is none, such as 31/01/2026 | refused |
+| another type: text for a number, a number or a truth value for anything else | refused |
+| a text of more than 100,000 characters | refused |
 | infinite, or outside the range that the schema allows | refused |
 | a field that the schema does not have | refused, with the nearest name |
 | none of the fields | refused |
@@ -16,11 +19,11 @@ with it, never another one.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -28,7 +31,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from trimaran.served.dates import as_text, days_of
 from trimaran.served.refusal import RefusedError, shortened, shown
+from trimaran.served.words import MOST_CHARACTERS
 
 __all__ = ["Field", "RecordError", "RecordReader", "Table"]
 
@@ -43,26 +48,29 @@ class RecordError(RefusedError):
     """A record that cannot be used: which row, which field, what was found, what is expected."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Field:
-    """One field of a record. `least` and `most` bound a number, both inclusive."""
+    """One field of a record. `least` and `most` bound a number or a date, both inclusive."""
 
     name: str
     kind: str
-    """`number` or `category`."""
+    """`number`, `category`, `date` or `text`; the bounds of a date are days, as in `Table`."""
     least: float | None = None
     most: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Table:
     """Records by column, as the transform takes them."""
 
     numbers: npt.NDArray[np.float64]
-    """`[rows, number fields]`, NaN where missing, each value rounded to float32: a number means
-    the same whether it came as JSON text or as an FP32 tensor."""
+    """`[rows, number fields + date fields]`, NaN where missing. A number is rounded to float32, so
+    that it means the same whether it came as JSON text or as an FP32 tensor. A date is days since
+    1970-01-01 UTC."""
     categories: list[list[str | None]]
     """For each category field, its `rows` values; None where missing."""
+    texts: list[list[str | None]] = dataclasses.field(default_factory=list)
+    """For each text field, likewise."""
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -77,18 +85,22 @@ class RecordReader:
     def __init__(self, fields: Sequence[Field], identifier: str | None = None) -> None:
         self.numbers = [field for field in fields if field.kind == "number"]
         self.categories = [field for field in fields if field.kind == "category"]
+        self.dates = [field for field in fields if field.kind == "date"]
+        self.texts = [field for field in fields if field.kind == "text"]
         self._pick_numbers = _picker([field.name for field in self.numbers])
-        self._pick_texts = _picker([field.name for field in self.categories])
+        self._written = [field.name for field in (*self.categories, *self.texts)]
+        self._pick_texts = _picker(self._written)
+        self._pick_dates = _picker([field.name for field in self.dates])
         self._number_names = [field.name for field in self.numbers]
-        self._category_names = [field.name for field in self.categories]
         self._fields = [field.name for field in fields]
         self.names = [*self._fields, *([identifier] if identifier else [])]
         self._known = frozenset(self.names)
+        bounded = self._bounded = [*self.numbers, *self.dates]
         self._least = np.array(
-            [-_FLOAT32_MAX if field.least is None else field.least for field in self.numbers]
+            [-_FLOAT32_MAX if field.least is None else field.least for field in bounded]
         )
         self._most = np.array(
-            [_FLOAT32_MAX if field.most is None else field.most for field in self.numbers]
+            [_FLOAT32_MAX if field.most is None else field.most for field in bounded]
         )
 
     def from_json(self, texts: Iterable[bytes | str]) -> Table:
@@ -97,9 +109,9 @@ class RecordReader:
 
     def from_records(self, records: Sequence[Mapping[str, Any]]) -> Table:
         """Rows of field names and values. Raises `RecordError`."""
-        rows = []
-        categories: list[Sequence[str | None]] = []
-        names, texts, known = self._number_names, self._category_names, self._known
+        rows, dates = [], []
+        written: list[Sequence[str | None]] = []
+        names, texts, known = self._number_names, self._written, self._known
         for row, record in enumerate(records):
             if not known.issuperset(record):
                 self.refuse_unknown(record, f"row {row}: ")
@@ -109,26 +121,65 @@ class RecordReader:
             if not _TEXT_TYPES.issuperset(map(type, text)):
                 text = self._without_blanks(row, texts, text, _TEXT_TYPES, "text")
             rows.append(values)
-            categories.append(text)
+            written.append(text)
+            if self.dates:
+                dates.append(self.days_of_row(row, self._pick_dates(record)))
+        columns = [list(column) for column in zip(*written, strict=True)] or [[] for _ in texts]
+        count = len(self.categories)
         return self.from_columns(
             _float_matrix(rows, len(names)),
-            [list(column) for column in zip(*categories, strict=True)] or [[] for _ in texts],
+            columns[:count],
+            _float_matrix(dates, len(self.dates)) if self.dates else None,
+            columns[count:],
         )
+
+    def days_of_row(self, row: int, values: Sequence[Any]) -> list[float]:
+        """The days of one row's date fields, in their order: see `Table`. Raises `RecordError`."""
+        days = []
+        for field, value in zip(self.dates, values, strict=True):
+            try:
+                days.append(math.nan if value is None or _is_blank(value) else days_of(value))
+            except ValueError:
+                found = shown(value)
+            except (TypeError, AttributeError):
+                found = _describe(value)
+            else:
+                continue
+            raise RecordError(
+                f"row {row}: field {field.name!r} is {found}; expected a date as text, such as "
+                "2026-01-31 or 2026-01-31T09:30:00Z"
+            )
+        return days
 
     def from_columns(
         self,
         numbers: npt.NDArray[np.floating[Any]],
         categories: Sequence[Sequence[str | None]],
+        days: npt.NDArray[np.float64] | None = None,
+        texts: Sequence[Sequence[str | None]] = (),
     ) -> Table:
-        """Columns already separated: numbers `[rows, number fields]`. Raises `RecordError`."""
+        """Columns already separated. Raises `RecordError`.
+
+        `numbers` is `[rows, number fields]`, and `days` `[rows, date fields]`, as in `Table`; a
+        table without date fields needs none, and one without text fields no `texts`.
+        """
         with np.errstate(over="ignore"):
             rounded = np.asarray(numbers, np.float32).astype(np.float64)
-        self._refuse_empty(rounded, categories)
+        if days is not None and days.shape[1]:
+            rounded = np.concatenate([rounded, days], axis=1)
+        if self.texts:
+            self._refuse_long(texts)
+        self._refuse_empty(rounded, [*categories, *texts])
         outside = (rounded < self._least) | (rounded > self._most)
         if outside.any():
             row, column = map(int, np.argwhere(outside)[0])
-            self._refuse_range(row, self.numbers[column], float(numbers[row, column]))
-        return Table(rounded, [[value or None for value in column] for column in categories])
+            given = numbers if column < len(self.numbers) else rounded
+            self._refuse_range(row, self._bounded[column], float(given[row, column]))
+        return Table(
+            rounded,
+            [[value or None for value in column] for column in categories],
+            [[text or None for text in column] for column in texts],
+        )
 
     def refuse_unknown(self, names: Iterable[str], where: str = "") -> None:
         """Raise `RecordError` for the first name that is no field, with the nearest one."""
@@ -169,11 +220,22 @@ class RecordReader:
                     f"row {row} holds none of the fields; expected: {', '.join(self._fields)}"
                 )
 
+    def _refuse_long(self, texts: Sequence[Sequence[str | None]]) -> None:
+        for field, column in zip(self.texts, texts, strict=True):
+            for row, text in enumerate(column):
+                if text is not None and len(text) > MOST_CHARACTERS:
+                    raise RecordError(
+                        f"row {row}: field {field.name!r} has {len(text):,} characters; expected "
+                        f"{MOST_CHARACTERS:,} at the most"
+                    )
+
     def _refuse_range(self, row: int, field: Field, value: float) -> None:
-        expected = f"between {_bound(field.least, 'any')} and {_bound(field.most, 'any')}"
+        form = as_text if field.kind == "date" else "{:g}".format
+        low, high = ("any" if bound is None else form(bound) for bound in (field.least, field.most))
+        expected = f"between {low} and {high}"
         if abs(value) > _FLOAT32_MAX:
             expected = "a finite number that FP32 can hold"
-        raise RecordError(f"row {row}: field {field.name!r} is {value:g}; expected {expected}")
+        raise RecordError(f"row {row}: field {field.name!r} is {form(value)}; expected {expected}")
 
 
 def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
@@ -234,7 +296,3 @@ def _is_blank(value: object) -> bool:
 def _describe(value: object) -> str:
     kinds = {str: "text", bool: "a truth value", int: "a number", float: "a number", list: "a list"}
     return f"{kinds.get(type(value), 'an object')} ({shown(value)})"
-
-
-def _bound(value: float | None, otherwise: str) -> str:
-    return otherwise if value is None else f"{value:g}"

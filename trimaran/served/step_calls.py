@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,20 @@ import numpy.typing as npt
 
 from trimaran.served.refusal import FaultError, RefusedError
 
-__all__ = ["FILE_NAME", "OWN_CODE", "Declared", "StepTensor", "call_step", "load_step"]
+__all__ = [
+    "FILE_NAME",
+    "OWN_CODE",
+    "REQUIREMENTS",
+    "Declared",
+    "StepTensor",
+    "call_step",
+    "load_step",
+    "unmet",
+]
 
 FILE_NAME = "step.json"
+REQUIREMENTS = "requirements.json"
+"""The packages that the function needs, as for pip, in a version's directory."""
 OWN_CODE = "own"
 """The directory of a version that holds the user's modules."""
 
@@ -67,9 +80,31 @@ class Declared:
         return cls(**found)
 
 
+def unmet(requirement: str) -> str | None:
+    """Why a requirement, such as `scipy>=1.15`, is not met in this environment."""
+    name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return f"{requirement} is not installed"
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # a server without it: the package is there, whatever its version
+        return None
+    met = Requirement(requirement).specifier.contains(version, prereleases=True)
+    return None if met else f"{requirement} is required, and {name} {version} is installed"
+
+
 def load_step(directory: Path) -> tuple[Declared, Function]:
-    """A version's step and its function, from the code in that version."""
+    """A version's step and its function, from the code in that version.
+
+    Raises `FaultError` where a package is missing that the step requires.
+    """
     declared = Declared.read(directory)
+    required = json.loads((directory / REQUIREMENTS).read_text(encoding="utf-8"))
+    problems = [problem for problem in map(unmet, required) if problem]
+    if problems:
+        raise FaultError(f"{declared.function} cannot run here: {'; '.join(problems)}")
     sys.path.insert(0, str(directory / OWN_CODE))
     function: Function = getattr(importlib.import_module(declared.module), declared.function)
     return declared, function

@@ -1,13 +1,14 @@
 """A fitted transform: one JSON file of numbers and vocabularies, and the code that applies it.
 
-Training and serving apply it with this same code. In order:
+Training and serving apply it with this same code. Each date is first replaced by number columns,
+its parts (`trimaran.served.dates`). Then, in order:
 
 1. **fill**: a missing number becomes its column's fill value, or the mean of its nearest
    neighbours among stored rows;
 2. **clip**: each number is held between the outlier bounds found in training;
 3. **look up**: each category is a row of its table: one-hot, ordinal and target encoding are all
    tables. Their last two rows are the missing and the unknown category. Flags say which numbers
-   were missing;
+   were missing. Texts become the columns of their terms (`trimaran.served.words`);
 4. **derive**: sums, differences, products, ratios and logarithms of columns so far;
 5. **bin**: the bin that a column falls into is a row of a table as well;
 6. **select and scale**: `(column - shift) * factor`, held within what float32 can hold.
@@ -26,11 +27,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trimaran.served.dates import Date, Dates
+from trimaran.served.words import Text, Texts
+
 __all__ = ["Bins", "Category", "Derived", "Neighbours", "Transform", "TransformData"]
 
 FORMAT = 1
 _FLOAT32_MAX = 3.4028234663852886e38
 Matrix = npt.NDArray[np.float64]
+Columns = Sequence[Sequence[str | None]]
 
 
 @dataclass(frozen=True)
@@ -86,13 +91,14 @@ class TransformData:
     """A fitted transform's values, as in its file."""
 
     fields: Sequence[dict[str, Any]]
-    """`name`, `kind` (`number`, `category`), `least`, `most`: what a record may hold."""
+    """What a record may hold: `name`, `kind` as in `records.Field`, `least`, `most`."""
     identifier: str | None
     fill: Sequence[float]
+    """Of each number field, then of each column of `dates`, as are `low` and `high`."""
     low: Sequence[float | None]
     high: Sequence[float | None]
     flags: Sequence[str]
-    """Number fields whose absence is a separate column, `<name>_missing`."""
+    """Number and date fields whose absence is a separate column, `<name>_missing`."""
     neighbours: Neighbours | None
     categories: Sequence[Category]
     derived: Sequence[Derived]
@@ -100,6 +106,8 @@ class TransformData:
     outputs: Sequence[str]
     shift: Sequence[float]
     factor: Sequence[float]
+    dates: Sequence[Date] = ()
+    texts: Sequence[Text] = ()
 
     def to_json(self) -> str:
         """The file's text. Python's floats survive it exactly."""
@@ -117,6 +125,8 @@ class TransformData:
             categories=[Category(**entry) for entry in data.pop("categories")],
             derived=[Derived(**entry) for entry in data.pop("derived")],
             bins=[Bins(**entry) for entry in data.pop("bins")],
+            texts=tuple(Text(**entry) for entry in data.pop("texts", ())),
+            dates=tuple(Date(**entry) for entry in data.pop("dates", ())),
             neighbours=None if neighbours is None else Neighbours(**neighbours),
             **data,
         )
@@ -128,8 +138,12 @@ class Transform:
     def __init__(self, data: TransformData) -> None:
         self.data = data
         self.number_names = [f["name"] for f in data.fields if f["kind"] == "number"]
+        self.date_names = [date.name for date in data.dates]
         self.category_names = [category.name for category in data.categories]
-        position = {name: index for index, name in enumerate(self.number_names)}
+        read = [*self.number_names, *self.date_names]
+        position = {name: index for index, name in enumerate(read)}
+        self._texts = Texts(data.texts)
+        self._dates = Dates(data.dates, len(self.number_names))
         self._fill = np.array(data.fill, dtype=np.float64)
         self._low = _bounds(data.low, -np.inf)
         self._high = _bounds(data.high, np.inf)
@@ -138,9 +152,11 @@ class Transform:
         self._flags = np.array([position[name] for name in data.flags], dtype=np.int64)
         self._neighbours = None if data.neighbours is None else _Imputer(data.neighbours, position)
         self._bins = [(np.array(b.edges), np.array(b.table, np.float64)) for b in data.bins]
-        names = [*self.number_names]
+        names = [*self.number_names, *(name for date in data.dates for name in date.columns)]
         for category in data.categories:
             names += category.columns
+        for text in data.texts:
+            names += text.columns
         names += [f"{name}_missing" for name in data.flags]
         place = {name: index for index, name in enumerate(names)}
         self._derived = []
@@ -179,16 +195,23 @@ class Transform:
         rows = len(categories[0]) if categories else 0
         return np.array(codes, dtype=np.int64).reshape(len(self._vocabularies), rows)
 
-    def apply(self, numbers: Matrix, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def apply(
+        self, numbers: Matrix, codes: npt.NDArray[np.int64], texts: Columns = ()
+    ) -> npt.NDArray[np.float32]:
         """Features, float32 `[rows, len(outputs)]`.
 
-        `numbers` is float64 `[rows, number fields]`, NaN where missing; `codes` comes from
-        `encode`.
+        `numbers` is float64 `[rows, number fields + date fields]`, NaN where missing, as in
+        `records.Table`, as are the `texts` of each text field; `codes` comes from `encode`.
         """
         missing = np.isnan(numbers)
-        filled = np.where(missing, self._fill, numbers)
+        if self.data.dates:
+            columns = self._dates.columns(numbers)
+            filled = np.where(np.isnan(columns), self._fill, columns)
+        else:
+            filled = np.where(missing, self._fill, numbers)
         if self._neighbours is not None and missing.any():
-            self._neighbours.impute(filled, missing)
+            count = len(self.number_names)
+            self._neighbours.impute(filled[:, :count], missing[:, :count])
         clipped = np.minimum(np.maximum(filled, self._low), self._high)
         wide = np.empty((len(numbers), self._width), dtype=np.float64)
         at = clipped.shape[1]
@@ -196,6 +219,9 @@ class Transform:
         for table, column in zip(self._tables, codes, strict=True):
             wide[:, at : at + table.shape[1]] = table[column]
             at += table.shape[1]
+        for made in self._texts.columns(texts) if texts else ():
+            wide[:, at : at + made.shape[1]] = made
+            at += made.shape[1]
         wide[:, at : self._base_width] = missing[:, self._flags]
         for column, (operation, places) in enumerate(self._derived, self._base_width):
             wide[:, column] = operation(*(wide[:, place] for place in places))
@@ -207,6 +233,14 @@ class Transform:
             wide = np.concatenate([wide, *binned], axis=1)
         scaled = (wide[:, self._select] - self._shift) * self._factor
         return np.minimum(np.maximum(scaled, -_FLOAT32_MAX), _FLOAT32_MAX).astype(np.float32)
+
+    def counted(self, numbers: Matrix, texts: Columns = ()) -> Matrix:
+        """What `trimaran.served.distribution` counts by the bins of numbers, `[rows, columns]`.
+
+        The number fields, of each date the part that is counted, and each text's words.
+        """
+        counted = self._dates.counted(numbers) if self.data.dates else numbers
+        return np.column_stack([counted, *self._texts.counted(texts)]) if texts else counted
 
     def unknown(self, codes: npt.NDArray[np.int64]) -> dict[str, int]:
         """How many rows hold an unknown category, by field; fields with none are left out."""
@@ -220,9 +254,8 @@ class Transform:
 
     def missing(self, numbers: Matrix, codes: npt.NDArray[np.int64]) -> dict[str, int]:
         """How many rows lack a value, by field; fields that lack none are left out."""
-        counts = dict(
-            zip(self.number_names, np.isnan(numbers).sum(axis=0, dtype=int).tolist(), strict=True)
-        )
+        read = [*self.number_names, *self.date_names]
+        counts = dict(zip(read, np.isnan(numbers).sum(axis=0, dtype=int).tolist(), strict=True))
         for name, vocabulary, column in zip(
             self.category_names, self._vocabularies, codes, strict=True
         ):

@@ -69,7 +69,13 @@ class Client:
         """Close the connection."""
         self._client.close()
 
-    def infer(self, model: str, inputs: Mapping[str, np.ndarray], version: str = "") -> Answer:
+    def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, np.ndarray],
+        version: str = "",
+        request_id: str = "",
+    ) -> Answer:
         """Send one request; arrays have the batch as their first axis where the model batches.
 
         BYTES tensors are arrays of `bytes` with dtype object. Raises `TrimaranError` with the
@@ -88,7 +94,7 @@ class Client:
             items.append(item)
         began = time.perf_counter()
         try:
-            result = self._client.infer(model, items, model_version=version)
+            result = self._client.infer(model, items, model_version=version, request_id=request_id)
         except self._library.InferenceServerException as error:
             if error.status() == "StatusCode.UNAVAILABLE" and not self._is_live():
                 raise UnreachableError(f"no server answers there: {error.message()}") from error

@@ -28,6 +28,7 @@ import numpy as np
 from trimaran.repository.config import ModelConfig, inputs_of, outputs_of
 from trimaran.repository.dtypes import TensorSpec, by_triton
 from trimaran.repository.repository import Repository
+from trimaran.served.prediction_line import TRIAL
 from trimaran.serving.client import Client
 from trimaran.serving.json_rows import as_array, read_json, row_of
 from trimaran.system.errors import TrimaranError
@@ -75,7 +76,7 @@ def check_golden(client: Client, model: str, requests: list[GoldenRequest]) -> N
     """Send every request to `model`. Raises `TrimaranError` with the first unmet expectation."""
     for request in requests:
         try:
-            answer = client.infer(model, request.inputs)
+            answer = client.infer(model, request.inputs, request_id=TRIAL)
         except TrimaranError as error:
             raise TrimaranError(f"golden request {request.name!r} failed: {error}") from error
         for output, expectation in request.expect.items():

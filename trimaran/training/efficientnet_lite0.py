@@ -129,8 +129,11 @@ class EfficientNetLite0(nn.Module):
         self.classifier = nn.Linear(_HEAD_CHANNELS, classes)
 
     def forward(self, image: Tensor) -> Tensor:
-        features = self.head(self.blocks(self.stem(image)))
-        return self.classifier(self.dropout(features.mean(dim=(2, 3))))
+        return self.classifier(self.dropout(self.features(image)))
+
+    def features(self, image: Tensor) -> Tensor:
+        """What the classifier sees of images, float32 `[batch, 1280]`."""
+        return self.head(self.blocks(self.stem(image))).mean(dim=(2, 3))
 
 
 class InvertedResidual(nn.Module):

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
 from trimaran.system.downloads import Wheel, read_member
 
 __all__ = [
@@ -9,8 +15,11 @@ __all__ = [
     "LABEL_NAMES",
     "PHOTOGRAPHS",
     "PHOTOGRAPH_NAMES",
+    "RESERVED",
     "class_names",
     "photographs",
+    "write_faces",
+    "write_tiles",
 ]
 
 LABELS = Wheel(
@@ -21,6 +30,10 @@ LABELS = Wheel(
 )
 LABEL_NAMES = ("imagenet_synsets.txt", "imagenet_synset_to_lemma.txt")
 _INFO = "timm/data/_info"
+
+
+RESERVED = ("image", "image_classifier")
+"""Names that no other ensemble may have: the included one, and how its Python models begin."""
 
 
 def class_names() -> list[str]:
@@ -47,6 +60,37 @@ PHOTOGRAPH_NAMES = (
     "astronaut.png",
     "motorcycle_left.png",
 )
+_SHOWN = ("cat", "coffee", "rocket", "astronaut", "motorcycle")
+
+
+def write_tiles(folder: str | Path, side: int = 64) -> None:
+    """Write the tiles of five photographs, each into a sub-folder named as what it shows.
+
+    `side` is in pixels. A tile is a JPEG file; the classes have 28 to 77 tiles of 64 pixels.
+    """
+    for label, name in zip(_SHOWN, PHOTOGRAPH_NAMES, strict=True):
+        content = read_member(PHOTOGRAPHS, f"skimage/data/{name}")
+        image = Image.open(io.BytesIO(content)).convert("RGB")
+        (Path(folder) / label).mkdir(parents=True, exist_ok=True)
+        for top in range(0, image.height - side + 1, side):
+            for left in range(0, image.width - side + 1, side):
+                tile = image.crop((left, top, left + side, top + side))
+                tile.save(Path(folder) / label / f"{top:03d}-{left:03d}.jpg", quality=95)
+
+
+def write_faces(folder: str | Path) -> None:
+    """Write 100 faces and 100 pieces of backgrounds, each into a sub-folder of its class's name.
+
+    They are scikit-image's part of "Labeled Faces in the Wild" (G. Huang and others, 2007): grey
+    PNG files of 25 x 25 pixels.
+    """
+    found = np.load(io.BytesIO(read_member(PHOTOGRAPHS, "skimage/data/lfw_subset.npy")))
+    half = len(found) // 2
+    for label, pictures in (("face", found[:half]), ("background", found[half:])):
+        (Path(folder) / label).mkdir(parents=True, exist_ok=True)
+        for number, picture in enumerate(pictures):
+            pixels = np.rint(255 * picture).astype(np.uint8)
+            Image.fromarray(pixels).save(Path(folder) / label / f"{number:03d}.png")
 
 
 def photographs() -> dict[str, bytes]:

@@ -31,7 +31,7 @@ def pipeline() -> Pipeline:
         inputs=my_project_prepare.inputs,
         outputs=[tensor("probabilities", "FP32", 3)],
         steps=[  # left: the step's own tensors; right: the ensemble's
-            Step("my_project_prepare", {"measurements": "measurements"}, {"features": "features"}),
+            Step(my_project_prepare, {"measurements": "measurements"}, {"features": "features"}),
             Step(
                 "my_project_network_onnx",
                 {"features": "features"},
@@ -39,4 +39,4 @@ def pipeline() -> Pipeline:
             ),
         ],
     )
-    return Pipeline(ensemble, [my_project_prepare])
+    return Pipeline(ensemble)

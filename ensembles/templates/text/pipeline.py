@@ -37,8 +37,8 @@ def pipeline() -> Pipeline:
         inputs=my_project_words.inputs,
         outputs=[tensor("praise", "FP32", 1)],
         steps=[  # left: the step's own tensors; right: the ensemble's
-            Step("my_project_words", {"text": "text"}, {"words": "words"}),
+            Step(my_project_words, {"text": "text"}, {"words": "words"}),
             Step("my_project_network_onnx", {"words": "words"}, {"praise": "praise"}),
         ],
     )
-    return Pipeline(ensemble, [my_project_words])
+    return Pipeline(ensemble)

@@ -40,7 +40,7 @@ def check(html: str) -> Tags:
     tags = Tags(html)
     assert tags.open == []
     assert "script" not in tags.tags
-    assert all(re.match(r"#|data:image/png;base64,", ref) for ref in tags.references)
+    assert all(re.match(r"#|data:image/(png|jpeg);base64,", ref) for ref in tags.references)
     assert "://" not in html
     assert "@import" not in html
     assert not re.search(r"url\((?!#)", html)

@@ -29,14 +29,19 @@ from monitoring.prometheus_api import Sample, Series
 from monitoring.queries import CATALOGUE, MODEL
 from monitoring.summary import summarise
 from tests.loadtests.knowing import known_server, one_request
+from tests.photographs import parts_of_photographs
 from tests.trimaran.pages.browser import SHOWN, Browser, browsing
 from tests.trimaran.pages.browsing import check
 from tests.trimaran.training.tabular.customers import FAST, problem, recipe
 from tests.trimaran.training.tabular.public import diamonds, penguins
 from trimaran.pages.figures import SERIES
 from trimaran.pages.page import Page, badge, beside, card, facts, figure, legend, table, text
+from trimaran.training.efficientnet_lite0 import SETTINGS
+from trimaran.training.image.photographs import load, split
+from trimaran.training.image.report import FINE_TUNED, FROZEN, Judged, Plain, report
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
 from trimaran.training.tabular.data.sources import Dataset
+from trimaran.training.tabular.evaluation.multiclass_metrics import score_classes
 from trimaran.training.tabular.exploring.page import explore, overview
 from trimaran.training.tabular.learning.learn import Problem
 from trimaran.training.tabular.runs.run import train
@@ -94,6 +99,25 @@ def numbers(directory: Path) -> str:
 def _trained(data: Dataset, directory: Path) -> str:
     plan = replace(recipe(replace(FAST, epochs=3)), family=data.source, goal=0.9, cuts={})
     return (train(Problem.of(data), plan, 0, directory).directory / "report.html").read_text()
+
+
+def photographs(directory: Path) -> str:
+    """A report on classes with long names, of which most are mistaken."""
+    for place, content in enumerate(parts_of_photographs(36, 0)):
+        folder = directory / f"the {LONG[:40]} class number {place % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{LONG[: 50 + place]}.jpg").write_bytes(content)
+    data = load(directory, "parts", SETTINGS, lambda *_: None)
+    parts = split(data, 0)
+    drawn = np.random.default_rng(0).dirichlet([1, 1, 1], len(data.files)).astype(np.float32)
+    scores = [
+        score_classes(data.target[rows], drawn[rows], data.classes)
+        for rows in (parts.validation, parts.test)
+    ]
+    judged = Judged(*scores, drawn[parts.validation], drawn[parts.test])
+    plain = Plain(data.classes[0], 1 / 3, 1 / 6)
+    losses = [0.5, 0.4, 0.45]
+    return report(data, parts, 0, {FINE_TUNED: judged, FROZEN: judged}, plain, losses)
 
 
 def benchmark(directory: Path) -> str:
@@ -162,7 +186,17 @@ def everything(_: Path) -> str:
 
 PAGES: dict[str, Callable[[Path], str]] = {
     made.__name__: made
-    for made in (exploration, training, classes, numbers, benchmark, tuning, monitoring, everything)
+    for made in (
+        exploration,
+        training,
+        classes,
+        numbers,
+        photographs,
+        benchmark,
+        tuning,
+        monitoring,
+        everything,
+    )
 }
 
 

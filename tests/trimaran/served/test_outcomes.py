@@ -11,6 +11,7 @@ import pytest
 
 from trimaran.served.judging import CELLS, BinaryJudge, probability_bin
 from trimaran.served.outcomes import Outcome, Outcomes
+from trimaran.served.prediction_line import Keyed
 
 
 def line(
@@ -37,7 +38,7 @@ class Store:
         self.outcomes.read_log()
 
     def record(self, name: str, outcome: bool, time_s: float | None = None) -> str:
-        (status,) = self.outcomes.record([Outcome(name, f"masked:{name}", outcome, time_s)])
+        (status,) = self.outcomes.record([Outcome(name, outcome, time_s)])
         return status
 
     def cells(self, version: str = "1") -> dict[str, float]:
@@ -82,7 +83,7 @@ def test_ids_that_nobody_predicted_are_unknown_until_they_are(store: Store) -> N
 
 
 def test_masked_ids_and_rows_of_requests_are_found(store: Store) -> None:
-    store.log(line("masked:a"), line(None, request_id="r", row=1))
+    store.log(line(Keyed.of(store.directory).masked("a")), line(None, request_id="r", row=1))
     assert store.record("a", True) == "counted"
     assert store.record("r/1", True) == "counted"
     assert store.record("r", True) == "unknown"
@@ -158,7 +159,7 @@ def test_a_request_is_counted_whole_or_not_at_all(store: Store) -> None:
         "CREATE TRIGGER full BEFORE UPDATE ON predictions WHEN old.id = 'b' "
         "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
     )
-    both = [Outcome(name, f"masked:{name}", True) for name in "ab"]
+    both = [Outcome(name, True) for name in "ab"]
     with pytest.raises(sqlite3.Error, match="full"):
         store.outcomes.record(both)
     assert sum(store.cells().values()) == 0

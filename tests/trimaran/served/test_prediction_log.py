@@ -15,7 +15,7 @@ from tests.running import PROJECT, wait_for
 from trimaran.served.prediction_line import Answered
 from trimaran.served.prediction_log import PredictionFiles, PredictionLog, Written
 
-THREE = Answered(0.0, 0.0, "", None, [b"a", b"b", b"c"], {})
+THREE = Answered(0.0, "", None, {}, [b"a", b"b", b"c"])
 
 
 class Files:

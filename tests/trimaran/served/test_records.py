@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -249,3 +250,38 @@ def test_fields_of_one_kind_only() -> None:
         texts.from_json(['{"b": null}'])
     with pytest.raises(RecordError, match="no field 'customer_id'"):
         texts.from_json(['{"b": "x", "customer_id": "c"}'])
+
+
+DATED = RecordReader([Field("on", "date", 0.0, 20_000.0), Field("calls", "number")], None)
+
+
+def test_a_date_is_read_from_text_as_days() -> None:
+    table = DATED.from_records([{"on": "1970-01-02T12:00", "calls": 0.1}, {"on": "NA", "calls": 2}])
+    np.testing.assert_array_equal(table.numbers, [[np.float32(0.1), 1.5], [2.0, math.nan]])
+    with pytest.raises(RecordError, match="row 0 holds none of the fields; expected: on, calls"):
+        DATED.from_records([{"on": None}])
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("03/04/2020", "'03/04/2020'; expected a date as text, such as 2026-01-31 or"),
+        (20260131, "a number (20260131); expected a date as text"),
+        (True, "a truth value (True); expected a date as text"),
+        (["2026-01-31"], "a list"),
+        ("1969-12-31", "1969-12-31; expected between 1970-01-01 and 2024-10-04"),
+    ],
+)
+def test_what_is_no_date_is_refused_with_its_field(value: object, found: str) -> None:
+    with pytest.raises(RecordError) as caught:
+        DATED.from_records([{"calls": 1, "on": "2020-01-31"}, {"calls": 1, "on": value}])
+    assert f"row 1: field 'on' is {found}" in str(caught.value)
+
+
+def test_a_text_is_read_as_it_is_written_up_to_its_longest() -> None:
+    reader = RecordReader([Field("note", "text"), Field("plan", "category")])
+    table = reader.from_records([{"note": " a b "}, {"plan": "x", "note": ""}])
+    assert (table.texts, table.categories) == ([[" a b ", None]], [[None, "x"]])
+    for value, found in ((3, "a number (3); expected text"), ("x" * 100_001, "100,001 characters")):
+        with pytest.raises(RecordError, match=re.escape(found)):
+            reader.from_records([{"note": value}])

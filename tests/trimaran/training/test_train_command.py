@@ -188,6 +188,7 @@ def test_a_search_is_trained_with_what_it_found(directory: Path) -> None:
         (["train", "churn", "--name", "a/b"], 2, "'a/b' cannot name a model"),
         (["train", "churn", "--target", "left"], 2, "public table with a schema; leave --target"),
         (["train", "customers.csv", "--target", "calls"], 2, "has target = 'left', and --target"),
+        (["train", "customers.csv", "--time", "plan"], 1, "time is 'plan', which is described as"),
         (["train", "churn", "--seeds", "0"], 2, "--seeds is 0"),
         (["train", "churn", "--seed", "-1"], 2, "--seed is -1"),
         (["train", "churn", "--folds", "1"], 2, "--folds is 1"),

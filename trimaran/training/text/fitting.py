@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -24,16 +24,14 @@ from sklearn.metrics import log_loss
 from torch import nn
 
 from trimaran.served.tokens import Encoding, terms
+from trimaran.training.progress import Watch
 from trimaran.training.text import minilm
 from trimaran.training.text.data import Flags, Parts, TextData
 from trimaran.training.text.embedding import embeddings
 from trimaran.training.text.networks import EncoderClassifier, TermsClassifier
 from trimaran.training.text.tuning import Tuning, tune
 
-__all__ = ["ENCODINGS", "SETTINGS", "Fitted", "Watch", "fine_tuned", "fit_encoder", "fit_terms"]
-
-Watch = Callable[[str, int, int], None]
-"""Called with what is being done, how many steps of it are done, and how many there are."""
+__all__ = ["ENCODINGS", "SETTINGS", "Fitted", "fine_tuned", "fit_encoder", "fit_terms"]
 
 ENCODINGS = {
     "tfidf": Encoding("terms", (64, 128, 256, 512, 1024)),

@@ -26,6 +26,8 @@ from trimaran.repository.repository import check_model_name
 from trimaran.served.tokens import padded
 from trimaran.system.errors import UsageError
 from trimaran.system.files import exclusive_lock, write_bytes, write_text
+from trimaran.training.pieces import remove_pieces, saved
+from trimaran.training.progress import Watch
 from trimaran.training.tabular.evaluation.metrics import (
     Scores,
     always_yes_f1,
@@ -36,12 +38,11 @@ from trimaran.training.tabular.evaluation.metrics import (
 from trimaran.training.tabular.runs.trained import TrainedRun, name_latest
 from trimaran.training.text import minilm
 from trimaran.training.text.data import Parts, TextData, load, split
-from trimaran.training.text.embedding import remove_pieces
+from trimaran.training.text.embedding import PIECES
 from trimaran.training.text.fitting import (
     ENCODINGS,
     SETTINGS,
     Fitted,
-    Watch,
     fine_tuned,
     fit_encoder,
     fit_terms,
@@ -195,7 +196,7 @@ def _train(
         "notes": list(data.notes),
     }
     write_text(directory / "metrics.json", _json(metrics))
-    remove_pieces(directory)
+    remove_pieces(directory, PIECES)
     (directory / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -220,9 +221,7 @@ def _samples(fitted: Fitted, parts: Parts, seed: int) -> bytes:
     chosen = np.random.default_rng(seed).permutation(parts.train)[:_SAMPLES]
     rows = [list(fitted.tokens[row]) for row in chosen]
     longest = fitted.encoding.lengths[-1]
-    buffer = io.BytesIO()
-    np.save(buffer, padded(rows, longest), allow_pickle=False)
-    return buffer.getvalue()
+    return saved(padded(rows, longest))
 
 
 def _predictions(data: TextData, parts: Parts, own: _Scored) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from trimaran.served.tokens import Encoding, padded
 from trimaran.system.files import write_bytes
+from trimaran.training.progress import Watch
 from trimaran.training.text.data import Flags, Parts
 from trimaran.training.text.networks import EncoderClassifier, probabilities
 
@@ -63,7 +64,7 @@ def tune(
     tuning: Tuning,
     seed: int,
     directory: Path,
-    watch: Callable[[str, int, int], None],
+    watch: Watch,
 ) -> list[float]:
     """Fine-tune the network in place; the log loss on the validation part by epoch.
 

@@ -3,12 +3,14 @@
 | a column | becomes |
 |---|---|
 | all of whose cells are numbers | a number |
+| all of whose cells are ISO 8601 dates, with or without a time | a date |
 | of texts that repeat, or of truth values | a category |
 | different in every row, and named like a key, such as `customer_id` | the identifier |
-| that counts the rows, has one value only, dates, long or mostly different texts | ignored |
+| that counts the rows, has one value only, long or mostly different texts | ignored |
 
 A column that is a number in nearly all rows, or has decimal commas, is refused with a cell that is
-none: as a category it would be a bad feature without a word.
+none: as a category it would be a bad feature without a word. So is a column that is a date in
+nearly all rows, or has dates such as 03/04/2020, which do not say which is the day.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from datetime import datetime
 
 import pandas as pd
 
+from trimaran.served.dates import as_text, days_of
 from trimaran.system.csv_rows import number_in
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.tabular.data.reading import text_of
@@ -43,6 +45,9 @@ _FEW = 20
 _LONG = 60
 """Characters of a text on average from which it is free text."""
 _KEY = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|no|nr|number|index)$|[a-z]I[dD]$|^rownames?$")
+_OTHER_DATE = re.compile(
+    r"(\d{1,2}([/.-])\d{1,2}\2(\d{4}|\d{2})|\d{4}([/.])\d{1,2}\4\d{1,2})(\D.*)?"
+)
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+")
 
 
@@ -82,8 +87,7 @@ def infer_schema(
             ignored.append(column)
             notes.append(f"the column {column!r} is ignored: it {unused}")
         else:
-            kind = "number" if _is_number(raw[column], present) else "category"
-            fields.append(FieldSchema(column, kind))
+            fields.append(FieldSchema(column, _kind(raw[column], present)))
     if not fields:
         raise TrimaranError(
             f"no column besides {target!r} can be learned from; "
@@ -107,6 +111,8 @@ def schema_text(schema: Schema) -> str:
             lines.append(f"{key} = {_quoted(value) if isinstance(value, str) else _listed(value)}")
     if schema.identifier is not None:
         lines.append(f"identifier = {_quoted(schema.identifier)}")
+    if schema.time is not None:
+        lines.append(f"time = {_quoted(schema.time)}  # the rows are split by it")
     lines += [
         f"leaks = {_listed(schema.leaks)}  # columns known only after the outcome",
         f"ignored = {_listed(schema.ignored)}  # columns that no model needs",
@@ -115,11 +121,13 @@ def schema_text(schema: Schema) -> str:
         lines += ["", f"[fields.{_key(field.name)}]", f"type = {_quoted(field.kind)}"]
         for key, bound in (("least", field.least), ("most", field.most)):
             if bound is not None:
-                lines.append(f"{key} = {bound!r}")
+                lines.append(f"{key} = {as_text(bound) if field.kind == 'date' else repr(bound)}")
         if field.whole:
             lines.append("whole = true")
         if field.values is not None:
             lines.append(f"values = {_listed(field.values)}")
+        if field.as_of is not None:
+            lines.append(f"as_of = {_quoted(field.as_of)}")
     return "\n".join([*lines, ""])
 
 
@@ -139,13 +147,20 @@ def _unused(column: str, present: Sequence[str], rows: int) -> str:
         return _IDENTIFIER
     if _all_numbers(present):
         return ""
-    if all(_is_date(text) for text in present):
-        return "holds dates"
+    if _like_dates(present):
+        return ""
     if sum(map(len, present)) > _LONG * len(present):
-        return "holds long texts"
+        return 'holds long texts; describe it as type = "text" to learn from its words'
     if distinct > _FEW and distinct > _NAME_LIKE * len(present) and not _damaged(present):
         return f"has {distinct} different texts in {len(present)} rows"
     return ""
+
+
+def _kind(column: pd.Series, present: Sequence[str]) -> str:
+    """The kind of a field. Raises `TrimaranError` for a column that is damaged."""
+    if _is_number(column, present):
+        return "number"
+    return "date" if _is_date(column, present) else "category"
 
 
 def _is_number(column: pd.Series, present: Sequence[str]) -> bool:
@@ -154,8 +169,7 @@ def _is_number(column: pd.Series, present: Sequence[str]) -> bool:
     if _all_numbers(present):
         return True
     for bad in _damaged(present):
-        place = next(place for place, cell in column.items() if str(cell).strip() == bad)
-        where = f"{column.index.name or 'row'} {place}, column {column.name!r}: {bad[:40]!r}"
+        where = _where(column, bad)
         if _DECIMAL_COMMA.fullmatch(bad):
             raise TrimaranError(f"{where} has a decimal comma; write numbers as 1234.5")
         raise TrimaranError(
@@ -163,6 +177,42 @@ def _is_number(column: pd.Series, present: Sequence[str]) -> bool:
             "the column a category in a schema"
         )
     return False
+
+
+def _is_date(column: pd.Series, present: Sequence[str]) -> bool:
+    if not _like_dates(present):
+        return False
+    for bad in present:
+        if _OTHER_DATE.fullmatch(bad):
+            raise TrimaranError(
+                f"{_where(column, bad)} does not say which is the day and which the month; write "
+                "dates as 2026-01-31"
+            )
+        if not _dated(bad):
+            raise TrimaranError(
+                f"{_where(column, bad)} is no date, and most cells of the column are; write dates "
+                "as 2026-01-31, or make the column a category in a schema"
+            )
+    return True
+
+
+def _where(column: pd.Series, bad: str) -> str:
+    place = next(place for place, cell in column.items() if text_of(cell) == bad)
+    return f"{column.index.name or 'row'} {place}, column {column.name!r}: {bad[:40]!r}"
+
+
+def _like_dates(present: Sequence[str]) -> bool:
+    """Whether most cells are dates, in whatever form."""
+    found = sum(_dated(text) or bool(_OTHER_DATE.fullmatch(text)) for text in present)
+    return found >= _MOSTLY * len(present)
+
+
+def _dated(text: str) -> bool:
+    try:
+        days_of(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _damaged(present: Sequence[str]) -> list[str]:
@@ -182,16 +232,6 @@ def _counts_rows(present: Sequence[str]) -> bool:
     if first not in (0, 1):
         return False
     return all(number_in(text, FLOAT32_MAX) == first + at for at, text in enumerate(present))
-
-
-def _is_date(text: str) -> bool:
-    if not text[:4].isdigit() or len(text) < len("2026-01-31"):
-        return False
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _quoted(text: str) -> str:

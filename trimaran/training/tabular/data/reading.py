@@ -31,7 +31,7 @@ import pandas as pd
 from trimaran.system.csv_table import read_csv
 from trimaran.system.errors import TrimaranError, UsageError
 
-__all__ = ["Source", "is_address", "read_table", "shown", "text_of"]
+__all__ = ["Source", "imported", "is_address", "read_table", "shown", "text_of"]
 
 _SQLITE = (".sqlite", ".sqlite3", ".db")
 _DUCKDB = ".duckdb"
@@ -111,7 +111,7 @@ def read_table(source: Source) -> pd.DataFrame:
 
 
 def _from_parquet(place: str) -> _Rows:
-    duckdb = _imported("duckdb", place)
+    duckdb = imported("duckdb", place)
     try:
         with closing(duckdb.connect()) as connection:
             return _fetched(connection.execute("SELECT * FROM read_parquet(?)", [place]))
@@ -120,7 +120,7 @@ def _from_parquet(place: str) -> _Rows:
 
 
 def _from_duckdb(place: str, query: str | None) -> _Rows:
-    duckdb = _imported("duckdb", place)
+    duckdb = imported("duckdb", place)
     try:
         with closing(duckdb.connect(place, read_only=True)) as connection:
             return _queried(lambda sql: _fetched(connection.execute(sql)), "DuckDB", place, query)
@@ -138,7 +138,7 @@ def _from_sqlite(place: str, query: str | None) -> _Rows:
 
 
 def _from_postgresql(place: str, query: str | None) -> _Rows:
-    psycopg = _imported("psycopg", shown(place))
+    psycopg = imported("psycopg", shown(place))
     try:
         with closing(psycopg.connect(place, connect_timeout=10)) as connection:
             connection.read_only = True
@@ -150,7 +150,7 @@ def _from_postgresql(place: str, query: str | None) -> _Rows:
 
 
 def _from_excel(place: str, sheet: str | None) -> _Rows:
-    openpyxl = _imported("openpyxl", place)
+    openpyxl = imported("openpyxl", place)
     try:
         with closing(openpyxl.load_workbook(place, read_only=True, data_only=True)) as book:
             pages = {
@@ -232,7 +232,8 @@ def _has(cell: object) -> bool:
     return cell is not None and cell != ""
 
 
-def _imported(package: str, place: str) -> Any:
+def imported(package: str, place: str) -> Any:
+    """A package of the extra `tables`, to read a place. Raises `UsageError` without it."""
     try:
         return __import__(package)
     except ModuleNotFoundError:

@@ -9,6 +9,7 @@ classes = ["a", "b", "c"]   # multiclass, optional: its values, in the order of 
 identifier = "customer_id"  # optional: names a record; never a feature
 leaks = ["churn_date"]      # optional: columns known only after the outcome; dropped with a note
 ignored = ["comment"]       # optional: columns of no interest; dropped without a note
+time = "called_on"          # optional: a column of dates by which the rows are split
 
 [fields.total_day_minutes]
 type = "number"
@@ -20,13 +21,22 @@ whole = false               # optional
 type = "category"
 values = ["KS", "OH"]       # optional: any other value is an error
 
+[fields.signed_up]
+type = "date"
+least = 2015-01-01          # optional, inclusive, as is most
+as_of = "called_on"         # optional: the date to which days are counted (the default: time)
+
+[fields.comment]
+type = "text"               # of several words, each of which may count
+
+[[windows]]                 # optional: number fields counted from another table; see `windows.py`
+
 As in a table, spaces around a text are not part of it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +47,14 @@ import pandas as pd
 from trimaran.served.records import Field
 from trimaran.system.errors import TrimaranError
 from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, texts_of, value_of
+from trimaran.training.tabular.data.fields import (
+    FLOAT32_MAX,
+    KINDS,
+    FieldSchema,
+    first_repeated,
+    read_field,
+)
+from trimaran.training.tabular.data.windows import Window, parse_windows
 from trimaran.training.tabular.evaluation.costs import KEYS as COSTS
 from trimaran.training.tabular.tasks.named import DEFAULT, TASKS, task_of
 from trimaran.training.tabular.tasks.task import Contrast, Target, Task
@@ -52,80 +70,13 @@ __all__ = [
     "read_schema",
 ]
 
-KINDS = ("number", "category")
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-"""The largest number allowed: served numbers are FP32."""
-
 MOST_FIELDS = 1000
 """The most fields of a record."""
 
-_SHOWN_BOUND = 40
 _KEYS = (
-    "target",
-    "task",
-    "positive",
-    *COSTS,
-    "classes",
-    "identifier",
-    "leaks",
-    "ignored",
-    "fields",
+    *("target", "task", "positive", *COSTS, "classes", "identifier", "leaks", "ignored", "time"),
+    *("fields", "windows"),
 )
-_FIELD_KEYS = {"number": ("type", "least", "most", "whole"), "category": ("type", "values")}
-
-
-@dataclass(frozen=True)
-class FieldSchema:
-    """One field that a model may learn from. Raises `TrimaranError` for a contradiction."""
-
-    name: str
-    kind: str
-    """`number` or `category`."""
-    least: float | None = None
-    """The smallest number allowed, inclusive."""
-    most: float | None = None
-    """The largest number allowed, inclusive."""
-    whole: bool = False
-    """Whether each number is a whole one."""
-    values: tuple[str, ...] | None = None
-    """The categories allowed; None allows any."""
-
-    def __post_init__(self) -> None:
-        where = f"the field {self.name!r}"
-        if not self.name:
-            raise TrimaranError("a field has an empty name; give it the name of its column")
-        if self.kind not in KINDS:
-            raise TrimaranError(
-                f"{where} has the type {self.kind!r}; it must be one of {', '.join(KINDS)}"
-            )
-        for key, bound in (("least", self.least), ("most", self.most)):
-            if bound is not None and not abs(bound) <= FLOAT32_MAX:
-                raise TrimaranError(
-                    f"{where} has {key} = {_shortened(bound)}, which FP32 cannot hold; leave "
-                    f"{key} out if there is no such bound"
-                )
-        if self.least is not None and self.most is not None and self.least > self.most:
-            raise TrimaranError(
-                f"{where} has least = {self.least:g}, which is more than most = {self.most:g}; "
-                "swap the two"
-            )
-        bounded = self.least is not None or self.most is not None
-        if self.kind == "category" and (bounded or self.whole):
-            raise TrimaranError(f"{where} is a category, which has no least, most or whole")
-        if self.kind == "number" and self.values is not None:
-            raise TrimaranError(f"{where} is a number, which has no values; use least and most")
-        if self.values is not None:
-            self._check_values(where, self.values)
-
-    @staticmethod
-    def _check_values(where: str, values: tuple[str, ...]) -> None:
-        if not values:
-            raise TrimaranError(f"{where} allows no value; leave values out to allow any")
-        if "" in values:
-            raise TrimaranError(f"{where} has empty text among its values, which means missing")
-        twice = _first_repeated(values)
-        if twice is not None:
-            raise TrimaranError(f"{where} has the value {twice!r} twice; remove one")
 
 
 @dataclass(frozen=True)
@@ -145,10 +96,14 @@ class Schema:
     """Columns known only after the outcome: they are dropped with a note, and never fields."""
     ignored: tuple[str, ...] = ()
     """Columns that are none of the above: they are dropped without a note, and decide nothing."""
+    time: str | None = None
+    """The column of dates by which the rows are split: a date field, or no field at all."""
+    windows: tuple[Window, ...] = ()
+    """Number fields that are counted from the history before `time`."""
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
-        twice = _first_repeated(names)
+        twice = first_repeated(names)
         problem = None
         if not self.target:
             problem = "target must not be empty; name the column to predict"
@@ -191,6 +146,35 @@ class Schema:
                     f"the column {name!r} is among the leaks and among the ignored; remove it from "
                     "one of them"
                 )
+        self._check_dates()
+        numbers = [field.name for field in self.numbers]
+        for window in self.windows:
+            if window.name not in numbers:
+                raise TrimaranError(
+                    f"the window {window.name!r} is described as something else than a number"
+                )
+            if self.time is None:
+                raise TrimaranError(
+                    f"the window {window.name!r} ends at the date of its row; name the column of "
+                    "that date as time"
+                )
+
+    def _check_dates(self) -> None:
+        kinds = {field.name: field.kind for field in self.fields}
+        if self.time is not None:
+            others = (self.target, self.identifier, *self.leaks, *self.ignored, "")
+            if self.time in others or kinds.get(self.time, "date") != "date":
+                raise TrimaranError(
+                    f"time is {self.time!r}, which is described as something else than a date; "
+                    "name a date field, or a column of dates that is nothing else"
+                )
+        for field in self.fields:
+            dates = [each.name for each in self.dates if each.name != field.name]
+            if field.as_of is not None and field.as_of not in dates:
+                raise TrimaranError(
+                    f"the field {field.name!r} has as_of = {field.as_of!r}, which is no other date "
+                    f"field; {nearest(field.as_of, dates) if dates else 'leave it out'}"
+                )
 
     @property
     def numbers(self) -> list[FieldSchema]:
@@ -203,6 +187,29 @@ class Schema:
         return [field for field in self.fields if field.kind == "category"]
 
     @property
+    def texts(self) -> list[FieldSchema]:
+        """The text fields, in order."""
+        return [field for field in self.fields if field.kind == "text"]
+
+    @property
+    def dates(self) -> list[FieldSchema]:
+        """The date fields, in order."""
+        return [field for field in self.fields if field.kind == "date"]
+
+    @property
+    def date_columns(self) -> list[str]:
+        """The columns that hold dates: the date fields, and the time if it is none of them."""
+        names = [field.name for field in self.dates]
+        return names if self.time in (None, *names) else [*names, str(self.time)]
+
+    def as_of(self, field: FieldSchema) -> str | None:
+        """The date field to which the days of a date field are counted; None for a fixed day."""
+        if field.as_of is not None:
+            return field.as_of
+        others = [each.name for each in self.dates if each.name != field.name]
+        return self.time if self.time in others else None
+
+    @property
     def number_columns(self) -> list[str]:
         """The columns that hold numbers: the number fields, and the target if it is one."""
         target = [self.target] if self.task.numeric else []
@@ -210,9 +217,14 @@ class Schema:
 
     @property
     def columns(self) -> list[str]:
-        """Every column of a conforming table: the identifier if any, the fields, the target."""
+        """Every column of a conforming table: the identifier if any, the fields, the target.
+
+        A time that is no field is next to the target.
+        """
         identifier = [] if self.identifier is None else [self.identifier]
-        return [*identifier, *(field.name for field in self.fields), self.target]
+        fields = [field.name for field in self.fields]
+        time = [] if self.time in (None, *fields) else [str(self.time)]
+        return [*identifier, *fields, *time, self.target]
 
     def outcomes(self, frame: pd.DataFrame) -> Target:
         """The encoded target of a table, `[rows]`."""
@@ -229,7 +241,9 @@ class Schema:
         so a value within the schema's bounds is also accepted when served.
         """
         return [
-            Field(field.name, field.kind, _float32(field.least), _float32(field.most))
+            Field(field.name, field.kind, field.least, field.most)
+            if field.kind == "date"
+            else Field(field.name, field.kind, _float32(field.least), _float32(field.most))
             for field in self.fields
         ]
 
@@ -251,6 +265,10 @@ def parse_schema(text: str, name: str) -> Schema:
     document = parse_toml(text)
     refuse_unknown(document, _KEYS)
     tables = value_of(document, "fields", dict, "a table of fields", required=True)
+    fields = [read_field(name.strip(), table) for name, table in tables.items()]
+    windows = parse_windows(document)
+    described = {field.name for field in fields}
+    counted = [FieldSchema(each.name, "number") for each in windows if each.name not in described]
     return Schema(
         name=name,
         target=value_of(document, "target", str, "a column's name", required=True),
@@ -258,7 +276,9 @@ def parse_schema(text: str, name: str) -> Schema:
         identifier=value_of(document, "identifier", str, "a column's name"),
         leaks=texts_of(document, "leaks") or (),
         ignored=texts_of(document, "ignored") or (),
-        fields=tuple(_field(name.strip(), table) for name, table in tables.items()),
+        time=value_of(document, "time", str, "a column's name"),
+        fields=(*fields, *counted),
+        windows=windows,
     )
 
 
@@ -276,24 +296,6 @@ def _task(document: Mapping[str, Any]) -> Task:
     return task_of({"task": name, **given})
 
 
-def _field(name: str, table: Any) -> FieldSchema:
-    where = f"the field {name!r}: "
-    if not isinstance(table, dict):
-        raise TrimaranError(f"{where}expected a table with a type, such as [fields.{name}]")
-    kind = value_of(table, "type", str, "number or category", where, required=True)
-    if kind not in KINDS:
-        raise TrimaranError(f"{where}there is no type {kind!r}; {nearest(kind, KINDS)}")
-    refuse_unknown(table, _FIELD_KEYS[kind], f"{where}for the type {kind}, ")
-    return FieldSchema(
-        name=name,
-        kind=kind,
-        least=value_of(table, "least", (int, float), "a number", where),
-        most=value_of(table, "most", (int, float), "a number", where),
-        whole=value_of(table, "whole", bool, "true or false", where) or False,
-        values=texts_of(table, "values", where),
-    )
-
-
 _OF_TASKS: Mapping[str, Callable[[Mapping[str, Any], bool], Any]] = {
     "positive": lambda document, required: value_of(
         document, "positive", str, "a value of the target", required=required
@@ -308,16 +310,6 @@ _OF_TASKS: Mapping[str, Callable[[Mapping[str, Any], bool], Any]] = {
 def _cost(document: Mapping[str, Any], key: str) -> float | None:
     found: float | None = value_of(document, key, (int, float), "a number above 0")
     return found
-
-
-def _first_repeated(names: Iterable[str]) -> str | None:
-    return next((name for name, count in Counter(names).items() if count > 1), None)
-
-
-def _shortened(bound: float) -> str:
-    """A bound as text; TOML's integers may have thousands of digits."""
-    text = str(bound)
-    return text if len(text) <= _SHOWN_BOUND else f"{text[:_SHOWN_BOUND]}…"
 
 
 def _float32(bound: float | None) -> float | None:

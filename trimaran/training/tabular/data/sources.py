@@ -14,14 +14,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from trimaran.system.csv_rows import number_in
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
 from trimaran.training.tabular.data.card_fraud import DELAY_DAYS, card_fraud
+from trimaran.training.tabular.data.cells import days_in, numbers_in
 from trimaran.training.tabular.data.inference import infer_schema, schema_text
 from trimaran.training.tabular.data.reading import (
     Source,
@@ -31,12 +30,12 @@ from trimaran.training.tabular.data.reading import (
     text_of,
 )
 from trimaran.training.tabular.data.schema import (
-    FLOAT32_MAX,
     Schema,
     parse_schema,
     read_schema,
 )
 from trimaran.training.tabular.data.split import Order
+from trimaran.training.tabular.data.windows import with_windows
 from trimaran.training.tabular.tasks.named import with_costs
 from trimaran.training.tabular.wording import nearest
 
@@ -64,8 +63,8 @@ class Dataset:
     """A table with its schema's columns and types."""
 
     frame: pd.DataFrame
-    """Columns as in `schema.columns`, rows from 0. Numbers are float64, NaN where missing;
-    everything else is `str`, None where missing."""
+    """Columns as in `schema.columns`, rows from 0. Numbers are float64, NaN where missing, and so
+    are dates, in days since 1970-01-01 UTC; everything else is `str`, None where missing."""
     schema: Schema
     source: str
     """Where the table is from, for people."""
@@ -126,6 +125,7 @@ def load(
     target: str | None = None,
     task: str | None = None,
     positive: str | None = None,
+    time: str | None = None,
     query: str | None = None,
     sheet: str | None = None,
 ) -> Dataset:
@@ -134,13 +134,14 @@ def load(
     A public table has a schema, which `schema_path` replaces. The schema of `shop/customers.csv` is
     `shop/customers.toml`, and that of a database's address `<its database>.toml`. Where there is
     none, `target` names the column to predict, and that file is written with what the columns seem
-    to hold.
+    to hold. `time` names the column by which the rows are split, whatever the schema says.
 
     Raises `UsageError` for a name that is neither, and `TrimaranError` for data that do not fit.
     """
     name = str(name_or_place)
     if name in _PUBLIC:
         options = {"target": target, "task": task, "positive": positive, "query": query}
+        options["time"] = time
         for option, given in options.items():
             if given is not None:
                 raise UsageError(f"{name} is a public table with a schema; leave --{option} out")
@@ -154,9 +155,9 @@ def load(
     beside = Path(own).with_suffix(".toml")
     said: tuple[str, ...] = ()
     if schema_path is None and not beside.is_file():
-        said = _write_schema(beside, shown(name), raw, target, task, positive)
+        said = _write_schema(beside, shown(name), raw, target, task, positive, time)
     path = schema_path or beside
-    schema = read_schema(path)
+    schema = _timed(read_schema(path), time)
     stated = {"target": schema.target, **schema.task.as_dict()}
     for option, given in (("target", target), ("task", task), ("positive", positive)):
         stands = stated.get(option, "nothing")
@@ -165,8 +166,9 @@ def load(
                 f"{path} has {option} = {stands!r}, and --{option} is {given!r}; correct one of "
                 "them"
             )
+    raw, counted = with_windows(raw, schema.windows, schema.time, path.parent, shown(name))
     frame, notes = conform(raw, schema, shown(name))
-    return Dataset(frame, schema, shown(name), (*said, *notes))
+    return Dataset(frame, schema, shown(name), (*said, *counted, *notes))
 
 
 def of_frame(
@@ -188,6 +190,7 @@ def _write_schema(
     target: str | None,
     task: str | None,
     positive: str | None,
+    time: str | None,
 ) -> tuple[str, ...]:
     """Infer a table's schema, and write it; what to tell about it."""
     if target is None:
@@ -197,6 +200,11 @@ def _write_schema(
         )
     try:
         schema, notes = infer_schema(raw, path.stem, target, task=task, positive=positive)
+        dates = [field.name for field in schema.dates]
+        if time not in (None, *dates):
+            known = nearest(str(time), dates) if dates else "no column holds dates"
+            raise UsageError(f"--time is {time!r}, which is no column of dates; {known}")
+        schema = _timed(schema, time)
     except TrimaranError as error:
         raise type(error)(f"{place}: {error}") from None
     write_text(path, schema_text(schema))
@@ -207,13 +215,21 @@ def _write_schema(
     return written, *notes
 
 
+def _timed(schema: Schema, time: str | None) -> Schema:
+    """The schema with another time, which may be a column that it ignores."""
+    if time is None:
+        return schema
+    ignored = tuple(name for name in schema.ignored if name != time)
+    return replace(schema, time=time, ignored=ignored)
+
+
 def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The columns of the schema in its types and order (see `Dataset.frame`), and notes.
 
     `raw` holds text or numbers; its index gives a row's place in the source. Cells are read as
     `trimaran.system.csv_rows` says; categories that become one thereby have a note. The schema's
     leaks are dropped with a note, its ignored columns without. Raises `TrimaranError` for a missing
-    column, one that the schema does not have, and for a cell that is no number.
+    column, one that the schema does not have, and for a cell that is no number or no date.
     """
     columns = list(raw.columns)
     for name in schema.columns:
@@ -230,18 +246,19 @@ def conform(raw: pd.DataFrame, schema: Schema, source: str) -> tuple[pd.DataFram
                 "to the schema as a field, to its leaks if it is known only after the outcome, or "
                 "to its ignored columns to drop it"
             )
-    numbers = set(schema.number_columns)
     where = f"{source}, {raw.index.name or 'row'}"
     typed = {
-        name: _numbers(raw[name], where) if name in numbers else _texts(raw[name])
-        for name in schema.columns
+        **{name: _texts(raw[name]) for name in schema.columns},
+        **{name: numbers_in(raw[name], where) for name in schema.number_columns},
+        **{name: days_in(raw[name], where) for name in schema.date_columns},
     }
+    measured = {*schema.number_columns, *schema.date_columns, *(f.name for f in schema.texts)}
     dropped = [
         f"the column {name!r} was dropped: the schema lists it as known only after the outcome"
         for name in columns
         if name in schema.leaks
     ]
-    texts = [name for name in schema.columns if name not in numbers and name != schema.identifier]
+    texts = [name for name in schema.columns if name not in measured and name != schema.identifier]
     joined = [note for name in texts if (note := _collapsed(raw[name]))]
     return pd.DataFrame(typed), (*dropped, *joined)
 
@@ -264,23 +281,6 @@ def packaged_schema(name: str) -> Schema:
         .read_text(encoding="utf-8")
     )
     return parse_schema(text, name)
-
-
-def _numbers(column: pd.Series, where: str) -> npt.NDArray[np.float64]:
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    parsed: dict[object, float] = {}
-    for place, cell in column.items():
-        if cell not in parsed:
-            number = number_in(text_of(cell), FLOAT32_MAX)
-            if number is None:
-                raise TrimaranError(
-                    f"{where} {place}, column {column.name!r}: {str(cell)[:40]!r} is not a "
-                    f"number that FP32 can hold; write it as 1234.5, or leave it empty if it is "
-                    f"missing"
-                )
-            parsed[cell] = number
-    return np.array([parsed[cell] for cell in column], dtype=np.float64)
 
 
 def _texts(column: pd.Series) -> pd.Series:

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from trimaran.served.dates import as_text, days_of
+from trimaran.served.words import MOST_CHARACTERS
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import FLOAT32_MAX, FieldSchema, Schema
 from trimaran.training.tabular.tasks.task import Target
@@ -19,6 +21,7 @@ __all__ = ["MOST_MISSING", "Finding", "require_valid", "validate"]
 MOST_MISSING = 0.7
 """A field that lacks a larger share of its values is dropped."""
 
+_EARLIEST, _LATEST = days_of("1900-01-01"), days_of("2200-01-01")
 _NAME_LIKE = 0.5
 _SHOWN_ERRORS = 3
 
@@ -53,7 +56,7 @@ def validate(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
     if not len(frame):
         return [Finding(None, "error", "there are no rows; add records")]
     frame = frame.reset_index(drop=True)
-    found = [*_target(frame[schema.target], schema), *_rows(frame, schema)]
+    found = [*_target(frame[schema.target], schema), *_time(frame, schema), *_rows(frame, schema)]
     known = frame[frame[schema.target].notna()]
     target = schema.outcomes(known)
     for field in schema.fields:
@@ -84,6 +87,16 @@ def _target(column: pd.Series, schema: Schema) -> Iterator[Finding]:
         )
     for message in schema.task.findings(column):
         yield Finding(schema.target, "error", message)
+
+
+def _time(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
+    missing = 0 if schema.time is None else int(frame[schema.time].isna().sum())
+    if missing:
+        yield Finding(
+            schema.time,
+            "error",
+            f"{some(missing, 'row')} without a date, and the rows are split by it; remove them",
+        )
 
 
 def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
@@ -119,7 +132,12 @@ def _rows(frame: pd.DataFrame, schema: Schema) -> Iterator[Finding]:
             None,
             "warning",
             f"{some(len(repeated), 'row')} the same as an earlier one in every field, the first "
-            f"is row {repeated.index[0] + 1}; a copy in training and in test makes scores too good",
+            f"is row {repeated.index[0] + 1}; "
+            + (
+                "a copy in training and in test makes scores too good"
+                if schema.time is None
+                else "copies have one date, so they are in one part"
+            ),
         )
 
 
@@ -128,11 +146,13 @@ def _field(column: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, st
     if share > MOST_MISSING:
         yield "warning", f"{share:.0%} of the values are missing; the field will be dropped"
     present = column.dropna()
-    yield from _number(present, field) if field.kind == "number" else _category(present, field)
+    of_kind = {"number": _number, "category": _category, "date": _date, "text": _text}
+    yield from of_kind[field.kind](present, field)
     if len(present) and present.nunique() == 1:
+        shown = as_text if field.kind == "date" else quote
         yield (
             "warning",
-            f"every value is {quote(present.iloc[0])}; a model can learn nothing from the field"
+            f"every value is {shown(present.iloc[0])}; a model can learn nothing from the field"
             + (", except whether it is missing" if share else ""),
         )
 
@@ -191,6 +211,38 @@ def _category(present: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity
             "warning",
             f"nearly as many values as rows ({distinct} in {len(present)}): it looks like a name, "
             "and a model cannot learn from it; make it the identifier, or one of the leaks",
+        )
+
+
+def _text(present: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, str]]:
+    strangers = present[[not isinstance(value, str) for value in present]]
+    if len(strangers):
+        yield "error", f"{_bad(strangers, 'not text')}; convert the column"
+        return
+    long = present[present.str.len() > MOST_CHARACTERS]
+    if len(long):
+        yield (
+            "error",
+            f"{_bad(long, f'longer than {MOST_CHARACTERS:,} characters')}; shorten it, or leave "
+            f"{field.name!r} out",
+        )
+
+
+def _date(present: pd.Series, field: FieldSchema) -> Iterator[tuple[Severity, str]]:
+    least = -np.inf if field.least is None else field.least
+    most = np.inf if field.most is None else field.most
+    outside = present[(present < least) | (present > most)].map(as_text)
+    if len(outside):
+        yield (
+            "error",
+            f"{_bad(outside, 'outside least and most')}; correct the data or the schema",
+        )
+    strange = present[(present < _EARLIEST) | (present >= _LATEST)].map(as_text)
+    if len(strange):
+        yield (
+            "warning",
+            f"{_bad(strange, 'before 1900 or after 2199')}; leave such a cell empty if it stands "
+            "for a date that is not known",
         )
 
 

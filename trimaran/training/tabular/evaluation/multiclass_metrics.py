@@ -21,6 +21,7 @@ __all__ = [
     "confusion_of",
     "macro_f1",
     "macro_f1_interval",
+    "majority_confusion",
     "score_classes",
 ]
 
@@ -70,6 +71,12 @@ class MulticlassScores:
 def confusion_of(target: Codes, decided: Codes, classes: int) -> Codes:
     """Rows by true class and decided class: int64 `[classes, classes]`."""
     return np.bincount(target * classes + decided, minlength=classes**2).reshape(classes, classes)
+
+
+def majority_confusion(train: Codes, test: Codes, classes: int) -> Codes:
+    """The confusion matrix of deciding the training part's most frequent class for every row."""
+    most = np.full(len(test), np.bincount(train).argmax())
+    return confusion_of(test, most, classes)
 
 
 def macro_f1(confusion: npt.NDArray[Any]) -> Floats:

@@ -21,6 +21,7 @@ from trimaran.training.tabular.exploring.sections import (
     associations,
     category_table,
     correlations,
+    date_table,
     missing_values,
     number_table,
     outlying,
@@ -89,6 +90,8 @@ def explore(
     page.section("Fields, strongest first", *_fields(frame, schema, summary, advance))
     page.section("Missing values", *missing_values(frame, schema))
     page.section("Numbers", number_table(frame, schema))
+    if schema.dates:
+        page.section("Dates", date_table(frame, schema))
     page.section("Categories", category_table(frame, schema))
     page.section("Correlations of numbers", *correlations(frame, schema))
     page.section("Associations of categories", *associations(frame, schema))
@@ -102,6 +105,8 @@ def _summary(dataset: Dataset, summary: Overview) -> list[Markup]:
         ("rows", summary.rows),
         ("number fields", len(schema.numbers)),
         ("category fields", len(schema.categories)),
+        *([("date fields", len(schema.dates))] if schema.dates else []),
+        *([("text fields", len(schema.texts))] if schema.texts else []),
         ("missing values", percent(summary.missing / max(1, summary.cells))),
         (summary.question, summary.positives),
         (f"{schema.target} share", percent(summary.target_share)),
@@ -156,19 +161,22 @@ def _fields(
 def _field_card(
     column: pd.Series, field: FieldSchema, positive: Flags, strength: float | None
 ) -> Markup:
+    if field.kind == "text":
+        column = column.map(lambda text: len(text.split()), na_action="ignore").astype(np.float64)
     missing = float(column.isna().mean())
-    about = f"{field.kind} · {'no strength' if strength is None else f'strength {strength:.3f}'}"
+    kind = "words of a text" if field.kind == "text" else field.kind
+    about = f"{kind} · {'no strength' if strength is None else f'strength {strength:.3f}'}"
     about += f" · {percent(missing)} missing" if missing else ""
     drawable = (
-        column.abs() <= FLOAT32_MAX if field.kind == "number" else column.notna()
+        column.notna() if field.kind == "category" else column.abs() <= FLOAT32_MAX
     ).to_numpy()
     if not drawable.any():
         return card(field.name, about, text("There is no value to draw."))
     overall = float(positive.mean())
-    if field.kind == "number":
-        numbers, positive = column[drawable], positive[drawable]
-        rates = number_rates(numbers, positive)
-        drawn = number_figures(numbers.to_numpy(dtype=np.float64), positive, rates, overall)
+    if field.kind != "category":
+        numbers, positive = column[drawable].to_numpy(dtype=np.float64), positive[drawable]
+        rates = number_rates(column[drawable], positive)
+        drawn = number_figures(numbers, positive, rates, overall, dates=field.kind == "date")
     else:
         drawn = category_figures(category_rates(column, positive), overall)
     alts = f"distribution of {field.name} within each outcome", f"positive rate by {field.name}"

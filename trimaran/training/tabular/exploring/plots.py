@@ -22,6 +22,7 @@ from trimaran.pages.figures import (
     labels,
     plain_axes,
 )
+from trimaran.served.dates import as_text
 from trimaran.training.tabular.evaluation.separation import Flags, Floats
 from trimaran.training.tabular.exploring.description import Rate
 
@@ -40,11 +41,12 @@ _DOTS: dict[str, Any] = {"fmt": "o", "color": POSITIVE, "markersize": 4.5, "elin
 
 
 def number_figures(
-    numbers: Floats, positive: Flags, rates: Sequence[Rate], overall: float
+    numbers: Floats, positive: Flags, rates: Sequence[Rate], overall: float, *, dates: bool = False
 ) -> tuple[Figure, Figure]:
     """The distribution of each outcome, and the positive rate by group of numbers.
 
     `numbers` and `positive` are `[rows]`, without missing values; `overall` is the rate of all.
+    `dates` says that the numbers are days since 1970-01-01.
     """
     shares, axes = _panel(2.1)
     edges, clipped = _edges(numbers)
@@ -66,8 +68,10 @@ def number_figures(
     right.yaxis.set_major_formatter(_PERCENT)
     _title(right, "positive rate")
     for each in (axes, right):
-        each.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        each.xaxis.set_major_locator(MaxNLocator(nbins=3 if dates else 5))
         each.yaxis.set_major_locator(MaxNLocator(nbins=5))
+        if dates:
+            each.xaxis.set_major_formatter(FuncFormatter(lambda days, _: as_text(days)[:10]))
     return shares, drawn
 
 

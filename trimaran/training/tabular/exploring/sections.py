@@ -13,6 +13,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from trimaran.pages.page import Cell, figure, table, text
+from trimaran.served.dates import as_text
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.evaluation.separation import Flags, Floats
 from trimaran.training.tabular.exploring.description import cramers_v, outliers, pearson
@@ -22,6 +23,7 @@ __all__ = [
     "associations",
     "category_table",
     "correlations",
+    "date_table",
     "missing_values",
     "number_table",
     "outlying",
@@ -85,6 +87,21 @@ def category_table(frame: pd.DataFrame, schema: Schema) -> Markup:
         rows.append([field.name, len(counts), str(counts.index[0]), share, str(counts.index[-1])])
     headers = ["field", "distinct", "most frequent", "share", "least frequent"]
     return table(headers, rows) if rows else text("There is no category field.")
+
+
+def date_table(frame: pd.DataFrame, schema: Schema) -> Markup:
+    """The range of each date field, its median, and how many of its dates have a time of day."""
+    rows: list[list[Cell]] = []
+    for field in schema.dates:
+        days = frame[field.name].dropna()
+        if not len(days):
+            rows.append([field.name, 0, *[None] * 4])
+            continue
+        shown = [as_text(float(days.quantile(q))) for q in (0, 0.5, 1)]
+        rows.append(
+            [field.name, int(days.nunique()), *shown, percent(float((days % 1 > 0).mean()))]
+        )
+    return table(["field", "distinct", "earliest", "median", "latest", "with a time"], rows)
 
 
 def correlations(frame: pd.DataFrame, schema: Schema) -> list[Markup]:

@@ -101,10 +101,14 @@ def table_of(frame: pd.DataFrame, schema: Schema) -> Table:
     numbers = np.empty((len(frame), len(schema.numbers)), dtype=np.float64)
     for place, field in enumerate(schema.numbers):
         numbers[:, place] = _numbers(frame[field.name])
-    texts = [_texts(frame[field.name]) for field in schema.categories]
+    days = np.empty((len(frame), len(schema.dates)), dtype=np.float64)
+    for place, field in enumerate(schema.dates):
+        days[:, place] = _numbers(frame[field.name])
+    categories = [_texts(frame[field.name]) for field in schema.categories]
+    texts = [_texts(frame[field.name]) for field in schema.texts]
     reader = RecordReader(schema.records_fields(), schema.identifier)
     try:
-        return reader.from_columns(numbers, texts)
+        return reader.from_columns(numbers, categories, days, texts)
     except RecordError as error:
         raise TrimaranError(f"{error}; correct the table, or the schema {schema.name}") from None
 
@@ -125,7 +129,7 @@ def transform_frame(
             f"{schema.name} has (see {other[0]!r}); fit it again"
         )
     table = table_of(frame, schema)
-    return transform.apply(table.numbers, transform.encode(table.categories))
+    return transform.apply(table.numbers, transform.encode(table.categories), table.texts)
 
 
 def _outcomes(target: npt.ArrayLike | None, rows: int) -> npt.NDArray[np.float64] | None:
@@ -147,6 +151,8 @@ def _outcomes(target: npt.ArrayLike | None, rows: int) -> npt.NDArray[np.float64
 def _left_out(plan: FeaturePlan, schema: Schema, data: TransformData) -> set[str]:
     """The columns that the plan leaves out. Raises `TrimaranError` for an unknown name."""
     encoded = {category.name: set(category.columns) for category in data.categories}
+    encoded |= {text.name: set(text.columns) for text in data.texts}
+    encoded |= {date.name: set(date.columns) for date in data.dates}
     possible = {
         *data.outputs,
         *(field.name for field in schema.fields),
@@ -167,10 +173,16 @@ def _scales(plan: FeaturePlan, data: TransformData) -> Iterator[tuple[str, str |
     for field in data.fields:
         if field["kind"] == "number":
             yield field["name"], plan.option(field["name"], "scale")
+    for date in data.dates:
+        for name in date.columns:
+            yield name, plan.option(date.name, "scale")
     for category in data.categories:
         indicator = plan.option(category.name, "encode") in ("onehot", "binary")
         for name in category.columns:
             yield name, None if indicator else plan.option(category.name, "scale")
+    for text in data.texts:
+        for name in text.columns:
+            yield name, None
     for name in data.flags:
         yield f"{name}_missing", None
     for derived in data.derived:

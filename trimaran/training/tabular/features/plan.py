@@ -170,12 +170,15 @@ def check_plan(plan: FeaturePlan, schema: Schema) -> None:
     """
     numbers = {field.name for field in schema.numbers}
     categories = {field.name for field in schema.categories}
+    dates = {field.name for field in schema.dates}
+    texts = {field.name for field in schema.texts}
     derived = {column.name for column in plan.derived}
-    for name in sorted(derived & (numbers | categories)):
+    for name in sorted(derived & (numbers | categories | dates | texts)):
         raise TrimaranError(f"the derived column {name!r} has the name of a field; rename it")
     kinds = {
         **dict.fromkeys(numbers, ("a number", _OF_NUMBER)),
         **dict.fromkeys(categories, ("a category", _OF_CATEGORY)),
+        **dict.fromkeys(dates, ("a date", _OF_NUMBER)),
         **dict.fromkeys(derived, ("a derived column", _OF_DERIVED)),
     }
     for column, options in plan.overrides.items():
@@ -201,9 +204,9 @@ def check_plan(plan: FeaturePlan, schema: Schema) -> None:
             raise TrimaranError(
                 f"flag_missing lists {name!r}, which is a category; give it missing = category"
             )
-        if name not in numbers:
+        if name not in numbers | dates:
             raise TrimaranError(
-                f"flag_missing lists no number {name!r}; {nearest(name, sorted(numbers))}"
+                f"flag_missing lists no number {name!r}; {nearest(name, sorted(numbers | dates))}"
             )
     _check_sources(plan, schema, numbers)
     for binning in plan.bins:

@@ -9,12 +9,15 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from trimaran.served.dates import DAYS, Dates
 from trimaran.served.records import Table
 from trimaran.served.transform import Bins, Category, Derived, Neighbours, Transform, TransformData
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features import columns
+from trimaran.training.tabular.features.dates import fit_dates
 from trimaran.training.tabular.features.plan import FeaturePlan
+from trimaran.training.tabular.features.texts import fit_texts
 from trimaran.training.tabular.wording import nearest
 
 __all__ = ["COUNT", "STORED_ROWS", "Unscaled", "fit_neighbours", "fit_unscaled", "wide_columns"]
@@ -42,38 +45,52 @@ def fit_unscaled(
     plan: FeaturePlan, schema: Schema, table: Table, outcomes: Floats | None, seed: int
 ) -> Unscaled:
     """Fit to all rows of a table; `outcomes` is `[rows]`, or None. Raises `TrimaranError`."""
-    names = [field.name for field in schema.numbers]
-    present = [column[~np.isnan(column)] for column in table.numbers.T]
+    fields = [field.name for field in schema.numbers]
+    dates, dates_notes = fit_dates(schema, table)
+    of = {column: date.name for date in dates for column in date.columns}
+    names = [*fields, *of]
+    numbers = Dates(dates, len(fields)).columns(table.numbers)
+    present = [column[~np.isnan(column)] for column in numbers.T]
+    circular = {name for name in of if not name.endswith(f"_{DAYS}")}
+    outliers = {
+        name: None if name in circular else plan.option(of.get(name, name), "outliers")
+        for name in names
+    }
     shares = _missing_shares(schema, table)
     too_few = [name for name, share in shares.items() if share > plan.max_missing]
     categories = _categories(plan, table, [field.name for field in schema.categories], outcomes)
     bounds = [
-        columns.outlier_bounds(values, plan.option(name, "outliers"))
+        columns.outlier_bounds(values, outliers[name])
         for name, values in zip(names, present, strict=True)
     ]
-    lacking = [name for name in names if shares[name] and name not in too_few]
+    measured = [*fields, *(date.name for date in dates)]
+    lacking = [name for name in measured if shares[name] and name not in too_few]
     flags = list(plan.flag_missing) if isinstance(plan.flag_missing, tuple) else lacking
     flags = flags if plan.flag_missing else []
-    imputed = [name for name in names if plan.option(name, "impute") == "neighbours"]
+    imputed = [name for name in fields if plan.option(name, "impute") == "neighbours"]
     imputed = [name for name in imputed if name not in too_few]
+    texts = fit_texts(schema, table)
     encoded = [name for category in categories for name in category.columns]
+    encoded += [name for text in texts for name in text.columns]
     data = TransformData(
         fields=[asdict(field) for field in schema.records_fields()],
         identifier=schema.identifier,
         fill=[
-            columns.fill_value(values, plan.option(name, "impute"))
+            columns.fill_value(values, plan.option(of.get(name, name), "impute"))
             for name, values in zip(names, present, strict=True)
         ],
         low=[None if bound is None else bound[0] for bound in bounds],
         high=[None if bound is None else bound[1] for bound in bounds],
         flags=flags,
-        neighbours=fit_neighbours(table.numbers, names, imputed, too_few, seed),
+        neighbours=fit_neighbours(table.numbers[:, : len(fields)], fields, imputed, too_few, seed),
         categories=categories,
         derived=[],
         bins=[],
         outputs=_distinct([*names, *encoded, *(f"{name}_missing" for name in flags)]),
         shift=[],
         factor=[],
+        dates=dates,
+        texts=texts,
     )
     dropped = _columns_of(too_few, data)
     derived, derived_notes = _derived(plan, data, dropped)
@@ -87,11 +104,12 @@ def fit_unscaled(
             for name in too_few
         ),
         *(
-            f"the outliers of {name!r} are not clipped: {plan.option(name, 'outliers')} would make "
+            f"the outliers of {name!r} are not clipped: {outliers[name]} would make "
             "all of its values the same"
             for name, bound, values in zip(names, bounds, present, strict=True)
-            if plan.option(name, "outliers") and bound is None and np.unique(values).size > 1
+            if outliers[name] and bound is None and np.unique(values).size > 1
         ),
+        *dates_notes,
         *derived_notes,
         *bins_notes,
     ]
@@ -102,7 +120,7 @@ def wide_columns(data: TransformData, table: Table) -> npt.NDArray[np.float32]:
     """The data's outputs, unscaled, float32 `[rows, len(data.outputs)]`, by the transform."""
     width = len(data.outputs)
     transform = Transform(replace(data, shift=[0.0] * width, factor=[1.0] * width))
-    return transform.apply(table.numbers, transform.encode(table.categories))
+    return transform.apply(table.numbers, transform.encode(table.categories), table.texts)
 
 
 def fit_neighbours(
@@ -145,9 +163,12 @@ def fit_neighbours(
 def _missing_shares(schema: Schema, table: Table) -> dict[str, float]:
     """The share of missing values, by field, in the schema's order."""
     numbers = np.isnan(table.numbers).mean(axis=0).tolist()
-    texts = [sum(value is None for value in values) / len(table) for values in table.categories]
-    shares = dict(zip([field.name for field in schema.numbers], numbers, strict=True))
-    shares |= dict(zip([field.name for field in schema.categories], texts, strict=True))
+    written = [*table.categories, *table.texts]
+    texts = [sum(value is None for value in values) / len(table) for values in written]
+    measured = [*schema.numbers, *schema.dates]
+    shares = dict(zip([field.name for field in measured], numbers, strict=True))
+    fields = [*schema.categories, *schema.texts]
+    shares |= dict(zip([field.name for field in fields], texts, strict=True))
     return {field.name: shares[field.name] for field in schema.fields}
 
 
@@ -177,8 +198,11 @@ def _categories(
 
 def _columns_of(fields: Collection[str], data: TransformData) -> frozenset[str]:
     """All columns made of these fields alone, except flags: those that exist were requested."""
-    encoded = {category.name: category.columns for category in data.categories}
-    return frozenset(name for field in fields for name in (field, *encoded.get(field, ())))
+    made: dict[str, Sequence[str]] = {date.name: date.columns for date in data.dates}
+    made |= {text.name: text.columns for text in data.texts}
+    made |= {category.name: category.columns for category in data.categories}
+    beyond = frozenset(f"{date.name}_{DAYS}" for date in data.dates if date.as_of in fields)
+    return beyond.union(*((field, *made.get(field, ())) for field in fields))
 
 
 def _derived(

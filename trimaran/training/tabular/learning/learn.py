@@ -5,7 +5,7 @@ Nothing in this file reads a row of the test part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,8 +22,10 @@ from trimaran.training.tabular.data.split import (
     Order,
     Split,
     ordered_split,
+    stratified_folds,
     stratified_split,
 )
+from trimaran.training.tabular.data.time_split import spans, time_folds, time_split
 from trimaran.training.tabular.data.validation import require_valid
 from trimaran.training.tabular.features.fit import fit_features, transform_frame
 from trimaran.training.tabular.features.plan import FeaturePlan
@@ -74,13 +76,32 @@ class Problem:
         return self.task.strata(self.target)
 
     def split(self, seed: int) -> Split:
-        """The rows to train, validate and test with. Raises `TrimaranError`.
+        """The parts of the table: by its order or its time, or else by strata and `seed`.
 
-        The seed decides it, unless the table has an order.
+        Raises `TrimaranError` for a table that cannot be split.
         """
         if self.order is not None:
             return ordered_split(self.order, self.strata)
-        return stratified_split(self.strata, seed)
+        days = self._days
+        return (
+            stratified_split(self.strata, seed) if days is None else time_split(days, self.strata)
+        )
+
+    def folds(self, rows: Indices, folds: int, seed: int) -> Sequence[Split]:
+        """Splits of some rows to cross-validate with, made as `split` is."""
+        days = self._days
+        if days is None:
+            return stratified_folds(self.strata, rows, folds, seed)
+        return time_folds(days, self.strata, rows, folds)
+
+    def spans(self, split: Split) -> Mapping[str, tuple[str, str]]:
+        """The first and the last date of each part; none where the table is not split by time."""
+        return {} if self._days is None else spans(split, self._days)
+
+    @property
+    def _days(self) -> npt.NDArray[np.float64] | None:
+        time = self.schema.time
+        return None if time is None else self.frame[time].to_numpy(np.float64)
 
     def rows(self, indices: Indices) -> pd.DataFrame:
         """Some of the table's rows."""

@@ -60,6 +60,13 @@ class Config:
         """The configuration of a recipe on a table, with the installed libraries."""
         schema = asdict(problem.schema)
         del schema["ignored"]
+        if problem.schema.time is None:
+            del schema["time"]
+        if not problem.schema.windows:
+            del schema["windows"]
+        for field in schema["fields"]:
+            if field["kind"] != "date":
+                del field["as_of"]
         schema["task"] = problem.task.as_dict()
         return cls(
             recipe,

@@ -16,7 +16,7 @@ import numpy as np
 
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, write_text
-from trimaran.training.tabular.data.split import Split, stratified_folds
+from trimaran.training.tabular.data.split import Split
 from trimaran.training.tabular.learning.checkpoints import remove_torn
 from trimaran.training.tabular.learning.evaluate import evaluate_model
 from trimaran.training.tabular.learning.learn import Problem, Watch, learn
@@ -62,8 +62,9 @@ def cross_validate(
     """Train on all but one fold and score on that fold, for each fold without scores.
 
     The folds are of the training and validation parts of `seed`'s split; the test part is neither
-    trained on nor scored. `watch(fold)`, with the fold from 0, gives the function that is called
-    after each of its epochs. Two processes with the same work wait for one another. Raises
+    trained on nor scored. Where the table is split by time, each fold learns from what is older
+    than what it is scored on. `watch(fold)`, with the fold from 0, gives the function that is
+    called after each of its epochs. Two processes with the same work wait for one another. Raises
     `TrimaranError` for a table that cannot be split this way, or that the recipe does not fit.
     """
     if problem.order is not None:
@@ -73,7 +74,7 @@ def cross_validate(
         )
     parts = problem.split(seed)
     rows = np.sort(np.concatenate([parts.train, parts.validation]))
-    splits = stratified_folds(problem.strata, rows, folds, seed)
+    splits = problem.folds(rows, folds, seed)
     directory = directory_of(problem, recipe, folds, seed, out)
     with exclusive_lock(directory / ".lock"):
         remove_torn(directory)

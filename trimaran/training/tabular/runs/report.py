@@ -217,7 +217,11 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
     """The parts, the notes, and the features."""
     page, schema = problem.task.page, problem.schema
     parts = {name: page.part(problem.target[rows]) for name, rows in split.parts().items()}
-    rows = [(name, len(split.parts()[name]), *part.values()) for name, part in parts.items()]
+    spans = problem.spans(split)
+    rows = [
+        (name, len(split.parts()[name]), *spans.get(name, ()), *part.values())
+        for name, part in parts.items()
+    ]
     notes = [*problem.notes, *learned.notes]
     return [
         facts(
@@ -225,13 +229,15 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
                 ("rows", len(problem.frame)),
                 ("number fields", len(schema.numbers)),
                 ("category fields", len(schema.categories)),
+                *([("date fields", len(schema.dates))] if schema.dates else []),
+                *([("text fields", len(schema.texts))] if schema.texts else []),
                 ("target", schema.target),
                 ("features", len(learned.data.outputs)),
                 ("edges", sum(len(each) for each in learned.edges)),
             ]
         ),
-        table(["part", "rows", *parts["train"]], rows),
-        *_order(problem),
+        text(_how_split(problem)),
+        table(["part", "rows", *(["from", "to"] if spans else []), *parts["train"]], rows),
         *(text(note, "warning") for note in notes),
         table(
             ["feature", "edges, in its scaled units"],
@@ -243,16 +249,19 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
     ]
 
 
-def _order(problem: Problem) -> list[Markup]:
-    """How the parts follow one another, where they do."""
-    if problem.order is None:
-        return []
-    return [
-        text(
+def _how_split(problem: Problem) -> str:
+    if problem.order is not None:
+        return (
             "The parts follow one another in time, and the rows between two of them are in none: "
             f"outcomes take up to {problem.order.gap:g} to become known."
         )
-    ]
+    time = problem.schema.time
+    if time is None:
+        return "The parts were drawn at random, and are alike in the outcome."
+    return (
+        f"The rows are split by time, the dates of {time!r}: the oldest to train, the next to "
+        "validate, the newest to test. Rows of one date are in one part."
+    )
 
 
 def _settings(config: Config) -> list[Markup]:

@@ -63,14 +63,19 @@ def reference_of(
 ) -> Reference:
     """The distribution of the training part, from which served records may drift.
 
-    It has bins for every field, those of a number being deciles, and for the task's answers.
+    It has bins for every field, those of a number being deciles, and for the task's answers. Of a
+    date it has the deciles of its days, or its weekdays (`served.dates.Date.counted`), and of a
+    text those of its number of words.
     """
     transform = Transform(learned.data)
     table = table_of(problem.rows(split.train), problem.schema)
     codes = transform.encode(table.categories)
+    numbers = transform.counted(table.numbers, table.texts)
+    names = [*transform.number_names, *(date.counted for date in learned.data.dates)]
+    names += [text.counted for text in learned.data.texts]
     features = [
-        Feature(number, "number", (), number_edges(table.numbers[:, place]).tolist())
-        for place, number in enumerate(transform.number_names)
+        Feature(number, "number", (), number_edges(column).tolist())
+        for number, column in zip(names, numbers.T, strict=True)
     ]
     features += [
         Feature(category.name, "category", (), values=category.vocabulary)
@@ -79,7 +84,7 @@ def reference_of(
     predicted = evaluation.predictions[split.train]
     found = problem.task.answered(name, predicted, learned.chosen, evaluation.model.test)
     bins = Reference([*features, *found.features], dict(found.judged))
-    return described(bins, table.numbers, codes, found.values)
+    return described(bins, numbers, codes, found.values)
 
 
 def _train(
@@ -92,8 +97,8 @@ def _train(
     remove_torn(directory)
     recipe, seed = config.recipe, config.seed
     checkpoint = directory / CHECKPOINT
-    write_text(directory / "config.json", _json(config.as_dict()))
     split = problem.split(seed)
+    write_text(directory / "config.json", _json({**config.as_dict(), **_by_time(problem, split)}))
     learned = learn(problem, split, recipe.plan, recipe.hyper, seed, checkpoint, watch)
     write_text(directory / "transform.json", learned.data.to_json())
     save_tensors(directory / "weights.pt", learned.fitted.network.state_dict())
@@ -108,6 +113,15 @@ def _train(
     write_text(directory / "report.html", html)
     write_text(directory / "metrics.json", _json(_metrics(problem, config, learned, evaluation)))
     checkpoint.unlink(missing_ok=True)
+
+
+def _by_time(problem: Problem, split: Split) -> dict[str, Any]:
+    """How the table was split, where that was by time."""
+    spans = problem.spans(split)
+    if not spans:
+        return {}
+    parts = {name: {"from": first, "to": last} for name, (first, last) in spans.items()}
+    return {"split": {"by": "time", "column": problem.schema.time, **parts}}
 
 
 def _metrics(

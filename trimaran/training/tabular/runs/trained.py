@@ -15,8 +15,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,6 +51,11 @@ class TrainedRun(RunDirectory):
     def reference_text(self) -> str:
         """The distribution of the training part, as JSON text: see `Reference`."""
         return self.text("reference.json")
+
+    def split_by_time(self) -> Mapping[str, Any]:
+        """The column, and `from` and `to` of each part; empty where the split was not by time."""
+        found: Mapping[str, Any] = self.config().get("split", {})
+        return found
 
     def answers(self) -> Answers:
         """What the served models answer."""

@@ -18,7 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from trimaran.served.answers import ClassAnswers
 from trimaran.served.distribution import Feature
-from trimaran.served.judging import class_cells
+from trimaran.served.judging import class_totals
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.evaluation.multiclass_metrics import (
     METRIC_NAMES,
@@ -28,6 +28,7 @@ from trimaran.training.tabular.evaluation.multiclass_metrics import (
     confusion_of,
     macro_f1,
     macro_f1_interval,
+    majority_confusion,
     score_classes,
 )
 from trimaran.training.tabular.evaluation.separation import LEAK_AUC, missingness_auc, value_auc
@@ -192,11 +193,10 @@ class Multiclass(Task):
 
     def plain(self, train: Codes, test: Codes) -> Mapping[str, float]:
         """The scores of deciding the training part's most frequent class for every row."""
-        most = np.full(len(test), np.bincount(train).argmax())
-        found = confusion_of(test, most, len(self.classes))
+        found = majority_confusion(train, test, len(self.classes))
         return {
             "majority_macro_f1": float(macro_f1(found)),
-            "majority_accuracy": float(np.mean(test == most)),
+            "majority_accuracy": float(np.trace(found) / len(test)),
         }
 
     def measure(
@@ -241,11 +241,7 @@ class Multiclass(Task):
             Feature(f"{name}_probability", "answer", (), _PROBABILITY_EDGES),
             Feature(f"{name}_prediction", "answer", (), between, self.classes),
         ]
-        judged: dict[str, float] = {}
-        for place, each in enumerate(test.classes):
-            right = test.confusion[place][place]
-            counts = right, each.rows - right, each.decided - right
-            judged.update(zip(class_cells(each.label), counts, strict=True))
+        judged = class_totals(self.classes, test.confusion)
         return Answered(features, [predictions.max(axis=1), predictions.argmax(axis=1)], judged)
 
     def columns(self, target: Codes, predictions: Probabilities) -> Mapping[str, Sequence[Any]]:

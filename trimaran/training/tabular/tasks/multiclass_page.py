@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from trimaran.pages.figures import (
-    ACCENT,
-    INK,
-    NEGATIVE,
-    PANEL,
-    POSITIVE,
-    STRONGEST,
-    TEXT,
-    labels,
-    plain_axes,
-)
+from trimaran.pages.confusion import confusion_figure
+from trimaran.pages.figures import ACCENT, NEGATIVE, labels
 from trimaran.pages.page import Cell, beside, figure, table, text
 from trimaran.training.tabular.evaluation.metrics import calibration
 from trimaran.training.tabular.evaluation.multiclass_metrics import Codes, MulticlassScores
@@ -35,7 +24,6 @@ _MOST_CELLS = 12
 """Classes whose confusion matrix is drawn."""
 _MOST_MISTAKES = 20
 _MOST_BARS = 40
-_CELL = 0.62
 
 
 class MulticlassPage:
@@ -97,7 +85,7 @@ class MulticlassPage:
         if len(self.classes) <= _MOST_CELLS:
             blocks.append(
                 figure(
-                    _confusion_figure(test, self.classes),
+                    confusion_figure(np.array(test.confusion), self.classes),
                     "Rows of the test part by true and decided class; each share is of the rows of "
                     f"its true class. The classes are those of the column {view.column}.",
                     "the confusion matrix",
@@ -155,33 +143,4 @@ def _f1_figure(test: MulticlassScores) -> Figure:
     axes.set_ylim(max(2, len(listed)) - 0.4, -0.6)
     axes.set_xlim(0, 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    return drawn
-
-
-def _confusion_figure(test: MulticlassScores, classes: Sequence[str]) -> Figure:
-    """The counts, each coloured by its share of the rows of its true class."""
-    count = len(classes)
-    drawn = Figure(
-        figsize=(max(PANEL, 1.6 + _CELL * count), 1.1 + 0.5 * count), layout="constrained"
-    )
-    axes = drawn.subplots()
-    plain_axes(axes, grid="")
-    counts = np.array(test.confusion)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    where: dict[str, Any] = {"ha": "center", "va": "center", "color": INK, "size": TEXT}
-    for row, column in np.ndindex(count, count):
-        colour = ACCENT if row == column else POSITIVE
-        alpha = 0.04 + (STRONGEST - 0.04) * float(shares[row, column])
-        axes.add_patch(Rectangle((column - 0.48, row - 0.47), 0.96, 0.94, fc=colour, alpha=alpha))
-        axes.text(column, row, f"{counts[row, column]:,}", **where)
-    shown_labels = labels(classes, 16)
-    axes.set_xticks(range(count), shown_labels, rotation=45, ha="left", rotation_mode="anchor")
-    axes.set_yticks(range(count), shown_labels)
-    axes.set_ylabel("true")
-    axes.set_xlabel("decided")
-    axes.xaxis.set_label_position("top")
-    axes.xaxis.tick_top()
-    axes.spines["bottom"].set_visible(False)
-    axes.set_xlim(-0.5, count - 0.5)
-    axes.set_ylim(count - 0.5, -0.5)
     return drawn

@@ -41,8 +41,9 @@ def inferred(**columns: Sequence[object]) -> Schema:
         (["true", "false", "true"] * 10, "category"),
         ([f"k-{row}" for row in range(ROWS)], "a text of each row"),
         ([str(row + 1) for row in range(ROWS)], "counts the rows"),
-        (["2026-01-31", "2025-12-01 10:00:00", ""] * 10, "holds dates"),
-        (["a long text, " * 9, "and another one, " * 9, ""] * 10, "holds long texts"),
+        (["2026-01-31", "2025-12-01 10:00:00", ""] * 10, "date"),
+        ([f"2026-01-{row + 1:02}T10:00Z" for row in range(ROWS)], "date"),
+        (["a long text, " * 9, "and another one, " * 9, ""] * 10, "holds long texts; describe it"),
         (["same"] * ROWS, "is 'same' in every row"),
         ([""] * ROWS, "is empty"),
     ],
@@ -50,13 +51,14 @@ def inferred(**columns: Sequence[object]) -> Schema:
 def test_a_column_is_a_field_or_left_out_with_the_reason(cells: list[str], place: str) -> None:
     schema, notes = infer_schema(table(x=cells), "t", "left")
     kinds = {field.name: field.kind for field in schema.fields}
-    if place in ("number", "category"):
+    if place in ("number", "category", "date"):
         assert (kinds["x"], notes) == (place, ())
     elif place == "a text of each row":
         assert notes == ("the column 'x' is ignored: it has 30 different texts in 30 rows",)
     else:
         assert schema.ignored == ("x",)
-        assert notes == (f"the column 'x' is ignored: it {place}",)
+        assert len(notes) == 1
+        assert notes[0].startswith(f"the column 'x' is ignored: it {place}")
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,9 @@ def test_a_column_is_a_field_or_left_out_with_the_reason(cells: list[str], place
         (["1", "2"] * 14 + ["3", "many"], "line 31, column 'x': 'many' is no number, and most"),
         (["1,5", "2,25"] * 15, "line 2, column 'x': '1,5' has a decimal comma; write numbers as"),
         (["1.234,5", "7"] * 15, "line 2, column 'x': '1.234,5' has a decimal comma"),
+        (["03/04/2020", ""] * 15, "line 2, column 'x': '03/04/2020' does not say which is the day"),
+        (["2026-01-31", "31.01.26"] * 15, "line 3, column 'x': '31.01.26' does not say which is"),
+        (["2026-01-31"] * 29 + ["soon"], "line 31, column 'x': 'soon' is no date, and most cells"),
     ],
 )
 def test_a_damaged_column_is_refused_with_its_cell(cells: list[str], problem: str) -> None:
@@ -145,3 +150,23 @@ def test_the_file_says_what_was_inferred_and_is_read_from_then_on(tmp_path: Path
     assert (again.schema.task, again.notes) == (Binary("no"), ())
     with pytest.raises(TrimaranError, match="has positive = 'no', and --positive is 'yes'"):
         load(path, positive="yes")
+
+
+def test_the_option_names_the_time_and_overrides_the_file(tmp_path: Path) -> None:
+    path, schema = tmp_path / "shop.csv", tmp_path / "shop.toml"
+    days = [f"2026-01-{row + 1:02}" for row in range(ROWS)]
+    table(on=days, later=days[::-1], note=["x"] * ROWS).to_csv(path, index=False)
+    for wrong in ("note", "onn"):
+        with pytest.raises(UsageError, match=f"--time is '{wrong}', which is no column of dates"):
+            load(path, target="left", time=wrong)
+        assert not schema.exists()
+    assert load(path, target="left", time="on").schema.time == "on"
+    assert load(path).schema.time == "on"
+    assert load(path, time="later").schema.time == "later"
+    text = schema.read_text().replace('ignored = ["note"]', 'ignored = ["note", "later"]')
+    schema.write_text(text.replace('[fields.later]\ntype = "date"\n', ""))
+    found = load(path, time="later")
+    assert [field.name for field in found.schema.fields] == ["age", "on"]
+    assert found.frame["later"].tolist() == [20484.0 - row - 1 for row in range(ROWS)]
+    with pytest.raises(TrimaranError, match="time is 'age', which is described as something else"):
+        load(path, time="age")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from trimaran.served.records import Field, RecordReader
 from trimaran.system.errors import TrimaranError
+from trimaran.training.tabular.data.inference import schema_text
 from trimaran.training.tabular.data.schema import (
     FLOAT32_MAX,
     FieldSchema,
@@ -32,7 +33,9 @@ STATE = '[fields.state]\ntype = "category"\nvalues = ["KS", "OH"]\n'
 def test_a_schema_with_every_key() -> None:
     schema = parse_schema(
         f'{HEAD}identifier = "customer"\nleaks = ["churn_date"]\nignored = ["comment"]\n'
-        f"{MINUTES}whole = true\n{STATE}",
+        f'time = "called"\n{MINUTES}whole = true\n{STATE}'
+        '[fields.joined]\ntype = "date"\nleast = 2015-01-01\nmost = "2026-01-01T12:00"\n'
+        'as_of = "seen"\n[fields.seen]\ntype = "date"\n',
         "small",
     )
     assert schema == Schema(
@@ -42,17 +45,25 @@ def test_a_schema_with_every_key() -> None:
         (
             FieldSchema("minutes", "number", 0, 1440, whole=True),
             FieldSchema("state", "category", values=("KS", "OH")),
+            FieldSchema("joined", "date", 16436.0, 20454.5, as_of="seen"),
+            FieldSchema("seen", "date"),
         ),
         "customer",
         ("churn_date",),
         ("comment",),
+        "called",
     )
-    assert schema.columns == ["customer", "minutes", "state", "churn"]
+    assert schema.columns == ["customer", "minutes", "state", "joined", "seen", "called", "churn"]
+    assert schema.date_columns == ["joined", "seen", "called"]
+    assert [schema.as_of(field) for field in schema.dates] == ["seen", None]
+    assert parse_schema(schema_text(schema), "small") == schema
     assert [field.name for field in schema.numbers] == ["minutes"]
     assert [field.name for field in schema.categories] == ["state"]
     assert schema.records_fields() == [
         Field("minutes", "number", 0.0, 1440.0),
         Field("state", "category"),
+        Field("joined", "date", 16436.0, 20454.5),
+        Field("seen", "date"),
     ]
 
 
@@ -74,6 +85,13 @@ def test_everything_but_target_positive_and_fields_may_be_left_out() -> None:
         (f'target = "churn"\npositive = 1\n{MINUTES}', "positive is 1; expected a value"),
         (f'target = ""\npositive = "yes"\n{MINUTES}', "target must not be empty"),
         (f'{HEAD}identifer = "id"\n{MINUTES}', "'identifer'; did you mean 'identifier'?"),
+        (
+            f'{HEAD}time = "minutes"\n{MINUTES}',
+            "time is 'minutes', which is described as something",
+        ),
+        (f'{HEAD}time = "churn"\n{MINUTES}', "time is 'churn', which is described as something"),
+        (f'{HEAD}[fields.d]\ntype = "date"\nleast = "soon"', "least is 'soon'; expected a date"),
+        (f'{HEAD}[fields.d]\ntype = "date"\nas_of = "d"', "as_of = 'd', which is no other date"),
         (f'{HEAD}leaks = "date"\n{MINUTES}', "leaks is 'date'; expected a list of texts"),
         (f"{HEAD}leaks = [1]\n{MINUTES}", "leaks holds 1; expected text in quotes"),
         (f'{HEAD}ignored = "note"\n{MINUTES}', "ignored is 'note'; expected a list of texts"),
@@ -139,7 +157,7 @@ def test_what_is_wrong_is_said(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"kind": "text"}, "the type 'text'; it must be one of number, category"),
+        ({"kind": "texts"}, "the type 'texts'; it must be one of number, category"),
         ({"kind": "category", "most": 0}, "is a category, which has no least, most or whole"),
         ({"kind": "category", "whole": True}, "is a category, which has no least"),
         ({"kind": "number", "values": ("a",)}, "is a number, which has no values"),

@@ -5,7 +5,9 @@ import pytest
 
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.split import stratified_folds, stratified_split
+from trimaran.training.tabular.data.time_split import spans, time_folds, time_split
 from trimaran.training.tabular.tasks.binary import Binary
+from trimaran.training.tabular.tasks.regression import Regression
 from trimaran.training.tabular.tasks.task import FEWEST_OF_EACH, Strata
 
 
@@ -71,3 +73,52 @@ def test_too_few_rows_outside_the_test_part_are_refused() -> None:
 def test_more_folds_than_positives_are_refused() -> None:
     with pytest.raises(TrimaranError, match="must be between 2 and 30"):
         stratified_folds(strata(target(200, 30)), np.arange(200), 31, 0)
+
+
+def test_by_time_the_oldest_rows_train_and_the_newest_test() -> None:
+    days = np.random.default_rng(1).permutation(1000).astype(np.float64)
+    split = time_split(days, strata(target(1000, 140)))
+    assert [sorted(days[part].tolist()) for part in split.parts().values()] == [
+        list(range(700)),
+        list(range(700, 850)),
+        list(range(850, 1000)),
+    ]
+    assert spans(split, days)["validation"] == ("1971-12-02", "1972-04-29")
+
+
+def test_rows_of_one_date_are_in_one_part() -> None:
+    days = np.random.default_rng(2).integers(0, 12, 500).astype(np.float64)
+    flags = target(500, 200)
+    split = time_split(days, strata(flags))
+    for one in (split, *time_folds(days, strata(flags), split.train, 4)):
+        parts = [set(days[part].tolist()) for part in one.parts().values()]
+        assert all(parts)
+        assert max(parts[0]) < min(parts[1])
+        assert max(parts[1]) < min(parts[2])
+
+
+def test_folds_by_time_expand_and_are_tested_on_all_but_the_first_block() -> None:
+    days = np.random.default_rng(3).permutation(1000).astype(np.float64)
+    rows = np.flatnonzero(days < 800)
+    folds = time_folds(days, strata(target(1000, 400)), rows, 4)
+    tested = np.concatenate([fold.test for fold in folds])
+    assert days[tested].tolist() == list(range(160, 800))
+    for place, fold in enumerate(folds, 1):
+        learnt = np.concatenate([fold.train, fold.validation])
+        assert days[learnt].tolist() == list(range(160 * place))
+        assert len(fold.validation) == pytest.approx(160 * place * 15 / 85, abs=1)
+
+
+def test_what_cannot_be_split_by_time_is_refused() -> None:
+    flags, days = np.arange(100) < 60, np.arange(100.0)
+    said = "the validation part, 1970-03-12 to 1970-03-26, has 0 positive rows; it takes 3 or more"
+    with pytest.raises(TrimaranError, match=said):
+        time_split(days, strata(flags))
+    with pytest.raises(TrimaranError, match=r"the train part of fold 1 of 3, .* has 0 negative"):
+        time_folds(days, strata(flags), np.arange(100), 3)
+    with pytest.raises(TrimaranError, match="100 rows to split by time have 2 different dates; it"):
+        time_split(days // 50, strata(flags))
+    numbers = Regression().strata(days)
+    assert len(time_split(days, numbers).test) == 15
+    with pytest.raises(TrimaranError, match="the validation part has 0 rows"):
+        time_split(np.where(days > 2, 90.0, days), numbers)

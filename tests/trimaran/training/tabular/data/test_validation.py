@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +33,7 @@ SCHEMA = Schema(
         FieldSchema("calls", "number", whole=True),
         FieldSchema("state", "category", values=("KS", "OH", "NJ")),
         FieldSchema("city", "category"),
+        FieldSchema("joined", "date", most=20_000),
     ),
     "id",
 )
@@ -46,6 +49,7 @@ def frame() -> pd.DataFrame:
         "calls": chance.integers(0, 9, ROWS).astype(np.float64),
         "state": chance.choice(["KS", "OH", "NJ"], ROWS).astype(object),
         "city": chance.choice([f"city {i}" for i in range(30)], ROWS).astype(object),
+        "joined": chance.integers(15_000, 20_000, ROWS).astype(np.float64),
         "churn": np.where(np.arange(ROWS) % 5 == 0, "yes", "no").astype(object),
     }
     return pd.DataFrame({name: pd.Series(values) for name, values in columns.items()})
@@ -79,6 +83,7 @@ def test_a_good_table_has_no_findings(frame: pd.DataFrame) -> None:
         ("state", 9, "KSS", "1 value is not among those of the schema, such as 'KSS' in row 10"),
         ("state", 9, "KSS", "add the value (did you mean 'KS'?)"),
         ("city", 9, 12, "1 value is not text, such as '12' in row 10; convert the column"),
+        ("joined", 9, 20_001.0, "outside least and most, such as '2024-10-05' in row 10; correct"),
         ("churn", 9, None, "1 row is without a target; remove them"),
         ("churn", 9, "maybe", "exactly two values, and this has 3 ('maybe', 'no', 'yes'); join"),
         ("id", 9, "c3", "1 identifier is there twice, such as 'c3' in row 10; keep one row"),
@@ -94,6 +99,7 @@ def test_errors(frame: pd.DataFrame, column: str, row: int, value: object, said:
     ("column", "row", "value", "said"),
     [
         ("city", 9, " city 1", "1 value is padded with spaces, such as ' city 1' in row 10"),
+        ("joined", 9, -36_000.0, "1 value is before 1900 or after 2199, such as '1871-06-09' in"),
         ("id", 9, None, "1 row is without an identifier"),
     ],
 )
@@ -101,6 +107,13 @@ def test_warnings(frame: pd.DataFrame, column: str, row: int, value: object, sai
     found = validate(put(frame, column, row, value), SCHEMA)
     assert [(finding.column, finding.severity) for finding in found] == [(column, "warning")]
     assert said in found[0].message
+
+
+def test_rows_that_are_split_by_time_need_one(frame: pd.DataFrame) -> None:
+    frame.loc[9, "joined"] = np.nan
+    assert list(map(str, validate(frame, replace(SCHEMA, time="joined")))) == [
+        "'joined': 1 row is without a date, and the rows are split by it; remove them"
+    ]
 
 
 @pytest.mark.parametrize(("missing", "warned"), [(140, False), (141, True)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -83,6 +84,16 @@ def test_the_page_shows_every_field_and_needs_nothing_else(public: tuple[str, st
         assert f"{section}</h2>" in html
         assert f"{section}</a>" in html
     assert html.index("<h3>tenure</h3>") < html.index("<h3>female</h3>")
+
+
+def test_a_date_is_shown_as_one() -> None:
+    table = made([0.0, 59.0, 19_000.5, math.nan] * 20, ["a", "b"] * 40, ["y", "n"] * 40)
+    dates = FieldSchema("a", "date"), FieldSchema("c", "category")
+    html = page_of(replace(table, schema=replace(table.schema, fields=dates)))
+    check(html)
+    row = re.sub("<[^>]*>", " ", html[html.index("Dates</h2>") :])
+    for shown in ("1970-01-01", "1970-03-01", "2022-01-08T12:00:00", "33.3 %"):
+        assert shown in row
 
 
 def overview_fields() -> list[str]:

@@ -1,16 +1,18 @@
-"""A progress bar on the terminal for a training of texts."""
+"""What a long training says of itself, and a progress bar on the terminal that shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from trimaran.system.console import console
-from trimaran.training.text.fitting import Watch
 
-__all__ = ["shown"]
+__all__ = ["Watch", "shown"]
+
+Watch = Callable[[str, int, int], None]
+"""Called with what is being done, how many steps of it are done, and how many there are."""
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Recommenders: from who chose what, and when, to the items that each user may choose next."""
