@@ -112,3 +112,19 @@ def test_a_number_cannot_be_balanced() -> None:
     hyper = Hyperparameters(network="linear", imbalance="smote")
     with pytest.raises(TrimaranError, match="the target is a number; train without --imbalance"):
         learn(about, stratified_split(about.strata, 0), recipe().plan, hyper, 0)
+
+
+def test_dates_lie_between_and_texts_are_refused() -> None:
+    table = frame(300)
+    table["since"] = np.where(table["left"] == "yes", 20_000.0 + table.index % 50, 19_000.0)
+    table.loc[table.index % 7 == 0, "since"] = np.nan
+    schema = replace(SCHEMA, fields=(*SCHEMA.fields, FieldSchema("since", "date")))
+    _, made, _ = balanced(schema, table, SCHEMA.outcomes(table), FeaturePlan(scale=None))
+    days = made["since_days"][made["since_missing"] == 0]
+    assert len(days)
+    assert days.between(0, 50).all()
+    assert (days == days.round()).all()
+    table["words"] = "said so"
+    worded = replace(SCHEMA, fields=(*SCHEMA.fields, FieldSchema("words", "text")))
+    with pytest.raises(TrimaranError, match="cannot make up a text such as 'words'"):
+        balanced(worded, table, SCHEMA.outcomes(table), FeaturePlan())
