@@ -228,7 +228,7 @@ def test_a_run_says_how_it_was_split_by_time(tmp_path: Path) -> None:
         parts = np.array([row["part"] for row in csv.DictReader(file)])
     assert (parts == "test").tolist() == (days >= 20_510).tolist()
     assert np.count_nonzero(parts == "") == 40
-    for fold in timed.folds(timed.split(0).train, 3, 0):
+    for fold in timed.folds(timed.split(0).train, 2, 0):
         assert days[fold.validation].min() - days[fold.train].max() > 20
         assert days[fold.test].min() - days[fold.validation].max() > 20
     assert not [name for name in run.transform_text().split() if "on_" in name]
