@@ -20,7 +20,7 @@ from scipy import stats
 
 from trimaran.stats.intervals import Estimate
 from trimaran.training.recipes import recipe
-from trimaran.training.tabular.data.card_fraud import DELAY_DAYS, card_fraud
+from trimaran.training.tabular.data.card_fraud import card_fraud
 from trimaran.training.tabular.data.sources import of_frame, packaged_schema
 from trimaran.training.tabular.learning.hyperparameters import IMBALANCES
 from trimaran.training.tabular.learning.learn import Problem, learn
@@ -44,7 +44,7 @@ Scored = Mapping[tuple[str, str], Mapping[str, float]]
 def world(seed: int) -> Problem:
     """The payments of a seed."""
     schema = packaged_schema("card_fraud")
-    return Problem.of(of_frame(card_fraud(seed), schema, f"payments {seed}", "day", DELAY_DAYS))
+    return Problem.of(of_frame(card_fraud(seed), schema, f"payments {seed}"))
 
 
 def scored(about: Problem, model: str, imbalance: str, seed: int) -> dict[str, float]:

@@ -227,7 +227,8 @@ def _summary(runs: Sequence[TrainedRun]) -> list[str]:
     if split:
         parts = ("train", "validation", "test")
         ends = ", ".join(f"{part} until {split[part]['to']}" for part in parts)
-        lines.append(f"split by time, the dates of {split['column']!r}: {ends}")
+        apart = f", {split['gap_days']:g} days apart" if "gap_days" in split else ""
+        lines.append(f"split by time, the dates of {split['column']!r}{apart}: {ends}")
     latest = runs[0].directory.parent / "latest"
     return [
         *lines,

@@ -2,6 +2,7 @@
 
 | field | of |
 |---|---|
+| `paid_at` | when the payment was; the time by which the rows are split, and no field |
 | `amount`, `hour`, `weekend`, `night` | the payment itself |
 | `customer_payments_<days>d`, `customer_mean_<days>d` | the customer's earlier payments: how many, and their mean amount |
 | `terminal_payments_<days>d`, `terminal_risk_<days>d` | the terminal's payments until a week before: how many, and the share of frauds |
@@ -26,6 +27,8 @@ __all__ = ["DELAY_DAYS", "card_fraud", "described"]
 DELAY_DAYS = 7
 """How long it takes until it is known whether a payment was fraudulent."""
 
+_BEGIN = np.datetime64("2018-04-01T00:00:00")
+"""The first day, a Sunday; the handbook's data begin there, too."""
 _WINDOWS = (1, 7, 30)
 _WARM_UP_DAYS = DELAY_DAYS + max(_WINDOWS)
 _NIGHT_ENDS = 7
@@ -40,7 +43,7 @@ def card_fraud(
 ) -> pd.DataFrame:
     """Simulated payments with what was known before them, in order of time.
 
-    The columns are `transaction_id`, `day` (from 0), the fields, and `fraud` (`yes` or `no`).
+    The columns are `transaction_id`, `paid_at`, the fields, and `fraud` (`yes` or `no`).
     Payments of the first 37 days only count in the windows of later ones.
     """
     return described(simulate(seed, customers, terminals, days))
@@ -54,7 +57,7 @@ def described(paid: Payments) -> pd.DataFrame:
     rows = np.arange(len(paid.time_s))
     columns = {
         "transaction_id": np.array([f"t-{row:06d}" for row in rows], dtype=object),
-        "day": paid.day.astype(np.float64),
+        "paid_at": _BEGIN + paid.time_s.astype("timedelta64[s]"),
         "amount": paid.cents / 100,
         "hour": np.round(hour, 2),
         "weekend": np.isin(weekday, (_SUNDAY, _SATURDAY)).astype(np.float64),

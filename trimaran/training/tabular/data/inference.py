@@ -113,6 +113,8 @@ def schema_text(schema: Schema) -> str:
         lines.append(f"identifier = {_quoted(schema.identifier)}")
     if schema.time is not None:
         lines.append(f"time = {_quoted(schema.time)}  # the rows are split by it")
+    if schema.gap_days:
+        lines.append(f"gap_days = {schema.gap_days!r}  # after so many an outcome is known")
     lines += [
         f"leaks = {_listed(schema.leaks)}  # columns known only after the outcome",
         f"ignored = {_listed(schema.ignored)}  # columns that no model needs",

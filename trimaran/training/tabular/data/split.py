@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +12,14 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.tasks.task import FEWEST_OF_EACH, Strata
 
-__all__ = ["Indices", "Order", "Split", "ordered_split", "stratified_folds", "stratified_split"]
+__all__ = ["Indices", "Split", "stratified_folds", "stratified_split"]
 
 Indices = npt.NDArray[np.int64]
-
-_HELD_OUT = 0.3
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the three parts, int64; no row is in two of them."""
+    """Row numbers of the three parts, int64; no row is in two of them, and some may be in none."""
 
     train: Indices
     validation: Indices
@@ -42,52 +38,12 @@ def stratified_split(strata: Strata, seed: int) -> Split:
     target = strata.of_row
     _refuse_rare(strata, "the table has")
     train, rest = train_test_split(
-        np.arange(len(target)), test_size=_HELD_OUT, stratify=target, random_state=seed
+        np.arange(len(target)), test_size=0.3, stratify=target, random_state=seed
     )
     validation, test = train_test_split(
         rest, test_size=0.5, stratify=target[rest], random_state=seed
     )
     return Split(train, validation, test)
-
-
-@dataclass(frozen=True)
-class Order:
-    """By what the rows of a table follow one another, such as the days of events."""
-
-    values: npt.NDArray[np.float64]
-    """`[rows]`."""
-    gap: float
-    """The least distance of two parts: how long outcomes take to become known."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON: the gap, and the SHA-256 of the values in hexadecimal."""
-        digest = hashlib.sha256(self.values.astype("<f8").tobytes()).hexdigest()
-        return {"gap": self.gap, "digest": digest}
-
-
-def ordered_split(order: Order, strata: Strata) -> Split:
-    """The first 70 % of the time to train, then 15 % to validate, the last 15 % to test.
-
-    Time is what `order` says, without the two gaps between the parts; the rows in a gap are in no
-    part. Raises `TrimaranError` where a part lacks a stratum.
-    """
-    values = order.values
-    first, last = float(values.min()), float(values.max())
-    used = last - first - 2 * order.gap
-    learnt = first + (1 - _HELD_OUT) * used
-    chosen = learnt + order.gap + _HELD_OUT / 2 * used
-    split = Split(
-        np.flatnonzero(values <= learnt),
-        np.flatnonzero((values > learnt + order.gap) & (values <= chosen)),
-        np.flatnonzero(values > chosen + order.gap),
-    )
-    for name, rows in split.parts().items():
-        if not all(strata.at(rows).counts()):
-            raise TrimaranError(
-                f"the {name} part of a split by time has {len(rows)} rows, and lacks some of the "
-                "outcomes; add records over a longer time"
-            )
-    return split
 
 
 def stratified_folds(strata: Strata, rows: Indices, folds: int, seed: int) -> Sequence[Split]:

@@ -19,9 +19,7 @@ from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.data.split import (
     Indices,
-    Order,
     Split,
-    ordered_split,
     stratified_folds,
     stratified_split,
 )
@@ -53,8 +51,6 @@ class Problem:
     source: str = "the table"
     notes: tuple[str, ...] = ()
     """Changes to the table, and warnings about it; a sentence each."""
-    order: Order | None = None
-    """By what the rows are split, instead of at random."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> Problem:
@@ -63,7 +59,7 @@ class Problem:
         warnings = require_valid(frame, schema, dataset.source)
         notes = (*dataset.notes, *map(str, warnings))
         schema = replace(schema, task=schema.task.resolved(frame[schema.target]))
-        return cls(frame, schema, schema.outcomes(frame), dataset.source, notes, dataset.order)
+        return cls(frame, schema, schema.outcomes(frame), dataset.source, notes)
 
     @property
     def task(self) -> Task:
@@ -76,23 +72,21 @@ class Problem:
         return self.task.strata(self.target)
 
     def split(self, seed: int) -> Split:
-        """The parts of the table: by its order or its time, or else by strata and `seed`.
+        """The parts of the table: by its time, or else by strata and `seed`.
 
         Raises `TrimaranError` for a table that cannot be split.
         """
-        if self.order is not None:
-            return ordered_split(self.order, self.strata)
         days = self._days
-        return (
-            stratified_split(self.strata, seed) if days is None else time_split(days, self.strata)
-        )
+        if days is None:
+            return stratified_split(self.strata, seed)
+        return time_split(days, self.strata, self.schema.gap_days)
 
     def folds(self, rows: Indices, folds: int, seed: int) -> Sequence[Split]:
         """Splits of some rows to cross-validate with, made as `split` is."""
         days = self._days
         if days is None:
             return stratified_folds(self.strata, rows, folds, seed)
-        return time_folds(days, self.strata, rows, folds)
+        return time_folds(days, self.strata, rows, folds, self.schema.gap_days)
 
     def spans(self, split: Split) -> Mapping[str, tuple[str, str]]:
         """The first and the last date of each part; none where the table is not split by time."""

@@ -52,8 +52,6 @@ class Config:
     schema: Mapping[str, Any]
     """The schema without ignored columns, which decide nothing."""
     versions: Mapping[str, str]
-    order: Mapping[str, Any] | None = None
-    """By what the rows are split, if not at random."""
 
     @classmethod
     def of(cls, problem: Problem, recipe: Recipe, seed: int) -> Config:
@@ -62,6 +60,8 @@ class Config:
         del schema["ignored"]
         if problem.schema.time is None:
             del schema["time"]
+        if not problem.schema.gap_days:
+            del schema["gap_days"]
         if not problem.schema.windows:
             del schema["windows"]
         for field in schema["fields"]:
@@ -76,7 +76,6 @@ class Config:
             digest_of_frame(problem.frame),
             schema,
             library_versions(*(_OF_SMOTE if recipe.hyper.imbalance == "smote" else ())),
-            None if problem.order is None else problem.order.as_dict(),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -97,7 +96,6 @@ class Config:
 
     def _decided(self) -> dict[str, Any]:
         recipe = self.recipe
-        ordered = {} if self.order is None else {"order": dict(self.order)}
         return {
             "family": recipe.family,
             "model": recipe.hyper.network,
@@ -107,7 +105,7 @@ class Config:
             "cuts": {name: list(cuts) for name, cuts in recipe.cuts.items()},
             "goal": recipe.goal,
             "caveat": recipe.caveat,
-            "data": {"rows": self.rows, "digest": self.data_digest, **ordered},
+            "data": {"rows": self.rows, "digest": self.data_digest},
             "schema": dict(self.schema),
             "versions": dict(self.versions),
         }

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, write_text
 from trimaran.training.tabular.data.split import Split
 from trimaran.training.tabular.learning.checkpoints import remove_torn
@@ -67,11 +67,6 @@ def cross_validate(
     called after each of its epochs. Two processes with the same work wait for one another. Raises
     `TrimaranError` for a table that cannot be split this way, or that the recipe does not fit.
     """
-    if problem.order is not None:
-        raise UsageError(
-            f"--folds draws rows at random, and those of {problem.source} are split by time; leave "
-            "it out"
-        )
     parts = problem.split(seed)
     rows = np.sort(np.concatenate([parts.train, parts.validation]))
     splits = problem.folds(rows, folds, seed)

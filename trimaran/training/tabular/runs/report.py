@@ -236,7 +236,7 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
                 ("edges", sum(len(each) for each in learned.edges)),
             ]
         ),
-        text(_how_split(problem)),
+        text(_how_split(problem, split)),
         table(["part", "rows", *(["from", "to"] if spans else []), *parts["train"]], rows),
         *(text(note, "warning") for note in notes),
         table(
@@ -249,18 +249,20 @@ def _data(problem: Problem, split: Split, learned: Learned) -> list[Markup]:
     ]
 
 
-def _how_split(problem: Problem) -> str:
-    if problem.order is not None:
-        return (
-            "The parts follow one another in time, and the rows between two of them are in none: "
-            f"outcomes take up to {problem.order.gap:g} to become known."
-        )
-    time = problem.schema.time
+def _how_split(problem: Problem, split: Split) -> str:
+    time, gap = problem.schema.time, problem.schema.gap_days
     if time is None:
         return "The parts were drawn at random, and are alike in the outcome."
+    between = len(problem.frame) - sum(map(len, split.parts().values()))
+    apart = (
+        f" Two parts lie more than {gap:g} days apart, because an outcome is known after so many; "
+        f"the {between} rows between them are in none."
+        if gap
+        else ""
+    )
     return (
         f"The rows are split by time, the dates of {time!r}: the oldest to train, the next to "
-        "validate, the newest to test. Rows of one date are in one part."
+        "validate, the newest to test. Rows of one date are in one part." + apart
     )
 
 

@@ -121,7 +121,8 @@ def _by_time(problem: Problem, split: Split) -> dict[str, Any]:
     if not spans:
         return {}
     parts = {name: {"from": first, "to": last} for name, (first, last) in spans.items()}
-    return {"split": {"by": "time", "column": problem.schema.time, **parts}}
+    gap = {"gap_days": problem.schema.gap_days} if problem.schema.gap_days else {}
+    return {"split": {"by": "time", "column": problem.schema.time, **gap, **parts}}
 
 
 def _metrics(

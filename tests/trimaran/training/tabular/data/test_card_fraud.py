@@ -8,16 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.training.recipes import recipe
 from trimaran.training.tabular.data.card_fraud import DELAY_DAYS, card_fraud, described
 from trimaran.training.tabular.data.card_payments import DAY_S, Payments, simulate
 from trimaran.training.tabular.data.sources import Dataset, of_frame, packaged_schema
-from trimaran.training.tabular.data.split import Order, ordered_split
 from trimaran.training.tabular.learning.hyperparameters import Hyperparameters
 from trimaran.training.tabular.learning.learn import Problem, learn
-from trimaran.training.tabular.runs.cross_validation import cross_validate
-from trimaran.training.tabular.tasks.task import Strata
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +26,13 @@ def table(paid: Payments) -> pd.DataFrame:
     return described(paid)
 
 
+def paid_at(day: int) -> pd.Timestamp:
+    return pd.Timestamp("2018-04-01") + pd.Timedelta(days=day)
+
+
 @pytest.fixture(scope="module")
 def dataset(table: pd.DataFrame) -> Dataset:
-    return of_frame(table, packaged_schema("card_fraud"), "payments", "day", DELAY_DAYS)
+    return of_frame(table, packaged_schema("card_fraud"), "payments")
 
 
 def test_equal_seeds_give_equal_payments_and_others_do_not(paid: Payments) -> None:
@@ -86,7 +86,7 @@ def test_windows_are_those_counted_one_by_one(paid: Payments, table: pd.DataFram
 
 def test_what_comes_later_changes_no_row(paid: Payments, table: pd.DataFrame) -> None:
     days = 55
-    before = table["day"] < days
+    before = (table["paid_at"] < paid_at(days)).to_numpy()
     late = paid.day >= days
     recent = paid.day >= days - DELAY_DAYS
     other = replace(
@@ -101,30 +101,14 @@ def test_what_comes_later_changes_no_row(paid: Payments, table: pd.DataFrame) ->
     assert not changed.loc[~before, fields].equals(table.loc[~before, fields])
 
 
-def test_the_parts_follow_one_another_with_a_gap(dataset: Dataset) -> None:
+def test_no_part_learns_a_fraud_that_is_not_known_yet(paid: Payments, dataset: Dataset) -> None:
     about = Problem.of(dataset)
-    assert about.order is not None
-    days = about.order.values
-    split = about.split(0)
-    train, validation, test = (days[rows] for rows in split.parts().values())
+    assert dataset.schema.gap_days == DELAY_DAYS
+    day = paid.time_s[len(paid.time_s) - len(dataset.frame) :] / DAY_S
+    train, validation, test = (day[rows] for rows in about.split(0).parts().values())
     assert validation.min() - train.max() > DELAY_DAYS
     assert test.min() - validation.max() > DELAY_DAYS
-    assert (train.min(), test.max()) == (days.min(), days.max())
-    for one, other in zip(split.parts().values(), about.split(1).parts().values(), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_a_time_that_is_too_short_is_refused() -> None:
-    strata = Strata(np.arange(100) % 2, ("negative", "positive"), "rows")
-    with pytest.raises(TrimaranError, match="part of a split by time has 0 rows"):
-        ordered_split(Order(np.arange(100.0), 50), strata)
-
-
-def test_folds_at_random_are_refused(dataset: Dataset, tmp_path: pytest.TempPathFactory) -> None:
-    about = Problem.of(dataset)
-    how = recipe("card_fraud", dataset.schema, "linear")
-    with pytest.raises(UsageError, match="of payments are split by time; leave it out"):
-        cross_validate(about, how, 2, 0, tmp_path)
+    assert (train.min(), test.max()) == (day.min(), day.max())
 
 
 def test_a_model_finds_frauds_that_it_was_not_trained_on(dataset: Dataset) -> None:

@@ -33,7 +33,7 @@ STATE = '[fields.state]\ntype = "category"\nvalues = ["KS", "OH"]\n'
 def test_a_schema_with_every_key() -> None:
     schema = parse_schema(
         f'{HEAD}identifier = "customer"\nleaks = ["churn_date"]\nignored = ["comment"]\n'
-        f'time = "called"\n{MINUTES}whole = true\n{STATE}'
+        f'time = "called"\ngap_days = 7\n{MINUTES}whole = true\n{STATE}'
         '[fields.joined]\ntype = "date"\nleast = 2015-01-01\nmost = "2026-01-01T12:00"\n'
         'as_of = "seen"\n[fields.seen]\ntype = "date"\n',
         "small",
@@ -52,6 +52,7 @@ def test_a_schema_with_every_key() -> None:
         ("churn_date",),
         ("comment",),
         "called",
+        7,
     )
     assert schema.columns == ["customer", "minutes", "state", "joined", "seen", "called", "churn"]
     assert schema.date_columns == ["joined", "seen", "called"]
@@ -90,6 +91,10 @@ def test_everything_but_target_positive_and_fields_may_be_left_out() -> None:
             "time is 'minutes', which is described as something",
         ),
         (f'{HEAD}time = "churn"\n{MINUTES}', "time is 'churn', which is described as something"),
+        (f"{HEAD}gap_days = 7\n{MINUTES}", "gap_days is 7, and there is no time to which it"),
+        (f'{HEAD}time = "on"\ngap_days = -1\n{MINUTES}', "gap_days is -1; expected a number of"),
+        (f'{HEAD}time = "on"\ngap_days = inf\n{MINUTES}', "gap_days is inf; expected a number"),
+        (f'{HEAD}time = "on"\ngap_days = "7"\n{MINUTES}', "gap_days is '7'; expected a number"),
         (f'{HEAD}[fields.d]\ntype = "date"\nleast = "soon"', "least is 'soon'; expected a date"),
         (f'{HEAD}[fields.d]\ntype = "date"\nas_of = "d"', "as_of = 'd', which is no other date"),
         (f'{HEAD}leaks = "date"\n{MINUTES}', "leaks is 'date'; expected a list of texts"),

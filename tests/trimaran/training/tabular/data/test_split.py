@@ -109,6 +109,24 @@ def test_folds_by_time_expand_and_are_tested_on_all_but_the_first_block() -> Non
         assert len(fold.validation) == pytest.approx(160 * place * 15 / 85, abs=1)
 
 
+def test_a_gap_leaves_out_what_was_not_known_when_the_next_part_began() -> None:
+    days = np.random.default_rng(4).permutation(1000).astype(np.float64)
+    split = time_split(days, strata(target(1000, 140)), gap_days=40)
+    folds = time_folds(days, strata(target(1000, 400)), np.arange(1000), 4, gap_days=40)
+    assert days[np.concatenate([fold.test for fold in folds])].tolist() == [*range(200, 1000)]
+    ends = [
+        [(int(days[part].min()), int(days[part].max())) for part in one.parts().values()]
+        for one in (split, *folds)
+    ]
+    assert ends == [
+        [(0, 619), (660, 809), (850, 999)],
+        [(0, 91), (132, 159), (200, 399)],
+        [(0, 255), (296, 359), (400, 599)],
+        [(0, 420), (461, 559), (600, 799)],
+        [(0, 585), (626, 759), (800, 999)],
+    ]
+
+
 def test_what_cannot_be_split_by_time_is_refused() -> None:
     flags, days = np.arange(100) < 60, np.arange(100.0)
     said = "the validation part, 1970-03-12 to 1970-03-26, has 0 positive rows; it takes 3 or more"
@@ -122,3 +140,14 @@ def test_what_cannot_be_split_by_time_is_refused() -> None:
     assert len(time_split(days, numbers).test) == 15
     with pytest.raises(TrimaranError, match="the validation part has 0 rows"):
         time_split(np.where(days > 2, 90.0, days), numbers)
+    with pytest.raises(TrimaranError, match="the test part of fold 1 of 3 has 0 rows"):
+        time_folds(np.where(days > 20, 90.0, days), numbers, np.arange(100), 3)
+    less = "it takes 3 or more, so add records, make gap_days less, or"
+    with pytest.raises(TrimaranError, match=f"the train part has 0 rows; {less} split without"):
+        time_split(days, numbers, gap_days=60)
+    with pytest.raises(
+        TrimaranError, match=f"train part of fold 1 of 3 has 0 rows; {less} ask for"
+    ):
+        time_folds(days, numbers, np.arange(100), 3, gap_days=20)
+    with pytest.raises(TrimaranError, match=r"0 rows to .* have 0 .*, so make gap_days less,"):
+        time_folds(days, numbers, np.arange(100), 3, gap_days=30)

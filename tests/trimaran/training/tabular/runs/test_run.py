@@ -207,24 +207,28 @@ def test_a_damaged_run_is_reported(finished: TrainedRun, tmp_path: Path) -> None
 
 def test_a_run_says_how_it_was_split_by_time(tmp_path: Path) -> None:
     about = problem()
-    schema = replace(about.schema, time="on")
+    schema = replace(about.schema, time="on", gap_days=20)
     days = 20_000.0 + np.random.default_rng(0).permutation(len(about.frame))
     timed = replace(about, frame=about.frame.assign(on=days), schema=schema)
     run = train(timed, recipe(Hyperparameters(network="linear")), 0, tmp_path)
     assert run.split_by_time() == {
         "by": "time",
         "column": "on",
-        "train": {"from": "2024-10-04", "to": "2025-11-27"},
-        "validation": {"from": "2025-11-28", "to": "2026-02-25"},
+        "gap_days": 20,
+        "train": {"from": "2024-10-04", "to": "2025-10-18"},
+        "validation": {"from": "2025-11-08", "to": "2026-02-05"},
         "test": {"from": "2026-02-26", "to": "2026-05-26"},
     }
     report = (run.directory / "report.html").read_text(encoding="utf-8")
     assert "split by time, the dates of &#39;on&#39;" in report
     assert "2026-02-26" in report
+    assert "more than 20 days apart" in report
+    assert "the 40 rows between them are in none" in report
     with (run.directory / "predictions.csv").open() as file:
-        tested = [row["part"] == "test" for row in csv.DictReader(file)]
-    assert tested == (days >= 20_510).tolist()
-    for fold in timed.folds(timed.split(0).train, 3, 0):
-        assert days[fold.train].max() < days[fold.validation].min()
-        assert days[fold.validation].max() < days[fold.test].min()
+        parts = np.array([row["part"] for row in csv.DictReader(file)])
+    assert (parts == "test").tolist() == (days >= 20_510).tolist()
+    assert np.count_nonzero(parts == "") == 40
+    for fold in timed.folds(timed.split(0).train, 2, 0):
+        assert days[fold.validation].min() - days[fold.train].max() > 20
+        assert days[fold.test].min() - days[fold.validation].max() > 20
     assert not [name for name in run.transform_text().split() if "on_" in name]
