@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -43,13 +42,13 @@ def imported_by(module: str) -> Iterator[str]:
         yield from (name for name in names if name in MODULES and name != module)
 
 
-@functools.cache
+@pytest.fixture(scope="module")
 def imports() -> dict[str, set[str]]:
     """Of each module, the project's modules that it imports."""
     return {module: set(imported_by(module)) for module in MODULES}
 
 
-def test_a_folder_imports_only_what_stands_above_it() -> None:
+def test_a_folder_imports_only_what_stands_above_it(imports: dict[str, set[str]]) -> None:
     table = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
     order = [folder.replace("/", ".") for folder in _ROW.findall(table)]
 
@@ -60,17 +59,19 @@ def test_a_folder_imports_only_what_stands_above_it() -> None:
     assert {module for module in MODULES if rank(module) < 0} <= {"trimaran", "trimaran.__main__"}
     upward = [
         f"{module} imports {other}"
-        for module, others in imports().items()
+        for module, others in imports.items()
         for other in others
         if rank(other) > rank(module) >= 0
     ]
     assert not upward
 
 
-def test_the_command_knows_which_named_folders_another_one_imports() -> None:
+def test_the_command_knows_which_named_folders_another_one_imports(
+    imports: dict[str, set[str]],
+) -> None:
     found = {
         (module, other.partition(".")[0])
-        for module, others in imports().items()
+        for module, others in imports.items()
         for other in others
         if module.partition(".")[0] in NAMED
         and other.partition(".")[0] in NAMED
@@ -87,12 +88,14 @@ def test_the_command_knows_which_named_folders_another_one_imports() -> None:
     assert not unknown
 
 
-def test_nothing_below_trimaran_imports_a_folder_that_stands_beside_it() -> None:
+def test_nothing_below_trimaran_imports_a_folder_that_stands_beside_it(
+    imports: dict[str, set[str]],
+) -> None:
     mine = (name for name in MODULES if name.partition(".")[0] == "trimaran")
     assert not [
         (module, other)
         for module in mine
-        for other in imports()[module]
+        for other in imports[module]
         if other.partition(".")[0] != "trimaran"
     ]
 
@@ -101,11 +104,13 @@ def test_nothing_below_trimaran_imports_a_folder_that_stands_beside_it() -> None
     "folder",
     sorted({"", *(name.rpartition(".")[0] for name in MODULES), *NAMED} - {"trimaran.cli"}),
 )
-def test_no_two_entries_of_a_folder_import_each_other(folder: str) -> None:
+def test_no_two_entries_of_a_folder_import_each_other(
+    folder: str, imports: dict[str, set[str]]
+) -> None:
     """Files, and folders with all that lies in them; also not by way of a third."""
     prefix = f"{folder}." if folder else ""
     edges: dict[str, set[str]] = defaultdict(set)
-    for module, others in imports().items():
+    for module, others in imports.items():
         for other in others:
             if module.startswith(prefix) and other.startswith(prefix):
                 entries = [name.removeprefix(prefix).partition(".")[0] for name in (module, other)]

@@ -183,6 +183,7 @@ publish_python_model(Repository.create(Path(sys.argv[1])), labels_model(), "test
 """
 
 
+@pytest.mark.long
 def test_a_missing_file_fails_at_publishing(tmp_path: Path) -> None:
     for name in ("trimaran", "ensembles", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")

@@ -33,6 +33,7 @@ def test_a_published_and_an_unchanged_version_end_with_0(empty_repository: Repos
     assert len(empty_repository.versions("linear_torchscript")) == 1
 
 
+@pytest.mark.long
 def test_the_same_weights_from_another_folder_are_unchanged(
     empty_repository: Repository, tmp_path: Path
 ) -> None:
@@ -172,6 +173,7 @@ def test_one_formats_failure_does_not_keep_another_from_being_published(
     assert empty_repository.names() == ["branches_torchscript"]
 
 
+@pytest.mark.long
 def test_each_precision_is_a_model_of_its_own(empty_repository: Repository) -> None:
     precisions = ("--precision", "fp32", "--precision", "fp16", "--precision", "int8")
     factory = "tests/exporters/quadrants.py:quadrants"

@@ -58,7 +58,13 @@ class Chunks(nn.Module):
         return x.reshape(x.shape[0], 3, -1, 8).amax(3).mean(2)
 
 
-@pytest.mark.parametrize("module", [Same(), Chunks()], ids=["parity", "multiple of 8"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        pytest.param(Same(), id="parity"),
+        pytest.param(Chunks(), id="multiple of 8", marks=pytest.mark.long),
+    ],
+)
 def test_a_branch_by_length_is_kept_or_refused(
     module: nn.Module, empty_repository: Repository
 ) -> None:

@@ -50,7 +50,10 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("protocol", ["http", "json", "grpc", "shm"])
+@pytest.mark.parametrize(
+    "protocol",
+    ["grpc", *(pytest.param(each, marks=pytest.mark.long) for each in ("http", "json", "shm"))],
+)
 def test_an_image_ensemble_over_every_protocol(
     served: Served, photographs: Path, protocol: str
 ) -> None:
@@ -120,6 +123,7 @@ def test_gates_decide_the_exit_status(served: Served) -> None:
     assert gate["holds"] is False
 
 
+@pytest.mark.long
 def test_the_search_needs_a_bound_and_says_where_none_holds(served: Served) -> None:
     assert "--p99-ms" in _bench(served, "linear_onnx", "--find-max").error
     outcome = _bench(
@@ -130,6 +134,7 @@ def test_the_search_needs_a_bound_and_says_where_none_holds(served: Served) -> N
     assert words == "no rate keeps 99 % of the requests within 0.001 ms"
 
 
+@pytest.mark.long
 def test_two_targets_in_turn(churn_served: Served) -> None:
     """Eight rows in one call against one: so much apart that any machine shows it."""
     outcome = _bench(

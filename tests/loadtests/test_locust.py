@@ -93,6 +93,7 @@ def test_kept_gates_exact_latencies_and_every_file(churn_served: Served, tmp_pat
     assert "Traceback" not in (tmp_path / "locust.log").read_text()
 
 
+@pytest.mark.long
 def test_two_processes_are_one_record_and_a_failed_gate_is_status_1(
     churn_served: Served, tmp_path: Path
 ) -> None:
@@ -167,6 +168,7 @@ def test_ctrl_c_reports_what_was_measured(churn_served: Served, tmp_path: Path) 
     assert _all_gone(locusts)
 
 
+@pytest.mark.long
 def test_a_killed_command_leaves_no_locust_behind(churn_served: Served) -> None:
     with _running(
         *("churn_record", "--users", "2", "--rate", "20", "--duration", "10m"),
@@ -179,6 +181,7 @@ def test_a_killed_command_leaves_no_locust_behind(churn_served: Served) -> None:
     assert len(locusts) == 3
 
 
+@pytest.mark.long
 def test_a_server_that_dies_ends_the_run_and_leaves_what_was_measured(tmp_path: Path) -> None:
     model = Model(
         "echo",

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+import pytest
+
 from tests.running import PROJECT, Served
 from trimaran.system.ports import free_ports
 
@@ -74,6 +76,7 @@ def test_users_of_all_protocols_ask_every_ensemble(served: Served, tmp_path: Pat
     assert int(exact[1]) == sum(counts.values())
 
 
+@pytest.mark.long
 def test_workers_send_what_their_leader_asks(churn_served: Served, tmp_path: Path) -> None:
     port = str(free_ports().http)
     command = [sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), "--worker"]

@@ -340,6 +340,7 @@ def _answered(server: Server) -> bool:
     return int(entry["inference_count"]) > 5
 
 
+@pytest.mark.long
 def test_an_interrupt_ends_perf_analyzer_too(
     repository: Repository, server: Server, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from loadtests.gates import Gates
 from tests.loadtests.knowing import known_server, one_request
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("blocks", [2, 6])
 def test_a_profile_that_is_interrupted_keeps_what_was_measured(blocks: int) -> None:
     blocks_done: list[Block] = []

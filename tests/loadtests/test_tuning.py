@@ -215,6 +215,7 @@ def test_the_page_shows_every_trial_and_its_plot() -> None:
     assert 'src="http' not in page
 
 
+@pytest.mark.long
 def test_a_search_on_a_real_server_writes_only_what_is_better(
     own_repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def requests_of(found: dict[str, Any], model: str) -> float:
     return float(line["figures"]["request_rate"]) * WINDOW_S
 
 
+@pytest.mark.long
 def test_nothing_is_counted_twice_when_models_and_servers_come_and_go(restless: Watched) -> None:
     control = restless.served.control
     ask(restless.served, "linear_onnx", 40)

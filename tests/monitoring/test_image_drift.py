@@ -144,6 +144,7 @@ def test_images_that_are_darker_smaller_or_of_other_classes_drift(watched: Watch
     watched.eventually(f"count({alerts})", lambda alerts: alerts == 1, 20)
 
 
+@pytest.mark.long
 def test_a_past_within_the_window_is_refused(watched: Watched) -> None:
     outcome = call_trimaran(
         "monitor", "drift", "--window=1h", "--against=30m", "--repository", watched.root

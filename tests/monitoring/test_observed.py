@@ -47,7 +47,9 @@ def test_who_was_not_asked_has_no_figures() -> None:
     "command",
     [
         ("bench", "churn_record", "--closed", "--duration", "1s"),
-        ("locust", "churn_record", "--users", "2", "--duration", "3s"),
+        pytest.param(
+            ("locust", "churn_record", "--users", "2", "--duration", "3s"), marks=pytest.mark.long
+        ),
     ],
 )
 def test_a_load_test_reports_what_prometheus_saw(

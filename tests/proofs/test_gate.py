@@ -43,7 +43,13 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("name", "format"), WRONG)
+QUICK = ("mlp", "onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [QUICK, *(pytest.param(*each, marks=pytest.mark.long) for each in WRONG if each != QUICK)],
+)
 def test_what_matters_is_refused_and_the_unchanged_is_not(
     name: str, format: str, tmp_path: Path
 ) -> None:
@@ -67,6 +73,7 @@ def test_what_matters_is_refused_and_the_unchanged_is_not(
         assert parity_with(original, wrong).problem, (kind, change.what)
 
 
+@pytest.mark.long
 def test_mutants_are_of_many_kinds_and_the_same_for_the_same_seed() -> None:
     first, again, other = (
         list(hold_subject(SUBJECTS["set_pooling"], "torchscript", mutants=8, seed=seed))

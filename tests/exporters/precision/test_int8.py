@@ -201,6 +201,7 @@ def test_calibration_rows_are_checked(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.long
 def test_given_rows_set_the_ranges(empty_repository: Repository, tmp_path: Path) -> None:
     """Rows of another world make a bad INT8, and the gate says so."""
     path = tmp_path / "rows.npz"

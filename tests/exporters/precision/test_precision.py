@@ -64,7 +64,11 @@ def test_only_what_floats_is_converted_and_the_original_stays(precision: str) ->
 
 
 @pytest.mark.parametrize(
-    ("format", "precisions"), [("onnx", ("int8",)), ("torchscript", ("fp16", "bf16"))]
+    ("format", "precisions"),
+    [
+        pytest.param("onnx", ("int8",), marks=pytest.mark.long),
+        ("torchscript", ("fp16", "bf16")),
+    ],
 )
 def test_clients_see_the_same_interface_and_the_same_input_is_unchanged(
     empty_repository: Repository,
@@ -87,6 +91,7 @@ def test_clients_see_the_same_interface_and_the_same_input_is_unchanged(
         assert (again.publication.version, again.publication.unchanged) == (1, True)
 
 
+@pytest.mark.long
 def test_the_manifest_has_agreement_size_and_speed(
     empty_repository: Repository, original: Original, reference: Reference
 ) -> None:

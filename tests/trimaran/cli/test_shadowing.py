@@ -13,7 +13,13 @@ from trimaran.system.own_packages import OWN_PACKAGES
 
 SCRIPT = (str(Path(sys.executable).with_name("trimaran")),)
 MODULE = (sys.executable, "-m", "trimaran")
-BOTH = pytest.mark.parametrize("command", [SCRIPT, MODULE], ids=["script", "module"])
+BOTH = pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(SCRIPT, id="script"),
+        pytest.param(MODULE, id="module", marks=pytest.mark.long),
+    ],
+)
 
 COMMAND_OF = {
     "exporters": ("export", "exporters.mine:model", "--format", "onnx"),
@@ -81,7 +87,17 @@ def test_the_script_says_how_to_name_a_module_that_is_hidden(package: str, tmp_p
     assert (status, "mine.py:model returned str" in error) == (2, True)
 
 
-@pytest.mark.parametrize("package", OWN_PACKAGES)
+@pytest.mark.parametrize(
+    "package",
+    [
+        "exporters",
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in OWN_PACKAGES
+            if each != "exporters"
+        ),
+    ],
+)
 def test_python_m_trimaran_says_which_folder_hides_a_package_of_ours(
     package: str, tmp_path: Path
 ) -> None:

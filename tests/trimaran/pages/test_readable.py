@@ -199,6 +199,9 @@ PAGES: dict[str, Callable[[Path], str]] = {
     )
 }
 
+QUICK = ("training", "tuning", "monitoring", "everything")
+"""The others, whose trainings or load tests take longer, are shown in the long form."""
+
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
@@ -223,10 +226,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.long) if name == benchmark.__name__ else name
-        for name in PAGES
-    ],
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in PAGES],
 )
 def test_a_page_can_be_read(name: str, browser: Browser, page: Callable[[str], Path]) -> None:
     path = page(name)

@@ -252,6 +252,7 @@ def compiled(released: Served, tmp_path: Path) -> Iterator[tuple[int, int]]:
         released.control.unload(name)
 
 
+@pytest.mark.long
 def test_releases_of_a_compiled_step_change_without_a_failed_request(
     released: Served, compiled: tuple[int, int]
 ) -> None:

@@ -80,6 +80,7 @@ def test_stopped_repository_is_deployed_through_a_private_server(stopped: Reposi
     assert find_server(stopped) is None
 
 
+@pytest.mark.long
 def test_serving_a_step_alone_keeps_what_the_live_release_pins(stopped: Repository) -> None:
     """A newer step version that no release pins yet must not push the pinned one out."""
     assert publish_word(stopped, stopped.root.parent, "hi dear") == 2
@@ -93,6 +94,7 @@ def test_serving_a_step_alone_keeps_what_the_live_release_pins(stopped: Reposito
         again.stop()
 
 
+@pytest.mark.long
 def test_live_ensembles_that_share_a_step_keep_each_others_versions(stopped: Repository) -> None:
     """The other ensemble keeps version 1 of the step while this one is deployed twice and back."""
     other = "others"

@@ -105,6 +105,7 @@ def test_a_version_that_fails_is_never_asked_by_clients(
     assert running.repository.live_path(MODEL).read_text() == before
 
 
+@pytest.mark.long
 def test_a_restart_serves_what_was_deployed_and_reports_what_waits(
     repository: Repository,
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_signal_during_a_load_leaves_nothing(
     assert not left(*made)
 
 
+@pytest.mark.long
 def test_a_load_that_takes_too_long_is_ended_and_reported_with_the_log(
     sleeper: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

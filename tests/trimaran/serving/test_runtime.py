@@ -84,6 +84,7 @@ def test_stub_environment_with_another_numpy_is_refused(tmp_path: Path) -> None:
         _require_own_numpy(environment)
 
 
+@pytest.mark.long
 def test_killed_installation_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_repository: Repository
 ) -> None:

@@ -120,6 +120,7 @@ def test_stops_within_five_seconds_with_a_dead_stub(linear: Repository) -> None:
     assert not any(region.exists() for region in regions)
 
 
+@pytest.mark.long
 def test_a_killed_trimaran_leaves_nothing_that_stops_the_next_one(linear: Repository) -> None:
     """It starts at once on the same ports, and stops cleanly on Ctrl-C."""
     served = start_serving(linear)
@@ -381,6 +382,7 @@ def test_own_version_policy_is_respected(mixed: Mixed) -> None:
     assert mixed.served.control.ready_versions("policy_onnx") == {1}
 
 
+@pytest.mark.long
 def test_newer_version_is_served_after_a_restart(linear: Repository) -> None:
     served = start_serving(linear)
     assert served.control.ready_versions("linear_onnx") == {1}

@@ -304,6 +304,7 @@ def test_killed_stub_is_healed_under_load(served: Served, victim: str) -> None:
     assert not [o for o in load.outcomes if o[2] and o[1] == other]
 
 
+@pytest.mark.long
 def test_every_killed_stub_of_a_model_is_healed_again(served: Served) -> None:
     """A second death of the same model is noticed like the first; its files stay as they are."""
     path = served.repository.live_path("linear_torchscript")
@@ -378,6 +379,7 @@ def said_after(log: Path, offset: int, words: str) -> bool:
     return words in log.read_text(errors="replace")[offset:]
 
 
+@pytest.mark.long
 def test_death_while_the_server_does_not_answer_is_healed_during_a_deployment(
     served: Served,
 ) -> None:

@@ -31,7 +31,14 @@ from trimaran.training.tabular.runs.run import train
 from trimaran.training.tabular.runs.trained import TrainedRun, name_latest, named_run
 
 
-@pytest.fixture(scope="module", params=["mlp", "tabnet", "boosting"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "mlp",
+        pytest.param("tabnet", marks=pytest.mark.long),
+        pytest.param("boosting", marks=pytest.mark.long),
+    ],
+)
 def finished(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> TrainedRun:

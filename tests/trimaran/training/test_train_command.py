@@ -51,6 +51,7 @@ def epochs(checkpoint: Path) -> int:
         return 0
 
 
+@pytest.mark.long
 def test_a_killed_training_ends_in_the_same_bytes(directory: Path, whole: Path) -> None:
     out = directory / "killed"
     process = subprocess.Popen(
@@ -82,6 +83,7 @@ def test_the_same_command_uses_the_run_again(directory: Path, whole: Path) -> No
     assert latest == {"run": whole.name}
 
 
+@pytest.mark.long
 def test_several_seeds_have_a_mean_and_a_spread(directory: Path, whole: Path) -> None:
     result = call_trimaran(*command("whole", "--seeds", "2"), cwd=directory)
     assert result.status == 0, result.stderr

@@ -18,6 +18,8 @@ from tests.trimaran.serving.backends.onnx_models import (
 )
 from tests.trimaran.serving.hosting import Hosted, Model, hosted, parameter, tensor
 
+pytestmark = pytest.mark.long
+
 REFUSED = {
     "input_type": (
         variant("input_type", x=tensor("input", "x", "FP64", [4])),

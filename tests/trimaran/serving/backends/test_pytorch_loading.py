@@ -13,6 +13,8 @@ from tests.trimaran.repository.model_files.packages import package_entries
 from tests.trimaran.serving.backends.torchscript_models import Twice, X, Y, config, model, scripted
 from tests.trimaran.serving.hosting import Hosted, Model, hosted, parameter, tensor
 
+pytestmark = pytest.mark.long
+
 AOTI = 'platform: "torch_aoti"\n'
 
 

@@ -68,6 +68,7 @@ def test_garbage_in_a_training_row_changes_something() -> None:
     assert spoilt.data.to_json() != learnt(about, split).data.to_json()
 
 
+@pytest.mark.long
 def test_a_shuffled_outcome_is_not_learnt() -> None:
     scores, chances, honest = [], [], []
     for seed in range(3):

@@ -71,6 +71,7 @@ def test_a_tree_without_a_split_is_its_leaf() -> None:
     np.testing.assert_allclose(scores(module)[:, 0], model.predict(FEATURES), rtol=1e-6)
 
 
+@pytest.mark.long
 def test_it_passes_the_gate_of_an_export(empty_repository: Repository) -> None:
     model = lightgbm.LGBMClassifier(n_estimators=20, verbose=-1).fit(FEATURES, CLASSES)
     module = of_trees(lightgbm_trees(model.booster_.dump_model()))

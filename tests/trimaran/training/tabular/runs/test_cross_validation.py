@@ -61,6 +61,7 @@ def test_folds_never_read_the_test_part(tmp_path: Path) -> None:
     assert list(scored[0]) == ["mlp", "logistic regression", "random forest", "gradient boosting"]
 
 
+@pytest.mark.long
 def test_killed_folds_go_on_and_end_in_the_same_scores(tmp_path: Path) -> None:
     about = problem()
     whole = cross_validate(about, QUICK, 3, 0, tmp_path / "whole")

@@ -52,11 +52,11 @@ def test_a_finished_run_is_used_again(finished: TrainedRun) -> None:
 @pytest.mark.parametrize(
     ("hyper", "killed_at"),
     [
-        (FAST, "epoch 0"),
         (FAST, "epoch 3"),
         (FAST, "scoring"),
-        (FAST, "drawing the report"),
-        (FAST_TABNET, "epoch 3"),
+        pytest.param(FAST, "epoch 0", marks=pytest.mark.long),
+        pytest.param(FAST, "drawing the report", marks=pytest.mark.long),
+        pytest.param(FAST_TABNET, "epoch 3", marks=pytest.mark.long),
     ],
 )
 def test_a_run_that_goes_on_leaves_the_same_bytes(
@@ -122,7 +122,10 @@ def test_the_report_is_one_page_that_says_the_result(finished: TrainedRun) -> No
         assert foreign not in html.replace("http://www.w3.org", "")
 
 
-@pytest.mark.parametrize(("goal", "said"), [(0.0, "is reached"), (1.0, "is not reached")])
+@pytest.mark.parametrize(
+    ("goal", "said"),
+    [pytest.param(0.0, "is reached", marks=pytest.mark.long), (1.0, "is not reached")],
+)
 def test_the_report_says_whether_the_goal_is_reached(
     goal: float, said: str, tmp_path: Path
 ) -> None:
@@ -154,6 +157,7 @@ def test_an_ignored_column_decides_nothing() -> None:
     assert Config.of(other, recipe(), 0).as_dict() == Config.of(about, recipe(), 0).as_dict()
 
 
+@pytest.mark.long
 def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     about = problem()
     directory = tmp_path / "churn" / Config.of(about, recipe(), 0).name

@@ -47,6 +47,7 @@ def test_the_best_trial_is_returned(hyper: Hyperparameters, objective: str, tmp_
     assert done[0][0] == own
 
 
+@pytest.mark.long
 def test_a_search_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole.db", tmp_path / "killed.db"
     best = found(whole, 8)

@@ -18,6 +18,7 @@ def test_without_mlflow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         require_mlflow()
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_is_logged_once(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
