@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from trimaran.served.transform import Derived
+from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features.plan import FeaturePlan
+from trimaran.training.tabular.features.smote import check_smote
 from trimaran.training.tabular.learning.hyperparameters import ESTIMATORS, Hyperparameters
 from trimaran.training.tabular.runs.config import Recipe
+from trimaran.training.tabular.tasks.heads import NO_OUTCOMES
 
 __all__ = ["MODELS", "recipe"]
 
@@ -62,7 +65,12 @@ def recipe(name: str, schema: Schema, model: str, imbalance: str = "none") -> Re
     that table; payments like those of `card_fraud` also get the ratios to earlier amounts, and keep
     large ones. Any other table gets medians, outliers clipped to 1.5 interquartile ranges, one-hot
     categories and standard scales. Only the public table `mlc_churn` has a goal and a caveat.
+    Raises `TrimaranError` where the target cannot be balanced so.
     """
+    if imbalance != "none" and schema.task.numeric:
+        raise TrimaranError(NO_OUTCOMES)
+    if imbalance == "smote":
+        check_smote(schema)
     hyper = replace(MODELS[model], imbalance=imbalance)
     if _is_like_payments(schema):
         many = replace(hyper, batch_size=1024, epochs=40, patience=10)

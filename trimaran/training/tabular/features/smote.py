@@ -31,13 +31,22 @@ from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.features.fit import table_of
 
-__all__ = ["with_smote"]
+__all__ = ["check_smote", "with_smote"]
 
 Numbers = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 _NEIGHBOURS = 5
 _NONE = np.zeros(0, dtype=np.int64)
+
+
+def check_smote(schema: Schema) -> None:
+    """Raise `TrimaranError` for a schema between whose records nothing lies."""
+    if not (schema.numbers or schema.categories or schema.dates):
+        raise TrimaranError(
+            "SMOTE makes records of numbers, categories and dates, and the table has texts only; "
+            "train with --imbalance resample or weights"
+        )
 
 
 def with_smote(
@@ -55,6 +64,7 @@ def with_smote(
     truth values or the numbers of classes, of each of which there are two rows or more. Raises
     `TrimaranError` for a table of nothing but texts.
     """
+    check_smote(schema)
     table = table_of(frame, schema)
     codes = transform.encode(table.categories)
     count = len(schema.numbers)
@@ -100,11 +110,6 @@ def _made(
     spread[spread == 0] = 1.0
     categories = codes.T.reshape(rows, len(codes))
     together = np.hstack([(filled - middle) / spread, categories, missing[:, flagged]])
-    if not together.shape[1]:
-        raise TrimaranError(
-            "SMOTE makes records of numbers, categories and dates, and the table has texts only; "
-            "train with --imbalance resample or weights"
-        )
     sampler = _sampler(width, together.shape[1], int(np.bincount(outcomes).min()), seed)
     with threadpool_limits(1):  # the order of sums, and so the last bits, depend on their number
         every, labels = sampler.fit_resample(together, outcomes)

@@ -52,9 +52,10 @@ def train(
     run = TrainedRun(out / recipe.family / config.name)
     if run.is_finished:
         return run
+    split = problem.split(seed)
     with exclusive_lock(run.directory / ".lock"):
         if not run.is_finished:
-            _train(problem, config, run.directory, watch, stage)
+            _train(problem, config, split, run.directory, watch, stage)
     return run
 
 
@@ -90,6 +91,7 @@ def reference_of(
 def _train(
     problem: Problem,
     config: Config,
+    split: Split,
     directory: Path,
     watch: Watch | None,
     stage: Callable[[str], None],
@@ -97,7 +99,6 @@ def _train(
     remove_torn(directory)
     recipe, seed = config.recipe, config.seed
     checkpoint = directory / CHECKPOINT
-    split = problem.split(seed)
     write_text(directory / "config.json", _json({**config.as_dict(), **_by_time(problem, split)}))
     learned = learn(problem, split, recipe.plan, recipe.hyper, seed, checkpoint, watch)
     write_text(directory / "transform.json", learned.data.to_json())

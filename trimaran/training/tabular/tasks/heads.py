@@ -17,6 +17,7 @@ from torch.nn import functional
 from trimaran.system.errors import TrimaranError
 
 __all__ = [
+    "NO_OUTCOMES",
     "BinaryHead",
     "ClassHead",
     "ClassProbabilities",
@@ -25,6 +26,9 @@ __all__ = [
     "NumberHead",
     "ThresholdClassifier",
 ]
+
+NO_OUTCOMES = "imbalance is between outcomes, and the target is a number; train without --imbalance"
+"""Why a target that is a number cannot be balanced."""
 
 
 class Head(Protocol):
@@ -142,9 +146,7 @@ class NumberHead:
 
     def balance(self, labels: Tensor) -> Tensor:
         """Raises `TrimaranError`."""
-        raise TrimaranError(
-            "imbalance is between outcomes, and the target is a number; train without --imbalance"
-        )
+        raise TrimaranError(NO_OUTCOMES)
 
     def row_weights(self, labels: Tensor) -> Sequence[float]:
         """Raises `TrimaranError`."""

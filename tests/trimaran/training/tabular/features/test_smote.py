@@ -9,6 +9,7 @@ import pytest
 from tests.trimaran.training.tabular.customers import FAST, FAST_TABNET, SCHEMA, frame, recipe
 from trimaran.served.transform import Derived, Transform
 from trimaran.system.errors import TrimaranError
+from trimaran.training.recipes import recipe as recipe_of
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.data.split import stratified_split
@@ -112,6 +113,8 @@ def test_made_up_records_have_their_dates_and_texts_from_real_ones() -> None:
     only = replace(schema, fields=fields[4:])
     with pytest.raises(TrimaranError, match="the table has texts only; train with --imbalance res"):
         balanced(only, table.fillna({"said": "x"}), rare.astype(np.int64), plan)
+    with pytest.raises(TrimaranError, match="the table has texts only"):
+        recipe_of("t", only, "linear", "smote")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -148,3 +151,5 @@ def test_a_number_cannot_be_balanced() -> None:
     hyper = Hyperparameters(network="linear", imbalance="smote")
     with pytest.raises(TrimaranError, match="the target is a number; train without --imbalance"):
         learn(about, stratified_split(about.strata, 0), recipe().plan, hyper, 0)
+    with pytest.raises(TrimaranError, match="the target is a number; train without --imbalance"):
+        recipe_of("t", schema, "linear", "weights")

@@ -236,3 +236,7 @@ def test_a_run_says_how_it_was_split_by_time(tmp_path: Path) -> None:
         assert days[fold.validation].min() - days[fold.train].max() > 20
         assert days[fold.test].min() - days[fold.validation].max() > 20
     assert not [name for name in run.transform_text().split() if "on_" in name]
+    far = replace(timed, schema=replace(schema, gap_days=600))
+    with pytest.raises(TrimaranError, match="the train part has 0 negative rows"):
+        train(far, recipe(Hyperparameters(network="linear")), 0, tmp_path / "far")
+    assert not (tmp_path / "far").exists()
