@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -322,6 +323,14 @@ def test_an_ensemble_takes_only_a_step_that_fits(empty_repository: Repository) -
     assert wires(empty_repository.config("ensemble"))[0][0] == "m_onnx_fp16"
 
 
+@pytest.fixture(scope="module")
+def optimized(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A copy of `exported`: one command at a time may start servers on a repository."""
+    root = tmp_path_factory.mktemp("optimized") / "model_repository"
+    shutil.copytree(exported.root, root, copy_function=os.link)
+    return Repository.open(root)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -345,9 +354,9 @@ def test_an_ensemble_takes_only_a_step_that_fits(empty_repository: Repository) -
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(
-    exported: Repository, arguments: tuple[str, ...], words: str
+    optimized: Repository, arguments: tuple[str, ...], words: str
 ) -> None:
-    outcome = call_trimaran("optimize", *arguments, "--repository", exported.root)
+    outcome = call_trimaran("optimize", *arguments, "--repository", optimized.root)
     assert words in outcome.error
     assert outcome.status == 2
 

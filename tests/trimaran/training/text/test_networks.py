@@ -92,6 +92,7 @@ def test_reading_texts_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, whole)
 
 
+@pytest.mark.long
 def test_fine_tuning_goes_on_where_it_was_killed_and_learns(tmp_path: Path) -> None:
     rows = rows_of(160)
     target = np.array([7 in row or 9 in row for row in rows])
