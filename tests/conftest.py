@@ -99,7 +99,7 @@ def scopes_of(item: pytest.Item) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Repository:
-    """A repository with small models and EfficientNet-Lite0 in several formats, and its ensemble.
+    """A repository with small models in several formats, and EfficientNet-Lite0 and its ensemble.
 
     Made once for all test processes, and never served; tests that change a repository take a copy
     (`own_repository`).
@@ -145,11 +145,13 @@ def _made_once(
 
 def _export_all(shared: Path) -> None:
     root = _committed_configs(shared)
-    models = (f"{MODELS}:linear", f"{MODELS}:tokens", "exporters.efficientnet_lite0:model")
+    models = f"{MODELS}:linear", f"{MODELS}:tokens"
     formats = ("--format", "onnx", "--format", "torchscript")
+    photographs = ("export", "exporters.efficientnet_lite0:model", "--format", "onnx")
     _run_all(
         PROJECT,
         *(("export", model, *formats, "--repository", root) for model in models),
+        (*photographs, "--repository", root),
         ("publish", "ensembles.efficientnet_lite0:onnx_ensemble", "--repository", root),
         ("release", "image_classifier", "--repository", root),
     )

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.served.judging import CELLS, BinaryJudge, probability_bin
+from trimaran.served.judging import CELLS, BinaryJudge, RankedJudge, probability_bin
 from trimaran.served.outcomes import Outcome, Outcomes
 from trimaran.served.prediction_line import Keyed
+from trimaran.served.refusal import RefusedError
 
 
 def line(
@@ -170,6 +171,26 @@ def test_a_request_is_counted_whole_or_not_at_all(store: Store) -> None:
 def test_a_release_that_nobody_can_ask_for_is_known_with_zeros(store: Store) -> None:
     store.log(line(None, version="7"))
     assert store.cells("7") == dict.fromkeys(CELLS, 0)
+
+
+def test_the_true_one_of_many_classes_is_the_first_answer_or_among_them_or_neither() -> None:
+    judge = RankedJudge("LABEL", [f"class {n}" for n in range(200)])
+    _, decided = judge.prediction({"LABEL": ["class 3", "class 7"]})
+    cells = {
+        name: [cell for (_, cell), _ in judge.counts(0.0, decided, judge.outcome(name))]
+        for name in (b"class 3", b"class 7", b"class 8")
+    }
+    assert list(cells.values()) == [["first"], ["among"], ["neither"]]
+    with pytest.raises(RefusedError, match=r"is no class; labels\.txt of the published model has"):
+        judge.outcome(b"class 200")
+
+
+def test_a_decision_by_name_is_judged_by_name() -> None:
+    judge = BinaryJudge("p", "LABEL", ("bad", "good"))
+    assert judge.prediction({"p": 0.75, "LABEL": "good"}) == (0.75, 1)
+    assert (judge.outcome(b"bad"), judge.outcome("good")) == (0, 1)
+    with pytest.raises(RefusedError, match="'fine' is no class; classes: bad, good"):
+        judge.outcome(b"fine")
 
 
 def test_bins_hold_every_probability() -> None:

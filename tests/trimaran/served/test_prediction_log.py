@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import PROJECT, wait_for
-from trimaran.served.prediction_line import Answered
+from trimaran.served.prediction_line import TRIAL, Answered
 from trimaran.served.prediction_log import PredictionFiles, PredictionLog, Written
 
 THREE = Answered(0.0, "", None, {}, [b"a", b"b", b"c"])
@@ -45,6 +45,16 @@ def texts(answered: Answered) -> Iterator[bytes]:
 def opened(files: Files, most_waiting: int = 1000) -> tuple[PredictionLog, list[Written]]:
     written: list[Written] = []
     return PredictionLog(files, texts, written.append, most_waiting), written  # type: ignore[arg-type]
+
+
+def test_answers_that_try_a_release_are_not_logged() -> None:
+    files = Files()
+    log, written = opened(files)
+    log.add(replace(THREE, request_id=TRIAL))
+    log.add(replace(THREE, request_id="r", texts=[b"d"]))
+    log.close()
+    assert files.lines == [b"d"]
+    assert sum(each.logged for each in written) == 1
 
 
 def test_what_is_added_is_written_soon_and_the_rest_at_the_end() -> None:
