@@ -30,7 +30,7 @@ _ALL_LONGEST_S = 3600.0
 _FAILED = 1
 """Pytest's status where a test failed; any other one but 0 means that it could not run."""
 _SUMMARY = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?:\[.*)?(?: - .*)?$", re.MULTILINE)
-_PYTEST = ("-q", "--tb=no", "-p", "no:cacheprovider", "-m", "not long")
+_PYTEST = ("-q", "--tb=no", "-p", "no:cacheprovider")
 _APART = ("docs/", "proofs/")
 """What no mistake and no test of one depends on; documents neither."""
 _RULES, _RULES_TESTS = "monitoring/prometheus/tests/", "tests/monitoring/test_rules.py"
