@@ -318,8 +318,9 @@ def _make_table(path: Path) -> None:
         for number in range(600):
             tenure, contract = drawn.randint(0, 100), drawn.choice(["month", "year"])
             left = drawn.random() < (0.7 if contract == "month" and tenure < 40 else 0.1)
-            leaving, answer = ("2026-01-31", "yes") if left else ("", "no")
-            writer.writerow([f"c-{number}", tenure, contract, "", leaving, answer])
+            planned = f"2026-{drawn.randint(1, 12):02}-{drawn.randint(1, 28):02}"
+            answer = "yes" if left else "no"
+            writer.writerow([f"c-{number}", tenure, contract, "", planned, answer])
 
 
 def _make_measured() -> None:
