@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trimaran.system.console import console
+from trimaran.cli.train_shown import say, train_shown
 
 if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused at once
     from trimaran.training.image.trained import ImageRun
@@ -21,16 +20,11 @@ def train_images(folder: str, options: Mapping[str, Any]) -> None:
     `options` are those of `trimaran.training.image.run.train`, None where nothing is said.
     """
     from trimaran.training.image.run import train
-    from trimaran.training.progress import shown
 
-    began = time.monotonic()
-    with shown() as watch:
-        given = {name: value for name, value in options.items() if value is not None}
-        run = train(folder, **given, watch=watch)
+    run, seconds = train_shown(train, folder, options)
     for note in run.metrics()["notes"]:
         print(f"note: {note}", file=sys.stderr)
-    for line in summary(run, time.monotonic() - began):
-        console().print(line, markup=False, highlight=False, soft_wrap=True)
+    say(summary(run, seconds))
 
 
 def summary(run: ImageRun, seconds: float) -> list[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trimaran.system.console import console
+from trimaran.cli.train_shown import say, train_shown
 
 if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused at once
     from trimaran.training.recommender.trained import RecommenderRun
@@ -14,27 +13,21 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused a
 __all__ = ["summary", "train_recommender"]
 
 
-_METRICS = {"ndcg": "NDCG@10", "recall": "recall@10", "hit": "hit rate@10"}
-
-
 def train_recommender(table: str, options: Mapping[str, Any]) -> None:
     """Train with a progress bar, and print the scores.
 
     `options` are those of `trimaran.training.recommender.run.train`, None where nothing is said.
     """
-    from trimaran.training.progress import shown
     from trimaran.training.recommender.run import train
 
-    began = time.monotonic()
-    with shown() as watch:
-        given = {name: value for name, value in options.items() if value is not None}
-        run = train(table, **given, watch=watch)
-    for line in summary(run, time.monotonic() - began):
-        console().print(line, markup=False, highlight=False, soft_wrap=True)
+    run, seconds = train_shown(train, table, options)
+    say(summary(run, seconds))
 
 
 def summary(run: RecommenderRun, seconds: float) -> list[str]:
     """What a finished run says."""
+    from trimaran.training.recommender.evaluation import METRIC_NAMES
+
     metrics = run.metrics()
     scored = {metrics["model"]: metrics["test"], **metrics["baselines"]}
     low, high = metrics["intervals"]["ndcg"]
@@ -43,7 +36,7 @@ def summary(run: RecommenderRun, seconds: float) -> list[str]:
     return [
         *(f"note: {note}" for note in metrics["notes"]),
         *(
-            f"{name}: {', '.join(f'{title} {each[key]:.3f}' for key, title in _METRICS.items())}"
+            f"{name}: {', '.join(f'{METRIC_NAMES[key]} {each[key]:.3f}' for key in METRIC_NAMES)}"
             for name, each in scored.items()
         ),
         f"95 % interval of {metrics['model']}: NDCG@10 {low:.3f} to {high:.3f}, on "

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trimaran.system.console import console
+from trimaran.cli.train_shown import say, train_shown
 
 if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused at once
     from trimaran.training.text.trained import TextRun
@@ -19,15 +18,10 @@ def train_texts(table: str, options: Mapping[str, Any]) -> None:
 
     `options` are those of `trimaran.training.text.run.train`, None where nothing is said.
     """
-    from trimaran.training.progress import shown
     from trimaran.training.text.run import train
 
-    began = time.monotonic()
-    with shown() as watch:
-        given = {name: value for name, value in options.items() if value is not None}
-        run = train(table, **given, watch=watch)
-    for line in summary(run, time.monotonic() - began):
-        console().print(line, markup=False, highlight=False, soft_wrap=True)
+    run, seconds = train_shown(train, table, options)
+    say(summary(run, seconds))
 
 
 def summary(run: TextRun, seconds: float) -> list[str]:
