@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from lightgbm import LGBMClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -33,6 +32,7 @@ from trimaran.training.tabular.evaluation.metrics import (
     score,
 )
 from trimaran.training.tabular.evaluation.separation import LEAK_AUC, missingness_auc, value_auc
+from trimaran.training.tabular.learning.boosting import LGBMClassifier
 from trimaran.training.tabular.tasks.task import (
     BOOSTING,
     FEWEST_OF_EACH,

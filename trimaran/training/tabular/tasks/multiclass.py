@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from lightgbm import LGBMClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -32,6 +31,7 @@ from trimaran.training.tabular.evaluation.multiclass_metrics import (
     score_classes,
 )
 from trimaran.training.tabular.evaluation.separation import LEAK_AUC, missingness_auc, value_auc
+from trimaran.training.tabular.learning.boosting import LGBMClassifier
 from trimaran.training.tabular.tasks.task import (
     BOOSTING,
     FEWEST_OF_EACH,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from lightgbm import LGBMRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
@@ -24,6 +23,7 @@ from trimaran.training.tabular.evaluation.regression_metrics import (
     rank_correlation,
     score_numbers,
 )
+from trimaran.training.tabular.learning.boosting import LGBMRegressor
 from trimaran.training.tabular.tasks.task import (
     BOOSTING,
     FEWEST_OF_EACH,
