@@ -126,6 +126,12 @@ class Keyed:
                 made.unlink(missing_ok=True)
         return cls(path.read_bytes())
 
+    @classmethod
+    def at(cls, directory: Path) -> Keyed | None:
+        """With the key that a directory has, or None where it has none."""
+        path = directory / _KEY_FILE
+        return cls(path.read_bytes()) if path.exists() else None
+
     def digest(self, data: bytes) -> str:
         """32 hexadecimal digits."""
         found = self._empty.copy()
