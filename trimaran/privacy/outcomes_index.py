@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trimaran.privacy.place import Found
-from trimaran.privacy.writable import open_writable
+from trimaran.privacy.writable import open_writable, require_writable
 from trimaran.served.outcomes import INDEX
 from trimaran.served.prediction_line import Keyed
 from trimaran.system.errors import TrimaranError
@@ -41,6 +41,7 @@ class OutcomesIndex:
         if (file := open_writable(self._path)) is None:
             return Found()
         file.close()
+        require_writable(self.directory)
         with self._opened() as database:
             return Found({each: len(rows) for each, rows in self._theirs(database, ids)})
 
@@ -73,8 +74,8 @@ class OutcomesIndex:
                 yield database
         except sqlite3.Error as error:
             raise TrimaranError(
-                f"{self._path} cannot be changed ({error}); run the command again, or restore the "
-                "file from a backup first if it is damaged"
+                f"{self._path} cannot be changed ({error}); make room on its disk, or mend the file "
+                "if it is damaged, and run the command again, which removes the rest"
             ) from error
 
     def _theirs(
