@@ -74,8 +74,8 @@ class OutcomesIndex:
                 yield database
         except sqlite3.Error as error:
             raise TrimaranError(
-                f"{self._path} cannot be changed ({error}); make room on its disk, or mend the file "
-                "if it is damaged, and run the command again, which removes the rest"
+                f"{self._path} cannot be changed ({error}); make room on its disk, or mend the "
+                "file if it is damaged, and run the command again, which removes the rest"
             ) from error
 
     def _theirs(
