@@ -66,7 +66,7 @@ def _judged_lines(
     if file is None:  # its writer removed it
         return
     with file:
-        changed = False
+        changed, before = False, os.fstat(file.fileno())
         for start, line in _lines(file):
             found = judging(line)
             if erase and found.id is not None:
@@ -74,7 +74,8 @@ def _judged_lines(
                     continue
                 changed = True
             yield found, len(line)
-        if changed:
+        if changed:  # logs are kept for days by their time
+            os.utime(file.fileno(), ns=(before.st_atime_ns, before.st_mtime_ns))
             os.fsync(file.fileno())
 
 

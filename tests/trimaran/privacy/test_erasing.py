@@ -7,6 +7,7 @@ import os
 import resource
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import pytest
 
 from tests.trimaran.calling import Outcome as Called
 from tests.trimaran.calling import call_trimaran
+from trimaran.gateway.audit import AuditLog
+from trimaran.gateway.settings import Audit
 from trimaran.privacy import log_files
-from trimaran.privacy.lines import prediction_keys
+from trimaran.privacy.lines import audit_keys, prediction_keys
 from trimaran.privacy.outcomes_index import OutcomesIndex
 from trimaran.repository.repository import Repository
 from trimaran.served import outcomes as outcomes_module
@@ -115,6 +118,20 @@ def test_a_person_is_removed_everywhere_and_nobody_else(kept: Kept) -> None:
     again = kept.erase("--id", "nobody", "--id", "gone")
     assert "nothing is kept about 'nobody'" in again.stdout
     assert "'gone' was erased before, at 2" in again.stdout
+
+
+def test_a_log_of_the_gateway_is_kept_as_many_days_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    lines = [{"time": "2026-11-26T09:00:00.000Z", "subject": each} for each in ("gone", "a")]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    os.utime(path, (1e9, 1e9))
+    log_files.LogFiles("gateway", tmp_path, "audit*.log", audit_keys).remove(["gone"])
+    assert path.read_text().startswith('{"erased":true}')
+    assert path.stat().st_mtime == 1e9
+    log = AuditLog(path, Audit(megabytes=1, days=30))
+    noon_s = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
+    assert not log.rotate(noon_s)
+    assert log.rotate(noon_s + 86_400)
 
 
 def test_the_record_proves_an_erasure_and_names_nobody(kept: Kept) -> None:
