@@ -5,7 +5,7 @@
 | `{"time":"…","id":"masked:5d…","output":{…}}` | `{"erased":true}`, and spaces to the same length |
 
 The length stays, so all other lines stay where they are: a process that has the file open goes on
-writing behind them, a reader's place in the file stays right, and a full disk has room enough.
+writing behind them, and a reader's place in the file stays right.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def places_of(repository: Repository, predictions: Path | None = None) -> list[P
         # The lines first: what is no longer in the log does not come back into the index.
         found.append(LogFiles(name, directory, f"*{SUFFIX}", prediction_keys))
         found.append(OutcomesIndex(f"{name}/{INDEX}", directory))
-    found.append(LogFiles("gateway", repository.state / "gateway", _AUDIT, audit_keys))
+    found.append(LogFiles("gateway/audit.log", repository.state / "gateway", _AUDIT, audit_keys))
     return found
 
 

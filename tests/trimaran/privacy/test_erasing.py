@@ -102,7 +102,7 @@ def test_a_person_is_removed_everywhere_and_nobody_else(kept: Kept) -> None:
     assert removed == {
         "predictions/m": {"gone": 2, "r": 2},
         "predictions/m/outcomes.sqlite": {"gone": 2, "r": 2},
-        "gateway": {"gone": 1},
+        "gateway/audit.log": {"gone": 1},
     }
     assert {**dry, "dry_run": False} == json.loads(done.stdout)
     assert kept.ids() == kept.masked("a", None, "b", None, None, None)
