@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trimaran.privacy.erasures import Erasures
-from trimaran.privacy.place import Fixed, Found
+from trimaran.privacy.place import Found
 from trimaran.privacy.places import fixed_of, places_of
 from trimaran.repository.repository import Repository
 from trimaran.system.files import exclusive_lock
@@ -52,13 +52,9 @@ def find(
 
     Raises `TrimaranError` where something could not be removed by this user.
     """
-    places, fixed = places_of(repository, predictions), fixed_of(repository, runs)
-    return _report(
-        ids,
-        [Line(each.name, each.unit, each.find(ids)) for each in places],
-        fixed,
-        _erasures(repository).past(ids),
-    )
+    places = places_of(repository, predictions)
+    found = [Line(each.name, each.unit, each.find(ids)) for each in places]
+    return _report(ids, found, _stays(repository, ids, runs), _erasures(repository).past(ids))
 
 
 def erase(
@@ -72,24 +68,30 @@ def erase(
     """
     erasures = _erasures(repository)
     with exclusive_lock(repository.state / "erasing.lock"):
-        places, fixed = places_of(repository, predictions), fixed_of(repository, runs)
-        past = erasures.past(ids)
+        places = places_of(repository, predictions)
+        past, interrupted = erasures.past(ids), erasures.is_interrupted(ids)
+        stays = _stays(repository, ids, runs)
         found = [each.find(ids) for each in places]
         erasures.begin(ids)
-        if any(each.total for each in found):  # an index may read from the log meanwhile
+        # From all, as an index may read from its log meanwhile.
+        if interrupted or any(each.total for each in found):
             found = [each.remove(ids) for each in places]
         removed = [
             Line(place.name, place.unit, each) for place, each in zip(places, found, strict=True)
         ]
         erasures.finish(ids, {line.place: line.found.counts for line in removed})
-    return _report(ids, removed, fixed, past)
+    return _report(ids, removed, stays, past)
+
+
+def _stays(repository: Repository, ids: Sequence[str], runs: Path) -> list[Line]:
+    places = fixed_of(repository, runs)
+    lines = [Line(each.name, each.unit, each.find(ids), each.remedy) for each in places]
+    return [line for line in lines if line.found.total]
 
 
 def _report(
-    ids: Sequence[str], removed: Sequence[Line], fixed: Sequence[Fixed], past: dict[str, str]
+    ids: Sequence[str], removed: Sequence[Line], stays: Sequence[Line], past: dict[str, str]
 ) -> Report:
-    stays = [Line(each.name, each.unit, each.find(ids), each.remedy) for each in fixed]
-    stays = [line for line in stays if line.found.total]
     known = {each for line in (*removed, *stays) for each in line.found.counts}
     return Report(removed, stays, [each for each in ids if each not in known], past)
 

@@ -13,14 +13,16 @@ done was interrupted.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from trimaran.privacy.key import key_in
 from trimaran.served.prediction_line import Keyed
 
 __all__ = ["Erasures"]
@@ -52,17 +54,26 @@ class Erasures:
 
     def past(self, ids: Sequence[str]) -> dict[str, str]:
         """Of ids of which something was removed before, when that last was, in ISO 8601."""
-        keyed = Keyed.at(self._directory)
+        told = self._told(ids)
+        return {each: line["time"] for each, line in told if line.get("removed")}
+
+    def is_interrupted(self, ids: Sequence[str]) -> bool:
+        """Whether the erasure of one of the ids has begun and is not done."""
+        last = {each: line["event"] for each, line in self._told(ids)}
+        return _BEGUN in last.values()
+
+    def _told(self, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The lines of the ids, in order."""
+        keyed = key_in(self._directory)
         if keyed is None or not self._path.is_file():
-            return {}
+            return
         subjects = {keyed.digest(each.encode()): each for each in ids}
-        found = {}
-        for line in self._path.read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError, KeyError, TypeError):  # half a line, of a disk that was full
-                told = json.loads(line)
-                if told["event"] == _DONE and told["removed"] and told["subject"] in subjects:
-                    found[subjects[told["subject"]]] = told["time"]
-        return found
+        with self._path.open("rb") as file:
+            for text in file:
+                with suppress(ValueError, KeyError, TypeError):  # half a line, of a full disk
+                    line = json.loads(text)
+                    if line["subject"] in subjects:
+                        yield subjects[line["subject"]], line
 
     def _add(self, ids: Sequence[str], event: str, more: Callable[[str], dict[str, Any]]) -> None:
         keyed = Keyed.of(self._directory)
@@ -80,7 +91,7 @@ class Erasures:
                 text = b"\n" + text
             if os.write(descriptor, text) != len(text):
                 os.ftruncate(descriptor, size)
-                raise OSError(28, os.strerror(28), str(self._path))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

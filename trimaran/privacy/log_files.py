@@ -6,14 +6,15 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from trimaran.privacy.key import key_in
 from trimaran.privacy.lines import Judged, Keys, erased, judge, stored_forms
 from trimaran.privacy.place import Found
 from trimaran.privacy.writable import open_writable
-from trimaran.served.prediction_line import Keyed
 
 __all__ = ["LogFiles"]
 
@@ -40,7 +41,7 @@ class LogFiles:
         return self._judged(ids, erase=True)
 
     def _judged(self, ids: Sequence[str], *, erase: bool) -> Found:
-        keyed = Keyed.at(self.directory)
+        keyed = key_in(self.directory)
         forms = stored_forms(ids, keyed)
 
         def judging(line: bytes) -> Judged:
@@ -75,7 +76,8 @@ def _judged_lines(
                 changed = True
             yield found, len(line)
         if changed:  # logs are kept for days by their time
-            os.utime(file.fileno(), ns=(before.st_atime_ns, before.st_mtime_ns))
+            with suppress(PermissionError):  # the file is another user's
+                os.utime(file.fileno(), ns=(before.st_atime_ns, before.st_mtime_ns))
             os.fsync(file.fileno())
 
 

@@ -8,10 +8,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trimaran.privacy.key import key_in
 from trimaran.privacy.place import Found
 from trimaran.privacy.writable import open_writable, require_writable
 from trimaran.served.outcomes import INDEX
-from trimaran.served.prediction_line import Keyed
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["OutcomesIndex"]
@@ -84,7 +84,7 @@ class OutcomesIndex:
         """The rows of each id that has some."""
         if not database.execute(_KNOWN).fetchone()[0]:  # nothing was predicted yet
             return
-        keyed = Keyed.at(self.directory)
+        keyed = key_in(self.directory)
         for each in ids:
             forms = {"id": each, "masked": keyed.masked(each) if keyed else each}
             if rows := database.execute(_THEIRS, forms).fetchall():

@@ -37,7 +37,7 @@ class Keeping(Protocol):
 
     @property
     def name(self) -> str:
-        """Its path, from the directory in which the repository lies."""
+        """Its path, in what is kept next to a repository or from this folder."""
         ...
 
     @property

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["open_writable", "require_writable"]
+__all__ = ["not_allowed", "open_writable", "require_writable"]
 
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM)
 
@@ -29,7 +29,7 @@ def open_writable(path: Path) -> BinaryIO | None:
         return None
     except OSError as error:
         if error.errno in _NOT_ALLOWED:
-            raise _not_allowed(path) from error
+            raise not_allowed(path) from error
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise _not_regular(path) from error
         raise
@@ -42,14 +42,15 @@ def open_writable(path: Path) -> BinaryIO | None:
 def require_writable(directory: Path) -> None:
     """Raise `TrimaranError` where this user cannot make files in a directory, as SQLite does."""
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise _not_allowed(directory)
+        raise not_allowed(directory)
 
 
-def _not_allowed(path: Path) -> TrimaranError:
+def not_allowed(path: Path) -> TrimaranError:
+    """The error where this user may not read or change a file."""
     owner = _owner(path)
     return TrimaranError(
-        f"{path} is {owner}'s, and this user may not change it; run the command as {owner}: "
-        "nothing was removed"
+        f"{path} is {owner}'s, and this user may not read and change it; run the command as "
+        f"{owner}: nothing was removed"
     )
 
 

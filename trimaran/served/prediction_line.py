@@ -128,9 +128,14 @@ class Keyed:
 
     @classmethod
     def at(cls, directory: Path) -> Keyed | None:
-        """With the key that a directory has, or None where it has none."""
+        """With the key that a directory has, or None. Raises `ValueError` for half a key."""
         path = directory / _KEY_FILE
-        return cls(path.read_bytes()) if path.exists() else None
+        if not path.exists():
+            return None
+        key = path.read_bytes()
+        if len(key) != _KEY_BYTES:
+            raise ValueError(f"{path} has {len(key)} bytes")
+        return cls(key)
 
     def digest(self, data: bytes) -> str:
         """32 hexadecimal digits."""

@@ -6,7 +6,7 @@ import json
 import os
 import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from tests.trimaran.calling import Outcome as Called
 from tests.trimaran.calling import call_trimaran
 from trimaran.gateway.audit import AuditLog
 from trimaran.gateway.settings import Audit
-from trimaran.privacy import log_files
+from trimaran.privacy import erasing, log_files
 from trimaran.privacy.lines import audit_keys, prediction_keys
 from trimaran.privacy.outcomes_index import OutcomesIndex
+from trimaran.privacy.place import Found
 from trimaran.repository.repository import Repository
 from trimaran.served import outcomes as outcomes_module
 from trimaran.served.judging import BinaryJudge
@@ -69,6 +70,10 @@ class Kept:
 
     def bytes_of(self, folder: str) -> bytes:
         return b"".join(p.read_bytes() for p in (self.state / folder).rglob("*") if p.is_file())
+
+
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -166,6 +171,22 @@ def test_an_interrupted_erasure_loses_nothing_and_is_finished_by_the_next(
     assert [each["by_id"] for each in removed] == [{"gone": 1}, {"gone": 2}]
     assert kept.ids() == kept.masked(None, "a", None, "b")
     assert [line["event"] for line in kept.record()] == ["begun", "begun", "done"]
+
+
+def test_what_was_interrupted_is_gone_through_again_where_nothing_is_found(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pages of an index may still be in its journal."""
+    kept.predict("gone")
+    kept.outcomes.read_log()
+    monkeypatch.setattr(erasing.Erasures, "finish", interrupt)
+    assert kept.erase("--id", "gone").status == 130
+    monkeypatch.undo()
+    removed: list[Sequence[str]] = []
+    monkeypatch.setattr(OutcomesIndex, "remove", lambda _, ids: removed.append(ids) or Found())
+    for _ in range(2):
+        assert kept.erase("--id", "gone").status == 0
+    assert removed == [["gone"]]
 
 
 def test_an_index_that_has_just_read_the_log_does_not_bring_anyone_back(
@@ -297,6 +318,11 @@ def test_what_this_user_may_not_change_stops_it_before_anything_is_removed(kept:
     link.symlink_to(path)
     assert "z.jsonl is a link, a folder or a device" in kept.erase("--id", "gone").error
     link.unlink()
+    key = kept.log / "key"
+    whole = key.read_bytes()
+    key.write_bytes(whole[:31])
+    assert "key is not the key of 32 bytes" in kept.erase("--id", "gone").error
+    key.write_bytes(whole)
     database = kept.log / "outcomes.sqlite"
     kept.outcomes.close()
     database.write_bytes(b"no database" * 100)
