@@ -145,8 +145,8 @@ def _notes(report: Report, sought: list[str]) -> Iterator[str]:
         if line.found.hidden:
             yield (
                 f"{line.place}: lines stay whose identifiers are masked by a key that is not "
-                f"there, so nobody can tell whose they are: {line.found.hidden:,}; put the file "
-                "'key' back and run the command again, or remove the files"
+                f"there, so nobody can tell whose they are: {line.found.hidden:,}; put the key "
+                "back and run the command again, or remove the files"
             )
     for each in sought:
         if each in report.past:

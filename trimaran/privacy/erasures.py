@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trimaran.privacy.key import key_in
+from trimaran.privacy.masks import key_in
 from trimaran.served.prediction_line import Keyed
 
 __all__ = ["Erasures"]

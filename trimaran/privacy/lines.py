@@ -11,13 +11,12 @@ writing behind them, and a reader's place in the file stays right.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-
-from trimaran.served.prediction_line import Keyed
 
 __all__ = ["Judged", "Keys", "audit_keys", "erased", "judge", "prediction_keys", "stored_forms"]
 
@@ -25,7 +24,7 @@ Keys = Callable[[Mapping[str, Any]], Iterator[object]]
 """The values of a line by which a person may be found."""
 
 _ERASED = b'{"erased":true}'
-_MASKED = "masked:"
+_MASKED = re.compile(r"masked:.*|[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,10 @@ class Judged:
 _OTHER, _DAMAGED, _HIDDEN = Judged(), Judged(damaged=True), Judged(hidden=True)
 
 
-def stored_forms(ids: Sequence[str], keyed: Keyed | None) -> dict[str, str]:
+def stored_forms(ids: Sequence[str], mask: Callable[[str], str] | None) -> dict[str, str]:
     """Each text that a log may have in place of an id, and that id."""
     forms = {each: each for each in ids}
-    if keyed:
-        for each in ids:
-            forms |= {keyed.masked(each): each, keyed.masked(each).removeprefix(_MASKED): each}
-    return forms
+    return {**forms, **{mask(each): each for each in ids}} if mask else forms
 
 
 def prediction_keys(line: Mapping[str, Any]) -> Iterator[object]:
@@ -82,7 +78,7 @@ def judge(line: bytes, forms: Mapping[str, str], keys: Keys, *, has_key: bool) -
         if isinstance(value, str):
             if value in forms:
                 return Judged(forms[value])
-            hidden |= value.startswith(_MASKED)
+            hidden |= bool(_MASKED.fullmatch(value))
     return _HIDDEN if hidden and not has_key else _OTHER
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from trimaran.privacy.key import key_in
 from trimaran.privacy.lines import Judged, Keys, erased, judge, stored_forms
+from trimaran.privacy.masks import Mask
 from trimaran.privacy.place import Found
 from trimaran.privacy.writable import open_writable
 
@@ -24,12 +24,13 @@ _WRITING_S = 0.1
 
 @dataclass(frozen=True)
 class LogFiles:
-    """The logs in a directory whose names match `pattern`; their key is in its file `key`."""
+    """The logs in a directory whose names match `pattern`."""
 
     name: str
     directory: Path
     pattern: str
     keys: Keys
+    mask: Callable[[Path], Mask | None]
     unit: str = "line"
 
     def find(self, ids: Sequence[str]) -> Found:
@@ -41,11 +42,11 @@ class LogFiles:
         return self._judged(ids, erase=True)
 
     def _judged(self, ids: Sequence[str], *, erase: bool) -> Found:
-        keyed = key_in(self.directory)
-        forms = stored_forms(ids, keyed)
+        mask = self.mask(self.directory)
+        forms = stored_forms(ids, mask)
 
         def judging(line: bytes) -> Judged:
-            return judge(line, forms, self.keys, has_key=keyed is not None)
+            return judge(line, forms, self.keys, has_key=mask is not None)
 
         counts: Counter[str] = Counter()
         size = damaged = hidden = 0

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimaran.privacy.key import key_in
+from trimaran.privacy.masks import prediction_mask
 from trimaran.privacy.place import Found
 from trimaran.privacy.writable import open_writable, require_writable
 from trimaran.served.outcomes import INDEX
@@ -84,8 +84,8 @@ class OutcomesIndex:
         """The rows of each id that has some."""
         if not database.execute(_KNOWN).fetchone()[0]:  # nothing was predicted yet
             return
-        keyed = key_in(self.directory)
+        mask = prediction_mask(self.directory)
         for each in ids:
-            forms = {"id": each, "masked": keyed.masked(each) if keyed else each}
+            forms = {"id": each, "masked": mask(each) if mask else each}
             if rows := database.execute(_THEIRS, forms).fetchall():
                 yield each, rows

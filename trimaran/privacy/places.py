@@ -17,6 +17,7 @@ from pathlib import Path
 from trimaran.privacy.fixed import FixedFile, history_names, prediction_names, request_names
 from trimaran.privacy.lines import audit_keys, prediction_keys
 from trimaran.privacy.log_files import LogFiles
+from trimaran.privacy.masks import gateway_mask, prediction_mask
 from trimaran.privacy.outcomes_index import OutcomesIndex
 from trimaran.privacy.place import Fixed, Place
 from trimaran.repository.repository import Repository
@@ -42,9 +43,10 @@ def places_of(repository: Repository, predictions: Path | None = None) -> list[P
     for directory in _folders(root):
         name = f"predictions/{directory.name}"
         # The lines first: what is no longer in the log does not come back into the index.
-        found.append(LogFiles(name, directory, f"*{SUFFIX}", prediction_keys))
+        found.append(LogFiles(name, directory, f"*{SUFFIX}", prediction_keys, prediction_mask))
         found.append(OutcomesIndex(f"{name}/{INDEX}", directory))
-    found.append(LogFiles("gateway/audit.log", repository.state / "gateway", _AUDIT, audit_keys))
+    gateway = repository.state / "gateway"
+    found.append(LogFiles("gateway/audit.log", gateway, _AUDIT, audit_keys, gateway_mask))
     return found
 
 

@@ -19,6 +19,7 @@ from trimaran.gateway.audit import AuditLog
 from trimaran.gateway.settings import Audit
 from trimaran.privacy import erasing, log_files
 from trimaran.privacy.lines import audit_keys, prediction_keys
+from trimaran.privacy.masks import gateway_mask, prediction_mask
 from trimaran.privacy.outcomes_index import OutcomesIndex
 from trimaran.privacy.place import Found
 from trimaran.repository.repository import Repository
@@ -92,7 +93,8 @@ def test_a_person_is_removed_everywhere_and_nobody_else(kept: Kept) -> None:
     totals = kept.outcomes.totals()
     gateway = kept.state / "gateway"
     gateway.mkdir()
-    subject = Keyed.of(gateway).masked("gone")
+    (gateway / "digest.key").write_text("6b" * 32)
+    subject = "d1d2f9245270febd"  # by openssl dgst -sha256 -hmac
     (gateway / "audit.log").write_text(
         f'{{"request_id":"x","subject":"{subject}"}}\n{{"request_id":"y","subject":"z"}}\n'
     )
@@ -130,7 +132,7 @@ def test_a_log_of_the_gateway_is_kept_as_many_days_as_before(tmp_path: Path) -> 
     lines = [{"time": "2026-11-26T09:00:00.000Z", "subject": each} for each in ("gone", "a")]
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     os.utime(path, (1e9, 1e9))
-    log_files.LogFiles("gateway", tmp_path, "audit*.log", audit_keys).remove(["gone"])
+    log_files.LogFiles("gateway", tmp_path, "audit*.log", audit_keys, gateway_mask).remove(["gone"])
     assert path.read_text().startswith('{"erased":true}')
     assert path.stat().st_mtime == 1e9
     log = AuditLog(path, Audit(megabytes=1, days=30))
@@ -194,7 +196,7 @@ def test_an_index_that_has_just_read_the_log_does_not_bring_anyone_back(
 ) -> None:
     kept.predict("gone", "a")
     read = outcomes_module._whole_lines
-    log = log_files.LogFiles("log", kept.log, "*.jsonl", prediction_keys)
+    log = log_files.LogFiles("log", kept.log, "*.jsonl", prediction_keys, prediction_mask)
     erasing = threading.Thread(
         target=OutcomesIndex("index", kept.log).remove, args=[["gone"]], daemon=True
     )
@@ -321,7 +323,7 @@ def test_what_this_user_may_not_change_stops_it_before_anything_is_removed(kept:
     key = kept.log / "key"
     whole = key.read_bytes()
     key.write_bytes(whole[:31])
-    assert "key is not the key of 32 bytes" in kept.erase("--id", "gone").error
+    assert "key is not the whole key that was made there" in kept.erase("--id", "gone").error
     key.write_bytes(whole)
     database = kept.log / "outcomes.sqlite"
     kept.outcomes.close()
