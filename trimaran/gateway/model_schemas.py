@@ -150,7 +150,7 @@ def _request(
     }
     if table is None:
         request["properties"] = {**_PARAMETERS, **properties}
-        request["additionalProperties"] = _PARAMETER
+        request |= _FURTHER
         return request
     request["additionalProperties"] = False
     present = table.present(readers)
@@ -281,15 +281,18 @@ _INPUTS: list[tuple[str, Callable[[_Source], bool], Callable[[_Source], Schema]]
 ]
 """Inputs that are described further: the name, whether a version reads it so, and how."""
 
-_PARAMETER: Schema = {"type": ["string", "boolean", "number"]}
-"""A member that is no input becomes a parameter of the request."""
+_FURTHER: Schema = {
+    "additionalProperties": {"type": ["string", "boolean", "number"]},
+    "propertyNames": {"pattern": "^[^\\u0000]*$"},
+}
+"""Members that are no inputs become parameters of the request."""
 
 _PARAMETERS: Mapping[str, Schema] = {
     "id": {"type": "string", "description": "The request's id; it is in the answer."},
     "parameters": {
         "type": "object",
-        "additionalProperties": _PARAMETER,
         "description": "Parameters of the request, which this model does not read.",
+        **_FURTHER,
     },
 }
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trimaran.gateway.tensor_schemas import FP32_MAX
 from trimaran.served.dates import as_text
 from trimaran.served.distribution import Feature, Reference
 from trimaran.served.transform import TransformData
@@ -28,7 +29,6 @@ __all__ = ["REFERENCE", "TRANSFORM", "RecordTable", "read_table"]
 
 REFERENCE, TRANSFORM = "reference.json", "transform.json"
 
-_FLOAT32_MAX = 3.4028234663852886e38
 _DATES = [{"format": "date"}, {"format": "date-time"}]
 _MISSING: Mapping[str, Any] = {"const": ""}
 _TERMS = 3
@@ -90,8 +90,8 @@ class RecordTable:
         typical = self._typical(field)
         schema: Schema = {"type": "number" if kind == "number" else "string"}
         if kind == "number":
-            schema["minimum"] = -_FLOAT32_MAX if least is None else least
-            schema["maximum"] = _FLOAT32_MAX if most is None else most
+            schema["minimum"] = -FP32_MAX if least is None else least
+            schema["maximum"] = FP32_MAX if most is None else most
             schema["description"] = f"A number{self._common(field['name'])}."
         elif kind == "category":
             values = self._vocabulary(field["name"])

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,9 +18,12 @@ import numpy as np
 
 from trimaran.repository.dtypes import DType, TensorSpec, describe_shape
 
-__all__ = ["is_single", "tensor_schema"]
+__all__ = ["FP32_MAX", "is_single", "tensor_schema"]
 
 Schema = dict[str, Any]
+
+FP32_MAX = 3.4028235677973362e38
+"""The largest number of JSON that FP32 rounds to a finite one: the next is halfway to 2**128."""
 
 _OTHERS: Mapping[str, Schema] = {"BOOL": {"type": "boolean"}, "BYTES": {"type": "string"}}
 _NOT_JSON = ("FP16", "BF16")
@@ -35,8 +39,8 @@ def tensor_schema(
 ) -> Schema | None:
     """The schema of a tensor, or None where JSON cannot carry its type.
 
-    `value` is what is known of each value; otherwise the type alone decides. `bounded` has a
-    number between those that its type can hold.
+    `value` is what is known of each value; otherwise the type alone decides. `bounded` has at
+    least one value, and a number between those that its type can hold.
     """
     if spec.dtype.triton in _NOT_JSON:
         return None
@@ -46,7 +50,7 @@ def tensor_schema(
             value |= _bounds(spec.dtype)
     if is_single(spec):
         return value
-    schema: Schema = {"type": "array", "items": value, "minItems": 1}
+    schema: Schema = {"type": "array", "items": value, "minItems": int(bounded)}
     if -1 not in spec.dims:
         schema["minItems"] = schema["maxItems"] = math.prod(spec.dims)
     if len(spec.dims) > 1 or -1 in spec.dims:
@@ -64,7 +68,7 @@ def _bounds(dtype: DType) -> Schema:
     if dtype.triton in _OTHERS or dtype.numpy is None:
         return {}
     if dtype.is_floating:
-        most = float(np.finfo(dtype.numpy).max)
+        most = FP32_MAX if dtype.triton == "FP32" else sys.float_info.max
         return {"minimum": -most, "maximum": most}
     limits = np.iinfo(dtype.numpy)
     return {"minimum": int(limits.min), "maximum": int(limits.max)}
