@@ -137,7 +137,7 @@
     const words = [schema.description || ""];
     const { min, max } = control.element;
     if (control.element.type === "number" && (min || max))
-      words.push(min && max ? `${min} to ${max}.` : min ? `${min} or more.` : `${max} or less.`);
+      words.unshift(min && max ? `${min} to ${max}.` : min ? `${min} or more.` : `${max} or less.`);
     const wide = control.element.tagName === "TEXTAREA" || control.element.type === "file";
     const element = make("div", wide ? { class: "whole" } : {}, make("label", { for: id }, name, mark),
       control.element, control.extra || "", make("p", { class: "hint", id: hint }, words.join(" ").trim()));
@@ -190,7 +190,9 @@
     const path = at("model").value, operation = specification.paths[path].post;
     const content = operation.requestBody.content["application/json"];
     const tag = specification.tags.find((each) => each.name === operation.tags[0]);
-    model = { path, name: operation.tags[0], schema: resolved(content.schema), examples: content.examples || {} };
+    const answered = operation.responses["200"].content["application/json"];
+    model = { path, name: operation.tags[0], schema: resolved(content.schema),
+      answer: resolved(answered.schema), examples: content.examples || {} };
     at("about").textContent = [tag && tag.description, operation.description].filter(Boolean).join(" ");
     at("ask").textContent = `Ask ${model.name}`;
     at("example").replaceChildren(
@@ -215,6 +217,9 @@
     const lengths = new Set(lists.map(([, value]) => value.length));
     for (const length of lengths) {
       const columns = lists.filter(([, value]) => value.length === length);
+      const named = columns.map(([name]) => model.answer.properties[name]?.prefixItems)
+        .find((each) => each && each.length === length);
+      if (named) columns.unshift(["class", named.map((each) => each.title)]);
       const rows = [...Array(Math.min(length, MOST_SHOWN)).keys()].map((row) => make("tr", {},
         ...columns.map(([, value]) => make("td", { class: typeof value[row] === "number" ? "number" : false },
           shown(value[row])))));

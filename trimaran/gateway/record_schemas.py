@@ -31,6 +31,8 @@ REFERENCE, TRANSFORM = "reference.json", "transform.json"
 
 _DATES = [{"format": "date"}, {"format": "date-time"}]
 _MISSING: Mapping[str, Any] = {"const": ""}
+_MOSTLY = 0.7
+"""The share of a field's values that its description tells of."""
 _TERMS = 3
 """As many as an example of a text has."""
 
@@ -92,7 +94,7 @@ class RecordTable:
         if kind == "number":
             schema["minimum"] = -FP32_MAX if least is None else least
             schema["maximum"] = FP32_MAX if most is None else most
-            schema["description"] = f"A number{self._common(field['name'])}."
+            schema["description"] = self._common(field["name"]) or "A number."
         elif kind == "category":
             values = self._vocabulary(field["name"])
             schema["anyOf"] = [{"enum": values}, {"description": "An unknown value."}]
@@ -122,11 +124,9 @@ class RecordTable:
         if feature is None or len(feature.edges) < 2:
             return ""
         *present, _ = feature.counts
-        share = 100 * sum(present[1:-1]) // max(sum(present), 1)
-        return (
-            f"; in training {share} % of the values lay from {feature.edges[0]:g} to "
-            f"{feature.edges[-1]:g}"
-        )
+        if sum(present[1:-1]) < _MOSTLY * sum(present):
+            return ""
+        return f"In training mostly from {feature.edges[0]:g} to {feature.edges[-1]:g}."
 
     def _typical(self, field: Mapping[str, Any]) -> Any:
         name, kind = field["name"], field["kind"]
@@ -146,12 +146,11 @@ class RecordTable:
 
 def read_table(directory: Path) -> RecordTable | None:
     """The table of the version in a directory, or None if it was not made of one."""
-    path = directory / TRANSFORM
-    if not path.is_file():
+    try:
+        data = TransformData.from_json((directory / TRANSFORM).read_text(encoding="utf-8"))
+        features = Reference.read(directory / REFERENCE).features
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # or a file of another kind
         return None
-    data = TransformData.from_json(path.read_text(encoding="utf-8"))
-    reference = directory / REFERENCE
-    features = Reference.read(reference).features if reference.is_file() else ()
     return RecordTable(data, {each.name: each for each in features})
 
 

@@ -67,7 +67,7 @@ class Page:
     def html(self) -> str:
         """The document."""
         return _template().render(
-            palette=Markup(palette()),
+            palette=palette(),
             title=self.title,
             subtitle=self.subtitle,
             refresh_s=self.refresh_s,
