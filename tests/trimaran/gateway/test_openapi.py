@@ -10,7 +10,6 @@ from typing import Any
 
 import jsonschema
 import openapi_spec_validator
-import pytest
 import urllib3
 
 from tests.running import Served
