@@ -217,9 +217,9 @@
     const lengths = new Set(lists.map(([, value]) => value.length));
     for (const length of lengths) {
       const columns = lists.filter(([, value]) => value.length === length);
-      const named = columns.map(([name]) => model.answer.properties[name]?.prefixItems)
+      const named = columns.map(([name]) => model.answer.properties[name]?.["x-classes"])
         .find((each) => each && each.length === length);
-      if (named) columns.unshift(["class", named.map((each) => each.title)]);
+      if (named) columns.unshift(["class", named]);
       const rows = [...Array(Math.min(length, MOST_SHOWN)).keys()].map((row) => make("tr", {},
         ...columns.map(([, value]) => make("td", { class: typeof value[row] === "number" ? "number" : false },
           shown(value[row])))));

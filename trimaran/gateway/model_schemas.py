@@ -26,6 +26,8 @@ __all__ = ["ModelSchemas", "model_schemas"]
 Schema = dict[str, Any]
 
 _MOST_EXAMPLE_BYTES = 64 * 1024
+_CLASSES = "x-classes"
+"""The key of a schema with the classes of which a list has the probabilities, in order."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def _name_classes(properties: Mapping[str, Schema]) -> None:
     for name, schema in properties.items():
         classes = properties.get(f"{name.removesuffix('_probability')}_prediction", {}).get("enum")
         if name.endswith("_probability") and classes and schema.get("maxItems") == len(classes):
-            schema["prefixItems"] = [{"title": each, **schema["items"]} for each in classes]
+            schema |= {_CLASSES: classes, "description": "A probability of each class, in order."}
 
 
 _FURTHER: Schema = {

@@ -122,7 +122,7 @@ def _predict(model: ModelSchemas, key: str) -> Node:
                 ),
                 "content": _json({"$ref": f"#/components/schemas/{model.name}.answer"}),
             },
-            **_refusals(400, 401, 403, 404, 413, 429, 500, 503, 504),
+            **_refusals(400, 401, 403, 404, 408, 413, 429, 500, 503, 504),
         },
     }
     if not model.reads_parameters:
@@ -161,14 +161,21 @@ _RESPONSES: Mapping[str, Node] = {
             "row 0: field 'total_day_minutes' is -5; expected between 0 and 1440",
             "churn_features",
         ),
-        401: ("There is no token, or one that is not accepted.", "the token expired; get another"),
-        403: ("The token does not allow this.", "the token lacks the scope infer:churn"),
-        404: ("There is no such path or model.", "there is no model 'chrun'"),
-        413: ("The body is larger than allowed.", "the body is larger than 16 MB; send less"),
-        429: ("The client asks too often.", "more than 100 requests in a second; send fewer"),
-        500: ("The model failed.", "the model failed on this request; its log has the cause"),
-        503: ("No server is ready for this model.", "no server serves churn; try again later"),
-        504: ("The model took too long.", "no answer within 60 s; try again, or send less"),
+        401: (
+            "There is no token, or one that is not accepted.",
+            "Jwt is expired; get another",
+        ),
+        403: ("The token does not allow this.", "the token lacks the scope; ask for one with it"),
+        404: ("There is no such path or model.", "nothing is served under this path and method"),
+        408: ("The request came too slowly.", "the request came too slowly; send it faster"),
+        413: ("The body is too large.", "the body is larger than body_mb of the model allows"),
+        429: (
+            "The client asks too often.",
+            "this client asks the model too often; wait",
+        ),
+        500: ("The model failed.", "the model failed on this request; the server's log has why"),
+        503: ("No server is ready for this model.", "no server is ready; try again later"),
+        504: ("The model took too long.", "the server did not answer in time; send less at once"),
     }.items()
 }
 
