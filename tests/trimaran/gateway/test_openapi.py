@@ -90,6 +90,7 @@ def differences(served: Served, described: Node, model: str, bodies: Mapping[str
         answer = urllib3.request(
             "POST", served.url(f"/v2/models/{model}/generate"), body=json.dumps(body).encode()
         )
+        assert b"the model failed" not in answer.data, name
         if is_valid(described, f"{model}.request", body) != (answer.status == 200):
             found[name] = answer.data
         elif answer.status == 200:
@@ -105,7 +106,12 @@ def test_what_it_says_of_records_is_what_triton_does(churn_served: Served) -> No
     assert golden.keys() == {"leaves", "stays"}
     assert differences(churn_served, described, "churn", CHURN | golden) == {}
     texts = {name: each["value"] for name, each in example(described, "churn_record").items()}
-    bodies = {**texts, "no record": {}, "a field": {"state": "OH"}, "an object": {"RECORD": FULL}}
+    refused = {
+        "an identifier": {"customer_id": "a"},
+        "an object": {"RECORD": FULL},
+        "a field": FULL,
+    }
+    bodies = {**texts, "no record": {}, "a field": FULL, **refused}
     assert differences(churn_served, described, "churn_record", bodies) == {}
     outcomes = {
         "an outcome": {"id": "a", "outcome": True},
@@ -180,3 +186,15 @@ def test_a_model_that_json_cannot_carry_has_its_metadata_alone(
     openapi_spec_validator.validate(described)
     models = {path for path in described["paths"] if path.startswith("/models/")}
     assert models == {"/models/half/metadata", "/models/partial/metadata"}
+
+
+def test_it_names_the_classes_of_an_answer(empty_repository: Repository) -> None:
+    outputs = tensor("m_probability", "FP32", 2), tensor("m_prediction", "BYTES", 1)
+    config = model_config("m", (tensor("x", "BOOL", -1),), outputs)
+    publish_files(empty_repository, config, {"model.onnx": b"", "labels.txt": b"cat\na dog\n"})
+    described = document(empty_repository, ["m"], None)
+    answer = {"model_name": "m", "model_version": "1", "m_probability": [0.25, 0.75]}
+    assert is_valid(described, "m.answer", {**answer, "m_prediction": "a dog"})
+    assert not is_valid(described, "m.answer", {**answer, "m_prediction": "a cow"})
+    found = described["components"]["schemas"]["m.answer"]["properties"]["m_probability"]
+    assert found["x-classes"] == ["cat", "a dog"]
