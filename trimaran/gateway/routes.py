@@ -113,7 +113,7 @@ _NOT_RUN = "connect-failure,refused-stream,retriable-status-codes"
 _NO_ANSWER = f"reset,{_NOT_RUN}"
 """Or the connection ended before an answer, when running again does no harm."""
 _UNAVAILABLE = 503
-_NOT_FOUND = 404
+_NOT_FOUND, _NOT_ALLOWED = 404, 405
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,7 @@ def route_table(
     `secrets` has each server's name, and what opens its APIs that change it. `digest_key` is that
     of the digests of clients that `gateway.toml` does not name.
     """
+    pages = tuple(pages)
     routes = [
         *(_page(page, settings) for page in pages),
         *_open_routes(),
@@ -146,6 +147,7 @@ def route_table(
         *_calls_without_model(settings, models),
         *_metadata_routes(settings, models),
         *_admin_routes(settings, secrets),
+        *_other_methods(models, [page.path for page in pages]),
         _nothing(),
     ]
     facts = {
@@ -302,6 +304,29 @@ def _page(page: Page, settings: Settings) -> Route:
     )
     _guard(route, settings, page.scope)
     return route
+
+
+def _other_methods(models: Sequence[Offered], pages: Iterable[str]) -> Iterator[Route]:
+    """Paths that are asked by another method than theirs."""
+    names = "|".join(re.escape(model.name) for model in models)
+    kserve = f"/v2/models/({names}){_VERSION}"
+    got = [re.escape(page) for page in pages]
+    got += ["(/v2)?/health/(live|ready)", "/v2/?", "/metadata"]
+    got += [f"/models/({names})/metadata", f"{kserve}(/(config|stats|ready))?"]
+    posted = ["/predict", f"/models/({names})/predict"]
+    posted += [f"{kserve}/(infer|generate|generate_stream)"]
+    for method, patterns in (("GET", got), ("POST", posted)):
+        route = Route(
+            name="unknown",
+            match=RouteMatch(safe_regex=regex("|".join(patterns))),
+            direct_response=DirectResponseAction(
+                status=_NOT_ALLOWED,
+                body=DataSource(inline_string=f"this path is asked by {method}; use that method"),
+            ),
+            response_headers_to_add=[header("allow", method)],
+        )
+        _guard(route, None, "")
+        yield route
 
 
 def _nothing() -> Route:

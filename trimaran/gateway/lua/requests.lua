@@ -3,7 +3,6 @@
 
 local MODEL = "x-trimaran-model"
 local JSON_LENGTH = "inference-header-content-length"
-local UNARY = "/inference.GRPCInferenceService/ModelInfer"
 local SUBJECT = "x-trimaran-subject"
 -- Whom limits count where a token names no subject.
 local NOBODY = "-"
@@ -211,7 +210,7 @@ local function look_at(handle)
       return handle:respond({ [":status"] = "400" }, problem)
     end
   end
-  if path ~= UNARY then
+  if kind ~= "call" then
     return
   end
   local body = handle:body()
@@ -263,12 +262,30 @@ local function quoted(text)
   end) .. '"'
 end
 
--- Errors of Triton that say nothing to who sent a flat record.
+-- How errors of Triton begin that say of which JSON it could make no request; it gives them 500.
+local UNREAD = {
+  "^Unable to parse",
+  "^failed to parse the request JSON",
+  "^attempt to [%a ]+ JSON ",
+  "^attempt to [%a ]+ non%-object",
+  "^parameter key ",
+}
+
+local function is_unread(reason)
+  for _, begins in ipairs(UNREAD) do
+    if reason:find(begins) then
+      return true
+    end
+  end
+  return false
+end
+
+-- What to say instead of an error of Triton that says nothing to who sent a flat record; or nil.
 local function plain(reason)
   if reason:find("out of bounds index 0: request has 0 inputs", 1, true) then
     return "the record has no field that the model knows; /openapi.json lists them"
   end
-  if reason:find("^Unable to parse") or reason:find("^failed to parse the request JSON") then
+  if is_unread(reason) then
     return "the body is no flat record: " .. reason .. "; /openapi.json says what it may hold"
   end
   return nil
@@ -343,8 +360,8 @@ function envoy_on_response(handle)
   local model, version
   if failed then
     local said = body:getBytes(0, body:length())
-    if kind ~= "call" and plain(member(said, "error") or "") then
-      handle:headers():replace(":status", "400") -- of a request that no server could read
+    if kind ~= "call" and is_unread(member(said, "error") or "") then
+      handle:headers():replace(":status", "400")
     end
     if kind == "predict" then
       handle:body():setBytes(as_error(handle, said))
