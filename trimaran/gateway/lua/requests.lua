@@ -8,6 +8,8 @@ local SUBJECT = "x-trimaran-subject"
 local NOBODY = "-"
 -- Kinds of routes whose requests are JSON.
 local IN_JSON = { predict = true, infer = true, events = true, admin = true }
+-- Kinds of routes whose answers are looked at.
+local ANSWERED = { predict = true, infer = true, events = true, call = true }
 -- The tag of the parameters of an input and of an output, by the tag of these in a call.
 local PARAMETERS = { [42] = 34, [50] = 18 }
 local WINDOW = 4096
@@ -349,10 +351,10 @@ function envoy_on_response(handle)
   handle:headers():replace("server-timing", "server;dur=" .. took)
   handle:headers():remove("x-envoy-upstream-service-time")
   local kind = handle:metadata():get("kind")
-  if kind ~= "call" and kind ~= "infer" and kind ~= "predict" then
+  local failed = tonumber(handle:headers():get(":status")) >= 400
+  if not ANSWERED[kind] or kind == "events" and not failed then
     return
   end
-  local failed = tonumber(handle:headers():get(":status")) >= 400
   local body = handle:body()
   if not body then
     return

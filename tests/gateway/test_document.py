@@ -1,0 +1,43 @@
+"""The gateway answers as `/openapi.json` says it does, whatever it is asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.door import Door
+
+SETTINGS = """
+# What is JSON in a text cannot be said by a schema, so that an allowed text may be refused.
+[[operations]]
+include-name = "POST /models/churn_record/predict"
+checks.positive_data_acceptance.enabled = false
+"""
+
+
+@pytest.mark.parametrize("examples", [2, pytest.param(300, marks=pytest.mark.long)])
+def test_schemathesis_finds_nothing(door: Door, tmp_path: Path, examples: int) -> None:
+    settings = tmp_path / "schemathesis.toml"
+    settings.write_text(SETTINGS)
+    phases = "examples,coverage,fuzzing,stateful" if examples > 2 else "examples,fuzzing"
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", settings, "run"),
+            *(f"https://{door.address}/openapi.json", "--checks", "all", "--no-color"),
+            *("--header", f"Authorization: Bearer {door.token('infer:*', 'metadata')}"),
+            *("--tls-verify", door.state / "gateway.crt", "--phases", phases, "--workers", "2"),
+            *("--max-examples", str(examples), "--seed", "1", "--generation-deterministic"),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
+    assert "No issues found" in ended.stdout
