@@ -12,6 +12,10 @@ import pytest
 from tests.gateway.door import Door
 
 SETTINGS = """
+# Envoy knows the method QUERY, and itself refuses one without a content type, with 400.
+[phases.coverage]
+unexpected-methods = ["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"]
+
 # What is JSON in a text cannot be said by a schema, so that an allowed text may be refused.
 [[operations]]
 include-name = "POST /models/churn_record/predict"
@@ -27,7 +31,7 @@ def test_schemathesis_finds_nothing(door: Door, tmp_path: Path, examples: int) -
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", settings, "run"),
-            *(f"https://{door.address}/openapi.json", "--checks", "all", "--no-color"),
+            *(f"https://{door.address}/openapi.json", "--no-color"),
             *("--header", f"Authorization: Bearer {door.token('infer:*', 'metadata')}"),
             *("--tls-verify", door.state / "gateway.crt", "--phases", phases, "--workers", "2"),
             *("--max-examples", str(examples), "--seed", "1", "--generation-deterministic"),

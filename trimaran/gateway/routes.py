@@ -104,8 +104,6 @@ _ADMIN_PATHS = (
     f"/v2/(models/{_NAME}/)?trace/setting",
     "/v2/logging",
 )
-_CALL = RouteMatch.GrpcRouteMatchOptions()
-"""What is sent as gRPC; Triton resets a call that is not."""
 _ADMIN_S = 600
 _RETRIES = 3
 _NOT_RUN = "connect-failure,refused-stream,retriable-status-codes"
@@ -212,18 +210,18 @@ def _ways(model: str, *, is_default: bool) -> Iterator[tuple[str, RouteMatch, st
     yield "infer", RouteMatch(safe_regex=regex(inferring), headers=post), ""
     events = f"/v2/models/{quoted}{_VERSION}/generate_stream"
     yield "events", RouteMatch(safe_regex=regex(events), headers=post), ""
-    yield "call", RouteMatch(path=_UNARY, headers=[*post, _has(MODEL, model)], grpc=_CALL), ""
+    yield "call", _call(path=_UNARY, headers=[_has(MODEL, model)]), ""
 
 
 def _calls_without_model(settings: Settings, models: Sequence[Offered]) -> Iterator[Route]:
     """A call before its model is known, and streams, whose every message is looked at."""
     largest = [settings.limits_of(model.name) for model in models] or [settings.limits]
     most = max(largest, key=lambda limits: limits.body_mb)
-    match = RouteMatch(path=_UNARY, headers=[_method("POST")], grpc=_CALL)
-    yield _route("call", match, RouteAction(cluster="grpc"), settings, "infer", "call", most)
-    stream = RouteMatch(path=STREAM, headers=[_method("POST")], grpc=_CALL)
+    yield _route(
+        "call", _call(path=_UNARY), RouteAction(cluster="grpc"), settings, "infer", "call", most
+    )
     action = RouteAction(cluster="grpc", timeout=seconds(0))
-    yield _route("stream", stream, action, settings, "infer", "stream", model="stream")
+    yield _route("stream", _call(path=STREAM), action, settings, "infer", "stream", model="stream")
 
 
 def _open_routes() -> Iterator[Route]:
@@ -235,7 +233,7 @@ def _open_routes() -> Iterator[Route]:
         yield _route("health", match, action, None, "", "health")
     for path in _OPEN_CALLS:
         action = RouteAction(cluster="grpc", timeout=seconds(5), retry_policy=_retries(_NOT_RUN))
-        yield _route("health", RouteMatch(path=path, grpc=_CALL), action, None, "", "health")
+        yield _route("health", _call(path=path), action, None, "", "health")
 
 
 def _metadata_routes(settings: Settings, models: Sequence[Offered]) -> Iterator[Route]:
@@ -257,8 +255,9 @@ def _metadata_routes(settings: Settings, models: Sequence[Offered]) -> Iterator[
         match = RouteMatch(safe_regex=regex(pattern), headers=get)
         yield _route("metadata", match, _asking("http"), settings, "metadata", "infer")
     for path in _METADATA_CALLS:
-        match = RouteMatch(path=path, grpc=_CALL)
-        yield _route("metadata", match, _asking("grpc"), settings, "metadata", "metadata")
+        yield _route(
+            "metadata", _call(path=path), _asking("grpc"), settings, "metadata", "metadata"
+        )
 
 
 def _admin_routes(settings: Settings, secrets: Mapping[str, str]) -> Iterator[Route]:
@@ -274,8 +273,8 @@ def _admin_routes(settings: Settings, secrets: Mapping[str, str]) -> Iterator[Ro
         for protocol, patterns, headers in kinds:
             for pattern in patterns:
                 prefix = "" if alone else f"/servers/{re.escape(server)}"
-                call = _CALL if protocol == "grpc" else None
-                match = RouteMatch(safe_regex=regex(prefix + pattern), grpc=call)
+                made = _call if protocol == "grpc" else RouteMatch
+                match = made(safe_regex=regex(prefix + pattern))
                 action = RouteAction(
                     cluster=cluster_name(protocol, client=server), timeout=seconds(_ADMIN_S)
                 )
@@ -432,6 +431,12 @@ def _retries(conditions: str) -> RetryPolicy:
             )
         ],
     )
+
+
+def _call(headers: Sequence[HeaderMatcher] = (), **match: Any) -> RouteMatch:
+    """What is sent as gRPC; Triton resets a call that is not."""
+    grpc = RouteMatch.GrpcRouteMatchOptions()
+    return RouteMatch(grpc=grpc, headers=[_method("POST"), *headers], **match)
 
 
 def _method(name: str) -> HeaderMatcher:

@@ -264,18 +264,18 @@ local function quoted(text)
   end) .. '"'
 end
 
--- How errors of Triton begin that say of which JSON it could make no request; it gives them 500.
+-- What errors of Triton hold that say of which JSON it could make no request; it gives them 500.
 local UNREAD = {
-  "^Unable to parse",
-  "^failed to parse the request JSON",
-  "^attempt to [%a ]+ JSON ",
-  "^attempt to [%a ]+ non%-object",
-  "^parameter key ",
+  "Unable to parse",
+  "failed to parse the request JSON",
+  "attempt to access ",
+  "attempt to get members",
+  "parameter key '",
 }
 
 local function is_unread(reason)
-  for _, begins in ipairs(UNREAD) do
-    if reason:find(begins) then
+  for _, words in ipairs(UNREAD) do
+    if reason:find(words, 1, true) then
       return true
     end
   end
