@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.gateway import rounding
 from tests.gateway.door import Door
+from tests.running import PROJECT
 
 SETTINGS = """
 # Envoy knows the method QUERY, and itself refuses one without a content type, with 400.
@@ -23,25 +25,30 @@ checks.positive_data_acceptance.enabled = false
 """
 
 
-@pytest.mark.parametrize("examples", [2, pytest.param(300, marks=pytest.mark.long)])
-def test_schemathesis_finds_nothing(door: Door, tmp_path: Path, examples: int) -> None:
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2])
+def test_schemathesis_finds_nothing(door: Door, tmp_path: Path, seed: int) -> None:
     settings = tmp_path / "schemathesis.toml"
     settings.write_text(SETTINGS)
-    phases = "examples,coverage,fuzzing,stateful" if examples > 2 else "examples,fuzzing"
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", settings, "run"),
-            *(f"https://{door.address}/openapi.json", "--no-color"),
+            *(f"https://{door.address}/openapi.json", "--no-color", "--workers", "2"),
             *("--header", f"Authorization: Bearer {door.token('infer:*', 'metadata')}"),
-            *("--tls-verify", door.state / "gateway.crt", "--phases", phases, "--workers", "2"),
-            *("--max-examples", str(examples), "--seed", "1", "--generation-deterministic"),
+            *("--tls-verify", door.state / "gateway.crt"),
+            *("--max-examples", "200", "--seed", str(seed)),
         ],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONUTF8": "1"},
+        env={
+            **os.environ,
+            "PYTHONUTF8": "1",
+            "PYTHONPATH": str(PROJECT),
+            "SCHEMATHESIS_HOOKS": rounding.__name__,
+        },
         capture_output=True,
         text=True,
         timeout=1200,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
-    assert "No issues found" in ended.stdout
+    assert "9 passed" in ended.stdout
