@@ -140,6 +140,26 @@ def test_no_request_reads_or_writes_shared_memory(door: Door) -> None:
                 assert "shared memory" in refused.value.details()
 
 
+def test_what_triton_repeats_in_an_error_is_short(door: Door) -> None:
+    """A header that is too long ends the connection to Triton, and the calls of others on it."""
+    identified, named = (ModelInferRequest.FromString(GOOD) for _ in range(2))
+    identified.id = named.inputs[0].name = "\x01" * 30_000
+    unknown = ModelInferRequest(model_name="x" * 100_000)
+    with raw_calls(door) as channel:
+        for path, request, said in (
+            (UNARY, identified, "names, parameters and id"),
+            (UNARY, named, "names, parameters and id"),
+            (STREAM, unknown, "names no model"),
+        ):
+            call = channel.unary_stream(path)(
+                request.SerializeToString(), metadata=metadata(door, "infer:churn"), timeout=10
+            )
+            with pytest.raises(grpc.RpcError) as refused:
+                list(call)
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert said in refused.value.details()
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -105,6 +105,8 @@ _ADMIN_PATHS = (
     "/v2/logging",
 )
 _ADMIN_S = 600
+_SMALL, _MEDIUM = 1 << 13, 1 << 20
+"""Bytes of a body where no model is asked; of a call, Triton may repeat them in a header."""
 _RETRIES = 3
 _NOT_RUN = "connect-failure,refused-stream,retriable-status-codes"
 """A request that has not run: no connection, a stream refused, or 503."""
@@ -355,7 +357,10 @@ def _route(
     facts["steps"] = dict.fromkeys(steps, True)
     route.metadata.CopyFrom(Metadata(filter_metadata={LUA: struct(facts)}))
     _guard(route, settings, scope, after_reading=kind == "call" and bool(model))
-    most = 1 << 20 if limits is None else limits.body_mb << 20
+    if limits is not None:
+        most = limits.body_mb << 20
+    else:
+        most = _SMALL if match.HasField("grpc") and scope != "admin" else _MEDIUM
     bodies = BufferPerRoute(buffer=Buffer(max_request_bytes=UInt32Value(value=most)))
     if kind == "stream":
         bodies = BufferPerRoute(disabled=True)

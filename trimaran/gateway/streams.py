@@ -32,6 +32,7 @@ __all__ = ["MOST_STREAMS", "Messages", "allowed_models", "serving_streams"]
 MOST_STREAMS = 256
 """Streams at once; each takes a thread."""
 _PREFIX_BYTES = 5
+_LONGEST_NAME = 128
 _INVALID, _DENIED = 3, 7
 """gRPC's INVALID_ARGUMENT and PERMISSION_DENIED."""
 
@@ -72,6 +73,8 @@ class Messages:
         except DecodeError:
             raise RefusedError(_INVALID, "a message is no ModelInferRequest") from None
         model = request.model_name
+        if len(model) > _LONGEST_NAME:
+            raise RefusedError(_INVALID, "a message names no model")
         if model not in self._allowed:
             raise RefusedError(
                 _DENIED,

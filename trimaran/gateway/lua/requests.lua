@@ -10,8 +10,11 @@ local NOBODY = "-"
 local IN_JSON = { predict = true, infer = true, events = true, admin = true }
 -- Kinds of routes whose answers are looked at.
 local ANSWERED = { predict = true, infer = true, events = true, call = true }
--- The tag of the parameters of an input and of an output, by the tag of these in a call.
-local PARAMETERS = { [42] = 34, [50] = 18 }
+-- The tags of inputs, outputs and raw contents in a call.
+local INPUT, OUTPUT, RAW = 42, 50, 58
+-- Bytes of a call that are no content. Triton repeats some in an error, which is a header: with a
+-- longer one Envoy ends the connection to Triton, and every call on it.
+local MOST_WORDS = 16384
 local WINDOW = 4096
 local MOST_NAMES = 10000
 
@@ -75,21 +78,26 @@ local function field_at(byte_at, place, stop)
   return tag, begun, ended
 end
 
--- Whether a tensor of a call, whose parameters have this tag, is in shared memory; true as well
--- where it is no tensor.
-local function is_shared(body, byte_at, place, stop, parameters)
+-- How many bytes of an input or an output are no content, or nil and what is wrong with it.
+-- `parameters` and `content` are the tags of these.
+local function words_of(body, byte_at, place, stop, parameters, content)
+  local words = 0
   while place < stop do
     local tag, begun, ended = field_at(byte_at, place, stop)
     if not tag then
-      return true
+      return nil, "the message is no ModelInferRequest"
+    end
+    if tag ~= content then
+      words = words + ended - place
     end
     if tag == parameters and
       body:getBytes(begun, ended - begun):find("shared_memory_region", 1, true) then
-      return true
+      return nil, "a tensor is in shared memory, which the gateway does not pass on; send it in "
+        .. "the call"
     end
     place = ended
   end
-  return false
+  return words
 end
 
 -- The model's name in the one message of a gRPC call, or nil and why there is none.
@@ -106,7 +114,7 @@ local function model_of(body)
   if announced ~= length - 5 then
     return nil, "the call holds more or less than its one message"
   end
-  local name, place = nil, 5
+  local name, words, place = nil, 0, 5
   while place < length do
     local tag, begun, ended = field_at(byte_at, place, length)
     if not tag then
@@ -119,12 +127,22 @@ local function model_of(body)
       local size = ended - begun
       name = size > 0 and size <= 128 and body:getBytes(begun, size) or ""
     end
-    local parameters = PARAMETERS[tag]
-    if parameters and is_shared(body, byte_at, begun, ended, parameters) then
-      return nil, "a tensor is in shared memory, which the gateway does not pass on; send it in "
-        .. "the call"
+    local found, problem = ended - begun, nil
+    if tag == INPUT then
+      found, problem = words_of(body, byte_at, begun, ended, 34, 42)
+    elseif tag == OUTPUT then
+      found, problem = words_of(body, byte_at, begun, ended, 18, nil)
+    elseif tag == RAW then
+      found = 0
     end
+    if not found then
+      return nil, problem
+    end
+    words = words + found
     place = ended
+  end
+  if words > MOST_WORDS then
+    return nil, "the names, parameters and id have more than " .. MOST_WORDS .. " bytes"
   end
   if not name or not name:match("^[%w_.-]+$") then
     return nil, "the message names no model"
