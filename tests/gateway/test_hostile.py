@@ -6,6 +6,8 @@ import gzip
 import json
 import socket
 import ssl
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +19,7 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest
 from tests.gateway.door import RECORD, Door
 from tests.gateway.test_scopes import STREAM, UNARY, metadata, raw_calls, request_bytes
 from tests.running import wait_for
+from trimaran.gateway.streams import MOST_STREAMS
 
 INFER = "/v2/models/churn/infer"
 PREDICT = "/models/churn/predict"
@@ -138,6 +141,38 @@ def test_no_request_reads_or_writes_shared_memory(door: Door) -> None:
                 with pytest.raises(grpc.RpcError) as refused:
                     list(call)
                 assert "shared memory" in refused.value.details()
+
+
+def test_one_client_cannot_take_the_streams_of_all(door: Door) -> None:
+    ended = threading.Event()
+
+    def one_and_no_more() -> Iterator[bytes]:
+        yield GOOD
+        ended.wait(60)
+
+    with raw_calls(door) as channel:
+        ask = channel.stream_stream(STREAM)
+        many = [
+            ask(one_and_no_more(), metadata=metadata(door, "infer:churn"))
+            for _ in range(MOST_STREAMS // 4 + 4)
+        ]
+        try:
+            codes = Counter(first_code(call) for call in many)
+            assert codes[None] == MOST_STREAMS // 4
+            assert codes[grpc.StatusCode.RESOURCE_EXHAUSTED] == 4
+            other = list(door.bearer("infer:churn", subject="another").items())
+            assert first_code(ask(iter([GOOD]), metadata=other, timeout=20)) is None
+        finally:
+            ended.set()
+
+
+def first_code(call: Any) -> grpc.StatusCode | None:
+    """The status of a stream that ends without an answer; None for one that answers."""
+    try:
+        next(call)
+    except grpc.RpcError as error:
+        return error.code()
+    return None
 
 
 def test_what_triton_repeats_in_an_error_is_short(door: Door) -> None:

@@ -7,6 +7,8 @@ ends. Where this process does not answer, nothing passes.
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,8 +35,10 @@ MOST_STREAMS = 256
 """Streams at once; each takes a thread."""
 _PREFIX_BYTES = 5
 _LONGEST_NAME = 128
-_INVALID, _DENIED = 3, 7
-"""gRPC's INVALID_ARGUMENT and PERMISSION_DENIED."""
+_MOST_OF_ONE = MOST_STREAMS // 4
+"""Streams of one client at once, so that it cannot take those of all."""
+_INVALID, _DENIED, _EXHAUSTED = 3, 7, 8
+"""gRPC's INVALID_ARGUMENT, PERMISSION_DENIED and RESOURCE_EXHAUSTED."""
 
 
 class RefusedError(Exception):
@@ -130,35 +134,61 @@ def serving_streams(
 class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
     def __init__(self, current: Callable[[], tuple[Settings, Collection[str]]]) -> None:
         self._current = current
+        self._lock = threading.Lock()
+        self._open: Counter[str] = Counter()
+        """Streams by client."""
 
     def Process(  # noqa: N802 - the name of the protocol
         self, requests: Iterator[protocol.ProcessingRequest], context: grpc.ServicerContext
     ) -> Iterator[protocol.ProcessingResponse]:
-        messages: Messages | None = None
-        for request in requests:
-            if request.HasField("request_headers"):
-                messages = self._begun(request)
+        first = next(requests, None)
+        if first is None or not first.HasField("request_headers"):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a stream's beginning")
+        try:
+            with self._counted(_claims(first)):
                 yield protocol.ProcessingResponse(request_headers=protocol.HeadersResponse())
-            elif request.HasField("request_body") and messages is not None:
-                try:
+                messages = self._begun(_claims(first))
+                for request in requests:
                     messages.add(request.request_body.body)
-                except RefusedError as error:
-                    yield _refusal(error)
-                    return
-                yield protocol.ProcessingResponse(request_body=protocol.BodyResponse())
-            else:
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a stream's beginning or piece")
+                    yield protocol.ProcessingResponse(request_body=protocol.BodyResponse())
+        except RefusedError as error:
+            yield _refusal(error)
 
-    def _begun(self, request: protocol.ProcessingRequest) -> Messages:
+    @contextmanager
+    def _counted(self, claims: Mapping[str, Any]) -> Iterator[None]:
+        """Count a stream of a client during the block. Raises `RefusedError` for one too many."""
+        client = str(claims.get("sub", ""))
+        with self._lock:
+            if self._open[client] >= _MOST_OF_ONE:
+                raise RefusedError(
+                    _EXHAUSTED,
+                    f"this client has {_MOST_OF_ONE} streams, as many as it may have at once; end "
+                    "one first",
+                )
+            self._open[client] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open[client] -= 1
+                if not self._open[client]:
+                    del self._open[client]
+
+    def _begun(self, claims: Mapping[str, Any]) -> Messages:
         settings, models = self._current()
-        token = request.metadata_context.filter_metadata[JWT].fields[PAYLOAD].struct_value
-        claims = json_format.MessageToDict(token)
         largest = max((settings.limits_of(model).body_mb for model in models), default=0)
 
         def most_bytes(model: str) -> int:
             return (settings.limits_of(model).body_mb if model else largest) << 20
 
         return Messages(most_bytes, allowed_models(claims, settings, models))
+
+
+def _claims(request: protocol.ProcessingRequest) -> Mapping[str, Any]:
+    """The claims of the token with which a stream begins."""
+    token = request.metadata_context.filter_metadata[JWT].fields[PAYLOAD].struct_value
+    claims: Mapping[str, Any] = json_format.MessageToDict(token)
+    return claims
 
 
 def _refusal(error: RefusedError) -> protocol.ProcessingResponse:
