@@ -138,7 +138,7 @@ def _server(repository: Repository) -> Iterator[tuple[Control, Ports]]:
     found = find_server(repository)
     if found is not None:
         _say(f"using the server that runs on HTTP port {found.ports.http}")
-        yield Control(found.ports, server_secret(repository)), found.ports
+        yield Control(found.ports, server_secret(repository, found.name)), found.ports
         return
     runtime = find_runtime()
     began = time.monotonic()

@@ -119,15 +119,16 @@ def serve_to_the_end(root: Path, *arguments: str) -> subprocess.CompletedProcess
 class Served(Running):
     """A `trimaran serve` process on free ports."""
 
-    def __init__(self, repository: Repository, *arguments: str) -> None:
+    def __init__(self, repository: Repository, *arguments: str, name: str = "") -> None:
         self.repository = repository
+        self.name = name
         self.ports = free_ports()
-        options = port_options(self.ports)
+        options = [*port_options(self.ports), f"--name={name}"]
         super().__init__("serve", "--repository", repository.root, *options, *arguments)
 
     @property
     def control(self) -> Control:
-        return Control(self.ports, server_secret(self.repository))
+        return Control(self.ports, server_secret(self.repository, self.name))
 
     def client(self, protocol: Protocol = "http") -> Client:
         return Client(self.ports, protocol)
@@ -136,8 +137,8 @@ class Served(Running):
         return f"http://{self.ports.host}:{self.ports.http}{path}"
 
 
-def start_serving(repository: Repository, *arguments: str) -> Served:
+def start_serving(repository: Repository, *arguments: str, name: str = "") -> Served:
     """Start `trimaran serve` on free ports and wait until it says that it is ready."""
-    served = Served(repository, *arguments)
+    served = Served(repository, *arguments, name=name)
     served.until_said(READY, 120)
     return served

@@ -12,7 +12,7 @@ import typer
 from trimaran.checks.raising import checked_config
 from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPath, Tritonserver
 from trimaran.cli.service import Service
-from trimaran.repository.presence import sole_server
+from trimaran.repository.presence import check_server_name, server_of_name
 from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import Selection, select
 from trimaran.serving.control import LOAD_TIMEOUT, load_timeout_s
@@ -42,6 +42,16 @@ def serve(
         list[str] | None,
         typer.Option(help="A model or ensemble to serve; repeatable. Default: all."),
     ] = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Name of this server, to run beside others on the same repository.",
+        ),
+    ] = "",
+    port_offset: Annotated[
+        int,
+        typer.Option(metavar="N", help="Number to add to each of the four ports."),
+    ] = 0,
     host: Annotated[
         str, typer.Option(help="Address to listen on; the embedded server takes loopback only.")
     ] = "127.0.0.1",
@@ -110,12 +120,15 @@ def serve(
         raise UsageError(
             f"--drain is {drain:g}; give 0 to end at once, or seconds up to {_LONGEST_DRAIN_S}"
         )
+    if name:
+        check_server_name(name)
     opened = Repository.open(repository)
-    ports = Ports(host, http_port, grpc_port, metrics_port, supervisor_port)
+    numbers = (http_port, grpc_port, metrics_port, supervisor_port)
+    ports = Ports(host, *(number + port_offset for number in numbers))
     with ExitStack() as stack:
-        stack.enter_context(sole_server(opened))
+        stack.enter_context(server_of_name(opened, name))
         _require_address(host)
-        end_orphan(opened)
+        end_orphan(opened, name)
         require_free(ports)
         runtime = find_runtime(tritonserver)
         _require_allowed(runtime, host)
@@ -132,7 +145,7 @@ def serve(
         if log_predictions:
             _report_logged(opened, selection)
         service = Service(
-            opened, runtime, ports, options, environment, shared_memory, hang_timeout, drain
+            opened, runtime, ports, options, environment, shared_memory, hang_timeout, drain, name
         )
         try:
             service.run(selection, model or ())

@@ -41,7 +41,7 @@ _SCRAPE_TIMEOUT_S = 1.0
 
 @dataclass
 class Service:
-    """The servers of one repository, one after another."""
+    """The servers of one name on a repository, one after another."""
 
     repository: Repository
     runtime: Runtime
@@ -52,6 +52,7 @@ class Service:
     hang_timeout_s: float
     drain_s: float = 0.0
     """For how long a server that is about to end still answers, unready."""
+    name: str = ""
     metrics: Metrics | None = None
 
     def run(self, selection: Selection, names: Sequence[str]) -> None:
@@ -89,7 +90,7 @@ class Service:
         `None` means that it was ended for what dead stubs have left in it.
         """
         began_s = age_s() if self.metrics else 0.0
-        log = self.repository.state / LOG
+        log = self.repository.server_state(self.name) / LOG
         loads = Loads(load_timeout_s(), _log)
         with ExitStack() as stack:
             stack.callback(loads.finish)
@@ -110,7 +111,7 @@ class Service:
                     raise
                 return str(error)
             stack.callback(server.stop)
-            record_server(self.repository, server.process.pid)
+            record_server(self.repository, server.process.pid, self.name)
             if server.note:
                 _log.warning(server.note)
             try:
@@ -122,7 +123,7 @@ class Service:
             note_at = time.monotonic() + _NOTE_S
             announced = stack.enter_context(ExitStack())
             announced.enter_context(
-                announce(self.repository, server.process.pid, self.ports, server.secret)
+                announce(self.repository, server.process.pid, self.ports, server.secret, self.name)
             )
             supervisor, readiness = self._supervise(stack, server, selection)
             loads.begin(self._loads(server, selection))

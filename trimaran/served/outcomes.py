@@ -50,6 +50,8 @@ CREATE TABLE IF NOT EXISTS totals (
     version TEXT, name TEXT, place TEXT, value REAL NOT NULL, PRIMARY KEY (version, name, place)
 );
 """
+_ALONE = "BEGIN IMMEDIATE"
+"""Begins a transaction whose reads no other process' writes can make old."""
 _ADD = """
 INSERT INTO totals VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET value = value + excluded.value
@@ -96,8 +98,11 @@ Key = tuple[str, str, str]
 class Outcomes:
     """The outcomes of one model, by its task's judge.
 
-    Threads may share it. Raises `OSError` where the directory is not there, and `sqlite3.Error`
-    where the file cannot be written; nothing is counted then.
+    Threads may share it. Several processes, such as servers on one repository, may use the same
+    directory: each line is read once, and each outcome counted once.
+
+    Raises `OSError` where the directory is not there, and `sqlite3.Error` where the file cannot be
+    written; nothing is counted then.
     """
 
     def __init__(self, directory: Path, judge: Judge) -> None:
@@ -117,8 +122,9 @@ class Outcomes:
     def read_log(self) -> None:
         """Read the new lines of the log, and forget the lines of removed files."""
         with self._lock:
-            files = {path.name: path for path in sorted(self._directory.glob("*.jsonl"))}
+            # First, so that what another process reads meanwhile is not taken for removed.
             read = dict(self._database.execute("SELECT name, read_bytes FROM files"))
+            files = {path.name: path for path in sorted(self._directory.glob("*.jsonl"))}
             for name in read.keys() - files.keys():
                 with self._database as database:
                     database.execute("DELETE FROM predictions WHERE file = ?", (name,))
@@ -128,7 +134,8 @@ class Outcomes:
 
     def record(self, outcomes: Iterable[Outcome]) -> list[str]:
         """Join outcomes to predictions, in order; one of `STATUSES` for each. All or none."""
-        with self._lock, self._database:
+        with self._lock, self._database as database:
+            database.execute(_ALONE)
             return [self._record(outcome) for outcome in outcomes]
 
     def totals(self) -> dict[Key, float]:
@@ -154,9 +161,15 @@ class Outcomes:
         with closing(file):
             file.seek(start)
             while lines := _whole_lines(file):
-                start += sum(map(len, lines))
+                end = start + sum(map(len, lines))
                 rows = [row for line in lines for row in self._row(path.name, line)]
                 with self._database as database:
+                    database.execute(_ALONE)
+                    reached = self._reached(path.name)
+                    if reached > start:  # another process read these lines
+                        file.seek(start := reached)
+                        continue
+                    start = end
                     database.executemany(
                         "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
                         [row for row in rows if row[1] or row[2]],  # no other is ever asked for
@@ -167,6 +180,11 @@ class Outcomes:
                     for version in {row[3] for row in rows}:
                         zeros = [(version, *each, 0.0) for each in self._judge.totals()]
                         database.executemany(_ADD, zeros)
+
+    def _reached(self, file: str) -> int:
+        """How many bytes of a file are read."""
+        query = "SELECT read_bytes FROM files WHERE name = ?"
+        return next((count for (count,) in self._database.execute(query, (file,))), 0)
 
     def _row(self, file: str, line: bytes) -> Iterator[tuple[Any, ...]]:
         """A line of the log as a row, unless it is damaged."""

@@ -36,7 +36,7 @@ from trimaran.system.processes import ALLOCATOR, PIPE, STDOUT, Child
 __all__ = ["LOG", "Server", "all_complete", "private_server"]
 
 LOG = "server.log"
-"""The log of the server that serves a repository, in the repository's state."""
+"""The log of a server that serves a repository, in that server's state."""
 
 
 _OTHER_LOADS = 4
