@@ -17,6 +17,7 @@ from trimaran.publishing.releases import Release, make_release, read_release, st
 from trimaran.repository.presence import find_server, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy
+from trimaran.rollout.fleet import Fleet
 from trimaran.serving.client import Answer, Client, Protocol
 from trimaran.serving.control import Control
 from trimaran.serving.runtime import find_runtime
@@ -61,7 +62,7 @@ def demo(
     _heading("3. A real Triton serves it")
     with _server(opened) as (control, ports):
         with Client(ports) as client:
-            deployment = deploy(opened, control, client, ensemble, release, _say)
+            deployment = deploy(opened, Fleet.of_one(control, client, _say), ensemble, release)
         _say(str(deployment))
         _heading("4. Photographs, over HTTP and gRPC")
         _classify(ports, ensemble, _photographs(files or []))

@@ -14,7 +14,7 @@ from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPa
 from trimaran.cli.service import Service
 from trimaran.repository.presence import check_server_name, server_of_name
 from trimaran.repository.repository import Repository
-from trimaran.rollout.selection import Selection, select
+from trimaran.rollout.selection import Selection
 from trimaran.serving.control import LOAD_TIMEOUT, load_timeout_s
 from trimaran.serving.hangs import HANG_TIMEOUT_S
 from trimaran.serving.remains import end_orphan
@@ -132,21 +132,20 @@ def serve(
         require_free(ports)
         runtime = find_runtime(tritonserver)
         _require_allowed(runtime, host)
-        with opened.deployment_lock():
-            selection = select(opened, model or ())
-        _require_something(opened, selection)
         options = ["--metrics-config=summary_latencies=true"] if quantiles else []
         options += [f"--cache-config=local,size={cache_mb * 2**20}"] if cache_mb else []
         environment = (
             {PREDICTIONS: str(opened.state.resolve() / "predictions")} if log_predictions else {}
         )
+        service = Service(
+            opened, runtime, ports, options, environment, shared_memory, hang_timeout, drain, name
+        )
+        selection = service.select(model or ())
+        _require_something(opened, selection)
         for note in selection.notes:
             _log.warning(note)
         if log_predictions:
             _report_logged(opened, selection)
-        service = Service(
-            opened, runtime, ports, options, environment, shared_memory, hang_timeout, drain, name
-        )
         try:
             service.run(selection, model or ())
         except KeyboardInterrupt:

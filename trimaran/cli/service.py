@@ -53,7 +53,15 @@ class Service:
     drain_s: float = 0.0
     """For how long a server that is about to end still answers, unready."""
     name: str = ""
+    selected_ns: int = 0
+    """When the deployment lock was taken to select what is served."""
     metrics: Metrics | None = None
+
+    def select(self, names: Sequence[str]) -> Selection:
+        """What to serve now; see `trimaran.rollout.selection`."""
+        with self.repository.deployment_lock():
+            self.selected_ns = self.repository.last_deployment_ns()
+            return select(self.repository, names)
 
     def run(self, selection: Selection, names: Sequence[str]) -> None:
         """Serve until interrupted, and start a server that ended by itself again.
@@ -65,8 +73,7 @@ class Service:
             problem = self._serve(selection)
             if problem is not None:
                 self._pause(problem, restarts)
-            with self.repository.deployment_lock():
-                selection = select(self.repository, names)
+            selection = self.select(names)
 
     @staticmethod
     def _pause(problem: str, restarts: Restarts) -> None:
@@ -142,7 +149,13 @@ class Service:
                     elif (unready := loads.unready()) is not None:
                         server.remains.note()
                         reported = self._report(server, selection, unready, age_s() - began_s)
-                        settling = Settling(self.repository, server.control, _log)
+                        settling = Settling(
+                            self.repository,
+                            server.control,
+                            _log,
+                            selection.promised,
+                            self.selected_ns,
+                        )
                         settling.start()
                         stack.callback(settling.finish)
                     time.sleep(_LOOK_S if reported else _SHORT_LOOK_S)
@@ -233,8 +246,9 @@ def _why_anew(server: Server, supervisor: Supervisor) -> str:
 def _deploy_pending(repository: Repository, server: Server, ensemble: str, release: int) -> None:
     """Deploy the newest release of an ensemble that has none live."""
     from trimaran.rollout.deployment import deploy
+    from trimaran.rollout.fleet import Fleet
     from trimaran.serving.client import Client
 
     with Client(server.ports) as client:
-        deploy(repository, server.control, client, ensemble, release, lambda step: None)
+        deploy(repository, Fleet.of_one(server.control, client), ensemble, release)
     _log.info(f"{ensemble}: no release was live; release {release} is now")

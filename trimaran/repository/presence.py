@@ -49,8 +49,13 @@ class Presence:
     ports: Ports
     name: str = ""
 
+    @property
+    def title(self) -> str:
+        """What names it among others."""
+        return f"server {self.name}" if self.name else f"server on HTTP port {self.ports.http}"
+
     def __str__(self) -> str:
-        """How messages name it."""
+        """How messages list it."""
         return f"{self.name or 'the server'} on HTTP port {self.ports.http}"
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import urllib3
@@ -39,6 +41,7 @@ LOAD_TIMEOUT = "TRIMARAN_LOAD_TIMEOUT"
 _LOAD_TIMEOUT_S = 300.0
 _LONGEST_TIMEOUT_S = 1_000_000
 _CALL_TIMEOUT_S = 10.0
+_LISTEN_EVERY_S = 0.5
 _LAST_LINES = 5
 _MOST_SENT_BYTES = 2**31 - 2**20
 _CHANNEL = [
@@ -97,7 +100,8 @@ class Control:
 
     A server that trimaran started lists, loads and unloads models for those who have its `secret`.
     A call may take `timeout_s`. A load may take `load_timeout_s()`; after that it raises
-    `LoadTimeoutError` with the end of the server's `log`, if that is known.
+    `LoadTimeoutError` with the end of the server's `log`, if that is known. With `silence_s` a load
+    is given up where the server answers nothing else for so long.
     """
 
     def __init__(
@@ -106,8 +110,10 @@ class Control:
         secret: str = "",
         timeout_s: float = _CALL_TIMEOUT_S,
         log: Path | None = None,
+        silence_s: float | None = None,
     ) -> None:
         self._log = log
+        self._silence_s = silence_s
         self._url = f"http://{ports.host}:{ports.http}/v2"
         self._address = f"{ports.host}:{ports.grpc}"
         self._metadata = grpc_headers(secret)
@@ -205,7 +211,7 @@ class Control:
 
     def _load(self, model: str, timeout_s: float | None, **content: Any) -> None:
         try:
-            with self._grpc() as client:
+            with self._grpc() as client, self._watched(client):
                 client.load_model(
                     model, headers=self._metadata, client_timeout=timeout_s, **content
                 )
@@ -214,6 +220,31 @@ class Control:
                 f"{model} did not load within {timeout_s or 0:g} s; raise {LOAD_TIMEOUT} if it "
                 f"needs longer{last_words(self._log) if self._log else ''}"
             ) from error
+
+    @contextmanager
+    def _watched(self, client: Any) -> Iterator[None]:
+        """End the call of the block by its connection where the server is silent for too long."""
+        if self._silence_s is None:
+            yield
+            return
+        ended, silence_s = Event(), self._silence_s
+
+        def watch() -> None:
+            heard_at = time.monotonic()
+            while not ended.wait(_LISTEN_EVERY_S):
+                if self.is_live():
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at >= silence_s:
+                    client.close()
+                    return
+
+        watching = Thread(target=watch, name="listening", daemon=True)
+        watching.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watching.join()
 
     @contextmanager
     def _grpc(self) -> Iterator[Any]:
@@ -226,6 +257,10 @@ class Control:
                 yield client
         except grpc.InferenceServerException as error:
             status, message = error.status(), error.message()
+            if status == "StatusCode.CANCELLED":  # by `_watched`
+                raise TrimaranError(
+                    f"the server at {self._address} answers nothing for {self._silence_s:g} s"
+                ) from error
             if status == "StatusCode.DEADLINE_EXCEEDED":
                 raise _SilenceError(f"the server at {self._address} does not answer") from error
             if status == "StatusCode.UNAVAILABLE" and "restricted" not in message:
