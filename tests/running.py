@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import urllib3
 
 from trimaran.repository.presence import server_secret
 from trimaran.repository.repository import Repository
@@ -142,3 +143,10 @@ def start_serving(repository: Repository, *arguments: str, name: str = "") -> Se
     served = Served(repository, *arguments, name=name)
     served.until_said(READY, 120)
     return served
+
+
+def asked(served: Served) -> tuple[int, str]:
+    """The status and the text of a server's `GET /ready`."""
+    address = f"http://{served.ports.host}:{served.ports.supervisor}/ready"
+    found = urllib3.request("GET", address, retries=False, timeout=5)
+    return found.status, found.data.decode()
