@@ -28,13 +28,13 @@ PROJECT = Path(__file__).resolve().parent
 ENVIRONMENT = PROJECT / ".venv"
 
 EXTRAS = {
-    "run": ("export", "serve"),
-    "train": ("export", "serve", "train", "text"),
-    "monitor": ("export", "serve", "monitoring"),
-    "bench": ("export", "serve", "train", "text", "loadtests"),
+    "run": ("export", "serve", "gateway"),
+    "train": ("export", "serve", "gateway", "train", "tables", "text"),
+    "monitor": ("export", "serve", "gateway", "monitoring"),
+    "bench": ("export", "serve", "gateway", "train", "tables", "text", "loadtests"),
     "test": (
         *("export", "serve", "train", "tables", "text", "monitoring"),
-        *("loadtests", "tracking", "proofs"),
+        *("loadtests", "gateway", "tracking", "proofs"),
         *("test", "lint"),
     ),
 }

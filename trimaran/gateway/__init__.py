@@ -1,0 +1,1 @@
+"""Envoy in front of Triton: TLS, tokens, scopes, limits, plain REST, and several servers."""
