@@ -82,8 +82,9 @@ def _settled(repository: Repository, fleet: Fleet, model: str) -> Fleet:
     """The servers that the deployment of a model concerns, which serve what is live on disk."""
     concerned = fleet.concerned(model)
     for member in concerned.members:
-        for done in settle(repository, member.control):
-            fleet.say(member.words(done))
+        with member.named():
+            for done in settle(repository, member.control):
+                fleet.say(member.words(done))
     return concerned
 
 

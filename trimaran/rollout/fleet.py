@@ -9,8 +9,8 @@ error names the server that it is of, and ends the round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,6 +36,15 @@ class Member:
     def words(self, text: str) -> str:
         """`text`, said of this server."""
         return f"{self.title}: {text}" if self.title else text
+
+    @contextmanager
+    def named(self, more: str = "") -> Iterator[None]:
+        """Have an error of the block name this server."""
+        try:
+            yield
+        except TrimaranError as error:
+            self.hangs = self.hangs or isinstance(error, LoadTimeoutError)
+            raise type(error)(self.words(f"{error}{more}")) from error
 
 
 def takers(known: Mapping[str, Collection[str]], model: str) -> list[str]:
@@ -66,12 +75,8 @@ class Fleet:
         """
         known: dict[str, set[str]] = {}
         for number, member in enumerate(self.members):
-            try:
+            with member.named("; nothing was changed, as every server must take part"):
                 states = member.control.index()
-            except TrimaranError as error:
-                raise type(error)(
-                    member.words(f"{error}; nothing was changed, as every server must take part")
-                ) from error
             known[str(number)] = {state.name for state in states if state.state}
         found = [self.members[int(number)] for number in takers(known, model)]
         for member in self.members:
@@ -91,15 +96,20 @@ class Fleet:
         """
         for member in self.members if members is None else members:
             self.say(member.words(what))
-            try:
+            with member.named():
                 act(member)
-            except TrimaranError as error:
-                member.hangs = member.hangs or isinstance(error, LoadTimeoutError)
-                raise type(error)(member.words(str(error))) from error
+
+    def versions(self, model: str) -> dict[Member, set[int]]:
+        """The versions of a model that each server has ready."""
+        found = {}
+        for member in self.members:
+            with member.named():
+                found[member] = member.control.ready_versions(model)
+        return found
 
     def serving(self, model: str) -> list[Member]:
         """The servers that have a version of a model ready."""
-        return [member for member in self.members if member.control.ready_versions(model)]
+        return [member for member, versions in self.versions(model).items() if versions]
 
     def load_again(self, model: str, served: Collection[Member]) -> None:
         """Load a model as it is on disk where it was `served`, and unload it elsewhere.

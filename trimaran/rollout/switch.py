@@ -124,11 +124,8 @@ class ReleaseSwitch:
         live = self.repository.live(model)
         wanted = render_step(config, versions)
         written = live is not None and format_config(live) == format_config(wanted)
-        members = [
-            member
-            for member in self.fleet.members
-            if not written or member.control.ready_versions(model) != versions
-        ]
+        served = self.fleet.versions(model)
+        members = [each for each, has in served.items() if not written or has != versions]
         if not members:
             return
 

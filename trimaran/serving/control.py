@@ -257,7 +257,7 @@ class Control:
                 yield client
         except grpc.InferenceServerException as error:
             status, message = error.status(), error.message()
-            if status == "StatusCode.CANCELLED":  # by `_watched`
+            if status == "StatusCode.CANCELLED" and self._silence_s:  # by `_watched`
                 raise TrimaranError(
                     f"the server at {self._address} answers nothing for {self._silence_s:g} s"
                 ) from error
