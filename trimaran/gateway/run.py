@@ -24,7 +24,7 @@ from trimaran.gateway.offered import offered_models
 from trimaran.gateway.program import find_envoy
 from trimaran.gateway.settings import ServerAddress, Settings, read_settings
 from trimaran.gateway.streams import serving_streams
-from trimaran.repository.presence import find_server, server_secret
+from trimaran.repository.presence import Presence, find_servers, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock
@@ -35,7 +35,7 @@ __all__ = ["FILE", "Gateway", "judged", "printed", "run", "state_folder"]
 
 FILE = "gateway.toml"
 _OWN_SERVER = "local"
-"""The name of the server that runs on the repository, where `gateway.toml` lists none."""
+"""What the server without a name is called, where `gateway.toml` lists none."""
 _LOOK_S = 0.5
 _OWNER_ONLY = 0o700
 
@@ -84,19 +84,22 @@ def _servers(
     repository: Repository, settings: Settings
 ) -> tuple[tuple[ServerAddress, ...], Mapping[str, str]]:
     """The servers, and what opens the APIs of those that this machine runs on the repository."""
-    found = find_server(repository)
-    if found is None:
-        return settings.servers, {}
+    own = {
+        _address(found): server_secret(repository, found.name) for found in find_servers(repository)
+    }
+    servers = settings.servers or tuple(own)
+    secrets = {address.http: secret for address, secret in own.items()}
+    return servers, {each.name: secrets[each.http] for each in servers if each.http in secrets}
+
+
+def _address(found: Presence) -> ServerAddress:
     ports = found.ports
-    own = ServerAddress(
-        _OWN_SERVER,
+    return ServerAddress(
+        found.name or _OWN_SERVER,
         (ports.host, ports.http),
         (ports.host, ports.grpc),
         (ports.host, ports.supervisor),
     )
-    servers = settings.servers or (own,)
-    secret = server_secret(repository)
-    return servers, {server.name: secret for server in servers if server.http == own.http}
 
 
 def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], None]) -> None:
