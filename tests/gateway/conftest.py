@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gateway.door import Door
+from tests.gateway.door import Door, configure
 from tests.running import Served
 
 
@@ -15,3 +15,10 @@ def door(churn_served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iter
     opened.until_said("Press Ctrl-C to stop", 60)
     yield opened
     opened.stop()
+
+
+@pytest.fixture
+def changed(door: Door) -> Iterator[Door]:
+    """The gateway, which gets its first settings back at the end."""
+    yield door
+    configure(door, "")

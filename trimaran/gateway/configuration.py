@@ -23,7 +23,6 @@ from trimaran.gateway.clusters import (
     assignment,
     cluster,
     cluster_name,
-    keys_cluster,
     streams_cluster,
 )
 from trimaran.gateway.issuers import Keys
@@ -190,9 +189,6 @@ def _listener(wanted: Wanted, places: Places, routes: RouteConfiguration | None 
 
 def _clusters(wanted: Wanted, places: Places) -> Iterator[Cluster]:
     yield streams_cluster(str(places.streams))
-    for number, keys in enumerate(wanted.keys, start=1):
-        if keys.url:
-            yield keys_cluster(number, *keys.place, str(keys.ca) if keys.ca else None)
     for group in _groups(wanted):
         yield cluster(group, str(places.of(_file(group.endpoints))))
 

@@ -18,7 +18,6 @@ from envoy.config.core.v3.base_pb2 import (
 )
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.grpc_service_pb2 import GrpcService
-from envoy.config.core.v3.http_uri_pb2 import HttpUri
 from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, HttpProtocolOptions
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
@@ -42,7 +41,6 @@ from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
     JwtProvider,
     JwtRequirement,
     JwtRequirementOrList,
-    RemoteJwks,
     RequirementRule,
 )
 from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
@@ -72,7 +70,7 @@ from envoy.type.v3.token_bucket_pb2 import TokenBucket
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from trimaran.gateway.answers import audit_log, own_answers
-from trimaran.gateway.clusters import keys_cluster_name, to_address
+from trimaran.gateway.clusters import to_address
 from trimaran.gateway.issuers import Keys
 from trimaran.gateway.messages import HEADER, PAYLOAD, any_of, header, seconds, watched
 from trimaran.gateway.offered import Offered
@@ -85,7 +83,7 @@ from trimaran.gateway.routes import (
     SUBJECT,
     TOKENS,
 )
-from trimaran.gateway.settings import Settings
+from trimaran.gateway.settings import ANYBODY, Settings
 
 __all__ = ["Tls", "listener"]
 
@@ -98,7 +96,6 @@ _LARGEST_BYTES = 1 << 30
 _MOST_CLIENTS = 10_000
 """Clients whose requests are counted apart at once."""
 _STREAMS = 256
-_KEYS_S = 300
 _CACHED_TOKENS = 1000
 _SKEW_S = 30
 _MANY = 429
@@ -227,9 +224,7 @@ def _filters(
 
 
 def _tokens(keys: Sequence[Keys]) -> JwtAuthentication:
-    providers = {
-        keys_cluster_name(number): _provider(each, number) for number, each in enumerate(keys, 1)
-    }
+    providers = {f"issuer {number}": _provider(each) for number, each in enumerate(keys, 1)}
     requirements = [JwtRequirement(provider_name=name) for name in providers]
     required = (
         JwtRequirement(requires_any=JwtRequirementOrList(requirements=requirements))
@@ -242,28 +237,22 @@ def _tokens(keys: Sequence[Keys]) -> JwtAuthentication:
     )
 
 
-def _provider(keys: Keys, number: int) -> JwtProvider:
-    provider = JwtProvider(
+def _provider(keys: Keys) -> JwtProvider:
+    return JwtProvider(
         issuer=keys.issuer,
-        audiences=[keys.audience],
+        audiences=[] if keys.audience == ANYBODY else [keys.audience],
         require_expiration=True,
         clock_skew_seconds=_SKEW_S,
         payload_in_metadata=PAYLOAD,
         header_in_metadata=HEADER,
         normalize_payload_in_metadata=JwtProvider.NormalizePayload(
-            space_delimited_claims=["scope"]
+            space_delimited_claims=[keys.scope_claim]
         ),
         claim_to_headers=[JwtClaimToHeader(header_name=SUBJECT, claim_name="sub")],
         clear_route_cache=True,
         jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_TOKENS),
+        local_jwks=DataSource(inline_string=keys.text),
     )
-    if keys.text:
-        provider.local_jwks.CopyFrom(DataSource(inline_string=keys.text))
-    else:
-        cluster = keys_cluster_name(number)
-        uri = HttpUri(uri=keys.url, cluster=cluster, timeout=seconds(5))
-        provider.remote_jwks.CopyFrom(RemoteJwks(http_uri=uri, cache_duration=seconds(_KEYS_S)))
-    return provider
 
 
 def _messages() -> ExternalProcessor:
