@@ -36,7 +36,7 @@ def audit_log(path: str) -> FileAccessLog:
         "request_id": "%REQ(x-request-id):128%",
         "subject": "%DYNAMIC_METADATA(trimaran:subject)%",
         "method": "%REQ(:method)%",
-        "path": "%REQ(x-envoy-original-path?:path):256%",
+        "path": "%PATH(NQ:ORIG_OR_PATH):256%",
         "route": "%ROUTE_NAME%",
         "model": f"%RESP({MODEL})%",
         "version": "%RESP(x-trimaran-version)%",

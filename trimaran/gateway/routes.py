@@ -188,6 +188,7 @@ def _routes_of(model: Offered, settings: Settings) -> Iterator[Route]:
                 kind=kind,
                 limits=limits,
                 model=name,
+                steps=model.steps,
             )
 
 
@@ -317,9 +318,11 @@ def _route(
     kind: str,
     limits: Limits | None = None,
     model: str = "",
+    steps: Iterable[str] = (),
 ) -> Route:
     route = Route(name=name, match=match, route=action)
     facts: dict[str, Any] = {"kind": kind, "model": model, "scope": scope}
+    facts["steps"] = dict.fromkeys(steps, True)
     route.metadata.CopyFrom(Metadata(filter_metadata={LUA: struct(facts)}))
     _guard(route, settings, scope, after_reading=kind == "call" and bool(model))
     most = 1 << 20 if limits is None else limits.body_mb << 20

@@ -207,10 +207,12 @@ local function as_error(handle, body)
   local where = handle:metadata():get("model") or "server"
   local ensemble, rest = reason:match("^in ensemble '([%w_.-]+)', (.*)$")
   if ensemble then
-    where, reason = ensemble, rest
     local step, said = rest:match("^([%a_][%w_.-]*): (.*)$")
-    if step and handle:metadata():get("steps") and handle:metadata():get("steps")[step] then
+    local steps = handle:metadata():get("steps")
+    if step and steps and steps[step] then
       where, reason = step, said
+    else
+      where, reason = ensemble, rest
     end
   end
   local kept = handle:streamInfo():dynamicMetadata():get("trimaran")
