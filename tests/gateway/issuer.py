@@ -14,14 +14,16 @@ import urllib3
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from tests.gateway.certificates import Authority
+from tests.gateway.door import RECORD, Door, Reply
 from tests.programs import require
 from tests.running import wait_for
 from trimaran.system.ports import free_ports
 
-__all__ = ["AUDIENCE", "Issuer"]
+__all__ = ["AUDIENCE", "PREDICT", "Issuer", "asked", "new_key", "trusting"]
 
 AUDIENCE = "https://models.example.com"
 """For whom its tokens are; it takes only an address."""
+PREDICT = "/models/churn/predict"
 SECRET = "a-secret-of-tests"  # noqa: S105 - of an issuer that lives for one test
 
 _CONFIGURATION = """\
@@ -187,3 +189,17 @@ def new_key(name: str, algorithm: str = "ES256") -> ECKey | RSAKey:
     if algorithm == "ES256":
         return ECKey.generate_key("P-256", named)
     return RSAKey.generate_key(2048, named)
+
+
+def trusting(issuer: Issuer, authority: Authority, **others: str) -> str:
+    """A `gateway.toml` that accepts the issuer's tokens."""
+    settings = {"issuer": issuer.name, "audience": AUDIENCE, "ca": str(authority.file), **others}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    return "\n".join(["[[issuers]]", *lines, "keys_s = 1"])
+
+
+def asked(door: Door, token: str, path: str = PREDICT) -> Reply:
+    """The answer for a token: of the model, or of its metadata."""
+    method, record = ("POST", RECORD) if path == PREDICT else ("GET", None)
+    headers = {"authorization": f"Bearer {token}"}
+    return door.ask(method, path, record=record, headers=headers)
