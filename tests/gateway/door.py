@@ -19,7 +19,7 @@ from trimaran.gateway.keys import SigningKey
 from trimaran.repository.repository import Repository
 from trimaran.system.ports import free_ports
 
-__all__ = ["RECORD", "Door", "call_inputs"]
+__all__ = ["RECORD", "Door", "call_inputs", "configure"]
 
 RECORD: Mapping[str, Any] = {
     "customer_id": "c-1",
@@ -131,3 +131,10 @@ def call_inputs(record: Mapping[str, Any] = RECORD) -> list[Any]:
         tensor.set_data_from_numpy(array)
         inputs.append(tensor)
     return inputs
+
+
+def configure(door: Door, text: str) -> None:
+    """Give the gateway other settings, and wait until they are at work."""
+    since = len(door.lines)
+    door.write(text)
+    wait_for(lambda: door.said("is at work", since), 30, "a change that is taken over")

@@ -18,7 +18,7 @@ from trimaran.gateway.configuration import Places, Wanted, bootstrap, files, who
 from trimaran.gateway.docs_page import CONTENT_SECURITY_POLICY, page
 from trimaran.gateway.envoy import Envoy, judge, running
 from trimaran.gateway.health import Health, State
-from trimaran.gateway.issuers import accepted
+from trimaran.gateway.issuers import Issuers
 from trimaran.gateway.keys import (
     Certificate,
     SigningKey,
@@ -61,10 +61,11 @@ def state_folder(repository: Repository) -> Path:
     return folder
 
 
-def wanted_of(repository: Repository, path: Path | None) -> Wanted:
+def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None = None) -> Wanted:
     """What the gateway shall do, by the repository and by `gateway.toml` if there is one.
 
-    Raises `TrimaranError` for the first thing that is wrong with either.
+    `issuers` has keys that are known already. Raises `TrimaranError` for the first thing that
+    is wrong with either.
     """
     settings = Settings() if path is None else read_settings(path)
     folder = state_folder(repository)
@@ -77,7 +78,7 @@ def wanted_of(repository: Repository, path: Path | None) -> Wanted:
             read_certificate(certificate)
         else:
             certificate = development_certificate(folder, listen.address)
-        keys = accepted(settings, SigningKey(folder))
+        keys = (issuers or Issuers(SigningKey(folder))).accepted(settings)
     except TrimaranError as error:
         raise TrimaranError(f"{path}: {error}" if path else str(error)) from None
     servers, secrets = _servers(repository, settings)
@@ -160,7 +161,8 @@ class Gateway:
         self._program = find_envoy()
         self._lock = threading.Lock()
         self._envoy: Envoy | None = None
-        self.wanted = wanted_of(repository, path)
+        self._issuers = Issuers(SigningKey(places.folder))
+        self.wanted = wanted_of(repository, path, self._issuers)
         self._seen = self._fingerprint()
         self.health = Health(self._to_ask, self._servers_changed)
 
@@ -171,6 +173,7 @@ class Gateway:
         require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
         judge(self._program, whole(self.wanted, self._places), self._places.folder)
         with (
+            self._issuers,
             self.health,
             serving_streams(self._places.streams, self._current),
             running(
@@ -203,7 +206,7 @@ class Gateway:
     def _take_over(self) -> None:
         """Do what is wanted now; what cannot be done is said, and what was wanted before stays."""
         try:
-            wanted = wanted_of(self._repository, self._path)
+            wanted = wanted_of(self._repository, self._path, self._issuers)
             if wanted == self.wanted:
                 return
             if wanted.settings.listen != self.wanted.settings.listen:
@@ -265,8 +268,8 @@ class Gateway:
                     }
                 )
 
-    def _fingerprint(self) -> list[tuple[str, int, int, int]]:
-        """What shows that a file has changed that decides what is wanted."""
+    def _fingerprint(self) -> tuple[list[tuple[str, int, int, int]], Sequence[str]]:
+        """What shows that a file or a key has changed that decides what is wanted."""
         listen = self.wanted.settings.listen
         paths = [
             *([self._path] if self._path else []),
@@ -275,7 +278,7 @@ class Gateway:
             *self._repository.root.glob("*/config.pbtxt"),
             *self._repository.root.glob("*/configs/live.pbtxt"),
         ]
-        return sorted(filter(None, map(_seen, paths)))
+        return sorted(filter(None, map(_seen, paths))), self._issuers.texts
 
 
 def _seen(path: Path) -> tuple[str, int, int, int] | None:
