@@ -21,8 +21,9 @@ from trimaran.rollout.selection import select
 from trimaran.serving.control import Control
 from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.ports import Ports
+from trimaran.system.reaching import why_unreachable
 
 __all__ = [
     "Reading",
@@ -53,7 +54,7 @@ class Service:
     named besides the server's address.
     """
 
-    ports: Ports
+    endpoint: Endpoint
     control: Control
     pid: int | None = None
     repository: Repository | None = None
@@ -84,7 +85,7 @@ class Service:
 
     @property
     def _where(self) -> str:
-        return f"the server at {self.ports.host}:{self.ports.http}"
+        return f"the server at {self.endpoint}"
 
     def _why_not(self, model: str, error: TrimaranError) -> str:
         """Why a model is not ready, by the server's index of its repository if that is open."""
@@ -111,26 +112,27 @@ class Service:
         return found
 
 
-def find_service(
-    root: Path, host: str | None = None, http_port: int | None = None, grpc_port: int | None = None
-) -> Service:
+def find_service(root: Path, address: Endpoint | None = None) -> Service:
     """The server that serves the repository at `root`, or another one at an address.
 
     Raises `TrimaranError` where none answers.
     """
-    found = running_server(root, host, http_port, grpc_port)
-    ports = found.ports
-    control = Control(ports, found.secret)
+    found = running_server(root, address)
+    endpoint = found.endpoint
+    control = Control(endpoint, found.secret)
     given = Repository.open(root) if root.is_dir() else None
-    service = Service(ports, control, found.pid, found.repository, found.secret, given)
+    service = Service(endpoint, control, found.pid, found.repository, found.secret, given)
     if not service.control.is_live():
-        remedy = (
-            "stop and start 'trimaran serve'"
-            if found.repository
-            else "start it, or correct --host and --http-port"
-        )
-        raise TrimaranError(f"no server answers at {ports.host}:{ports.http}; {remedy}")
+        if found.repository:
+            raise TrimaranError(f"no server answers at {endpoint}; stop and start 'trimaran serve'")
+        raise TrimaranError(why_unreachable(endpoint) or _no_server(endpoint))
     return service
+
+
+def _no_server(endpoint: Endpoint) -> str:
+    if endpoint.secure:
+        return f"{endpoint} answers, but no server behind it is ready; start 'trimaran serve' there"
+    return f"no server answers at {endpoint}; start it, or correct --host and --http-port"
 
 
 @contextmanager
@@ -163,7 +165,9 @@ def private_service(repository: Repository, models: Sequence[str]) -> Iterator[S
             f"no release of {name} is live; make one live first: 'trimaran deploy {name}'"
         )
     with private_server(find_runtime(), repository, selection.load) as server:
-        yield Service(server.ports, server.control, server.process.pid, repository, server.secret)
+        yield Service(
+            server.endpoint, server.control, server.process.pid, repository, server.secret
+        )
 
 
 @contextmanager

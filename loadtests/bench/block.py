@@ -19,7 +19,6 @@ from loadtests.subject import Reading, statistics_after, steps_between
 from trimaran.serving.client import Client
 from trimaran.stats.latency import quantiles
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.ports import Ports
 from trimaran.system.processes import cpu_s
 
 __all__ = ["Block", "Settings", "closed_block", "open_block", "require_carried", "warm_up"]
@@ -69,7 +68,7 @@ def open_block(
 ) -> Block:
     """Requests at `rate` per second at random times that the seed decides."""
     arrivals_s = poisson_arrivals(rate, seconds, seed)
-    block = _measured(target, lambda: open_loop(target.endpoint, arrivals_s))
+    block = _measured(target, lambda: open_loop(target.traffic, arrivals_s))
     words = f"{rate:,.0f} requests/s" if rate >= 10 else f"{rate:.2g} requests/s"
     run = replace(
         block.run,
@@ -89,7 +88,7 @@ def closed_block(
 ) -> Block:
     """Each connection sends its next request when the last one is answered."""
     block = _measured(
-        target, lambda: closed_loop(target.endpoint, connections=connections, seconds=seconds)
+        target, lambda: closed_loop(target.traffic, connections=connections, seconds=seconds)
     )
     words = f"{connections} connection{'s' if connections > 1 else ''}"
     gated = evaluate(gates, block.outcome.latency_s, block.outcome.wall_s)
@@ -98,9 +97,9 @@ def closed_block(
 
 def warm_up(target: Target) -> None:
     """Send every payload once. Raises `TrimaranError` with the server's message on a refusal."""
-    count = len(target.endpoint.requests)
+    count = len(target.traffic.requests)
     with _answering(target):
-        outcome = open_loop(target.endpoint, np.zeros(count), connections=_WARM_CONNECTIONS)
+        outcome = open_loop(target.traffic, np.zeros(count), connections=_WARM_CONNECTIONS)
     if outcome.interrupted:
         raise KeyboardInterrupt
     refused = int(np.count_nonzero(~outcome.good))
@@ -159,7 +158,7 @@ def _answering(target: Target) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        host, port = target.endpoint.address
+        host, port = target.traffic.address
         raise TrimaranError(
             f"{target.name}: no server answers at {host}:{port}: {error.strerror or error}"
         ) from error
@@ -185,10 +184,9 @@ def _statistics(target: Target, before: Reading | None = None, answered: int = 0
 
 def _words(target: Target) -> str:
     """The server's message on one request, which gRPC hides in compressed trailers."""
-    if target.protocol not in ("grpc", "shm") or not target.sent or not target.models:
+    if target.protocol not in ("grpc", "shm") or not target.sent or target.endpoint is None:
         return ""
-    host, port = target.endpoint.address
-    with Client(Ports(host, grpc=port), "grpc") as client:
+    with Client(target.endpoint, "grpc") as client:
         try:
             client.infer(target.models[0], target.sent[0])
         except TrimaranError as error:

@@ -25,7 +25,7 @@ from loadtests.encoding import (
     http_call,
     json_call,
 )
-from loadtests.generator.engine import Endpoint
+from loadtests.generator.engine import Traffic
 from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
 from loadtests.payloads import Row, Rows, choose_rows
@@ -33,7 +33,9 @@ from loadtests.subject import Service
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
 from trimaran.serving.access import grpc_headers
+from trimaran.serving.connections import grpc_connection
 from trimaran.serving.control import Control
+from trimaran.system.endpoint import Endpoint, host_and_port
 from trimaran.system.errors import TrimaranError, UsageError
 
 __all__ = [
@@ -100,15 +102,16 @@ class Payloads:
 
 @dataclass(frozen=True)
 class Target:
-    """An endpoint to load, and where its figures are read."""
+    """What to load, and where its figures are read."""
 
     name: str
     protocol: str
-    endpoint: Endpoint
+    traffic: Traffic
     source: str
     """Where its payloads are from."""
     rows: int = 1
     pid: int | None = None
+    endpoint: Endpoint | None = None
     control: Control | None = None
     models: Sequence[str] = ()
     """The model and its steps, for Triton's statistics."""
@@ -123,16 +126,17 @@ def open_target(wanted: Wanted, service: Service, payloads: Payloads) -> Iterato
     config = configs[wanted.model]
     service.config(wanted.model, wanted.version)
     rows = _rows(config, service, payloads)
-    ports = service.ports
+    endpoint = service.endpoint
 
-    def target(endpoint: Endpoint, source: str) -> Target:
+    def target(traffic: Traffic, source: str) -> Target:
         return Target(
             name=str(wanted),
             protocol=wanted.protocol,
-            endpoint=endpoint,
+            traffic=traffic,
             source=source,
             rows=payloads.batch,
             pid=service.pid,
+            endpoint=endpoint,
             control=service.control,
             models=tuple(configs),
             sent=rows.rows,
@@ -140,27 +144,27 @@ def open_target(wanted: Wanted, service: Service, payloads: Payloads) -> Iterato
 
     if wanted.protocol in _HTTP:
         encode = _HTTP[wanted.protocol]
-        host = f"{ports.host}:{ports.http}"
         calls = [encode(wanted.model, wanted.version, row) for row in rows.rows]
-        requests = [http_request(host, call.path, call.body, call.headers) for call in calls]
-        yield target(Endpoint((ports.host, ports.http), Http1, requests), rows.source)
+        requests = [
+            http_request(endpoint.http, call.path, call.body, call.headers) for call in calls
+        ]
+        yield target(Traffic(host_and_port(endpoint.http), Http1, requests), rows.source)
         return
-    authority = f"{ports.host}:{ports.grpc}"
 
     def codec() -> GrpcCalls:
-        return GrpcCalls(authority, GRPC_METHOD)
+        return GrpcCalls(endpoint.grpc, GRPC_METHOD)
 
     if wanted.protocol == "grpc":
         messages = [grpc_request(wanted.model, wanted.version, row) for row in rows.rows]
         requests = [grpc_message(message.SerializeToString()) for message in messages]
-        yield target(Endpoint((ports.host, ports.grpc), codec, requests), rows.source)
+        yield target(Traffic(host_and_port(endpoint.grpc), codec, requests), rows.source)
         return
     if service.pid is None:
         raise TrimaranError("shared memory needs a server on this machine, found by its repository")
     with _shared_inputs(service, wanted.model, wanted.version, rows.rows) as messages:
         requests = [grpc_message(message.SerializeToString()) for message in messages]
         source = f"{rows.source}, inputs in shared memory"
-        yield target(Endpoint((ports.host, ports.grpc), codec, requests), source)
+        yield target(Traffic(host_and_port(endpoint.grpc), codec, requests), source)
 
 
 def url_target(wanted: Wanted, payload: Path | None, pid: int | None = None) -> Target:
@@ -179,9 +183,9 @@ def url_target(wanted: Wanted, payload: Path | None, pid: int | None = None) -> 
         address = socket.getaddrinfo(parts.hostname, parts.port or 80, socket.AF_INET)[0][4]
     except OSError as error:
         raise UsageError(f"{wanted.url}: {parts.hostname} is not known: {error}") from error
-    endpoint = Endpoint((str(address[0]), int(address[1])), Http1, requests)
+    traffic = Traffic((str(address[0]), int(address[1])), Http1, requests)
     source = f"{len(requests)} bodies of {payload}" if payload else "no body"
-    return Target(wanted.url, "http", endpoint, source, pid=pid)
+    return Target(wanted.url, "http", traffic, source, pid=pid)
 
 
 def _rows(config: ModelConfig, service: Service, payloads: Payloads) -> Rows:
@@ -242,7 +246,7 @@ def _shared_inputs(
             size += len(place[key][0])
         places.append(place)
     region = shared_memory.create_shared_memory_region(name, f"/{name}", max(size, 1))
-    client = triton_grpc.InferenceServerClient(f"{service.ports.host}:{service.ports.grpc}")
+    client = grpc_connection(service.endpoint)
     headers = grpc_headers(service.secret)
     try:
         for place in places:

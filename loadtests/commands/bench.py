@@ -24,9 +24,11 @@ from loadtests.reports.observed import with_observed
 from loadtests.reports.run import Report
 from loadtests.reports.tables import print_figures, print_runs, print_verdict
 from loadtests.subject import Service, find_service, unusable, variant
+from trimaran.cli.address import endpoint_given
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     AsJson,
+    CaFile,
     GrpcPort,
     Host,
     HttpPort,
@@ -36,6 +38,8 @@ from trimaran.cli.options import (
     PayloadsPath,
     ReportDirectory,
     RepositoryPath,
+    TokenFile,
+    Url,
 )
 from trimaran.cli.renamed import refuse_old_names
 from trimaran.system.console import console
@@ -114,6 +118,9 @@ def bench(
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
+    url: Url = None,
+    ca: CaFile = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Benchmark a served model, or compare two, with latencies from when each request was due.
 
@@ -142,7 +149,8 @@ def bench(
         wanted = Wanted.parse(target, protocol)
         other = Wanted.parse(vs, protocol) if vs else None
         needs_service = not wanted.url or (other is not None and not other.url)
-        service = find_service(repository, host, http_port, grpc_port) if needs_service else None
+        given = endpoint_given(host, http_port, grpc_port, url, ca, token_file)
+        service = find_service(repository, given) if needs_service else None
         screen = console(stderr=True)
         started = Moment.now()
         opened = _open(stack, wanted, service, Payloads(seed, 64, batch, payloads), pid)
@@ -201,7 +209,7 @@ def _open(
 
 def _ceiling(target: Target) -> Ceiling:
     return generator_ceiling(
-        target.endpoint, "grpc" if target.protocol in ("grpc", "shm") else "http"
+        target.traffic, "grpc" if target.protocol in ("grpc", "shm") else "http"
     )
 
 

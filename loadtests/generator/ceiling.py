@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from loadtests.generator.engine import Endpoint, closed_loop
+from loadtests.generator.engine import Traffic, closed_loop
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import PIPE, Child
 
@@ -30,12 +30,12 @@ class Ceiling:
 
 
 def generator_ceiling(
-    endpoint: Endpoint, protocol: Literal["http", "grpc"], seconds: float = 0.5
+    traffic: Traffic, protocol: Literal["http", "grpc"], seconds: float = 0.5
 ) -> Ceiling:
-    """Send the requests of `endpoint` to an endpoint that only answers, as fast as possible."""
+    """Send the requests of `traffic` to an endpoint that only answers, as fast as possible."""
     with empty_endpoint(protocol) as address:
         outcome = closed_loop(
-            replace(endpoint, address=address), connections=_CONNECTIONS, seconds=seconds
+            replace(traffic, address=address), connections=_CONNECTIONS, seconds=seconds
         )
     if outcome.interrupted:
         raise KeyboardInterrupt

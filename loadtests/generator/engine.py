@@ -23,7 +23,7 @@ import numpy as np
 from loadtests.generator.outcome import Outcome
 from loadtests.generator.priority import first_in_line
 
-__all__ = ["Codec", "Endpoint", "closed_loop", "open_loop", "poisson_arrivals"]
+__all__ = ["Codec", "Traffic", "closed_loop", "open_loop", "poisson_arrivals"]
 
 _PR_SET_TIMERSLACK = 29
 _READ_BYTES = 1 << 18
@@ -46,7 +46,7 @@ class Codec(Protocol):
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class Traffic:
     """Where requests go, their protocol, and the requests, which are sent in turn."""
 
     address: tuple[str, int]
@@ -67,7 +67,7 @@ def poisson_arrivals(rate: float, seconds: float, seed: int) -> np.ndarray:
 
 
 def open_loop(
-    endpoint: Endpoint,
+    traffic: Traffic,
     arrivals_s: np.ndarray,
     *,
     connections: int = 512,
@@ -82,7 +82,7 @@ def open_loop(
     and at an interrupt from the keyboard; the outcome has the requests until then.
     Raises `ConnectionError` or `OSError` where no server listens at the start.
     """
-    loop = _Loop(endpoint)
+    loop = _Loop(traffic)
     schedule = arrivals_s.tolist()
     total, following, waiting = len(schedule), 0, deque[int]()
     with loop.running():
@@ -118,13 +118,13 @@ def open_loop(
 
 
 def closed_loop(
-    endpoint: Endpoint, *, connections: int, seconds: float, drain_s: float = 10.0
+    traffic: Traffic, *, connections: int, seconds: float, drain_s: float = 10.0
 ) -> Outcome:
     """Each connection sends its next request when the last one is answered, for some seconds.
 
     Ends and raises as `open_loop`.
     """
-    loop = _Loop(endpoint)
+    loop = _Loop(traffic)
     with loop.running():
         free = [loop.connect() for _ in range(connections)]
         loop.start_clock()
@@ -147,12 +147,12 @@ def closed_loop(
 class _Connection:
     __slots__ = ("codec", "index", "pending", "socket", "writing")
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.codec = endpoint.codec()
+    def __init__(self, traffic: Traffic) -> None:
+        self.codec = traffic.codec()
         self.index = -1
         self.pending = b""
         self.writing = False
-        self.socket = socket.create_connection(endpoint.address, timeout=_CONNECT_S)
+        self.socket = socket.create_connection(traffic.address, timeout=_CONNECT_S)
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.codec.greeting:
@@ -164,8 +164,8 @@ class _Connection:
 
 
 class _Loop:
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
         self.epoll = select.epoll()
         self.by_fd: dict[int, _Connection] = {}
         self.idle: list[_Connection] = []
@@ -213,7 +213,7 @@ class _Loop:
                 gc.enable()
 
     def connect(self) -> _Connection:
-        connection = _Connection(self.endpoint)
+        connection = _Connection(self.traffic)
         self.by_fd[connection.socket.fileno()] = connection
         self.epoll.register(connection.socket.fileno(), select.EPOLLIN)
         return connection
@@ -231,7 +231,7 @@ class _Loop:
         connection.index = index
         self.sent[index] = now
         self.outstanding += 1
-        requests = self.endpoint.requests
+        requests = self.traffic.requests
         self.write(connection, connection.codec.send(requests[index % len(requests)]))
 
     def answered(self, wait_s: float) -> list[_Connection]:

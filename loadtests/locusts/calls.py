@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import grpc  # type: ignore[import-untyped]
 import urllib3
 
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.files import write_text
-from trimaran.system.ports import Ports
 
 if TYPE_CHECKING:
     from loadtests.payloads import Row
@@ -90,10 +90,10 @@ def read_calls(path: Path) -> list[Call]:
     return [Call(**{**item, "body": base64.b64decode(item["body"])}) for item in plain]
 
 
-def refusal_of(call: Call, ports: Ports, timeout_s: float) -> str:
+def refusal_of(call: Call, endpoint: Endpoint, timeout_s: float) -> str:
     """Send a call once: the server's message if it is refused, and nothing if it is answered."""
     send = _grpc if call.protocol == "grpc" else _http
-    return send(call, ports, timeout_s)
+    return send(call, endpoint, timeout_s)
 
 
 def http_words(status: int, body: bytes) -> str:
@@ -109,17 +109,17 @@ def grpc_words(error: grpc.RpcError) -> str:
     return f"{error.code().name}: {str(error.details())[:_EXCERPT]}"
 
 
-def open_channel(ports: Ports) -> grpc.Channel:
+def open_channel(endpoint: Endpoint) -> grpc.Channel:
     """A separate connection, without gRPC's limit on the size of an answer."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-    return grpc.insecure_channel(f"{ports.host}:{ports.grpc}", options)
+    return grpc.insecure_channel(endpoint.grpc, options)
 
 
-def _http(call: Call, ports: Ports, timeout_s: float) -> str:
+def _http(call: Call, endpoint: Endpoint, timeout_s: float) -> str:
     try:
         response = urllib3.request(
             "POST",
-            f"http://{ports.host}:{ports.http}{call.path}",
+            endpoint.url(call.path),
             body=call.body,
             headers={**call.headers, "Connection": "close"},
             retries=False,
@@ -130,8 +130,8 @@ def _http(call: Call, ports: Ports, timeout_s: float) -> str:
     return "" if response.status == 200 else http_words(response.status, response.data)
 
 
-def _grpc(call: Call, ports: Ports, timeout_s: float) -> str:
-    with open_channel(ports) as channel:
+def _grpc(call: Call, endpoint: Endpoint, timeout_s: float) -> str:
+    with open_channel(endpoint) as channel:
         try:
             channel.unary_unary(call.path)(call.body, timeout=timeout_s)
         except grpc.RpcError as error:

@@ -16,7 +16,7 @@ from locust.exception import CatchResponseError, StopUser
 
 from loadtests.locusts.calls import Call, grpc_words, http_words, open_channel
 from loadtests.locusts.settings import LEAST_SECONDS
-from trimaran.system.ports import Ports
+from trimaran.system.endpoint import Endpoint
 
 __all__ = ["BinaryHttpUser", "CurveShape", "GrpcUser", "JsonHttpUser", "Load", "TritonUser"]
 
@@ -31,7 +31,7 @@ _USERS, _SECONDS = 10, 60
 class Load:
     """What this process's users send, and how often."""
 
-    ports: Ports
+    endpoint: Endpoint
     calls: Mapping[str, Iterator[Call]]
     """By protocol, endless; all users of a process share them."""
     user_rate: float | None
@@ -85,7 +85,7 @@ class _HttpUser(TritonUser, FastHttpUser):
         super().__init__(environment)
 
     def send(self, call: Call, load: Load) -> None:
-        url = f"http://{load.ports.host}:{load.ports.http}{call.path}"
+        url = load.endpoint.url(call.path)
         with self.client.post(
             url,
             data=call.body,  # type: ignore[arg-type]
@@ -123,7 +123,7 @@ class GrpcUser(TritonUser):
         """Open the connection."""
         super().on_start()
         if self.load is not None:
-            self._channel = open_channel(self.load.ports)
+            self._channel = open_channel(self.load.endpoint)
             self._method = functools.cache(self._channel.unary_unary)
 
     def on_stop(self) -> None:

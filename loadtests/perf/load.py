@@ -14,8 +14,8 @@ import numpy as np
 
 from loadtests.payloads import Row
 from trimaran.serving.access import grpc_headers, http_headers
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import UsageError
-from trimaran.system.ports import Ports
 
 __all__ = ["WINDOWS", "Load", "arguments", "input_data"]
 
@@ -50,15 +50,17 @@ class Load:
         return f"{self.connections} connection{'s' if self.connections > 1 else ''}"
 
 
-def arguments(load: Load, ports: Ports, data: Path, csv: Path, secret: str = "") -> Sequence[str]:
+def arguments(
+    load: Load, endpoint: Endpoint, data: Path, csv: Path, secret: str = ""
+) -> Sequence[str]:
     """perf_analyzer's arguments: exactly three windows, however much they differ.
 
     Without the end of the range it opens at most 16 connections. A rate is sent asynchronously,
     since otherwise at most 4 requests are in flight. The `secret` opens shared memory.
     """
-    port = ports.http if load.protocol == "http" else ports.grpc
     window_ms = max(round(load.seconds * 1e3 / WINDOWS / _STRETCH), 1)
-    found = ["-m", load.model, "-i", load.protocol, "-u", f"{ports.host}:{port}"]
+    address = endpoint.http if load.protocol == "http" else endpoint.grpc
+    found = ["-m", load.model, "-i", load.protocol, "-u", address]
     if load.version:
         found += ["-x", load.version]
     if load.rate is not None:

@@ -55,14 +55,14 @@ def measure(
         try:
             ended = run_perf_analyzer(
                 tool,
-                arguments(load, service.ports, data, table, service.secret),
+                arguments(load, service.endpoint, data, table, service.secret),
                 directory,
                 most_s=2 * load.seconds + _PATIENCE_S,
                 progress=progress,
             )
         except BaseException:
             if load.shared_memory:
-                unregister_lost(service.ports, service.secret)
+                unregister_lost(service.endpoint, service.secret)
             raise
         used_s = cpu_s(service.pid) - used_before_s if service.pid else 0.0
         if ended.status != 0 or not table.is_file():
@@ -93,10 +93,10 @@ def measure(
 
 
 def _failure(service: Service, load: Load, ended: Ended) -> str:
-    where = f"{service.ports.host}:{service.ports.http}"
     words = reason(ended.errors, ended.output)
     if not service.control.is_live():
-        return f"the server at {where} went away during the run; perf_analyzer says: {words}"
+        where = f"the server at {service.endpoint}"
+        return f"{where} went away during the run; perf_analyzer says: {words}"
     if "No valid requests" in words:
         return (
             f"{load.model}: in a window of {load.seconds / 3:.1f} s no request was both sent and "

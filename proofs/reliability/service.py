@@ -25,6 +25,7 @@ from trimaran.repository.presence import find_server, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.serving.control import Control
 from trimaran.serving.stub_processes import Stub, identify_stub, shared_memory
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
 from trimaran.system.ports import free_ports
@@ -177,7 +178,7 @@ class Service:
     @property
     def control(self) -> Control:
         """The server's control plane, with its secret of now."""
-        return Control(self.ports, server_secret(self.repository))
+        return Control(Endpoint.of(self.ports), server_secret(self.repository))
 
     @property
     def server_pid(self) -> int:

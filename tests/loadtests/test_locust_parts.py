@@ -25,8 +25,8 @@ from loadtests.locusts.record import (
     read_records,
 )
 from loadtests.locusts.settings import CURVES, Settings, soak, spike, step
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import UsageError
-from trimaran.system.ports import Ports
 
 
 @pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
@@ -90,7 +90,7 @@ def test_a_host_that_is_no_address_is_refused(host: str | None) -> None:
 
 
 def test_a_host_may_end_in_a_slash_and_leave_the_port_out() -> None:
-    assert Choice.of(None, "http://here/").ports == Ports("here", 8000, 8001)
+    assert Choice.of(None, "http://here/").endpoint == Endpoint("here:8000", "here:8001")
 
 
 def test_prepared_requests_come_back_from_their_file(tmp_path: Path) -> None:

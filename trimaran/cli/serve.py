@@ -254,7 +254,7 @@ class _Service:
         """Have the server's stubs watched, and scrapes answered, until `stack` ends."""
         pid = server.process.pid
         # A scrape waits for less than Prometheus does.
-        quick = Control(self.ports, server.secret, _SCRAPE_TIMEOUT_S)
+        quick = Control(server.endpoint, server.secret, _SCRAPE_TIMEOUT_S)
         if self.metrics is None:
             self.metrics = Metrics(selection.promised, quick, pid, server.log)
         else:
@@ -355,6 +355,6 @@ def _deploy_pending(repository: Repository, server: Server, ensemble: str, relea
     from trimaran.rollout.deployment import deploy
     from trimaran.serving.client import Client
 
-    with Client(server.ports) as client:
+    with Client(server.endpoint) as client:
         deploy(repository, server.control, client, ensemble, release, lambda step: None)
     _log.info(f"{ensemble}: no release was live; release {release} is now")

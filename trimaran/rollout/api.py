@@ -84,13 +84,13 @@ def _running_or_private(
     """
     found = find_server(repository)
     if found is not None:
-        with Client(found.ports) as client:
-            control = Control(found.ports, server_secret(repository), log=repository.state / LOG)
+        with Client(found.endpoint) as client:
+            control = Control(found.endpoint, server_secret(repository), log=repository.state / LOG)
             yield control, client, find_runtime(tritonserver)
         return
     progress("no server runs on this repository; trying the release in a private one")
     with (
         private_server(find_runtime(tritonserver), repository) as server,
-        Client(server.ports) as client,
+        Client(server.endpoint) as client,
     ):
         yield server.control, client, None
