@@ -179,7 +179,7 @@ def variant(service: Service, model: str, config_file: Path) -> Iterator[str]:
     `TrimaranError` where the server refuses it.
     """
     if service.repository is None:
-        raise UsageError("--vs-config needs the server's repository, so leave --host out")
+        raise UsageError("--vs-config needs the server's repository, so leave --host and --url out")
     name = f"{model}_variant"
     if name in {item.name for item in service.control.index()}:
         raise TrimaranError(f"the server has a model {name!r} already; unload or rename it")

@@ -19,7 +19,7 @@ from loadtests.subject import Reading, statistics_after, steps_between
 from trimaran.serving.client import Client
 from trimaran.stats.latency import quantiles
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.processes import cpu_s
+from trimaran.system.reaching import why_unreachable
 
 __all__ = ["Block", "Settings", "closed_block", "open_block", "require_carried", "warm_up"]
 
@@ -121,14 +121,14 @@ def require_carried(settings: Settings, rate: float) -> None:
 
 def _measured(target: Target, load: Callable[[], Outcome]) -> Block:
     before = _statistics(target)
-    cpu_before = cpu_s(target.pid) if target.pid else 0.0
+    cpu_before = target.cpu_s()
     start = Moment.now()
     with _answering(target):
         outcome = load()
     end = Moment.now()
     requests = len(outcome.good)
     answered = int(np.count_nonzero(outcome.good))
-    used_s = cpu_s(target.pid) - cpu_before if target.pid else 0.0
+    used_s = target.cpu_s() - cpu_before
     after = {} if outcome.broken else _statistics(target, before, answered)
     spoilt = unfit(outcome, since(start, end).suspended_s)
     late = "" if spoilt else lateness(outcome)
@@ -159,9 +159,12 @@ def _answering(target: Target) -> Iterator[None]:
         yield
     except OSError as error:
         host, port = target.traffic.address
-        raise TrimaranError(
-            f"{target.name}: no server answers at {host}:{port}: {error.strerror or error}"
-        ) from error
+        words = f"no server answers at {host}:{port}: {error.strerror or error}"
+        if target.endpoint is not None:
+            of_grpc = target.framing == "grpc"
+            authority = target.endpoint.grpc if of_grpc else target.endpoint.http
+            words = why_unreachable(target.endpoint, authority) or words
+        raise TrimaranError(f"{target.name}: {words}") from error
 
 
 def _span_s(outcome: Outcome, seconds: float) -> float:

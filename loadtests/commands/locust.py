@@ -24,7 +24,7 @@ from loadtests.payloads import choose_rows, refused_payloads
 from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
 from loadtests.subject import Service, find_service, unusable
-from trimaran.cli.address import endpoint_given
+from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     CaFile,
@@ -116,7 +116,7 @@ def locust(
             )
         if out is not None:
             _make(out)
-        given = endpoint_given(host, http_port, grpc_port, url, ca, token_file)
+        given = Address(host, http_port, grpc_port, url, ca, token_file).endpoint()
         service = find_service(repository, given)
         with tempfile.TemporaryDirectory(prefix="trimaran-locust-") as name:
             source = _prepare(settings, service, payloads, Path(name))

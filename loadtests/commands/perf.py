@@ -23,7 +23,7 @@ from loadtests.reports.files import write_report
 from loadtests.reports.run import Report, Run
 from loadtests.reports.tables import number, print_runs, print_verdict
 from loadtests.subject import Service, find_service, unusable
-from trimaran.cli.address import endpoint_given
+from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     CaFile,
@@ -97,7 +97,7 @@ def perf(
         gates = Gates(p99_ms, min_rps, max_error_ratio)
         began = Moment.now()
         try:
-            given = endpoint_given(host, http_port, grpc_port, url, ca, token_file)
+            given = Address(host, http_port, grpc_port, url, ca, token_file).endpoint()
             service = find_service(repository, given)
             tool = find_perf_analyzer(perf_analyzer)
             rows, run, results = _measured(tool, service, load, gates, payloads, seed)

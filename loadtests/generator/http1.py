@@ -18,9 +18,11 @@ def http_request(
     The default type of a body is JSON; `headers` may name another.
     """
     lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", f"Host: {host}"]
+    given = dict(headers or {})
     if body is not None:
-        given = {"Content-Type": "application/json", **(headers or {})}
-        lines += [f"Content-Length: {len(body)}", *(f"{key}: {given[key]}" for key in given)]
+        lines.append(f"Content-Length: {len(body)}")
+        given = {"Content-Type": "application/json", **given}
+    lines += [f"{name}: {value}" for name, value in given.items()]
     return "\r\n".join(lines).encode() + _END + (body or b"")
 
 

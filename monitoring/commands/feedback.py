@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from monitoring.outcomes_file import Columns, OutcomeRow, read_outcomes
 from trimaran.checks.raising import checked_config
-from trimaran.cli.address import endpoint_given
+from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     AsJson,
@@ -103,7 +103,7 @@ def feedback(
     if not source.is_file():
         raise UsageError(f"there is no file {source}")
     rows = read_outcomes(source, Columns(id_column, outcome, time, positive), names, dtype)
-    given = endpoint_given(host, http_port, grpc_port, url, ca, token_file)
+    given = Address(host, http_port, grpc_port, url, ca, token_file).endpoint()
     with Client(running_server(repository, given).endpoint) as client:
         statuses = _record(client, joiner, rows, dtype)
     if output:

@@ -16,8 +16,8 @@ from typing import Any
 
 import urllib3
 
-from loadtests.generator.engine import Traffic
 from loadtests.generator.http1 import Http1, http_request
+from loadtests.generator.traffic import Traffic
 from proofs.jobs.job import JOB_VARIABLE, JobFiles
 from proofs.peers.catalogue import Form, Peer, Start
 from proofs.peers.environments import python_of

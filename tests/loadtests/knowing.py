@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loadtests.generator.engine import Traffic
 from loadtests.generator.http1 import Http1, http_request
+from loadtests.generator.traffic import Traffic
 
 __all__ = ["connections", "known_server", "one_request"]
 

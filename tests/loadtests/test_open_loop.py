@@ -13,8 +13,9 @@ import pytest
 
 from loadtests.gates import invalid
 from loadtests.generator.ceiling import empty_endpoint
-from loadtests.generator.engine import Traffic, closed_loop, open_loop, poisson_arrivals
+from loadtests.generator.engine import closed_loop, open_loop, poisson_arrivals
 from loadtests.generator.http1 import Http1, http_request
+from loadtests.generator.traffic import Traffic
 from tests.loadtests.knowing import connections, known_server, one_request
 from tests.running import wait_for
 from trimaran.stats.latency import quantiles

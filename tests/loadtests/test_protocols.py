@@ -7,9 +7,10 @@ import pytest
 
 from loadtests.encoding import GRPC_METHOD, grpc_request
 from loadtests.generator.ceiling import generator_ceiling
-from loadtests.generator.engine import Traffic, closed_loop, open_loop
+from loadtests.generator.engine import closed_loop, open_loop
 from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
+from loadtests.generator.traffic import Traffic
 from tests.running import Served
 
 _PLAIN = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"

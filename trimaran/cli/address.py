@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trimaran.system.endpoint import Endpoint
@@ -11,7 +12,7 @@ from trimaran.system.errors import UsageError
 from trimaran.system.files import read_regular
 from trimaran.system.ports import Ports
 
-__all__ = ["TOKEN_VARIABLE", "endpoint_given"]
+__all__ = ["TOKEN_VARIABLE", "Address"]
 
 TOKEN_VARIABLE = "TRIMARAN_TOKEN"  # noqa: S105 - the name of the variable
 """The environment variable with the bearer token for `--url`."""
@@ -20,31 +21,49 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LONGEST_TOKEN = 65_536
 
 
-def endpoint_given(
-    host: str | None,
-    http_port: int | None,
-    grpc_port: int | None,
-    url: str | None,
-    ca: Path | None,
-    token_file: Path | None,
-) -> Endpoint | None:
-    """Where the options say that requests go; `None` where they name no server.
+@dataclass(frozen=True)
+class Address:
+    """What was given for the options of a server; `None` for each that was not."""
 
-    Raises `UsageError` for options that exclude each other or cannot be used.
-    """
-    for name, value in (("--ca", ca), ("--token-file", token_file)):
-        if value is not None and url is None:
-            raise UsageError(f"{name} goes with --url")
-    ports = {"--host": host, "--http-port": http_port, "--grpc-port": grpc_port}
-    given = next((name for name, value in ports.items() if value is not None), None)
-    if url is None:
-        if given is None:
+    host: str | None
+    http_port: int | None
+    grpc_port: int | None
+    url: str | None
+    ca: Path | None
+    token_file: Path | None
+
+    def endpoint(self) -> Endpoint | None:
+        """Where requests go; `None` where no server is named.
+
+        Raises `UsageError` for options that exclude each other or cannot be used.
+        """
+        ports = {"--host": self.host, "--http-port": self.http_port, "--grpc-port": self.grpc_port}
+        port = next((name for name, value in ports.items() if value is not None), None)
+        if self.url is not None:
+            if port is not None:
+                raise UsageError(f"--url names host and port for both protocols; leave {port} out")
+            return self.at(self.url)
+        for name, value in (("--ca", self.ca), ("--token-file", self.token_file)):
+            if value is not None:
+                raise UsageError(f"{name} goes with --url")
+        if port is None:
             return None
-        return Endpoint.of(Ports(host or "127.0.0.1", http_port or 8000, grpc_port or 8001))
-    if given is not None:
-        raise UsageError(f"--url names host and port for both protocols; leave {given} out")
-    token = _read_token(token_file) if token_file else os.environ.get(TOKEN_VARIABLE, "")
-    return Endpoint.at(url, ca, token.strip())
+        host, http, grpc = self.host or "127.0.0.1", self.http_port or 8000, self.grpc_port or 8001
+        return Endpoint.of(Ports(host, http, grpc))
+
+    def at(self, url: str, *, named: str = "--url") -> Endpoint:
+        """An address, which the user calls `named`, with these certificates and this token."""
+        given = self.token_file
+        token = _read_token(given) if given else os.environ.get(TOKEN_VARIABLE, "")
+        return Endpoint.at(url, self.ca, token.strip(), named=named)
+
+    def without_ports(self) -> Address:
+        """Only the options that go with `--url`."""
+        return replace(self, host=None, http_port=None, grpc_port=None)
+
+    def without_url(self) -> Address:
+        """Only the options that go without `--url`."""
+        return replace(self, url=None, ca=None, token_file=None)
 
 
 def _read_token(path: Path) -> str:

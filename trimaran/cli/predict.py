@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from trimaran.checks.raising import checked_config
-from trimaran.cli.address import endpoint_given
+from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     AsJson,
@@ -120,7 +120,7 @@ def predict(
             "need them"
         )
     config = checked_config(opened, model)
-    given = endpoint_given(host, http_port, grpc_port, url, ca, token_file)
+    given = Address(host, http_port, grpc_port, url, ca, token_file).endpoint()
     endpoint = running_server(repository, given).endpoint
     if source and output:
         with Client(endpoint, "grpc" if protocol == "grpc" else "http") as client:

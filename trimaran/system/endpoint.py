@@ -40,21 +40,23 @@ class Endpoint:
         return cls(f"{ports.host}:{ports.http}", f"{ports.host}:{ports.grpc}")
 
     @classmethod
-    def at(cls, url: str, ca: Path | None = None, token: str = "") -> Endpoint:
-        """The one address of both protocols, as `https://HOST:PORT`.
+    def at(
+        cls, url: str, ca: Path | None = None, token: str = "", *, named: str = "--url"
+    ) -> Endpoint:
+        """The one address of both protocols, as `https://HOST:PORT`, that an option `named`.
 
         Raises `UsageError` for another form, for a `ca` that holds no certificates, and for a
         token that other machines could read on its way.
         """
-        scheme, host, authority = _parts(url)
+        scheme, host, authority = _parts(url, named)
         secure = scheme == "https"
         if ca is not None and not secure:
-            raise UsageError(f"--ca {ca} goes with an https address, and --url is {url}")
+            raise UsageError(f"--ca {ca} goes with an https address, and {named} is {url}")
         if token and not _TOKEN.fullmatch(token):
             raise UsageError("the token has characters that no bearer token has; copy it again")
         if token and not secure and not _is_loopback(host):
             raise UsageError(
-                f"--url {url} would send the token unencrypted to another machine; use https, or "
+                f"{named} {url} would send the token unencrypted to another machine; use https, or "
                 "give no token"
             )
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -117,23 +119,23 @@ def host_and_port(authority: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _parts(url: str) -> tuple[str, str, str]:
+def _parts(url: str, named: str) -> tuple[str, str, str]:
     """The scheme, the host, and `HOST:PORT`. Raises `UsageError`."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise UsageError(f"--url is {url!r}; give it as https://HOST:PORT") from None
+        raise UsageError(f"{named} is {url!r}; give it as https://HOST:PORT") from None
     if parts.scheme not in _USUAL_PORT:
-        raise UsageError(f"--url is {url!r}; give it as https://HOST:PORT or http://HOST:PORT")
+        raise UsageError(f"{named} is {url!r}; give it as https://HOST:PORT or http://HOST:PORT")
     if parts.username is not None or parts.password is not None:
         raise UsageError(
-            "--url holds a user or password; give a token in TRIMARAN_TOKEN or with --token-file"
+            f"{named} holds a user or password; give a token in TRIMARAN_TOKEN or with --token-file"
         )
     host = parts.hostname or ""
-    named = _is_address(host) or re.fullmatch(r"[A-Za-z0-9._-]+", host)
-    if parts.path.strip("/") or parts.query or parts.fragment or not named or port == 0:
-        raise UsageError(f"--url is {url!r}; give only scheme, host and port: https://HOST:PORT")
+    usable = _is_address(host) or re.fullmatch(r"[A-Za-z0-9._-]+", host)
+    if parts.path.strip("/") or parts.query or parts.fragment or not usable or port == 0:
+        raise UsageError(f"{named} is {url!r}; give only scheme, host and port: https://HOST:PORT")
     written = f"[{host}]" if ":" in host else host
     return parts.scheme, host, f"{written}:{port or _USUAL_PORT[parts.scheme]}"
 

@@ -10,15 +10,15 @@ from trimaran.system.endpoint import Endpoint, host_and_port
 from trimaran.system.errors import UsageError
 from trimaran.system.ports import Ports
 
-SECRET = "a.b-c"
+GIVEN = "a.b-c"
 
 
 def test_one_address_is_for_both_protocols_and_its_token_is_never_shown() -> None:
-    given = Endpoint.at("https://gateway.example", token=SECRET)
+    given = Endpoint.at("https://gateway.example", token=GIVEN)
     assert (given.http, given.grpc) == ("gateway.example:443", "gateway.example:443")
-    assert given.headers == {"authorization": f"Bearer {SECRET}"}
+    assert given.headers == {"authorization": f"Bearer {GIVEN}"}
     assert given.url("/v2") == "https://gateway.example:443/v2"
-    assert SECRET not in f"{given!r} {given}"
+    assert GIVEN not in f"{given!r} {given}"
 
 
 def test_a_server_of_this_machine_has_a_port_for_each_protocol() -> None:
@@ -54,13 +54,13 @@ def test_an_address_is_scheme_host_and_port_alone(url: str) -> None:
 @pytest.mark.parametrize("url", ["http://10.0.0.1", "http://here:80", "http://localhost.evil"])
 def test_a_token_is_not_sent_to_another_machine_without_tls(url: str) -> None:
     with pytest.raises(UsageError, match="unencrypted"):
-        Endpoint.at(url, token=SECRET)
-    assert Endpoint.at("http://127.0.0.1:9", token=SECRET).has_token
+        Endpoint.at(url, token=GIVEN)
+    assert Endpoint.at("http://127.0.0.1:9", token=GIVEN).has_token
 
 
 def test_a_token_adds_no_header_of_its_own() -> None:
     with pytest.raises(UsageError, match="characters"):
-        Endpoint.at("https://here", token=f"{SECRET}\r\nx: y")
+        Endpoint.at("https://here", token=f"{GIVEN}\r\nx: y")
 
 
 def test_the_ca_must_be_certificates(tmp_path: Path) -> None:
