@@ -168,6 +168,7 @@ def _measure(settings: Settings, service: Service, gates: Gates, directory: Path
     ended = run_locust(
         settings.command(service.endpoint, directory, free_ports().http),
         directory,
+        token=service.endpoint.token,
         longest_s=settings.seconds + STOP_TIMEOUT_S + _END_S,
         on_line=on_line,
     )

@@ -104,7 +104,7 @@ def perf(
         except KeyboardInterrupt:
             took_s = since(began, Moment.now()).seconds
             raise TrimaranError(f"interrupted after {took_s:.1f} s; nothing was measured") from None
-        facts = _about(tool, load, results)
+        facts = {**_about(tool, load, results), **_through(service, run)}
         about = dict(circumstances(service.pid, since(began, Moment.now()), seed))
         about.pop("generator's priority", None)
         report = Report(
@@ -185,6 +185,21 @@ def _load(
     chosen: Literal["http", "grpc"] = "grpc" if protocol == "grpc" else "http"
     name, _, version = model.partition(":")
     return Load(name, version, chosen, connections or 1, rate, batch, seconds, shm)
+
+
+def _through(service: Service, run: Run) -> Mapping[str, str]:
+    """What a reader must know about a server that is reached through a gateway, by name."""
+    found = {}
+    if service.pid is None:
+        found["server's CPU"] = "not known here, and left out"
+    if not run.steps:
+        found["Triton's own times"] = f"not given by {service.endpoint}, and left out"
+    if service.endpoint.has_token:
+        found["token"] = (
+            "perf_analyzer takes it as an argument, which other users of this machine can read "
+            "while it runs"
+        )
+    return found
 
 
 def _about(tool: PerfAnalyzer, load: Load, results: Results) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import grpc  # type: ignore[import-untyped]
 import urllib3
 
+from trimaran.serving.denial import denial
 from trimaran.system.endpoint import Endpoint
 from trimaran.system.files import write_text
 
@@ -112,28 +113,38 @@ def grpc_words(error: grpc.RpcError) -> str:
 def open_channel(endpoint: Endpoint) -> grpc.Channel:
     """A separate connection, without gRPC's limit on the size of an answer."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-    return grpc.insecure_channel(endpoint.grpc, options)
+    if not endpoint.secure:
+        return grpc.insecure_channel(endpoint.grpc, options)
+    trusted = grpc.ssl_channel_credentials(endpoint.roots())
+    return grpc.secure_channel(endpoint.grpc, trusted, options)
 
 
 def _http(call: Call, endpoint: Endpoint, timeout_s: float) -> str:
+    pool = urllib3.PoolManager(ssl_context=endpoint.context() if endpoint.secure else None)
     try:
-        response = urllib3.request(
+        response = pool.request(
             "POST",
             endpoint.url(call.path),
             body=call.body,
-            headers={**call.headers, "Connection": "close"},
+            headers={**endpoint.headers, **call.headers, "Connection": "close"},
             retries=False,
             timeout=timeout_s,
         )
     except urllib3.exceptions.HTTPError as error:
         return f"{type(error).__name__}: {error}"
-    return "" if response.status == 200 else http_words(response.status, response.data)
+    if response.status == 200:
+        return ""
+    said = response.data.decode(errors="replace")
+    denied = denial(endpoint, str(response.status), said)
+    return str(denied or http_words(response.status, response.data))
 
 
 def _grpc(call: Call, endpoint: Endpoint, timeout_s: float) -> str:
     with open_channel(endpoint) as channel:
         try:
-            channel.unary_unary(call.path)(call.body, timeout=timeout_s)
+            metadata = tuple(endpoint.headers.items())
+            channel.unary_unary(call.path)(call.body, timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as error:
-            return grpc_words(error)
+            denied = denial(endpoint, f"StatusCode.{error.code().name}", str(error.details()))
+            return str(denied or grpc_words(error))
     return ""

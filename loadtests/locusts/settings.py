@@ -142,6 +142,7 @@ class Settings:
             "--spawn-rate": self.spawn_rate or self.users,
             "--run-time": f"{self.seconds:.0f}s",
             "--stop-timeout": STOP_TIMEOUT_S,
+            "--ca": endpoint.ca or "",
             "--target-rate": self.rate or 0,
             "--request-timeout": DEFAULT_TIMEOUT_S,
             "--give-up-after": _PATIENCE_S,

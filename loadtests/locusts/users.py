@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import gevent  # type: ignore[import-untyped]
+import gevent.ssl  # type: ignore[import-untyped]
 import grpc  # type: ignore[import-untyped]
 from locust import FastHttpUser, LoadTestShape, User, constant, constant_throughput, task
 from locust.exception import CatchResponseError, StopUser
@@ -82,6 +82,9 @@ class _HttpUser(TritonUser, FastHttpUser):
     def __init__(self, environment: Any) -> None:
         if self.load is not None:
             self.connection_timeout = self.network_timeout = self.load.timeout_s
+            if self.load.endpoint.secure:
+                self.insecure = False
+                self.ssl_context_factory = functools.partial(_context, self.load.endpoint)
         super().__init__(environment)
 
     def send(self, call: Call, load: Load) -> None:
@@ -89,7 +92,7 @@ class _HttpUser(TritonUser, FastHttpUser):
         with self.client.post(
             url,
             data=call.body,  # type: ignore[arg-type]
-            headers=dict(call.headers),
+            headers={**load.endpoint.headers, **call.headers},
             name=call.name,
             catch_response=True,
         ) as response:
@@ -137,7 +140,8 @@ class GrpcUser(TritonUser):
         answer, reached = b"", True
         start_time, began_s = time.time(), time.perf_counter()
         try:
-            answer = self._method(call.path)(call.body, timeout=load.timeout_s)
+            metadata = tuple(load.endpoint.headers.items())
+            answer = self._method(call.path)(call.body, timeout=load.timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             failure = CatchResponseError(grpc_words(error))
             reached = error.code() is not grpc.StatusCode.UNAVAILABLE
@@ -155,6 +159,11 @@ class GrpcUser(TritonUser):
         )
         if not reached:
             gevent.sleep(_NO_ANSWER_PAUSE_S)
+
+
+def _context(endpoint: Endpoint, cafile: str | None = None) -> Any:
+    """A context of gevent's; `cafile` are the system's certificates."""
+    return gevent.ssl.create_default_context(cafile=endpoint.ca or cafile)
 
 
 class CurveShape(LoadTestShape):

@@ -22,6 +22,12 @@ __all__ = ["WINDOWS", "Load", "arguments", "input_data"]
 WINDOWS = 3
 """perf_analyzer reports three windows together."""
 
+_HTTPS = (
+    *("--ssl-https-verify-peer", "1"),
+    *("--ssl-https-verify-host", "2"),
+    "--ssl-https-ca-certificates-file",
+)
+_GRPC_TLS = ("--ssl-grpc-use-ssl", "true", "--ssl-grpc-root-certifications-file")
 _STRETCH = 1.2
 """It makes each window longer than requested, by this factor."""
 _ANY_SPREAD_PERCENT = 100_000
@@ -51,16 +57,27 @@ class Load:
 
 
 def arguments(
-    load: Load, endpoint: Endpoint, data: Path, csv: Path, secret: str = ""
+    load: Load,
+    endpoint: Endpoint,
+    data: Path,
+    csv: Path,
+    secret: str = "",
+    roots: Path | None = None,
 ) -> Sequence[str]:
     """perf_analyzer's arguments: exactly three windows, however much they differ.
 
     Without the end of the range it opens at most 16 connections. A rate is sent asynchronously,
-    since otherwise at most 4 requests are in flight. The `secret` opens shared memory.
+    since otherwise at most 4 requests are in flight. The `secret` opens shared memory; `roots` is a
+    file of the certificates that are trusted, for an endpoint with TLS.
     """
     window_ms = max(round(load.seconds * 1e3 / WINDOWS / _STRETCH), 1)
-    address = endpoint.http if load.protocol == "http" else endpoint.grpc
+    of_http = load.protocol == "http"
+    plain = endpoint.http if of_http else endpoint.grpc
+    address = endpoint.url() if of_http and endpoint.secure else plain
     found = ["-m", load.model, "-i", load.protocol, "-u", address]
+    if endpoint.secure:
+        found += [*(_HTTPS if of_http else _GRPC_TLS), str(roots)]
+    headers = dict(endpoint.headers)
     if load.version:
         found += ["-x", load.version]
     if load.rate is not None:
@@ -71,8 +88,8 @@ def arguments(
     found += ["-b", str(load.batch), "--input-data", str(data)]
     if load.shared_memory:
         found += ["--shared-memory", "system"]
-        headers = http_headers(secret) if load.protocol == "http" else grpc_headers(secret)
-        found += [part for name, value in headers.items() for part in ("-H", f"{name}:{value}")]
+        headers.update(http_headers(secret) if of_http else grpc_headers(secret))
+    found += [part for name, value in headers.items() for part in ("-H", f"{name}:{value}")]
     found += ["--measurement-mode", "time_windows", "--measurement-interval", str(window_ms)]
     found += ["--max-trials", str(WINDOWS), "--stability-percentage", str(_ANY_SPREAD_PERCENT)]
     return [*found, "-f", str(csv), "--verbose-csv", "-v"]

@@ -17,6 +17,7 @@ from trimaran.system.ports import Ports
 __all__ = ["Endpoint", "host_and_port"]
 
 _USUAL_PORT = {"http": 80, "https": 443}
+_TOKEN_HEADER, _BEARER = "authorization", "Bearer "
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
@@ -59,7 +60,7 @@ class Endpoint:
                 f"{named} {url} would send the token unencrypted to another machine; use https, or "
                 "give no token"
             )
-        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers = {_TOKEN_HEADER: f"{_BEARER}{token}"} if token else {}
         found = cls(authority, authority, "https" if secure else "http", headers, ca)
         if ca is not None:
             found.context()
@@ -76,7 +77,12 @@ class Endpoint:
     @property
     def has_token(self) -> bool:
         """Whether requests say who sends them."""
-        return "authorization" in self.headers
+        return _TOKEN_HEADER in self.headers
+
+    @property
+    def token(self) -> str:
+        """The bearer token; empty where there is none."""
+        return self.headers.get(_TOKEN_HEADER, "").removeprefix(_BEARER)
 
     @property
     def is_local(self) -> bool:
