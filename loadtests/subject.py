@@ -19,6 +19,7 @@ from trimaran.repository.presence import running_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import select
 from trimaran.serving.control import Control
+from trimaran.serving.denial import DeniedError
 from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
 from trimaran.system.endpoint import Endpoint
@@ -33,6 +34,7 @@ __all__ = [
     "read_statistics",
     "statistics_after",
     "steps_between",
+    "unseen",
     "unusable",
     "variant",
 ]
@@ -69,10 +71,15 @@ class Service:
     def config(self, model: str, version: str = "") -> ModelConfig:
         """The configuration of a model that is ready.
 
-        Raises `TrimaranError` that says what is served instead, or why it is not ready.
+        Where a gateway keeps it to itself, that of the repository here. Raises `TrimaranError`
+        that says what is served instead, or why it is not ready.
         """
         try:
             ready = self.control.metadata(model).get("versions", [])
+        except DeniedError as error:
+            if error.asks_who or self.given is None or not self.given.has_config(model):
+                raise
+            return self.given.config(model)
         except TrimaranError as error:
             raise TrimaranError(self._why_not(model, error)) from error
         if version and version not in ready:
@@ -235,6 +242,16 @@ def statistics_after(
         if not behind or time.monotonic() > deadline:
             return found
         time.sleep(_LOOK_EVERY_S)
+
+
+def unseen(control: Control, models: Iterable[str], pid: int | None) -> Iterator[str]:
+    """In words, each figure of a server that cannot be read from here."""
+    if pid is None:
+        yield "the server's CPU is not known here, and is left out"
+    try:
+        read_statistics(control, models)
+    except TrimaranError as error:
+        yield f"Triton's own times are left out: {error}"
 
 
 def steps_between(before: Reading, after: Reading) -> list[StepTimes]:

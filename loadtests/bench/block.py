@@ -104,7 +104,10 @@ def warm_up(target: Target) -> None:
         raise KeyboardInterrupt
     refused = int(np.count_nonzero(~outcome.good))
     if outcome.broken or refused:
-        words = outcome.broken or _words(target) or outcome.refusal or "no answer came in time"
+        words = outcome.broken or _words(target)
+        if not words and refused == count and target.endpoint is not None:
+            words = why_unreachable(target.endpoint, target.authority)
+        words = words or outcome.refusal or "no answer came in time"
         raise refused_payloads(target.name, target.source, words, refused=refused, tried=count)
 
 
@@ -161,9 +164,7 @@ def _answering(target: Target) -> Iterator[None]:
         host, port = target.traffic.address
         words = f"no server answers at {host}:{port}: {error.strerror or error}"
         if target.endpoint is not None:
-            of_grpc = target.framing == "grpc"
-            authority = target.endpoint.grpc if of_grpc else target.endpoint.http
-            words = why_unreachable(target.endpoint, authority) or words
+            words = why_unreachable(target.endpoint, target.authority) or words
         raise TrimaranError(f"{target.name}: {words}") from error
 
 

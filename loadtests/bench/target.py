@@ -143,6 +143,13 @@ class Target:
             return "grpc"
         return "http2" if self.protocol.endswith("2") else "http"
 
+    @property
+    def authority(self) -> str:
+        """`HOST:PORT` of its protocol; empty where its endpoint is not known."""
+        if self.endpoint is None:
+            return ""
+        return self.endpoint.grpc if self.framing == "grpc" else self.endpoint.http
+
     def cpu_s(self) -> float:
         """CPU seconds of the server's processes until now; 0 where they are not known."""
         return sum(cpu_s(pid) for pid in (self.pid, self.gateway_pid) if pid and self.pid)

@@ -15,7 +15,7 @@ from loadtests.bench.block import Block, Settings, warm_up
 from loadtests.bench.compare import compare, ratio_gates, require_latencies
 from loadtests.bench.plan import Measured, find_max, one_load, profile
 from loadtests.bench.present import block_line, compare_report, print_compared, target_report
-from loadtests.bench.sides import in_front_of, unseen
+from loadtests.bench.sides import in_front_of
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target, url_target
 from loadtests.gates import Gates
 from loadtests.generator.ceiling import generator_ceiling
@@ -24,7 +24,7 @@ from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
 from loadtests.reports.run import Report
 from loadtests.reports.tables import print_figures, print_runs, print_verdict
-from loadtests.subject import Service, find_service, unusable, variant
+from loadtests.subject import Service, find_service, unseen, unusable, variant
 from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
@@ -171,8 +171,8 @@ def bench(
         opened = _open(stack, wanted, service, rows, address, pid)
         if service is not None and direct is not None:
             opened = in_front_of(direct, service.endpoint, opened)
-        for words in unseen(opened):
-            screen.print(words, markup=False, highlight=False, soft_wrap=True)
+        for words in unseen(opened.control, opened.models, opened.pid) if opened.control else ():
+            screen.print(f"{opened.name}: {words}", highlight=False, soft_wrap=True)
         ceiling = generator_ceiling(opened.traffic, opened.framing)
         screen.print(
             f"{opened.name}: {opened.source}; the generator carries {ceiling.rate:,.0f} requests/s "

@@ -22,7 +22,7 @@ from loadtests.perf.results import Results
 from loadtests.reports.files import write_report
 from loadtests.reports.run import Report, Run
 from loadtests.reports.tables import number, print_runs, print_verdict
-from loadtests.subject import Service, find_service, unusable
+from loadtests.subject import Service, find_service, unseen, unusable
 from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
@@ -104,7 +104,7 @@ def perf(
         except KeyboardInterrupt:
             took_s = since(began, Moment.now()).seconds
             raise TrimaranError(f"interrupted after {took_s:.1f} s; nothing was measured") from None
-        facts = {**_about(tool, load, results), **_through(service, run)}
+        facts = {**_about(tool, load, results), **_through(service, load)}
         about = dict(circumstances(service.pid, since(began, Moment.now()), seed))
         about.pop("generator's priority", None)
         report = Report(
@@ -187,17 +187,14 @@ def _load(
     return Load(name, version, chosen, connections or 1, rate, batch, seconds, shm)
 
 
-def _through(service: Service, run: Run) -> Mapping[str, str]:
+def _through(service: Service, load: Load) -> Mapping[str, str]:
     """What a reader must know about a server that is reached through a gateway, by name."""
-    found = {}
-    if service.pid is None:
-        found["server's CPU"] = "not known here, and left out"
-    if not run.steps:
-        found["Triton's own times"] = f"not given by {service.endpoint}, and left out"
+    lacks = "; ".join(unseen(service.control, [load.model], service.pid))
+    found = {"left out": lacks} if lacks else {}
     if service.endpoint.has_token:
-        found["token"] = (
-            "perf_analyzer takes it as an argument, which other users of this machine can read "
-            "while it runs"
+        found["arguments"] = (
+            "perf_analyzer takes the token as an argument, which other users of this machine can "
+            "read while it runs"
         )
     return found
 

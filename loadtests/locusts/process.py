@@ -55,7 +55,8 @@ def run_locust(
 
     Its log goes into `directory`. The first interrupt ends the users, and Locust reports; a second
     one ends it at once. It is ended too when it takes more than a minute to start its users, or
-    more than `longest_s` from then on. It reads the `token` from its environment. Raises `TrimaranError` where it cannot start.
+    more than `longest_s` from then on. The `token` is in its environment. Raises `TrimaranError`
+    where it cannot start.
     """
     with (directory / LOG_NAME).open("wb") as log:
         process = Child(
@@ -125,9 +126,5 @@ def _environment(token: str) -> Mapping[str, str]:
     """The user's environment, without Locust's settings for other runs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     paths = [str(_PROJECT), *filter(None, [kept.get("PYTHONPATH")])]
-    return {
-        **kept,
-        TOKEN_VARIABLE: token,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONUNBUFFERED": "1",
-    }
+    own = {TOKEN_VARIABLE: token, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+    return {**kept, **own}

@@ -17,6 +17,9 @@ _EXCERPT = 200
 class DeniedError(TrimaranError):
     """A gateway asks for a token, refuses it, or does not allow this with it."""
 
+    asks_who = False
+    """Whether nothing else would be allowed either: no token, or one that is not valid."""
+
 
 def denial(endpoint: Endpoint, status: str, words: str) -> DeniedError | None:
     """The error for a denied request, by its HTTP status or its gRPC code; `None` for any other.
@@ -31,9 +34,11 @@ def denial(endpoint: Endpoint, status: str, words: str) -> DeniedError | None:
     if status in _WHO:
         verb = "refuses the token" if endpoint.has_token else "asks for a token"
         other = "another" if endpoint.has_token else "one"
-        return DeniedError(
+        found = DeniedError(
             f"{endpoint} {verb} ({code}); give {other} in TRIMARAN_TOKEN or with --token-file"
         )
+        found.asks_who = True
+        return found
     if status in _WHAT:
         how = "with this token" if endpoint.has_token else "without a token"
         return DeniedError(
