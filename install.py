@@ -29,9 +29,9 @@ ENVIRONMENT = PROJECT / ".venv"
 
 EXTRAS = {
     "run": ("export", "serve", "gateway"),
-    "train": ("export", "serve", "train", "text"),
-    "monitor": ("export", "serve", "monitoring"),
-    "bench": ("export", "serve", "train", "text", "loadtests"),
+    "train": ("export", "serve", "gateway", "train", "tables", "text"),
+    "monitor": ("export", "serve", "gateway", "monitoring"),
+    "bench": ("export", "serve", "gateway", "train", "tables", "text", "loadtests"),
     "test": (
         *("export", "serve", "train", "tables", "text", "monitoring"),
         *("loadtests", "gateway", "tracking", "proofs"),

@@ -38,6 +38,7 @@ LEFT_OUT: Mapping[str, str] = {
     r"^make bench$": "it installs five other servers, and measures for long",
     r"--seeds 5\b": "it trains five times",
     r"train photos --seed\b": "it trains as the command before it",
+    r"train food_reviews$": "it fine-tunes an encoder for half an hour",
     r"--epochs 0$": "it embeds five thousand reviews",
     r"train \S*(\.parquet|\.xlsx|\.sqlite|\.duckdb|://)": "it needs the reader's own",
     r"^TRIMARAN_IMAGES=/path/to/": "it needs a hundred images of the reader's own",

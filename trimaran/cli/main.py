@@ -54,6 +54,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deploy": ("trimaran.cli.releases:deploy", "Make a release live without a failed request."),
     "rollback": ("trimaran.cli.releases:rollback", "Go back to the release that was live before."),
     "serve": ("trimaran.cli.serve:serve", "Run and supervise tritonserver on a repository."),
+    "gateway up": (
+        "trimaran.cli.gateway:up",
+        "Run Envoy in front of the servers: TLS, tokens, limits, plain REST.",
+    ),
+    "gateway check": ("trimaran.cli.gateway:check", "Check gateway.toml."),
+    "gateway config": ("trimaran.cli.gateway:config", "Print what Envoy is told."),
+    "gateway token": ("trimaran.cli.gateway:token", "Make a token with this machine's own key."),
     "check": ("trimaran.cli.check:check", "Check a repository before a server loads it."),
     "status": ("trimaran.cli.status:status", "Show models, versions, and what is live."),
     "predict": ("trimaran.cli.predict:predict", "Send files or rows to a served model."),
@@ -83,7 +90,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Each command's function, as `module:function`, and its line in the overview."""
 
-GROUPS: dict[str, str] = {"monitor": "Watch a server with Prometheus: up, report, drift, accuracy."}
+GROUPS: dict[str, str] = {
+    "gateway": "The front door, with Envoy: up, check, config, token.",
+    "monitor": "Watch a server with Prometheus: up, report, drift, accuracy.",
+}
 """Commands of two words, by the first of them."""
 
 _OVERVIEW = "Export, verify, release and serve PyTorch models with NVIDIA Triton."

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["Ports", "free_ports", "require_free", "require_free_ports"]
+__all__ = ["Ports", "free_ports", "require_bindable", "require_free", "require_free_ports"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,18 @@ def require_free_ports(host: str, numbers: Mapping[str, int]) -> None:
             raise TrimaranError(
                 f"--{name}-port {number} is given twice; choose a different port for each"
             )
-        with socket.socket() as item:
-            item.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                item.bind((host, number))
-            except OSError as error:
-                raise TrimaranError(
-                    f"{name} port {number} on {host} cannot be used: {error.strerror}; free it, or "
-                    f"choose another with --{name}-port"
-                ) from error
+        require_bindable(host, number, f"{name} port", f"--{name}-port")
+
+
+def require_bindable(host: str, number: int, what: str, option: str) -> None:
+    """Raise `TrimaranError` where a port is in use; `option` is what chooses another."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as item:
+        item.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            item.bind((host, number))
+        except OSError as error:
+            raise TrimaranError(
+                f"{what} {number} on {host} cannot be used: {error.strerror}; free it, or "
+                f"choose another with {option}"
+            ) from error

@@ -32,7 +32,7 @@ from trimaran.training.tabular.evaluation.metrics import (
     score,
 )
 from trimaran.training.tabular.evaluation.separation import LEAK_AUC, missingness_auc, value_auc
-from trimaran.training.tabular.learning.boosting import LGBMClassifier
+from trimaran.training.tabular.tasks.boosting import LGBMClassifier
 from trimaran.training.tabular.tasks.task import (
     BOOSTING,
     FEWEST_OF_EACH,

@@ -23,7 +23,7 @@ from trimaran.training.tabular.evaluation.regression_metrics import (
     rank_correlation,
     score_numbers,
 )
-from trimaran.training.tabular.learning.boosting import LGBMRegressor
+from trimaran.training.tabular.tasks.boosting import LGBMRegressor
 from trimaran.training.tabular.tasks.task import (
     BOOSTING,
     FEWEST_OF_EACH,

@@ -1,0 +1,150 @@
+"""What the gateway itself says: its answers to refused requests, and a line for each request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from envoy.config.accesslog.v3.accesslog_pb2 import (
+    AccessLogFilter,
+    AndFilter,
+    ComparisonFilter,
+    HeaderFilter,
+    ResponseFlagFilter,
+    StatusCodeFilter,
+)
+from envoy.config.core.v3.base_pb2 import DataSource, RuntimeUInt32
+from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
+from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
+from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as manager,
+)
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+
+from trimaran.gateway.messages import header, struct
+from trimaran.gateway.routes import MODEL
+
+__all__ = ["audit_log", "own_answers"]
+
+_UNAUTHORISED, _FORBIDDEN, _MISSING, _LARGE, _MANY, _SLOW = 401, 403, 404, 413, 429, 408
+
+
+def audit_log(path: str) -> FileAccessLog:
+    """One JSON line for each request, without bodies and tokens."""
+    line = {
+        "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+        "request_id": "%REQ(x-request-id):128%",
+        "subject": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:token:sub)%",
+        "method": "%REQ(:method)%",
+        "path": "%REQ(:path):256%",
+        "route": "%ROUTE_NAME%",
+        "model": f"%RESP({MODEL})%",
+        "version": "%RESP(x-trimaran-version)%",
+        "status": "%RESPONSE_CODE%",
+        "grpc_status": "%GRPC_STATUS_NUMBER%",
+        "why": "%RESPONSE_CODE_DETAILS%",
+        "ms": "%DURATION%",
+        "bytes_in": "%BYTES_RECEIVED%",
+        "bytes_out": "%BYTES_SENT%",
+        "server": "%UPSTREAM_HOST%",
+        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    }
+    return FileAccessLog(path=path, log_format=SubstitutionFormatString(json_format=struct(line)))
+
+
+def own_answers() -> manager.LocalReplyConfig:
+    """Each answer of the gateway itself in one form; over gRPC its text is the status' message."""
+    mappers = []
+    for grpc in (True, False):
+        for found, status, words, headers in _reasons():
+            mapper = manager.ResponseMapper(
+                filter=_both(_is_grpc(not grpc), found),
+                body=DataSource(inline_string=words),
+                body_format_override=_form(grpc=grpc),
+                headers_to_add=[header(name, value) for name, value in headers.items()],
+            )
+            if status:
+                mapper.status_code.value = status
+            mappers.append(mapper)
+        mappers.append(
+            manager.ResponseMapper(
+                filter=_both(_is_grpc(not grpc), _status(0, ComparisonFilter.GE)),
+                body_format_override=_form(grpc=grpc),
+            )
+        )
+    return manager.LocalReplyConfig(mappers=mappers)
+
+
+def _form(*, grpc: bool) -> SubstitutionFormatString:
+    if grpc:
+        return SubstitutionFormatString(
+            text_format_source=DataSource(inline_string="%LOCAL_REPLY_BODY%")
+        )
+    form = {
+        "error": "%LOCAL_REPLY_BODY%",
+        "where": "gateway",
+        "request_id": "%REQ(x-request-id):128%",
+    }
+    return SubstitutionFormatString(json_format=struct(form))
+
+
+def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, str]]]:
+    """What is answered: by which sign, with which status instead, in which words and headers."""
+    flag, soon = _flag, {"retry-after": "1"}
+    yield (
+        flag("UO"),
+        _MANY,
+        "this client has as many requests at the model as it may have at once; try again when one "
+        "is answered",
+        soon,
+    )
+    yield (
+        flag("UH"),
+        None,
+        "no server is ready; try again later, and see 'trimaran status' and the gateway's table",
+        soon,
+    )
+    yield flag("UF"), None, "no server could be reached; try again later", soon
+    yield flag("UC"), None, "the server ended the connection before it answered; try again", soon
+    yield flag("UT"), None, "the server did not answer in time; raise timeout_s of the model", {}
+    yield (
+        _status(_UNAUTHORISED),
+        None,
+        "%LOCAL_REPLY_BODY%; send a valid token as 'authorization: Bearer TOKEN'",
+        {"www-authenticate": "Bearer"},
+    )
+    yield (
+        _status(_FORBIDDEN),
+        None,
+        "the token does not allow this; ask for one with the scope for it",
+        {},
+    )
+    yield _status(_MISSING), None, "nothing is served under this path and method", {}
+    yield _status(_LARGE), None, "the body is larger than body_mb of the model allows", {}
+    yield _status(_MANY), None, "this client asks the model too often; ask again later", soon
+    yield _status(_SLOW), None, "the request came too slowly; send it faster", {}
+
+
+def _flag(*names: str) -> AccessLogFilter:
+    return AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=names))
+
+
+def _status(code: int, op: ComparisonFilter.Op.ValueType = ComparisonFilter.EQ) -> AccessLogFilter:
+    comparison = ComparisonFilter(
+        op=op, value=RuntimeUInt32(default_value=code, runtime_key="unused")
+    )
+    return AccessLogFilter(status_code_filter=StatusCodeFilter(comparison=comparison))
+
+
+def _is_grpc(invert: bool) -> AccessLogFilter:
+    matcher = HeaderMatcher(
+        name="content-type",
+        string_match=StringMatcher(prefix="application/grpc"),
+        invert_match=invert,
+        treat_missing_header_as_empty=True,
+    )
+    return AccessLogFilter(header_filter=HeaderFilter(header=matcher))
+
+
+def _both(*filters: AccessLogFilter) -> AccessLogFilter:
+    return AccessLogFilter(and_filter=AndFilter(filters=filters))

@@ -1,0 +1,190 @@
+"""Where requests go: Envoy's clusters and the servers in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection
+from envoy.config.core.v3.address_pb2 import Address, Pipe, SocketAddress
+from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from envoy.config.core.v3.health_check_pb2 import HealthStatus
+from envoy.config.core.v3.protocol_pb2 import (
+    Http1ProtocolOptions,
+    Http2ProtocolOptions,
+    HttpProtocolOptions,
+)
+from envoy.config.endpoint.v3.endpoint_components_pb2 import (
+    Endpoint,
+    LbEndpoint,
+    LocalityLbEndpoints,
+)
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import (
+    HttpProtocolOptions as Upstream,
+)
+from envoy.type.v3.percent_pb2 import Percent
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+
+from trimaran.gateway.messages import any_of, seconds, watched
+from trimaran.gateway.settings import ServerAddress
+
+__all__ = [
+    "Group",
+    "assignment",
+    "cluster",
+    "cluster_name",
+    "keys_cluster",
+    "keys_cluster_name",
+    "streams_cluster",
+    "to_address",
+]
+
+_SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+_UPSTREAM = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_CONNECT_S = 2.0
+_EJECT_S = 5.0
+_IDLE_S = 30.0
+"""Before Triton would close a connection that is idle, so that none is closed under a request."""
+_LARGEST_BYTES = 1 << 30
+_MOST = 1_000_000
+
+
+@dataclass(frozen=True)
+class Group:
+    """A cluster: some servers over one protocol, and how many requests they may have at once.
+
+    Each client and model with a limit of its own has its own group, since Envoy counts there.
+    """
+
+    name: str
+    protocol: str
+    """`http` or `grpc`."""
+    endpoints: str
+    """The name of its servers among the files."""
+    servers: int
+    concurrent_requests: int = _MOST
+
+
+def cluster_name(protocol: str, model: str = "", client: str = "") -> str:
+    """The name of a cluster: `http`, `grpc/churn`, `grpc/churn/mobile-app`, or `http//a`."""
+    return "/".join((protocol, model, client)).rstrip("/")
+
+
+def cluster(group: Group, endpoints: str) -> Cluster:
+    """A cluster whose servers are in the file `endpoints`."""
+    threshold = CircuitBreakers.Thresholds(
+        max_requests=UInt32Value(value=group.concurrent_requests),
+        max_connections=UInt32Value(value=_MOST),
+        max_pending_requests=UInt32Value(value=group.concurrent_requests),
+        max_retries=UInt32Value(value=_MOST),
+    )
+    return Cluster(
+        name=group.name,
+        type=Cluster.EDS,
+        eds_cluster_config=Cluster.EdsClusterConfig(
+            eds_config=watched(endpoints), service_name=group.endpoints
+        ),
+        connect_timeout=seconds(_CONNECT_S),
+        per_connection_buffer_limit_bytes=UInt32Value(value=_LARGEST_BYTES),
+        lb_policy=Cluster.LEAST_REQUEST,
+        common_lb_config=Cluster.CommonLbConfig(healthy_panic_threshold=Percent(value=0)),
+        circuit_breakers=CircuitBreakers(thresholds=[threshold]),
+        outlier_detection=_ejection(group.servers),
+        typed_extension_protocol_options={_UPSTREAM: any_of(_options(group.protocol))},
+    )
+
+
+def _ejection(servers: int) -> OutlierDetection:
+    """One that does not answer gets no requests for a while; the last one always does."""
+    most = 100 * (servers - 1) // servers if servers else 0
+    return OutlierDetection(
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=UInt32Value(value=1),
+        enforcing_consecutive_local_origin_failure=UInt32Value(value=100 if servers > 1 else 0),
+        enforcing_success_rate=UInt32Value(value=0),
+        enforcing_local_origin_success_rate=UInt32Value(value=0),
+        enforcing_consecutive_5xx=UInt32Value(value=0),
+        enforcing_consecutive_gateway_failure=UInt32Value(value=0),
+        base_ejection_time=seconds(_EJECT_S),
+        max_ejection_time=seconds(_EJECT_S),
+        interval=seconds(1),
+        max_ejection_percent=UInt32Value(value=most),
+        always_eject_one_host=BoolValue(value=False),
+    )
+
+
+def _options(protocol: str) -> Upstream:
+    explicit = Upstream.ExplicitHttpConfig(
+        **(
+            {"http2_protocol_options": Http2ProtocolOptions()}
+            if protocol == "grpc"
+            else {"http_protocol_options": Http1ProtocolOptions()}
+        )
+    )
+    common = HttpProtocolOptions(idle_timeout=seconds(_IDLE_S))
+    return Upstream(explicit_http_config=explicit, common_http_protocol_options=common)
+
+
+def assignment(
+    name: str, servers: Iterable[ServerAddress], ready: Collection[str]
+) -> ClusterLoadAssignment:
+    """The servers of clusters; the name begins with the protocol, `ready` names those that are."""
+    protocol = name.partition("/")[0]
+    endpoints = [_endpoint(server, protocol, server.name in ready) for server in servers]
+    return ClusterLoadAssignment(
+        cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=endpoints)]
+    )
+
+
+def _endpoint(server: ServerAddress, protocol: str, ready: bool) -> LbEndpoint:
+    host, port = server.grpc if protocol == "grpc" else server.http
+    status = HealthStatus.HEALTHY if ready else HealthStatus.UNHEALTHY
+    endpoint = Endpoint(address=to_address(host, port), hostname=server.name)
+    return LbEndpoint(endpoint=endpoint, health_status=status)
+
+
+def to_address(host: str, port: int) -> Address:
+    """A host and a port."""
+    return Address(socket_address=SocketAddress(address=host, port_value=port))
+
+
+def streams_cluster(socket: str) -> Cluster:
+    """Where the messages of streams are looked at: a Unix socket."""
+    return _fixed("streams", Address(pipe=Pipe(path=socket)), "grpc")
+
+
+def keys_cluster(number: int, host: str, port: int, tls: bool, ca: str | None) -> Cluster:
+    """Where an issuer's keys are fetched; `ca` is a file of who signed its certificate."""
+    found = _fixed(keys_cluster_name(number), to_address(host, port), "http")
+    found.type = Cluster.STRICT_DNS
+    if tls:
+        trust = CertificateValidationContext(trusted_ca=DataSource(filename=ca or _SYSTEM_CA))
+        context = UpstreamTlsContext(
+            sni=host, common_tls_context=CommonTlsContext(validation_context=trust)
+        )
+        socket = TransportSocket(name="envoy.transport_sockets.tls", typed_config=any_of(context))
+        found.transport_socket.CopyFrom(socket)
+    return found
+
+
+def keys_cluster_name(number: int) -> str:
+    """The name of the cluster where the keys of an issuer are."""
+    return f"issuer {number}"
+
+
+def _fixed(name: str, address: Address, protocol: str) -> Cluster:
+    endpoint = LbEndpoint(endpoint=Endpoint(address=address))
+    return Cluster(
+        name=name,
+        type=Cluster.STATIC,
+        connect_timeout=seconds(_CONNECT_S),
+        load_assignment=ClusterLoadAssignment(
+            cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
+        ),
+        typed_extension_protocol_options={_UPSTREAM: any_of(_options(protocol))},
+    )

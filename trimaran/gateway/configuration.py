@@ -1,0 +1,216 @@
+"""Everything that Envoy is told, as files that it watches, or as one that can be judged at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envoy.config.bootstrap.v3.bootstrap_pb2 import Admin, Bootstrap, RuntimeLayer
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.address_pb2 import Address, Pipe
+from envoy.config.core.v3.base_pb2 import Node
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.overload.v3.overload_pb2 import OverloadManager, ResourceMonitor
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.resource_monitors.downstream_connections.v3 import (
+    downstream_connections_pb2 as connections,
+)
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
+
+from trimaran.gateway.clusters import (
+    Group,
+    assignment,
+    cluster,
+    cluster_name,
+    keys_cluster,
+    streams_cluster,
+)
+from trimaran.gateway.issuers import Keys
+from trimaran.gateway.listener import Tls, listener
+from trimaran.gateway.messages import any_of, discovery, struct, watched
+from trimaran.gateway.offered import Offered
+from trimaran.gateway.routes import Page, route_table
+from trimaran.gateway.settings import ServerAddress, Settings
+
+__all__ = ["Places", "Wanted", "bootstrap", "files", "whole", "with_clusters_of"]
+
+_PROTOCOLS = ("http", "grpc")
+_MOST_CONNECTIONS = 10_000
+_RUNTIME = {
+    "re2.max_program_size.error_level": 1_000_000,
+    "re2.max_program_size.warn_level": 1_000_000,
+}
+"""A pattern with the names of all models may be long."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files and sockets of a gateway."""
+
+    folder: Path
+    """State that stays: keys, logs and Envoy's files."""
+    admin: Path
+    streams: Path
+
+    @property
+    def audit(self) -> Path:
+        """The audit log."""
+        return self.folder / "audit.log"
+
+    def of(self, name: str) -> Path:
+        """A file that Envoy watches."""
+        return self.folder / "envoy" / f"{name}.json"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the gateway shall do now."""
+
+    settings: Settings
+    servers: tuple[ServerAddress, ...]
+    secrets: Mapping[str, str]
+    """What opens the APIs of each server that change it, by its name; empty if not known."""
+    keys: Sequence[Keys]
+    tls: Tls
+    models: tuple[Offered, ...]
+    pages: tuple[Page, ...] = ()
+
+
+def files(
+    wanted: Wanted, ready: Collection[str], places: Places
+) -> Mapping[str, DiscoveryResponse]:
+    """The files that Envoy watches by name, in the order in which to write them.
+
+    `ready` are the names of servers that may be asked.
+    """
+    endpoints: dict[str, DiscoveryResponse] = {}
+    for protocol in _PROTOCOLS:
+        endpoints[_file(protocol)] = discovery([assignment(protocol, wanted.servers, ready)])
+        for server in wanted.servers:
+            name = cluster_name(protocol, client=server.name)
+            endpoints[_file(name)] = discovery([assignment(name, [server], [server.name])])
+    return {
+        **endpoints,
+        "clusters": discovery(_clusters(wanted, places)),
+        "routes": discovery([_routes(wanted)]),
+        "listeners": discovery([_listener(wanted, places)]),
+    }
+
+
+def _file(endpoints: str) -> str:
+    """The file of the servers of clusters."""
+    return f"endpoints-{endpoints.replace('/', '-')}"
+
+
+def with_clusters_of(
+    new: Mapping[str, DiscoveryResponse], old: Mapping[str, DiscoveryResponse]
+) -> Mapping[str, DiscoveryResponse]:
+    """New files, with clusters and servers of old ones too, which old routes still ask."""
+    both: dict[str, Cluster] = {}
+    for each in (old, new):
+        for packed in each["clusters"].resources:
+            unpacked = Cluster()
+            packed.Unpack(unpacked)
+            both[unpacked.name] = unpacked
+    left = {name: content for name, content in old.items() if name.startswith("endpoints")}
+    return {**left, **new, "clusters": discovery(both.values())}
+
+
+def whole(wanted: Wanted, places: Places) -> Bootstrap:
+    """The same as one static configuration, for `envoy --mode validate` and for people."""
+    found = _begun(places)
+    one = _listener(wanted, places, _routes(wanted))
+    found.static_resources.listeners.append(one)
+    found.static_resources.clusters.extend(
+        _with_servers(each, wanted) for each in _clusters(wanted, places)
+    )
+    return found
+
+
+def _with_servers(cluster: Cluster, wanted: Wanted) -> Cluster:
+    """A cluster with its servers in it, and not in a file."""
+    if cluster.type != Cluster.EDS:
+        return cluster
+    name = cluster.eds_cluster_config.service_name
+    alone = [server for server in wanted.servers if name.endswith(f"//{server.name}")]
+    servers = alone or wanted.servers
+    cluster.ClearField("eds_cluster_config")
+    cluster.type = Cluster.STRICT_DNS
+    ready = [server.name for server in servers]
+    cluster.load_assignment.CopyFrom(assignment(name, servers, ready))
+    return cluster
+
+
+def bootstrap(places: Places) -> Bootstrap:
+    """What Envoy is started with: where the files are."""
+    found = _begun(places)
+    found.dynamic_resources.cds_config.CopyFrom(watched(str(places.of("clusters"))))
+    found.dynamic_resources.lds_config.CopyFrom(watched(str(places.of("listeners"))))
+    return found
+
+
+def _begun(places: Places) -> Bootstrap:
+    limit = connections.DownstreamConnectionsConfig(
+        max_active_downstream_connections=_MOST_CONNECTIONS
+    )
+    found = Bootstrap(
+        node=Node(id="gateway", cluster="trimaran"),
+        admin=Admin(address=Address(pipe=Pipe(path=str(places.admin), mode=0o600))),
+        overload_manager=OverloadManager(
+            resource_monitors=[
+                ResourceMonitor(
+                    name="envoy.resource_monitors.global_downstream_max_connections",
+                    typed_config=any_of(limit),
+                )
+            ]
+        ),
+    )
+    found.layered_runtime.layers.append(RuntimeLayer(name="static", static_layer=struct(_RUNTIME)))
+    return found
+
+
+def _routes(wanted: Wanted) -> RouteConfiguration:
+    secrets = {server.name: wanted.secrets.get(server.name, "") for server in wanted.servers}
+    return route_table(wanted.settings, wanted.models, secrets, wanted.pages)
+
+
+def _listener(wanted: Wanted, places: Places, routes: RouteConfiguration | None = None) -> Listener:
+    return listener(
+        wanted.settings,
+        wanted.tls,
+        wanted.keys,
+        wanted.models,
+        routes or str(places.of("routes")),
+        str(places.audit),
+    )
+
+
+def _clusters(wanted: Wanted, places: Places) -> Iterator[Cluster]:
+    yield streams_cluster(str(places.streams))
+    for number, keys in enumerate(wanted.keys, start=1):
+        if keys.url:
+            yield keys_cluster(number, *keys.place, str(keys.ca) if keys.ca else None)
+    for group in _groups(wanted):
+        yield cluster(group, str(places.of(_file(group.endpoints))))
+
+
+def _groups(wanted: Wanted) -> Iterator[Group]:
+    settings, count = wanted.settings, len(wanted.servers)
+    for protocol in _PROTOCOLS:
+        yield Group(cluster_name(protocol), protocol, protocol, count)
+        for server in wanted.servers:
+            alone = cluster_name(protocol, client=server.name)
+            yield Group(alone, protocol, alone, 1)
+        for model in wanted.models:
+            limit = settings.limits_of(model.name).concurrent_requests
+            yield Group(cluster_name(protocol, model.name), protocol, protocol, count, limit)
+            for client in settings.clients:
+                if client.concurrent_requests:
+                    yield Group(
+                        cluster_name(protocol, model.name, client.subject),
+                        protocol,
+                        protocol,
+                        count,
+                        client.concurrent_requests,
+                    )

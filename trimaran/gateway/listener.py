@@ -1,0 +1,344 @@
+"""What happens to a request, in order: TLS, the token, scopes, bodies, the model's name, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from envoy.config.accesslog.v3.accesslog_pb2 import (
+    AccessLog,
+)
+from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation
+from envoy.config.core.v3.base_pb2 import (
+    DataSource,
+    RuntimeFractionalPercent,
+    TransportSocket,
+)
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.config.core.v3.grpc_service_pb2 import GrpcService
+from envoy.config.core.v3.http_uri_pb2 import HttpUri
+from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, HttpProtocolOptions
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.rbac.v3.rbac_pb2 import RBAC
+from envoy.config.route.v3.route_components_pb2 import RateLimit, RouteMatch
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.common.ratelimit.v3.ratelimit_pb2 import (
+    LocalRateLimitDescriptor,
+    RateLimitDescriptor,
+)
+from envoy.extensions.filters.http.buffer.v3.buffer_pb2 import Buffer
+from envoy.extensions.filters.http.ext_proc.v3.ext_proc_pb2 import (
+    ExternalProcessor,
+    MetadataOptions,
+)
+from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
+    JwtAuthentication,
+    JwtCacheConfig,
+    JwtClaimToHeader,
+    JwtProvider,
+    JwtRequirement,
+    JwtRequirementOrList,
+    RemoteJwks,
+    RequirementRule,
+)
+from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
+from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as manager,
+)
+from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import (
+    HeaderMutation as EarlyHeaderMutation,
+)
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
+    CertificateValidationContext,
+    TlsCertificate,
+    TlsParameters,
+)
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
+    CommonTlsContext,
+    DownstreamTlsContext,
+)
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from envoy.type.metadata.v3.metadata_pb2 import MetadataKey
+from envoy.type.v3.http_status_pb2 import HttpStatus
+from envoy.type.v3.percent_pb2 import FractionalPercent
+from envoy.type.v3.token_bucket_pb2 import TokenBucket
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+
+from trimaran.gateway.answers import audit_log, own_answers
+from trimaran.gateway.clusters import keys_cluster_name, to_address
+from trimaran.gateway.issuers import Keys
+from trimaran.gateway.messages import HEADER, PAYLOAD, any_of, header, seconds, watched
+from trimaran.gateway.offered import Offered
+from trimaran.gateway.routes import (
+    BODIES,
+    LUA,
+    MESSAGES,
+    SCOPES,
+    SCOPES_OF_CALLS,
+    SUBJECT,
+    TOKENS,
+)
+from trimaran.gateway.settings import Settings
+
+__all__ = ["Tls", "listener"]
+
+_LIMITS = "envoy.filters.http.local_ratelimit"
+_HEADERS_S = 10.0
+_BODY_S = 60.0
+"""How long a client may take to send a request."""
+_IDLE_S = 300.0
+_LARGEST_BYTES = 1 << 30
+_MOST_CLIENTS = 10_000
+"""Clients whose requests are counted apart at once."""
+_STREAMS = 256
+_KEYS_S = 300
+_CACHED_TOKENS = 1000
+_SKEW_S = 30
+_MANY = 429
+
+
+@dataclass(frozen=True)
+class Tls:
+    """The files of a certificate, and of who signs those of clients."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+def listener(
+    settings: Settings,
+    tls: Tls,
+    keys: Sequence[Keys],
+    models: Sequence[Offered],
+    routes: RouteConfiguration | str,
+    audit: str,
+) -> Listener:
+    """The listener; `routes` are in it, or in a file. `audit` is the file of the audit log."""
+    connections = manager.HttpConnectionManager(
+        stat_prefix="gateway",
+        http_filters=list(_filters(settings, keys, models)),
+        common_http_protocol_options=HttpProtocolOptions(
+            idle_timeout=seconds(_IDLE_S),
+            headers_with_underscores_action=HttpProtocolOptions.REJECT_REQUEST,
+        ),
+        http2_protocol_options=Http2ProtocolOptions(
+            max_concurrent_streams=UInt32Value(value=_STREAMS),
+            initial_stream_window_size=UInt32Value(value=1 << 20),
+            initial_connection_window_size=UInt32Value(value=1 << 24),
+        ),
+        request_headers_timeout=seconds(_HEADERS_S),
+        request_timeout=seconds(_BODY_S),
+        stream_idle_timeout=seconds(_IDLE_S),
+        use_remote_address=BoolValue(value=True),
+        normalize_path=BoolValue(value=True),
+        merge_slashes=True,
+        path_with_escaped_slashes_action=manager.HttpConnectionManager.REJECT_REQUEST,
+        early_header_mutation_extensions=[_stripped()],
+        generate_request_id=BoolValue(value=True),
+        preserve_external_request_id=True,
+        always_set_request_id_in_response=True,
+        local_reply_config=own_answers(),
+        access_log=[AccessLog(name="audit", typed_config=any_of(audit_log(audit)))],
+    )
+    if isinstance(routes, str):
+        connections.rds.CopyFrom(
+            manager.Rds(config_source=watched(routes), route_config_name="routes")
+        )
+    else:
+        connections.route_config.CopyFrom(routes)
+    chain = FilterChain(
+        filters=[
+            Filter(
+                name="envoy.filters.network.http_connection_manager",
+                typed_config=any_of(connections),
+            )
+        ],
+        transport_socket=TransportSocket(
+            name="envoy.transport_sockets.tls", typed_config=any_of(_tls(tls))
+        ),
+    )
+    return Listener(
+        name="gateway",
+        address=to_address(settings.listen.address, settings.listen.port),
+        filter_chains=[chain],
+        per_connection_buffer_limit_bytes=UInt32Value(value=_LARGEST_BYTES),
+    )
+
+
+def _tls(tls: Tls) -> DownstreamTlsContext:
+    context = CommonTlsContext(
+        tls_params=TlsParameters(tls_minimum_protocol_version=TlsParameters.TLSv1_2),
+        alpn_protocols=["h2", "http/1.1"],
+        tls_certificates=[
+            TlsCertificate(
+                certificate_chain=DataSource(filename=str(tls.certificate)),
+                private_key=DataSource(filename=str(tls.key)),
+            )
+        ],
+    )
+    if tls.client_ca:
+        trust = CertificateValidationContext(trusted_ca=DataSource(filename=str(tls.client_ca)))
+        context.validation_context.CopyFrom(trust)
+    return DownstreamTlsContext(
+        common_tls_context=context,
+        require_client_certificate=BoolValue(value=tls.client_ca is not None),
+    )
+
+
+def _stripped() -> TypedExtensionConfig:
+    """Headers that only the gateway itself may set."""
+    removed = [StringMatcher(prefix=each) for each in ("x-trimaran-", "x-envoy-")]
+    removed += [StringMatcher(prefix="triton-"), StringMatcher(prefix="trimaran-")]
+    mutations = [
+        HeaderMutation(remove_on_match=HeaderMutation.RemoveOnMatch(key_matcher=each))
+        for each in removed
+    ]
+    return TypedExtensionConfig(
+        name="envoy.http.early_header_mutation.header_mutation",
+        typed_config=any_of(EarlyHeaderMutation(mutations=mutations)),
+    )
+
+
+def _filters(
+    settings: Settings, keys: Sequence[Keys], models: Sequence[Offered]
+) -> Iterator[manager.HttpFilter]:
+    nobody = rbac.RBAC(rules=RBAC(action=RBAC.ALLOW))
+    code = (files("trimaran.gateway") / "lua" / "requests.lua").read_text()
+    for name, config in (
+        (TOKENS, _tokens(keys)),
+        (SCOPES, nobody),
+        (BODIES, Buffer(max_request_bytes=UInt32Value(value=1 << 20))),
+        (LUA, Lua(default_source_code=DataSource(inline_string=code))),
+        (SCOPES_OF_CALLS, nobody),
+        (MESSAGES, _messages()),
+        (_LIMITS, _limits(settings, models)),
+        ("envoy.filters.http.router", Router()),
+    ):
+        yield manager.HttpFilter(name=name, typed_config=any_of(config), disabled=name == MESSAGES)
+
+
+def _tokens(keys: Sequence[Keys]) -> JwtAuthentication:
+    providers = {
+        keys_cluster_name(number): _provider(each, number) for number, each in enumerate(keys, 1)
+    }
+    requirements = [JwtRequirement(provider_name=name) for name in providers]
+    required = (
+        JwtRequirement(requires_any=JwtRequirementOrList(requirements=requirements))
+        if len(requirements) > 1
+        else requirements[0]
+    )
+    return JwtAuthentication(
+        providers=providers,
+        rules=[RequirementRule(match=RouteMatch(prefix="/"), requires=required)],
+    )
+
+
+def _provider(keys: Keys, number: int) -> JwtProvider:
+    provider = JwtProvider(
+        issuer=keys.issuer,
+        audiences=[keys.audience],
+        require_expiration=True,
+        clock_skew_seconds=_SKEW_S,
+        payload_in_metadata=PAYLOAD,
+        header_in_metadata=HEADER,
+        normalize_payload_in_metadata=JwtProvider.NormalizePayload(
+            space_delimited_claims=["scope"]
+        ),
+        claim_to_headers=[JwtClaimToHeader(header_name=SUBJECT, claim_name="sub")],
+        clear_route_cache=True,
+        jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_TOKENS),
+    )
+    if keys.text:
+        provider.local_jwks.CopyFrom(DataSource(inline_string=keys.text))
+    else:
+        cluster = keys_cluster_name(number)
+        uri = HttpUri(uri=keys.url, cluster=cluster, timeout=seconds(5))
+        provider.remote_jwks.CopyFrom(RemoteJwks(http_uri=uri, cache_duration=seconds(_KEYS_S)))
+    return provider
+
+
+def _messages() -> ExternalProcessor:
+    """Where the messages of a stream are looked at; without an answer, nothing passes."""
+    service = GrpcService(envoy_grpc=GrpcService.EnvoyGrpc(cluster_name="streams"))
+    mode = ProcessingMode(
+        request_header_mode=ProcessingMode.SEND,
+        response_header_mode=ProcessingMode.SKIP,
+        request_body_mode=ProcessingMode.STREAMED,
+        response_body_mode=ProcessingMode.NONE,
+        request_trailer_mode=ProcessingMode.SKIP,
+        response_trailer_mode=ProcessingMode.SKIP,
+    )
+    claims = MetadataOptions.MetadataNamespaces(untyped=[TOKENS])
+    return ExternalProcessor(
+        grpc_service=service,
+        processing_mode=mode,
+        message_timeout=seconds(5),
+        metadata_options=MetadataOptions(forwarding_namespaces=claims),
+    )
+
+
+def _limits(settings: Settings, models: Sequence[Offered]) -> LocalRateLimit:
+    """Requests a second: one count for each client at each model."""
+    descriptors = []
+    for model in (*(each.name for each in models), "stream"):
+        limits = settings.limits_of(model)
+        for client in (*settings.clients, None):
+            subject = client.subject if client else ""
+            rate = (client and client.requests_per_second) or limits.requests_per_second
+            entries = [
+                RateLimitDescriptor.Entry(key="client", value=subject),
+                RateLimitDescriptor.Entry(key="model", value=model),
+            ]
+            descriptors.append(
+                LocalRateLimitDescriptor(entries=entries, token_bucket=_bucket(rate))
+            )
+    return LocalRateLimit(
+        stat_prefix="limits",
+        status=HttpStatus(code=_MANY),
+        token_bucket=_bucket(1_000_000_000),
+        filter_enabled=_always(),
+        filter_enforced=_always(),
+        response_headers_to_add=[header("retry-after", "1")],
+        descriptors=descriptors,
+        rate_limits=[_counted()],
+        rate_limited_as_resource_exhausted=True,
+        max_dynamic_descriptors=UInt32Value(value=_MOST_CLIENTS),
+    )
+
+
+def _counted() -> RateLimit:
+    """What a request counts for: its client, at the model of its route."""
+    action = RateLimit.Action
+    model = MetadataKey(key=LUA, path=[MetadataKey.PathSegment(key="model")])
+    return RateLimit(
+        actions=[
+            action(
+                request_headers=action.RequestHeaders(header_name=SUBJECT, descriptor_key="client")
+            ),
+            action(
+                metadata=action.MetaData(
+                    descriptor_key="model", metadata_key=model, source=action.MetaData.ROUTE_ENTRY
+                )
+            ),
+        ]
+    )
+
+
+def _bucket(rate: int) -> TokenBucket:
+    return TokenBucket(
+        max_tokens=rate, tokens_per_fill=UInt32Value(value=rate), fill_interval=seconds(1)
+    )
+
+
+def _always() -> RuntimeFractionalPercent:
+    return RuntimeFractionalPercent(
+        default_value=FractionalPercent(numerator=100, denominator=FractionalPercent.HUNDRED)
+    )

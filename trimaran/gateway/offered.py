@@ -1,0 +1,43 @@
+"""The models that clients may ask: what is live in the repository, without steps of ensembles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trimaran.checks.raising import checked_config, sound_ensembles
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
+
+__all__ = ["Offered", "offered_models"]
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A model by name, and whether its requests depend on one another (a sequence model)."""
+
+    name: str
+    stateful: bool = False
+
+
+def offered_models(repository: Repository) -> tuple[Offered, ...]:
+    """Every model with a live configuration that is no step of another, by name.
+
+    A model whose configuration cannot be read is left out, since no server loads it.
+    """
+    ensembles = sound_ensembles(repository)
+    steps = {step for name in ensembles for step in _steps(repository, name)}
+    found: list[Offered] = []
+    for name in repository.names():
+        if name in steps or not repository.live_path(name).is_file():
+            continue
+        try:
+            config = checked_config(repository, name)
+        except TrimaranError:
+            continue
+        found.append(Offered(name, config.HasField("sequence_batching")))
+    return tuple(found)
+
+
+def _steps(repository: Repository, ensemble: str) -> list[str]:
+    steps = repository.config(ensemble).ensemble_scheduling.step
+    return [step.model_name for step in steps]

@@ -1,0 +1,399 @@
+"""Which requests pass, to where, and which scope a token needs for each.
+
+What no route names is refused. A model's routes are the same over plain REST, KServe and gRPC, and
+each may be split between clusters by weight. Over gRPC the model's name is in the message: the
+first route of such a call has no model, and when `lua/requests.lua` has read the name, Envoy
+chooses again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from envoy.config.core.v3.base_pb2 import DataSource, Metadata
+from envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Policy, Principal, SourcedMetadata
+from envoy.config.route.v3.route_components_pb2 import (
+    DirectResponseAction,
+    FilterConfig,
+    HeaderMatcher,
+    RetryPolicy,
+    Route,
+    RouteAction,
+    RouteMatch,
+    VirtualHost,
+)
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.buffer.v3.buffer_pb2 import Buffer, BufferPerRoute
+from envoy.extensions.filters.http.ext_proc.v3.ext_proc_pb2 import ExtProcOverrides, ExtProcPerRoute
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import PerRouteConfig
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac
+from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from envoy.type.matcher.v3.metadata_pb2 import MetadataMatcher
+from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from google.protobuf.wrappers_pb2 import UInt32Value
+
+from trimaran.gateway.clusters import cluster_name
+from trimaran.gateway.messages import (
+    HEADER,
+    any_of,
+    claim_holds,
+    claim_is,
+    header,
+    regex,
+    seconds,
+    struct,
+)
+from trimaran.gateway.offered import Offered
+from trimaran.gateway.settings import ALGORITHMS, Limits, Settings
+from trimaran.serving.access import grpc_headers, http_headers
+
+__all__ = [
+    "BODIES",
+    "MODEL",
+    "SCOPES",
+    "SCOPES_OF_CALLS",
+    "STREAM",
+    "SUBJECT",
+    "TOKENS",
+    "Page",
+    "route_table",
+]
+
+TOKENS = "envoy.filters.http.jwt_authn"
+SCOPES = "trimaran.scopes"
+SCOPES_OF_CALLS = "trimaran.scopes_of_calls"
+BODIES = "envoy.filters.http.buffer"
+MESSAGES = "envoy.filters.http.ext_proc"
+LUA = "envoy.filters.http.lua"
+"""The filters that a route sets."""
+MODEL = "x-trimaran-model"
+SUBJECT = "x-trimaran-subject"
+"""Headers that the gateway sets, and removes from what clients send."""
+
+_GRPC = "/inference.GRPCInferenceService/"
+_UNARY = f"{_GRPC}ModelInfer"
+STREAM = f"{_GRPC}ModelStreamInfer"
+_VERSION = "(/versions/[1-9][0-9]*)?"
+_NAME = "[A-Za-z_][A-Za-z0-9_.-]{0,127}"
+_OPEN_CALLS = (
+    *(f"{_GRPC}{method}" for method in ("ServerLive", "ServerReady")),
+    "/grpc.health.v1.Health/Check",
+)
+_METADATA_CALLS = tuple(
+    f"{_GRPC}{method}"
+    for method in (
+        "ServerMetadata",
+        "ModelReady",
+        "ModelMetadata",
+        "ModelConfig",
+        "ModelStatistics",
+    )
+)
+_ADMIN_CALLS = (
+    "Repository(Index|ModelLoad|ModelUnload)",
+    "(System|Cuda)SharedMemory(Status|Register|Unregister)",
+    "(TraceSetting|LogSettings)",
+)
+_ADMIN_PATHS = (
+    f"/v2/repository/(index|models/{_NAME}/(load|unload))",
+    "/v2/(system|cuda)sharedmemory(/region/[^/]{1,200})?/(status|register|unregister)",
+    f"/v2/(models/{_NAME}/)?trace/setting",
+    "/v2/logging",
+)
+_ADMIN_S = 600
+_RETRIES = 3
+_NOT_RUN = "connect-failure,refused-stream,retriable-status-codes"
+"""A request that has not run: no connection, a stream refused, or 503."""
+_NO_ANSWER = f"reset,{_NOT_RUN}"
+"""Or the connection ended before an answer, when running again does no harm."""
+_UNAVAILABLE = 503
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True)
+class Page:
+    """A text that the gateway itself answers; `scope` is empty for everybody."""
+
+    path: str
+    text: str
+    content_type: str
+    scope: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def route_table(
+    settings: Settings,
+    models: Sequence[Offered],
+    secrets: Mapping[str, str],
+    pages: Iterable[Page] = (),
+) -> RouteConfiguration:
+    """Every route, in the order in which Envoy tries them.
+
+    `secrets` has each server's name, and what opens its APIs that change it.
+    """
+    routes = [
+        *(_page(page, settings) for page in pages),
+        *_open_routes(),
+        *(route for model in models for route in _routes_of(model, settings)),
+        *_calls_without_model(settings, models),
+        *_metadata_routes(settings, models),
+        *_admin_routes(settings, secrets),
+        _nothing(),
+    ]
+    return RouteConfiguration(
+        name="routes",
+        virtual_hosts=[VirtualHost(name="models", domains=["*"], routes=routes)],
+        request_headers_to_remove=[SUBJECT],
+        max_direct_response_body_size_bytes=UInt32Value(value=1 << 24),
+    )
+
+
+def _routes_of(model: Offered, settings: Settings) -> Iterator[Route]:
+    """The routes of one model: those of clients with limits of their own come first."""
+    name, limits = model.name, settings.limits_of(model.name)
+    for client in (*(each.subject for each in settings.clients if each.concurrent_requests), ""):
+        only = [_has(SUBJECT, client)] if client else []
+        for kind, match, rewrite in _ways(name, is_default=name == settings.default_model):
+            for each in only:
+                match.headers.append(each)
+            protocol = "grpc" if kind == "call" else "http"
+            action = RouteAction(
+                cluster=cluster_name(protocol, name, client),
+                timeout=seconds(0 if kind == "events" else limits.timeout_s),
+                retry_policy=_retries(_NOT_RUN if model.stateful else _NO_ANSWER),
+            )
+            if rewrite:
+                action.regex_rewrite.CopyFrom(
+                    RegexMatchAndSubstitute(pattern=regex("^[^?]*"), substitution=rewrite)
+                )
+            yield _route(
+                f"{kind} {name}",
+                match,
+                action,
+                settings,
+                scope=f"infer:{name}",
+                kind=kind,
+                limits=limits,
+                model=name,
+            )
+
+
+def _ways(model: str, *, is_default: bool) -> Iterator[tuple[str, RouteMatch, str]]:
+    """How one asks a model: what to match, and the path for Triton where it is another."""
+    quoted = re.escape(model)
+    kserve = f"/v2/models/{model}"
+    post = [_method("POST")]
+    yield "predict", RouteMatch(path=f"/models/{model}/predict", headers=post), f"{kserve}/generate"
+    if is_default:
+        yield "predict", RouteMatch(path="/predict", headers=post), f"{kserve}/generate"
+    inferring = f"/v2/models/{quoted}{_VERSION}/(infer|generate)"
+    yield "infer", RouteMatch(safe_regex=regex(inferring), headers=post), ""
+    events = f"/v2/models/{quoted}{_VERSION}/generate_stream"
+    yield "events", RouteMatch(safe_regex=regex(events), headers=post), ""
+    yield "call", RouteMatch(path=_UNARY, headers=[*post, _has(MODEL, model)]), ""
+
+
+def _calls_without_model(settings: Settings, models: Sequence[Offered]) -> Iterator[Route]:
+    """A call before its model is known, and streams, whose every message is looked at."""
+    largest = [settings.limits_of(model.name) for model in models] or [settings.limits]
+    most = max(largest, key=lambda limits: limits.body_mb)
+    match = RouteMatch(path=_UNARY, headers=[_method("POST")])
+    yield _route("call", match, RouteAction(cluster="grpc"), settings, "infer", "call", most)
+    stream = RouteMatch(path=STREAM, headers=[_method("POST")])
+    action = RouteAction(cluster="grpc", timeout=seconds(0))
+    yield _route("stream", stream, action, settings, "infer", "stream", model="stream")
+
+
+def _open_routes() -> Iterator[Route]:
+    """What a load balancer may ask without a token."""
+    for path in ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"):
+        action = RouteAction(cluster="http", timeout=seconds(5), retry_policy=_retries(_NOT_RUN))
+        action.prefix_rewrite = path if path.startswith("/v2") else f"/v2{path}"
+        match = RouteMatch(path=path, headers=[_method("GET")])
+        yield _route("health", match, action, None, "", "health")
+    for path in _OPEN_CALLS:
+        action = RouteAction(cluster="grpc", timeout=seconds(5), retry_policy=_retries(_NOT_RUN))
+        yield _route("health", RouteMatch(path=path), action, None, "", "health")
+
+
+def _metadata_routes(settings: Settings, models: Sequence[Offered]) -> Iterator[Route]:
+    names = "|".join(re.escape(model.name) for model in models)
+    default = settings.default_model
+    get = [_method("GET")]
+    paths = {f"/models/{model.name}/metadata": f"/v2/models/{model.name}" for model in models}
+    paths |= {"/metadata": f"/v2/models/{default}"} if default else {}
+    for path, kserve in paths.items():
+        action = _asking("http")
+        action.prefix_rewrite = kserve
+        yield _route(
+            "metadata", RouteMatch(path=path, headers=get), action, settings, "metadata", "predict"
+        )
+    for pattern in (
+        "/v2/?",
+        *([f"/v2/models/({names}){_VERSION}(/(config|stats|ready))?"] if names else []),
+    ):
+        match = RouteMatch(safe_regex=regex(pattern), headers=get)
+        yield _route("metadata", match, _asking("http"), settings, "metadata", "infer")
+    for path in _METADATA_CALLS:
+        yield _route(
+            "metadata", RouteMatch(path=path), _asking("grpc"), settings, "metadata", "metadata"
+        )
+
+
+def _admin_routes(settings: Settings, secrets: Mapping[str, str]) -> Iterator[Route]:
+    """What changes a server: of the only one, or of one by name below `/servers/NAME`."""
+    for server, secret in secrets.items():
+        alone = len(secrets) == 1
+        kinds: list[tuple[str, Sequence[str], Mapping[str, str]]] = [
+            ("http", _ADMIN_PATHS, http_headers(secret))
+        ]
+        if alone:
+            calls = tuple(f"{re.escape(_GRPC)}{call}" for call in _ADMIN_CALLS)
+            kinds.append(("grpc", calls, grpc_headers(secret)))
+        for protocol, patterns, headers in kinds:
+            for pattern in patterns:
+                prefix = "" if alone else f"/servers/{re.escape(server)}"
+                match = RouteMatch(safe_regex=regex(prefix + pattern))
+                action = RouteAction(
+                    cluster=cluster_name(protocol, client=server), timeout=seconds(_ADMIN_S)
+                )
+                if prefix:
+                    shorter = RegexMatchAndSubstitute(pattern=regex("^/servers/[^/]+"))
+                    action.regex_rewrite.CopyFrom(shorter)
+                route = _route("admin", match, action, settings, "admin", "admin")
+                added = [header(name, value) for name, value in headers.items()]
+                route.request_headers_to_add.extend(added)
+                yield route
+
+
+def _asking(protocol: str) -> RouteAction:
+    return RouteAction(cluster=protocol, timeout=seconds(30), retry_policy=_retries(_NO_ANSWER))
+
+
+def _page(page: Page, settings: Settings) -> Route:
+    route = Route(
+        name="page",
+        match=RouteMatch(path=page.path, headers=[_method("GET")]),
+        direct_response=DirectResponseAction(status=200, body=DataSource(inline_string=page.text)),
+        response_headers_to_add=[
+            header("content-type", page.content_type),
+            *(header(name, value) for name, value in page.headers.items()),
+        ],
+    )
+    _guard(route, settings, page.scope)
+    return route
+
+
+def _nothing() -> Route:
+    """What no other route names."""
+    route = Route(
+        name="unknown",
+        match=RouteMatch(prefix="/"),
+        direct_response=DirectResponseAction(status=_NOT_FOUND),
+    )
+    _guard(route, None, "")
+    return route
+
+
+def _route(
+    name: str,
+    match: RouteMatch,
+    action: RouteAction,
+    settings: Settings | None,
+    scope: str,
+    kind: str,
+    limits: Limits | None = None,
+    model: str = "",
+) -> Route:
+    route = Route(name=name, match=match, route=action)
+    facts: dict[str, Any] = {"kind": kind, "model": model, "scope": scope}
+    route.metadata.CopyFrom(Metadata(filter_metadata={LUA: struct(facts)}))
+    _guard(route, settings, scope, after_reading=kind == "call" and bool(model))
+    most = 1 << 20 if limits is None else limits.body_mb << 20
+    bodies = BufferPerRoute(buffer=Buffer(max_request_bytes=UInt32Value(value=most)))
+    if kind == "stream":
+        bodies = BufferPerRoute(disabled=True)
+        looked_at = FilterConfig(config=any_of(ExtProcPerRoute(overrides=ExtProcOverrides())))
+        route.typed_per_filter_config[MESSAGES].CopyFrom(any_of(looked_at))
+    route.typed_per_filter_config[BODIES].CopyFrom(any_of(bodies))
+    return route
+
+
+def _guard(
+    route: Route, settings: Settings | None, scope: str, *, after_reading: bool = False
+) -> None:
+    """Who may take a route; without a scope, everybody."""
+    if settings is None or not scope:
+        route.typed_per_filter_config[TOKENS].CopyFrom(any_of(PerRouteConfig(disabled=True)))
+        route.typed_per_filter_config[SCOPES].CopyFrom(any_of(rbac.RBACPerRoute()))
+        route.typed_per_filter_config[SCOPES_OF_CALLS].CopyFrom(any_of(rbac.RBACPerRoute()))
+        return
+    allowed = rbac.RBACPerRoute(rbac=rbac.RBAC(rules=_rules(settings, scope)))
+    where, other = (SCOPES_OF_CALLS, SCOPES) if after_reading else (SCOPES, SCOPES_OF_CALLS)
+    route.typed_per_filter_config[where].CopyFrom(any_of(allowed))
+    if scope != "infer" or route.match.path == STREAM:
+        route.typed_per_filter_config[other].CopyFrom(any_of(rbac.RBACPerRoute()))
+
+
+def _rules(settings: Settings, scope: str) -> RBAC:
+    """Tokens that have the scope, and clients that `gateway.toml` gives it."""
+    wide = scope.startswith("infer:")
+    names = (scope, "infer:*") if wide else (scope,)
+    granted = [
+        client.subject
+        for client in settings.clients
+        if set(names) & set(client.scopes)
+        or (scope == "infer" and any(each.startswith("infer:") for each in client.scopes))
+    ]
+    holding = claim_holds("scope", *names)
+    if scope == "infer":
+        holding = _any_model()
+    either = [*holding, *claim_is("sub", *granted)]
+    principal = Principal(
+        and_ids=Principal.Set(
+            ids=[_one_of(claim_is("alg", *ALGORITHMS, part=HEADER)), _one_of(either)]
+        )
+    )
+    policy = Policy(permissions=[Permission(any=True)], principals=[principal])
+    return RBAC(action=RBAC.ALLOW, policies={scope: policy})
+
+
+def _any_model() -> list[MetadataMatcher]:
+    found = claim_holds("scope", "infer:")
+    for each in found:
+        each.value.list_match.one_of.string_match.CopyFrom(StringMatcher(prefix="infer:"))
+    return found
+
+
+def _one_of(matchers: Iterable[MetadataMatcher]) -> Principal:
+    sourced = [SourcedMetadata(metadata_matcher=matcher) for matcher in matchers]
+    return Principal(
+        or_ids=Principal.Set(ids=[Principal(sourced_metadata=each) for each in sourced])
+    )
+
+
+def _retries(conditions: str) -> RetryPolicy:
+    return RetryPolicy(
+        retry_on=conditions,
+        num_retries=UInt32Value(value=_RETRIES),
+        retriable_status_codes=[_UNAVAILABLE],
+        host_selection_retry_max_attempts=5,
+        retry_host_predicate=[
+            RetryPolicy.RetryHostPredicate(
+                name="envoy.retry_host_predicates.previous_hosts",
+                typed_config=any_of(PreviousHostsPredicate()),
+            )
+        ],
+    )
+
+
+def _method(name: str) -> HeaderMatcher:
+    return _has(":method", name)
+
+
+def _has(name: str, value: str) -> HeaderMatcher:
+    return HeaderMatcher(name=name, string_match=StringMatcher(exact=value))

@@ -1,0 +1,276 @@
+"""Runs the gateway: what is wanted of it, an Envoy that does it, and changes while it runs."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
+
+from trimaran.gateway.audit import AuditLog
+from trimaran.gateway.configuration import Places, Wanted, bootstrap, files, whole, with_clusters_of
+from trimaran.gateway.envoy import Envoy, judge, running
+from trimaran.gateway.health import Health, State
+from trimaran.gateway.issuers import accepted
+from trimaran.gateway.keys import Certificate, SigningKey, development_certificate, read_certificate
+from trimaran.gateway.listener import Tls
+from trimaran.gateway.messages import json_text
+from trimaran.gateway.offered import offered_models
+from trimaran.gateway.program import find_envoy
+from trimaran.gateway.settings import ServerAddress, Settings, read_settings
+from trimaran.gateway.streams import serving_streams
+from trimaran.repository.presence import find_server, server_secret
+from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import exclusive_lock
+from trimaran.system.logging import logger
+from trimaran.system.ports import require_bindable
+
+__all__ = ["FILE", "Gateway", "judged", "printed", "run", "state_folder"]
+
+FILE = "gateway.toml"
+_OWN_SERVER = "local"
+"""The name of the server that runs on the repository, where `gateway.toml` lists none."""
+_LOOK_S = 0.5
+_OWNER_ONLY = 0o700
+
+_log = logger("gateway")
+
+
+def state_folder(repository: Repository) -> Path:
+    """Where the gateway keeps its keys and files: for its owner only, next to the repository."""
+    folder = repository.state / "gateway"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(_OWNER_ONLY)
+    return folder
+
+
+def wanted_of(repository: Repository, path: Path | None) -> Wanted:
+    """What the gateway shall do, by the repository and by `gateway.toml` if there is one.
+
+    Raises `TrimaranError` for the first thing that is wrong with either.
+    """
+    settings = Settings() if path is None else read_settings(path)
+    folder = state_folder(repository)
+    models = offered_models(repository)
+    try:
+        settings.require_models([model.name for model in models])
+        listen = settings.listen
+        if listen.certificate and listen.key:
+            certificate = Certificate(listen.certificate, listen.key)
+            read_certificate(certificate)
+        else:
+            certificate = development_certificate(folder, listen.address)
+        keys = accepted(settings, SigningKey(folder))
+    except TrimaranError as error:
+        raise TrimaranError(f"{path}: {error}" if path else str(error)) from None
+    servers, secrets = _servers(repository, settings)
+    return Wanted(
+        settings=settings,
+        servers=servers,
+        secrets=secrets,
+        keys=keys,
+        tls=Tls(certificate.certificate, certificate.key, listen.client_ca),
+        models=models,
+    )
+
+
+def _servers(
+    repository: Repository, settings: Settings
+) -> tuple[tuple[ServerAddress, ...], Mapping[str, str]]:
+    """The servers, and what opens the APIs of those that this machine runs on the repository."""
+    found = find_server(repository)
+    if found is None:
+        return settings.servers, {}
+    ports = found.ports
+    own = ServerAddress(
+        _OWN_SERVER,
+        (ports.host, ports.http),
+        (ports.host, ports.grpc),
+        (ports.host, ports.supervisor),
+    )
+    servers = settings.servers or (own,)
+    secret = server_secret(repository)
+    return servers, {server.name: secret for server in servers if server.http == own.http}
+
+
+def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], None]) -> None:
+    """Run the gateway until interrupted; `ready` is called once it listens.
+
+    Raises `TrimaranError` where it cannot start, with nothing left behind.
+    """
+    with ExitStack() as stack:
+        folder = state_folder(repository)
+        try:
+            stack.enter_context(exclusive_lock(folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise TrimaranError(
+                f"a gateway runs on {repository.root} already; stop that one first"
+            ) from None
+        sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trimaran-")))
+        places = _places(folder, sockets)
+        gateway = Gateway(repository, path, places)
+        stack.enter_context(gateway.serving())
+        ready(gateway)
+        gateway.watch()
+
+
+class Gateway:
+    """A gateway at work."""
+
+    def __init__(self, repository: Repository, path: Path | None, places: Places) -> None:
+        self._repository = repository
+        self._path = path
+        self._places = places
+        self._program = find_envoy()
+        self._lock = threading.Lock()
+        self._envoy: Envoy | None = None
+        self.wanted = wanted_of(repository, path)
+        self._seen = self._fingerprint()
+        self.health = Health(self._to_ask, self._servers_changed)
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Listen during the block. Raises `TrimaranError`."""
+        listen = self.wanted.settings.listen
+        require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
+        judge(self._program, whole(self.wanted, self._places), self._places.folder)
+        with (
+            self.health,
+            serving_streams(self._places.streams, self._current),
+            running(
+                self._program,
+                bootstrap(self._places),
+                self._files(),
+                self._places.admin,
+                self._places.of,
+                self._places.folder / "envoy.log",
+            ) as self._envoy,
+        ):
+            yield
+
+    def watch(self) -> None:
+        """Take over changes until interrupted. Raises `TrimaranError` if Envoy ends."""
+        envoy = self._running()
+        audit = AuditLog(self._places.audit, self.wanted.settings.audit)
+        while not envoy.process.wait(_LOOK_S):
+            if audit.rotate(time.time()):
+                envoy.ask("POST", "/reopen_logs")
+            seen = self._fingerprint()
+            if seen != self._seen:
+                self._seen = seen
+                self._take_over()
+        raise TrimaranError(
+            f"Envoy ended by itself with status {envoy.process.status}; its log is "
+            f"{self._places.folder / 'envoy.log'}"
+        )
+
+    def _take_over(self) -> None:
+        """Do what is wanted now; what cannot be done is said, and what was wanted before stays."""
+        try:
+            wanted = wanted_of(self._repository, self._path)
+            if wanted == self.wanted:
+                return
+            if wanted.settings.listen != self.wanted.settings.listen:
+                raise TrimaranError("a change of [listen] needs a new start of the gateway")
+            judge(self._program, whole(wanted, self._places), self._places.folder)
+            with self._lock:
+                before, self.wanted = self.wanted, wanted
+            self.health.look()
+            self._tell(before)
+        except (TrimaranError, OSError) as error:
+            _log.error(f"{error}; what was valid before stays")
+            return
+        _log.info("the changed configuration is at work")
+
+    def _tell(self, before: Wanted) -> None:
+        """Have Envoy take over what is wanted; what the old routes need goes last."""
+        envoy = self._running()
+        with self._lock:
+            new = self._files()
+            both = with_clusters_of(new, self._files(before))
+            envoy.tell(both)
+            envoy.tell(new)
+
+    def _running(self) -> Envoy:
+        if self._envoy is None:
+            raise TrimaranError("Envoy does not run")
+        return self._envoy
+
+    def _files(self, wanted: Wanted | None = None) -> Mapping[str, DiscoveryResponse]:
+        states = self.health.states
+        wanted = wanted or self.wanted
+        numeric = tuple(
+            states[server.name].server if server.name in states else server
+            for server in wanted.servers
+        )
+        ready = {name for name, state in states.items() if not state.problem}
+        return files(replace(wanted, servers=numeric), ready, self._places)
+
+    def _to_ask(self) -> tuple[Collection[ServerAddress], Collection[str]]:
+        return self.wanted.servers, [model.name for model in self.wanted.models]
+
+    def _current(self) -> tuple[Settings, Collection[str]]:
+        return self.wanted.settings, [model.name for model in self.wanted.models]
+
+    def _servers_changed(self, before: Mapping[str, State], states: Mapping[str, State]) -> None:
+        for name, state in states.items():
+            known = before.get(name)
+            if state.problem and (known is None or known.problem != state.problem):
+                _log.warning(f"server {name} gets no requests: {state.problem}")
+            elif known is not None and known.problem and not state.problem:
+                _log.info(f"server {name} is ready again")
+        if self._envoy is not None:
+            with self._lock:
+                self._envoy.tell(
+                    {
+                        name: content
+                        for name, content in self._files().items()
+                        if name.startswith("endpoints")
+                    }
+                )
+
+    def _fingerprint(self) -> list[tuple[str, int, int, int]]:
+        """What shows that a file has changed that decides what is wanted."""
+        listen = self.wanted.settings.listen
+        paths = [
+            *([self._path] if self._path else []),
+            *(path for path in (listen.certificate, listen.key, listen.client_ca) if path),
+            *self._repository.state.rglob("server.json"),
+            *self._repository.root.glob("*/config.pbtxt"),
+            *self._repository.root.glob("*/configs/live.pbtxt"),
+        ]
+        return sorted(filter(None, map(_seen, paths)))
+
+
+def _seen(path: Path) -> tuple[str, int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return str(path), found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def judged(repository: Repository, path: Path | None) -> Wanted:
+    """What the gateway would do, after Envoy accepted it. Raises `TrimaranError`."""
+    wanted = wanted_of(repository, path)
+    folder = state_folder(repository)
+    judge(find_envoy(), whole(wanted, _places(folder, folder)), folder)
+    return wanted
+
+
+def printed(repository: Repository, path: Path | None) -> str:
+    """The whole configuration of Envoy as JSON, in which secrets are replaced."""
+    wanted = wanted_of(repository, path)
+    secrets = dict.fromkeys(wanted.secrets, "(secret)")
+    folder = state_folder(repository)
+    return json_text(whole(replace(wanted, secrets=secrets), _places(folder, folder)))
+
+
+def _places(folder: Path, sockets: Path) -> Places:
+    return Places(folder, sockets / "admin", sockets / "streams")

@@ -1,0 +1,376 @@
+"""What a person decides about the gateway: the file `gateway.toml`.
+
+```toml
+default_model = "churn"           # what /predict and /metadata mean
+
+[listen]
+address = "127.0.0.1"
+port = 8443
+certificate = "tls.crt"           # with its key; without both, a development certificate is made
+key = "tls.key"
+client_ca = "clients.crt"         # clients must have a certificate of it (mutual TLS)
+
+[[servers]]                       # without one, the server that runs on the repository
+name = "a"
+http = "127.0.0.1:8000"
+grpc = "127.0.0.1:8001"
+ready = "127.0.0.1:8003"          # the supervisor's port of a `trimaran serve`
+
+[[issuers]]                       # in addition to this machine's own key
+issuer = "https://login.example.com/realms/models"
+audience = "trimaran"
+jwks = "keys.json"                # a file or an address; without it, the issuer is asked for it
+ca = "issuer-ca.crt"              # who signed the issuer's certificate, if not a public authority
+
+[limits]                          # of each client at each model
+requests_per_second = 100
+concurrent_requests = 64
+body_mb = 16
+timeout_s = 60
+
+[models.image_classifier]         # a model's own limits
+body_mb = 32
+
+[[clients]]                       # what a client may do beyond the scopes of its token, and limits
+subject = "mobile-app"
+scopes = ["infer:churn"]
+requests_per_second = 10
+concurrent_requests = 4
+
+[audit]
+megabytes = 64                    # of one file
+days = 30                         # after which a file is removed
+```
+
+Every key may be left out. Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from trimaran.repository.repository import check_model_name
+from trimaran.system.errors import TrimaranError
+from trimaran.system.toml_text import (
+    nearest,
+    parse_toml,
+    read_utf8,
+    refuse_unknown,
+    texts_of,
+    value_of,
+)
+
+__all__ = [
+    "ALGORITHMS",
+    "AUDIENCE",
+    "Audit",
+    "Client",
+    "Issuer",
+    "Limits",
+    "Listen",
+    "ServerAddress",
+    "Settings",
+    "parse_settings",
+    "read_settings",
+]
+
+ALGORITHMS = ("ES256", "RS256")
+"""The signatures of tokens that are accepted."""
+AUDIENCE = "trimaran"
+"""For whom a token is made, where an issuer's table says nothing else."""
+
+_KEYS = ("default_model", "listen", "servers", "issuers", "limits", "models", "clients", "audit")
+_LIMITS = ("requests_per_second", "concurrent_requests", "body_mb", "timeout_s")
+_OF_A_CLIENT = ("requests_per_second", "concurrent_requests")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_TEXT = re.compile(r"[!-~]{1,200}")
+"""What a header may carry unchanged."""
+_MOST = {
+    "requests_per_second": 1_000_000,
+    "concurrent_requests": 100_000,
+    "body_mb": 1024,
+    "timeout_s": 86_400,
+}
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where the gateway listens; paths are absolute, `None` for what it makes itself."""
+
+    address: str = "127.0.0.1"
+    port: int = 8443
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True)
+class ServerAddress:
+    """A Triton: `(host, port)` of its HTTP and gRPC, and of its supervisor if it has one."""
+
+    name: str
+    http: tuple[str, int]
+    grpc: tuple[str, int]
+    ready: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Who makes tokens. `jwks` is a file, an address, or None to ask the issuer itself."""
+
+    issuer: str
+    audience: str = AUDIENCE
+    jwks: Path | str | None = None
+    ca: Path | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one client may ask of one model."""
+
+    requests_per_second: int = 100
+    concurrent_requests: int = 64
+    body_mb: int = 16
+    timeout_s: int = 60
+
+
+@dataclass(frozen=True)
+class Client:
+    """What is known of the subject of a token; a limit that is None is the model's."""
+
+    subject: str
+    scopes: tuple[str, ...] = ()
+    requests_per_second: int | None = None
+    concurrent_requests: int | None = None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How much of the audit log is kept."""
+
+    megabytes: int = 64
+    days: int = 30
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `gateway.toml` says."""
+
+    listen: Listen = Listen()
+    servers: tuple[ServerAddress, ...] = ()
+    issuers: tuple[Issuer, ...] = ()
+    clients: tuple[Client, ...] = ()
+    limits: Limits = Limits()
+    models: Mapping[str, Limits] = field(default_factory=dict)
+    """The limits of models that have their own."""
+    default_model: str | None = None
+    audit: Audit = Audit()
+
+    def limits_of(self, model: str) -> Limits:
+        """What one client may ask of a model."""
+        return self.models.get(model, self.limits)
+
+    def require_models(self, served: Sequence[str]) -> None:
+        """Raise `TrimaranError` for a name that is none of the `served` models."""
+        named = [("default_model", self.default_model)] if self.default_model else []
+        named += [("[models]", name) for name in self.models]
+        for client in self.clients:
+            infers = (scope.removeprefix("infer:") for scope in client.scopes if ":" in scope)
+            named += [(f"[[clients]] {client.subject}: scopes", name) for name in infers]
+        for where, name in named:
+            if name not in served and name != "*":
+                raise TrimaranError(
+                    f"{where}: no model {name!r} is served; {nearest(str(name), served)}"
+                    if served
+                    else f"{where}: no model {name!r} is served, since none is"
+                )
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in a `gateway.toml`. Raises `TrimaranError` for the first thing wrong."""
+    try:
+        return parse_settings(read_utf8(path), path.resolve().parent)
+    except TrimaranError as error:
+        raise TrimaranError(f"{path}: {error}") from None
+
+
+def parse_settings(text: str, folder: Path) -> Settings:
+    """The settings in the text of a `gateway.toml` that lies in `folder`."""
+    document = parse_toml(text)
+    refuse_unknown(document, _KEYS)
+    limits = _limits(_table(document, "limits"), "[limits]: ", Limits())
+    audit = _table(document, "audit")
+    refuse_unknown(audit, ("megabytes", "days"), "[audit]: ")
+    return Settings(
+        listen=_listen(_table(document, "listen"), folder),
+        servers=_servers(_tables(document, "servers")),
+        issuers=_issuers(_tables(document, "issuers"), folder),
+        clients=_clients(_tables(document, "clients")),
+        limits=limits,
+        models=_models(_table(document, "models"), limits),
+        default_model=value_of(document, "default_model", str, "the name of a model"),
+        audit=Audit(
+            _number(audit, "megabytes", "[audit]: ", 65_536) or Audit.megabytes,
+            _number(audit, "days", "[audit]: ", 36_500) or Audit.days,
+        ),
+    )
+
+
+def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = value_of(document, key, dict, f"a table [{key}]") or {}
+    return found
+
+
+def _tables(document: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
+    found = value_of(document, key, list, f"tables [[{key}]]") or []
+    for each in found:
+        if not isinstance(each, dict):
+            raise TrimaranError(f"{key} holds {each!r}; expected tables [[{key}]]")
+    tables: Sequence[Mapping[str, Any]] = found
+    return tables
+
+
+def _number(table: Mapping[str, Any], key: str, where: str, most: int) -> int | None:
+    found = value_of(table, key, int, f"a whole number from 1 to {most}", where)
+    if found is not None and not 1 <= found <= most:
+        raise TrimaranError(f"{where}{key} is {found}; expected a whole number from 1 to {most}")
+    return None if found is None else int(found)
+
+
+def _limits(table: Mapping[str, Any], where: str, default: Limits) -> Limits:
+    refuse_unknown(table, _LIMITS, where)
+    given = {key: _number(table, key, where, _MOST[key]) for key in table}
+    return replace(default, **{key: number for key, number in given.items() if number})
+
+
+def _models(table: Mapping[str, Any], default: Limits) -> Mapping[str, Limits]:
+    for name, limits in table.items():
+        check_model_name(name)
+        if not isinstance(limits, dict):
+            raise TrimaranError(f"models.{name} is {limits!r}; expected a table [models.{name}]")
+    return {name: _limits(table[name], f"[models.{name}]: ", default) for name in table}
+
+
+def _listen(table: Mapping[str, Any], folder: Path) -> Listen:
+    where = "[listen]: "
+    refuse_unknown(table, ("address", "port", "certificate", "key", "client_ca"), where)
+    address = value_of(table, "address", str, "an address such as 127.0.0.1", where)
+    try:
+        ipaddress.ip_address(address or Listen.address)
+    except ValueError:
+        raise TrimaranError(
+            f"{where}address is {address!r}; expected an address such as 127.0.0.1 or 0.0.0.0"
+        ) from None
+    paths = {key: _path(table, key, where, folder) for key in ("certificate", "key", "client_ca")}
+    if (paths["certificate"] is None) != (paths["key"] is None):
+        missing = "key" if paths["key"] is None else "certificate"
+        raise TrimaranError(f"{where}{missing} is missing; a certificate needs its key")
+    port = _number(table, "port", where, 65_535) or Listen.port
+    return Listen(address or Listen.address, port, **paths)
+
+
+def _path(table: Mapping[str, Any], key: str, where: str, folder: Path) -> Path | None:
+    found = value_of(table, key, str, "the path of a file", where)
+    if found is None:
+        return None
+    if not found or not found.isprintable():
+        raise TrimaranError(f"{where}{key} is {found!r}; expected the path of a file")
+    path: Path = folder / found
+    if not path.is_file():
+        raise TrimaranError(f"{where}{key}: there is no file {path}")
+    return path
+
+
+def _servers(tables: Sequence[Mapping[str, Any]]) -> tuple[ServerAddress, ...]:
+    servers: list[ServerAddress] = []
+    for number, table in enumerate(tables, start=1):
+        where = f"[[servers]] {number}: "
+        refuse_unknown(table, ("name", "http", "grpc", "ready"), where)
+        name = _text(table, "name", where, _NAME)
+        if name in (server.name for server in servers):
+            raise TrimaranError(f"{where}name is {name!r}, as that of another; choose another")
+        http, grpc = (_address(table, key, where) for key in ("http", "grpc"))
+        ready = _address(table, "ready", where) if "ready" in table else None
+        servers.append(ServerAddress(name, http, grpc, ready))
+    return tuple(servers)
+
+
+def _address(table: Mapping[str, Any], key: str, where: str) -> tuple[str, int]:
+    expected = "host:port, such as 127.0.0.1:8000"
+    found = value_of(table, key, str, expected, where, required=True)
+    host, _, port = found.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not _TEXT.fullmatch(host) or "/" in host or not port.isascii():
+        raise TrimaranError(f"{where}{key} is {found!r}; expected {expected}")
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise TrimaranError(f"{where}{key} is {found!r}; expected {expected}")
+    return host, int(port)
+
+
+def _text(table: Mapping[str, Any], key: str, where: str, form: re.Pattern[str]) -> str:
+    found: str = value_of(table, key, str, "text in quotes", where, required=True)
+    if not form.fullmatch(found):
+        raise TrimaranError(f"{where}{key} is {found!r}; use letters, digits, '.', '_' and '-'")
+    return found
+
+
+def _issuers(tables: Sequence[Mapping[str, Any]], folder: Path) -> tuple[Issuer, ...]:
+    issuers: list[Issuer] = []
+    for number, table in enumerate(tables, start=1):
+        where = f"[[issuers]] {number}: "
+        refuse_unknown(table, ("issuer", "audience", "jwks", "ca"), where)
+        issuer = value_of(table, "issuer", str, "the issuer's address", where, required=True)
+        if issuer in (each.issuer for each in issuers):
+            raise TrimaranError(f"{where}issuer is {issuer!r}, as that of another; remove one")
+        jwks = value_of(table, "jwks", str, "a file or an address of keys", where)
+        if jwks is None or "://" in jwks:
+            _require_url(jwks or issuer, f"{where}{'jwks' if jwks else 'issuer'}")
+        else:
+            jwks = _path(table, "jwks", where, folder)
+        audience = value_of(table, "audience", str, "for whom tokens are made", where)
+        issuers.append(
+            Issuer(issuer, audience or AUDIENCE, jwks, _path(table, "ca", where, folder))
+        )
+    return tuple(issuers)
+
+
+def _require_url(address: str, where: str) -> None:
+    try:
+        parts = urlsplit(address)
+        sound = bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        sound = False
+    if not sound or parts.scheme not in ("http", "https") or parts.username is not None:
+        raise TrimaranError(
+            f"{where} is {address!r}; expected an address such as https://host/keys"
+        )
+
+
+def _clients(tables: Sequence[Mapping[str, Any]]) -> tuple[Client, ...]:
+    clients: list[Client] = []
+    for number, table in enumerate(tables, start=1):
+        where = f"[[clients]] {number}: "
+        refuse_unknown(table, ("subject", "scopes", *_OF_A_CLIENT), where)
+        subject = value_of(table, "subject", str, "the subject of a token", where, required=True)
+        if not _TEXT.fullmatch(subject):
+            raise TrimaranError(
+                f"{where}subject is {subject!r}; expected up to 200 letters, digits and signs"
+            )
+        if subject in (client.subject for client in clients):
+            raise TrimaranError(f"{where}subject is {subject!r}, as that of another; remove one")
+        scopes = texts_of(table, "scopes", where) or ()
+        for scope in scopes:
+            if scope not in ("metadata", "admin") and not scope.removeprefix("infer:") != scope:
+                raise TrimaranError(
+                    f"{where}scopes holds {scope!r}; expected 'infer:<model>', 'infer:*', "
+                    "'metadata' or 'admin'"
+                )
+        limits = {key: _number(table, key, where, _MOST[key]) for key in _OF_A_CLIENT}
+        clients.append(Client(subject, scopes, **limits))
+    return tuple(clients)

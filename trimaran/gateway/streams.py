@@ -1,0 +1,160 @@
+"""Looks at every message of a gRPC stream, since each names its own model.
+
+Envoy hands the pieces of `ModelStreamInfer` to this process (`ext_proc`), and passes one on when it
+is allowed. A piece that completes a message for another model is never passed on, and the stream
+ends. Where this process does not answer, nothing passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+from envoy.service.ext_proc.v3 import external_processor_pb2 as protocol
+from envoy.service.ext_proc.v3.external_processor_pb2_grpc import (
+    ExternalProcessorServicer,
+    add_ExternalProcessorServicer_to_server,
+)
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from tritonclient.grpc.service_pb2 import ModelInferRequest
+
+from trimaran.gateway.messages import JWT, PAYLOAD
+from trimaran.gateway.settings import Settings
+from trimaran.system.errors import TrimaranError
+
+__all__ = ["MOST_STREAMS", "Messages", "allowed_models", "serving_streams"]
+
+MOST_STREAMS = 256
+"""Streams at once; each takes a thread."""
+_PREFIX_BYTES = 5
+_INVALID, _DENIED = 3, 7
+"""gRPC's INVALID_ARGUMENT and PERMISSION_DENIED."""
+
+
+class RefusedError(Exception):
+    """Why a stream ends, with gRPC's status."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Messages:
+    """The messages in the bytes of a stream, which come in pieces of any size."""
+
+    def __init__(self, most_bytes: Callable[[str], int], allowed: Collection[str]) -> None:
+        self._waiting = bytearray()
+        self._most_bytes = most_bytes
+        self._allowed = allowed
+
+    def add(self, piece: bytes) -> None:
+        """Look at the messages that are whole with this piece. Raises `RefusedError`."""
+        self._waiting += piece
+        while len(self._waiting) >= _PREFIX_BYTES:
+            size = int.from_bytes(self._waiting[1:_PREFIX_BYTES], "big")
+            if self._waiting[0]:
+                raise RefusedError(_INVALID, "a message is compressed; send it uncompressed")
+            if size > self._most_bytes(""):
+                raise RefusedError(_INVALID, "a message is larger than body_mb allows")
+            if len(self._waiting) < _PREFIX_BYTES + size:
+                return
+            self._look_at(bytes(self._waiting[_PREFIX_BYTES : _PREFIX_BYTES + size]))
+            del self._waiting[: _PREFIX_BYTES + size]
+
+    def _look_at(self, message: bytes) -> None:
+        try:
+            model = ModelInferRequest.FromString(message).model_name
+        except DecodeError:
+            raise RefusedError(_INVALID, "a message is no ModelInferRequest") from None
+        if model not in self._allowed:
+            raise RefusedError(
+                _DENIED,
+                f"the token does not allow {model!r}; ask for one with the scope infer:{model}",
+            )
+        if len(message) > self._most_bytes(model):
+            raise RefusedError(_INVALID, "a message is larger than body_mb of the model allows")
+
+
+def allowed_models(
+    claims: Mapping[str, Any], settings: Settings, models: Collection[str]
+) -> Collection[str]:
+    """The models that a token's claims, or its client in `gateway.toml`, allow."""
+    scopes = set(claims.get("scope") or ())
+    for client in settings.clients:
+        if client.subject == claims.get("sub"):
+            scopes |= set(client.scopes)
+    if "infer:*" in scopes:
+        return models
+    return {model for model in models if f"infer:{model}" in scopes}
+
+
+@contextmanager
+def serving_streams(
+    socket: Path, current: Callable[[], tuple[Settings, Collection[str]]]
+) -> Iterator[None]:
+    """Look at streams during the block, for an Envoy that asks at a Unix socket.
+
+    `current` gives the settings and the models that are offered. Raises `TrimaranError`.
+    """
+    executor = ThreadPoolExecutor(MOST_STREAMS, thread_name_prefix="streams")
+    server = grpc.server(executor, options=[("grpc.max_receive_message_length", -1)])
+    add_ExternalProcessorServicer_to_server(_Processor(current), server)
+    socket.unlink(missing_ok=True)
+    if not server.add_insecure_port(f"unix:{socket}"):
+        raise TrimaranError(f"{socket} cannot be listened to")
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop(grace=None).wait()
+        executor.shutdown(wait=False, cancel_futures=True)
+        socket.unlink(missing_ok=True)
+
+
+class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
+    def __init__(self, current: Callable[[], tuple[Settings, Collection[str]]]) -> None:
+        self._current = current
+
+    def Process(  # noqa: N802 - the name of the protocol
+        self, requests: Iterator[protocol.ProcessingRequest], context: grpc.ServicerContext
+    ) -> Iterator[protocol.ProcessingResponse]:
+        messages: Messages | None = None
+        for request in requests:
+            if request.HasField("request_headers"):
+                messages = self._begun(request)
+                yield protocol.ProcessingResponse(request_headers=protocol.HeadersResponse())
+            elif request.HasField("request_body") and messages is not None:
+                try:
+                    messages.add(request.request_body.body)
+                except RefusedError as error:
+                    yield _refusal(error)
+                    return
+                yield protocol.ProcessingResponse(request_body=protocol.BodyResponse())
+            else:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a stream's beginning or piece")
+
+    def _begun(self, request: protocol.ProcessingRequest) -> Messages:
+        settings, models = self._current()
+        token = request.metadata_context.filter_metadata[JWT].fields[PAYLOAD].struct_value
+        claims = json_format.MessageToDict(token)
+        largest = max((settings.limits_of(model).body_mb for model in models), default=0)
+
+        def most_bytes(model: str) -> int:
+            return (settings.limits_of(model).body_mb if model else largest) << 20
+
+        return Messages(most_bytes, allowed_models(claims, settings, models))
+
+
+def _refusal(error: RefusedError) -> protocol.ProcessingResponse:
+    return protocol.ProcessingResponse(
+        immediate_response=protocol.ImmediateResponse(
+            grpc_status=protocol.GrpcStatus(status=error.status),
+            body=str(error).encode(),
+            details="stream_refused",
+        )
+    )
