@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.door import Door, door_before
 from tests.programs import COMPILER, is_here
 from tests.running import MODELS, PROJECT, Served, start_serving
 from tests.trimaran.calling import call_trimaran
@@ -197,6 +198,13 @@ def served(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> It
     running = start_serving(Repository.open(root))
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def door(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A gateway before `served`, with TLS and a token."""
+    with door_before(served.ports, tmp_path_factory.mktemp("door")) as running:
+        yield running
 
 
 @pytest.fixture

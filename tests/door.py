@@ -25,6 +25,7 @@ from trimaran.system.ports import Ports, free_ports
 
 TOKEN = "token.of-a_client"  # noqa: S105 - of a test
 POOR_TOKEN = "token.without-scopes"  # noqa: S105 - of a test
+INFER_TOKEN = "token.for-inference-only"  # noqa: S105 - of a test
 OTHER_ADDRESS = "127.0.0.2"
 """Envoy listens there too, and its certificate does not name it."""
 
@@ -33,6 +34,7 @@ OTHER_ADDRESS = "127.0.0.2"
 class Door:
     """A running gateway."""
 
+    pid: int
     port: int
     ca: Path
     token_file: Path
@@ -55,13 +57,12 @@ class Door:
 def door_before(ports: Ports, directory: Path) -> Iterator[Door]:
     """A gateway before the server on `ports`, with its files in `directory`, for the block.
 
-    A request without the token gets 401, one with `POOR_TOKEN` 403; health needs none.
+    A request without a token gets 401, one with `POOR_TOKEN` 403, and with `INFER_TOKEN` only
+    inference is answered; health needs none.
     """
     directory.mkdir(exist_ok=True)
     port = free_ports().http
-    token_file = directory / "token"
-    token_file.write_text(f"{TOKEN}\n")
-    token_file.chmod(0o600)
+    token_file = own_file(directory / "token", TOKEN)
     ca = _certify(directory)
     config = directory / "envoy.json"
     config.write_text(json.dumps(_config(ports, port, directory)))
@@ -73,10 +74,17 @@ def door_before(ports: Ports, directory: Path) -> Iterator[Door]:
     try:
         wait_for(lambda: _listens(port) or process.poll() is not None, 30, "Envoy's start")
         assert process.poll() is None, (directory / "log").read_text()
-        yield Door(port, ca, token_file)
+        yield Door(process.pid, port, ca, token_file)
     finally:
         process.kill()
         process.wait()
+
+
+def own_file(path: Path, token: str) -> Path:
+    """A file with a token, for its owner alone."""
+    path.write_text(f"{token}\n")
+    path.chmod(0o600)
+    return path
 
 
 def _listens(port: int) -> bool:
@@ -142,7 +150,11 @@ def _config(ports: Ports, port: int, directory: Path) -> dict[str, Any]:
         route("/inference.GRPCInferenceService/", grpc, TOKEN),
         route("/v2/repository/", denied(403, "RBAC: access denied")),
         route("/", http, TOKEN),
-        route("/", denied(403, "RBAC: access denied"), POOR_TOKEN),
+        {"match": {"safe_regex": {"regex": ".*/infer"}, "headers": bearer(INFER_TOKEN)}, **http},
+        *(
+            route("/", denied(403, "RBAC: access denied"), each)
+            for each in (POOR_TOKEN, INFER_TOKEN)
+        ),
         route("/", denied(401, "Jwt is missing")),
     ]
     any_type = "type.googleapis.com/envoy.extensions"
