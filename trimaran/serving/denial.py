@@ -29,7 +29,8 @@ def denial(endpoint: Endpoint, status: str, words: str) -> DeniedError | None:
     if _OWN in words:
         return None
     code = {**_WHO, **_WHAT}.get(status, "")
-    said = " ".join(words.split()).removeprefix(f"{code}:")[:_EXCERPT]
+    # What follows a semicolon is the gateway's own remedy.
+    said = " ".join(words.split()).removeprefix(f"{code}:").partition(";")[0][:_EXCERPT]
     code = f"{code}: {said}" if said else code
     if status in _WHO:
         verb = "refuses the token" if endpoint.has_token else "asks for a token"
