@@ -54,18 +54,19 @@ class Door:
 
 
 @contextmanager
-def door_before(ports: Ports, directory: Path) -> Iterator[Door]:
+def door_before(ports: Ports, directory: Path, requests_per_connection: int = 0) -> Iterator[Door]:
     """A gateway before the server on `ports`, with its files in `directory`, for the block.
 
     A request without a token gets 401, one with `POOR_TOKEN` 403, and with `INFER_TOKEN` only
-    inference is answered; health needs none.
+    inference is answered; health needs none. After `requests_per_connection` a client must connect
+    again; 0 is never.
     """
     directory.mkdir(exist_ok=True)
     port = free_ports().http
     token_file = own_file(directory / "token", TOKEN)
     ca = _certify(directory)
     config = directory / "envoy.json"
-    config.write_text(json.dumps(_config(ports, port, directory)))
+    config.write_text(json.dumps(_config(ports, port, directory, requests_per_connection)))
     command = [find_envoy(), "--config-path", config, "--use-dynamic-base-id", "--log-level", "off"]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -130,7 +131,7 @@ def _certify(directory: Path) -> Path:
     return directory / "ca.pem"
 
 
-def _config(ports: Ports, port: int, directory: Path) -> dict[str, Any]:
+def _config(ports: Ports, port: int, directory: Path, most: int) -> dict[str, Any]:
     def bearer(token: str) -> list[Any]:
         match = {"exact": f"Bearer {token}"}
         return [{"name": "authorization", "string_match": match}]
@@ -167,6 +168,7 @@ def _config(ports: Ports, port: int, directory: Path) -> dict[str, Any]:
         "stat_prefix": "door",
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
         "http_filters": [router],
+        "common_http_protocol_options": {"max_requests_per_connection": most} if most else {},
     }
     files = {
         "certificate_chain": {"filename": str(directory / "server.pem")},

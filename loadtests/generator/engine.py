@@ -239,6 +239,8 @@ class _Loop:
             self.refusal = self.refusal or connection.codec.refusal
         connection.index = -1
         self.outstanding -= 1
+        if connection.codec.closing:
+            self.drop(connection, "")
         return connection.socket.fileno() in self.by_fd
 
     def write(self, connection: Connection, data: bytes) -> None:

@@ -38,6 +38,7 @@ class Http1:
         self._chunks: _Chunks | None = None
         self._good = False
         self.refusal = ""
+        self.closing = False
 
     def send(self, request: bytes) -> bytes:
         """What to write for a request that was prepared by `http_request`."""
@@ -71,6 +72,7 @@ class Http1:
         return self._good, b""
 
     def _read_head(self, head: bytes) -> None:
+        self.closing = b"\nconnection: close" in head
         at = head.find(b"\ncontent-length:")
         if at >= 0:
             stop = head.find(b"\r", at)

@@ -39,7 +39,9 @@ class Http2:
             + _frame(_SETTINGS, 0, 0, b"".join(struct.pack(">HI", *pair) for pair in settings))
             + _frame(_WINDOW, 0, 0, struct.pack(">I", _LARGEST_WINDOW - _DEFAULT_WINDOW))
         )
+        self.closing = False
         self._stream = -1
+        self._waits = False
         self._buffer = b""
         self._received = 0
         self._connection_window = _DEFAULT_WINDOW
@@ -52,6 +54,7 @@ class Http2:
         self._stream += 2
         self._stream_window = self._initial_window
         self._body, self._at = body, at
+        self._waits = True
         last = 0 if at < len(body) else _END_STREAM
         return _frame(_HEADERS, _END_HEADERS | last, self._stream, block) + self._more()
 
@@ -86,8 +89,9 @@ class Http2:
             elif kind == _PING and not flags & _ACK:
                 reply += _frame(_PING, _ACK, 0, buffer[start:at])
             elif kind == _GOAWAY:
-                raise ConnectionResetError("the server ends the connection")
+                self._end(int.from_bytes(buffer[start : start + 4], "big") & 0x7FFFFFFF)
         self._buffer = buffer[at:]
+        self._waits = self._waits and done is None
         if self._received > _WINDOW_STEP:
             reply += _frame(_WINDOW, 0, 0, struct.pack(">I", self._received))
             self._received = 0
@@ -119,6 +123,12 @@ class Http2:
             last = _END_STREAM if self._at == len(self._body) else 0
             out.append(_frame(_DATA, last, self._stream, part))
         return b"".join(out)
+
+    def _end(self, last: int) -> None:
+        """The server still answers streams up to `last`."""
+        self.closing = True
+        if not self._waits or self._stream > last:
+            raise ConnectionResetError("the server ends the connection")
 
     def _widen(self, stream: int, more: int) -> None:
         if stream == 0:

@@ -16,6 +16,8 @@ class Codec(Protocol):
     greeting: bytes
     refusal: str
     """The text of the last answer that was not good."""
+    closing: bool
+    """Whether the server takes no further request on this connection."""
 
     def send(self, request: bytes) -> bytes:
         """What to write for a prepared request."""

@@ -10,6 +10,7 @@ from loadtests.generator.ceiling import generator_ceiling
 from loadtests.generator.engine import closed_loop, open_loop
 from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
+from loadtests.generator.http2 import HttpCalls, http2_request
 from loadtests.generator.traffic import Traffic
 from tests.running import Served
 
@@ -36,6 +37,24 @@ def test_a_refusal_keeps_the_servers_words() -> None:
     answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 17\r\n\r\n" + b'{"error":"shape"}'
     assert codec.feed(answer) == (False, b"")
     assert codec.refusal == 'status 400 Bad Request: {"error":"shape"}'
+
+
+def test_a_connection_that_the_server_ends_carries_its_last_answer() -> None:
+    """Over HTTP/2 it says so while it answers, and names the last stream that it answers."""
+    http1 = Http1()
+    assert http1.feed(_PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))[0]
+    assert http1.closing
+    http2 = HttpCalls()
+    http2.send(http2_request("https", "h", "/", b"{}", {}))
+    goaway = b"\0\0\x08\x07\0\0\0\0\0"
+    ok = b"\0\0\x01\x01\x05\0\0\0\x01\x88"
+    assert http2.feed(goaway + b"\x7f\xff\xff\xff\0\0\0\0") == (None, b"")
+    assert http2.feed(ok)[0]
+    assert http2.closing
+    refused = HttpCalls()
+    refused.send(http2_request("https", "h", "/", b"{}", {}))
+    with pytest.raises(ConnectionResetError):
+        refused.feed(goaway + bytes(8))
 
 
 def test_a_request_is_a_post_with_a_body_and_a_get_without() -> None:

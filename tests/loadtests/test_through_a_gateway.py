@@ -17,7 +17,7 @@ from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
 from loadtests.generator.http2 import HttpCalls, http2_request
 from loadtests.generator.traffic import Tls, Traffic
-from tests.door import INFER_TOKEN, POOR_TOKEN, Door, own_file
+from tests.door import INFER_TOKEN, POOR_TOKEN, Door, door_before, own_file
 from tests.running import Served, run_trimaran
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.system.endpoint import Endpoint
@@ -51,6 +51,15 @@ def test_a_refused_request_is_no_success(door: Door, framing: Framing) -> None:
     assert not outcome.good.any()
     wanted = {"http": "status 403 Forbidden: RBAC", "http2": "RBAC: access", "grpc": "refused"}
     assert wanted[framing] in outcome.refusal
+
+
+@pytest.mark.long
+def test_a_gateway_that_ends_connections_loses_no_request(served: Served, tmp_path: Path) -> None:
+    with door_before(served.ports, tmp_path / "door", requests_per_connection=3) as door:
+        for framing in FRAMINGS:
+            outcome = closed_loop(traffic(door.endpoint, framing), connections=4, seconds=0.5)
+            assert len(outcome.good) > 4 * 3
+            assert outcome.good.all(), (framing, outcome.refusal)
 
 
 def test_http2_needs_a_gateway(served: Served) -> None:
