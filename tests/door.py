@@ -105,7 +105,7 @@ def _certify(directory: Path) -> Path:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
         )
 
     def pem(certificate: x509.Certificate) -> bytes:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import grpc  # type: ignore[import-untyped]
 import urllib3
 
+from trimaran.serving.connections import grpc_channel
 from trimaran.serving.denial import denial
 from trimaran.system.endpoint import Endpoint
 from trimaran.system.files import write_text
@@ -113,10 +114,7 @@ def grpc_words(error: grpc.RpcError) -> str:
 def open_channel(endpoint: Endpoint) -> grpc.Channel:
     """A separate connection, without gRPC's limit on the size of an answer."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-    if not endpoint.secure:
-        return grpc.insecure_channel(endpoint.grpc, options)
-    trusted = grpc.ssl_channel_credentials(endpoint.roots())
-    return grpc.secure_channel(endpoint.grpc, trusted, options)
+    return grpc_channel(endpoint, options)
 
 
 def _http(call: Call, endpoint: Endpoint, timeout_s: float) -> str:

@@ -145,6 +145,7 @@ class Service:
     def __init__(self, repository: Repository, *options: str) -> None:
         self.repository = repository
         self.ports = free_ports()
+        self.endpoint = Endpoint.of(self.ports)
         self.log = repository.root.parent / "serve.log"
         ports = {name: port for name, port in asdict(self.ports).items() if name != "host"}
         self._command = [
@@ -178,7 +179,7 @@ class Service:
     @property
     def control(self) -> Control:
         """The server's control plane, with its secret of now."""
-        return Control(Endpoint.of(self.ports), server_secret(self.repository))
+        return Control(self.endpoint, server_secret(self.repository))
 
     @property
     def server_pid(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from trimaran.system.endpoint import Endpoint
 
-__all__ = ["grpc_connection", "http_connection"]
+__all__ = ["grpc_channel", "grpc_connection", "http_connection"]
 
 
 def http_connection(endpoint: Endpoint, timeout_s: float) -> Any:
@@ -31,8 +31,22 @@ def grpc_connection(endpoint: Endpoint, options: Sequence[tuple[str, Any]] | Non
 
     `options` are those of gRPC's channel, instead of the library's own.
     """
-    import grpc  # type: ignore[import-untyped]
     import tritonclient.grpc as triton
 
-    trusted = grpc.ssl_channel_credentials(endpoint.roots()) if endpoint.secure else None
+    trusted = _credentials(endpoint) if endpoint.secure else None
     return triton.InferenceServerClient(endpoint.grpc, creds=trusted, channel_args=options)
+
+
+def grpc_channel(endpoint: Endpoint, options: Sequence[tuple[str, Any]]) -> Any:
+    """A `grpc.Channel`; its calls take the endpoint's headers as metadata."""
+    import grpc  # type: ignore[import-untyped]
+
+    if not endpoint.secure:
+        return grpc.insecure_channel(endpoint.grpc, options)
+    return grpc.secure_channel(endpoint.grpc, _credentials(endpoint), options)
+
+
+def _credentials(endpoint: Endpoint) -> Any:
+    import grpc
+
+    return grpc.ssl_channel_credentials(endpoint.roots())
