@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 
 from trimaran.gateway.audit import AuditLog
 from trimaran.gateway.configuration import Places, Wanted, bootstrap, files, whole, with_clusters_of
+from trimaran.gateway.docs_page import CONTENT_SECURITY_POLICY, page
 from trimaran.gateway.envoy import Envoy, judge, running
 from trimaran.gateway.health import Health, State
 from trimaran.gateway.issuers import accepted
@@ -27,7 +29,9 @@ from trimaran.gateway.keys import (
 from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
 from trimaran.gateway.offered import offered_models
+from trimaran.gateway.openapi import document
 from trimaran.gateway.program import find_envoy
+from trimaran.gateway.routes import Page
 from trimaran.gateway.settings import ServerAddress, Settings, read_settings
 from trimaran.gateway.streams import serving_streams
 from trimaran.repository.presence import find_server, server_secret
@@ -85,6 +89,21 @@ def wanted_of(repository: Repository, path: Path | None) -> Wanted:
         tls=Tls(certificate.certificate, certificate.key, listen.client_ca),
         models=models,
         digest_key=read_digest_key(folder),
+        pages=_pages(repository, settings, [model.name for model in models]),
+    )
+
+
+def _pages(repository: Repository, settings: Settings, models: Sequence[str]) -> tuple[Page, ...]:
+    """The document of the models, and the page that shows it."""
+    described = json.dumps(document(repository, models, settings.default_model))
+    policy = {
+        "content-security-policy": CONTENT_SECURITY_POLICY,
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-cache",
+    }
+    return (
+        Page("/openapi.json", described, "application/json", scope="metadata"),
+        Page("/docs", page(), "text/html; charset=utf-8", headers=policy),
     )
 
 
