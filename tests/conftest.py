@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.door import Door, door_before
+from tests.envoy import Envoy, envoy_before
 from tests.programs import COMPILER, is_here
 from tests.running import MODELS, PROJECT, Served, start_serving
 from tests.trimaran.calling import call_trimaran
@@ -201,9 +201,9 @@ def served(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="session")
-def door(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def envoy(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoy]:
     """A gateway before `served`, with TLS and a token."""
-    with door_before(served.ports, tmp_path_factory.mktemp("door")) as running:
+    with envoy_before(served.ports, tmp_path_factory.mktemp("envoy")) as running:
         yield running
 
 

@@ -25,7 +25,7 @@ from loadtests.locusts.record import (
     read_records,
 )
 from loadtests.locusts.settings import CURVES, Settings, soak, spike, step
-from tests.door import TOKEN
+from tests.envoy import TOKEN
 from trimaran.cli.address import TOKEN_VARIABLE
 from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import UsageError

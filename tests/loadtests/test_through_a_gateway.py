@@ -17,7 +17,7 @@ from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
 from loadtests.generator.http2 import HttpCalls, http2_request
 from loadtests.generator.traffic import Tls, Traffic
-from tests.door import INFER_TOKEN, POOR_TOKEN, Door, door_before, own_file
+from tests.envoy import INFER_TOKEN, POOR_TOKEN, Envoy, envoy_before, own_file
 from tests.running import Served, run_trimaran
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.system.endpoint import Endpoint
@@ -35,17 +35,17 @@ def traffic(endpoint: Endpoint, framing: Framing) -> Traffic:
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_connections_that_are_made_under_load_shake_hands_meanwhile(
-    door: Door, framing: Framing
+    envoy: Envoy, framing: Framing
 ) -> None:
     """One is made before; the others begin when their request is due."""
-    outcome = open_loop(traffic(door.endpoint, framing), np.zeros(20), connections=5, warm=1)
+    outcome = open_loop(traffic(envoy.endpoint, framing), np.zeros(20), connections=5, warm=1)
     assert outcome.good.all(), outcome.refusal
     assert np.count_nonzero(outcome.sent_s < np.sort(outcome.done_s)[0]) >= 5
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_a_refused_request_is_no_success(door: Door, framing: Framing) -> None:
-    endpoint = Endpoint.at(door.url, door.ca, POOR_TOKEN)
+def test_a_refused_request_is_no_success(envoy: Envoy, framing: Framing) -> None:
+    endpoint = Endpoint.at(envoy.url, envoy.ca, POOR_TOKEN)
     outcome = closed_loop(traffic(endpoint, framing), connections=2, seconds=0.1)
     assert len(outcome.good) > 2
     assert not outcome.good.any()
@@ -55,9 +55,9 @@ def test_a_refused_request_is_no_success(door: Door, framing: Framing) -> None:
 
 @pytest.mark.long
 def test_a_gateway_that_ends_connections_loses_no_request(served: Served, tmp_path: Path) -> None:
-    with door_before(served.ports, tmp_path / "door", requests_per_connection=3) as door:
+    with envoy_before(served.ports, tmp_path / "envoy", requests_per_connection=3) as envoy:
         for framing in FRAMINGS:
-            outcome = closed_loop(traffic(door.endpoint, framing), connections=4, seconds=0.5)
+            outcome = closed_loop(traffic(envoy.endpoint, framing), connections=4, seconds=0.5)
             assert len(outcome.good) > 4 * 3
             assert outcome.good.all(), (framing, outcome.refusal)
 
@@ -69,9 +69,9 @@ def test_http2_needs_a_gateway(served: Served) -> None:
 
 @pytest.mark.parametrize("size", [pytest.param(10, marks=pytest.mark.long), 3_000_000])
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_the_ceiling_holds_for_tls(door: Door, framing: Framing, size: int) -> None:
+def test_the_ceiling_holds_for_tls(envoy: Envoy, framing: Framing, size: int) -> None:
     """Large bodies are more than a record of TLS, a socket's buffer and a window of HTTP/2."""
-    body, context = b"x" * size, door.endpoint.context()
+    body, context = b"x" * size, envoy.endpoint.context()
     if framing == "http":
         given = Traffic(("", 0), Http1, [http_request("localhost", "/", body)])
     elif framing == "http2":
@@ -103,11 +103,11 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_gateway_is_measured_beside_the_server_behind_it(
-    served: Served, door: Door, brief: None
+    served: Served, envoy: Envoy, brief: None
 ) -> None:
-    outcome = bench(served, "linear_onnx@http2", *door.options, "--vs-direct", "--turns", "2")
+    outcome = bench(served, "linear_onnx@http2", *envoy.options, "--vs-direct", "--turns", "2")
     report = json.loads(outcome.stdout)
-    through, direct = f"linear_onnx@http2 at {door.endpoint.url()}", "linear_onnx@http"
+    through, direct = f"linear_onnx@http2 at {envoy.endpoint.url()}", "linear_onnx@http"
     assert {run["target"] for run in report["runs"]} == {through, direct}
     assert {f"{figure}, {through} / {direct}" for figure in ("rate", "CPU")} <= set(
         report["figures"]
@@ -118,31 +118,31 @@ def test_the_gateway_is_measured_beside_the_server_behind_it(
 
 
 def test_what_a_gateway_keeps_back_is_said_and_left_out(
-    served: Served, door: Door, brief: None, tmp_path: Path
+    served: Served, envoy: Envoy, brief: None, tmp_path: Path
 ) -> None:
     token = own_file(tmp_path / "token", INFER_TOKEN)
-    options = ("--url", door.url, "--ca", door.ca, "--token-file", token)
+    options = ("--url", envoy.url, "--ca", envoy.ca, "--token-file", token)
     outcome = bench(served, "linear_onnx", *options, "--closed", "--connections", "1")
     assert outcome.status == 0, outcome.stderr
     assert "the server's CPU is not known here, and is left out" in outcome.stderr
-    assert f"own times are left out: {door.url} does not allow this" in outcome.stderr
+    assert f"own times are left out: {envoy.url} does not allow this" in outcome.stderr
     (run,) = json.loads(outcome.stdout)["runs"]
     assert run["answered"] > 0
     assert run["server_cpu_ms"] is None
     assert run["steps"] == []
 
 
-def test_a_url_is_measured_by_tls(served: Served, door: Door, brief: None) -> None:
-    ready = f"{door.url}/v2/health/ready"
-    outcome = bench(served, ready, "--ca", door.ca, "--closed", "--connections", "1")
+def test_a_url_is_measured_by_tls(served: Served, envoy: Envoy, brief: None) -> None:
+    ready = f"{envoy.url}/v2/health/ready"
+    outcome = bench(served, ready, "--ca", envoy.ca, "--closed", "--connections", "1")
     assert json.loads(outcome.stdout)["runs"][0]["answered"] > 0
     assert "not trusted here" in bench(served, ready, "--closed").error
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("protocol", ["http", "json", "grpc"])
-def test_locust_goes_through_a_gateway(served: Served, door: Door, protocol: str) -> None:
-    given = ("--protocol", protocol, "--users", "2", "--duration", "2s", *door.options)
+def test_locust_goes_through_a_gateway(served: Served, envoy: Envoy, protocol: str) -> None:
+    given = ("--protocol", protocol, "--users", "2", "--duration", "2s", *envoy.options)
     outcome = run_trimaran(
         "locust", "linear_onnx", "--repository", served.repository.root, "--processes", "2", *given
     )
@@ -152,8 +152,8 @@ def test_locust_goes_through_a_gateway(served: Served, door: Door, protocol: str
 
 @pytest.mark.long
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_perf_analyzer_goes_through_a_gateway(served: Served, door: Door, protocol: str) -> None:
-    given = ("--protocol", protocol, "--duration", "1s", *door.options)
+def test_perf_analyzer_goes_through_a_gateway(served: Served, envoy: Envoy, protocol: str) -> None:
+    given = ("--protocol", protocol, "--duration", "1s", *envoy.options)
     outcome = run_trimaran("perf", "linear_onnx", "--repository", served.repository.root, *given)
     assert outcome.returncode == 0, outcome.stderr
     assert "other users of this machine can read while it runs" in " ".join(outcome.stdout.split())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.door import TOKEN, own_file
+from tests.envoy import TOKEN, own_file
 from trimaran.cli.address import TOKEN_VARIABLE, Address
 from trimaran.system.errors import UsageError
 

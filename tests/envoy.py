@@ -31,7 +31,7 @@ OTHER_ADDRESS = "127.0.0.2"
 
 
 @dataclass(frozen=True)
-class Door:
+class Envoy:
     """A running gateway."""
 
     pid: int
@@ -54,7 +54,9 @@ class Door:
 
 
 @contextmanager
-def door_before(ports: Ports, directory: Path, requests_per_connection: int = 0) -> Iterator[Door]:
+def envoy_before(
+    ports: Ports, directory: Path, requests_per_connection: int = 0
+) -> Iterator[Envoy]:
     """A gateway before the server on `ports`, with its files in `directory`, for the block.
 
     A request without a token gets 401, one with `POOR_TOKEN` 403, and with `INFER_TOKEN` only
@@ -75,7 +77,7 @@ def door_before(ports: Ports, directory: Path, requests_per_connection: int = 0)
     try:
         wait_for(lambda: _listens(port) or process.poll() is not None, 30, "Envoy's start")
         assert process.poll() is None, (directory / "log").read_text()
-        yield Door(process.pid, port, ca, token_file)
+        yield Envoy(process.pid, port, ca, token_file)
     finally:
         process.kill()
         process.wait()
@@ -165,7 +167,7 @@ def _config(ports: Ports, port: int, directory: Path, most: int) -> dict[str, An
     }
     manager = {
         "@type": f"{any_type}.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "door",
+        "stat_prefix": "envoy",
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
         "http_filters": [router],
         "common_http_protocol_options": {"max_requests_per_connection": most} if most else {},
@@ -182,7 +184,7 @@ def _config(ports: Ports, port: int, directory: Path, most: int) -> dict[str, An
         },
     }
     listener = {
-        "name": "door",
+        "name": "envoy",
         "address": _address("127.0.0.1", port),
         "additional_addresses": [{"address": _address(OTHER_ADDRESS, port)}],
         "filter_chains": [
