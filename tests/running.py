@@ -19,6 +19,7 @@ from trimaran.repository.presence import server_secret
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client, Protocol
 from trimaran.serving.control import Control
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.ports import Ports, free_ports
 
 T = TypeVar("T")
@@ -128,11 +129,15 @@ class Served(Running):
         super().__init__("serve", "--repository", repository.root, *options, *arguments)
 
     @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint.of(self.ports)
+
+    @property
     def control(self) -> Control:
-        return Control(self.ports, server_secret(self.repository, self.name))
+        return Control(self.endpoint, server_secret(self.repository, self.name))
 
     def client(self, protocol: Protocol = "http") -> Client:
-        return Client(self.ports, protocol)
+        return Client(self.endpoint, protocol)
 
     def url(self, path: str) -> str:
         return f"http://{self.ports.host}:{self.ports.http}{path}"

@@ -188,7 +188,7 @@ class Service:
         """Have stubs watched, and scrapes and `/ready` answered, until `stack` ends."""
         pid = server.process.pid
         # A scrape waits for less than Prometheus does.
-        quick = Control(self.ports, server.secret, _SCRAPE_TIMEOUT_S)
+        quick = Control(server.endpoint, server.secret, _SCRAPE_TIMEOUT_S)
         if self.metrics is None:
             self.metrics = Metrics(selection.promised, quick, pid, server.log)
         else:
@@ -249,6 +249,6 @@ def _deploy_pending(repository: Repository, server: Server, ensemble: str, relea
     from trimaran.rollout.fleet import Fleet
     from trimaran.serving.client import Client
 
-    with Client(server.ports) as client:
+    with Client(server.endpoint) as client:
         deploy(repository, Fleet.of_one(server.control, client), ensemble, release)
     _log.info(f"{ensemble}: no release was live; release {release} is now")

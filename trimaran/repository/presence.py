@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from trimaran.repository.repository import Repository
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, read_regular, shared_lock, write_text
 from trimaran.system.ports import Ports
@@ -58,6 +59,11 @@ class Presence:
         """How messages list it."""
         return f"{self.name or 'the server'} on HTTP port {self.ports.http}"
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where clients on this machine send to."""
+        return Endpoint.of(self.ports)
+
 
 @dataclass(frozen=True)
 class RunningServer:
@@ -66,30 +72,28 @@ class RunningServer:
     `secret` opens the APIs that change it; it is empty for a server at an address.
     """
 
-    ports: Ports
+    endpoint: Endpoint
     pid: int | None = None
     repository: Repository | None = None
     secret: str = field(default="", repr=False)
 
 
-def running_server(
-    root: Path, host: str | None, http_port: int | None, grpc_port: int | None
-) -> RunningServer:
-    """The server at an address, where any part of one is given, or else that of the repository.
+def running_server(root: Path, given: Endpoint | None = None) -> RunningServer:
+    """The server at a given address, or else that of the repository.
 
     Raises `TrimaranError` where no server runs on the repository, or it is not clear which.
     """
-    if host or http_port or grpc_port:
-        return RunningServer(Ports(host or "127.0.0.1", http_port or 8000, grpc_port or 8001))
+    if given is not None:
+        return RunningServer(given)
     repository = Repository.open(root)
     found = find_server(repository)
     if found is None:
         raise TrimaranError(
             f"no server runs on {repository.root}; start one with 'trimaran serve', or name it "
-            "with --host"
+            "with --host or --url"
         )
     secret = server_secret(repository, found.name)
-    return RunningServer(found.ports, found.server_pid, repository, secret)
+    return RunningServer(found.endpoint, found.server_pid, repository, secret)
 
 
 def check_server_name(name: str) -> str:

@@ -93,12 +93,12 @@ def _running_or_private(
             members = [
                 Member(
                     Control(
-                        presence.ports,
+                        presence.endpoint,
                         server_secret(repository, presence.name),
                         log=repository.server_state(presence.name) / LOG,
                         silence_s=_SILENCE_S,
                     ),
-                    stack.enter_context(Client(presence.ports)),
+                    stack.enter_context(Client(presence.endpoint)),
                     presence.title if len(found) > 1 else "",
                 )
                 for presence in found
@@ -108,6 +108,6 @@ def _running_or_private(
     progress("no server runs on this repository; trying the release in a private one")
     with (
         private_server(find_runtime(tritonserver), repository) as server,
-        Client(server.ports) as client,
+        Client(server.endpoint) as client,
     ):
         yield Fleet.of_one(server.control, client, progress), None

@@ -243,7 +243,7 @@ class VersionSwitch:
             return
         with (
             private_server(self.elsewhere, self.repository, alongside=True) as server,
-            Client(server.ports) as client,
+            Client(server.endpoint) as client,
         ):
             yield server.control, client
 
