@@ -19,8 +19,8 @@ from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
 from loadtests.generator.http2 import HttpCalls, http2_request
 from loadtests.generator.traffic import Tls, Traffic
-from loadtests.subject import find_service
-from tests.envoy import INFER_TOKEN, POOR_TOKEN, Envoy, envoy_before, own_file
+from loadtests.subject import find_service, hidden_steps, unseen
+from tests.envoy import HIDDEN_STEP, INFER_TOKEN, POOR_TOKEN, Envoy, envoy_before, own_file
 from tests.running import Served, run_trimaran
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.system.endpoint import Endpoint
@@ -147,6 +147,21 @@ def test_what_a_gateway_keeps_back_is_said_and_left_out(
     assert run["answered"] > 0
     assert run["server_cpu_ms"] is None
     assert run["steps"] == []
+
+
+def test_an_ensemble_is_measured_though_its_steps_are_not_shown(
+    served: Served, envoy: Envoy
+) -> None:
+    for address, hidden in ((None, []), (envoy.endpoint, [HIDDEN_STEP])):
+        service = find_service(served.repository.root, address)
+        models = service.models("image_classifier")
+        assert hidden_steps(models) == hidden
+        said = " ".join(unseen(service.control, models, hidden, service.pid))
+        assert (HIDDEN_STEP in said) == bool(hidden)
+    outcome = call_trimaran(
+        "perf", "image_classifier", "--repository", served.repository.root, *envoy.options
+    )
+    assert f"does not show {HIDDEN_STEP}; use 'trimaran bench'" in outcome.error
 
 
 def test_a_url_is_measured_by_tls(served: Served, envoy: Envoy, brief: None) -> None:
