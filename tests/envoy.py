@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.programs import require
 from tests.running import wait_for
-from trimaran.gateway.program import find_envoy
 from trimaran.system.endpoint import Endpoint
 from trimaran.system.ports import Ports, free_ports
 
@@ -70,7 +70,14 @@ def envoy_before(
     ca = _certify(directory)
     config = directory / "envoy.json"
     config.write_text(json.dumps(_config(ports, port, directory, requests_per_connection)))
-    command = [find_envoy(), "--config-path", config, "--use-dynamic-base-id", "--log-level", "off"]
+    command = [
+        require("envoy").path,
+        "--config-path",
+        config,
+        "--use-dynamic-base-id",
+        "--log-level",
+        "off",
+    ]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
             [*map(str, command), "--concurrency", "1"], stdout=log, stderr=log

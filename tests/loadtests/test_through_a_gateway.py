@@ -21,6 +21,7 @@ from loadtests.generator.http2 import HttpCalls, http2_request
 from loadtests.generator.traffic import Tls, Traffic
 from loadtests.subject import find_service, hidden_steps, unseen
 from tests.envoy import HIDDEN_STEP, INFER_TOKEN, POOR_TOKEN, Envoy, envoy_before, own_file
+from tests.programs import require
 from tests.running import Served, run_trimaran
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.system.endpoint import Endpoint
@@ -158,10 +159,13 @@ def test_an_ensemble_is_measured_though_its_steps_are_not_shown(
         assert hidden_steps(models) == hidden
         said = " ".join(unseen(service.control, models, hidden, service.pid))
         assert (HIDDEN_STEP in said) == bool(hidden)
-    outcome = call_trimaran(
-        "perf", "image_classifier", "--repository", served.repository.root, *envoy.options
-    )
-    assert f"does not show {HIDDEN_STEP}; use 'trimaran bench'" in outcome.error
+
+
+def test_perf_analyzer_needs_the_steps(served: Served, envoy: Envoy) -> None:
+    require("perf_analyzer")
+    given = ("image_classifier", "--repository", served.repository.root, *envoy.options)
+    refused = call_trimaran("perf", *given)
+    assert f"does not show {HIDDEN_STEP}; use 'trimaran bench'" in refused.error
 
 
 def test_a_url_is_measured_by_tls(served: Served, envoy: Envoy, brief: None) -> None:
@@ -185,6 +189,7 @@ def test_locust_goes_through_a_gateway(served: Served, envoy: Envoy, protocol: s
 @pytest.mark.long
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_perf_analyzer_goes_through_a_gateway(served: Served, envoy: Envoy, protocol: str) -> None:
+    require("perf_analyzer")
     given = ("--protocol", protocol, "--duration", "1s", *envoy.options)
     outcome = run_trimaran("perf", "linear_onnx", "--repository", served.repository.root, *given)
     assert outcome.returncode == 0, outcome.stderr
