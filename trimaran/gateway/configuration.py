@@ -26,6 +26,7 @@ from trimaran.gateway.clusters import (
     keys_cluster,
     streams_cluster,
 )
+from trimaran.gateway.counting import stats_config
 from trimaran.gateway.issuers import Keys
 from trimaran.gateway.listener import Tls, listener
 from trimaran.gateway.messages import any_of, discovery, struct, watched
@@ -157,6 +158,7 @@ def _begun(places: Places) -> Bootstrap:
     found = Bootstrap(
         node=Node(id="gateway", cluster="trimaran"),
         admin=Admin(address=Address(pipe=Pipe(path=str(places.admin), mode=0o600))),
+        stats_config=stats_config(),
         overload_manager=OverloadManager(
             resource_monitors=[
                 ResourceMonitor(

@@ -73,6 +73,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from trimaran.gateway.answers import audit_log, own_answers
 from trimaran.gateway.clusters import keys_cluster_name, to_address
+from trimaran.gateway.counting import counts_of_requests
 from trimaran.gateway.issuers import Keys
 from trimaran.gateway.messages import HEADER, PAYLOAD, any_of, header, seconds, watched
 from trimaran.gateway.offered import Offered
@@ -146,7 +147,10 @@ def listener(
         preserve_external_request_id=True,
         always_set_request_id_in_response=True,
         local_reply_config=own_answers(),
-        access_log=[AccessLog(name="audit", typed_config=any_of(audit_log(audit)))],
+        access_log=[
+            AccessLog(name="audit", typed_config=any_of(audit_log(audit))),
+            *counts_of_requests(),
+        ],
     )
     if isinstance(routes, str):
         connections.rds.CopyFrom(
