@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from monitoring.prometheus_api import Prometheus, Sample, Series
-from monitoring.queries import CATALOGUE, MODEL, query
+from monitoring.queries import CATALOGUE, query
+from monitoring.query import MODEL
 
 __all__ = ["Broken", "Line", "Outcome", "Summary", "courses_of", "gather", "summarise"]
 

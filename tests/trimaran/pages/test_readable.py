@@ -26,7 +26,8 @@ from loadtests.tuning.page import tuning_page
 from loadtests.tuning.study import Score, Tried
 from monitoring.page import summary_page
 from monitoring.prometheus_api import Sample, Series
-from monitoring.queries import CATALOGUE, MODEL
+from monitoring.queries import CATALOGUE
+from monitoring.query import MODEL
 from monitoring.summary import summarise
 from tests.loadtests.knowing import known_server, one_request
 from tests.photographs import parts_of_photographs
