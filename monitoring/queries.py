@@ -246,7 +246,7 @@ _QUERIES = (
     Query(
         "scrapes",
         "scrapes that succeeded",
-        'avg by (job) (avg_over_time(up{job=~"triton|supervisor"}[$window]))',
+        'avg by (job) (avg_over_time(up{job=~"triton|supervisor|gateway"}[$window]))',
         "ratio",
         "The share of scrapes that were answered.",
         ("job",),

@@ -17,6 +17,7 @@ from typing import Any
 import urllib3
 import yaml
 
+from trimaran.gateway.presence import RunningGateway
 from trimaran.system.console import printable
 from trimaran.system.errors import TrimaranError
 from trimaran.system.http_server import Reply, Request, serving
@@ -25,9 +26,11 @@ from trimaran.system.processes import STDOUT, Child
 
 __all__ = [
     "CONFIGURATION",
+    "NO_TARGETS",
     "Program",
     "alert_line",
     "alertmanager_config",
+    "gateway_target",
     "prometheus_config",
     "receiving",
     "running",
@@ -37,6 +40,9 @@ __all__ = [
 _START_S = 30.0
 _STOP_S = 10.0
 _POLL_S = 0.05
+
+NO_TARGETS = "[]\n"
+"""The file of a job that scrapes nothing."""
 
 CONFIGURATION = Path(__file__).parent / "prometheus"
 """`prometheus.yml`, `alertmanager.yml` and `rules/`."""
@@ -76,10 +82,17 @@ def alertmanager_config(webhook: str) -> str:
 def target_files(ports: Ports) -> Mapping[str, str]:
     """The content of each job's target file, for a server on these ports."""
     jobs = {"triton": ports.metrics, "supervisor": ports.supervisor}
-    return {
-        f"{job}.json": json.dumps([{"targets": [f"{ports.host}:{port}"]}]) + "\n"
-        for job, port in jobs.items()
-    }
+    return {f"{job}.json": _targets(ports.host, port) for job, port in jobs.items()}
+
+
+def gateway_target(gateway: RunningGateway | None) -> Mapping[str, str]:
+    """The same of the gateway's job."""
+    where = (gateway.metrics_host, gateway.metrics_port) if gateway else None
+    return {"gateway.json": _targets(*where) if where else NO_TARGETS}
+
+
+def _targets(host: str, port: int) -> str:
+    return json.dumps([{"targets": [f"{host}:{port}"]}]) + "\n"
 
 
 class Program:

@@ -13,14 +13,17 @@ import typer
 from monitoring.presence import announce_watch, sole_watch
 from monitoring.programs import ALERTMANAGER, find_program
 from monitoring.stack import (
+    NO_TARGETS,
     Program,
     alertmanager_config,
+    gateway_target,
     prometheus_config,
     receiving,
     running,
     target_files,
 )
 from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPath
+from trimaran.gateway.presence import RunningGateway, find_gateway
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 from trimaran.system.durations import seconds_of
@@ -91,7 +94,8 @@ def _start(
     targets = folder / "targets"
     for name in target_files(Ports()):
         if not (targets / name).exists():  # Prometheus does not notice a folder that comes later
-            write_text(targets / name, "[]\n")
+            write_text(targets / name, NO_TARGETS)
+    _write(targets, gateway_target(None))
     config = folder / "prometheus.yml"
     address = f"{_HOST}:{ports['alertmanager']}" if alertmanager else None
     write_text(config, prometheus_config(targets, address, interval_s))
@@ -135,8 +139,9 @@ def _start_alertmanager(stack: ExitStack, folder: Path, ports: Mapping[str, int]
 
 
 def _watch(repository: Repository, folder: Path, programs: Sequence[Program]) -> None:
-    """Point the targets at the server's current or last ports, forever."""
+    """Point the targets at the current or last server and gateway, forever."""
     known: Ports | None = None
+    gateway: RunningGateway | None = None
     if find_server(repository) is None:
         _log.info(
             f"no server runs on {repository.root} yet; it is found when 'trimaran serve' starts"
@@ -145,9 +150,29 @@ def _watch(repository: Repository, folder: Path, programs: Sequence[Program]) ->
         found = find_server(repository)
         if found is not None and found.ports != known:
             known = found.ports
-            for name, text in target_files(known).items():
-                write_text(folder / "targets" / name, text)
+            _write(folder / "targets", target_files(known))
             _log.info(f"watching Triton at {known.host}:{known.metrics} and its supervisor")
+        newer = _gateway_after(gateway, find_gateway(repository))
+        if newer != gateway:
+            gateway = newer
+            _write(folder / "targets", gateway_target(gateway))
+            _log.info(
+                f"watching the gateway at {gateway.metrics_host}:{gateway.metrics_port}"
+                if gateway
+                else "the gateway was stopped, and is no longer watched"
+            )
         for program in programs:
             program.require_running()
         time.sleep(_LOOK_S)
+
+
+def _gateway_after(
+    known: RunningGateway | None, found: RunningGateway | None
+) -> RunningGateway | None:
+    """The gateway to scrape: also one that was watched and is gone, until it is stopped."""
+    return found if found is None or found.runs else known
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        write_text(folder / name, text)
