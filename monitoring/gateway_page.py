@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from markupsafe import Markup
 
 from monitoring.gateway import GatewayFigures
-from monitoring.gateway_shown import rows_of
+from monitoring.gateway_shown import NO_MODEL, rows_of
 from monitoring.plots import plot
 from monitoring.prometheus_api import Series
 from monitoring.queries import CATALOGUE
@@ -35,6 +35,13 @@ def gateway_section(
     headers, rows = rows_of(summary, gateway)
     if rows:
         yield table(headers, rows)
+    refusals = [
+        (each.model or NO_MODEL, reason, rate)
+        for each in gateway.models
+        for reason, rate in sorted(each.refusals.items())
+    ]
+    if refusals:
+        yield table(("model", "refused for", "requests/s"), refusals)
     if servers:
         states = (
             (name, badge("ready", "good") if ready else badge("not ready", "error"))
@@ -50,7 +57,7 @@ def gateway_section(
 
 
 def _words(labels: Sequence[str]) -> str:
-    return " ".join(filter(None, labels)) or "(none)"
+    return " ".join((labels[0] or NO_MODEL, *labels[1:]))
 
 
 def _looks(name: str, series: Sequence[Series]) -> Mapping[tuple[str, ...], Look]:

@@ -73,7 +73,7 @@ GATEWAY_QUERIES = (
             f"p{share[2:].ljust(2, '0')} at the gateway",
             _quantile(share),
             "s",
-            f"The {share} quantile of the same, interpolated between the limits of its buckets.",
+            f"The {share} quantile of that time, between the limits of a histogram's buckets.",
             ("model",),
             _SECTION,
         )

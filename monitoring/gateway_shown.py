@@ -13,9 +13,10 @@ from monitoring.gateway import GatewayFigures
 from monitoring.present import shown
 from monitoring.summary import Line, Summary
 
-__all__ = ["gateway_line", "print_gateway", "rows_of"]
+__all__ = ["NO_MODEL", "gateway_line", "print_gateway", "rows_of"]
 
 _COLUMNS = ("model", "requests/s", "answers/s", "refused/s", "mean", "p50", "p99")
+NO_MODEL = "(none)"
 _TRITONS = {"mean_latency": "Triton's mean", "p99_latency": "Triton's p99"}
 
 
@@ -32,6 +33,10 @@ def print_gateway(screen: Console, summary: Summary) -> None:
         table.add_row(*map(escape, row))
     if rows:
         screen.print(table)
+    for each in gateway.models:
+        if each.refusals:
+            words = f"refused/s of {each.model or NO_MODEL}: {_rates(each.refusals)}"
+            screen.print(words, markup=False, highlight=False, soft_wrap=True)
     for name, ready in gateway.servers.items():
         words = "[green]ready[/green]" if ready else "[red]not ready[/red]"
         screen.print(f"server {escape(name)}: {words}", highlight=False, soft_wrap=True)
@@ -57,10 +62,10 @@ def rows_of(
     tritons = [name for name in _TRITONS if any(name in found for found in figures.values())]
     rows = [
         (
-            each.model or "(none)",
+            each.model or NO_MODEL,
             shown(each.rate, "requests/s"),
             _rates(each.answers),
-            _rates(each.refusals),
+            shown(sum(each.refusals.values()), "requests/s"),
             *(shown(each.latency_s.get(f"gateway_{name}"), "s") for name in _COLUMNS[4:]),
             *(shown(figures.get(each.model, {}).get(name), "s") for name in tritons),
         )
@@ -77,4 +82,6 @@ def _busiest(lines: Sequence[Line]) -> Mapping[str, Line]:
 def _rates(by: Mapping[str, float]) -> str:
     """Rates by what they are of, the largest first: `rate 1.2, token 0.1`."""
     ordered = sorted(by.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} {shown(value, 'requests/s')}" for name, value in ordered)
+    return ", ".join(
+        f"{name}\N{NO-BREAK SPACE}{shown(value, 'requests/s')}" for name, value in ordered
+    )
