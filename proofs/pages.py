@@ -23,6 +23,7 @@ TASKS = (
     "docs/release.md",
     "docs/measure.md",
     "docs/watch.md",
+    "docs/privacy.md",
     "docs/production.md",
     "docs/python.md",
 )

@@ -87,12 +87,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Compare predictions with their true outcomes.",
     ),
     "monitor watch": ("monitoring.commands.watch:watch", "Show live rates, latencies and errors."),
+    "privacy erase": (
+        "trimaran.cli.privacy:erase",
+        "Remove a person from logs and indices, and record it.",
+    ),
 }
 """Each command's function, as `module:function`, and its line in the overview."""
 
 GROUPS: dict[str, str] = {
     "gateway": "The front door, with Envoy: up, check, config, token.",
     "monitor": "Watch a server with Prometheus: up, report, drift, accuracy.",
+    "privacy": "Remove what is kept about a person: erase.",
 }
 """Commands of two words, by the first of them."""
 

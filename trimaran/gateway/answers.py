@@ -22,7 +22,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from trimaran.gateway.messages import header, struct
-from trimaran.gateway.routes import MODEL
+from trimaran.gateway.routes import LUA, MODEL
 
 __all__ = ["audit_log", "own_answers"]
 
@@ -34,9 +34,9 @@ def audit_log(path: str) -> FileAccessLog:
     line = {
         "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
         "request_id": "%REQ(x-request-id):128%",
-        "subject": "%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:token:sub)%",
+        "subject": "%DYNAMIC_METADATA(trimaran:subject)%",
         "method": "%REQ(:method)%",
-        "path": "%REQ(:path):256%",
+        "path": "%PATH(NQ:ORIG_OR_PATH):256%",
         "route": "%ROUTE_NAME%",
         "model": f"%RESP({MODEL})%",
         "version": "%RESP(x-trimaran-version)%",
@@ -59,8 +59,7 @@ def own_answers() -> manager.LocalReplyConfig:
         for found, status, words, headers in _reasons():
             mapper = manager.ResponseMapper(
                 filter=_both(_is_grpc(not grpc), found),
-                body=DataSource(inline_string=words),
-                body_format_override=_form(grpc=grpc),
+                body_format_override=_form(words, grpc=grpc),
                 headers_to_add=[header(name, value) for name, value in headers.items()],
             )
             if status:
@@ -69,19 +68,17 @@ def own_answers() -> manager.LocalReplyConfig:
         mappers.append(
             manager.ResponseMapper(
                 filter=_both(_is_grpc(not grpc), _status(0, ComparisonFilter.GE)),
-                body_format_override=_form(grpc=grpc),
+                body_format_override=_form("%LOCAL_REPLY_BODY%", grpc=grpc),
             )
         )
     return manager.LocalReplyConfig(mappers=mappers)
 
 
-def _form(*, grpc: bool) -> SubstitutionFormatString:
+def _form(words: str, *, grpc: bool) -> SubstitutionFormatString:
     if grpc:
-        return SubstitutionFormatString(
-            text_format_source=DataSource(inline_string="%LOCAL_REPLY_BODY%")
-        )
+        return SubstitutionFormatString(text_format_source=DataSource(inline_string=words))
     form = {
-        "error": "%LOCAL_REPLY_BODY%",
+        "error": words,
         "where": "gateway",
         "request_id": "%REQ(x-request-id):128%",
     }
@@ -116,7 +113,8 @@ def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, 
     yield (
         _status(_FORBIDDEN),
         None,
-        "the token does not allow this; ask for one with the scope for it",
+        "the token does not allow this (%LOCAL_REPLY_BODY%); ask for one with the scope "
+        f"'%METADATA(ROUTE:{LUA}:scope)%'",
         {},
     )
     yield _status(_MISSING), None, "nothing is served under this path and method", {}

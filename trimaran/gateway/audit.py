@@ -44,11 +44,12 @@ class AuditLog:
         return True
 
     def _is_of_another_day(self, now: float) -> bool:
-        """Whether its first line is of an earlier day."""
+        """Whether its first line that has a time is of an earlier day; an erased one has none."""
+        today = time.strftime("%Y-%m-%d", time.gmtime(now))
         with self._path.open("rb") as file:
-            line = file.readline(_LONGEST_LINE)
-        try:
-            begun = str(json.loads(line)["time"])
-        except (ValueError, KeyError, TypeError):
-            return False
-        return begun[:10] < time.strftime("%Y-%m-%d", time.gmtime(now))
+            while line := file.readline(_LONGEST_LINE):
+                try:
+                    return str(json.loads(line)["time"])[:10] < today
+                except (ValueError, KeyError, TypeError):
+                    continue
+        return False

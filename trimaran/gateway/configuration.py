@@ -75,6 +75,8 @@ class Wanted:
     keys: Sequence[Keys]
     tls: Tls
     models: tuple[Offered, ...]
+    digest_key: str
+    """Of the digests of clients that `gateway.toml` does not name: 64 signs at most."""
     pages: tuple[Page, ...] = ()
 
 
@@ -174,7 +176,7 @@ def _begun(places: Places) -> Bootstrap:
 
 def _routes(wanted: Wanted) -> RouteConfiguration:
     secrets = {server.name: wanted.secrets.get(server.name, "") for server in wanted.servers}
-    return route_table(wanted.settings, wanted.models, secrets, wanted.pages)
+    return route_table(wanted.settings, wanted.models, secrets, wanted.digest_key, wanted.pages)
 
 
 def _listener(wanted: Wanted, places: Places, routes: RouteConfiguration | None = None) -> Listener:

@@ -158,7 +158,14 @@ def running(
     started = place("bootstrap")
     write_changed(started, bootstrap)
     command = [str(program), "-c", str(started), "-l", "warn", "--use-dynamic-base-id"]
-    command += ["--drain-time-s", "30", "--drain-strategy", "immediate"]
+    command += [
+        "--file-flush-interval-msec",
+        "1000",
+        "--drain-time-s",
+        "30",
+        "--drain-strategy",
+        "immediate",
+    ]
     with log.open("wb") as output:
         process = Child(command, stdout=output, stderr=STDOUT)
     envoy = Envoy(process, admin, place)

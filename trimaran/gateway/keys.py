@@ -40,6 +40,7 @@ __all__ = [
     "SigningKey",
     "development_certificate",
     "read_certificate",
+    "read_digest_key",
     "require_owner_only",
 ]
 
@@ -100,6 +101,16 @@ class SigningKey:
             "jti": secrets.token_hex(8),
         }
         return jwt.encode({"alg": _ALGORITHM, "kid": self._key.kid}, claims, self._key)
+
+
+def read_digest_key(folder: Path) -> str:
+    """The key of the digests that stand for people in logs, made once: 64 hexadecimal digits."""
+    path = folder / "digest.key"
+    with exclusive_lock(folder / ".keys.lock"):
+        if not path.exists():
+            write_text(path, secrets.token_hex(32), _OWNER_ONLY)
+    require_owner_only(path)
+    return read_regular(path).decode("ascii", "replace").strip()[:64]
 
 
 def require_owner_only(path: Path) -> None:

@@ -215,7 +215,8 @@ def _filters(
     settings: Settings, keys: Sequence[Keys], models: Sequence[Offered]
 ) -> Iterator[manager.HttpFilter]:
     nobody = rbac.RBAC(rules=RBAC(action=RBAC.ALLOW))
-    code = (files("trimaran.gateway") / "lua" / "requests.lua").read_text()
+    folder = files("trimaran.gateway") / "lua"
+    code = "".join((folder / name).read_text() for name in ("digest.lua", "requests.lua"))
     for name, config in (
         (TOKENS, _tokens(keys)),
         (SCOPES, nobody),

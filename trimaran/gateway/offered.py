@@ -13,9 +13,10 @@ __all__ = ["Offered", "offered_models"]
 
 @dataclass(frozen=True)
 class Offered:
-    """A model by name, and whether its requests depend on one another (a sequence model)."""
+    """A model by name, the steps of an ensemble, and whether requests depend on one another."""
 
     name: str
+    steps: tuple[str, ...] = ()
     stateful: bool = False
 
 
@@ -24,8 +25,8 @@ def offered_models(repository: Repository) -> tuple[Offered, ...]:
 
     A model whose configuration cannot be read is left out, since no server loads it.
     """
-    ensembles = sound_ensembles(repository)
-    steps = {step for name in ensembles for step in _steps(repository, name)}
+    by_ensemble = {name: _steps(repository, name) for name in sound_ensembles(repository)}
+    steps = {step for each in by_ensemble.values() for step in each}
     found: list[Offered] = []
     for name in repository.names():
         if name in steps or not repository.live_path(name).is_file():
@@ -34,10 +35,11 @@ def offered_models(repository: Repository) -> tuple[Offered, ...]:
             config = checked_config(repository, name)
         except TrimaranError:
             continue
-        found.append(Offered(name, config.HasField("sequence_batching")))
+        stateful = config.HasField("sequence_batching")
+        found.append(Offered(name, by_ensemble.get(name, ()), stateful))
     return tuple(found)
 
 
-def _steps(repository: Repository, ensemble: str) -> list[str]:
+def _steps(repository: Repository, ensemble: str) -> tuple[str, ...]:
     steps = repository.config(ensemble).ensemble_scheduling.step
-    return [step.model_name for step in steps]
+    return tuple(dict.fromkeys(step.model_name for step in steps))

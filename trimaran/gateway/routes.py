@@ -129,11 +129,13 @@ def route_table(
     settings: Settings,
     models: Sequence[Offered],
     secrets: Mapping[str, str],
+    digest_key: str,
     pages: Iterable[Page] = (),
 ) -> RouteConfiguration:
     """Every route, in the order in which Envoy tries them.
 
-    `secrets` has each server's name, and what opens its APIs that change it.
+    `secrets` has each server's name, and what opens its APIs that change it. `digest_key` is that
+    of the digests of clients that `gateway.toml` does not name.
     """
     routes = [
         *(_page(page, settings) for page in pages),
@@ -144,9 +146,20 @@ def route_table(
         *_admin_routes(settings, secrets),
         _nothing(),
     ]
+    facts = {
+        "digest_key": digest_key,
+        "clients": {client.subject: True for client in settings.clients},
+    }
     return RouteConfiguration(
         name="routes",
-        virtual_hosts=[VirtualHost(name="models", domains=["*"], routes=routes)],
+        virtual_hosts=[
+            VirtualHost(
+                name="models",
+                domains=["*"],
+                routes=routes,
+                metadata=Metadata(filter_metadata={LUA: struct(facts)}),
+            )
+        ],
         request_headers_to_remove=[SUBJECT],
         max_direct_response_body_size_bytes=UInt32Value(value=1 << 24),
     )
@@ -179,6 +192,7 @@ def _routes_of(model: Offered, settings: Settings) -> Iterator[Route]:
                 kind=kind,
                 limits=limits,
                 model=name,
+                steps=model.steps,
             )
 
 
@@ -308,9 +322,11 @@ def _route(
     kind: str,
     limits: Limits | None = None,
     model: str = "",
+    steps: Iterable[str] = (),
 ) -> Route:
     route = Route(name=name, match=match, route=action)
     facts: dict[str, Any] = {"kind": kind, "model": model, "scope": scope}
+    facts["steps"] = dict.fromkeys(steps, True)
     route.metadata.CopyFrom(Metadata(filter_metadata={LUA: struct(facts)}))
     _guard(route, settings, scope, after_reading=kind == "call" and bool(model))
     most = 1 << 20 if limits is None else limits.body_mb << 20

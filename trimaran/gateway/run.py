@@ -17,7 +17,13 @@ from trimaran.gateway.configuration import Places, Wanted, bootstrap, files, who
 from trimaran.gateway.envoy import Envoy, judge, running
 from trimaran.gateway.health import Health, State
 from trimaran.gateway.issuers import accepted
-from trimaran.gateway.keys import Certificate, SigningKey, development_certificate, read_certificate
+from trimaran.gateway.keys import (
+    Certificate,
+    SigningKey,
+    development_certificate,
+    read_certificate,
+    read_digest_key,
+)
 from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
 from trimaran.gateway.metrics import METRICS_HOST, serving_metrics
@@ -40,6 +46,7 @@ _OWN_SERVER = "local"
 """The name of the server that runs on the repository, where `gateway.toml` lists none."""
 _LOOK_S = 0.5
 _OWNER_ONLY = 0o700
+_HIDDEN = "(secret)"
 
 _log = logger("gateway")
 
@@ -79,6 +86,7 @@ def wanted_of(repository: Repository, path: Path | None) -> Wanted:
         keys=keys,
         tls=Tls(certificate.certificate, certificate.key, listen.client_ca),
         models=models,
+        digest_key=read_digest_key(folder),
     )
 
 
@@ -274,9 +282,11 @@ def judged(repository: Repository, path: Path | None) -> Wanted:
 def printed(repository: Repository, path: Path | None) -> str:
     """The whole configuration of Envoy as JSON, in which secrets are replaced."""
     wanted = wanted_of(repository, path)
-    secrets = dict.fromkeys(wanted.secrets, "(secret)")
+    secrets = dict.fromkeys(wanted.secrets, _HIDDEN)
     folder = state_folder(repository)
-    return json_text(whole(replace(wanted, secrets=secrets), _places(folder, folder)))
+    return json_text(
+        whole(replace(wanted, secrets=secrets, digest_key=_HIDDEN), _places(folder, folder))
+    )
 
 
 def _places(folder: Path, sockets: Path) -> Places:

@@ -24,8 +24,8 @@ jwks = "keys.json"                # a file or an address; without it, the issuer
 ca = "issuer-ca.crt"              # who signed the issuer's certificate, if not a public authority
 
 [limits]                          # of each client at each model
-requests_per_second = 100
-concurrent_requests = 64
+requests_per_second = 1000
+concurrent_requests = 128
 body_mb = 16
 timeout_s = 60
 
@@ -137,8 +137,8 @@ class Issuer:
 class Limits:
     """What one client may ask of one model."""
 
-    requests_per_second: int = 100
-    concurrent_requests: int = 64
+    requests_per_second: int = 1000
+    concurrent_requests: int = 128
     body_mb: int = 16
     timeout_s: int = 60
 

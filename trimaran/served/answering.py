@@ -49,13 +49,15 @@ def answer_each(
     refused: Callable[[], None],
     echo: str | None = None,
     answered: Callable[[pb_utils.InferenceRequest, Rows, Outputs], None] | None = None,
+    step: str = "",
 ) -> list[pb_utils.InferenceResponse]:
     """Responses to requests, scored together; one that raises anything fails alone.
 
     `take` gets the rows out of a request, `read` makes one table of several requests' rows, and
     `score` gives the output tensors of a table by name, a row for each of its rows. `refused` is
     called for each request that fails, `answered` with each other one, its rows and its outputs.
-    The input named `echo`, where a request has it, is returned unchanged.
+    The input named `echo`, where a request has it, is returned unchanged. `step` is the name of a
+    model that is a step of ensembles.
     """
 
     def score_all(several: Sequence[Rows]) -> Outputs:
@@ -82,7 +84,7 @@ def answer_each(
             found = attempt(respond, (request, rows, outputs))
         if isinstance(found, Failed):
             refused()
-            return found.response()
+            return found.response(step)
         return found
 
     taken = [attempt(take, request) for request in requests]

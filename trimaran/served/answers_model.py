@@ -28,6 +28,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the task, and the classes where it has them."""
+        self.name = args["model_name"]
         config = json.loads(args["model_config"])
         parameters = {key: each["string_value"] for key, each in config["parameters"].items()}
         directory = Path(args["model_repository"]) / args["model_version"]
@@ -40,7 +41,7 @@ class TritonPythonModel:
     ) -> list[pb_utils.InferenceResponse]:
         """One response to each request; one with a number that has no class fails alone."""
         answers = (attempt(self.answer, request) for request in requests)
-        return [each.response() if isinstance(each, Failed) else each for each in answers]
+        return [each.response(self.name) if isinstance(each, Failed) else each for each in answers]
 
     def finalize(self) -> None:
         """End the log."""

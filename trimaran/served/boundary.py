@@ -36,8 +36,12 @@ class Failed:
 
     error: Exception
 
-    def response(self, where: str = "") -> pb_utils.InferenceResponse:
-        """The answer to the request; `where` precedes the message of a refusal."""
+    def response(self, step: str = "", where: str = "") -> pb_utils.InferenceResponse:
+        """The answer to the request.
+
+        `step` is the name of a model that is a step of ensembles: Triton names the ensemble alone.
+        `where` precedes the message of a refusal.
+        """
         if isinstance(self.error, RefusedError):
             words, code = f"{where}{self.error}", pb_utils.TritonError.INVALID_ARG
             if isinstance(self.error, BusyError):
@@ -48,7 +52,8 @@ class Failed:
             is_fault = isinstance(self.error, FaultError)
             words = str(self.error) if is_fault else _unexpected(self.error)
             code = pb_utils.TritonError.INTERNAL
-        return pb_utils.InferenceResponse([], pb_utils.TritonError(_sendable(words), code))
+        named = f"{step}: {words}" if step else words
+        return pb_utils.InferenceResponse([], pb_utils.TritonError(_sendable(named), code))
 
 
 def attempt(function: Callable[[Argument], Result], argument: Argument) -> Result | Failed:

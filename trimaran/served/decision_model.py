@@ -27,6 +27,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read `decision.json`."""
+        self.name = args["model_name"]
         path = Path(args["model_repository"]) / args["model_version"] / "decision.json"
         decision = json.loads(path.read_text(encoding="utf-8"))
         self.threshold = np.float32(decision["threshold"])
@@ -39,7 +40,7 @@ class TritonPythonModel:
     ) -> list[pb_utils.InferenceResponse]:
         """One response per request."""
         answers = [attempt(self.answer, request) for request in requests]
-        return [each.response() if isinstance(each, Failed) else each for each in answers]
+        return [each.response(self.name) if isinstance(each, Failed) else each for each in answers]
 
     def finalize(self) -> None:
         """End the log."""

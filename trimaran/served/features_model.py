@@ -42,6 +42,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the transform."""
+        self.name = args["model_name"]
         directory, self.transform, self.reader = load(args)
         self.counters = Counters(args, directory)
 
@@ -49,7 +50,9 @@ class TritonPythonModel:
         self, requests: list[pb_utils.InferenceRequest]
     ) -> list[pb_utils.InferenceResponse]:
         """Transform all rows of all requests at once."""
-        return answer_each(requests, self.take, self.read, self.score, self.counters.refuse)
+        return answer_each(
+            requests, self.take, self.read, self.score, self.counters.refuse, step=self.name
+        )
 
     def finalize(self) -> None:
         """Report the last counts while Triton still takes reports."""

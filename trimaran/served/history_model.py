@@ -39,6 +39,7 @@ class TritonPythonModel:
 
         Raises `TritonModelException` for a parameter that is no policy.
         """
+        self.name = args["model_name"]
         policy = _policy(json.loads(args["model_config"])["parameters"])
         self.refuses = policy == "refuse"
         self.histories = Histories.read(Path(args["model_repository"]) / args["model_version"])
@@ -48,7 +49,7 @@ class TritonPythonModel:
     ) -> list[pb_utils.InferenceResponse]:
         """One response per request; a bad name fails its own request and no other."""
         answers = [attempt(self.answer, request) for request in requests]
-        return [each.response() if isinstance(each, Failed) else each for each in answers]
+        return [each.response(self.name) if isinstance(each, Failed) else each for each in answers]
 
     def answer(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
         """The histories of a request's users. Raises `RefusedError` for the first bad name."""

@@ -24,6 +24,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read `items.txt`."""
+        self.name = args["model_name"]
         path = Path(args["model_repository"]) / args["model_version"] / "items.txt"
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         self.names = np.array([b"", *(line.encode() for line in lines)], np.object_)
@@ -33,7 +34,7 @@ class TritonPythonModel:
     ) -> list[pb_utils.InferenceResponse]:
         """One response per request."""
         answers = [attempt(self.answer, request) for request in requests]
-        return [each.response() if isinstance(each, Failed) else each for each in answers]
+        return [each.response(self.name) if isinstance(each, Failed) else each for each in answers]
 
     def answer(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
         """The names of each row's items."""

@@ -33,6 +33,7 @@ class TritonPythonModel:
 
         Raises `TritonModelException` if there is not one label for each class.
         """
+        self.name = args["model_name"]
         config = json.loads(args["model_config"])
         directory = Path(args["model_repository"]) / args["model_version"]
         lines = (
@@ -58,7 +59,7 @@ class TritonPythonModel:
         if not isinstance(together, Failed):
             return together
         alone = [attempt(self.rank_all, [request]) for request in requests]
-        return [each.response() if isinstance(each, Failed) else each[0] for each in alone]
+        return [each.response(self.name) if isinstance(each, Failed) else each[0] for each in alone]
 
     def rank_all(
         self, requests: Sequence[pb_utils.InferenceRequest]

@@ -19,7 +19,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,11 +30,12 @@ import orjson
 from trimaran.served.judging import Judge, Stored
 from trimaran.served.prediction_line import Keyed
 
-__all__ = ["STATUSES", "Key", "Outcome", "Outcomes"]
+__all__ = ["INDEX", "STATUSES", "Key", "Outcome", "Outcomes"]
 
 STATUSES = ("counted", "known", "contradicts", "unknown")
 
-_FILE = "outcomes.sqlite"
+INDEX = "outcomes.sqlite"
+"""The file's name in the directory of a prediction log."""
 _LINES = 5_000
 """Read in one transaction."""
 _SCHEMA = """
@@ -105,7 +106,7 @@ class Outcomes:
         self._judge = judge
         self._keyed = Keyed.of(directory)
         self._lock = threading.Lock()
-        path = directory / _FILE
+        path = directory / INDEX
         path.touch(mode=0o600)
         self._database = sqlite3.connect(path, timeout=10, check_same_thread=False)
         self._database.executescript(f"PRAGMA journal_mode = WAL; {_SCHEMA}")
@@ -147,26 +148,32 @@ class Outcomes:
             return {(version, name, place): value for version, name, place, value in rows}
 
     def _read_file(self, path: Path, start: int) -> None:
-        try:
-            file = path.open("rb")
-        except FileNotFoundError:
-            return
-        with closing(file):
-            file.seek(start)
-            while lines := _whole_lines(file):
-                start += sum(map(len, lines))
-                rows = [row for line in lines for row in self._row(path.name, line)]
-                with self._database as database:
-                    database.executemany(
-                        "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
-                        [row for row in rows if row[1] or row[2]],  # no other is ever asked for
-                    )
-                    database.execute(
-                        "INSERT OR REPLACE INTO files VALUES (?, ?)", (path.name, start)
-                    )
-                    for version in {row[3] for row in rows}:
-                        zeros = [(version, *each, 0.0) for each in self._judge.totals()]
-                        database.executemany(_ADD, zeros)
+        while lines := self._read_some(path, start):
+            start += lines
+
+    def _read_some(self, path: Path, start: int) -> int:
+        """Read the next lines of a file; their bytes.
+
+        They are read while nobody else may write to the index. So lines that are erased from the
+        log before they are deleted from the index do not come back.
+        """
+        if _size(path) <= start:
+            return 0
+        name = path.name
+        with self._database as database:
+            database.execute("BEGIN IMMEDIATE")
+            lines = _whole_lines(path, start)
+            size = sum(map(len, lines))
+            rows = [row for line in lines for row in self._row(name, line)]
+            database.executemany(
+                "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+                [row for row in rows if row[1] or row[2]],  # no other is ever asked for
+            )
+            database.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (name, start + size))
+            for version in {row[3] for row in rows}:
+                zeros = [(version, *each, 0.0) for each in self._judge.totals()]
+                database.executemany(_ADD, zeros)
+        return size
 
     def _row(self, file: str, line: bytes) -> Iterator[tuple[Any, ...]]:
         """A line of the log as a row, unless it is damaged."""
@@ -223,13 +230,20 @@ class Outcomes:
         ]
 
 
-def _whole_lines(file: Any) -> list[bytes]:
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _whole_lines(path: Path, start: int) -> list[bytes]:
     """The next complete lines; the last one may still be half written."""
-    lines = []
-    for line in file:
-        if not line.endswith(b"\n"):
-            break
-        lines.append(line)
-        if len(lines) == _LINES:
-            break
+    lines: list[bytes] = []
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            if not line.endswith(b"\n") or len(lines) == _LINES:
+                break
+            lines.append(line)
     return lines

@@ -126,6 +126,17 @@ class Keyed:
                 made.unlink(missing_ok=True)
         return cls(path.read_bytes())
 
+    @classmethod
+    def at(cls, directory: Path) -> Keyed | None:
+        """With the key that a directory has, or None. Raises `ValueError` for half a key."""
+        path = directory / _KEY_FILE
+        if not path.exists():
+            return None
+        key = path.read_bytes()
+        if len(key) != _KEY_BYTES:
+            raise ValueError(f"{path} has {len(key)} bytes")
+        return cls(key)
+
     def digest(self, data: bytes) -> str:
         """32 hexadecimal digits."""
         found = self._empty.copy()

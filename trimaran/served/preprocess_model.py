@@ -40,6 +40,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read `preprocess.json`, `reference.json` and the parameters of `Limits.of`."""
+        self.name = args["model_name"]
         directory = Path(args["model_repository"]) / args["model_version"]
         self.settings = ImageSettings(**json.loads((directory / "preprocess.json").read_text()))
         config = json.loads(args["model_config"])
@@ -94,7 +95,7 @@ class TritonPythonModel:
 
     def _refuse(self, failed: Failed, where: str = "") -> pb_utils.InferenceResponse:
         self.counters.refuse()
-        return failed.response(where)
+        return failed.response(self.name, where)
 
     def _respond(self, photographs: list[Photograph]) -> pb_utils.InferenceResponse:
         measures = [measure(each) for each in photographs]

@@ -25,6 +25,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Import the function from this version's own code."""
+        self.name = args["model_name"]
         directory = Path(args["model_repository"]) / args["model_version"]
         self.declared, self.function = load_step(directory)
 
@@ -38,7 +39,7 @@ class TritonPythonModel:
             if not isinstance(together, Failed):
                 return together
         alone = [attempt(self.answer_all, [arrays]) for arrays in given]
-        return [each.response() if isinstance(each, Failed) else each[0] for each in alone]
+        return [each.response(self.name) if isinstance(each, Failed) else each[0] for each in alone]
 
     def inputs_of(self, request: pb_utils.InferenceRequest) -> dict[str, npt.NDArray[Any]]:
         """The request's arrays by name; optional ones that it lacks are left out."""

@@ -34,6 +34,7 @@ class TritonPythonModel:
         Raises `TritonModelException` for a parameter that is no number, and without `tokenizers`
         where the version needs it.
         """
+        self.name = args["model_name"]
         directory = Path(args["model_repository"]) / args["model_version"]
         self.most_bytes = _most_bytes(json.loads(args["model_config"])["parameters"])
         self.encoding = Encoding.from_json((directory / "encoding.json").read_text())
@@ -56,12 +57,16 @@ class TritonPythonModel:
         if isinstance(together, Failed):
             alone = [attempt(self.answer_all, [group]) for group in read]
             answers = iter(
-                [each.response() if isinstance(each, Failed) else each[0] for each in alone]
+                [
+                    each.response(self.name) if isinstance(each, Failed) else each[0]
+                    for each in alone
+                ]
             )
         else:
             answers = iter(together)
         return [
-            group.response() if isinstance(group, Failed) else next(answers) for group in groups
+            group.response(self.name) if isinstance(group, Failed) else next(answers)
+            for group in groups
         ]
 
     def texts_of(self, request: pb_utils.InferenceRequest) -> list[str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -201,6 +202,10 @@ def _answered(
         yield (_Refusal(row, result), {}) if isinstance(result, str) else (row, result)
 
 
+_ONLY_ROW = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*: )?row 0: ")
+"""Where an error arose, when one row was sent: the step that refused it, and its row."""
+
+
 def _infer(
     client: Client, model: str, columns: _Columns, rows: Sequence[_Row]
 ) -> list[dict[str, str] | str]:
@@ -211,7 +216,8 @@ def _infer(
         raise
     except TrimaranError as error:
         if len(rows) == 1:
-            return [str(error).removeprefix(f"in ensemble '{model}', ").removeprefix("row 0: ")]
+            reason = str(error).removeprefix(f"in ensemble '{model}', ")
+            return [_ONLY_ROW.sub("", reason, count=1) if _ONLY_ROW.match(reason) else reason]
         middle = len(rows) // 2
         return [
             *_infer(client, model, columns, rows[:middle]),

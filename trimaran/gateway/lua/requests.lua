@@ -4,7 +4,9 @@
 local MODEL = "x-trimaran-model"
 local JSON_LENGTH = "inference-header-content-length"
 local UNARY = "/inference.GRPCInferenceService/ModelInfer"
+local SUBJECT = "x-trimaran-subject"
 local WINDOW = 4096
+local MOST_NAMES = 10000
 
 -- A function that gives the byte at a place of a body, or nil beyond its end.
 local function byte_reader(body)
@@ -111,7 +113,30 @@ local function is_within_body(handle, text)
   return tonumber(text) <= (body and body:length() or 0)
 end
 
+-- Whom the audit log names: a client of gateway.toml, or the keyed digest of another subject.
+local named, count = {}, 0
+
+local function name_of(handle, subject)
+  if not named[subject] then
+    local facts = handle:virtualHost():metadata()
+    local known = facts:get("clients")
+    if count >= MOST_NAMES then
+      named, count = {}, 0
+    end
+    local listed = known and known[subject]
+    named[subject] = listed and subject or keyed_digest(facts:get("digest_key"), subject)
+    count = count + 1
+  end
+  return named[subject]
+end
+
 function envoy_on_request(handle)
+  local subject = handle:headers():get(SUBJECT)
+  local kept = handle:streamInfo():dynamicMetadata()
+  if subject then
+    kept:set("trimaran", "subject", name_of(handle, subject))
+  end
+  kept:set("trimaran", "request_id", handle:headers():get("x-request-id"))
   local announced = handle:headers():get(JSON_LENGTH)
   if announced then
     handle:headers():remove(JSON_LENGTH)
@@ -182,13 +207,16 @@ local function as_error(handle, body)
   local where = handle:metadata():get("model") or "server"
   local ensemble, rest = reason:match("^in ensemble '([%w_.-]+)', (.*)$")
   if ensemble then
-    where, reason = ensemble, rest
     local step, said = rest:match("^([%a_][%w_.-]*): (.*)$")
-    if step and handle:metadata():get("steps") and handle:metadata():get("steps")[step] then
+    local steps = handle:metadata():get("steps")
+    if step and steps and steps[step] then
       where, reason = step, said
+    else
+      where, reason = ensemble, rest
     end
   end
-  local id = handle:headers():get("x-request-id") or ""
+  local kept = handle:streamInfo():dynamicMetadata():get("trimaran")
+  local id = kept and kept["request_id"] or ""
   local status = handle:headers():get(":status")
   if explained and status == "500" then
     handle:headers():replace(":status", "400")
