@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -26,7 +26,6 @@ from trimaran.system.processes import STDOUT, Child
 
 __all__ = [
     "CONFIGURATION",
-    "NO_TARGETS",
     "Program",
     "alert_line",
     "alertmanager_config",
@@ -40,9 +39,6 @@ __all__ = [
 _START_S = 30.0
 _STOP_S = 10.0
 _POLL_S = 0.05
-
-NO_TARGETS = "[]\n"
-"""The file of a job that scrapes nothing."""
 
 CONFIGURATION = Path(__file__).parent / "prometheus"
 """`prometheus.yml`, `alertmanager.yml` and `rules/`."""
@@ -79,20 +75,24 @@ def alertmanager_config(webhook: str) -> str:
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def target_files(ports: Ports) -> Mapping[str, str]:
-    """The content of each job's target file, for a server on these ports."""
-    jobs = {"triton": ports.metrics, "supervisor": ports.supervisor}
-    return {f"{job}.json": _targets(ports.host, port) for job, port in jobs.items()}
+def target_files(servers: Iterable[Ports]) -> Mapping[str, str]:
+    """The content of each job's target file, for servers on these ports."""
+    found = list(servers)
+    return {
+        "triton.json": _targets((ports.host, ports.metrics) for ports in found),
+        "supervisor.json": _targets((ports.host, ports.supervisor) for ports in found),
+    }
 
 
 def gateway_target(gateway: RunningGateway | None) -> Mapping[str, str]:
     """The same of the gateway's job."""
-    where = (gateway.metrics_host, gateway.metrics_port) if gateway else None
-    return {"gateway.json": _targets(*where) if where else NO_TARGETS}
+    found = [(gateway.metrics_host, gateway.metrics_port)] if gateway else []
+    return {"gateway.json": _targets(found)}
 
 
-def _targets(host: str, port: int) -> str:
-    return json.dumps([{"targets": [f"{host}:{port}"]}]) + "\n"
+def _targets(places: Iterable[tuple[str, int]]) -> str:
+    targets = [f"{host}:{port}" for host, port in places]
+    return json.dumps([{"targets": targets}] if targets else []) + "\n"
 
 
 class Program:

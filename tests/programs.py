@@ -82,6 +82,16 @@ def _compiler() -> Program:
     return Program(found.path, found.environment)
 
 
+def _issuer() -> Program:
+    found = shutil.which("glewlwyd")
+    if found:
+        return Program(Path(found))
+    if not can_unpack():
+        raise TrimaranError("glewlwyd is not on PATH")
+    root = unpacked("glewlwyd")
+    return Program(root / "usr/bin/glewlwyd", {"LD_LIBRARY_PATH": library_path(root)})
+
+
 _FINDERS: Mapping[str, Callable[[], Program]] = {
     "prometheus": _prometheus("prometheus"),
     "promtool": _prometheus("promtool"),
@@ -89,6 +99,7 @@ _FINDERS: Mapping[str, Callable[[], Program]] = {
     "amtool": _prometheus("amtool"),
     "chromium": find_chromium,
     "perf_analyzer": _perf_analyzer,
+    "glewlwyd": _issuer,
     COMPILER: _compiler,
 }
 _PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}

@@ -13,7 +13,6 @@ import typer
 from monitoring.presence import announce_watch, sole_watch
 from monitoring.programs import ALERTMANAGER, find_program
 from monitoring.stack import (
-    NO_TARGETS,
     Program,
     alertmanager_config,
     gateway_target,
@@ -24,7 +23,7 @@ from monitoring.stack import (
 )
 from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPath
 from trimaran.gateway.presence import RunningGateway, find_gateway
-from trimaran.repository.presence import find_server
+from trimaran.repository.presence import find_servers
 from trimaran.repository.repository import Repository
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
@@ -92,9 +91,9 @@ def _start(
     prometheus = find_program("prometheus")
     alertmanager = _start_alertmanager(stack, folder, ports)
     targets = folder / "targets"
-    for name in target_files(Ports()):
+    for name, text in target_files([]).items():
         if not (targets / name).exists():  # Prometheus does not notice a folder that comes later
-            write_text(targets / name, NO_TARGETS)
+            write_text(targets / name, text)
     _write(targets, gateway_target(None))
     config = folder / "prometheus.yml"
     address = f"{_HOST}:{ports['alertmanager']}" if alertmanager else None
@@ -139,19 +138,19 @@ def _start_alertmanager(stack: ExitStack, folder: Path, ports: Mapping[str, int]
 
 
 def _watch(repository: Repository, folder: Path, programs: Sequence[Program]) -> None:
-    """Point the targets at the current or last server and gateway, forever."""
-    known: Ports | None = None
+    """Point the targets at the current or last servers and gateway, forever."""
+    known: dict[str, Ports] = {}
     gateway: RunningGateway | None = None
-    if find_server(repository) is None:
+    if not find_servers(repository):
         _log.info(
             f"no server runs on {repository.root} yet; it is found when 'trimaran serve' starts"
         )
     while True:
-        found = find_server(repository)
-        if found is not None and found.ports != known:
-            known = found.ports
-            _write(folder / "targets", target_files(known))
-            _log.info(f"watching Triton at {known.host}:{known.metrics} and its supervisor")
+        for found in find_servers(repository):
+            if found.ports != known.get(found.name):
+                known[found.name] = ports = found.ports
+                _write(folder / "targets", target_files(known.values()))
+                _log.info(f"watching Triton at {ports.host}:{ports.metrics} and its supervisor")
         newer = _gateway_after(gateway, find_gateway(repository))
         if newer != gateway:
             gateway = newer

@@ -19,7 +19,7 @@ from trimaran.gateway.keys import SigningKey
 from trimaran.repository.repository import Repository
 from trimaran.system.ports import free_ports
 
-__all__ = ["RECORD", "Door", "call_inputs"]
+__all__ = ["RECORD", "Door", "call_inputs", "configure"]
 
 RECORD: Mapping[str, Any] = {
     "customer_id": "c-1",
@@ -52,12 +52,12 @@ class Reply:
 class Door(Running):
     """A `trimaran gateway up` process that listens."""
 
-    def __init__(self, repository: Repository, config: Path) -> None:
+    def __init__(self, repository: Repository, config: Path, settings: str = "") -> None:
         self.repository = repository
         self.config = config
         ports = free_ports()
         self.port, self.metrics_port = ports.http, ports.metrics
-        self.write("")
+        self.write(settings)
         super().__init__("gateway", "up", "--repository", repository.root, "--config", config)
 
     def write(self, text: str) -> None:
@@ -133,3 +133,10 @@ def call_inputs(record: Mapping[str, Any] = RECORD) -> list[Any]:
         tensor.set_data_from_numpy(array)
         inputs.append(tensor)
     return inputs
+
+
+def configure(door: Door, text: str) -> None:
+    """Give the gateway other settings, and wait until they are at work."""
+    since = len(door.lines)
+    door.write(text)
+    wait_for(lambda: door.said("is at work", since), 30, "a change that is taken over")

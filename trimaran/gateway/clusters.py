@@ -9,7 +9,6 @@ from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection
 from envoy.config.core.v3.address_pb2 import Address, Pipe, SocketAddress
-from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
 from envoy.config.core.v3.health_check_pb2 import HealthStatus
 from envoy.config.core.v3.protocol_pb2 import (
     Http1ProtocolOptions,
@@ -22,8 +21,6 @@ from envoy.config.endpoint.v3.endpoint_components_pb2 import (
     LocalityLbEndpoints,
 )
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext
-from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import (
     HttpProtocolOptions as Upstream,
 )
@@ -39,13 +36,10 @@ __all__ = [
     "assignment",
     "cluster",
     "cluster_name",
-    "keys_cluster",
-    "keys_cluster_name",
     "streams_cluster",
     "to_address",
 ]
 
-_SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 _UPSTREAM = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECT_S = 2.0
 _EJECT_S = 5.0
@@ -157,36 +151,13 @@ def to_address(host: str, port: int) -> Address:
 
 def streams_cluster(socket: str) -> Cluster:
     """Where the messages of streams are looked at: a Unix socket."""
-    return _fixed("streams", Address(pipe=Pipe(path=socket)), "grpc")
-
-
-def keys_cluster(number: int, host: str, port: int, tls: bool, ca: str | None) -> Cluster:
-    """Where an issuer's keys are fetched; `ca` is a file of who signed its certificate."""
-    found = _fixed(keys_cluster_name(number), to_address(host, port), "http")
-    found.type = Cluster.STRICT_DNS
-    if tls:
-        trust = CertificateValidationContext(trusted_ca=DataSource(filename=ca or _SYSTEM_CA))
-        context = UpstreamTlsContext(
-            sni=host, common_tls_context=CommonTlsContext(validation_context=trust)
-        )
-        socket = TransportSocket(name="envoy.transport_sockets.tls", typed_config=any_of(context))
-        found.transport_socket.CopyFrom(socket)
-    return found
-
-
-def keys_cluster_name(number: int) -> str:
-    """The name of the cluster where the keys of an issuer are."""
-    return f"issuer {number}"
-
-
-def _fixed(name: str, address: Address, protocol: str) -> Cluster:
-    endpoint = LbEndpoint(endpoint=Endpoint(address=address))
+    endpoint = LbEndpoint(endpoint=Endpoint(address=Address(pipe=Pipe(path=socket))))
     return Cluster(
-        name=name,
+        name="streams",
         type=Cluster.STATIC,
         connect_timeout=seconds(_CONNECT_S),
         load_assignment=ClusterLoadAssignment(
-            cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
+            cluster_name="streams", endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
         ),
-        typed_extension_protocol_options={_UPSTREAM: any_of(_options(protocol))},
+        typed_extension_protocol_options={_UPSTREAM: any_of(_options("grpc"))},
     )

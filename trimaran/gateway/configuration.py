@@ -10,9 +10,11 @@ from envoy.config.bootstrap.v3.bootstrap_pb2 import Admin, Bootstrap, RuntimeLay
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address, Pipe
 from envoy.config.core.v3.base_pb2 import Node
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.overload.v3.overload_pb2 import OverloadManager, ResourceMonitor
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtAuthentication
 from envoy.extensions.resource_monitors.downstream_connections.v3 import (
     downstream_connections_pb2 as connections,
 )
@@ -23,7 +25,6 @@ from trimaran.gateway.clusters import (
     assignment,
     cluster,
     cluster_name,
-    keys_cluster,
     streams_cluster,
 )
 from trimaran.gateway.counting import stats_config
@@ -31,8 +32,9 @@ from trimaran.gateway.issuers import Keys
 from trimaran.gateway.listener import Tls, listener
 from trimaran.gateway.messages import any_of, discovery, struct, watched
 from trimaran.gateway.offered import Offered
-from trimaran.gateway.routes import Page, route_table
+from trimaran.gateway.routes import TOKENS, Page, route_table
 from trimaran.gateway.settings import ServerAddress, Settings
+from trimaran.gateway.tokens import tokens_of
 
 __all__ = ["Places", "Wanted", "bootstrap", "files", "whole", "with_clusters_of"]
 
@@ -96,6 +98,7 @@ def files(
     return {
         **endpoints,
         "clusters": discovery(_clusters(wanted, places)),
+        "tokens": discovery([_tokens(wanted)]),
         "routes": discovery([_routes(wanted)]),
         "listeners": discovery([_listener(wanted, places)]),
     }
@@ -123,7 +126,7 @@ def with_clusters_of(
 def whole(wanted: Wanted, places: Places) -> Bootstrap:
     """The same as one static configuration, for `envoy --mode validate` and for people."""
     found = _begun(places)
-    one = _listener(wanted, places, _routes(wanted))
+    one = _listener(wanted, places, tokens_of(wanted.keys), _routes(wanted))
     found.static_resources.listeners.append(one)
     found.static_resources.clusters.extend(
         _with_servers(each, wanted) for each in _clusters(wanted, places)
@@ -179,11 +182,20 @@ def _routes(wanted: Wanted) -> RouteConfiguration:
     return route_table(wanted.settings, wanted.models, secrets, wanted.digest_key, wanted.pages)
 
 
-def _listener(wanted: Wanted, places: Places, routes: RouteConfiguration | None = None) -> Listener:
+def _tokens(wanted: Wanted) -> TypedExtensionConfig:
+    return TypedExtensionConfig(name=TOKENS, typed_config=any_of(tokens_of(wanted.keys)))
+
+
+def _listener(
+    wanted: Wanted,
+    places: Places,
+    tokens: JwtAuthentication | None = None,
+    routes: RouteConfiguration | None = None,
+) -> Listener:
     return listener(
         wanted.settings,
         wanted.tls,
-        wanted.keys,
+        tokens or str(places.of("tokens")),
         wanted.models,
         routes or str(places.of("routes")),
         str(places.audit),
@@ -192,9 +204,6 @@ def _listener(wanted: Wanted, places: Places, routes: RouteConfiguration | None 
 
 def _clusters(wanted: Wanted, places: Places) -> Iterator[Cluster]:
     yield streams_cluster(str(places.streams))
-    for number, keys in enumerate(wanted.keys, start=1):
-        if keys.url:
-            yield keys_cluster(number, *keys.place, str(keys.ca) if keys.ca else None)
     for group in _groups(wanted):
         yield cluster(group, str(places.of(_file(group.endpoints))))
 

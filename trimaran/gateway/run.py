@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,10 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 
 from trimaran.gateway.audit import AuditLog
 from trimaran.gateway.configuration import Places, Wanted, bootstrap, files, whole, with_clusters_of
+from trimaran.gateway.docs_page import CONTENT_SECURITY_POLICY, page
 from trimaran.gateway.envoy import Envoy, judge, running
 from trimaran.gateway.health import Health, State
-from trimaran.gateway.issuers import accepted
+from trimaran.gateway.issuers import Issuers
 from trimaran.gateway.keys import (
     Certificate,
     SigningKey,
@@ -28,11 +30,13 @@ from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
 from trimaran.gateway.metrics import METRICS_HOST, serving_metrics
 from trimaran.gateway.offered import offered_models
+from trimaran.gateway.openapi import document
 from trimaran.gateway.presence import announce_gateway
 from trimaran.gateway.program import find_envoy
+from trimaran.gateway.routes import Page
 from trimaran.gateway.settings import ServerAddress, Settings, read_settings
 from trimaran.gateway.streams import serving_streams
-from trimaran.repository.presence import find_server, server_secret
+from trimaran.repository.presence import Presence, find_servers, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock
@@ -43,7 +47,7 @@ __all__ = ["FILE", "Gateway", "judged", "printed", "run", "state_folder"]
 
 FILE = "gateway.toml"
 _OWN_SERVER = "local"
-"""The name of the server that runs on the repository, where `gateway.toml` lists none."""
+"""What the server without a name is called, where `gateway.toml` lists none."""
 _LOOK_S = 0.5
 _OWNER_ONLY = 0o700
 _HIDDEN = "(secret)"
@@ -59,10 +63,11 @@ def state_folder(repository: Repository) -> Path:
     return folder
 
 
-def wanted_of(repository: Repository, path: Path | None) -> Wanted:
+def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None = None) -> Wanted:
     """What the gateway shall do, by the repository and by `gateway.toml` if there is one.
 
-    Raises `TrimaranError` for the first thing that is wrong with either.
+    `issuers` has keys that are known already. Raises `TrimaranError` for the first thing that
+    is wrong with either.
     """
     settings = Settings() if path is None else read_settings(path)
     folder = state_folder(repository)
@@ -75,7 +80,7 @@ def wanted_of(repository: Repository, path: Path | None) -> Wanted:
             read_certificate(certificate)
         else:
             certificate = development_certificate(folder, listen.address)
-        keys = accepted(settings, SigningKey(folder))
+        keys = (issuers or Issuers(SigningKey(folder))).accepted(settings)
     except TrimaranError as error:
         raise TrimaranError(f"{path}: {error}" if path else str(error)) from None
     servers, secrets = _servers(repository, settings)
@@ -87,6 +92,21 @@ def wanted_of(repository: Repository, path: Path | None) -> Wanted:
         tls=Tls(certificate.certificate, certificate.key, listen.client_ca),
         models=models,
         digest_key=read_digest_key(folder),
+        pages=_pages(repository, settings, [model.name for model in models]),
+    )
+
+
+def _pages(repository: Repository, settings: Settings, models: Sequence[str]) -> tuple[Page, ...]:
+    """The document of the models, and the page that shows it."""
+    described = json.dumps(document(repository, models, settings.default_model))
+    policy = {
+        "content-security-policy": CONTENT_SECURITY_POLICY,
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-cache",
+    }
+    return (
+        Page("/openapi.json", described, "application/json", scope="metadata"),
+        Page("/docs", page(), "text/html; charset=utf-8", headers=policy),
     )
 
 
@@ -94,19 +114,22 @@ def _servers(
     repository: Repository, settings: Settings
 ) -> tuple[tuple[ServerAddress, ...], Mapping[str, str]]:
     """The servers, and what opens the APIs of those that this machine runs on the repository."""
-    found = find_server(repository)
-    if found is None:
-        return settings.servers, {}
+    own = {
+        _address(found): server_secret(repository, found.name) for found in find_servers(repository)
+    }
+    servers = settings.servers or tuple(own)
+    secrets = {address.http: secret for address, secret in own.items()}
+    return servers, {each.name: secrets[each.http] for each in servers if each.http in secrets}
+
+
+def _address(found: Presence) -> ServerAddress:
     ports = found.ports
-    own = ServerAddress(
-        _OWN_SERVER,
+    return ServerAddress(
+        found.name or _OWN_SERVER,
         (ports.host, ports.http),
         (ports.host, ports.grpc),
         (ports.host, ports.supervisor),
     )
-    servers = settings.servers or (own,)
-    secret = server_secret(repository)
-    return servers, {server.name: secret for server in servers if server.http == own.http}
 
 
 def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], None]) -> None:
@@ -142,7 +165,8 @@ class Gateway:
         self._program = find_envoy()
         self._lock = threading.Lock()
         self._envoy: Envoy | None = None
-        self.wanted = wanted_of(repository, path)
+        self._issuers = Issuers(SigningKey(places.folder))
+        self.wanted = wanted_of(repository, path, self._issuers)
         self._seen = self._fingerprint()
         self.health = Health(self._to_ask, self._servers_changed)
 
@@ -155,6 +179,7 @@ class Gateway:
         require_bindable(METRICS_HOST, listen.metrics_port, "metrics port", key)
         judge(self._program, whole(self.wanted, self._places), self._places.folder)
         with (
+            self._issuers,
             self.health,
             serving_streams(self._places.streams, self._current),
             running(
@@ -188,7 +213,7 @@ class Gateway:
     def _take_over(self) -> None:
         """Do what is wanted now; what cannot be done is said, and what was wanted before stays."""
         try:
-            wanted = wanted_of(self._repository, self._path)
+            wanted = wanted_of(self._repository, self._path, self._issuers)
             if wanted == self.wanted:
                 return
             if wanted.settings.listen != self.wanted.settings.listen:
@@ -250,8 +275,8 @@ class Gateway:
                     }
                 )
 
-    def _fingerprint(self) -> list[tuple[str, int, int, int]]:
-        """What shows that a file has changed that decides what is wanted."""
+    def _fingerprint(self) -> tuple[list[tuple[str, int, int, int]], Sequence[str]]:
+        """What shows that a file or a key has changed that decides what is wanted."""
         listen = self.wanted.settings.listen
         paths = [
             *([self._path] if self._path else []),
@@ -260,7 +285,7 @@ class Gateway:
             *self._repository.root.glob("*/config.pbtxt"),
             *self._repository.root.glob("*/configs/live.pbtxt"),
         ]
-        return sorted(filter(None, map(_seen, paths)))
+        return sorted(filter(None, map(_seen, paths))), self._issuers.texts
 
 
 def _seen(path: Path) -> tuple[str, int, int, int] | None:
