@@ -55,13 +55,15 @@ class Door(Running):
     def __init__(self, repository: Repository, config: Path, settings: str = "") -> None:
         self.repository = repository
         self.config = config
-        self.port = free_ports().http
+        ports = free_ports()
+        self.port, self.metrics_port = ports.http, ports.metrics
         self.write(settings)
         super().__init__("gateway", "up", "--repository", repository.root, "--config", config)
 
     def write(self, text: str) -> None:
         """Give the gateway another `gateway.toml`."""
-        self.config.write_text(f"{text}\n[listen]\nport = {self.port}\n")
+        listen = f"port = {self.port}\nmetrics_port = {self.metrics_port}"
+        self.config.write_text(f"{text}\n[listen]\n{listen}\n")
 
     @property
     def state(self) -> Path:

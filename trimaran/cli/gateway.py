@@ -132,12 +132,15 @@ def _file(named: Path | None) -> Path | None:
 
 def _show(gateway: Gateway) -> None:
     """The table of routes and servers."""
+    from trimaran.gateway.metrics import METRICS_HOST
+
     wanted = gateway.wanted
     settings = wanted.settings
     console = Console()
     address = f"https://{_host(settings.listen.address)}:{settings.listen.port}"
     console.print(f"listening at {address} for HTTP and gRPC; its certificate is")
     console.print(f"  {wanted.tls.certificate}", soft_wrap=True)
+    console.print(f"metrics at http://{METRICS_HOST}:{settings.listen.metrics_port}/metrics")
     table = Table()
     for name in ("model", "plain REST", "requests/s", "at once", "body"):
         table.add_column(name, overflow="fold")

@@ -27,6 +27,7 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import (
 from envoy.type.v3.percent_pb2 import Percent
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
+from trimaran.gateway.counting import cluster_counts_name
 from trimaran.gateway.messages import any_of, seconds, watched
 from trimaran.gateway.settings import ServerAddress
 
@@ -79,6 +80,7 @@ def cluster(group: Group, endpoints: str) -> Cluster:
     )
     return Cluster(
         name=group.name,
+        alt_stat_name=cluster_counts_name(group.name),
         type=Cluster.EDS,
         eds_cluster_config=Cluster.EdsClusterConfig(
             eds_config=watched(endpoints), service_name=group.endpoints

@@ -27,6 +27,7 @@ from trimaran.gateway.clusters import (
     cluster_name,
     streams_cluster,
 )
+from trimaran.gateway.counting import stats_config
 from trimaran.gateway.health import State
 from trimaran.gateway.issuers import Keys
 from trimaran.gateway.listener import Tls, listener
@@ -176,6 +177,7 @@ def _begun(places: Places) -> Bootstrap:
     found = Bootstrap(
         node=Node(id="gateway", cluster="trimaran"),
         admin=Admin(address=Address(pipe=Pipe(path=str(places.admin), mode=0o600))),
+        stats_config=stats_config(),
         overload_manager=OverloadManager(
             resource_monitors=[
                 ResourceMonitor(

@@ -64,6 +64,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from trimaran.gateway.answers import audit_log, own_answers
 from trimaran.gateway.clusters import to_address
+from trimaran.gateway.counting import counts_of_requests
 from trimaran.gateway.messages import any_of, header, seconds, watched
 from trimaran.gateway.offered import Offered
 from trimaran.gateway.routes import (
@@ -136,7 +137,10 @@ def listener(
         preserve_external_request_id=True,
         always_set_request_id_in_response=True,
         local_reply_config=own_answers(),
-        access_log=[AccessLog(name="audit", typed_config=any_of(audit_log(audit)))],
+        access_log=[
+            AccessLog(name="audit", typed_config=any_of(audit_log(audit))),
+            *counts_of_requests(),
+        ],
     )
     if isinstance(routes, str):
         connections.rds.CopyFrom(

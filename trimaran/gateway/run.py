@@ -36,8 +36,10 @@ from trimaran.gateway.keys import (
 )
 from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
+from trimaran.gateway.metrics import METRICS_HOST, serving_metrics
 from trimaran.gateway.offered import Offered, offered_models
 from trimaran.gateway.openapi import document
+from trimaran.gateway.presence import announce_gateway
 from trimaran.gateway.program import find_envoy
 from trimaran.gateway.routes import Page
 from trimaran.gateway.settings import ServerAddress, Settings, read_settings
@@ -155,6 +157,8 @@ def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], No
         places = _places(folder, sockets)
         gateway = Gateway(repository, path, places)
         stack.enter_context(gateway.serving())
+        port = gateway.wanted.settings.listen.metrics_port
+        stack.enter_context(announce_gateway(folder, METRICS_HOST, port))
         ready(gateway)
         gateway.watch()
 
@@ -179,6 +183,8 @@ class Gateway:
         """Listen during the block. Raises `TrimaranError`."""
         listen = self.wanted.settings.listen
         require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
+        key = f"[listen] metrics_port in {FILE}"
+        require_bindable(METRICS_HOST, listen.metrics_port, "metrics port", key)
         judge(self._program, whole(self.wanted, self._places), self._places.folder)
         with (
             self._issuers,
@@ -192,6 +198,7 @@ class Gateway:
                 self._places.of,
                 self._places.folder / "envoy.log",
             ) as self._envoy,
+            serving_metrics(listen.metrics_port, self._envoy.ask, lambda: self.health.states),
         ):
             yield
 

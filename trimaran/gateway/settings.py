@@ -6,6 +6,7 @@ default_model = "churn"           # what /predict and /metadata mean
 [listen]
 address = "127.0.0.1"
 port = 8443
+metrics_port = 8004               # figures for Prometheus, on this machine alone
 certificate = "tls.crt"           # with its key; without both, a development certificate is made
 key = "tls.key"
 client_ca = "clients.crt"         # clients must have a certificate of it (mutual TLS)
@@ -113,6 +114,8 @@ class Listen:
 
     address: str = "127.0.0.1"
     port: int = 8443
+    metrics_port: int = 8004
+    """Where Prometheus reads figures, on loopback."""
     certificate: Path | None = None
     key: Path | None = None
     client_ca: Path | None = None
@@ -270,14 +273,18 @@ def _models(table: Mapping[str, Any], default: Limits) -> Mapping[str, Limits]:
 
 def _listen(table: Mapping[str, Any], folder: Path) -> Listen:
     where = "[listen]: "
-    refuse_unknown(table, ("address", "port", "certificate", "key", "client_ca"), where)
+    known = ("address", "port", "metrics_port", "certificate", "key", "client_ca")
+    refuse_unknown(table, known, where)
     address = address_of(table, "address", where, Listen.address)
     paths = {key: file_of(table, key, where, folder) for key in ("certificate", "key", "client_ca")}
     if (paths["certificate"] is None) != (paths["key"] is None):
         missing = "key" if paths["key"] is None else "certificate"
         raise TrimaranError(f"{where}{missing} is missing; a certificate needs its key")
     port = number_of(table, "port", where, 65_535) or Listen.port
-    return Listen(address, port, **paths)
+    metrics_port = number_of(table, "metrics_port", where, 65_535) or Listen.metrics_port
+    if metrics_port == port:
+        raise TrimaranError(f"{where}port and metrics_port are {port}; choose another for one")
+    return Listen(address, port, metrics_port, **paths)
 
 
 def _servers(tables: Sequence[Mapping[str, Any]]) -> tuple[ServerAddress, ...]:

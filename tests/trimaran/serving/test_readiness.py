@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,20 +28,22 @@ class TritonPythonModel:
 """
 
 
+DEAD = "a stub died or hangs; it is reloaded"
+
+
 @pytest.mark.parametrize(
     ("ready", "ailing", "words"),
     [
-        ({"a", "b", "other"}, set(), []),
-        ({"a", "b"}, {"other"}, []),
-        ({"a"}, set(), ["b (not loaded)"]),
-        ({"a", "b"}, {"b"}, ["b (a stub died or hangs; it is reloaded)"]),
-        ({"b"}, {"a", "b"}, ["a (not loaded)", "b (a stub died or hangs; it is reloaded)"]),
-        (set(), set(), ["a (not loaded)", "b (not loaded)"]),
-        (None, {"a"}, ["tritonserver does not answer"]),
+        ({"a", "b", "other"}, set(), {}),
+        ({"a", "b"}, {"other"}, {}),
+        ({"a"}, set(), {"b": "not loaded"}),
+        ({"a", "b"}, {"b"}, {"b": DEAD}),
+        ({"b"}, {"a", "b"}, {"a": "not loaded", "b": DEAD}),
+        (None, {"a"}, dict.fromkeys("ab", "tritonserver does not answer")),
     ],
 )
 def test_what_is_missing(
-    ready: Collection[str] | None, ailing: Collection[str], words: list[str]
+    ready: Collection[str] | None, ailing: Collection[str], words: Mapping[str, str]
 ) -> None:
     assert obstacles(["b", "a"], ready, ailing) == words
 
