@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 import threading
 import time
@@ -23,12 +24,13 @@ from trimaran.gateway.keys import (
     development_certificate,
     read_certificate,
     read_digest_key,
+    require_authorities,
 )
 from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
 from trimaran.gateway.offered import offered_models
 from trimaran.gateway.program import find_envoy
-from trimaran.gateway.settings import ServerAddress, Settings, read_settings
+from trimaran.gateway.settings import Listen, ServerAddress, Settings, read_settings
 from trimaran.gateway.streams import serving_streams
 from trimaran.repository.presence import find_server, server_secret
 from trimaran.repository.repository import Repository
@@ -42,6 +44,7 @@ __all__ = ["FILE", "Gateway", "judged", "printed", "run", "state_folder"]
 FILE = "gateway.toml"
 _OWN_SERVER = "local"
 """The name of the server that runs on the repository, where `gateway.toml` lists none."""
+_LOCK = ".lock"
 _LOOK_S = 0.5
 _OWNER_ONLY = 0o700
 _HIDDEN = "(secret)"
@@ -74,6 +77,8 @@ def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None
             read_certificate(certificate)
         else:
             certificate = development_certificate(folder, listen.address)
+        if listen.client_ca:
+            require_authorities(listen.client_ca)
         keys = (issuers or Issuers(SigningKey(folder))).accepted(settings)
     except TrimaranError as error:
         raise TrimaranError(f"{path}: {error}" if path else str(error)) from None
@@ -116,7 +121,7 @@ def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], No
     with ExitStack() as stack:
         folder = state_folder(repository)
         try:
-            stack.enter_context(exclusive_lock(folder / ".lock", wait=False))
+            stack.enter_context(exclusive_lock(folder / _LOCK, wait=False))
         except BlockingIOError:
             raise TrimaranError(
                 f"a gateway runs on {repository.root} already; stop that one first"
@@ -148,7 +153,7 @@ class Gateway:
     def serving(self) -> Iterator[None]:
         """Listen during the block. Raises `TrimaranError`."""
         listen = self.wanted.settings.listen
-        require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
+        _require_listenable(listen)
         judge(self._program, whole(self.wanted, self._places), self._places.folder)
         with (
             self._issuers,
@@ -267,10 +272,28 @@ def _seen(path: Path) -> tuple[str, int, int, int] | None:
     return str(path), found.st_ino, found.st_mtime_ns, found.st_size
 
 
+def _require_listenable(listen: Listen) -> None:
+    try:
+        require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
+    except TrimaranError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:
+            raise TrimaranError(
+                f"[listen]: address {listen.address} is not of this machine; choose one of its "
+                "own, such as 127.0.0.1, or 0.0.0.0 for all"
+            ) from None
+        raise
+
+
 def judged(repository: Repository, path: Path | None) -> Wanted:
     """What the gateway would do, after Envoy accepted it. Raises `TrimaranError`."""
     wanted = wanted_of(repository, path)
     folder = state_folder(repository)
+    try:
+        with exclusive_lock(folder / _LOCK, wait=False):
+            _require_listenable(wanted.settings.listen)
+    except BlockingIOError:
+        pass  # a gateway that runs has its port
     judge(find_envoy(), whole(wanted, _places(folder, folder)), folder)
     return wanted
 
