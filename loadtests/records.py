@@ -17,6 +17,7 @@ import numpy as np
 
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.repository import Repository
+from trimaran.repository.served_files import find_served
 from trimaran.served.dates import DAYS, Date, as_text
 from trimaran.served.distribution import Feature, Reference
 from trimaran.served.histories import USERS
@@ -29,13 +30,13 @@ _DIGITS = 6
 
 
 def find_table(repository: Repository, config: ModelConfig) -> Path | None:
-    """The newest version, of the model or of a step of it, that knows its table."""
-    return _find(repository, config, (REFERENCE, TRANSFORM))
+    """The served version, of the model or of a step of it, that knows its table."""
+    return find_served(repository, config, (REFERENCE, TRANSFORM))
 
 
 def find_histories(repository: Repository, config: ModelConfig) -> Path | None:
-    """The newest version, of the model or of a step of it, that knows what users chose."""
-    return _find(repository, config, (USERS,))
+    """The served version, of the model or of a step of it, that knows what users chose."""
+    return find_served(repository, config, (USERS,))
 
 
 def draw_users(version: Path, count: int, seed: int) -> list[str]:
@@ -73,16 +74,6 @@ def draw_records(version: Path, count: int, seed: int) -> list[dict[str, Any]]:
         for row, record in enumerate(records):
             record[data.identifier] = f"made-up-{row}"
     return records
-
-
-def _find(repository: Repository, config: ModelConfig, files: Sequence[str]) -> Path | None:
-    """The newest version, of the model or of a step of it, that has all these files."""
-    steps = [step.model_name for step in config.ensemble_scheduling.step]
-    for name in (config.name, *steps):
-        newest = repository.newest(name) if name in repository.names() else None
-        if newest and all((newest.path / file).is_file() for file in files):
-            return newest.path
-    return None
 
 
 def _dates(

@@ -50,9 +50,12 @@ def _per_request(metric: str) -> str:
 
 
 def _growth(metric: str, by: str) -> str:
-    """The exact increase of a counter that a restart does not reset, unlike those of `_rate`."""
+    """The exact increase of a counter that a restart does not reset, unlike those of `_rate`.
+
+    Every server of a repository shows the same totals, of all of them.
+    """
     within = f"{metric}[$window]"
-    return f"sum by ({by}) (max_over_time({within}) - min_over_time({within}))"
+    return f"(max by ({by}) (max_over_time({within})) - min by ({by}) (min_over_time({within})))"
 
 
 def _last(metric: str, by: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -73,12 +73,16 @@ def alertmanager_config(webhook: str) -> str:
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def target_files(ports: Ports) -> Mapping[str, str]:
-    """The content of each job's target file, for a server on these ports."""
-    jobs = {"triton": ports.metrics, "supervisor": ports.supervisor}
+def target_files(servers: Iterable[Ports]) -> Mapping[str, str]:
+    """The content of each job's target file, for servers on these ports."""
+    found = list(servers)
+    jobs = {
+        "triton": [f"{ports.host}:{ports.metrics}" for ports in found],
+        "supervisor": [f"{ports.host}:{ports.supervisor}" for ports in found],
+    }
     return {
-        f"{job}.json": json.dumps([{"targets": [f"{ports.host}:{port}"]}]) + "\n"
-        for job, port in jobs.items()
+        f"{job}.json": json.dumps([{"targets": targets}] if targets else []) + "\n"
+        for job, targets in jobs.items()
     }
 
 

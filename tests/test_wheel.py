@@ -15,7 +15,20 @@ from ensembles.scaffold import KINDS
 from tests.running import PROJECT
 
 PACKAGES = {"trimaran", "exporters", "ensembles", "monitoring", "loadtests"}
-SUFFIXES = {".py", ".pyi", ".typed", ".html", ".toml", ".json", ".yml", ".md"}
+SUFFIXES = {
+    ".css",
+    ".html",
+    ".ini",
+    ".js",
+    ".json",
+    ".lua",
+    ".md",
+    ".py",
+    ".pyi",
+    ".toml",
+    ".typed",
+    ".yml",
+}
 _TIMEOUT_S = 600
 
 

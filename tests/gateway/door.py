@@ -52,11 +52,11 @@ class Reply:
 class Door(Running):
     """A `trimaran gateway up` process that listens."""
 
-    def __init__(self, repository: Repository, config: Path) -> None:
+    def __init__(self, repository: Repository, config: Path, settings: str = "") -> None:
         self.repository = repository
         self.config = config
         self.port = free_ports().http
-        self.write("")
+        self.write(settings)
         super().__init__("gateway", "up", "--repository", repository.root, "--config", config)
 
     def write(self, text: str) -> None:

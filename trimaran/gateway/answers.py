@@ -26,6 +26,7 @@ from trimaran.gateway.routes import LUA, MODEL
 
 __all__ = ["audit_log", "own_answers"]
 
+_REFUSED = 400
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _LARGE, _MANY, _SLOW = 401, 403, 404, 413, 429, 408
 
 
@@ -67,7 +68,7 @@ def own_answers() -> manager.LocalReplyConfig:
             mappers.append(mapper)
         mappers.append(
             manager.ResponseMapper(
-                filter=_both(_is_grpc(not grpc), _status(0, ComparisonFilter.GE)),
+                filter=_both(_is_grpc(not grpc), _status(_REFUSED, ComparisonFilter.GE)),
                 body_format_override=_form("%LOCAL_REPLY_BODY%", grpc=grpc),
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import tempfile
 import threading
 import time
@@ -15,6 +16,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 
 from trimaran.gateway.audit import AuditLog
 from trimaran.gateway.configuration import Places, Wanted, bootstrap, files, whole, with_clusters_of
+from trimaran.gateway.docs_page import CONTENT_SECURITY_POLICY, page
 from trimaran.gateway.envoy import Envoy, judge, running
 from trimaran.gateway.health import Health, State
 from trimaran.gateway.issuers import Issuers
@@ -29,10 +31,12 @@ from trimaran.gateway.keys import (
 from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
 from trimaran.gateway.offered import offered_models
+from trimaran.gateway.openapi import document
 from trimaran.gateway.program import find_envoy
+from trimaran.gateway.routes import Page
 from trimaran.gateway.settings import Listen, ServerAddress, Settings, read_settings
 from trimaran.gateway.streams import serving_streams
-from trimaran.repository.presence import find_server, server_secret
+from trimaran.repository.presence import Presence, find_servers, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock
@@ -43,7 +47,7 @@ __all__ = ["FILE", "Gateway", "judged", "printed", "run", "state_folder"]
 
 FILE = "gateway.toml"
 _OWN_SERVER = "local"
-"""The name of the server that runs on the repository, where `gateway.toml` lists none."""
+"""What the server without a name is called, where `gateway.toml` lists none."""
 _LOCK = ".lock"
 _LOOK_S = 0.5
 _OWNER_ONLY = 0o700
@@ -91,6 +95,21 @@ def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None
         tls=Tls(certificate.certificate, certificate.key, listen.client_ca),
         models=models,
         digest_key=read_digest_key(folder),
+        pages=_pages(repository, settings, [model.name for model in models]),
+    )
+
+
+def _pages(repository: Repository, settings: Settings, models: Sequence[str]) -> tuple[Page, ...]:
+    """The document of the models, and the page that shows it."""
+    described = json.dumps(document(repository, models, settings.default_model))
+    policy = {
+        "content-security-policy": CONTENT_SECURITY_POLICY,
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-cache",
+    }
+    return (
+        Page("/openapi.json", described, "application/json", scope="metadata"),
+        Page("/docs", page(), "text/html; charset=utf-8", headers=policy),
     )
 
 
@@ -98,19 +117,22 @@ def _servers(
     repository: Repository, settings: Settings
 ) -> tuple[tuple[ServerAddress, ...], Mapping[str, str]]:
     """The servers, and what opens the APIs of those that this machine runs on the repository."""
-    found = find_server(repository)
-    if found is None:
-        return settings.servers, {}
+    own = {
+        _address(found): server_secret(repository, found.name) for found in find_servers(repository)
+    }
+    servers = settings.servers or tuple(own)
+    secrets = {address.http: secret for address, secret in own.items()}
+    return servers, {each.name: secrets[each.http] for each in servers if each.http in secrets}
+
+
+def _address(found: Presence) -> ServerAddress:
     ports = found.ports
-    own = ServerAddress(
-        _OWN_SERVER,
+    return ServerAddress(
+        found.name or _OWN_SERVER,
         (ports.host, ports.http),
         (ports.host, ports.grpc),
         (ports.host, ports.supervisor),
     )
-    servers = settings.servers or (own,)
-    secret = server_secret(repository)
-    return servers, {server.name: secret for server in servers if server.http == own.http}
 
 
 def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], None]) -> None:

@@ -22,6 +22,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from trimaran.pages.figures import Look, css, draw
+from trimaran.pages.palette import palette
 
 __all__ = [
     "Cell",
@@ -66,6 +67,7 @@ class Page:
     def html(self) -> str:
         """The document."""
         return _template().render(
+            palette=palette(),
             title=self.title,
             subtitle=self.subtitle,
             refresh_s=self.refresh_s,

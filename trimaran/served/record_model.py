@@ -27,7 +27,7 @@ from trimaran.served.logged_predictions import open_log
 from trimaran.served.prediction_line import Answered
 from trimaran.served.prediction_log import PredictionLog
 from trimaran.served.pulse import beating
-from trimaran.served.records import Table
+from trimaran.served.records import RecordError, Table
 
 __all__ = ["TritonPythonModel"]
 
@@ -79,7 +79,10 @@ class TritonPythonModel:
     def take(self, request: pb_utils.InferenceRequest) -> list[bytes]:
         """A request's JSON texts. Raises `RecordError`."""
         refuse_parameters(self.reader, request)
-        return pb_utils.get_input_tensor_by_name(request, "RECORD").as_numpy().ravel().tolist()
+        texts = pb_utils.get_input_tensor_by_name(request, "RECORD")
+        if texts is None:  # Triton counts inputs, and takes an optional one in its place
+            raise RecordError("there is no RECORD; send the record in it, as JSON text")
+        return texts.as_numpy().ravel().tolist()
 
     def read(self, requests: Sequence[list[bytes]]) -> Table:
         """One table of the requests' rows. Raises `RecordError`."""

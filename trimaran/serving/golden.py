@@ -17,7 +17,7 @@ An expectation is `contains` (a text within one of the values), `equals` (all va
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from trimaran.serving.client import Client
 from trimaran.serving.json_rows import as_array, read_json, row_of
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["GoldenRequest", "check_golden", "example_row", "read_golden", "unmet"]
+__all__ = ["GoldenRequest", "check_golden", "example_row", "read_golden", "unmet", "usable_golden"]
 
 _KEYS = ("inputs", "expect")
 _SOURCES = ("file", "value")
@@ -58,17 +58,19 @@ def read_golden(repository: Repository, config: ModelConfig) -> list[GoldenReque
     return [_read(path, config) for path in _paths(repository, config)]
 
 
-def example_row(repository: Repository, config: ModelConfig) -> dict[str, Any] | None:
-    """One row of the first golden request whose inputs are single values, by input name.
-
-    An unusable golden request is passed over: only a deployment depends on it.
-    """
+def usable_golden(repository: Repository, config: ModelConfig) -> Iterator[GoldenRequest]:
+    """A model's golden requests without the unusable ones: only a deployment depends on those."""
     for path in _paths(repository, config):
         with suppress(TrimaranError):
-            request = _read(path, config)
-            single = all(array.size == 1 for array in request.inputs.values())
-            if single and request.inputs.keys() == request.values.keys():
-                return {name: _single(value) for name, value in request.values.items()}
+            yield _read(path, config)
+
+
+def example_row(repository: Repository, config: ModelConfig) -> dict[str, Any] | None:
+    """One row of the first golden request whose inputs are single values, by input name."""
+    for request in usable_golden(repository, config):
+        single = all(array.size == 1 for array in request.inputs.values())
+        if single and request.inputs.keys() == request.values.keys():
+            return {name: _single(value) for name, value in request.values.items()}
     return None
 
 

@@ -107,12 +107,14 @@ class Metrics:
 
 
 @contextmanager
-def serve_metrics(metrics: Metrics, ports: Ports) -> Iterator[None]:
-    """Answer scrapes during the block."""
+def serve_metrics(metrics: Metrics, ports: Ports, ready: Callable[[], Reply]) -> Iterator[None]:
+    """Answer scrapes during the block, and `GET /ready` by `ready`."""
 
     def answer(request: Request) -> Reply:
         if request.method != "GET":
             return Reply(HTTPStatus.METHOD_NOT_ALLOWED)
+        if request.path == "/ready":
+            return ready()
         encode, content_type = choose_encoder(request.accept)
         return Reply(body=encode(metrics.registry), content_type=content_type)
 

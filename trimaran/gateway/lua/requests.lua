@@ -190,13 +190,25 @@ local function quoted(text)
   end) .. '"'
 end
 
+-- What Triton says of a body that it cannot read, with status 500.
+local UNREADABLE = {
+  "^failed to parse the request JSON",
+  "^attempt to get members for non%-object",
+  "^Unable to parse",
+  "^Expected JSON object",
+  "^Converting keyword",
+  "^parameter key .* was not found in the JSON",
+}
+
 -- Errors of Triton that say nothing to who sent a flat record.
 local function plain(reason)
   if reason:find("out of bounds index 0: request has 0 inputs", 1, true) then
     return "the record has no field that the model knows; /openapi.json lists them"
   end
-  if reason:find("^Unable to parse") or reason:find("^failed to parse the request JSON") then
-    return "the body is no flat record: " .. reason .. "; /openapi.json says what it may hold"
+  for _, sign in ipairs(UNREADABLE) do
+    if reason:find(sign) then
+      return "the body is no flat record: " .. reason .. "; /openapi.json says what it may hold"
+    end
   end
   return nil
 end

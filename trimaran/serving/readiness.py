@@ -1,0 +1,90 @@
+"""Whether a server should be sent requests: what a balancer asks every second.
+
+    GET /ready    200    ready
+    GET /ready    503    not ready: churn_features (a stub died or hangs; it is reloaded)
+
+Triton's own `/v2/health/ready` stays 200 where a stub is dead, and until Triton ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from http import HTTPStatus
+from threading import Event, Lock
+
+from trimaran.serving.control import Control
+from trimaran.system.errors import TrimaranError
+from trimaran.system.http_server import Reply
+
+__all__ = ["Readiness", "obstacles"]
+
+_FRESH_S = 0.25
+"""For how long an answer of Triton serves all who ask."""
+
+
+def obstacles(
+    promised: Iterable[str], ready: Collection[str] | None, ailing: Collection[str]
+) -> list[str]:
+    """What is missing for every promised model to answer, in words; nothing where all do.
+
+    `ready` has the models of which Triton says that a version is ready, or `None` where it does not
+    answer; `ailing` those of which a stub is known to be dead.
+    """
+    if ready is None:
+        return ["tritonserver does not answer"]
+    return [
+        f"{model} (a stub died or hangs; it is reloaded)"
+        if model in ready
+        else f"{model} (not loaded)"
+        for model in sorted(promised)
+        if model in ailing or model not in ready
+    ]
+
+
+class Readiness:
+    """The readiness of one server. Threads may share it.
+
+    `ailing` says which models have a stub that is dead or being replaced.
+    """
+
+    def __init__(
+        self,
+        promised: Collection[str],
+        control: Control,
+        ailing: Callable[[], Collection[str]],
+    ) -> None:
+        self._promised = promised
+        self._control = control
+        self._ailing = ailing
+        self._stopping = Event()
+        self._lock = Lock()
+        self._asked_at = -_FRESH_S
+        self._ready: Collection[str] | None = None
+
+    def stop(self) -> None:
+        """Answer from now on that the server is about to end."""
+        self._stopping.set()
+
+    def reply(self) -> Reply:
+        """200, or 503 with what is missing."""
+        missing = [] if self._stopping.is_set() else self._missing()
+        if self._stopping.is_set():
+            return Reply(HTTPStatus.SERVICE_UNAVAILABLE, b"stopping\n")
+        if missing:
+            text = f"not ready: {', '.join(missing)}\n"
+            return Reply(HTTPStatus.SERVICE_UNAVAILABLE, text.encode())
+        return Reply(body=b"ready\n")
+
+    def _missing(self) -> list[str]:
+        # Also so that many who ask a server that hangs wait for one call only.
+        with self._lock:
+            if time.monotonic() - self._asked_at >= _FRESH_S:
+                try:
+                    states = self._control.index()
+                    self._ready = {state.name for state in states if state.state == "READY"}
+                except TrimaranError:
+                    self._ready = None
+                self._asked_at = time.monotonic()
+            ready = self._ready
+        return obstacles(self._promised, ready, self._ailing())
