@@ -1,4 +1,4 @@
-"""Clients show a certificate where `gateway.toml` asks for one."""
+"""Certificates of `gateway.toml`: clients show one, and the gateway's own may be renewed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from datetime import timedelta
 
 import pytest
 import urllib3
+from cryptography import x509
 
 from tests.gateway.certificates import Authority, Pair
-from tests.running import Running
+from tests.running import Running, wait_for
 from trimaran.gateway.run import FILE
 from trimaran.repository.repository import Repository
 from trimaran.system.ports import free_ports
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.long
 class Guarded:
     """A gateway whose clients must have a certificate of `clients`."""
 
+    running: Running
     address: str
     own: Authority
     clients: Authority
@@ -49,7 +51,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     )
     running = Running("gateway", "up", "--repository", repository.root, "--config", config)
     running.until_said("Press Ctrl-C to stop", 60)
-    yield Guarded(f"https://localhost:{port}/v2", own, clients)
+    yield Guarded(running, f"https://localhost:{port}/v2", own, clients)
     running.stop()
 
 
@@ -70,3 +72,17 @@ def test_a_client_without_a_certificate_of_the_authority_is_refused(
     for shown in (None, other.pair("mobile"), guarded.own.pair("mobile"), expired):
         with pytest.raises((urllib3.exceptions.SSLError, urllib3.exceptions.ProtocolError)):
             guarded.status(shown)
+
+
+def test_a_renewed_certificate_is_taken_over(guarded: Guarded) -> None:
+    host, port = guarded.address.removeprefix("https://").removesuffix("/v2").split(":")
+
+    def shown() -> int:
+        pem = ssl.get_server_certificate((host, int(port)), ca_certs=str(guarded.own.file))
+        return x509.load_pem_x509_certificate(pem.encode()).serial_number
+
+    before, since = shown(), len(guarded.running.lines)
+    guarded.own.pair()
+    wait_for(lambda: guarded.running.said("is at work", since), 20, "a renewed certificate")
+    assert shown() != before
+    assert guarded.status(guarded.clients.pair("mobile")) == 401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import tempfile
 import threading
@@ -39,7 +40,7 @@ from trimaran.gateway.streams import serving_streams
 from trimaran.repository.presence import Presence, find_servers, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import exclusive_lock
+from trimaran.system.files import exclusive_lock, read_regular
 from trimaran.system.logging import logger
 from trimaran.system.ports import require_bindable
 
@@ -92,11 +93,17 @@ def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None
         servers=servers,
         secrets=secrets,
         keys=keys,
-        tls=Tls(certificate.certificate, certificate.key, listen.client_ca),
+        tls=_tls(certificate, listen.client_ca),
         models=models,
         digest_key=read_digest_key(folder),
         pages=_pages(repository, settings, [model.name for model in models]),
     )
+
+
+def _tls(files: Certificate, client_ca: Path | None) -> Tls:
+    paths = filter(None, (files.certificate, files.key, client_ca))
+    digest = hashlib.sha256(b"".join(map(read_regular, paths))).hexdigest()[:16]
+    return Tls(files.certificate, files.key, client_ca, digest)
 
 
 def _pages(repository: Repository, settings: Settings, models: Sequence[str]) -> tuple[Page, ...]:
