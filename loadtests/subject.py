@@ -30,6 +30,7 @@ __all__ = [
     "Reading",
     "Service",
     "find_service",
+    "hidden_steps",
     "private_service",
     "read_statistics",
     "statistics_after",
@@ -108,14 +109,23 @@ class Service:
         return f"{self._where}: {model} is not ready: {reason}"
 
     def models(self, model: str) -> Mapping[str, ModelConfig]:
-        """The configurations of a model and, for an ensemble, of all its steps, by name."""
+        """The configurations of a model and, for an ensemble, of all its steps, by name.
+
+        A gateway may keep the steps to itself; these are left out.
+        """
         found: dict[str, ModelConfig] = {}
         wanted = [model]
         while wanted:
             name = wanted.pop(0)
-            if name not in found:
+            if name in found:
+                continue
+            try:
                 found[name] = self.config(name)
-                wanted += [step.model_name for step in found[name].ensemble_scheduling.step]
+            except TrimaranError:
+                if name == model or self.pid is not None:
+                    raise
+                continue
+            wanted += [step.model_name for step in found[name].ensemble_scheduling.step]
         return found
 
 
@@ -244,7 +254,17 @@ def statistics_after(
         time.sleep(_LOOK_EVERY_S)
 
 
-def unseen(control: Control, models: Iterable[str], pid: int | None) -> Iterator[str]:
+def hidden_steps(models: Mapping[str, ModelConfig]) -> list[str]:
+    """The steps of ensembles that a gateway keeps to itself, of what `Service.models` found."""
+    steps = {
+        step.model_name for config in models.values() for step in config.ensemble_scheduling.step
+    }
+    return sorted(steps - models.keys())
+
+
+def unseen(
+    control: Control, models: Iterable[str], hidden: Sequence[str], pid: int | None
+) -> Iterator[str]:
     """In words, each figure of a server that cannot be read from here."""
     if pid is None:
         yield "the server's CPU is not known here, and is left out"
@@ -252,6 +272,9 @@ def unseen(control: Control, models: Iterable[str], pid: int | None) -> Iterator
         read_statistics(control, models)
     except TrimaranError as error:
         yield f"Triton's own times are left out: {error}"
+        return
+    if hidden:
+        yield f"Triton's times of the steps are left out, which are not shown: {', '.join(hidden)}"
 
 
 def steps_between(before: Reading, after: Reading) -> list[StepTimes]:

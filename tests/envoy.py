@@ -18,14 +18,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.programs import require
 from tests.running import wait_for
-from trimaran.gateway.program import find_envoy
 from trimaran.system.endpoint import Endpoint
 from trimaran.system.ports import Ports, free_ports
 
 TOKEN = "token.of-a_client"  # noqa: S105 - of a test
 POOR_TOKEN = "token.without-scopes"  # noqa: S105 - of a test
 INFER_TOKEN = "token.for-inference-only"  # noqa: S105 - of a test
+HIDDEN_STEP = "image_labels"
 OTHER_ADDRESS = "127.0.0.2"
 """Envoy listens there too, and its certificate does not name it."""
 
@@ -60,8 +61,8 @@ def envoy_before(
     """A gateway before the server on `ports`, with its files in `directory`, for the block.
 
     A request without a token gets 401, one with `POOR_TOKEN` 403, and with `INFER_TOKEN` only
-    inference is answered; health needs none. After `requests_per_connection` a client must connect
-    again; 0 is never.
+    inference is answered; health needs none. `HIDDEN_STEP` is not served. After
+    `requests_per_connection` a client must connect again; 0 is never.
     """
     directory.mkdir(exist_ok=True)
     port = free_ports().http
@@ -69,7 +70,14 @@ def envoy_before(
     ca = _certify(directory)
     config = directory / "envoy.json"
     config.write_text(json.dumps(_config(ports, port, directory, requests_per_connection)))
-    command = [find_envoy(), "--config-path", config, "--use-dynamic-base-id", "--log-level", "off"]
+    command = [
+        require("envoy").path,
+        "--config-path",
+        config,
+        "--use-dynamic-base-id",
+        "--log-level",
+        "off",
+    ]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
             [*map(str, command), "--concurrency", "1"], stdout=log, stderr=log
@@ -152,6 +160,7 @@ def _config(ports: Ports, port: int, directory: Path, most: int) -> dict[str, An
         route("/v2/health/", http),
         route("/inference.GRPCInferenceService/", grpc, TOKEN),
         route("/v2/repository/", denied(403, "RBAC: access denied")),
+        route(f"/v2/models/{HIDDEN_STEP}", denied(404, "nothing is served under this path")),
         route("/", http, TOKEN),
         {"match": {"safe_regex": {"regex": ".*/infer"}, "headers": bearer(INFER_TOKEN)}, **http},
         *(

@@ -27,7 +27,7 @@ from loadtests.encoding import (
 from loadtests.generator.ceiling import Framing
 from loadtests.generator.traffic import Traffic
 from loadtests.payloads import Row, Rows, choose_rows
-from loadtests.subject import Service
+from loadtests.subject import Service, hidden_steps
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
 from trimaran.serving.access import grpc_headers
@@ -133,6 +133,8 @@ class Target:
     control: Control | None = None
     models: Sequence[str] = ()
     """The model and its steps, for Triton's statistics."""
+    hidden: Sequence[str] = ()
+    """Its steps without statistics."""
     sent: Sequence[Row] = ()
     """The arrays of the requests, in order."""
 
@@ -175,6 +177,7 @@ def open_target(wanted: Wanted, service: Service, payloads: Payloads) -> Iterato
             endpoint=endpoint,
             control=service.control,
             models=tuple(configs),
+            hidden=hidden_steps(configs),
             sent=rows.rows,
         )
 

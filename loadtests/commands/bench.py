@@ -171,8 +171,9 @@ def bench(
         opened = _open(stack, wanted, service, rows, address, pid)
         if service is not None and direct is not None:
             opened = in_front_of(direct, service.endpoint, opened)
-        for words in unseen(opened.control, opened.models, opened.pid) if opened.control else ():
-            screen.print(f"{opened.name}: {words}", highlight=False, soft_wrap=True)
+        if opened.control is not None:
+            for words in unseen(opened.control, opened.models, opened.hidden, opened.pid):
+                screen.print(f"{opened.name}: {words}", highlight=False, soft_wrap=True)
         ceiling = generator_ceiling(opened.traffic, opened.framing)
         screen.print(
             f"{opened.name}: {opened.source}; the generator carries {ceiling.rate:,.0f} requests/s "

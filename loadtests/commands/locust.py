@@ -23,7 +23,7 @@ from loadtests.locusts.settings import STOP_TIMEOUT_S, Settings
 from loadtests.payloads import choose_rows, refused_payloads
 from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
-from loadtests.subject import Service, find_service, unseen, unusable
+from loadtests.subject import Service, find_service, hidden_steps, unseen, unusable
 from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
@@ -121,7 +121,8 @@ def locust(
         with tempfile.TemporaryDirectory(prefix="trimaran-locust-") as name:
             source = _prepare(settings, service, payloads, Path(name))
             _say(f"{model}: {source}; {settings.load} for {settings.seconds:.0f} s over {protocol}")
-            for words in unseen(service.control, [model], service.pid):
+            models = service.models(model)
+            for words in unseen(service.control, models, hidden_steps(models), service.pid):
                 _say(f"{model}: {words}")
             measured = _measure(settings, service, gates, Path(name))
             report = with_observed(

@@ -22,7 +22,7 @@ from loadtests.perf.results import Results
 from loadtests.reports.files import write_report
 from loadtests.reports.run import Report, Run
 from loadtests.reports.tables import number, print_runs, print_verdict
-from loadtests.subject import Service, find_service, unseen, unusable
+from loadtests.subject import Service, find_service, hidden_steps, unseen, unusable
 from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
@@ -138,6 +138,12 @@ def _measured(
         given=payloads,
         repository=service.published,
     )
+    models = service.models(load.model)
+    if hidden := hidden_steps(models):
+        raise TrimaranError(
+            f"{load.model}: perf_analyzer reads the configurations of its steps, of which "
+            f"{service.endpoint} does not show {', '.join(hidden)}; use 'trimaran bench'"
+        )
     with Client(service.endpoint, load.protocol) as client:
         for row in rows.rows[:_WARM_ROWS]:
             try:
@@ -153,7 +159,7 @@ def _measured(
         run, results = measure(
             tool,
             service,
-            {**service.models(load.model), load.model: config},
+            {**models, load.model: config},
             load,
             rows,
             gates,
@@ -189,7 +195,7 @@ def _load(
 
 def _through(service: Service, load: Load) -> Mapping[str, str]:
     """What a reader must know about a server that is reached through a gateway, by name."""
-    lacks = "; ".join(unseen(service.control, [load.model], service.pid))
+    lacks = "; ".join(unseen(service.control, [load.model], [], service.pid))
     found = {"left out": lacks} if lacks else {}
     if service.endpoint.has_token:
         found["arguments"] = (

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadtests.bench.sides import in_front_of
+from loadtests.bench.target import Payloads, Wanted, open_target
 from loadtests.bench.wire import grpc_traffic, http_traffic
 from loadtests.encoding import grpc_request, http_call
 from loadtests.generator.ceiling import Framing, generator_ceiling
@@ -17,7 +19,9 @@ from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
 from loadtests.generator.http2 import HttpCalls, http2_request
 from loadtests.generator.traffic import Tls, Traffic
-from tests.envoy import INFER_TOKEN, POOR_TOKEN, Envoy, envoy_before, own_file
+from loadtests.subject import find_service, hidden_steps, unseen
+from tests.envoy import HIDDEN_STEP, INFER_TOKEN, POOR_TOKEN, Envoy, envoy_before, own_file
+from tests.programs import require
 from tests.running import Served, run_trimaran
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.system.endpoint import Endpoint
@@ -102,19 +106,33 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loadtests.bench.compare._WARM_S", 0.1)
 
 
+def test_the_gateways_side_is_named_and_costs_what_both_processes_cost(
+    served: Served, envoy: Envoy
+) -> None:
+    direct = find_service(served.repository.root)
+    with open_target(Wanted("linear_onnx"), direct, Payloads(count=1)) as target:
+        through = in_front_of(direct, envoy.endpoint, target)
+    assert through.name == f"linear_onnx@http at {envoy.endpoint.url()}"
+    assert (through.pid, through.gateway_pid) == (direct.pid, envoy.pid)
+    assert through.cpu_s() >= target.cpu_s() > 0
+
+
+@pytest.mark.long
 def test_the_gateway_is_measured_beside_the_server_behind_it(
     served: Served, envoy: Envoy, brief: None
 ) -> None:
     outcome = bench(served, "linear_onnx@http2", *envoy.options, "--vs-direct", "--turns", "2")
     report = json.loads(outcome.stdout)
     through, direct = f"linear_onnx@http2 at {envoy.endpoint.url()}", "linear_onnx@http"
-    assert {run["target"] for run in report["runs"]} == {through, direct}
-    assert {f"{figure}, {through} / {direct}" for figure in ("rate", "CPU")} <= set(
-        report["figures"]
-    )
-    closed = [run for run in report["runs"] if run["loop"] == "closed"]
-    costs = {run["target"]: run["server_cpu_ms"] for run in closed}
-    assert costs[through] > costs[direct]
+    assert f"{through}  16 connections" in outcome.stderr
+    assert f"\n{direct}  16 connections" in outcome.stderr
+    if not report["invalid"]:
+        assert report["figures"][f"CPU, {through} / {direct}"]["low"] > 1.0
+    assert outcome.status == (2 if report["invalid"] else 0)
+
+
+def test_a_comparison_with_the_server_behind_needs_the_gateways_address(served: Served) -> None:
+    assert bench(served, "linear_onnx", "--vs-direct").error.startswith("--vs-direct goes with")
 
 
 def test_what_a_gateway_keeps_back_is_said_and_left_out(
@@ -130,6 +148,24 @@ def test_what_a_gateway_keeps_back_is_said_and_left_out(
     assert run["answered"] > 0
     assert run["server_cpu_ms"] is None
     assert run["steps"] == []
+
+
+def test_an_ensemble_is_measured_though_its_steps_are_not_shown(
+    served: Served, envoy: Envoy
+) -> None:
+    for address, hidden in ((None, []), (envoy.endpoint, [HIDDEN_STEP])):
+        service = find_service(served.repository.root, address)
+        models = service.models("image_classifier")
+        assert hidden_steps(models) == hidden
+        said = " ".join(unseen(service.control, models, hidden, service.pid))
+        assert (HIDDEN_STEP in said) == bool(hidden)
+
+
+def test_perf_analyzer_needs_the_steps(served: Served, envoy: Envoy) -> None:
+    require("perf_analyzer")
+    given = ("image_classifier", "--repository", served.repository.root, *envoy.options)
+    refused = call_trimaran("perf", *given)
+    assert f"does not show {HIDDEN_STEP}; use 'trimaran bench'" in refused.error
 
 
 def test_a_url_is_measured_by_tls(served: Served, envoy: Envoy, brief: None) -> None:
@@ -153,6 +189,7 @@ def test_locust_goes_through_a_gateway(served: Served, envoy: Envoy, protocol: s
 @pytest.mark.long
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_perf_analyzer_goes_through_a_gateway(served: Served, envoy: Envoy, protocol: str) -> None:
+    require("perf_analyzer")
     given = ("--protocol", protocol, "--duration", "1s", *envoy.options)
     outcome = run_trimaran("perf", "linear_onnx", "--repository", served.repository.root, *given)
     assert outcome.returncode == 0, outcome.stderr

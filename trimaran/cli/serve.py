@@ -164,7 +164,8 @@ def _require_allowed(runtime: Runtime, host: str) -> None:
     if runtime.embedded and not is_loopback(host):
         raise UsageError(
             f"--host {host}: the embedded Triton {runtime.version} listens on loopback only, since "
-            "it has known security holes; run 'trimaran gateway up' in front, or use NVIDIA's container"
+            "it has known security holes; run 'trimaran gateway up' in front, or use NVIDIA's "
+            "container"
         )
 
 

@@ -203,7 +203,7 @@ class Service:
             self.hang_timeout_s,
         )
         readiness = Readiness(selection.promised, quick, supervisor.ailing)
-        stack.enter_context(serve_metrics(self.metrics, self.ports, readiness.reply))
+        stack.enter_context(serve_metrics(self.metrics, self.ports, readiness))
         supervisor.start()
         stack.callback(supervisor.finish)
         return supervisor, readiness

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from trimaran.gateway.clusters import (
     cluster_name,
     streams_cluster,
 )
+from trimaran.gateway.health import State
 from trimaran.gateway.issuers import Keys
 from trimaran.gateway.listener import Tls, listener
 from trimaran.gateway.messages import any_of, discovery, struct, watched
@@ -82,25 +83,38 @@ class Wanted:
 
 
 def files(
-    wanted: Wanted, ready: Collection[str], places: Places
+    wanted: Wanted, states: Mapping[str, State], places: Places
 ) -> Mapping[str, DiscoveryResponse]:
     """The files that Envoy watches by name, in the order in which to write them.
 
-    `ready` are the names of servers that may be asked.
+    `states` says which servers answer which models, by the servers' names.
     """
-    endpoints: dict[str, DiscoveryResponse] = {}
-    for protocol in _PROTOCOLS:
-        endpoints[_file(protocol)] = discovery([assignment(protocol, wanted.servers, ready)])
-        for server in wanted.servers:
-            name = cluster_name(protocol, client=server.name)
-            endpoints[_file(name)] = discovery([assignment(name, [server], [server.name])])
     return {
-        **endpoints,
+        **endpoint_files(wanted, states),
         "clusters": discovery(_clusters(wanted, places)),
         "tokens": discovery([_tokens(wanted)]),
         "routes": discovery([_routes(wanted)]),
         "listeners": discovery([_listener(wanted, places)]),
     }
+
+
+def endpoint_files(wanted: Wanted, states: Mapping[str, State]) -> Mapping[str, DiscoveryResponse]:
+    """Of those files the ones with servers: all, those for each model, and each one alone."""
+    found: dict[str, DiscoveryResponse] = {}
+    servers = [
+        states[server.name].server if server.name in states else server for server in wanted.servers
+    ]
+    answering = [name for name, state in states.items() if not state.problem]
+    for protocol in _PROTOCOLS:
+        named = {protocol: (servers, answering)}
+        for model in wanted.models:
+            having = [name for name, state in states.items() if state.has(model)]
+            named[cluster_name(protocol, model.name)] = (servers, having)
+        for server in servers:
+            named[cluster_name(protocol, client=server.name)] = ([server], [server.name])
+        for name, (several, ready) in named.items():
+            found[_file(name)] = discovery([assignment(name, several, ready)])
+    return found
 
 
 def _file(endpoints: str) -> str:
@@ -214,14 +228,10 @@ def _groups(wanted: Wanted) -> Iterator[Group]:
             alone = cluster_name(protocol, client=server.name)
             yield Group(alone, protocol, alone, 1)
         for model in wanted.models:
+            servers = cluster_name(protocol, model.name)
             limit = settings.limits_of(model.name).concurrent_requests
-            yield Group(cluster_name(protocol, model.name), protocol, protocol, count, limit)
+            yield Group(servers, protocol, servers, count, limit)
             for client in settings.clients:
                 if client.concurrent_requests:
-                    yield Group(
-                        cluster_name(protocol, model.name, client.subject),
-                        protocol,
-                        protocol,
-                        count,
-                        client.concurrent_requests,
-                    )
+                    name = cluster_name(protocol, model.name, client.subject)
+                    yield Group(name, protocol, servers, count, client.concurrent_requests)

@@ -16,7 +16,15 @@ from pathlib import Path
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 
 from trimaran.gateway.audit import AuditLog
-from trimaran.gateway.configuration import Places, Wanted, bootstrap, files, whole, with_clusters_of
+from trimaran.gateway.configuration import (
+    Places,
+    Wanted,
+    bootstrap,
+    endpoint_files,
+    files,
+    whole,
+    with_clusters_of,
+)
 from trimaran.gateway.docs_page import CONTENT_SECURITY_POLICY, page
 from trimaran.gateway.envoy import Envoy, judge, running
 from trimaran.gateway.health import Health, State
@@ -31,7 +39,7 @@ from trimaran.gateway.keys import (
 )
 from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
-from trimaran.gateway.offered import offered_models
+from trimaran.gateway.offered import Offered, offered_models
 from trimaran.gateway.openapi import document
 from trimaran.gateway.program import find_envoy
 from trimaran.gateway.routes import Page
@@ -248,37 +256,20 @@ class Gateway:
         return self._envoy
 
     def _files(self, wanted: Wanted | None = None) -> Mapping[str, DiscoveryResponse]:
-        states = self.health.states
-        wanted = wanted or self.wanted
-        numeric = tuple(
-            states[server.name].server if server.name in states else server
-            for server in wanted.servers
-        )
-        ready = {name for name, state in states.items() if not state.problem}
-        return files(replace(wanted, servers=numeric), ready, self._places)
+        return files(wanted or self.wanted, self.health.states, self._places)
 
-    def _to_ask(self) -> tuple[Collection[ServerAddress], Collection[str]]:
-        return self.wanted.servers, [model.name for model in self.wanted.models]
+    def _to_ask(self) -> tuple[Collection[ServerAddress], Collection[Offered]]:
+        return self.wanted.servers, self.wanted.models
 
     def _current(self) -> tuple[Settings, Collection[str]]:
         return self.wanted.settings, [model.name for model in self.wanted.models]
 
     def _servers_changed(self, before: Mapping[str, State], states: Mapping[str, State]) -> None:
         for name, state in states.items():
-            known = before.get(name)
-            if state.problem and (known is None or known.problem != state.problem):
-                _log.warning(f"server {name} gets no requests: {state.problem}")
-            elif known is not None and known.problem and not state.problem:
-                _log.info(f"server {name} is ready again")
+            _say_change(name, before.get(name), state)
         if self._envoy is not None:
             with self._lock:
-                self._envoy.tell(
-                    {
-                        name: content
-                        for name, content in self._files().items()
-                        if name.startswith("endpoints")
-                    }
-                )
+                self._envoy.tell(endpoint_files(self.wanted, states))
 
     def _fingerprint(self) -> tuple[list[tuple[str, int, int, int]], Sequence[str]]:
         """What shows that a file or a key has changed that decides what is wanted."""
@@ -291,6 +282,20 @@ class Gateway:
             *self._repository.root.glob("*/configs/live.pbtxt"),
         ]
         return sorted(filter(None, map(_seen, paths))), self._issuers.texts
+
+
+def _say_change(name: str, before: State | None, now: State) -> None:
+    if now.problem and (before is None or before.problem != now.problem):
+        _log.warning(f"server {name} gets no requests: {now.problem}")
+    elif before is not None and before.problem and not now.problem:
+        _log.info(f"server {name} is ready again")
+    known = before.missing if before else {}
+    for model, why in now.missing.items():
+        if known.get(model) != why:
+            _log.warning(f"server {name} gets no requests for {model}: {why}")
+    for model in known.keys() - now.missing.keys():
+        if not now.problem:
+            _log.info(f"server {name} answers {model} again")
 
 
 def _seen(path: Path) -> tuple[str, int, int, int] | None:

@@ -2,14 +2,18 @@
 
     GET /ready    200    ready
     GET /ready    503    not ready: churn_features (a stub died or hangs; it is reloaded)
+    GET /ready/models    {"ready": ["churn", ...], "missing": {"churn_features": "a stub died ..."}}
+
+The second one is for a balancer that chooses a server for each model.
 
 Triton's own `/v2/health/ready` stays 200 where a stub is dead, and until Triton ends.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from http import HTTPStatus
 from threading import Event, Lock
 
@@ -19,27 +23,26 @@ from trimaran.system.http_server import Reply
 
 __all__ = ["Readiness", "obstacles"]
 
+_SILENT = "tritonserver does not answer"
 _FRESH_S = 0.25
 """For how long an answer of Triton serves all who ask."""
 
 
 def obstacles(
     promised: Iterable[str], ready: Collection[str] | None, ailing: Collection[str]
-) -> list[str]:
-    """What is missing for every promised model to answer, in words; nothing where all do.
+) -> Mapping[str, str]:
+    """Why each promised model that does not answer does not; nothing where all do.
 
     `ready` has the models of which Triton says that a version is ready, or `None` where it does not
     answer; `ailing` those of which a stub is known to be dead.
     """
     if ready is None:
-        return ["tritonserver does not answer"]
-    return [
-        f"{model} (a stub died or hangs; it is reloaded)"
-        if model in ready
-        else f"{model} (not loaded)"
+        return dict.fromkeys(sorted(promised), _SILENT)
+    return {
+        model: "a stub died or hangs; it is reloaded" if model in ready else "not loaded"
         for model in sorted(promised)
         if model in ailing or model not in ready
-    ]
+    }
 
 
 class Readiness:
@@ -68,15 +71,27 @@ class Readiness:
 
     def reply(self) -> Reply:
         """200, or 503 with what is missing."""
-        missing = [] if self._stopping.is_set() else self._missing()
         if self._stopping.is_set():
             return Reply(HTTPStatus.SERVICE_UNAVAILABLE, b"stopping\n")
+        ready, missing = self._found()
+        if ready is None:
+            return Reply(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {_SILENT}\n".encode())
         if missing:
-            text = f"not ready: {', '.join(missing)}\n"
-            return Reply(HTTPStatus.SERVICE_UNAVAILABLE, text.encode())
+            words = ", ".join(f"{model} ({why})" for model, why in missing.items())
+            return Reply(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {words}\n".encode())
         return Reply(body=b"ready\n")
 
-    def _missing(self) -> list[str]:
+    def models(self) -> Reply:
+        """Which models answer, and why others do not, as JSON; 503 where none does."""
+        if self._stopping.is_set():
+            return Reply(HTTPStatus.SERVICE_UNAVAILABLE, b"stopping\n")
+        ready, missing = self._found()
+        if ready is None:
+            return Reply(HTTPStatus.SERVICE_UNAVAILABLE, f"{_SILENT}\n".encode())
+        found = {"ready": sorted(set(ready) - set(missing)), "missing": missing}
+        return Reply(body=json.dumps(found).encode(), content_type="application/json")
+
+    def _found(self) -> tuple[Collection[str] | None, Mapping[str, str]]:
         # Also so that many who ask a server that hangs wait for one call only.
         with self._lock:
             if time.monotonic() - self._asked_at >= _FRESH_S:
@@ -87,4 +102,4 @@ class Readiness:
                     self._ready = None
                 self._asked_at = time.monotonic()
             ready = self._ready
-        return obstacles(self._promised, ready, self._ailing())
+        return ready, obstacles(self._promised, ready, self._ailing())
