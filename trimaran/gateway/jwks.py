@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def _usable(keys: list[dict[str, Any]]) -> Iterator[str]:
             continue
         try:
             sound = _is_sound(key)
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, KeyError):
             continue
         if sound:
             yield json.dumps({name: key[name] for name in _KEPT if name in key})
@@ -107,7 +108,8 @@ def _is_sound(key: dict[str, Any]) -> bool:
     if key["kty"] == "EC":
         return ECKey.import_key(key).curve_name == "P-256"
     if key["kty"] == "RSA":
-        return RSAKey.import_key(key).public_key.key_size >= _LEAST_RSA_BITS
+        modulus = urlsafe_b64decode(key["n"] + "==")
+        return 8 * len(modulus) >= _LEAST_RSA_BITS and bool(RSAKey.import_key(key))
     return False
 
 
@@ -128,9 +130,7 @@ def _read(url: str, ca: Path | None) -> bytes:
                     raise TrimaranError(f"{url} answers without end; correct gateway.toml")
             response.close()
     except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
-        raise TrimaranError(
-            f"{url} cannot be reached: {_reason(error)}; correct gateway.toml, or start the issuer"
-        ) from None
+        raise TrimaranError(f"{url} {_reason(error)}") from None
     if response.status != _OK:
         raise TrimaranError(
             f"{url} answered with status {response.status} and no keys; correct gateway.toml"
@@ -139,10 +139,18 @@ def _read(url: str, ca: Path | None) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
+    """Why an address gave no answer, and what to do."""
     while cause := error.__cause__ or error.__context__:
         error = cause
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message}; 'ca' names who signed it)"
+        return (
+            f"has a certificate that is not trusted: {error.verify_message.rstrip('.')}; correct "
+            "the address, or name who signed it as 'ca'"
+        )
     if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
-        return f"it does not answer within {_TIMEOUT_S:g} s"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        said = f"it does not answer within {_TIMEOUT_S:g} s"
+    elif isinstance(error, ssl.SSLError):
+        said = f"no TLS is spoken there ({error.reason})"
+    else:
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"cannot be reached: {said}; correct gateway.toml, or start the issuer"

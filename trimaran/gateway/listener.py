@@ -94,11 +94,15 @@ _MANY = 429
 
 @dataclass(frozen=True)
 class Tls:
-    """The files of a certificate, and of who signs those of clients."""
+    """The files of a certificate, and of who signs those of clients.
+
+    `digest` is of their content, so that a renewed certificate is another configuration to Envoy.
+    """
 
     certificate: Path
     key: Path
     client_ca: Path | None = None
+    digest: str = ""
 
 
 def listener(
@@ -149,6 +153,7 @@ def listener(
     else:
         connections.route_config.CopyFrom(routes)
     chain = FilterChain(
+        name=tls.digest,
         filters=[
             Filter(
                 name="envoy.filters.network.http_connection_manager",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import tempfile
 import threading
@@ -33,6 +35,7 @@ from trimaran.gateway.keys import (
     development_certificate,
     read_certificate,
     read_digest_key,
+    require_authorities,
 )
 from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
@@ -42,12 +45,12 @@ from trimaran.gateway.openapi import document
 from trimaran.gateway.presence import announce_gateway
 from trimaran.gateway.program import find_envoy
 from trimaran.gateway.routes import Page
-from trimaran.gateway.settings import ServerAddress, Settings, read_settings
+from trimaran.gateway.settings import Listen, ServerAddress, Settings, read_settings
 from trimaran.gateway.streams import serving_streams
 from trimaran.repository.presence import Presence, find_servers, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import exclusive_lock
+from trimaran.system.files import exclusive_lock, read_regular
 from trimaran.system.logging import logger
 from trimaran.system.ports import require_bindable
 
@@ -56,6 +59,7 @@ __all__ = ["FILE", "Gateway", "judged", "printed", "run", "state_folder"]
 FILE = "gateway.toml"
 _OWN_SERVER = "local"
 """What the server without a name is called, where `gateway.toml` lists none."""
+_LOCK = ".lock"
 _LOOK_S = 0.5
 _OWNER_ONLY = 0o700
 _HIDDEN = "(secret)"
@@ -88,6 +92,8 @@ def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None
             read_certificate(certificate)
         else:
             certificate = development_certificate(folder, listen.address)
+        if listen.client_ca:
+            require_authorities(listen.client_ca)
         keys = (issuers or Issuers(SigningKey(folder))).accepted(settings)
     except TrimaranError as error:
         raise TrimaranError(f"{path}: {error}" if path else str(error)) from None
@@ -97,11 +103,17 @@ def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None
         servers=servers,
         secrets=secrets,
         keys=keys,
-        tls=Tls(certificate.certificate, certificate.key, listen.client_ca),
+        tls=_tls(certificate, listen.client_ca),
         models=models,
         digest_key=read_digest_key(folder),
         pages=_pages(repository, settings, [model.name for model in models]),
     )
+
+
+def _tls(files: Certificate, client_ca: Path | None) -> Tls:
+    paths = filter(None, (files.certificate, files.key, client_ca))
+    digest = hashlib.sha256(b"".join(map(read_regular, paths))).hexdigest()[:16]
+    return Tls(files.certificate, files.key, client_ca, digest)
 
 
 def _pages(repository: Repository, settings: Settings, models: Sequence[str]) -> tuple[Page, ...]:
@@ -148,7 +160,7 @@ def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], No
     with ExitStack() as stack:
         folder = state_folder(repository)
         try:
-            stack.enter_context(exclusive_lock(folder / ".lock", wait=False))
+            stack.enter_context(exclusive_lock(folder / _LOCK, wait=False))
         except BlockingIOError:
             raise TrimaranError(
                 f"a gateway runs on {repository.root} already; stop that one first"
@@ -182,9 +194,7 @@ class Gateway:
     def serving(self) -> Iterator[None]:
         """Listen during the block. Raises `TrimaranError`."""
         listen = self.wanted.settings.listen
-        require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
-        key = f"[listen] metrics_port in {FILE}"
-        require_bindable(METRICS_HOST, listen.metrics_port, "metrics port", key)
+        _require_listenable(listen)
         judge(self._program, whole(self.wanted, self._places), self._places.folder)
         with (
             self._issuers,
@@ -301,10 +311,31 @@ def _seen(path: Path) -> tuple[str, int, int, int] | None:
     return str(path), found.st_ino, found.st_mtime_ns, found.st_size
 
 
+def _require_listenable(listen: Listen) -> None:
+    """Raise `TrimaranError` where a port is in use, or the address is not of this machine."""
+    try:
+        require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
+    except TrimaranError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:
+            raise TrimaranError(
+                f"[listen]: address {listen.address} is not of this machine; choose one of its "
+                "own, such as 127.0.0.1, or 0.0.0.0 for all"
+            ) from None
+        raise
+    key = f"[listen] metrics_port in {FILE}"
+    require_bindable(METRICS_HOST, listen.metrics_port, "metrics port", key)
+
+
 def judged(repository: Repository, path: Path | None) -> Wanted:
     """What the gateway would do, after Envoy accepted it. Raises `TrimaranError`."""
     wanted = wanted_of(repository, path)
     folder = state_folder(repository)
+    try:
+        with exclusive_lock(folder / _LOCK, wait=False):
+            _require_listenable(wanted.settings.listen)
+    except BlockingIOError:
+        pass  # a gateway that runs has its port
     judge(find_envoy(), whole(wanted, _places(folder, folder)), folder)
     return wanted
 

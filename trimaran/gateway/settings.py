@@ -306,7 +306,7 @@ def _issuers(tables: Sequence[Mapping[str, Any]], folder: Path) -> tuple[Issuer,
     for number, table in enumerate(tables, start=1):
         where = f"[[issuers]] {number}: "
         refuse_unknown(table, [each.name for each in fields(Issuer)], where)
-        issuer = value_of(table, "issuer", str, "the issuer's address", where, required=True)
+        issuer = word_of(table, "issuer", where)
         if issuer in (each.issuer for each in issuers):
             raise TrimaranError(f"{where}issuer is {issuer!r}, as that of another; remove one")
         jwks = value_of(table, "jwks", str, "a file or an address of keys", where)

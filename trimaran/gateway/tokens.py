@@ -13,6 +13,7 @@ from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
     JwtAuthentication,
     JwtCacheConfig,
     JwtClaimToHeader,
+    JwtHeader,
     JwtProvider,
     JwtRequirement,
     JwtRequirementOrList,
@@ -57,6 +58,7 @@ def _provider(keys: Keys) -> JwtProvider:
         normalize_payload_in_metadata=JwtProvider.NormalizePayload(
             space_delimited_claims=[keys.scope_claim]
         ),
+        from_headers=[JwtHeader(name="authorization", value_prefix="Bearer ")],
         claim_to_headers=[JwtClaimToHeader(header_name=SUBJECT, claim_name="sub")],
         clear_route_cache=True,
         jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_TOKENS),
