@@ -10,6 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from joserfc import jwt
 from tritonclient.utils import InferenceServerException
 
 from tests.gateway.door import RECORD, Door, call_inputs, configure
@@ -57,6 +58,18 @@ def test_a_client_that_asks_too_often_is_told_when_to_ask_again(changed: Door) -
         10,
         "an answer of churn_record",
     )
+    # Tokens that name nobody are counted together.
+    claims = {
+        "iss": "trimaran",
+        "aud": "trimaran",
+        "scope": "infer:*",
+        "exp": int(time.time()) + 60,
+    }
+    token = jwt.encode({"alg": "ES256", "kid": changed.key._key.kid}, claims, changed.key._key)
+    nobody = {"authorization": f"Bearer {token}"}
+    path = "/models/churn_record/predict"
+    answers = [changed.ask("POST", path, record=record, headers=nobody) for _ in range(20)]
+    assert 429 in {answer.status for answer in answers}
     with changed.calls() as client:
         headers = changed.bearer("infer:churn", subject="slow")
         refusals = []

@@ -105,6 +105,8 @@ def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, 
     yield flag("UF"), None, "no server could be reached; try again later", soon
     yield flag("UC"), None, "the server ended the connection before it answered; try again", soon
     yield flag("UT"), None, "the server did not answer in time; raise timeout_s of the model", {}
+    unread = _both(_status(_REFUSED), _without("x-request-id"))
+    yield unread, None, "the request is no sound HTTP (%RESPONSE_CODE_DETAILS%); correct it", {}
     yield (
         _status(_UNAUTHORISED),
         None,
@@ -133,6 +135,13 @@ def _status(code: int, op: ComparisonFilter.Op.ValueType = ComparisonFilter.EQ) 
         op=op, value=RuntimeUInt32(default_value=code, runtime_key="unused")
     )
     return AccessLogFilter(status_code_filter=StatusCodeFilter(comparison=comparison))
+
+
+def _without(name: str) -> AccessLogFilter:
+    """A request without a header: the gateway gives an id to each that it can read."""
+    return AccessLogFilter(
+        header_filter=HeaderFilter(header=HeaderMatcher(name=name, present_match=False))
+    )
 
 
 def _is_grpc(invert: bool) -> AccessLogFilter:

@@ -90,6 +90,17 @@ _MOST_CLIENTS = 10_000
 """Clients whose requests are counted apart at once."""
 _STREAMS = 256
 _MANY = 429
+_HEADERS_KB = 16
+"""Of all headers of a request; Triton ends the connection at a longer line."""
+_UNWANTED = (
+    "accept-encoding",
+    "grpc-accept-encoding",
+    "grpc-encoding",
+    "grpc-previous-rpc-attempts",
+    "grpc-retry-pushback-ms",
+    "upgrade",
+)
+"""An answer that Triton compresses hides the version that gave it; some values end a call there."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,7 @@ def listener(
             initial_stream_window_size=UInt32Value(value=1 << 20),
             initial_connection_window_size=UInt32Value(value=1 << 24),
         ),
+        max_request_headers_kb=UInt32Value(value=_HEADERS_KB),
         request_headers_timeout=seconds(_HEADERS_S),
         request_timeout=seconds(_BODY_S),
         stream_idle_timeout=seconds(_IDLE_S),
@@ -193,9 +205,10 @@ def _tls(tls: Tls) -> DownstreamTlsContext:
 
 
 def _stripped() -> TypedExtensionConfig:
-    """Headers that only the gateway itself may set."""
+    """Headers that only the gateway itself may set, and those that Triton ends a call for."""
     removed = [StringMatcher(prefix=each) for each in ("x-trimaran-", "x-envoy-")]
     removed += [StringMatcher(prefix="triton-"), StringMatcher(prefix="trimaran-")]
+    removed += [StringMatcher(suffix="-bin"), *(StringMatcher(exact=each) for each in _UNWANTED)]
     mutations = [
         HeaderMutation(remove_on_match=HeaderMutation.RemoveOnMatch(key_matcher=each))
         for each in removed
@@ -211,7 +224,9 @@ def _filters(
 ) -> Iterator[manager.HttpFilter]:
     nobody = rbac.RBAC(rules=RBAC(action=RBAC.ALLOW))
     folder = files("trimaran.gateway") / "lua"
-    code = "".join((folder / name).read_text() for name in ("digest.lua", "requests.lua"))
+    code = "".join(
+        (folder / name).read_text() for name in ("digest.lua", "json.lua", "requests.lua")
+    )
     yield _tokens(tokens)
     for name, config in (
         (SCOPES, nobody),

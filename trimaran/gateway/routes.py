@@ -107,7 +107,7 @@ _NOT_RUN = "connect-failure,refused-stream,retriable-status-codes"
 _NO_ANSWER = f"reset,{_NOT_RUN}"
 """Or the connection ended before an answer, when running again does no harm."""
 _UNAVAILABLE = 503
-_NOT_FOUND = 404
+_NOT_FOUND, _NOT_ALLOWED = 404, 405
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ def route_table(
     `secrets` has each server's name, and what opens its APIs that change it. `digest_key` is that
     of the digests of clients that `gateway.toml` does not name.
     """
+    pages = tuple(pages)
     routes = [
         *(_page(page, settings) for page in pages),
         *_open_routes(),
@@ -140,6 +141,7 @@ def route_table(
         *_calls_without_model(settings, models),
         *_metadata_routes(settings, models),
         *_admin_routes(settings, secrets),
+        *_other_methods(models, [page.path for page in pages]),
         _nothing(),
     ]
     facts = {
@@ -204,18 +206,18 @@ def _ways(model: str, *, is_default: bool) -> Iterator[tuple[str, RouteMatch, st
     yield "infer", RouteMatch(safe_regex=regex(inferring), headers=post), ""
     events = f"/v2/models/{quoted}{_VERSION}/generate_stream"
     yield "events", RouteMatch(safe_regex=regex(events), headers=post), ""
-    yield "call", RouteMatch(path=_UNARY, headers=[*post, _has(MODEL, model)]), ""
+    yield "call", _call(path=_UNARY, headers=[_has(MODEL, model)]), ""
 
 
 def _calls_without_model(settings: Settings, models: Sequence[Offered]) -> Iterator[Route]:
     """A call before its model is known, and streams, whose every message is looked at."""
     largest = [settings.limits_of(model.name) for model in models] or [settings.limits]
     most = max(largest, key=lambda limits: limits.body_mb)
-    match = RouteMatch(path=_UNARY, headers=[_method("POST")])
-    yield _route("call", match, RouteAction(cluster="grpc"), settings, "infer", "call", most)
-    stream = RouteMatch(path=STREAM, headers=[_method("POST")])
+    yield _route(
+        "call", _call(path=_UNARY), RouteAction(cluster="grpc"), settings, "infer", "call", most
+    )
     action = RouteAction(cluster="grpc", timeout=seconds(0))
-    yield _route("stream", stream, action, settings, "infer", "stream", model="stream")
+    yield _route("stream", _call(path=STREAM), action, settings, "infer", "stream", model="stream")
 
 
 def _open_routes() -> Iterator[Route]:
@@ -227,7 +229,7 @@ def _open_routes() -> Iterator[Route]:
         yield _route("health", match, action, None, "", "health")
     for path in _OPEN_CALLS:
         action = RouteAction(cluster="grpc", timeout=seconds(5), retry_policy=_retries(_NOT_RUN))
-        yield _route("health", RouteMatch(path=path), action, None, "", "health")
+        yield _route("health", _call(path=path), action, None, "", "health")
 
 
 def _metadata_routes(settings: Settings, models: Sequence[Offered]) -> Iterator[Route]:
@@ -250,7 +252,7 @@ def _metadata_routes(settings: Settings, models: Sequence[Offered]) -> Iterator[
         yield _route("metadata", match, _asking("http"), settings, "metadata", "infer")
     for path in _METADATA_CALLS:
         yield _route(
-            "metadata", RouteMatch(path=path), _asking("grpc"), settings, "metadata", "metadata"
+            "metadata", _call(path=path), _asking("grpc"), settings, "metadata", "metadata"
         )
 
 
@@ -267,7 +269,8 @@ def _admin_routes(settings: Settings, secrets: Mapping[str, str]) -> Iterator[Ro
         for protocol, patterns, headers in kinds:
             for pattern in patterns:
                 prefix = "" if alone else f"/servers/{re.escape(server)}"
-                match = RouteMatch(safe_regex=regex(prefix + pattern))
+                made = _call if protocol == "grpc" else RouteMatch
+                match = made(safe_regex=regex(prefix + pattern))
                 action = RouteAction(
                     cluster=cluster_name(protocol, client=server), timeout=seconds(_ADMIN_S)
                 )
@@ -296,6 +299,29 @@ def _page(page: Page, settings: Settings) -> Route:
     )
     _guard(route, settings, page.scope)
     return route
+
+
+def _other_methods(models: Sequence[Offered], pages: Iterable[str]) -> Iterator[Route]:
+    """Paths that are asked by another method than theirs."""
+    names = "|".join(re.escape(model.name) for model in models)
+    kserve = f"/v2/models/({names}){_VERSION}"
+    got = [re.escape(page) for page in pages]
+    got += ["(/v2)?/health/(live|ready)", "/v2/?", "/metadata"]
+    got += [f"/models/({names})/metadata", f"{kserve}(/(config|stats|ready))?"]
+    posted = ["/predict", f"/models/({names})/predict"]
+    posted += [f"{kserve}/(infer|generate|generate_stream)"]
+    for method, patterns in (("GET", got), ("POST", posted)):
+        route = Route(
+            name="unknown",
+            match=RouteMatch(safe_regex=regex("|".join(patterns))),
+            direct_response=DirectResponseAction(
+                status=_NOT_ALLOWED,
+                body=DataSource(inline_string=f"this path is asked by {method}; use that method"),
+            ),
+            response_headers_to_add=[header("allow", method)],
+        )
+        _guard(route, None, "")
+        yield route
 
 
 def _nothing() -> Route:
@@ -364,6 +390,12 @@ def _retries(conditions: str) -> RetryPolicy:
             )
         ],
     )
+
+
+def _call(headers: Sequence[HeaderMatcher] = (), **match: Any) -> RouteMatch:
+    """What is sent as gRPC; Triton resets a call that is not."""
+    grpc = RouteMatch.GrpcRouteMatchOptions()
+    return RouteMatch(grpc=grpc, headers=[_method("POST"), *headers], **match)
 
 
 def _method(name: str) -> HeaderMatcher:

@@ -68,9 +68,10 @@ class Messages:
 
     def _look_at(self, message: bytes) -> None:
         try:
-            model = ModelInferRequest.FromString(message).model_name
+            request = ModelInferRequest.FromString(message)
         except DecodeError:
             raise RefusedError(_INVALID, "a message is no ModelInferRequest") from None
+        model = request.model_name
         if model not in self._allowed:
             raise RefusedError(
                 _DENIED,
@@ -78,6 +79,13 @@ class Messages:
             )
         if len(message) > self._most_bytes(model):
             raise RefusedError(_INVALID, "a message is larger than body_mb of the model allows")
+        tensors = (*request.inputs, *request.outputs)
+        if any("shared_memory_region" in tensor.parameters for tensor in tensors):
+            raise RefusedError(
+                _INVALID,
+                "a tensor is in shared memory, which the gateway does not pass on; send it in the "
+                "message",
+            )
 
 
 def allowed_models(

@@ -3,8 +3,15 @@
 
 local MODEL = "x-trimaran-model"
 local JSON_LENGTH = "inference-header-content-length"
-local UNARY = "/inference.GRPCInferenceService/ModelInfer"
 local SUBJECT = "x-trimaran-subject"
+-- Whom limits count where a token names no subject.
+local NOBODY = "-"
+-- Kinds of routes whose requests are JSON.
+local IN_JSON = { predict = true, infer = true, events = true, admin = true }
+-- Kinds of routes whose answers are looked at.
+local ANSWERED = { predict = true, infer = true, events = true, call = true }
+-- The tag of the parameters of an input and of an output, by the tag of these in a call.
+local PARAMETERS = { [42] = 34, [50] = 18 }
 local WINDOW = 4096
 local MOST_NAMES = 10000
 
@@ -42,6 +49,49 @@ local function varint(byte_at, place)
   return nil
 end
 
+-- The tag of the field at a place before `stop`, where its content begins, and where it ends; nil
+-- where there is none. A tag is one byte, as every client writes it: Triton ignores what is beyond
+-- 32 bits of a longer one, so that it could name a model that is not seen here.
+local function field_at(byte_at, place, stop)
+  local tag, begun = byte_at(place), place + 1
+  if tag < 8 or tag >= 128 then
+    return nil
+  end
+  local kind, ended = tag % 8, nil
+  if kind == 0 then
+    _, ended = varint(byte_at, begun)
+  elseif kind == 1 then
+    ended = begun + 8
+  elseif kind == 5 then
+    ended = begun + 4
+  elseif kind == 2 then
+    local size
+    size, begun = varint(byte_at, begun)
+    ended = size and begun + size
+  end
+  if not ended or ended > stop then
+    return nil
+  end
+  return tag, begun, ended
+end
+
+-- Whether a tensor of a call, whose parameters have this tag, is in shared memory; true as well
+-- where it is no tensor.
+local function is_shared(body, byte_at, place, stop, parameters)
+  while place < stop do
+    local tag, begun, ended = field_at(byte_at, place, stop)
+    if not tag then
+      return true
+    end
+    if tag == parameters and
+      body:getBytes(begun, ended - begun):find("shared_memory_region", 1, true) then
+      return true
+    end
+    place = ended
+  end
+  return false
+end
+
 -- The model's name in the one message of a gRPC call, or nil and why there is none.
 local function model_of(body)
   local length = body:length()
@@ -58,35 +108,23 @@ local function model_of(body)
   end
   local name, place = nil, 5
   while place < length do
-    local tag, after = varint(byte_at, place)
+    local tag, begun, ended = field_at(byte_at, place, length)
     if not tag then
       return nil, "the message is no ModelInferRequest"
     end
-    local kind = tag % 8
-    if tag < 16 and tag >= 8 and (kind ~= 2 or name) then
-      return nil, "the message does not name one model"
-    end
-    if kind == 0 then
-      tag, place = varint(byte_at, after)
-    elseif kind == 1 then
-      place = after + 8
-    elseif kind == 5 then
-      place = after + 4
-    elseif kind == 2 then
-      local size, begun = varint(byte_at, after)
-      if not size or begun + size > length then
-        return nil, "the message is no ModelInferRequest"
+    if math.floor(tag / 8) == 1 then
+      if tag ~= 10 or name then
+        return nil, "the message does not name one model"
       end
-      if tag == 10 then
-        name = size > 0 and size <= 128 and body:getBytes(begun, size) or ""
-      end
-      place = begun + size
-    else
-      return nil, "the message is no ModelInferRequest"
+      local size = ended - begun
+      name = size > 0 and size <= 128 and body:getBytes(begun, size) or ""
     end
-    if not place or place > length then
-      return nil, "the message is no ModelInferRequest"
+    local parameters = PARAMETERS[tag]
+    if parameters and is_shared(body, byte_at, begun, ended, parameters) then
+      return nil, "a tensor is in shared memory, which the gateway does not pass on; send it in "
+        .. "the call"
     end
+    place = ended
   end
   if not name or not name:match("^[%w_.-]+$") then
     return nil, "the message names no model"
@@ -103,14 +141,35 @@ local function refuse_call(handle, reason)
   }, "")
 end
 
--- Whether `Inference-Header-Content-Length` is a length within the body; beyond it, it ends Triton's
--- process. What is asked of `handle` before a body is read is not valid after it.
-local function is_within_body(handle, text)
-  if not text:match("^%d+$") or #text > 15 then
-    return false
+-- Why a body would not do Triton good, or nil. `announced` is how many bytes of it are JSON, as a
+-- text; beyond the body, it ends Triton's process.
+local function body_problem(body, kind, announced)
+  local length = body and body:length() or 0
+  local json = announced and announced:match("^%d+$") and #announced <= 15 and tonumber(announced)
+  if announced and (not json or json > length) then
+    return "Inference-Header-Content-Length is no length within the body; correct it"
   end
-  local body = handle:body()
-  return tonumber(text) <= (body and body:length() or 0)
+  if length == 0 then
+    return nil
+  end
+  if kind ~= "infer" then
+    return json_problem(body:getBytes(0, length), nil)
+  end
+  return json_problem(body:getBytes(0, json or length), length)
+end
+
+-- Leave out of the headers what Triton cannot read.
+local function clean(headers, path)
+  local limit = headers:get("grpc-timeout")
+  if limit and not (#limit <= 9 and limit:find("^%d+[MSmun]$")) then
+    headers:remove("grpc-timeout")
+  end
+  if headers:get(":path") ~= path then
+    headers:replace(":path", path)
+  end
+  if (headers:get(SUBJECT) or "") == "" then
+    headers:replace(SUBJECT, NOBODY)
+  end
 end
 
 -- Whom the audit log names: a client of gateway.toml, or the keyed digest of another subject.
@@ -130,24 +189,30 @@ local function name_of(handle, subject)
   return named[subject]
 end
 
-function envoy_on_request(handle)
+local function look_at(handle)
   local subject = handle:headers():get(SUBJECT)
   local kept = handle:streamInfo():dynamicMetadata()
   if subject then
     kept:set("trimaran", "subject", name_of(handle, subject))
   end
   kept:set("trimaran", "request_id", handle:headers():get("x-request-id"))
-  local announced = handle:headers():get(JSON_LENGTH)
-  if announced then
-    handle:headers():remove(JSON_LENGTH)
-    if not is_within_body(handle, announced) then
-      handle:respond({ [":status"] = "400" },
-        "Inference-Header-Content-Length is no length within the body; correct it")
-      return
+  local path = handle:headers():get(":path"):match("^[^?]*")
+  clean(handle:headers(), path)
+  local kind = handle:metadata():get("kind")
+  if IN_JSON[kind] and not path:find("^/inference%.") then
+    local coding = handle:headers():get("content-encoding")
+    if coding and coding ~= "identity" then
+      return handle:respond({ [":status"] = "415" },
+        "the body is compressed, which hides what is in it; send it uncompressed")
     end
-    handle:headers():add(JSON_LENGTH, announced)
+    -- What is asked of `handle` before a body is read is not valid after it.
+    local announced = handle:headers():get(JSON_LENGTH)
+    local problem = body_problem(handle:body(), kind, announced)
+    if problem then
+      return handle:respond({ [":status"] = "400" }, problem)
+    end
   end
-  if handle:headers():get(":path") ~= UNARY then
+  if kind ~= "call" then
     return
   end
   local body = handle:body()
@@ -160,6 +225,15 @@ function envoy_on_request(handle)
   end
   handle:headers():replace(MODEL, model)
   handle:clearRouteCache()
+end
+
+function envoy_on_request(handle)
+  -- Envoy passes on a request at which this code fails.
+  local fine, problem = pcall(look_at, handle)
+  if not fine then
+    handle:logErr(tostring(problem))
+    handle:respond({ [":status"] = "500" }, "the gateway cannot read the request; change it")
+  end
 end
 
 -- A JSON text without its quotes, as it stands in a body, from after `start`; nil if it has no end.
@@ -185,30 +259,38 @@ local function member(body, name)
 end
 
 local function quoted(text)
-  return '"' .. text:gsub('[%c"\\]', function(sign)
+  return '"' .. text:gsub('[%c"\\\128-\255]', function(sign)
     return string.format("\\u%04x", sign:byte())
   end) .. '"'
 end
 
--- What Triton says of a body that it cannot read, with status 500.
-local UNREADABLE = {
-  "^failed to parse the request JSON",
-  "^attempt to get members for non%-object",
-  "^Unable to parse",
-  "^Expected JSON object",
-  "^Converting keyword",
-  "^parameter key .* was not found in the JSON",
+-- What errors of Triton hold that say of which JSON it could make no request; it gives them 500.
+local UNREAD = {
+  "Unable to parse",
+  "failed to parse the request JSON",
+  "attempt to access ",
+  "attempt to get members",
+  "parameter key '",
+  "Expected JSON object",
+  "Converting keyword",
 }
 
--- Errors of Triton that say nothing to who sent a flat record.
+local function is_unread(reason)
+  for _, words in ipairs(UNREAD) do
+    if reason:find(words, 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+-- What to say instead of an error of Triton that says nothing to who sent a flat record; or nil.
 local function plain(reason)
   if reason:find("out of bounds index 0: request has 0 inputs", 1, true) then
     return "the record has no field that the model knows; /openapi.json lists them"
   end
-  for _, sign in ipairs(UNREADABLE) do
-    if reason:find(sign) then
-      return "the body is no flat record: " .. reason .. "; /openapi.json says what it may hold"
-    end
+  if is_unread(reason) then
+    return "the body is no flat record: " .. reason .. "; /openapi.json says what it may hold"
   end
   return nil
 end
@@ -229,10 +311,6 @@ local function as_error(handle, body)
   end
   local kept = handle:streamInfo():dynamicMetadata():get("trimaran")
   local id = kept and kept["request_id"] or ""
-  local status = handle:headers():get(":status")
-  if explained and status == "500" then
-    handle:headers():replace(":status", "400")
-  end
   return '{"error":"' .. (explained or reason) .. '","where":' .. quoted(where) ..
     ',"request_id":' .. quoted(id) .. "}"
 end
@@ -275,19 +353,22 @@ function envoy_on_response(handle)
   handle:headers():replace("server-timing", "server;dur=" .. took)
   handle:headers():remove("x-envoy-upstream-service-time")
   local kind = handle:metadata():get("kind")
-  if kind ~= "call" and kind ~= "infer" and kind ~= "predict" then
+  local failed = tonumber(handle:headers():get(":status")) >= 400
+  if not ANSWERED[kind] or kind == "events" and not failed then
     return
   end
-  local failed = tonumber(handle:headers():get(":status")) >= 400
   local body = handle:body()
   if not body then
     return
   end
   local model, version
   if failed then
+    local said = body:getBytes(0, body:length())
+    if kind ~= "call" and is_unread(member(said, "error") or "") then
+      handle:headers():replace(":status", "400")
+    end
     if kind == "predict" then
-      local text = as_error(handle, body:getBytes(0, body:length()))
-      handle:body():setBytes(text)
+      handle:body():setBytes(as_error(handle, said))
       handle:headers():replace("content-type", "application/json")
     end
   elseif kind == "call" then
