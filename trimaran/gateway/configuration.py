@@ -21,8 +21,6 @@ from envoy.extensions.resource_monitors.downstream_connections.v3 import (
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 
 from trimaran.gateway.clusters import (
-    Group,
-    assignment,
     cluster,
     cluster_name,
     streams_cluster,
@@ -91,50 +89,29 @@ def files(
     `states` says which servers answer which models, by the servers' names.
     """
     return {
-        **endpoint_files(wanted, states),
-        "clusters": discovery(_clusters(wanted, places)),
+        "clusters": cluster_file(wanted, states, places),
         "tokens": discovery([_tokens(wanted)]),
         "routes": discovery([_routes(wanted)]),
         "listeners": discovery([_listener(wanted, places)]),
     }
 
 
-def endpoint_files(wanted: Wanted, states: Mapping[str, State]) -> Mapping[str, DiscoveryResponse]:
-    """Of those files the ones with servers: all, those for each model, and each one alone."""
-    found: dict[str, DiscoveryResponse] = {}
-    servers = [
-        states[server.name].server if server.name in states else server for server in wanted.servers
-    ]
-    answering = [name for name, state in states.items() if not state.problem]
-    for protocol in _PROTOCOLS:
-        named = {protocol: (servers, answering)}
-        for model in wanted.models:
-            having = [name for name, state in states.items() if state.has(model)]
-            named[cluster_name(protocol, model.name)] = (servers, having)
-        for server in servers:
-            named[cluster_name(protocol, client=server.name)] = ([server], [server.name])
-        for name, (several, ready) in named.items():
-            found[_file(name)] = discovery([assignment(name, several, ready)])
-    return found
-
-
-def _file(endpoints: str) -> str:
-    """The file of the servers of clusters."""
-    return f"endpoints-{endpoints.replace('/', '-')}"
+def cluster_file(wanted: Wanted, states: Mapping[str, State], places: Places) -> DiscoveryResponse:
+    """Of those files the one that changes with the servers."""
+    return discovery(_clusters(wanted, states, places))
 
 
 def with_clusters_of(
     new: Mapping[str, DiscoveryResponse], old: Mapping[str, DiscoveryResponse]
 ) -> Mapping[str, DiscoveryResponse]:
-    """New files, with clusters and servers of old ones too, which old routes still ask."""
+    """New files, with the clusters of old ones too, which old routes still ask."""
     both: dict[str, Cluster] = {}
     for each in (old, new):
         for packed in each["clusters"].resources:
             unpacked = Cluster()
             packed.Unpack(unpacked)
             both[unpacked.name] = unpacked
-    left = {name: content for name, content in old.items() if name.startswith("endpoints")}
-    return {**left, **new, "clusters": discovery(both.values())}
+    return {**new, "clusters": discovery(both.values())}
 
 
 def whole(wanted: Wanted, places: Places) -> Bootstrap:
@@ -142,24 +119,9 @@ def whole(wanted: Wanted, places: Places) -> Bootstrap:
     found = _begun(places)
     one = _listener(wanted, places, tokens_of(wanted.keys), _routes(wanted))
     found.static_resources.listeners.append(one)
-    found.static_resources.clusters.extend(
-        _with_servers(each, wanted) for each in _clusters(wanted, places)
-    )
+    states = {server.name: State(server) for server in wanted.servers}
+    found.static_resources.clusters.extend(_clusters(wanted, states, places))
     return found
-
-
-def _with_servers(cluster: Cluster, wanted: Wanted) -> Cluster:
-    """A cluster with its servers in it, and not in a file."""
-    if cluster.type != Cluster.EDS:
-        return cluster
-    name = cluster.eds_cluster_config.service_name
-    alone = [server for server in wanted.servers if name.endswith(f"//{server.name}")]
-    servers = alone or wanted.servers
-    cluster.ClearField("eds_cluster_config")
-    cluster.type = Cluster.STRICT_DNS
-    ready = [server.name for server in servers]
-    cluster.load_assignment.CopyFrom(assignment(name, servers, ready))
-    return cluster
 
 
 def bootstrap(places: Places) -> Bootstrap:
@@ -216,24 +178,18 @@ def _listener(
     )
 
 
-def _clusters(wanted: Wanted, places: Places) -> Iterator[Cluster]:
+def _clusters(wanted: Wanted, states: Mapping[str, State], places: Places) -> Iterator[Cluster]:
     yield streams_cluster(str(places.streams))
-    for group in _groups(wanted):
-        yield cluster(group, str(places.of(_file(group.endpoints))))
-
-
-def _groups(wanted: Wanted) -> Iterator[Group]:
-    settings, count = wanted.settings, len(wanted.servers)
     for protocol in _PROTOCOLS:
-        yield Group(cluster_name(protocol), protocol, protocol, count)
-        for server in wanted.servers:
-            alone = cluster_name(protocol, client=server.name)
-            yield Group(alone, protocol, alone, 1)
+        answering = [each.server for each in states.values() if not each.problem]
+        yield cluster(cluster_name(protocol), protocol, answering)
+        for server in answering:
+            yield cluster(cluster_name(protocol, client=server.name), protocol, [server])
         for model in wanted.models:
-            servers = cluster_name(protocol, model.name)
-            limit = settings.limits_of(model.name).concurrent_requests
-            yield Group(servers, protocol, servers, count, limit)
-            for client in settings.clients:
+            having = [each.server for each in states.values() if each.has(model)]
+            limit = wanted.settings.limits_of(model.name).concurrent_requests
+            yield cluster(cluster_name(protocol, model.name), protocol, having, limit)
+            for client in wanted.settings.clients:
                 if client.concurrent_requests:
                     name = cluster_name(protocol, model.name, client.subject)
-                    yield Group(name, protocol, servers, count, client.concurrent_requests)
+                    yield cluster(name, protocol, having, client.concurrent_requests)

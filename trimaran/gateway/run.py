@@ -20,7 +20,7 @@ from trimaran.gateway.configuration import (
     Places,
     Wanted,
     bootstrap,
-    endpoint_files,
+    cluster_file,
     files,
     whole,
     with_clusters_of,
@@ -274,7 +274,8 @@ class Gateway:
             _say_change(name, before.get(name), state)
         if self._envoy is not None:
             with self._lock:
-                self._envoy.tell(endpoint_files(self.wanted, states))
+                clusters = cluster_file(self.wanted, states, self._places)
+                self._envoy.tell({"clusters": clusters})
 
     def _fingerprint(self) -> tuple[list[tuple[str, int, int, int]], Sequence[str]]:
         """What shows that a file or a key has changed that decides what is wanted."""
