@@ -74,6 +74,7 @@ def gateway_of(answers: Mapping[str, Sequence[Sample]]) -> GatewayFigures | None
 def _nested(samples: Sequence[Sample], label: str) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for sample in samples:
-        value = sample.labels.get(label, "") or "no answer"
-        found.setdefault(sample.labels.get("model", ""), {})[value] = sample.value
+        if sample.value > 0:
+            value = sample.labels.get(label, "") or "no answer"
+            found.setdefault(sample.labels.get("model", ""), {})[value] = sample.value
     return found

@@ -31,7 +31,7 @@ GATEWAY_QUERIES = (
     Query(
         "gateway_requests",
         "requests/s at the gateway",
-        f"sum by (model, answer) ({_with_answer(f'rate({_REQUESTS}[$window])')}) > 0",
+        f"sum by (model, answer) ({_with_answer(f'rate({_REQUESTS}[$window])')})",
         "requests/s",
         "Requests per second through the gateway, by what was answered: the class of HTTP's "
         "status, or gRPC's status of a call that failed. Without a model: all that names none.",
@@ -41,7 +41,7 @@ GATEWAY_QUERIES = (
     Query(
         "gateway_refusals",
         "refused by the gateway",
-        f"{rate(_REFUSED, 'model, reason')} > 0",
+        rate(_REFUSED, "model, reason"),
         "requests/s",
         "Requests per second that the gateway answered by itself, by reason: no valid token, its "
         "scope, the rate, the concurrency, the form, unknown paths, no server, clients that left.",

@@ -68,7 +68,10 @@ def test_the_gateway_is_one_line() -> None:
 
     answers = {
         "gateway_requests": [*by("answer", **{"2xx": 8.0, "4xx": 2.0}), Sample({}, 2.5)],
-        "gateway_refusals": [*by("reason", rate=0.5, token=1.5), Sample({"reason": "token"}, 0.5)],
+        "gateway_refusals": [
+            *by("reason", rate=0.5, token=1.5, form=0.0),
+            Sample({"reason": "token"}, 0.5),
+        ],
         "gateway_server_ready": [Sample({"server": "a"}, 1.0), Sample({"server": "b"}, 0.0)],
     }
     assert gateway_of({}) is None
