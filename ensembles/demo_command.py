@@ -17,14 +17,15 @@ from trimaran.publishing.releases import Release, make_release, read_release, st
 from trimaran.repository.presence import find_server, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy
+from trimaran.rollout.fleet import Fleet
 from trimaran.serving.client import Answer, Client, Protocol
 from trimaran.serving.control import Control
 from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
 from trimaran.system.compiler import find_compiler
 from trimaran.system.console import console
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.ports import Ports
 
 __all__ = ["demo"]
 
@@ -59,12 +60,12 @@ def demo(
     _heading("2. The ensemble and its release")
     ensemble, release = _release(opened)
     _heading("3. A real Triton serves it")
-    with _server(opened) as (control, ports):
-        with Client(ports) as client:
-            deployment = deploy(opened, control, client, ensemble, release, _say)
+    with _server(opened) as (control, endpoint):
+        with Client(endpoint) as client:
+            deployment = deploy(opened, Fleet.of_one(control, client, _say), ensemble, release)
         _say(str(deployment))
         _heading("4. Photographs, over HTTP and gRPC")
-        _classify(ports, ensemble, _photographs(files or []))
+        _classify(endpoint, ensemble, _photographs(files or []))
         _heading("5. Where the time goes, from Triton's own statistics")
         _screen.print(_step_times(control, read_release(opened, ensemble, release)))
     _say(f"done in {time.monotonic() - began:.1f} s")
@@ -133,12 +134,12 @@ def _release(repository: Repository) -> tuple[str, int]:
 
 
 @contextmanager
-def _server(repository: Repository) -> Iterator[tuple[Control, Ports]]:
+def _server(repository: Repository) -> Iterator[tuple[Control, Endpoint]]:
     """The repository's running server, or one for the time of the demonstration."""
     found = find_server(repository)
     if found is not None:
         _say(f"using the server that runs on HTTP port {found.ports.http}")
-        yield Control(found.ports, server_secret(repository)), found.ports
+        yield Control(found.endpoint, server_secret(repository, found.name)), found.endpoint
         return
     runtime = find_runtime()
     began = time.monotonic()
@@ -149,7 +150,7 @@ def _server(repository: Repository) -> Iterator[tuple[Control, Ports]]:
         )
         if server.note:
             _say(server.note)
-        yield server.control, server.ports
+        yield server.control, server.endpoint
     _say("the server is stopped")
 
 
@@ -159,8 +160,8 @@ def _photographs(files: Sequence[Path]) -> list[tuple[str, bytes]]:
     return [*photographs().items(), *((path.name, path.read_bytes()) for path in files)]
 
 
-def _classify(ports: Ports, ensemble: str, images: Sequence[tuple[str, bytes]]) -> None:
-    clients: dict[str, Client] = {protocol: Client(ports, protocol) for protocol in _PROTOCOLS}
+def _classify(endpoint: Endpoint, ensemble: str, images: Sequence[tuple[str, bytes]]) -> None:
+    clients: dict[str, Client] = {protocol: Client(endpoint, protocol) for protocol in _PROTOCOLS}
     for name, data in images:
         inputs = {"IMAGE": np.array([[data]], dtype=np.object_)}
         try:

@@ -19,19 +19,23 @@ from trimaran.repository.presence import running_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import select
 from trimaran.serving.control import Control
+from trimaran.serving.denial import DeniedError
 from trimaran.serving.runtime import find_runtime
 from trimaran.serving.server import private_server
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.ports import Ports
+from trimaran.system.reaching import why_unreachable
 
 __all__ = [
     "Reading",
     "Service",
     "find_service",
+    "hidden_steps",
     "private_service",
     "read_statistics",
     "statistics_after",
     "steps_between",
+    "unseen",
     "unusable",
     "variant",
 ]
@@ -53,7 +57,7 @@ class Service:
     named besides the server's address.
     """
 
-    ports: Ports
+    endpoint: Endpoint
     control: Control
     pid: int | None = None
     repository: Repository | None = None
@@ -68,10 +72,15 @@ class Service:
     def config(self, model: str, version: str = "") -> ModelConfig:
         """The configuration of a model that is ready.
 
-        Raises `TrimaranError` that says what is served instead, or why it is not ready.
+        Where a gateway keeps it to itself, that of the repository here. Raises `TrimaranError`
+        that says what is served instead, or why it is not ready.
         """
         try:
             ready = self.control.metadata(model).get("versions", [])
+        except DeniedError as error:
+            if error.asks_who or self.given is None or not self.given.has_config(model):
+                raise
+            return self.given.config(model)
         except TrimaranError as error:
             raise TrimaranError(self._why_not(model, error)) from error
         if version and version not in ready:
@@ -84,7 +93,7 @@ class Service:
 
     @property
     def _where(self) -> str:
-        return f"the server at {self.ports.host}:{self.ports.http}"
+        return f"the server at {self.endpoint}"
 
     def _why_not(self, model: str, error: TrimaranError) -> str:
         """Why a model is not ready, by the server's index of its repository if that is open."""
@@ -100,37 +109,47 @@ class Service:
         return f"{self._where}: {model} is not ready: {reason}"
 
     def models(self, model: str) -> Mapping[str, ModelConfig]:
-        """The configurations of a model and, for an ensemble, of all its steps, by name."""
+        """The configurations of a model and, for an ensemble, of all its steps, by name.
+
+        A gateway may keep the steps to itself; these are left out.
+        """
         found: dict[str, ModelConfig] = {}
         wanted = [model]
         while wanted:
             name = wanted.pop(0)
-            if name not in found:
+            if name in found:
+                continue
+            try:
                 found[name] = self.config(name)
-                wanted += [step.model_name for step in found[name].ensemble_scheduling.step]
+            except TrimaranError:
+                if name == model or self.pid is not None:
+                    raise
+                continue
+            wanted += [step.model_name for step in found[name].ensemble_scheduling.step]
         return found
 
 
-def find_service(
-    root: Path, host: str | None = None, http_port: int | None = None, grpc_port: int | None = None
-) -> Service:
+def find_service(root: Path, address: Endpoint | None = None) -> Service:
     """The server that serves the repository at `root`, or another one at an address.
 
     Raises `TrimaranError` where none answers.
     """
-    found = running_server(root, host, http_port, grpc_port)
-    ports = found.ports
-    control = Control(ports, found.secret)
+    found = running_server(root, address)
+    endpoint = found.endpoint
+    control = Control(endpoint, found.secret)
     given = Repository.open(root) if root.is_dir() else None
-    service = Service(ports, control, found.pid, found.repository, found.secret, given)
+    service = Service(endpoint, control, found.pid, found.repository, found.secret, given)
     if not service.control.is_live():
-        remedy = (
-            "stop and start 'trimaran serve'"
-            if found.repository
-            else "start it, or correct --host and --http-port"
-        )
-        raise TrimaranError(f"no server answers at {ports.host}:{ports.http}; {remedy}")
+        if found.repository:
+            raise TrimaranError(f"no server answers at {endpoint}; stop and start 'trimaran serve'")
+        raise TrimaranError(why_unreachable(endpoint) or _no_server(endpoint))
     return service
+
+
+def _no_server(endpoint: Endpoint) -> str:
+    if endpoint.secure:
+        return f"{endpoint} answers, but no server behind it is ready; start 'trimaran serve' there"
+    return f"no server answers at {endpoint}; start it, or correct --host and --http-port"
 
 
 @contextmanager
@@ -163,7 +182,9 @@ def private_service(repository: Repository, models: Sequence[str]) -> Iterator[S
             f"no release of {name} is live; make one live first: 'trimaran deploy {name}'"
         )
     with private_server(find_runtime(), repository, selection.load) as server:
-        yield Service(server.ports, server.control, server.process.pid, repository, server.secret)
+        yield Service(
+            server.endpoint, server.control, server.process.pid, repository, server.secret
+        )
 
 
 @contextmanager
@@ -175,7 +196,7 @@ def variant(service: Service, model: str, config_file: Path) -> Iterator[str]:
     `TrimaranError` where the server refuses it.
     """
     if service.repository is None:
-        raise UsageError("--vs-config needs the server's repository, so leave --host out")
+        raise UsageError("--vs-config needs the server's repository, so leave --host and --url out")
     name = f"{model}_variant"
     if name in {item.name for item in service.control.index()}:
         raise TrimaranError(f"the server has a model {name!r} already; unload or rename it")
@@ -231,6 +252,29 @@ def statistics_after(
         if not behind or time.monotonic() > deadline:
             return found
         time.sleep(_LOOK_EVERY_S)
+
+
+def hidden_steps(models: Mapping[str, ModelConfig]) -> list[str]:
+    """The steps of ensembles that a gateway keeps to itself, of what `Service.models` found."""
+    steps = {
+        step.model_name for config in models.values() for step in config.ensemble_scheduling.step
+    }
+    return sorted(steps - models.keys())
+
+
+def unseen(
+    control: Control, models: Iterable[str], hidden: Sequence[str], pid: int | None
+) -> Iterator[str]:
+    """In words, each figure of a server that cannot be read from here."""
+    if pid is None:
+        yield "the server's CPU is not known here, and is left out"
+    try:
+        read_statistics(control, models)
+    except TrimaranError as error:
+        yield f"Triton's own times are left out: {error}"
+        return
+    if hidden:
+        yield f"Triton's times of the steps are left out, which are not shown: {', '.join(hidden)}"
 
 
 def steps_between(before: Reading, after: Reading) -> list[StepTimes]:

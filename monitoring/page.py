@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from markupsafe import Markup
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from monitoring import accuracy, drift
 from monitoring.accuracy import ACCURACY_WINDOW, ReleaseAccuracy
 from monitoring.drift import DRIFT_WINDOW, Finding
+from monitoring.gateway_page import gateway_section
+from monitoring.plots import plot
 from monitoring.present import broken_words, no_data_words, shown
 from monitoring.prometheus_api import Prometheus, Series
 from monitoring.queries import CATALOGUE
+from monitoring.query import MODEL
 from monitoring.summary import Line, Summary, courses_of
-from trimaran.pages.figures import PANEL, SERIES, Look, plain_axes
+from trimaran.pages.figures import SERIES, Look
 from trimaran.pages.page import (
     Cell,
     Kind,
@@ -25,7 +25,6 @@ from trimaran.pages.page import (
     badge,
     beside,
     facts,
-    figure,
     legend,
     table,
     text,
@@ -89,10 +88,13 @@ def summary_page(
     page.section("Verdict", *_verdict(summary))
     asked = [line for line in summary.lines if line.was_asked]
     page.section("Models", *_models(asked), *_idle(summary))
-    if asked and any(courses.values()):
-        page.section("Over time", *_over_time(asked, courses))
+    of_models = {name: each for name, each in courses.items() if CATALOGUE[name].labels == MODEL}
+    if asked and any(of_models.values()):
+        page.section("Over time", *_over_time(asked, of_models))
     if any(line.errors for line in asked):
         page.section("Errors", _errors(asked))
+    if summary.gateway:
+        page.section("Gateway", *gateway_section(summary, summary.gateway, courses))
     if features:
         page.section("Drift", *_drift(features))
     if releases:
@@ -203,42 +205,14 @@ def _over_time(lines: Sequence[Line], courses: Mapping[str, Sequence[Series]]) -
     """A plot of each figure, with as many versions as can be told apart: the busiest."""
     busiest = sorted(lines, key=lambda line: -line.figures["request_rate"])[: len(SERIES)]
     drawn = [line for line in lines if line in busiest]
-    looks = {(line.model, line.version): look for line, look in zip(drawn, SERIES, strict=False)}
+    looks: dict[tuple[str, ...], Look] = {
+        (line.model, line.version): look for line, look in zip(drawn, SERIES, strict=False)
+    }
     said = []
     if len(drawn) < len(lines):
         said.append(text(f"The {len(drawn)} busiest of {len(lines)} versions."))
     return [
         *said,
         legend([(" ".join(version), look) for version, look in looks.items()]),
-        beside(*(_plot(name, series, looks) for name, series in courses.items() if series)),
+        beside(*(plot(name, series, looks) for name, series in courses.items() if series)),
     ]
-
-
-def _plot(name: str, series: Sequence[Series], looks: Mapping[tuple[str, str], Look]) -> Markup:
-    """A plot of every version that has a look."""
-    query = CATALOGUE[name]
-    drawn = Figure(figsize=(PANEL, 2.3), layout="constrained")
-    axes = drawn.subplots()
-    plain_axes(axes)
-    scale = 1e3 if query.unit == "s" else 100 if query.unit == "ratio" else 1
-    for each in series:
-        look = looks.get((each.labels.get("model", ""), each.labels.get("version", "")))
-        if look is None:
-            continue
-        times = [datetime.fromtimestamp(at, UTC) for at in each.times_s]
-        axes.plot(
-            times,  # type: ignore[arg-type]
-            [value * scale for value in each.values],
-            color=look.colour,
-            linestyle=look.style,
-            marker="." if len(times) < 3 else "",
-            linewidth=1.6,
-        )
-    axes.set_ylim(bottom=0)
-    locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    short = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(short)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
-    axes.set_ylabel({"s": "ms", "ratio": "%"}.get(query.unit, query.unit))
-    return figure(drawn, f"{query.title}: {query.meaning}", f"{query.title} over time")

@@ -6,38 +6,11 @@ A query gives one value for each set of its labels, over a `$window` such as `5m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from string import Template
 
-__all__ = ["CATALOGUE", "Query", "query"]
+from monitoring.gateway_queries import GATEWAY_QUERIES
+from monitoring.query import MODEL, Query, rate
 
-MODEL = ("model", "version")
-
-
-@dataclass(frozen=True)
-class Query:
-    """A query to Prometheus."""
-
-    name: str
-    title: str
-    promql: str
-    unit: str
-    """`requests/s`, `rows/s`, `s`, `ratio`, `rows`, `requests`, `cores`, `bytes` or `1`."""
-    meaning: str
-    labels: tuple[str, ...] = MODEL
-    section: str = "Requests"
-    """Its section in docs/monitoring.md."""
-    reported: bool = True
-    """Whether `trimaran monitor report` sends it."""
-
-    def over(self, window: str) -> str:
-        """The PromQL for a window such as `5m`."""
-        return Template(self.promql).substitute(window=window)
-
-
-def _rate(metric: str, by: str = "model, version") -> str:
-    return f"sum by ({by}) (rate({metric}[$window]))"
-
+__all__ = ["CATALOGUE", "query"]
 
 _FAILURES = '{__name__=~"nv_inference_request_failure|trimaran_failed_requests_total"}'
 """Triton's own, and those that it counts among the answered ones: see `trimaran.served.failures`.
@@ -46,13 +19,16 @@ Their labels `reason` differ, so no two have the same labels."""
 
 def _per_request(metric: str) -> str:
     """A counter of microseconds, as seconds per answered request."""
-    return f"{_rate(metric)} / 1e6 / ({_ANSWERED} > 0)"
+    return f"{rate(metric)} / 1e6 / ({_ANSWERED} > 0)"
 
 
 def _growth(metric: str, by: str) -> str:
-    """The exact increase of a counter that a restart does not reset, unlike those of `_rate`."""
+    """The exact increase of a counter that a restart does not reset, unlike those of `rate`.
+
+    Every server of a repository shows the same totals, of all of them.
+    """
     within = f"{metric}[$window]"
-    return f"sum by ({by}) (max_over_time({within}) - min_over_time({within}))"
+    return f"(max by ({by}) (max_over_time({within})) - min by ({by}) (min_over_time({within})))"
 
 
 def _last(metric: str, by: str) -> str:
@@ -68,8 +44,8 @@ _POSITIVES = _growth("trimaran_outcome_positives_total", "model, version, bin")
 _PROBABILITY = _growth("trimaran_outcome_probability_total", "model, version, bin")
 _SQUARED_ERROR = _growth("trimaran_outcome_squared_error_total", "model, version")
 _OUTCOMES = _growth("trimaran_outcomes_total", "model, version")
-_ANSWERED = _rate("nv_inference_request_success")
-_ENDED = f"{_ANSWERED} + {_rate('nv_inference_request_failure')}"
+_ANSWERED = rate("nv_inference_request_success")
+_ENDED = f"{_ANSWERED} + {rate('nv_inference_request_failure')}"
 
 
 _QUERIES = (
@@ -83,14 +59,14 @@ _QUERIES = (
     Query(
         "error_ratio",
         "errors",
-        f"{_rate(_FAILURES)} / ({_ENDED} > 0)",
+        f"{rate(_FAILURES)} / ({_ENDED} > 0)",
         "ratio",
         "The share of requests that ended with an error. An ensemble counts its steps' errors too.",
     ),
     Query(
         "errors_by_reason",
         "errors by reason",
-        f"{_rate(_FAILURES, 'model, version, reason')} > 0",
+        f"{rate(_FAILURES, 'model, version, reason')} > 0",
         "requests/s",
         "Triton's reasons: REJECTED by a full queue or an invalid request, CANCELED by the client, "
         "BACKEND by the model, OTHER; and MODEL, where a Python model answered with an error.",
@@ -119,8 +95,8 @@ _QUERIES = (
     Query(
         "queue_share",
         "queue",
-        f"{_rate('nv_inference_queue_duration_us')} / "
-        f"({_rate('nv_inference_request_duration_us')} > 0)",
+        f"{rate('nv_inference_queue_duration_us')} / "
+        f"({rate('nv_inference_request_duration_us')} > 0)",
         "ratio",
         "The share of a request's time that it waits for an instance or for its batch.",
         section="Latency",
@@ -143,7 +119,7 @@ _QUERIES = (
     Query(
         "batch_size",
         "batch",
-        f"{_rate('nv_inference_count')} / ({_rate('nv_inference_exec_count')} > 0)",
+        f"{rate('nv_inference_count')} / ({rate('nv_inference_exec_count')} > 0)",
         "rows",
         "The mean batch size of an execution. For an ensemble, the rows of a request.",
         section="Batching",
@@ -159,8 +135,8 @@ _QUERIES = (
     Query(
         "cache_hit_ratio",
         "cache hits",
-        f"{_rate('nv_cache_num_hits_per_model')} / ({_rate('nv_cache_num_hits_per_model')} + "
-        f"{_rate('nv_cache_num_misses_per_model')} > 0)",
+        f"{rate('nv_cache_num_hits_per_model')} / ({rate('nv_cache_num_hits_per_model')} + "
+        f"{rate('nv_cache_num_misses_per_model')} > 0)",
         "ratio",
         "The share of lookups that the response cache answered, if a model has one.",
         section="Batching",
@@ -168,7 +144,7 @@ _QUERIES = (
     Query(
         "stub_cpu",
         "CPU",
-        _rate('trimaran_cpu_seconds_total{model!=""}'),
+        rate('trimaran_cpu_seconds_total{model!=""}'),
         "cores",
         "Cores that a model's stubs use. The use of tritonserver itself is not known by model.",
         section="Machine",
@@ -273,7 +249,7 @@ _QUERIES = (
     Query(
         "scrapes",
         "scrapes that succeeded",
-        'avg by (job) (avg_over_time(up{job=~"triton|supervisor"}[$window]))',
+        'avg by (job) (avg_over_time(up{job=~"triton|supervisor|gateway"}[$window]))',
         "ratio",
         "The share of scrapes that were answered.",
         ("job",),
@@ -310,7 +286,7 @@ _QUERIES = (
     Query(
         "logged_predictions",
         "logged",
-        _rate("trimaran_logged_predictions_total"),
+        rate("trimaran_logged_predictions_total"),
         "rows/s",
         "Predictions per second that were written to the log.",
         section="Live accuracy",
@@ -318,7 +294,7 @@ _QUERIES = (
     Query(
         "dropped_predictions",
         "dropped",
-        _rate("trimaran_dropped_predictions_total", "model, version, reason"),
+        rate("trimaran_dropped_predictions_total", "model, version, reason"),
         "rows/s",
         "Predictions per second that were lost: the log was too slow (queue), the disk failed "
         "(disk), or the record cannot be written (record).",
@@ -401,7 +377,7 @@ _QUERIES = (
     ),
 )
 
-CATALOGUE: Mapping[str, Query] = {query.name: query for query in _QUERIES}
+CATALOGUE: Mapping[str, Query] = {each.name: each for each in (*_QUERIES, *GATEWAY_QUERIES)}
 
 
 def query(name: str, window: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import urllib3
 import yaml
 
+from trimaran.gateway.presence import RunningGateway
 from trimaran.system.console import printable
 from trimaran.system.errors import TrimaranError
 from trimaran.system.http_server import Reply, Request, serving
@@ -28,6 +29,7 @@ __all__ = [
     "Program",
     "alert_line",
     "alertmanager_config",
+    "gateway_target",
     "prometheus_config",
     "receiving",
     "running",
@@ -73,13 +75,24 @@ def alertmanager_config(webhook: str) -> str:
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def target_files(ports: Ports) -> Mapping[str, str]:
-    """The content of each job's target file, for a server on these ports."""
-    jobs = {"triton": ports.metrics, "supervisor": ports.supervisor}
+def target_files(servers: Iterable[Ports]) -> Mapping[str, str]:
+    """The content of each job's target file, for servers on these ports."""
+    found = list(servers)
     return {
-        f"{job}.json": json.dumps([{"targets": [f"{ports.host}:{port}"]}]) + "\n"
-        for job, port in jobs.items()
+        "triton.json": _targets((ports.host, ports.metrics) for ports in found),
+        "supervisor.json": _targets((ports.host, ports.supervisor) for ports in found),
     }
+
+
+def gateway_target(gateway: RunningGateway | None) -> Mapping[str, str]:
+    """The same of the gateway's job."""
+    found = [(gateway.metrics_host, gateway.metrics_port)] if gateway else []
+    return {"gateway.json": _targets(found)}
+
+
+def _targets(places: Iterable[tuple[str, int]]) -> str:
+    targets = [f"{host}:{port}" for host, port in places]
+    return json.dumps([{"targets": targets}] if targets else []) + "\n"
 
 
 class Program:

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from monitoring.gateway import GatewayFigures, gateway_of
 from monitoring.prometheus_api import Prometheus, Sample, Series
-from monitoring.queries import CATALOGUE, MODEL, query
+from monitoring.queries import CATALOGUE, query
+from monitoring.query import MODEL
 
 __all__ = ["Broken", "Line", "Outcome", "Summary", "courses_of", "gather", "summarise"]
 
@@ -32,6 +34,7 @@ _DRAWN = (
     "pending_requests",
     "stub_cpu",
 )
+_DRAWN_OF_THE_GATEWAY = ("gateway_requests", "gateway_refusals", "gateway_p99")
 _POINTS = 120
 _LEAST_STEP_S = 1.0
 _LEAST_RATE_WINDOW_S = 30
@@ -84,6 +87,8 @@ class Summary:
     server: Mapping[str, float]
     notes: Sequence[str]
     alerts: Sequence[str]
+    gateway: GatewayFigures | None = None
+    """None where no gateway was scraped."""
 
     @property
     def outcome(self) -> Outcome:
@@ -115,11 +120,12 @@ def courses_of(
     """The plotted figures over the window of a summary, by the query's name."""
     step_s = max(seconds / _POINTS, _LEAST_STEP_S)
     rate_window = f"{max(round(4 * step_s), _LEAST_RATE_WINDOW_S)}s"
+    drawn = _DRAWN if summary.gateway is None else _DRAWN + _DRAWN_OF_THE_GATEWAY
     return {
         name: prometheus.range(
             query(name, rate_window), summary.at_s - seconds, summary.at_s, step_s
         )
-        for name in _DRAWN
+        for name in drawn
     }
 
 
@@ -164,7 +170,7 @@ def summarise(
     notes = _notes(answers, figures, at_s, local_s)
     if alerts is None:
         notes.append("the server answers queries and has no alerts, so none is shown")
-    return Summary(at_s, window, lines, server, notes, alerts or ())
+    return Summary(at_s, window, lines, server, notes, alerts or (), gateway_of(answers))
 
 
 def _broken(

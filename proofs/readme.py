@@ -49,6 +49,7 @@ LEFT_OUT: Mapping[str, str] = {
 UNTIL_CTRL_C: Mapping[str, str] = {
     r"^(make serve|\S*trimaran serve)\b": "Press Ctrl-C to stop",
     r"^\S*trimaran monitor up\b": "Prometheus is at",
+    r"^\S*trimaran gateway up\b": "Press Ctrl-C to stop",
 }
 """Commands that run until Ctrl-C, and what each prints once it is ready."""
 

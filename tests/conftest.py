@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.envoy import Envoy, envoy_before
 from tests.programs import COMPILER, is_here
 from tests.running import MODELS, PROJECT, Served, start_serving
 from tests.trimaran.calling import call_trimaran
@@ -197,6 +198,13 @@ def served(exported: Repository, tmp_path_factory: pytest.TempPathFactory) -> It
     running = start_serving(Repository.open(root))
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def envoy(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Envoy]:
+    """A gateway before `served`, with TLS and a token."""
+    with envoy_before(served.ports, tmp_path_factory.mktemp("envoy")) as running:
+        yield running
 
 
 @pytest.fixture

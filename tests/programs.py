@@ -21,6 +21,7 @@ import pytest
 from loadtests.perf.binary import find_perf_analyzer
 from monitoring.programs import ALERTMANAGER, find_program
 from tests.running import PROJECT
+from trimaran.gateway.program import find_envoy
 from trimaran.system.compiler import find_compiler
 from trimaran.system.debian import can_unpack, library_path, unpacked
 from trimaran.system.errors import TrimaranError
@@ -82,6 +83,20 @@ def _compiler() -> Program:
     return Program(found.path, found.environment)
 
 
+def _issuer() -> Program:
+    found = shutil.which("glewlwyd")
+    if found:
+        return Program(Path(found))
+    if not can_unpack():
+        raise TrimaranError("glewlwyd is not on PATH")
+    root = unpacked("glewlwyd")
+    return Program(root / "usr/bin/glewlwyd", {"LD_LIBRARY_PATH": library_path(root)})
+
+
+def _envoy() -> Program:
+    return Program(find_envoy())
+
+
 _FINDERS: Mapping[str, Callable[[], Program]] = {
     "prometheus": _prometheus("prometheus"),
     "promtool": _prometheus("promtool"),
@@ -89,6 +104,8 @@ _FINDERS: Mapping[str, Callable[[], Program]] = {
     "amtool": _prometheus("amtool"),
     "chromium": find_chromium,
     "perf_analyzer": _perf_analyzer,
+    "glewlwyd": _issuer,
+    "envoy": _envoy,
     COMPILER: _compiler,
 }
 _PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}

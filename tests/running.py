@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import urllib3
 
 from trimaran.repository.presence import server_secret
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client, Protocol
 from trimaran.serving.control import Control
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.ports import Ports, free_ports
 
 T = TypeVar("T")
@@ -119,25 +121,37 @@ def serve_to_the_end(root: Path, *arguments: str) -> subprocess.CompletedProcess
 class Served(Running):
     """A `trimaran serve` process on free ports."""
 
-    def __init__(self, repository: Repository, *arguments: str) -> None:
+    def __init__(self, repository: Repository, *arguments: str, name: str = "") -> None:
         self.repository = repository
+        self.name = name
         self.ports = free_ports()
-        options = port_options(self.ports)
+        options = [*port_options(self.ports), f"--name={name}"]
         super().__init__("serve", "--repository", repository.root, *options, *arguments)
 
     @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint.of(self.ports)
+
+    @property
     def control(self) -> Control:
-        return Control(self.ports, server_secret(self.repository))
+        return Control(self.endpoint, server_secret(self.repository, self.name))
 
     def client(self, protocol: Protocol = "http") -> Client:
-        return Client(self.ports, protocol)
+        return Client(self.endpoint, protocol)
 
     def url(self, path: str) -> str:
         return f"http://{self.ports.host}:{self.ports.http}{path}"
 
 
-def start_serving(repository: Repository, *arguments: str) -> Served:
+def start_serving(repository: Repository, *arguments: str, name: str = "") -> Served:
     """Start `trimaran serve` on free ports and wait until it says that it is ready."""
-    served = Served(repository, *arguments)
+    served = Served(repository, *arguments, name=name)
     served.until_said(READY, 120)
     return served
+
+
+def asked(served: Served) -> tuple[int, str]:
+    """The status and the text of a server's `GET /ready`."""
+    address = f"http://{served.ports.host}:{served.ports.supervisor}/ready"
+    found = urllib3.request("GET", address, retries=False, timeout=5)
+    return found.status, found.data.decode()

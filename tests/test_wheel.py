@@ -18,6 +18,7 @@ PACKAGES = {"trimaran", "exporters", "ensembles", "monitoring", "loadtests"}
 SUFFIXES = {
     ".css",
     ".html",
+    ".ini",
     ".js",
     ".json",
     ".lua",

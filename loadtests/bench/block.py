@@ -19,8 +19,7 @@ from loadtests.subject import Reading, statistics_after, steps_between
 from trimaran.serving.client import Client
 from trimaran.stats.latency import quantiles
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.ports import Ports
-from trimaran.system.processes import cpu_s
+from trimaran.system.reaching import why_unreachable
 
 __all__ = ["Block", "Settings", "closed_block", "open_block", "require_carried", "warm_up"]
 
@@ -69,7 +68,7 @@ def open_block(
 ) -> Block:
     """Requests at `rate` per second at random times that the seed decides."""
     arrivals_s = poisson_arrivals(rate, seconds, seed)
-    block = _measured(target, lambda: open_loop(target.endpoint, arrivals_s))
+    block = _measured(target, lambda: open_loop(target.traffic, arrivals_s))
     words = f"{rate:,.0f} requests/s" if rate >= 10 else f"{rate:.2g} requests/s"
     run = replace(
         block.run,
@@ -89,7 +88,7 @@ def closed_block(
 ) -> Block:
     """Each connection sends its next request when the last one is answered."""
     block = _measured(
-        target, lambda: closed_loop(target.endpoint, connections=connections, seconds=seconds)
+        target, lambda: closed_loop(target.traffic, connections=connections, seconds=seconds)
     )
     words = f"{connections} connection{'s' if connections > 1 else ''}"
     gated = evaluate(gates, block.outcome.latency_s, block.outcome.wall_s)
@@ -98,14 +97,17 @@ def closed_block(
 
 def warm_up(target: Target) -> None:
     """Send every payload once. Raises `TrimaranError` with the server's message on a refusal."""
-    count = len(target.endpoint.requests)
+    count = len(target.traffic.requests)
     with _answering(target):
-        outcome = open_loop(target.endpoint, np.zeros(count), connections=_WARM_CONNECTIONS)
+        outcome = open_loop(target.traffic, np.zeros(count), connections=_WARM_CONNECTIONS)
     if outcome.interrupted:
         raise KeyboardInterrupt
     refused = int(np.count_nonzero(~outcome.good))
     if outcome.broken or refused:
-        words = outcome.broken or _words(target) or outcome.refusal or "no answer came in time"
+        words = outcome.broken or _words(target)
+        if not words and refused == count and target.endpoint is not None:
+            words = why_unreachable(target.endpoint, target.authority)
+        words = words or outcome.refusal or "no answer came in time"
         raise refused_payloads(target.name, target.source, words, refused=refused, tried=count)
 
 
@@ -122,14 +124,14 @@ def require_carried(settings: Settings, rate: float) -> None:
 
 def _measured(target: Target, load: Callable[[], Outcome]) -> Block:
     before = _statistics(target)
-    cpu_before = cpu_s(target.pid) if target.pid else 0.0
+    cpu_before = target.cpu_s()
     start = Moment.now()
     with _answering(target):
         outcome = load()
     end = Moment.now()
     requests = len(outcome.good)
     answered = int(np.count_nonzero(outcome.good))
-    used_s = cpu_s(target.pid) - cpu_before if target.pid else 0.0
+    used_s = target.cpu_s() - cpu_before
     after = {} if outcome.broken else _statistics(target, before, answered)
     spoilt = unfit(outcome, since(start, end).suspended_s)
     late = "" if spoilt else lateness(outcome)
@@ -159,10 +161,11 @@ def _answering(target: Target) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        host, port = target.endpoint.address
-        raise TrimaranError(
-            f"{target.name}: no server answers at {host}:{port}: {error.strerror or error}"
-        ) from error
+        host, port = target.traffic.address
+        words = f"no server answers at {host}:{port}: {error.strerror or error}"
+        if target.endpoint is not None:
+            words = why_unreachable(target.endpoint, target.authority) or words
+        raise TrimaranError(f"{target.name}: {words}") from error
 
 
 def _span_s(outcome: Outcome, seconds: float) -> float:
@@ -185,10 +188,9 @@ def _statistics(target: Target, before: Reading | None = None, answered: int = 0
 
 def _words(target: Target) -> str:
     """The server's message on one request, which gRPC hides in compressed trailers."""
-    if target.protocol not in ("grpc", "shm") or not target.sent or not target.models:
+    if target.protocol not in ("grpc", "shm") or not target.sent or target.endpoint is None:
         return ""
-    host, port = target.endpoint.address
-    with Client(Ports(host, grpc=port), "grpc") as client:
+    with Client(target.endpoint, "grpc") as client:
         try:
             client.infer(target.models[0], target.sent[0])
         except TrimaranError as error:

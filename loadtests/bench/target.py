@@ -5,10 +5,9 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,24 +16,26 @@ import tritonclient.grpc as triton_grpc
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException, serialize_byte_tensor, shared_memory
 
+from loadtests.bench.wire import grpc_traffic, http_traffic
 from loadtests.encoding import (
-    GRPC_METHOD,
     HttpCall,
     generate_call,
     grpc_request,
     http_call,
     json_call,
 )
-from loadtests.generator.engine import Endpoint
-from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
-from loadtests.generator.http1 import Http1, http_request
+from loadtests.generator.ceiling import Framing
+from loadtests.generator.traffic import Traffic
 from loadtests.payloads import Row, Rows, choose_rows
-from loadtests.subject import Service
+from loadtests.subject import Service, hidden_steps
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
 from trimaran.serving.access import grpc_headers
+from trimaran.serving.connections import grpc_connection
 from trimaran.serving.control import Control
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.processes import cpu_s
 
 __all__ = [
     "PROTOCOLS",
@@ -45,15 +46,16 @@ __all__ = [
     "url_target",
 ]
 
-PROTOCOLS = ("http", "json", "generate", "grpc", "shm")
-"""KServe v2 with binary tensors, in JSON, Triton's flat JSON, gRPC, gRPC with shared memory."""
+PROTOCOLS = ("http", "json", "generate", "http2", "json2", "generate2", "grpc", "shm")
+"""KServe v2 with binary tensors, in JSON, Triton's flat JSON; the same three over HTTP/2; gRPC,
+gRPC with shared memory."""
 
 _HTTP: Mapping[str, Callable[[str, str, Row], HttpCall]] = {
     "http": http_call,
     "json": json_call,
     "generate": generate_call,
 }
-_FORM = re.compile(r"(?P<model>[^:@]+)(:(?P<version>\d+))?(@(?P<protocol>[a-z]+))?")
+_FORM = re.compile(r"(?P<model>[^:@]+)(:(?P<version>\d+))?(@(?P<protocol>[a-z]+2?))?")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,22 @@ class Wanted:
             raise UsageError(f"there is no protocol {chosen!r}; choose from {', '.join(PROTOCOLS)}")
         return cls(match["model"], match["version"] or "", chosen)
 
+    @property
+    def is_http2(self) -> bool:
+        """Whether it is plain HTTP over HTTP/2."""
+        return self.protocol.endswith("2")
+
+    @property
+    def over_http1(self) -> Wanted:
+        """The same over HTTP/1.1, which every server speaks."""
+        return replace(self, protocol=self.protocol.removesuffix("2"))
+
+    @property
+    def origin(self) -> str:
+        """The URL without its path; the server's address."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
     def __str__(self) -> str:
         if self.url:
             return self.url
@@ -100,20 +118,43 @@ class Payloads:
 
 @dataclass(frozen=True)
 class Target:
-    """An endpoint to load, and where its figures are read."""
+    """What to load, and where its figures are read."""
 
     name: str
     protocol: str
-    endpoint: Endpoint
+    traffic: Traffic
     source: str
     """Where its payloads are from."""
     rows: int = 1
     pid: int | None = None
+    gateway_pid: int | None = None
+    """The process in front of the server, if its CPU counts too."""
+    endpoint: Endpoint | None = None
     control: Control | None = None
     models: Sequence[str] = ()
     """The model and its steps, for Triton's statistics."""
+    hidden: Sequence[str] = ()
+    """Its steps without statistics."""
     sent: Sequence[Row] = ()
     """The arrays of the requests, in order."""
+
+    @property
+    def framing(self) -> Framing:
+        """How its requests are framed."""
+        if self.protocol in ("grpc", "shm"):
+            return "grpc"
+        return "http2" if self.protocol.endswith("2") else "http"
+
+    @property
+    def authority(self) -> str:
+        """`HOST:PORT` of its protocol; empty where its endpoint is not known."""
+        if self.endpoint is None:
+            return ""
+        return self.endpoint.grpc if self.framing == "grpc" else self.endpoint.http
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the server's processes until now; 0 where they are not known."""
+        return sum(cpu_s(pid) for pid in (self.pid, self.gateway_pid) if pid and self.pid)
 
 
 @contextmanager
@@ -123,65 +164,54 @@ def open_target(wanted: Wanted, service: Service, payloads: Payloads) -> Iterato
     config = configs[wanted.model]
     service.config(wanted.model, wanted.version)
     rows = _rows(config, service, payloads)
-    ports = service.ports
+    endpoint = service.endpoint
 
-    def target(endpoint: Endpoint, source: str) -> Target:
+    def target(traffic: Traffic, source: str) -> Target:
         return Target(
             name=str(wanted),
             protocol=wanted.protocol,
-            endpoint=endpoint,
+            traffic=traffic,
             source=source,
             rows=payloads.batch,
             pid=service.pid,
+            endpoint=endpoint,
             control=service.control,
             models=tuple(configs),
+            hidden=hidden_steps(configs),
             sent=rows.rows,
         )
 
-    if wanted.protocol in _HTTP:
-        encode = _HTTP[wanted.protocol]
-        host = f"{ports.host}:{ports.http}"
+    form = wanted.protocol.removesuffix("2")
+    if form in _HTTP:
+        encode = _HTTP[form]
         calls = [encode(wanted.model, wanted.version, row) for row in rows.rows]
-        requests = [http_request(host, call.path, call.body, call.headers) for call in calls]
-        yield target(Endpoint((ports.host, ports.http), Http1, requests), rows.source)
+        yield target(http_traffic(endpoint, calls, http2=wanted.is_http2), rows.source)
         return
-    authority = f"{ports.host}:{ports.grpc}"
-
-    def codec() -> GrpcCalls:
-        return GrpcCalls(authority, GRPC_METHOD)
-
     if wanted.protocol == "grpc":
         messages = [grpc_request(wanted.model, wanted.version, row) for row in rows.rows]
-        requests = [grpc_message(message.SerializeToString()) for message in messages]
-        yield target(Endpoint((ports.host, ports.grpc), codec, requests), rows.source)
+        yield target(grpc_traffic(endpoint, messages), rows.source)
         return
     if service.pid is None:
         raise TrimaranError("shared memory needs a server on this machine, found by its repository")
     with _shared_inputs(service, wanted.model, wanted.version, rows.rows) as messages:
-        requests = [grpc_message(message.SerializeToString()) for message in messages]
         source = f"{rows.source}, inputs in shared memory"
-        yield target(Endpoint((ports.host, ports.grpc), codec, requests), source)
+        yield target(grpc_traffic(endpoint, messages), source)
 
 
-def url_target(wanted: Wanted, payload: Path | None, pid: int | None = None) -> Target:
-    """Any URL: a POST of each file of `payload`, or a GET without one.
+def url_target(
+    wanted: Wanted, endpoint: Endpoint, payload: Path | None, pid: int | None = None
+) -> Target:
+    """Any URL of `endpoint`: a POST of each file of `payload`, or a GET without one.
 
     `.json` files go as JSON, a `.jsonl` file as a request for each line, others as bytes. Raises
     `UsageError`.
     """
     parts = urlsplit(wanted.url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise UsageError(f"{wanted.url}: only http:// URLs can be measured")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    bodies = _bodies(payload) if payload else [(None, {})]
-    requests = [http_request(parts.netloc, path, body, headers) for body, headers in bodies]
-    try:
-        address = socket.getaddrinfo(parts.hostname, parts.port or 80, socket.AF_INET)[0][4]
-    except OSError as error:
-        raise UsageError(f"{wanted.url}: {parts.hostname} is not known: {error}") from error
-    endpoint = Endpoint((str(address[0]), int(address[1])), Http1, requests)
-    source = f"{len(requests)} bodies of {payload}" if payload else "no body"
-    return Target(wanted.url, "http", endpoint, source, pid=pid)
+    calls = [HttpCall(path, *body) for body in _bodies(payload)] if payload else path
+    source = f"{len(calls)} bodies of {payload}" if payload else "no body"
+    traffic = http_traffic(endpoint, calls)
+    return Target(wanted.url, "http", traffic, source, pid=pid, endpoint=endpoint)
 
 
 def _rows(config: ModelConfig, service: Service, payloads: Payloads) -> Rows:
@@ -203,7 +233,7 @@ def _rows(config: ModelConfig, service: Service, payloads: Payloads) -> Rows:
     ).batches(payloads.batch)
 
 
-def _bodies(path: Path) -> list[tuple[bytes | None, Mapping[str, str]]]:
+def _bodies(path: Path) -> Sequence[tuple[bytes, Mapping[str, str]]]:
     try:
         files = (
             sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
@@ -216,7 +246,7 @@ def _bodies(path: Path) -> list[tuple[bytes | None, Mapping[str, str]]]:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     if not bodies:
         raise UsageError(f"{path} holds no files")
-    return [*bodies]
+    return bodies
 
 
 def _content_type(file: Path) -> str:
@@ -242,7 +272,7 @@ def _shared_inputs(
             size += len(place[key][0])
         places.append(place)
     region = shared_memory.create_shared_memory_region(name, f"/{name}", max(size, 1))
-    client = triton_grpc.InferenceServerClient(f"{service.ports.host}:{service.ports.grpc}")
+    client = grpc_connection(service.endpoint)
     headers = grpc_headers(service.secret)
     try:
         for place in places:

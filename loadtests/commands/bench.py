@@ -15,18 +15,21 @@ from loadtests.bench.block import Block, Settings, warm_up
 from loadtests.bench.compare import compare, ratio_gates, require_latencies
 from loadtests.bench.plan import Measured, find_max, one_load, profile
 from loadtests.bench.present import block_line, compare_report, print_compared, target_report
+from loadtests.bench.sides import in_front_of
 from loadtests.bench.target import PROTOCOLS, Payloads, Target, Wanted, open_target, url_target
 from loadtests.gates import Gates
-from loadtests.generator.ceiling import Ceiling, generator_ceiling
+from loadtests.generator.ceiling import generator_ceiling
 from loadtests.machine import Moment, circumstances, since
 from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
 from loadtests.reports.run import Report
 from loadtests.reports.tables import print_figures, print_runs, print_verdict
-from loadtests.subject import Service, find_service, unusable, variant
+from loadtests.subject import Service, find_service, unseen, unusable, variant
+from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     AsJson,
+    CaFile,
     GrpcPort,
     Host,
     HttpPort,
@@ -36,10 +39,13 @@ from trimaran.cli.options import (
     PayloadsPath,
     ReportDirectory,
     RepositoryPath,
+    TokenFile,
+    Url,
 )
 from trimaran.cli.renamed import refuse_old_names
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import UsageError
 
 __all__ = ["bench", "refuse_mixtures"]
@@ -86,6 +92,14 @@ def bench(
     turns: Annotated[
         int, typer.Option(help="With --vs: how often each of the two is measured.")
     ] = 10,
+    vs_direct: Annotated[
+        bool,
+        typer.Option(
+            "--vs-direct",
+            help="Compare TARGET at --url with the server behind it: that of the repository, or "
+            "of --host and the ports.",
+        ),
+    ] = False,
     vs_config: Annotated[
         Path | None,
         typer.Option(help="With --vs MODEL: the config.pbtxt to measure that model with."),
@@ -114,6 +128,9 @@ def bench(
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
+    url: Url = None,
+    ca: CaFile = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Benchmark a served model, or compare two, with latencies from when each request was due.
 
@@ -122,11 +139,13 @@ def bench(
     with unusable(), ExitStack() as stack:
         if turns < 2:
             raise UsageError(f"--turns is {turns}; an interval needs at least 2")
+        if vs_direct and url is None:
+            raise UsageError("--vs-direct goes with --url, the address of the gateway")
         seconds = seconds_of(duration, "--duration", bare=True) if duration else None
         refuse_mixtures(
             target,
             {
-                "--vs": vs,
+                "--vs": vs or vs_direct,
                 "--rate": rate,
                 "--find-max": find_max_rate,
                 "--closed": closed,
@@ -140,13 +159,22 @@ def bench(
             },
         )
         wanted = Wanted.parse(target, protocol)
-        other = Wanted.parse(vs, protocol) if vs else None
+        other = Wanted.parse(vs, protocol) if vs else wanted.over_http1 if vs_direct else None
         needs_service = not wanted.url or (other is not None and not other.url)
-        service = find_service(repository, host, http_port, grpc_port) if needs_service else None
+        address = Address(host, http_port, grpc_port, url, ca, token_file)
+        named = address.without_ports() if vs_direct else address
+        service = find_service(repository, named.endpoint()) if needs_service else None
+        direct = find_service(repository, address.without_url().endpoint()) if vs_direct else None
         screen = console(stderr=True)
         started = Moment.now()
-        opened = _open(stack, wanted, service, Payloads(seed, 64, batch, payloads), pid)
-        ceiling = _ceiling(opened)
+        rows = Payloads(seed, 64, batch, payloads)
+        opened = _open(stack, wanted, service, rows, address, pid)
+        if service is not None and direct is not None:
+            opened = in_front_of(direct, service.endpoint, opened)
+        if opened.control is not None:
+            for words in unseen(opened.control, opened.models, opened.hidden, opened.pid):
+                screen.print(f"{opened.name}: {words}", highlight=False, soft_wrap=True)
+        ceiling = generator_ceiling(opened.traffic, opened.framing)
         screen.print(
             f"{opened.name}: {opened.source}; the generator carries {ceiling.rate:,.0f} requests/s "
             f"({ceiling.cpu_s * 1e6:.0f} µs of CPU each)",
@@ -170,16 +198,16 @@ def bench(
             return
         config = vs_config
         if config is not None and service is not None and not other.url:
-            name = stack.enter_context(variant(service, other.model, config))
+            name = stack.enter_context(variant(direct or service, other.model, config))
             other = Wanted(name, protocol=other.protocol)
-        theirs = _open(stack, other, service, Payloads(seed, 64, batch, payloads), None)
+        theirs = _open(stack, other, direct or service, rows, address, None)
         compared = compare(opened, theirs, settings, turns, rate)
         if rate is not None or max_p99_ratio is not None:
             compared = require_latencies(compared)
         gates = ratio_gates(compared.ratios, min_rate_ratio, max_p99_ratio)
         about = circumstances(opened.pid, since(started, Moment.now()), seed)
         report = compare_report(command, opened, theirs, ceiling, compared, gates, about)
-        report = _observed(report, service, compared.turns.blocks())
+        report = _observed(report, direct or service, compared.turns.blocks())
         if not as_json:
             print_compared(console(), opened.name, theirs.name, compared)
             print_verdict(console(), report)
@@ -188,21 +216,27 @@ def bench(
 
 
 def _open(
-    stack: ExitStack, wanted: Wanted, service: Service | None, payloads: Payloads, pid: int | None
+    stack: ExitStack,
+    wanted: Wanted,
+    service: Service | None,
+    payloads: Payloads,
+    address: Address,
+    pid: int | None,
 ) -> Target:
     """A target that answered each of its payloads once."""
     if wanted.url or service is None:
-        opened = url_target(wanted, payloads.given, pid)
+        opened = url_target(wanted, _origin(wanted, address), payloads.given, pid)
     else:
         opened = stack.enter_context(open_target(wanted, service, payloads))
     warm_up(opened)
     return opened
 
 
-def _ceiling(target: Target) -> Ceiling:
-    return generator_ceiling(
-        target.endpoint, "grpc" if target.protocol in ("grpc", "shm") else "http"
-    )
+def _origin(wanted: Wanted, address: Address) -> Endpoint:
+    """The server of a URL. Other servers are asked without TLS, and get no token then."""
+    if wanted.origin.startswith("https://"):
+        return address.at(wanted.origin, named="TARGET")
+    return Endpoint.at(wanted.origin, named="TARGET")
 
 
 def _measure(

@@ -23,9 +23,11 @@ from loadtests.locusts.settings import STOP_TIMEOUT_S, Settings
 from loadtests.payloads import choose_rows, refused_payloads
 from loadtests.reports.files import write_report
 from loadtests.reports.observed import with_observed
-from loadtests.subject import Service, find_service, unusable
+from loadtests.subject import Service, find_service, hidden_steps, unseen, unusable
+from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
+    CaFile,
     GrpcPort,
     Host,
     HttpPort,
@@ -34,6 +36,8 @@ from trimaran.cli.options import (
     P99Ms,
     PayloadsPath,
     RepositoryPath,
+    TokenFile,
+    Url,
 )
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
@@ -81,6 +85,9 @@ def locust(
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
+    url: Url = None,
+    ca: CaFile = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Load-test a served model with users who wait for each answer before they send again.
 
@@ -109,10 +116,14 @@ def locust(
             )
         if out is not None:
             _make(out)
-        service = find_service(repository, host, http_port, grpc_port)
+        given = Address(host, http_port, grpc_port, url, ca, token_file).endpoint()
+        service = find_service(repository, given)
         with tempfile.TemporaryDirectory(prefix="trimaran-locust-") as name:
             source = _prepare(settings, service, payloads, Path(name))
             _say(f"{model}: {source}; {settings.load} for {settings.seconds:.0f} s over {protocol}")
+            models = service.models(model)
+            for words in unseen(service.control, models, hidden_steps(models), service.pid):
+                _say(f"{model}: {words}")
             measured = _measure(settings, service, gates, Path(name))
             report = with_observed(
                 report_of(measured, source, shlex.join(["trimaran", *sys.argv[1:]])),
@@ -140,7 +151,7 @@ def _prepare(settings: Settings, service: Service, given: Path | None, directory
         repository=service.published,
     )
     calls = [encode(settings.protocol, settings.model, row) for row in rows.rows]
-    if words := refusal_of(calls[0], service.ports, DEFAULT_TIMEOUT_S):
+    if words := refusal_of(calls[0], service.endpoint, DEFAULT_TIMEOUT_S):
         raise refused_payloads(f"{settings.model}@{settings.protocol}", rows.source, words)
     save_calls(directory / CALLS_NAME, in_turn([calls]))
     return rows.source
@@ -158,8 +169,9 @@ def _measure(settings: Settings, service: Service, gates: Gates, directory: Path
             _say(_progress(line))
 
     ended = run_locust(
-        settings.command(service.ports, directory, free_ports().http),
+        settings.command(service.endpoint, directory, free_ports().http),
         directory,
+        token=service.endpoint.token,
         longest_s=settings.seconds + STOP_TIMEOUT_S + _END_S,
         on_line=on_line,
     )

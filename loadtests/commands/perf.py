@@ -22,9 +22,11 @@ from loadtests.perf.results import Results
 from loadtests.reports.files import write_report
 from loadtests.reports.run import Report, Run
 from loadtests.reports.tables import number, print_runs, print_verdict
-from loadtests.subject import Service, find_service, unusable
+from loadtests.subject import Service, find_service, hidden_steps, unseen, unusable
+from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
+    CaFile,
     GrpcPort,
     Host,
     HttpPort,
@@ -34,6 +36,8 @@ from trimaran.cli.options import (
     PayloadsPath,
     ReportDirectory,
     RepositoryPath,
+    TokenFile,
+    Url,
 )
 from trimaran.serving.client import Client, UnreachableError
 from trimaran.system.console import console
@@ -45,7 +49,6 @@ __all__ = ["perf"]
 _ROWS = 64
 _WARM_ROWS = 16
 """Sent before the measurement: the first requests after a model starts are slower."""
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def perf(
@@ -80,6 +83,9 @@ def perf(
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
+    url: Url = None,
+    ca: CaFile = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Measure a served model with NVIDIA's perf_analyzer.
 
@@ -91,13 +97,14 @@ def perf(
         gates = Gates(p99_ms, min_rps, max_error_ratio)
         began = Moment.now()
         try:
-            service = find_service(repository, host, http_port, grpc_port)
+            given = Address(host, http_port, grpc_port, url, ca, token_file).endpoint()
+            service = find_service(repository, given)
             tool = find_perf_analyzer(perf_analyzer)
             rows, run, results = _measured(tool, service, load, gates, payloads, seed)
         except KeyboardInterrupt:
             took_s = since(began, Moment.now()).seconds
             raise TrimaranError(f"interrupted after {took_s:.1f} s; nothing was measured") from None
-        facts = _about(tool, load, results)
+        facts = {**_about(tool, load, results), **_through(service, load)}
         about = dict(circumstances(service.pid, since(began, Moment.now()), seed))
         about.pop("generator's priority", None)
         report = Report(
@@ -121,8 +128,8 @@ def _measured(
     tool: PerfAnalyzer, service: Service, load: Load, gates: Gates, payloads: Path | None, seed: int
 ) -> tuple[Rows, Run, Results]:
     """Choose payloads, send some to warm the model up, and measure with a progress bar."""
-    if load.shared_memory and service.ports.host not in _LOOPBACK:
-        raise UsageError(f"--shm needs a server on this machine, not on {service.ports.host}")
+    if load.shared_memory and (service.endpoint.secure or not service.endpoint.is_local):
+        raise UsageError(f"--shm needs a plain server on this machine, not {service.endpoint}")
     config = service.config(load.model, load.version)
     rows = choose_rows(
         config,
@@ -131,7 +138,13 @@ def _measured(
         given=payloads,
         repository=service.published,
     )
-    with Client(service.ports, load.protocol) as client:
+    models = service.models(load.model)
+    if hidden := hidden_steps(models):
+        raise TrimaranError(
+            f"{load.model}: perf_analyzer reads the configurations of its steps, of which "
+            f"{service.endpoint} does not show {', '.join(hidden)}; use 'trimaran bench'"
+        )
+    with Client(service.endpoint, load.protocol) as client:
         for row in rows.rows[:_WARM_ROWS]:
             try:
                 client.infer(load.model, row, load.version)
@@ -146,7 +159,7 @@ def _measured(
         run, results = measure(
             tool,
             service,
-            {**service.models(load.model), load.model: config},
+            {**models, load.model: config},
             load,
             rows,
             gates,
@@ -178,6 +191,18 @@ def _load(
     chosen: Literal["http", "grpc"] = "grpc" if protocol == "grpc" else "http"
     name, _, version = model.partition(":")
     return Load(name, version, chosen, connections or 1, rate, batch, seconds, shm)
+
+
+def _through(service: Service, load: Load) -> Mapping[str, str]:
+    """What a reader must know about a server that is reached through a gateway, by name."""
+    lacks = "; ".join(unseen(service.control, [load.model], [], service.pid))
+    found = {"left out": lacks} if lacks else {}
+    if service.endpoint.has_token:
+        found["arguments"] = (
+            "perf_analyzer takes the token as an argument, which other users of this machine can "
+            "read while it runs"
+        )
+    return found
 
 
 def _about(tool: PerfAnalyzer, load: Load, results: Results) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
 """Requests over many connections from one thread: at scheduled times, or one after another.
 
-One epoll loop on plain sockets: a request costs the generator a few microseconds, which a server on
+One epoll loop on sockets: a request costs the generator a few microseconds, which a server on
 the same machine lacks.
 """
 
@@ -10,48 +10,22 @@ import ctypes
 import gc
 import math
 import select
-import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
+from loadtests.generator.connection import Connection
 from loadtests.generator.outcome import Outcome
 from loadtests.generator.priority import first_in_line
+from loadtests.generator.traffic import Traffic
 
-__all__ = ["Codec", "Endpoint", "closed_loop", "open_loop", "poisson_arrivals"]
+__all__ = ["closed_loop", "open_loop", "poisson_arrivals"]
 
 _PR_SET_TIMERSLACK = 29
-_READ_BYTES = 1 << 18
-_CONNECT_S = 5.0
 _DRAIN_POLL_S = 0.05
-
-
-class Codec(Protocol):
-    """One connection's protocol: bytes to write, and when an answer is complete."""
-
-    greeting: bytes
-    refusal: str
-    """The text of the last answer that was not good."""
-
-    def send(self, request: bytes) -> bytes:
-        """What to write for a prepared request."""
-
-    def feed(self, data: bytes) -> tuple[bool | None, bytes]:
-        """Whether the answer is good, `None` while it is incomplete; and what to write now."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where requests go, their protocol, and the requests, which are sent in turn."""
-
-    address: tuple[str, int]
-    codec: Callable[[], Codec]
-    requests: Sequence[bytes]
 
 
 def poisson_arrivals(rate: float, seconds: float, seed: int) -> np.ndarray:
@@ -67,7 +41,7 @@ def poisson_arrivals(rate: float, seconds: float, seed: int) -> np.ndarray:
 
 
 def open_loop(
-    endpoint: Endpoint,
+    traffic: Traffic,
     arrivals_s: np.ndarray,
     *,
     connections: int = 512,
@@ -82,7 +56,7 @@ def open_loop(
     and at an interrupt from the keyboard; the outcome has the requests until then.
     Raises `ConnectionError` or `OSError` where no server listens at the start.
     """
-    loop = _Loop(endpoint)
+    loop = _Loop(traffic)
     schedule = arrivals_s.tolist()
     total, following, waiting = len(schedule), 0, deque[int]()
     with loop.running():
@@ -118,13 +92,13 @@ def open_loop(
 
 
 def closed_loop(
-    endpoint: Endpoint, *, connections: int, seconds: float, drain_s: float = 10.0
+    traffic: Traffic, *, connections: int, seconds: float, drain_s: float = 10.0
 ) -> Outcome:
     """Each connection sends its next request when the last one is answered, for some seconds.
 
     Ends and raises as `open_loop`.
     """
-    loop = _Loop(endpoint)
+    loop = _Loop(traffic)
     with loop.running():
         free = [loop.connect() for _ in range(connections)]
         loop.start_clock()
@@ -144,31 +118,12 @@ def closed_loop(
     return loop.outcome()
 
 
-class _Connection:
-    __slots__ = ("codec", "index", "pending", "socket", "writing")
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.codec = endpoint.codec()
-        self.index = -1
-        self.pending = b""
-        self.writing = False
-        self.socket = socket.create_connection(endpoint.address, timeout=_CONNECT_S)
-        try:
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.codec.greeting:
-                self.socket.sendall(self.codec.greeting)
-        except OSError:
-            self.socket.close()
-            raise
-        self.socket.setblocking(False)
-
-
 class _Loop:
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
         self.epoll = select.epoll()
-        self.by_fd: dict[int, _Connection] = {}
-        self.idle: list[_Connection] = []
+        self.by_fd: dict[int, Connection] = {}
+        self.idle: list[Connection] = []
         self.scheduled: list[float] = []
         self.tried: list[float] = []
         self.sent: list[float] = []
@@ -212,8 +167,9 @@ class _Loop:
             if collects:
                 gc.enable()
 
-    def connect(self) -> _Connection:
-        connection = _Connection(self.endpoint)
+    def connect(self) -> Connection:
+        # Before the clock starts there is time to wait for the handshakes.
+        connection = Connection(self.traffic, wait=not self.sent)
         self.by_fd[connection.socket.fileno()] = connection
         self.epoll.register(connection.socket.fileno(), select.EPOLLIN)
         return connection
@@ -227,14 +183,14 @@ class _Loop:
         self.good.append(False)
         return len(self.sent) - 1
 
-    def start(self, connection: _Connection, index: int, now: float) -> None:
+    def start(self, connection: Connection, index: int, now: float) -> None:
         connection.index = index
         self.sent[index] = now
         self.outstanding += 1
-        requests = self.endpoint.requests
+        requests = self.traffic.requests
         self.write(connection, connection.codec.send(requests[index % len(requests)]))
 
-    def answered(self, wait_s: float) -> list[_Connection]:
+    def answered(self, wait_s: float) -> list[Connection]:
         """Wait for answers, and read them; the connections that are free again."""
         if wait_s > 0:
             # epoll's own timeout counts whole milliseconds.
@@ -244,16 +200,27 @@ class _Loop:
             connection = self.by_fd.get(fd)
             if connection is None:
                 continue
+            if connection.handshaking:
+                self.shake(connection)
+                continue
             if event & select.EPOLLOUT:
                 self.flush(connection)
             if event & ~select.EPOLLOUT and self.read(connection):
                 free.append(connection)
         return free
 
-    def read(self, connection: _Connection) -> bool:
+    def shake(self, connection: Connection) -> None:
+        """Go on with a connection's handshake, and send what waited for it."""
+        try:
+            if connection.shake():
+                self.flush(connection)
+        except OSError as error:
+            self.drop(connection, str(error))
+
+    def read(self, connection: Connection) -> bool:
         """Whether the connection's answer is complete now."""
         try:
-            data = connection.socket.recv(_READ_BYTES)
+            data = connection.receive()
             if not data:
                 raise ConnectionResetError("the server closed a connection")
             good, reply = connection.codec.feed(data)
@@ -272,14 +239,16 @@ class _Loop:
             self.refusal = self.refusal or connection.codec.refusal
         connection.index = -1
         self.outstanding -= 1
+        if connection.codec.closing:
+            self.drop(connection, "")
         return connection.socket.fileno() in self.by_fd
 
-    def write(self, connection: _Connection, data: bytes) -> None:
-        if connection.pending:
+    def write(self, connection: Connection, data: bytes) -> None:
+        if connection.pending or connection.handshaking:
             connection.pending += data
             return
         try:
-            wrote = connection.socket.send(data)
+            wrote = connection.send(data)
         except BlockingIOError:
             wrote = 0
         except OSError as error:
@@ -290,14 +259,14 @@ class _Loop:
             connection.writing = True
             self.epoll.modify(connection.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
-    def flush(self, connection: _Connection) -> None:
+    def flush(self, connection: Connection) -> None:
         data, connection.pending = connection.pending, b""
         self.write(connection, data)
         if not connection.pending and connection.writing and connection.socket.fileno() >= 0:
             connection.writing = False
             self.epoll.modify(connection.socket.fileno(), select.EPOLLIN)
 
-    def drop(self, connection: _Connection, reason: str) -> None:
+    def drop(self, connection: Connection, reason: str) -> None:
         """Give up a connection, and with it the request that it carries."""
         fd = connection.socket.fileno()
         if self.by_fd.pop(fd, None) is None:

@@ -18,9 +18,11 @@ def http_request(
     The default type of a body is JSON; `headers` may name another.
     """
     lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", f"Host: {host}"]
+    given = dict(headers or {})
     if body is not None:
-        given = {"Content-Type": "application/json", **(headers or {})}
-        lines += [f"Content-Length: {len(body)}", *(f"{key}: {given[key]}" for key in given)]
+        lines.append(f"Content-Length: {len(body)}")
+        given = {"Content-Type": "application/json", **given}
+    lines += [f"{name}: {value}" for name, value in given.items()]
     return "\r\n".join(lines).encode() + _END + (body or b"")
 
 
@@ -36,6 +38,7 @@ class Http1:
         self._chunks: _Chunks | None = None
         self._good = False
         self.refusal = ""
+        self.closing = False
 
     def send(self, request: bytes) -> bytes:
         """What to write for a request that was prepared by `http_request`."""
@@ -69,6 +72,7 @@ class Http1:
         return self._good, b""
 
     def _read_head(self, head: bytes) -> None:
+        self.closing = b"\nconnection: close" in head
         at = head.find(b"\ncontent-length:")
         if at >= 0:
             stop = head.find(b"\r", at)

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 import grpc  # type: ignore[import-untyped]
 import urllib3
 
+from trimaran.serving.connections import grpc_channel
+from trimaran.serving.denial import denial
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.files import write_text
-from trimaran.system.ports import Ports
 
 if TYPE_CHECKING:
     from loadtests.payloads import Row
@@ -90,10 +92,10 @@ def read_calls(path: Path) -> list[Call]:
     return [Call(**{**item, "body": base64.b64decode(item["body"])}) for item in plain]
 
 
-def refusal_of(call: Call, ports: Ports, timeout_s: float) -> str:
+def refusal_of(call: Call, endpoint: Endpoint, timeout_s: float) -> str:
     """Send a call once: the server's message if it is refused, and nothing if it is answered."""
     send = _grpc if call.protocol == "grpc" else _http
-    return send(call, ports, timeout_s)
+    return send(call, endpoint, timeout_s)
 
 
 def http_words(status: int, body: bytes) -> str:
@@ -109,31 +111,38 @@ def grpc_words(error: grpc.RpcError) -> str:
     return f"{error.code().name}: {str(error.details())[:_EXCERPT]}"
 
 
-def open_channel(ports: Ports) -> grpc.Channel:
+def open_channel(endpoint: Endpoint) -> grpc.Channel:
     """A separate connection, without gRPC's limit on the size of an answer."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-    return grpc.insecure_channel(f"{ports.host}:{ports.grpc}", options)
+    return grpc_channel(endpoint, options)
 
 
-def _http(call: Call, ports: Ports, timeout_s: float) -> str:
+def _http(call: Call, endpoint: Endpoint, timeout_s: float) -> str:
+    pool = urllib3.PoolManager(ssl_context=endpoint.context() if endpoint.secure else None)
     try:
-        response = urllib3.request(
+        response = pool.request(
             "POST",
-            f"http://{ports.host}:{ports.http}{call.path}",
+            endpoint.url(call.path),
             body=call.body,
-            headers={**call.headers, "Connection": "close"},
+            headers={**endpoint.headers, **call.headers, "Connection": "close"},
             retries=False,
             timeout=timeout_s,
         )
     except urllib3.exceptions.HTTPError as error:
         return f"{type(error).__name__}: {error}"
-    return "" if response.status == 200 else http_words(response.status, response.data)
+    if response.status == 200:
+        return ""
+    said = response.data.decode(errors="replace")
+    denied = denial(endpoint, str(response.status), said)
+    return str(denied or http_words(response.status, response.data))
 
 
-def _grpc(call: Call, ports: Ports, timeout_s: float) -> str:
-    with open_channel(ports) as channel:
+def _grpc(call: Call, endpoint: Endpoint, timeout_s: float) -> str:
+    with open_channel(endpoint) as channel:
         try:
-            channel.unary_unary(call.path)(call.body, timeout=timeout_s)
+            metadata = tuple(endpoint.headers.items())
+            channel.unary_unary(call.path)(call.body, timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as error:
-            return grpc_words(error)
+            denied = denial(endpoint, f"StatusCode.{error.code().name}", str(error.details()))
+            return str(denied or grpc_words(error))
     return ""

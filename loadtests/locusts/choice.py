@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from loadtests.locusts.calls import PROTOCOLS, Call, encode, in_turn, read_calls, refusal_of
 from loadtests.subject import Service, find_service
+from trimaran.cli.address import TOKEN_VARIABLE
 from trimaran.cli.options import DEFAULT_REPOSITORY
 from trimaran.repository.config import ModelConfig, is_ensemble
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.ports import Ports
 
@@ -36,7 +39,7 @@ ROWS = 64
 class Choice:
     """The server, the models (by default all served ensembles), and what is sent."""
 
-    ports: Ports
+    endpoint: Endpoint
     models: tuple[str, ...] = ()
     protocols: tuple[str, ...] = PROTOCOLS
     seed: int = 0
@@ -63,7 +66,7 @@ class Choice:
         protocol = str(given.get("protocol") or "all")
         payloads, directory = given.get("payloads"), given.get("run_directory")
         return cls(
-            ports=_ports(host, given.get("grpc_port")),
+            endpoint=_endpoint(host, given.get("grpc_port"), given.get("ca")),
             models=tuple(name.strip() for name in names if name.strip()),
             protocols=PROTOCOLS if protocol == "all" else (protocol,),
             seed=_seed(given.get("payload_seed")),
@@ -94,6 +97,13 @@ def add_arguments(parser: Any) -> None:
     )
     group.add_argument(
         "--grpc-port", type=int, metavar="<port>", default=8001, help="Default: 8001."
+    )
+    parser.add_argument(
+        "--ca",
+        metavar="<path>",
+        default="",
+        include_in_web_ui=False,
+        help="CA certificate of an https host. Default: those of the system.",
     )
     group.add_argument(
         "--payload-seed",
@@ -159,7 +169,7 @@ def chosen_configs(choice: Choice) -> list[ModelConfig]:
     ensembles = [config for config in configs if is_ensemble(config)]
     if not ensembles:
         raise TrimaranError(
-            f"the server at {choice.ports.host}:{choice.ports.http} serves no ensemble; name "
+            f"the server at {choice.endpoint} serves no ensemble; name "
             f"models with --model: it serves {', '.join(ready) or 'none'}"
         )
     return ensembles
@@ -187,13 +197,17 @@ def calls_by_protocol(choice: Choice) -> Mapping[str, Sequence[Call]]:
     for protocol in choice.protocols:
         by_model = [[encode(protocol, name, row) for row in rows.rows] for name, rows in drawn]
         for (name, rows), calls in zip(drawn, by_model, strict=True):
-            if words := refusal_of(calls[0], choice.ports, choice.timeout_s):
+            if words := refusal_of(calls[0], choice.endpoint, choice.timeout_s):
                 raise refused_payloads(f"{name}@{protocol}", rows.source, words)
         found[protocol] = in_turn(by_model)
     return found
 
 
-def _ports(host: str | None, grpc_port: Any) -> Ports:
+def _endpoint(host: str | None, grpc_port: Any, ca: Any) -> Endpoint:
+    """Locust's host. Without TLS, gRPC has a port of its own, and a token stays on this machine."""
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if (host or "").startswith("https://"):
+        return Endpoint.at(str(host), Path(ca) if ca else None, token, named="--host")
     parts = urlsplit(host or "")
     try:
         port = parts.port or 8000
@@ -203,7 +217,10 @@ def _ports(host: str | None, grpc_port: Any) -> Ports:
         raise UsageError(
             f"--host is {host!r}; give the server's address as http://HOST:PORT"
         ) from None
-    return Ports(parts.hostname, port, int(grpc_port or 8001))
+    plain = Endpoint.of(Ports(parts.hostname, port, int(grpc_port or 8001)))
+    if not token or not plain.is_local:
+        return plain
+    return replace(plain, headers=Endpoint.at(plain.url(), token=token).headers)
 
 
 def _positive(name: str, value: Any) -> float | None:
@@ -225,5 +242,4 @@ def _seed(value: Any) -> int:
 
 
 def _service(choice: Choice) -> Service:
-    ports = choice.ports
-    return find_service(choice.repository, ports.host, ports.http, ports.grpc)
+    return find_service(choice.repository, choice.endpoint)

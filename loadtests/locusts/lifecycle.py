@@ -108,7 +108,7 @@ class Lifecycle:
                 setattr(options, _USER_RATE, choice.rate / self._users(options))
             if not self._is_leader:
                 TritonUser.load = Load(
-                    ports=choice.ports,
+                    endpoint=choice.endpoint,
                     calls={
                         name: itertools.cycle(calls) for name, calls in self._calls(choice).items()
                     },

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trimaran.cli.address import TOKEN_VARIABLE
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import PIPE, Child, sigterm_as_interrupt
 
@@ -46,6 +47,7 @@ def run_locust(
     command: Sequence[str],
     directory: Path,
     *,
+    token: str = "",
     longest_s: float,
     on_line: Callable[[Mapping[str, Any]], None],
 ) -> Ended:
@@ -53,11 +55,12 @@ def run_locust(
 
     Its log goes into `directory`. The first interrupt ends the users, and Locust reports; a second
     one ends it at once. It is ended too when it takes more than a minute to start its users, or
-    more than `longest_s` from then on. Raises `TrimaranError` where it cannot start.
+    more than `longest_s` from then on. The `token` is in its environment. Raises `TrimaranError`
+    where it cannot start.
     """
     with (directory / LOG_NAME).open("wb") as log:
         process = Child(
-            command, stdout=PIPE, stderr=log, directory=directory, environment=_environment()
+            command, stdout=PIPE, stderr=log, directory=directory, environment=_environment(token)
         )
     interrupts = 0
     lines = _lines(process, longest_s)
@@ -119,8 +122,9 @@ def _lines(process: Child, longest_s: float, started: bool = False) -> Iterator[
                 yield found
 
 
-def _environment() -> Mapping[str, str]:
+def _environment(token: str) -> Mapping[str, str]:
     """The user's environment, without Locust's settings for other runs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     paths = [str(_PROJECT), *filter(None, [kept.get("PYTHONPATH")])]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+    own = {TOKEN_VARIABLE: token, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+    return {**kept, **own}

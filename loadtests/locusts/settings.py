@@ -10,8 +10,8 @@ from pathlib import Path
 
 from loadtests.locusts.calls import PROTOCOLS
 from loadtests.locusts.choice import DEFAULT_TIMEOUT_S
+from trimaran.system.endpoint import Endpoint, host_and_port
 from trimaran.system.errors import UsageError
-from trimaran.system.ports import Ports
 
 __all__ = [
     "CURVES",
@@ -127,21 +127,22 @@ class Settings:
             words = f"{self.shape}, up to {words}"
         return f"{words}, {self.rate:g} requests/s asked" if self.rate else words
 
-    def command(self, ports: Ports, directory: Path, master_port: int) -> Sequence[str]:
+    def command(self, endpoint: Endpoint, directory: Path, master_port: int) -> Sequence[str]:
         """Locust without its web page. It finds the prepared requests in `directory`."""
         files = [_FOLDER / "locustfile.py"]
         if self.shape:
             files.append(_FOLDER / "shapes" / f"{self.shape}.py")
         options = {
             "--locustfile": ",".join(map(str, files)),
-            "--host": f"http://{ports.host}:{ports.http}",
-            "--grpc-port": ports.grpc,
+            "--host": endpoint.url(),
+            "--grpc-port": host_and_port(endpoint.grpc)[1],
             "--model": self.model,
             "--protocol": self.protocol,
             "--users": self.users,
             "--spawn-rate": self.spawn_rate or self.users,
             "--run-time": f"{self.seconds:.0f}s",
             "--stop-timeout": STOP_TIMEOUT_S,
+            "--ca": endpoint.ca or "",
             "--target-rate": self.rate or 0,
             "--request-timeout": DEFAULT_TIMEOUT_S,
             "--give-up-after": _PATIENCE_S,

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import gevent  # type: ignore[import-untyped]
+import gevent.ssl  # type: ignore[import-untyped]
 import grpc  # type: ignore[import-untyped]
 from locust import FastHttpUser, LoadTestShape, User, constant, constant_throughput, task
 from locust.exception import CatchResponseError, StopUser
 
 from loadtests.locusts.calls import Call, grpc_words, http_words, open_channel
 from loadtests.locusts.settings import LEAST_SECONDS
-from trimaran.system.ports import Ports
+from trimaran.system.endpoint import Endpoint
 
 __all__ = ["BinaryHttpUser", "CurveShape", "GrpcUser", "JsonHttpUser", "Load", "TritonUser"]
 
@@ -31,7 +31,7 @@ _USERS, _SECONDS = 10, 60
 class Load:
     """What this process's users send, and how often."""
 
-    ports: Ports
+    endpoint: Endpoint
     calls: Mapping[str, Iterator[Call]]
     """By protocol, endless; all users of a process share them."""
     user_rate: float | None
@@ -82,14 +82,17 @@ class _HttpUser(TritonUser, FastHttpUser):
     def __init__(self, environment: Any) -> None:
         if self.load is not None:
             self.connection_timeout = self.network_timeout = self.load.timeout_s
+            if self.load.endpoint.secure:
+                self.insecure = False
+                self.ssl_context_factory = functools.partial(_context, self.load.endpoint)
         super().__init__(environment)
 
     def send(self, call: Call, load: Load) -> None:
-        url = f"http://{load.ports.host}:{load.ports.http}{call.path}"
+        url = load.endpoint.url(call.path)
         with self.client.post(
             url,
             data=call.body,  # type: ignore[arg-type]
-            headers=dict(call.headers),
+            headers={**load.endpoint.headers, **call.headers},
             name=call.name,
             catch_response=True,
         ) as response:
@@ -123,7 +126,7 @@ class GrpcUser(TritonUser):
         """Open the connection."""
         super().on_start()
         if self.load is not None:
-            self._channel = open_channel(self.load.ports)
+            self._channel = open_channel(self.load.endpoint)
             self._method = functools.cache(self._channel.unary_unary)
 
     def on_stop(self) -> None:
@@ -137,7 +140,8 @@ class GrpcUser(TritonUser):
         answer, reached = b"", True
         start_time, began_s = time.time(), time.perf_counter()
         try:
-            answer = self._method(call.path)(call.body, timeout=load.timeout_s)
+            metadata = tuple(load.endpoint.headers.items())
+            answer = self._method(call.path)(call.body, timeout=load.timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             failure = CatchResponseError(grpc_words(error))
             reached = error.code() is not grpc.StatusCode.UNAVAILABLE
@@ -155,6 +159,11 @@ class GrpcUser(TritonUser):
         )
         if not reached:
             gevent.sleep(_NO_ANSWER_PAUSE_S)
+
+
+def _context(endpoint: Endpoint, cafile: str | None = None) -> Any:
+    """A context of gevent's; `cafile` are the system's certificates."""
+    return gevent.ssl.create_default_context(cafile=endpoint.ca or cafile)
 
 
 class CurveShape(LoadTestShape):

@@ -234,7 +234,9 @@ class Contest:
             yield replace(target, name=f"{candidate.name}, {rows_each(batch)}")
 
     def _service(self, server: Server) -> Service:
-        return Service(server.ports, server.control, server.process.pid, self.work, server.secret)
+        return Service(
+            server.endpoint, server.control, server.process.pid, self.work, server.secret
+        )
 
     def _identity(self, candidate: Candidate) -> str:
         """What decides how a candidate is served: its content, and the server."""

@@ -14,14 +14,20 @@ import numpy as np
 
 from loadtests.payloads import Row
 from trimaran.serving.access import grpc_headers, http_headers
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import UsageError
-from trimaran.system.ports import Ports
 
 __all__ = ["WINDOWS", "Load", "arguments", "input_data"]
 
 WINDOWS = 3
 """perf_analyzer reports three windows together."""
 
+_HTTPS = (
+    *("--ssl-https-verify-peer", "1"),
+    *("--ssl-https-verify-host", "2"),
+    "--ssl-https-ca-certificates-file",
+)
+_GRPC_TLS = ("--ssl-grpc-use-ssl", "true", "--ssl-grpc-root-certifications-file")
 _STRETCH = 1.2
 """It makes each window longer than requested, by this factor."""
 _ANY_SPREAD_PERCENT = 100_000
@@ -50,15 +56,28 @@ class Load:
         return f"{self.connections} connection{'s' if self.connections > 1 else ''}"
 
 
-def arguments(load: Load, ports: Ports, data: Path, csv: Path, secret: str = "") -> Sequence[str]:
+def arguments(
+    load: Load,
+    endpoint: Endpoint,
+    data: Path,
+    csv: Path,
+    secret: str = "",
+    roots: Path | None = None,
+) -> Sequence[str]:
     """perf_analyzer's arguments: exactly three windows, however much they differ.
 
     Without the end of the range it opens at most 16 connections. A rate is sent asynchronously,
-    since otherwise at most 4 requests are in flight. The `secret` opens shared memory.
+    since otherwise at most 4 requests are in flight. The `secret` opens shared memory; `roots` is a
+    file of the certificates that are trusted, for an endpoint with TLS.
     """
-    port = ports.http if load.protocol == "http" else ports.grpc
     window_ms = max(round(load.seconds * 1e3 / WINDOWS / _STRETCH), 1)
-    found = ["-m", load.model, "-i", load.protocol, "-u", f"{ports.host}:{port}"]
+    of_http = load.protocol == "http"
+    plain = endpoint.http if of_http else endpoint.grpc
+    address = endpoint.url() if of_http and endpoint.secure else plain
+    found = ["-m", load.model, "-i", load.protocol, "-u", address]
+    if endpoint.secure:
+        found += [*(_HTTPS if of_http else _GRPC_TLS), str(roots)]
+    headers = dict(endpoint.headers)
     if load.version:
         found += ["-x", load.version]
     if load.rate is not None:
@@ -69,8 +88,8 @@ def arguments(load: Load, ports: Ports, data: Path, csv: Path, secret: str = "")
     found += ["-b", str(load.batch), "--input-data", str(data)]
     if load.shared_memory:
         found += ["--shared-memory", "system"]
-        headers = http_headers(secret) if load.protocol == "http" else grpc_headers(secret)
-        found += [part for name, value in headers.items() for part in ("-H", f"{name}:{value}")]
+        headers.update(http_headers(secret) if of_http else grpc_headers(secret))
+    found += [part for name, value in headers.items() for part in ("-H", f"{name}:{value}")]
     found += ["--measurement-mode", "time_windows", "--measurement-interval", str(window_ms)]
     found += ["--max-trials", str(WINDOWS), "--stability-percentage", str(_ANY_SPREAD_PERCENT)]
     return [*found, "-f", str(csv), "--verbose-csv", "-v"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from loadtests.gates import Gates
@@ -15,6 +15,7 @@ from loadtests.perf.results import Results, evaluate_results, invalid_results, p
 from loadtests.reports.run import Run
 from loadtests.subject import Reading, Service, read_statistics, steps_between
 from trimaran.repository.config import ModelConfig
+from trimaran.serving.denial import DeniedError
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import cpu_s
 
@@ -48,27 +49,29 @@ def measure(
     text = input_data(rows.rows, batches=config.max_batch_size > 0, batch=load.batch)
     with tempfile.TemporaryDirectory(prefix="trimaran-perf-") as scratch:
         directory = Path(scratch)
-        data, table = directory / "input.json", directory / "report.csv"
+        data, table, roots = (directory / name for name in ("input.json", "report.csv", "ca.pem"))
         data.write_text(text)
-        before = read_statistics(service.control, models)
+        if service.endpoint.secure:
+            roots.write_bytes(service.endpoint.roots())
+        before = _statistics(service, models)
         used_before_s = cpu_s(service.pid) if service.pid else 0.0
         try:
             ended = run_perf_analyzer(
                 tool,
-                arguments(load, service.ports, data, table, service.secret),
+                arguments(load, service.endpoint, data, table, service.secret, roots),
                 directory,
                 most_s=2 * load.seconds + _PATIENCE_S,
                 progress=progress,
             )
         except BaseException:
             if load.shared_memory:
-                unregister_lost(service.ports, service.secret)
+                unregister_lost(service.endpoint, service.secret)
             raise
         used_s = cpu_s(service.pid) - used_before_s if service.pid else 0.0
         if ended.status != 0 or not table.is_file():
             raise TrimaranError(_failure(service, load, ended))
         results = parse_results(table.read_text(), ended.output)
-    after = read_statistics(service.control, models)
+    after = _statistics(service, models)
     sent = _requests(after, load.model) - _requests(before, load.model)
     rate = results.rows_per_s / load.batch
     seconds = results.requests / rate if rate else load.seconds
@@ -92,11 +95,19 @@ def measure(
     ), results
 
 
+def _statistics(service: Service, models: Iterable[str]) -> Reading:
+    """Triton's; none where a gateway does not give them."""
+    try:
+        return read_statistics(service.control, models)
+    except DeniedError:
+        return {}
+
+
 def _failure(service: Service, load: Load, ended: Ended) -> str:
-    where = f"{service.ports.host}:{service.ports.http}"
     words = reason(ended.errors, ended.output)
     if not service.control.is_live():
-        return f"the server at {where} went away during the run; perf_analyzer says: {words}"
+        where = f"the server at {service.endpoint}"
+        return f"{where} went away during the run; perf_analyzer says: {words}"
     if "No valid requests" in words:
         return (
             f"{load.model}: in a window of {load.seconds / 3:.1f} s no request was both sent and "

@@ -19,8 +19,8 @@ import urllib3
 
 from loadtests.perf.binary import PerfAnalyzer
 from trimaran.serving.access import http_headers
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError
-from trimaran.system.ports import Ports
 from trimaran.system.processes import Child
 
 __all__ = ["Ended", "run_perf_analyzer", "unregister_lost"]
@@ -88,13 +88,13 @@ def run_perf_analyzer(
     )
 
 
-def unregister_lost(ports: Ports, secret: str) -> None:
+def unregister_lost(endpoint: Endpoint, secret: str) -> None:
     """Unregister the regions whose files are gone from a server of this machine.
 
     A region that a request still uses stays although it is unregistered, so this is repeated for
     some seconds. A server that does not answer has none any more.
     """
-    url = f"http://{ports.host}:{ports.http}/v2/systemsharedmemory"
+    url = endpoint.url("/v2/systemsharedmemory")
     deadline = time.monotonic() + _PATIENCE_S
     pool = urllib3.PoolManager(
         retries=False, headers={"Connection": "close", **http_headers(secret)}

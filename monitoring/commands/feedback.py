@@ -14,13 +14,17 @@ from rich.progress import Progress
 
 from monitoring.outcomes_file import Columns, OutcomeRow, read_outcomes
 from trimaran.checks.raising import checked_config
+from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     AsJson,
+    CaFile,
     GrpcPort,
     Host,
     HttpPort,
     RepositoryPath,
+    TokenFile,
+    Url,
 )
 from trimaran.repository.config import inputs_of
 from trimaran.repository.presence import running_server
@@ -85,6 +89,9 @@ def feedback(
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
+    url: Url = None,
+    ca: CaFile = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Record the true outcomes (ground truth) of logged predictions.
 
@@ -96,7 +103,8 @@ def feedback(
     if not source.is_file():
         raise UsageError(f"there is no file {source}")
     rows = read_outcomes(source, Columns(id_column, outcome, time, positive), names, dtype)
-    with Client(running_server(repository, host, http_port, grpc_port).ports) as client:
+    given = Address(host, http_port, grpc_port, url, ca, token_file).endpoint()
+    with Client(running_server(repository, given).endpoint) as client:
         statuses = _record(client, joiner, rows, dtype)
     if output:
         _write(output, rows, statuses)

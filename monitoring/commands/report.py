@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from markupsafe import escape
 
+from monitoring.gateway_shown import print_gateway
 from monitoring.presence import PrometheusUrl, find_prometheus
 from monitoring.present import print_summary, summary_json
 from monitoring.prometheus_api import Prometheus
@@ -62,6 +63,7 @@ def report(
         print(summary_json(summary), end="")
     else:
         print_summary(console(), summary)
+        print_gateway(console(), summary)
     if output:
         from monitoring.page import page_from  # loads matplotlib
 

@@ -15,13 +15,15 @@ from monitoring.programs import ALERTMANAGER, find_program
 from monitoring.stack import (
     Program,
     alertmanager_config,
+    gateway_target,
     prometheus_config,
     receiving,
     running,
     target_files,
 )
 from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPath
-from trimaran.repository.presence import find_server
+from trimaran.gateway.presence import RunningGateway, find_gateway
+from trimaran.repository.presence import find_servers
 from trimaran.repository.repository import Repository
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
@@ -89,9 +91,10 @@ def _start(
     prometheus = find_program("prometheus")
     alertmanager = _start_alertmanager(stack, folder, ports)
     targets = folder / "targets"
-    for name in target_files(Ports()):
+    for name, text in target_files([]).items():
         if not (targets / name).exists():  # Prometheus does not notice a folder that comes later
-            write_text(targets / name, "[]\n")
+            write_text(targets / name, text)
+    _write(targets, gateway_target(None))
     config = folder / "prometheus.yml"
     address = f"{_HOST}:{ports['alertmanager']}" if alertmanager else None
     write_text(config, prometheus_config(targets, address, interval_s))
@@ -135,19 +138,40 @@ def _start_alertmanager(stack: ExitStack, folder: Path, ports: Mapping[str, int]
 
 
 def _watch(repository: Repository, folder: Path, programs: Sequence[Program]) -> None:
-    """Point the targets at the server's current or last ports, forever."""
-    known: Ports | None = None
-    if find_server(repository) is None:
+    """Point the targets at the current or last servers and gateway, forever."""
+    known: dict[str, Ports] = {}
+    gateway: RunningGateway | None = None
+    if not find_servers(repository):
         _log.info(
             f"no server runs on {repository.root} yet; it is found when 'trimaran serve' starts"
         )
     while True:
-        found = find_server(repository)
-        if found is not None and found.ports != known:
-            known = found.ports
-            for name, text in target_files(known).items():
-                write_text(folder / "targets" / name, text)
-            _log.info(f"watching Triton at {known.host}:{known.metrics} and its supervisor")
+        for found in find_servers(repository):
+            if found.ports != known.get(found.name):
+                known[found.name] = ports = found.ports
+                _write(folder / "targets", target_files(known.values()))
+                _log.info(f"watching Triton at {ports.host}:{ports.metrics} and its supervisor")
+        newer = _gateway_after(gateway, find_gateway(repository))
+        if newer != gateway:
+            gateway = newer
+            _write(folder / "targets", gateway_target(gateway))
+            _log.info(
+                f"watching the gateway at {gateway.metrics_host}:{gateway.metrics_port}"
+                if gateway
+                else "the gateway was stopped, and is no longer watched"
+            )
         for program in programs:
             program.require_running()
         time.sleep(_LOOK_S)
+
+
+def _gateway_after(
+    known: RunningGateway | None, found: RunningGateway | None
+) -> RunningGateway | None:
+    """The gateway to scrape: also one that was watched and is gone, until it is stopped."""
+    return found if found is None or found.runs else known
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        write_text(folder / name, text)

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from monitoring.gateway_shown import gateway_line
 from monitoring.presence import PrometheusUrl, find_prometheus
 from monitoring.present import broken_words, no_data_words, shown, sparkline
 from monitoring.prometheus_api import Prometheus, Series
@@ -110,6 +111,8 @@ def view(
         for line, _ in rows
         if line.broken
     ]
+    if summary.gateway:
+        words.append(Text(gateway_line(summary.gateway)))
     words += [Text(f"alert {alert}", style="red") for alert in summary.alerts]
     words += [Text(f"note: {note}") for note in summary.notes]
     return Group(*first, next(fitting, _table(rows, _FIGURES[:_LEAST])), *words)

@@ -15,7 +15,8 @@ from grafana_foundation_sdk.builders.timeseries import Panel
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
-from monitoring.queries import CATALOGUE, Query
+from monitoring.queries import CATALOGUE
+from monitoring.query import Query
 from trimaran.system.files import write_text
 
 __all__ = ["DASHBOARDS", "dashboards"]
@@ -27,6 +28,7 @@ _SECTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "machine": ("Triton: models and machine", ("Models", "Machine", "Objectives")),
     "inputs": ("Triton: inputs and drift", ("Inputs",)),
     "accuracy": ("Triton: live accuracy", ("Live accuracy",)),
+    "gateway": ("Triton: the gateway", ("Gateway",)),
 }
 _RECORDED = (
     Query(

@@ -135,7 +135,7 @@ def _served(
     with ThreadPoolExecutor(_LOADS_TOGETHER) as pool:
         refusals = list(pool.map(lambda item: _load(server, item[0]), group))
     results = []
-    with Client(server.ports, protocol) as client:
+    with Client(server.endpoint, protocol) as client:
         for (name, answered), refusal in zip(group, refusals, strict=True):
             if refusal:
                 results.append(Result(name, Reached.ADDED, refusal))

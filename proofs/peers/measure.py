@@ -157,8 +157,8 @@ def measure_peers(
             say(f"{job}: {title} starts, {peer.settings[job]}")
             with serve_peer(peer, work.files, work.inputs[0]) as running:
                 check_equal(running, open_job(work.files), work.inputs[:_CHECKED])
-                endpoint = running.endpoint(work.inputs)
-                rival = Target(title, "http", endpoint, job, pid=running.pid)
+                traffic = running.traffic(work.inputs)
+                rival = Target(title, "http", traffic, job, pid=running.pid)
                 warm_up(rival)
                 for target, rows in missing:
                     say(f"{job}: {_name(target, rows)} and {title}")

@@ -16,8 +16,8 @@ from typing import Any
 
 import urllib3
 
-from loadtests.generator.engine import Endpoint
 from loadtests.generator.http1 import Http1, http_request
+from loadtests.generator.traffic import Traffic
 from proofs.jobs.job import JOB_VARIABLE, JobFiles
 from proofs.peers.catalogue import Form, Peer, Start
 from proofs.peers.environments import python_of
@@ -60,14 +60,14 @@ class PeerService:
         """Where to post."""
         return f"http://{self.host}:{self.port}{self.form.path}"
 
-    def endpoint(self, inputs: Sequence[bytes]) -> Endpoint:
+    def traffic(self, inputs: Sequence[bytes]) -> Traffic:
         """For the load generator, from photographs' files or records' JSON."""
         host = f"{self.host}:{self.port}"
         requests = [
             http_request(host, self.form.path, self.form.body(data), self.headers)
             for data in inputs
         ]
-        return Endpoint((self.host, self.port), Http1, requests)
+        return Traffic((self.host, self.port), Http1, requests)
 
     def processes(self) -> set[int]:
         """All processes of the peer now."""

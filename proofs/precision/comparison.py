@@ -193,7 +193,7 @@ def _served(repository: Repository, shared: Reference) -> list[ServedRow]:
         return []
     with (
         private_server(find_runtime(), repository, names) as server,
-        Client(server.ports) as client,
+        Client(server.endpoint) as client,
     ):
         answers = [
             [client.infer(name, batch).outputs for batch in shared.task.batches] for name in names

@@ -30,6 +30,7 @@ from proofs.reliability.load import (
 from proofs.reliability.service import Service, until
 from trimaran.repository.repository import Repository
 from trimaran.serving.json_rows import row_of
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.ports import Ports
 
 __all__ = ["MODELS", "describe", "fuzz_grpc", "fuzz_http", "leaks", "send_http", "subjects_of"]
@@ -141,7 +142,7 @@ def fuzz_grpc(repository: Repository, first: int, count: int) -> Iterator[dict[s
 
     def send(ports: Ports, number: int) -> _Sent:
         call, began = draw_grpc(number, subjects), time.monotonic()
-        with open_channel(ports) as channel:
+        with open_channel(Endpoint.of(ports)) as channel:
             status, answer = call_grpc(channel, call.method, call.message, _TIMEOUT_S)
         took_s = time.monotonic() - began
         return _Sent(number, call.kind, call.model, status, took_s, answer)
@@ -155,7 +156,7 @@ def _batches(
     goods = [read_good(repository, model) for model in GOOD_MODELS]
     with (
         Service(repository, "--log-predictions") as service,
-        Load(service.ports, goods) as load,
+        Load(service.endpoint, goods) as load,
         ThreadPoolExecutor(_SENDERS) as pool,
     ):
         until(load.is_calm, _CALM_S)

@@ -82,7 +82,7 @@ def _goods(repository: Repository) -> list[Good]:
 
 def kill_stubs(repository: Repository, first: int, count: int) -> Iterator[dict[str, Any]]:
     """Kill a stub, wait until it is healed, and until no request fails."""
-    with Service(repository) as service, Load(service.ports, _goods(repository)) as load:
+    with Service(repository) as service, Load(service.endpoint, _goods(repository)) as load:
         until(load.is_calm, _LONGEST_S)
         begin, before = service.facts().record(), service.counters()
         for number in range(first, count):
@@ -137,7 +137,7 @@ def kill_deployments(repository: Repository, first: int, count: int) -> Iterator
     Every third one is of a model's version, which is tried in a private server; the others are of
     an ensemble's release. A kill after the end counts for nothing, and is repeated.
     """
-    with Service(repository) as service, Load(service.ports, _goods(repository)) as load:
+    with Service(repository) as service, Load(service.endpoint, _goods(repository)) as load:
         until(load.is_calm, _LONGEST_S)
         for number in range(first, count):
             rng = _rng("deployments", number)
@@ -251,7 +251,7 @@ def kill_servers(repository: Repository, first: int, count: int) -> Iterator[dic
     goods = _goods(repository)
     with (
         Service(repository) as service,
-        Load(service.ports, goods, timeout_s=_SERVERS_TIMEOUT_S) as load,
+        Load(service.endpoint, goods, timeout_s=_SERVERS_TIMEOUT_S) as load,
     ):
         for number in range(first, count):
             until(load.is_calm, _LONGEST_S)

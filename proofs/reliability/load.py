@@ -25,8 +25,9 @@ from tritonclient.http import InferenceServerClient
 
 from loadtests.encoding import HttpCall, grpc_request, json_call
 from trimaran.repository.repository import Repository
+from trimaran.serving.connections import grpc_channel
 from trimaran.serving.golden import read_golden, unmet
-from trimaran.system.ports import Ports
+from trimaran.system.endpoint import Endpoint, host_and_port
 
 __all__ = [
     "BATCHED",
@@ -173,14 +174,14 @@ class Load:
 
     def __init__(
         self,
-        ports: Ports,
+        endpoint: Endpoint,
         goods: Sequence[Good],
         *,
         timeout_s: float = 20.0,
         pause_s: float = _PAUSE_S,
     ) -> None:
         self.answers = Answers()
-        self._ports = ports
+        self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._pause_s = pause_s
         self._stopping = threading.Event()
@@ -212,10 +213,8 @@ class Load:
         def ask() -> str:
             nonlocal connection
             if connection is None:
-                connection = http.client.HTTPConnection(
-                    self._ports.host, self._ports.http, timeout=self._timeout_s
-                )
-            status, body = call_http(connection, good.call)
+                connection = _http_connection(self._endpoint, self._timeout_s)
+            status, body = call_http(connection, good.call, self._endpoint.headers)
             if status != 200:
                 raise _StatusError(status, body)
             return good.version_of(InferenceServerClient.parse_response_body(body))
@@ -230,12 +229,15 @@ class Load:
         reset()
 
     def _over_grpc(self, good: Good) -> None:
-        with open_channel(self._ports) as channel:
+        metadata = tuple(self._endpoint.headers.items())
+        with open_channel(self._endpoint) as channel:
             infer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
             self._repeat(
                 good.model,
                 "grpc",
-                lambda: good.version_of(InferResult(infer(good.message, timeout=self._timeout_s))),
+                lambda: good.version_of(
+                    InferResult(infer(good.message, timeout=self._timeout_s, metadata=metadata))
+                ),
                 _nothing,
             )
 
@@ -278,7 +280,15 @@ def _nothing() -> None:
     """A gRPC channel connects again by itself."""
 
 
-def open_channel(ports: Ports) -> grpc.Channel:
+def _http_connection(endpoint: Endpoint, timeout_s: float) -> http.client.HTTPConnection:
+    host, port = host_and_port(endpoint.http)
+    if endpoint.secure:
+        context = endpoint.context()
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
+    return http.client.HTTPConnection(host, port, timeout=timeout_s)
+
+
+def open_channel(endpoint: Endpoint) -> grpc.Channel:
     """A connection of its own that tries again at once after a refusal."""
     options = [
         ("grpc.use_local_subchannel_pool", 1),
@@ -288,12 +298,14 @@ def open_channel(ports: Ports) -> grpc.Channel:
         ("grpc.min_reconnect_backoff_ms", 5000),
         ("grpc.max_receive_message_length", -1),
     ]
-    return grpc.insecure_channel(f"{ports.host}:{ports.grpc}", options)
+    return grpc_channel(endpoint, options)
 
 
-def call_http(connection: http.client.HTTPConnection, call: HttpCall) -> tuple[int, bytes]:
+def call_http(
+    connection: http.client.HTTPConnection, call: HttpCall, of_endpoint: Mapping[str, str]
+) -> tuple[int, bytes]:
     """POST `call`; the status and the body. Raises `OSError` or `HTTPException`."""
-    headers = {"Content-Type": "application/json", **call.headers}
+    headers = {"Content-Type": "application/json", **of_endpoint, **call.headers}
     connection.request("POST", call.path, call.body, headers)
     response = connection.getresponse()
     return response.status, response.read()

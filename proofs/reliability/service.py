@@ -25,6 +25,7 @@ from trimaran.repository.presence import find_server, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.serving.control import Control
 from trimaran.serving.stub_processes import Stub, identify_stub, shared_memory
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
 from trimaran.system.ports import free_ports
@@ -144,6 +145,7 @@ class Service:
     def __init__(self, repository: Repository, *options: str) -> None:
         self.repository = repository
         self.ports = free_ports()
+        self.endpoint = Endpoint.of(self.ports)
         self.log = repository.root.parent / "serve.log"
         ports = {name: port for name, port in asdict(self.ports).items() if name != "host"}
         self._command = [
@@ -177,7 +179,7 @@ class Service:
     @property
     def control(self) -> Control:
         """The server's control plane, with its secret of now."""
-        return Control(self.ports, server_secret(self.repository))
+        return Control(self.endpoint, server_secret(self.repository))
 
     @property
     def server_pid(self) -> int:

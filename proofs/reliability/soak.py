@@ -33,7 +33,7 @@ def soak(repository: Repository, first: int, count: int, seconds: int) -> Iterat
             model = MODELS[number % 2]
             words = _words(repository, model, back=number % 4 > 1)
             rows, began = _rows(repository), time.monotonic()
-            with Load(service.ports, goods) as load:
+            with Load(service.endpoint, goods) as load:
                 time.sleep(seconds / count / 4)
                 switched = time.monotonic()
                 ended = subprocess.run(

@@ -62,7 +62,7 @@ def test_files_of_both_kinds_are_published_and_served(
     names = empty_repository.names()
     with (
         private_server(find_runtime(), empty_repository, names) as server,
-        Client(server.ports) as client,
+        Client(server.endpoint) as client,
     ):
         answer = client.infer("plain", {"x": x}).outputs["y"]
         np.testing.assert_allclose(answer, x @ np.arange(12.0).reshape(3, 4), rtol=1e-6)

@@ -253,7 +253,7 @@ def test_torchscript_of_texts_and_of_a_dictionary_is_served(
     names = empty_repository.names()
     with (
         private_server(find_runtime(), empty_repository, names) as server,
-        Client(server.ports) as client,
+        Client(server.endpoint) as client,
     ):
         words = np.array([[b"a"], [b"b"]], dtype=object)
         answer = client.infer("texts", {"words__0": words}).outputs["output__0"]

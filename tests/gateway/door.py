@@ -19,7 +19,7 @@ from trimaran.gateway.keys import SigningKey
 from trimaran.repository.repository import Repository
 from trimaran.system.ports import free_ports
 
-__all__ = ["RECORD", "Door", "call_inputs"]
+__all__ = ["RECORD", "Door", "call_inputs", "configure"]
 
 RECORD: Mapping[str, Any] = {
     "customer_id": "c-1",
@@ -55,13 +55,15 @@ class Door(Running):
     def __init__(self, repository: Repository, config: Path, settings: str = "") -> None:
         self.repository = repository
         self.config = config
-        self.port = free_ports().http
+        ports = free_ports()
+        self.port, self.metrics_port = ports.http, ports.metrics
         self.write(settings)
         super().__init__("gateway", "up", "--repository", repository.root, "--config", config)
 
     def write(self, text: str) -> None:
         """Give the gateway another `gateway.toml`."""
-        self.config.write_text(f"{text}\n[listen]\nport = {self.port}\n")
+        listen = f"port = {self.port}\nmetrics_port = {self.metrics_port}"
+        self.config.write_text(f"{text}\n[listen]\n{listen}\n")
 
     @property
     def state(self) -> Path:
@@ -131,3 +133,10 @@ def call_inputs(record: Mapping[str, Any] = RECORD) -> list[Any]:
         tensor.set_data_from_numpy(array)
         inputs.append(tensor)
     return inputs
+
+
+def configure(door: Door, text: str) -> None:
+    """Give the gateway other settings, and wait until they are at work."""
+    since = len(door.lines)
+    door.write(text)
+    wait_for(lambda: door.said("is at work", since), 30, "a change that is taken over")

@@ -7,31 +7,16 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from joserfc import jwt
 from tritonclient.utils import InferenceServerException
 
-from tests.gateway.door import RECORD, Door, call_inputs
+from tests.gateway.door import RECORD, Door, call_inputs, configure
 from tests.running import wait_for
 
 PREDICT = "/models/churn/predict"
-
-
-@pytest.fixture
-def changed(door: Door) -> Iterator[Door]:
-    """The gateway, which gets its first settings back at the end."""
-    yield door
-    configure(door, "")
-
-
-def configure(door: Door, text: str) -> None:
-    """Give the gateway other settings, and wait until they are at work."""
-    since = len(door.lines)
-    door.write(text)
-    wait_for(lambda: door.said("is at work", since), 30, "a change that is taken over")
 
 
 def test_a_client_that_asks_too_often_is_told_when_to_ask_again(changed: Door) -> None:

@@ -209,14 +209,11 @@ def test_a_client_cannot_name_the_model_or_itself_by_headers(door: Door) -> None
             timeout=10,
         )
     assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
-    named = []
-    for headers in ({}, forged):
-        answer = door.ask(
-            "POST", "/models/churn/predict", "infer:churn", record=RECORD, headers=headers
-        )
-        assert answer.status == 200
-        named.append(door.audited(answer.headers["x-request-id"])["subject"])
-    assert named[0] == named[1]
+    answer = door.ask("POST", "/models/churn/predict", "infer:churn", record=RECORD, headers=forged)
+    assert answer.status == 200
+    key = (door.state / "digest.key").read_bytes()
+    digest = hmac.digest(key, b"tester", "sha256").hex()[:16]
+    assert door.audited(answer.headers["x-request-id"])["subject"] == digest
 
 
 def test_admin_and_metadata_need_their_own_scopes(door: Door) -> None:

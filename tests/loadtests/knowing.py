@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loadtests.generator.engine import Endpoint
 from loadtests.generator.http1 import Http1, http_request
+from loadtests.generator.traffic import Traffic
 
 __all__ = ["connections", "known_server", "one_request"]
 
@@ -33,9 +33,9 @@ def known_server(
         process.communicate()
 
 
-def one_request(port: int) -> Endpoint:
-    """An endpoint with a single request."""
-    return Endpoint(("127.0.0.1", port), Http1, [http_request("localhost", "/", b"{}")])
+def one_request(port: int) -> Traffic:
+    """A single request, again and again."""
+    return Traffic(("127.0.0.1", port), Http1, [http_request("localhost", "/", b"{}")])
 
 
 def connections(port: int, pid: int | str = "self") -> int:

@@ -25,8 +25,10 @@ from loadtests.locusts.record import (
     read_records,
 )
 from loadtests.locusts.settings import CURVES, Settings, soak, spike, step
+from tests.envoy import TOKEN
+from trimaran.cli.address import TOKEN_VARIABLE
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import UsageError
-from trimaran.system.ports import Ports
 
 
 @pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
@@ -82,15 +84,25 @@ def test_users_come_in_portions_each_second() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", [None, "", "127.0.0.1:8000", "https://x", "http://x:y", "http://x/v2"]
+    "host", [None, "", "127.0.0.1:8000", "https://x/v2", "http://x:y", "http://x/v2"]
 )
 def test_a_host_that_is_no_address_is_refused(host: str | None) -> None:
-    with pytest.raises(UsageError, match="http://HOST:PORT"):
+    with pytest.raises(UsageError, match=r"https?://HOST:PORT"):
         Choice.of(None, host)
 
 
 def test_a_host_may_end_in_a_slash_and_leave_the_port_out() -> None:
-    assert Choice.of(None, "http://here/").ports == Ports("here", 8000, 8001)
+    assert Choice.of(None, "http://here/").endpoint == Endpoint("here:8000", "here:8001")
+
+
+def test_a_host_with_tls_has_one_port_and_a_token_stays_on_this_machine_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+    hosts = ("https://here:8443", "http://here:80", "http://127.0.0.1:80")
+    secure, plain, local = (Choice.of(None, host).endpoint for host in hosts)
+    assert (secure.grpc, secure.token) == ("here:8443", TOKEN)
+    assert (plain.token, local.token) == ("", TOKEN)
 
 
 def test_prepared_requests_come_back_from_their_file(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from loadtests.gates import invalid
 from loadtests.generator.ceiling import empty_endpoint
-from loadtests.generator.engine import Endpoint, closed_loop, open_loop, poisson_arrivals
+from loadtests.generator.engine import closed_loop, open_loop, poisson_arrivals
 from loadtests.generator.http1 import Http1, http_request
+from loadtests.generator.traffic import Traffic
 from tests.loadtests.knowing import connections, known_server, one_request
 from tests.running import wait_for
 from trimaran.stats.latency import quantiles
@@ -115,6 +116,6 @@ def test_no_server_to_begin_with_is_an_error() -> None:
 def test_requests_are_sent_in_turn_over_kept_connections() -> None:
     requests = [http_request("localhost", f"/{place}", b"x" * place) for place in (1, 100, 300_000)]
     with empty_endpoint("http") as address:
-        outcome = closed_loop(Endpoint(address, Http1, requests), connections=2, seconds=0.3)
+        outcome = closed_loop(Traffic(address, Http1, requests), connections=2, seconds=0.3)
     assert outcome.good.all()
     assert len(outcome.good) > 10

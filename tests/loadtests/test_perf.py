@@ -125,7 +125,7 @@ def server(repository: Repository) -> Iterator[Server]:
     with (
         private_server(find_runtime(), repository, repository.names()) as running,
         announce(repository, running.process.pid, running.ports, running.secret),
-        Client(running.ports) as client,
+        Client(running.endpoint) as client,
     ):
         client.infer("steady", STEADY_ROW)  # the first request of a model is slower
         client.infer("twice", _sealed(b"first"))
@@ -151,7 +151,7 @@ def _repository(directory: Path, *models: str) -> Repository:
 
 
 def _service(server: Server) -> Service:
-    return Service(server.ports, server.control, server.process.pid, secret=server.secret)
+    return Service(server.endpoint, server.control, server.process.pid, secret=server.secret)
 
 
 def _elsewhere(server: Server) -> list[str]:

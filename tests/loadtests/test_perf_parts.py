@@ -13,8 +13,8 @@ from loadtests.gates import Gates
 from loadtests.perf.load import Load, arguments, input_data
 from loadtests.perf.results import Results, evaluate_results, invalid_results, parse_results, reason
 from trimaran.system.debian import Lacking, read_lacking, remedy
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.ports import Ports
 
 LDD = """\
 \tlinux-vdso.so.1 (0x00007f7636c07000)
@@ -95,13 +95,13 @@ def test_unlike_rows_are_refused_only_where_they_are_put_together() -> None:
 
 
 def test_the_arguments_escape_the_limits_that_are_silent() -> None:
-    ports, data, csv = Ports("127.0.0.1", 1, 2), Path("in"), Path("out")
-    closed = " ".join(arguments(Load("m", connections=64, seconds=9.0), ports, data, csv))
+    at, data, csv = Endpoint("127.0.0.1:1", "127.0.0.1:2"), Path("in"), Path("out")
+    closed = " ".join(arguments(Load("m", connections=64, seconds=9.0), at, data, csv))
     assert "--concurrency-range 64:64:1" in closed
     assert "-u 127.0.0.1:1 " in closed
     assert "--measurement-interval 2500 " in closed
     load = Load("m", "3", "grpc", rate=50.0, batch=4, shared_memory=True)
-    rated = " ".join(arguments(load, ports, data, csv))
+    rated = " ".join(arguments(load, at, data, csv))
     assert "--async --request-rate-range 50:50:1 --request-distribution poisson" in rated
     assert "-i grpc -u 127.0.0.1:2 -x 3" in rated
     assert "-b 4" in rated

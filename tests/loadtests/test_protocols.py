@@ -7,9 +7,11 @@ import pytest
 
 from loadtests.encoding import GRPC_METHOD, grpc_request
 from loadtests.generator.ceiling import generator_ceiling
-from loadtests.generator.engine import Endpoint, closed_loop, open_loop
+from loadtests.generator.engine import closed_loop, open_loop
 from loadtests.generator.grpc_frames import GrpcCalls, grpc_message
 from loadtests.generator.http1 import Http1, http_request
+from loadtests.generator.http2 import HttpCalls, http2_request
+from loadtests.generator.traffic import Traffic
 from tests.running import Served
 
 _PLAIN = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
@@ -37,6 +39,24 @@ def test_a_refusal_keeps_the_servers_words() -> None:
     assert codec.refusal == 'status 400 Bad Request: {"error":"shape"}'
 
 
+def test_a_connection_that_the_server_ends_carries_its_last_answer() -> None:
+    """Over HTTP/2 it says so while it answers, and names the last stream that it answers."""
+    http1 = Http1()
+    assert http1.feed(_PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))[0]
+    assert http1.closing
+    http2 = HttpCalls()
+    http2.send(http2_request("https", "h", "/", b"{}", {}))
+    goaway = b"\0\0\x08\x07\0\0\0\0\0"
+    ok = b"\0\0\x01\x01\x05\0\0\0\x01\x88"
+    assert http2.feed(goaway + b"\x7f\xff\xff\xff\0\0\0\0") == (None, b"")
+    assert http2.feed(ok)[0]
+    assert http2.closing
+    refused = HttpCalls()
+    refused.send(http2_request("https", "h", "/", b"{}", {}))
+    with pytest.raises(ConnectionResetError):
+        refused.feed(goaway + bytes(8))
+
+
 def test_a_request_is_a_post_with_a_body_and_a_get_without() -> None:
     assert http_request("h:1", "/p", None) == b"GET /p HTTP/1.1\r\nHost: h:1\r\n\r\n"
     posted = http_request("h:1", "/p", b"{}", {"X": "y"})
@@ -48,12 +68,12 @@ def test_a_request_is_a_post_with_a_body_and_a_get_without() -> None:
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_the_generator_knows_its_own_ceiling(protocol: str, size: int) -> None:
     if protocol == "http":
-        endpoint = Endpoint(("", 0), Http1, [http_request("localhost", "/", b"x" * size)])
-        ceiling = generator_ceiling(endpoint, "http", 0.2)
+        traffic = Traffic(("", 0), Http1, [http_request("localhost", "/", b"x" * size)])
+        ceiling = generator_ceiling(traffic, "http", 0.2)
     else:
         message = grpc_message(b"x" * size)
-        endpoint = Endpoint(("", 0), lambda: GrpcCalls("localhost", "/a/B"), [message])
-        ceiling = generator_ceiling(endpoint, "grpc", 0.2)
+        traffic = Traffic(("", 0), lambda: GrpcCalls("localhost", "/a/B"), [message])
+        ceiling = generator_ceiling(traffic, "grpc", 0.2)
     assert ceiling.rate > 1
     assert ceiling.cpu_s > 0
 
@@ -66,8 +86,8 @@ def test_triton_takes_our_grpc_and_small_and_large_messages(served: Served) -> N
         row = {"x": np.zeros((rows, 8), np.float32)}
         message = grpc_request("linear_onnx", "", row).SerializeToString()
         requests.append(grpc_message(message))
-    endpoint = Endpoint(address, lambda: GrpcCalls("localhost", GRPC_METHOD), requests)
-    outcome = open_loop(endpoint, np.zeros(20), connections=3)
+    traffic = Traffic(address, lambda: GrpcCalls("localhost", GRPC_METHOD), requests)
+    outcome = open_loop(traffic, np.zeros(20), connections=3)
     assert outcome.good.all(), outcome.refusal
 
 
@@ -75,7 +95,7 @@ def test_a_refused_grpc_call_is_no_success(served: Served) -> None:
     row = {"x": np.zeros((1, 3), np.float32)}
     message = grpc_message(grpc_request("linear_onnx", "", row).SerializeToString())
     address = (served.ports.host, served.ports.grpc)
-    endpoint = Endpoint(address, lambda: GrpcCalls("localhost", GRPC_METHOD), [message])
-    outcome = closed_loop(endpoint, connections=2, seconds=0.2)
+    traffic = Traffic(address, lambda: GrpcCalls("localhost", GRPC_METHOD), [message])
+    outcome = closed_loop(traffic, connections=2, seconds=0.2)
     assert len(outcome.good) > 2
     assert not outcome.good.any()

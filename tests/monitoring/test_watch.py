@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from monitoring.commands.watch import view
-from monitoring.prometheus_api import Series
+from monitoring.gateway import GatewayFigures, gateway_of
+from monitoring.prometheus_api import Sample, Series
 from monitoring.summary import Broken, Line, Summary
 
 FIGURES = {
@@ -24,13 +25,13 @@ FIGURES = {
 NAMES = ("efficientnet_lite0_torchscript", "churn")
 
 
-def seen(width: int, *lines: Line) -> str:
+def seen(width: int, *lines: Line, gateway: GatewayFigures | None = None) -> str:
     times = [10.0 * at for at in range(24)]
     labels = {"model": NAMES[0], "version": "12"}
     course = [Series(labels, times, [1.0, 4.0] * 12)]
     courses = {"request_rate": course, "mean_latency": course}
     file = io.StringIO()
-    summary = Summary(230.0, "1m", lines, {}, [], [])
+    summary = Summary(230.0, "1m", lines, {}, [], [], gateway)
     Console(width=width, file=file).print(view(summary, courses, 240.0, width))
     return file.getvalue().replace("\N{NO-BREAK SPACE}", " ")
 
@@ -59,3 +60,22 @@ def test_the_figures_that_are_shown_are_whole(width: int, figures: tuple[str, ..
 
 def test_a_dead_server_is_said_first() -> None:
     assert seen(80).startswith("no data: Prometheus has no request counts")
+
+
+def test_the_gateway_is_one_line() -> None:
+    def by(label: str, **values: float) -> list[Sample]:
+        return [Sample({"model": NAMES[1], label: name}, value) for name, value in values.items()]
+
+    answers = {
+        "gateway_requests": [*by("answer", **{"2xx": 8.0, "4xx": 2.0}), Sample({}, 2.5)],
+        "gateway_refusals": [
+            *by("reason", rate=0.5, token=1.5, form=0.0),
+            Sample({"reason": "token"}, 0.5),
+        ],
+        "gateway_server_ready": [Sample({"server": "a"}, 1.0), Sample({"server": "b"}, 0.0)],
+    }
+    assert gateway_of({}) is None
+    text = " ".join(seen(180, gateway=gateway_of(answers)).split())
+    line = "gateway: 12.5 requests/s, refused/s: token 2, rate 0.5; 1 of 2 servers ready"
+    assert line in text
+    assert "gateway" not in seen(180)

@@ -38,6 +38,7 @@ from proofs.reliability.load import (
 )
 from proofs.reliability.page import page
 from proofs.reliability.results import Results
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.ports import Ports, free_ports
 
 SUBJECTS = (
@@ -120,13 +121,13 @@ class TestNames:
         nobody = free_ports()
         request = HttpRequest("x", "m", b"GET / HTTP/1.1\r\n\r\n")
         assert send_http(nobody, request)[0] == REFUSED
-        with open_channel(nobody) as channel:
+        with open_channel(Endpoint.of(nobody)) as channel:
             assert call_grpc(channel, "/s/m", b"", 5.0)[0] == REFUSED
 
     def test_of_a_call_without_an_answer(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             ports = Ports(grpc=listener.getsockname()[1])
-            with open_channel(ports) as channel, pytest.raises(grpc.RpcError) as ended:
+            with open_channel(Endpoint.of(ports)) as channel, pytest.raises(grpc.RpcError) as ended:
                 channel.unary_unary("/s/m")(b"", timeout=0.1, wait_for_ready=True)
         assert problem_of(ended.value) == TIMED_OUT
 

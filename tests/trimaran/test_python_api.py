@@ -114,7 +114,7 @@ def test_check_and_status(page: dict[str, Any]) -> None:
     assert found["doubled_scorer", 1].live
     assert not found["doubled_scorer", 2].live
     assert found["scorer_onnx", 1].parity is not None
-    assert page["status"].server is None
+    assert page["status"].servers == []
 
 
 def test_an_equal_model_of_a_function_is_unchanged(page: dict[str, Any]) -> None:

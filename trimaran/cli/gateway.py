@@ -13,6 +13,7 @@ from trimaran.cli.options import DEFAULT_REPOSITORY, LogFormatName, RepositoryPa
 from trimaran.repository.repository import Repository, check_model_name
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.files import write_text
 from trimaran.system.logging import LogFormat, configure_logging, logger
 from trimaran.system.processes import interrupt_once
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "config", "token", "up"]
 
 _log = logger("gateway")
+_OWNER_ONLY = 0o600
 _LONGEST_TOKEN_S = 90 * 86_400
 
 _Config = Annotated[
@@ -83,6 +85,10 @@ def token(
     lifetime: Annotated[
         str, typer.Option("--for", metavar="DURATION", help="How long it is valid, such as 8h.")
     ] = "8h",
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it there, for its owner only, not to the screen."),
+    ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
 ) -> None:
     """Print a token that this machine's own key signs; the key is made if there is none."""
@@ -100,7 +106,11 @@ def token(
     if not subject.isascii() or not subject.isprintable() or not 0 < len(subject) <= 200:
         raise UsageError(f"--subject is {subject!r}; use up to 200 letters, digits and signs")
     key = SigningKey(state_folder(Repository.open(repository)))
-    print(key.token(subject, scopes, lifetime_s))
+    made = key.token(subject, scopes, lifetime_s)
+    if output is None:
+        print(made)
+    else:
+        write_text(output, f"{made}\n", _OWNER_ONLY)
 
 
 def _model(name: str) -> str:
@@ -122,12 +132,15 @@ def _file(named: Path | None) -> Path | None:
 
 def _show(gateway: Gateway) -> None:
     """The table of routes and servers."""
+    from trimaran.gateway.metrics import METRICS_HOST
+
     wanted = gateway.wanted
     settings = wanted.settings
     console = Console()
     address = f"https://{_host(settings.listen.address)}:{settings.listen.port}"
     console.print(f"listening at {address} for HTTP and gRPC; its certificate is")
     console.print(f"  {wanted.tls.certificate}", soft_wrap=True)
+    console.print(f"metrics at http://{METRICS_HOST}:{settings.listen.metrics_port}/metrics")
     table = Table()
     for name in ("model", "plain REST", "requests/s", "at once", "body"):
         table.add_column(name, overflow="fold")

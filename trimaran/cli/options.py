@@ -12,6 +12,7 @@ from trimaran.system.logging import LogFormat
 __all__ = [
     "DEFAULT_REPOSITORY",
     "AsJson",
+    "CaFile",
     "GrpcPort",
     "Host",
     "HttpPort",
@@ -29,7 +30,9 @@ __all__ = [
     "TargetColumn",
     "TaskName",
     "TimeColumn",
+    "TokenFile",
     "Tritonserver",
+    "Url",
 ]
 
 DEFAULT_REPOSITORY = Path("model_repository")
@@ -49,6 +52,22 @@ Host = Annotated[
 ]
 HttpPort = Annotated[int | None, typer.Option(help="HTTP port of that server. Default: 8000.")]
 GrpcPort = Annotated[int | None, typer.Option(help="gRPC port of that server. Default: 8001.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Or its one address for both protocols, such as https://HOST:8443."
+    ),
+]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca", metavar="FILE", help="CA certificate for --url. Default: those of the system."
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="File with the token for --url. Default: $TRIMARAN_TOKEN."),
+]
 
 PayloadsPath = Annotated[
     Path | None,

@@ -15,19 +15,23 @@ from rich.progress import Progress
 from rich.table import Table
 
 from trimaran.checks.raising import checked_config
+from trimaran.cli.address import Address
 from trimaran.cli.options import (
     DEFAULT_REPOSITORY,
     AsJson,
+    CaFile,
     GrpcPort,
     Host,
     HttpPort,
     RepositoryPath,
+    TokenFile,
+    Url,
 )
 from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.repository.dtypes import describe_shape
 from trimaran.repository.presence import running_server
 from trimaran.repository.repository import Repository
-from trimaran.serving.client import Answer, Client, read_arrays
+from trimaran.serving.client import Answer, Client, UnreachableError, read_arrays
 from trimaran.serving.json_rows import STDIN, json_values, read_rows, row_of
 from trimaran.serving.scoring import score_csv
 from trimaran.serving.snippets import takes_one_file
@@ -94,6 +98,9 @@ def predict(
     host: Host = None,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
+    url: Url = None,
+    ca: CaFile = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Send files or rows to a served model, and print its answers."""
     if protocol not in ("http", "grpc"):
@@ -113,19 +120,22 @@ def predict(
             "need them"
         )
     config = checked_config(opened, model)
-    ports = running_server(repository, host, http_port, grpc_port).ports
+    given = Address(host, http_port, grpc_port, url, ca, token_file).endpoint()
+    endpoint = running_server(repository, given).endpoint
     if source and output:
-        with Client(ports, "grpc" if protocol == "grpc" else "http") as client:
+        with Client(endpoint, "grpc" if protocol == "grpc" else "http") as client:
             refused = refused or output.with_name(f"{output.stem}.refused.csv")
             _score(client, config, source, output, refused, ignore or [], formulas, as_json)
         return
     requests = _from_json(config, source) if source else _from_files(config, files or [])
     records, failures = [], 0
     screen = console()
-    with Client(ports, "grpc" if protocol == "grpc" else "http") as client:
+    with Client(endpoint, "grpc" if protocol == "grpc" else "http") as client:
         for request in requests:
             try:
                 answer = client.infer(model, request.inputs)
+            except UnreachableError:
+                raise
             except TrimaranError as error:
                 failures += 1
                 records.append({"request": request.name, "error": str(error)})

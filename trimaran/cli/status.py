@@ -11,6 +11,7 @@ from rich.table import Table
 from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
 from trimaran.publishing.api import VersionStatus
 from trimaran.publishing.api import status as status_of
+from trimaran.repository.presence import Presence
 from trimaran.system.console import console
 
 __all__ = ["status"]
@@ -24,14 +25,13 @@ def status(repository: RepositoryPath = DEFAULT_REPOSITORY, as_json: AsJson = Fa
         return
     screen = console()
     screen.print(_table(found.models))
-    server = found.server
-    where = (
-        f"served by process {server.pid} on HTTP port {server.ports.http}, gRPC port "
-        f"{server.ports.grpc}"
-        if server
-        else "not served now"
-    )
-    screen.print(f"{found.repository}: {where}", highlight=False, soft_wrap=True)
+    for where in map(_served_by, found.servers) if found.servers else ["not served now"]:
+        screen.print(f"{found.repository}: {where}", highlight=False, soft_wrap=True)
+
+
+def _served_by(server: Presence) -> str:
+    who = f"{server.name} (process {server.pid})" if server.name else f"process {server.pid}"
+    return f"served by {who} on HTTP port {server.ports.http}, gRPC port {server.ports.grpc}"
 
 
 def _table(lines: Sequence[VersionStatus]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,28 +10,30 @@ from envoy.config.bootstrap.v3.bootstrap_pb2 import Admin, Bootstrap, RuntimeLay
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address, Pipe
 from envoy.config.core.v3.base_pb2 import Node
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.overload.v3.overload_pb2 import OverloadManager, ResourceMonitor
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtAuthentication
 from envoy.extensions.resource_monitors.downstream_connections.v3 import (
     downstream_connections_pb2 as connections,
 )
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 
 from trimaran.gateway.clusters import (
-    Group,
-    assignment,
     cluster,
     cluster_name,
-    keys_cluster,
     streams_cluster,
 )
+from trimaran.gateway.counting import stats_config
+from trimaran.gateway.health import State
 from trimaran.gateway.issuers import Keys
 from trimaran.gateway.listener import Tls, listener
 from trimaran.gateway.messages import any_of, discovery, struct, watched
 from trimaran.gateway.offered import Offered
-from trimaran.gateway.routes import Page, route_table
+from trimaran.gateway.routes import TOKENS, Page, route_table
 from trimaran.gateway.settings import ServerAddress, Settings
+from trimaran.gateway.tokens import tokens_of
 
 __all__ = ["Places", "Wanted", "bootstrap", "files", "whole", "with_clusters_of"]
 
@@ -80,68 +82,46 @@ class Wanted:
 
 
 def files(
-    wanted: Wanted, ready: Collection[str], places: Places
+    wanted: Wanted, states: Mapping[str, State], places: Places
 ) -> Mapping[str, DiscoveryResponse]:
     """The files that Envoy watches by name, in the order in which to write them.
 
-    `ready` are the names of servers that may be asked.
+    `states` says which servers answer which models, by the servers' names.
     """
-    endpoints: dict[str, DiscoveryResponse] = {}
-    for protocol in _PROTOCOLS:
-        endpoints[_file(protocol)] = discovery([assignment(protocol, wanted.servers, ready)])
-        for server in wanted.servers:
-            name = cluster_name(protocol, client=server.name)
-            endpoints[_file(name)] = discovery([assignment(name, [server], [server.name])])
     return {
-        **endpoints,
-        "clusters": discovery(_clusters(wanted, places)),
+        "clusters": cluster_file(wanted, states, places),
+        "tokens": discovery([_tokens(wanted)]),
         "routes": discovery([_routes(wanted)]),
         "listeners": discovery([_listener(wanted, places)]),
     }
 
 
-def _file(endpoints: str) -> str:
-    """The file of the servers of clusters."""
-    return f"endpoints-{endpoints.replace('/', '-')}"
+def cluster_file(wanted: Wanted, states: Mapping[str, State], places: Places) -> DiscoveryResponse:
+    """Of those files the one that changes with the servers."""
+    return discovery(_clusters(wanted, states, places))
 
 
 def with_clusters_of(
     new: Mapping[str, DiscoveryResponse], old: Mapping[str, DiscoveryResponse]
 ) -> Mapping[str, DiscoveryResponse]:
-    """New files, with clusters and servers of old ones too, which old routes still ask."""
+    """New files, with the clusters of old ones too, which old routes still ask."""
     both: dict[str, Cluster] = {}
     for each in (old, new):
         for packed in each["clusters"].resources:
             unpacked = Cluster()
             packed.Unpack(unpacked)
             both[unpacked.name] = unpacked
-    left = {name: content for name, content in old.items() if name.startswith("endpoints")}
-    return {**left, **new, "clusters": discovery(both.values())}
+    return {**new, "clusters": discovery(both.values())}
 
 
 def whole(wanted: Wanted, places: Places) -> Bootstrap:
     """The same as one static configuration, for `envoy --mode validate` and for people."""
     found = _begun(places)
-    one = _listener(wanted, places, _routes(wanted))
+    one = _listener(wanted, places, tokens_of(wanted.keys), _routes(wanted))
     found.static_resources.listeners.append(one)
-    found.static_resources.clusters.extend(
-        _with_servers(each, wanted) for each in _clusters(wanted, places)
-    )
+    states = {server.name: State(server) for server in wanted.servers}
+    found.static_resources.clusters.extend(_clusters(wanted, states, places))
     return found
-
-
-def _with_servers(cluster: Cluster, wanted: Wanted) -> Cluster:
-    """A cluster with its servers in it, and not in a file."""
-    if cluster.type != Cluster.EDS:
-        return cluster
-    name = cluster.eds_cluster_config.service_name
-    alone = [server for server in wanted.servers if name.endswith(f"//{server.name}")]
-    servers = alone or wanted.servers
-    cluster.ClearField("eds_cluster_config")
-    cluster.type = Cluster.STRICT_DNS
-    ready = [server.name for server in servers]
-    cluster.load_assignment.CopyFrom(assignment(name, servers, ready))
-    return cluster
 
 
 def bootstrap(places: Places) -> Bootstrap:
@@ -159,6 +139,7 @@ def _begun(places: Places) -> Bootstrap:
     found = Bootstrap(
         node=Node(id="gateway", cluster="trimaran"),
         admin=Admin(address=Address(pipe=Pipe(path=str(places.admin), mode=0o600))),
+        stats_config=stats_config(),
         overload_manager=OverloadManager(
             resource_monitors=[
                 ResourceMonitor(
@@ -177,42 +158,38 @@ def _routes(wanted: Wanted) -> RouteConfiguration:
     return route_table(wanted.settings, wanted.models, secrets, wanted.digest_key, wanted.pages)
 
 
-def _listener(wanted: Wanted, places: Places, routes: RouteConfiguration | None = None) -> Listener:
+def _tokens(wanted: Wanted) -> TypedExtensionConfig:
+    return TypedExtensionConfig(name=TOKENS, typed_config=any_of(tokens_of(wanted.keys)))
+
+
+def _listener(
+    wanted: Wanted,
+    places: Places,
+    tokens: JwtAuthentication | None = None,
+    routes: RouteConfiguration | None = None,
+) -> Listener:
     return listener(
         wanted.settings,
         wanted.tls,
-        wanted.keys,
+        tokens or str(places.of("tokens")),
         wanted.models,
         routes or str(places.of("routes")),
         str(places.audit),
     )
 
 
-def _clusters(wanted: Wanted, places: Places) -> Iterator[Cluster]:
+def _clusters(wanted: Wanted, states: Mapping[str, State], places: Places) -> Iterator[Cluster]:
     yield streams_cluster(str(places.streams))
-    for number, keys in enumerate(wanted.keys, start=1):
-        if keys.url:
-            yield keys_cluster(number, *keys.place, str(keys.ca) if keys.ca else None)
-    for group in _groups(wanted):
-        yield cluster(group, str(places.of(_file(group.endpoints))))
-
-
-def _groups(wanted: Wanted) -> Iterator[Group]:
-    settings, count = wanted.settings, len(wanted.servers)
     for protocol in _PROTOCOLS:
-        yield Group(cluster_name(protocol), protocol, protocol, count)
-        for server in wanted.servers:
-            alone = cluster_name(protocol, client=server.name)
-            yield Group(alone, protocol, alone, 1)
+        answering = [each.server for each in states.values() if not each.problem]
+        yield cluster(cluster_name(protocol), protocol, answering)
+        for server in answering:
+            yield cluster(cluster_name(protocol, client=server.name), protocol, [server])
         for model in wanted.models:
-            limit = settings.limits_of(model.name).concurrent_requests
-            yield Group(cluster_name(protocol, model.name), protocol, protocol, count, limit)
-            for client in settings.clients:
+            having = [each.server for each in states.values() if each.has(model)]
+            limit = wanted.settings.limits_of(model.name).concurrent_requests
+            yield cluster(cluster_name(protocol, model.name), protocol, having, limit)
+            for client in wanted.settings.clients:
                 if client.concurrent_requests:
-                    yield Group(
-                        cluster_name(protocol, model.name, client.subject),
-                        protocol,
-                        protocol,
-                        count,
-                        client.concurrent_requests,
-                    )
+                    name = cluster_name(protocol, model.name, client.subject)
+                    yield cluster(name, protocol, having, client.concurrent_requests)

@@ -15,7 +15,7 @@ from pathlib import Path
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 from google.protobuf.message import Message
 
-from trimaran.gateway.messages import json_text
+from trimaran.gateway.messages import JWT, json_text
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
 from trimaran.system.processes import STDOUT, Child
@@ -31,6 +31,7 @@ _POLL_S = 0.05
 _JUDGE_S = 60.0
 _VERSIONS = {
     "clusters": "cluster_manager.cds.version_text",
+    "tokens": f"extension_config_discovery.http_filter.{JWT}.version_text",
     "routes": "http.gateway.rds.routes.version_text",
     "listeners": "listener_manager.lds.version_text",
 }
@@ -173,8 +174,8 @@ def running(
         deadline = time.monotonic() + _START_S
         while not envoy.is_ready():
             if process.has_ended() or time.monotonic() > deadline:
-                lines = log.read_text(errors="replace").strip().splitlines() or ["nothing"]
-                raise TrimaranError(f"Envoy did not start: {lines[-1]}; its log is {log}")
+                said = _why(log.read_text(errors="replace"))
+                raise TrimaranError(f"Envoy did not start: {said}; its log is {log}")
             time.sleep(_POLL_S)
         for name, content in files.items():
             if name in _VERSIONS:
@@ -183,6 +184,13 @@ def running(
         envoy.drain()
     finally:
         process.end(within_s=_END_S)
+
+
+def _why(text: str) -> str:
+    """The first line of a log that says why Envoy ended, or the last line; without its source."""
+    lines = text.strip().splitlines() or ["nothing"]
+    line = next((each for each in lines if "[critical]" in each), lines[-1])
+    return re.sub(r"^(\[[^]]*\] ?)+", "", line).strip()
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -1,36 +1,46 @@
 """Which servers are ready, asked again and again, and with which addresses.
 
-A server with a supervisor says so itself; another one is asked for its readiness and for that of
-each offered model.
+A server with a supervisor says which of its models answer; another one is asked for its readiness
+and for that of each model. So a server gets the requests of the models that it has.
 """
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 import urllib3
 
+from trimaran.gateway.offered import Offered
 from trimaran.gateway.settings import ServerAddress
 
-__all__ = ["Health", "State"]
+__all__ = ["Health", "State", "missing_models"]
 
 _PERIOD_S = 0.5
 _TIMEOUT_S = 2.0
 _SILENT = 3
 """How many times in a row a server must not answer in time before it counts as not ready."""
 _MOST_AT_ONCE = 16
+_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True)
 class State:
-    """A server with numeric addresses; `problem` is empty if it is ready."""
+    """A server with numeric addresses, and why it gets no requests, or none for some models."""
 
     server: ServerAddress
     problem: str = ""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Why a model does not answer there, by its name."""
+
+    def has(self, model: Offered) -> bool:
+        """Whether it answers requests of a model, an ensemble with all its steps."""
+        return not self.problem and self.missing.keys().isdisjoint((model.name, *model.steps))
 
 
 class Health:
@@ -38,10 +48,10 @@ class Health:
 
     def __init__(
         self,
-        wanted: Callable[[], tuple[Iterable[ServerAddress], Collection[str]]],
+        wanted: Callable[[], tuple[Iterable[ServerAddress], Collection[Offered]]],
         changed: Callable[[Mapping[str, State], Mapping[str, State]], None],
     ) -> None:
-        """`wanted` gives the servers and the models that each must have ready."""
+        """`wanted` gives the servers and the models to ask for."""
         self._wanted = wanted
         self._changed = changed
         self._states: dict[str, State] = {}
@@ -80,7 +90,7 @@ class Health:
         while not self._stop.wait(_PERIOD_S):
             self.look()
 
-    def _state(self, server: ServerAddress, models: Collection[str]) -> State:
+    def _state(self, server: ServerAddress, models: Collection[Offered]) -> State:
         known = self._states.get(server.name)
         try:
             numeric = replace(
@@ -89,7 +99,7 @@ class Health:
                 grpc=_resolved(server.grpc),
                 ready=_resolved(server.ready) if server.ready else None,
             )
-            problem = self._problem(numeric, models)
+            problem, missing = self._asked(numeric, models)
         except OSError as error:
             return State(server, f"its name is not known: {error.strerror}")
         except urllib3.exceptions.TimeoutError:
@@ -98,28 +108,43 @@ class Health:
                 return known
             return State(numeric, f"it does not answer within {_TIMEOUT_S:g} s")
         except urllib3.exceptions.HTTPError:
-            problem = "nothing answers there"
+            problem, missing = "nothing answers there", {}
         self._silent[server.name] = 0
-        return State(numeric, problem)
+        return State(numeric, problem, missing)
 
-    def _problem(self, server: ServerAddress, models: Collection[str]) -> str:
-        """Why a server is not ready; empty if it is."""
+    def _asked(
+        self, server: ServerAddress, models: Collection[Offered]
+    ) -> tuple[str, Mapping[str, str]]:
+        """Why a server answers nothing, or why some models do not."""
         if server.ready:
-            status, text = self._ask(server.ready, "/ready")
-            return "" if status == 200 else text or f"it answers {status}"
-        if self._ask(server.http, "/v2/health/ready")[0] != 200:
-            return "it is not ready"
-        missing = [
-            model
+            status, text = self._ask(server.ready, "/ready/models")
+            if status != HTTPStatus.OK:
+                return text[:_LONGEST_REASON] or f"it answers {status}", {}
+            return "", missing_models(text, models)
+        if self._ask(server.http, "/v2/health/live")[0] != HTTPStatus.OK:
+            return "it is not live", {}
+        ready = {
+            model.name
             for model in models
-            if self._ask(server.http, f"/v2/models/{model}/ready")[0] != 200
-        ]
-        return f"not ready: {', '.join(missing)}" if missing else ""
+            if self._ask(server.http, f"/v2/models/{model.name}/ready")[0] == HTTPStatus.OK
+        }
+        return "", {model.name: "not ready" for model in models if model.name not in ready}
 
     def _ask(self, place: tuple[str, int], path: str) -> tuple[int, str]:
         host = f"[{place[0]}]" if ":" in place[0] else place[0]
         response = self._pool.request("GET", f"http://{host}:{place[1]}{path}")
-        return response.status, response.data[:200].decode(errors="replace").strip()
+        return response.status, response.data.decode(errors="replace").strip()
+
+
+def missing_models(text: str, models: Collection[Offered]) -> Mapping[str, str]:
+    """Why models do not answer, by what a supervisor says of them."""
+    try:
+        said = json.loads(text)
+        ready, missing = set(said["ready"]), {str(k): str(v) for k, v in said["missing"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {model.name: "its supervisor does not say whether it answers" for model in models}
+    lacking = {model.name: "not served there" for model in models if model.name not in ready}
+    return {**lacking, **missing}
 
 
 def _resolved(place: tuple[str, int]) -> tuple[str, int]:

@@ -1,120 +1,130 @@
-"""Whose tokens are accepted, and with which keys: this machine's own, and the issuers'."""
+"""Whose tokens are accepted, and with which keys: this machine's own, and the issuers'.
+
+Envoy is given keys, and never asks an issuer itself: it would refuse every token once an issuer had
+been silent for a while, and a new key as long as the old ones are in its cache. Here the keys are
+fetched again and again, and those known stay while an issuer does not answer.
+"""
 
 from __future__ import annotations
 
-import json
-import ssl
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import urllib3
-
+from trimaran.gateway.jwks import discovered, fetched, read_keys
 from trimaran.gateway.keys import ISSUER, SigningKey
 from trimaran.gateway.settings import AUDIENCE, Issuer, Settings
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import read_regular
+from trimaran.system.logging import logger
 
-__all__ = ["Keys", "accepted"]
+__all__ = ["Issuers", "Keys"]
 
-_TIMEOUT_S = 5.0
-_MOST_BYTES = 1 << 20
-_KINDS = {"RSA": "RS256", "EC": "ES256"}
-_DISCOVERY = "/.well-known/openid-configuration"
+_LOOK_S = 0.25
+_FILE_S = 1.0
+"""How often a file of keys is read again."""
+_AGAIN_S = 5.0
+"""How long after it did not answer an issuer is asked again."""
+
+_log = logger("gateway")
 
 
 @dataclass(frozen=True)
 class Keys:
-    """An issuer with its keys as JSON text (a JWKS), or with the address where they are."""
+    """An issuer, for whom its tokens are, where they have their scopes, and its keys (a JWKS)."""
 
     issuer: str
     audience: str
-    text: str = ""
-    url: str = ""
-    ca: Path | None = None
+    scope_claim: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Known:
+    text: str
+    due: float
+    """When to fetch them again, by the monotonic clock."""
+    silent: bool = False
+
+
+class Issuers:
+    """The keys of all issuers. During its block they are read and fetched again."""
+
+    def __init__(self, own: SigningKey) -> None:
+        self._own = Keys(ISSUER, AUDIENCE, Issuer.scope_claim, own.public())
+        self._known: Mapping[Issuer, _Known] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="issuers", daemon=True)
+
+    def __enter__(self) -> Issuers:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
 
     @property
-    def place(self) -> tuple[str, int, bool]:
-        """The host and port of the address, and whether TLS is spoken there."""
-        parts = urlsplit(self.url)
-        tls = parts.scheme == "https"
-        return parts.hostname or "", parts.port or (443 if tls else 80), tls
+    def texts(self) -> Sequence[str]:
+        """What is known of the issuers' keys."""
+        return [known.text for known in self._known.values()]
+
+    def accepted(self, settings: Settings) -> Sequence[Keys]:
+        """The keys of every issuer. Raises `TrimaranError` where there are none to be had."""
+        found: dict[Issuer, _Known] = {}
+        with self._lock:
+            for number, issuer in enumerate(settings.issuers, start=1):
+                known = self._known.get(issuer)
+                found[issuer] = known or _first(issuer, f"[[issuers]] {number}")
+            self._known = found
+        return [self._own, *(_keys(issuer, known.text) for issuer, known in found.items())]
+
+    def _run(self) -> None:
+        while not self._stop.wait(_LOOK_S):
+            for issuer, known in list(self._known.items()):
+                if time.monotonic() >= known.due and not self._stop.is_set():
+                    self._replace(issuer, _again(issuer, known))
+
+    def _replace(self, issuer: Issuer, known: _Known) -> None:
+        with self._lock:
+            if issuer in self._known:
+                self._known = {**self._known, issuer: known}
 
 
-def accepted(settings: Settings, own: SigningKey) -> Sequence[Keys]:
-    """Every issuer whose tokens pass. Raises `TrimaranError` where one has no keys to be had."""
-    return [Keys(ISSUER, AUDIENCE, own.public()), *map(_keys, settings.issuers)]
-
-
-def _keys(issuer: Issuer) -> Keys:
-    if isinstance(issuer.jwks, Path):
-        text = read_regular(issuer.jwks).decode(errors="replace")
-        _require_keys(text, str(issuer.jwks))
-        return Keys(issuer.issuer, issuer.audience, text=text)
-    url = issuer.jwks or _discovered(issuer)
-    _require_keys(_read(url, issuer.ca), url)
-    return Keys(issuer.issuer, issuer.audience, url=url, ca=issuer.ca)
-
-
-def _discovered(issuer: Issuer) -> str:
-    """The address of an OpenID issuer's keys, as it says itself."""
-    address = issuer.issuer.rstrip("/") + _DISCOVERY
+def _first(issuer: Issuer, where: str) -> _Known:
+    if issuer.issuer == ISSUER:
+        raise TrimaranError(f"{where}: {ISSUER!r} is this machine's own issuer; name another")
     try:
-        found: Any = json.loads(_read(address, issuer.ca))
-        url, named = found["jwks_uri"], found["issuer"]
-    except (ValueError, KeyError, TypeError):
-        raise TrimaranError(
-            f"{address} names no keys; correct the issuer, or give 'jwks' in its table"
-        ) from None
-    if named != issuer.issuer:
-        raise TrimaranError(
-            f"{address} is of the issuer {named!r}, and gateway.toml says {issuer.issuer!r}; write "
-            "it as its tokens do"
-        )
-    return str(url)
+        return _Known(_text(issuer), _due(issuer))
+    except TrimaranError as error:
+        raise TrimaranError(f"{where}: {error}") from None
 
 
-def _read(url: str, ca: Path | None) -> str:
+def _again(issuer: Issuer, known: _Known) -> _Known:
     try:
-        context = ssl.create_default_context(cafile=str(ca) if ca else None)
-        with urllib3.PoolManager(ssl_context=context, retries=False) as pool:
-            response = pool.request("GET", url, timeout=_TIMEOUT_S, preload_content=False)
-            content = response.read(_MOST_BYTES + 1)
-            response.drain_conn()
-    except (urllib3.exceptions.HTTPError, ssl.SSLError, OSError) as error:
-        raise TrimaranError(
-            f"the issuer's {url} cannot be reached: {_reason(error)}; correct gateway.toml, or "
-            "start the issuer"
-        ) from None
-    if response.status != 200 or len(content) > _MOST_BYTES:
-        raise TrimaranError(f"the issuer's {url} answered {response.status}, and no keys")
-    return content.decode(errors="replace")
+        found = _text(issuer)
+    except (TrimaranError, OSError) as error:
+        if not known.silent:
+            _log.warning(f"{error}; the keys known before stay")
+        return _Known(known.text, time.monotonic() + min(_AGAIN_S, issuer.keys_s), silent=True)
+    if known.silent:
+        _log.info(f"the keys of {issuer.issuer} can be had again")
+    return _Known(found, _due(issuer))
 
 
-def _reason(error: Exception) -> str:
-    while isinstance(cause := error.__cause__ or error.__context__, Exception):
-        error = cause
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+def _due(issuer: Issuer) -> float:
+    return time.monotonic() + (_FILE_S if isinstance(issuer.jwks, Path) else issuer.keys_s)
 
 
-def _require_keys(text: str, where: str) -> None:
-    """Raise `TrimaranError` unless there is a public key for a signature that is accepted."""
-    kinds = list(_kinds(text, where))
-    if not any(kind in _KINDS for kind in kinds):
-        found = ", ".join(kinds) or "none"
-        raise TrimaranError(
-            f"{where} has no key for {' or '.join(_KINDS.values())} (found: {found}); add one"
-        )
+def _keys(issuer: Issuer, text: str) -> Keys:
+    return Keys(issuer.issuer, issuer.audience, issuer.scope_claim, text)
 
 
-def _kinds(text: str, where: str) -> Iterator[str]:
-    try:
-        keys = json.loads(text)["keys"]
-        for key in keys:
-            if "d" in key or key["kty"] == "oct":
-                raise TrimaranError(f"{where} holds a private key; give the public ones only")
-            yield str(key["kty"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise TrimaranError(f"{where} is no set of keys (a JWKS)") from None
+def _text(issuer: Issuer) -> str:
+    if isinstance(issuer.jwks, str):
+        return fetched(issuer.jwks, issuer.ca)
+    if issuer.jwks is None:
+        return fetched(discovered(issuer), issuer.ca)
+    return read_keys(issuer.jwks)

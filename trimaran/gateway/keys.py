@@ -41,6 +41,7 @@ __all__ = [
     "development_certificate",
     "read_certificate",
     "read_digest_key",
+    "require_authorities",
     "require_owner_only",
 ]
 
@@ -148,15 +149,32 @@ def read_certificate(files: Certificate) -> x509.Certificate:
         raise TrimaranError(f"{files.key} is no key in PEM form without a password") from None
     if key.public_key() != found.public_key():
         raise TrimaranError(f"{files.key} is not the key of {files.certificate}")
-    now = datetime.now(UTC)
-    if not found.not_valid_before_utc <= now <= found.not_valid_after_utc:
-        ended = now > found.not_valid_after_utc
-        moment = found.not_valid_after_utc if ended else found.not_valid_before_utc
-        raise TrimaranError(
-            f"{files.certificate} {'expired' if ended else 'is valid only from'} "
-            f"{moment:%Y-%m-%d %H:%M} UTC; renew it"
-        )
+    _require_current(found, files.certificate)
     return found
+
+
+def require_authorities(path: Path) -> None:
+    """Raise `TrimaranError` unless a file has certificates, of which one is valid now."""
+    try:
+        found = x509.load_pem_x509_certificates(read_regular(path))
+    except (OSError, ValueError):
+        raise TrimaranError(f"{path} is no certificate in PEM form") from None
+    now = datetime.now(UTC)
+    if not any(each.not_valid_before_utc <= now <= each.not_valid_after_utc for each in found):
+        _require_current(found[0], path)
+
+
+def _require_current(found: x509.Certificate, path: Path) -> None:
+    now = datetime.now(UTC)
+    if now > found.not_valid_after_utc:
+        raise TrimaranError(
+            f"{path} expired {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; renew it"
+        )
+    if now < found.not_valid_before_utc:
+        raise TrimaranError(
+            f"{path} is valid only from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC; correct "
+            "this machine's clock, or make another"
+        )
 
 
 def _is_good(files: Certificate, address: str) -> bool:

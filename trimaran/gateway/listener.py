@@ -16,14 +16,14 @@ from envoy.config.core.v3.base_pb2 import (
     RuntimeFractionalPercent,
     TransportSocket,
 )
+from envoy.config.core.v3.config_source_pb2 import ExtensionConfigSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.grpc_service_pb2 import GrpcService
-from envoy.config.core.v3.http_uri_pb2 import HttpUri
 from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, HttpProtocolOptions
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.rbac.v3.rbac_pb2 import RBAC
-from envoy.config.route.v3.route_components_pb2 import RateLimit, RouteMatch
+from envoy.config.route.v3.route_components_pb2 import RateLimit
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.common.ratelimit.v3.ratelimit_pb2 import (
     LocalRateLimitDescriptor,
@@ -35,17 +35,7 @@ from envoy.extensions.filters.http.ext_proc.v3.ext_proc_pb2 import (
     MetadataOptions,
 )
 from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
-from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
-    JwtAuthentication,
-    JwtCacheConfig,
-    JwtClaimToHeader,
-    JwtHeader,
-    JwtProvider,
-    JwtRequirement,
-    JwtRequirementOrList,
-    RemoteJwks,
-    RequirementRule,
-)
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtAuthentication
 from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac
@@ -73,9 +63,9 @@ from envoy.type.v3.token_bucket_pb2 import TokenBucket
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from trimaran.gateway.answers import audit_log, own_answers
-from trimaran.gateway.clusters import keys_cluster_name, to_address
-from trimaran.gateway.issuers import Keys
-from trimaran.gateway.messages import HEADER, PAYLOAD, any_of, header, seconds, watched
+from trimaran.gateway.clusters import to_address
+from trimaran.gateway.counting import counts_of_requests
+from trimaran.gateway.messages import any_of, header, seconds, watched
 from trimaran.gateway.offered import Offered
 from trimaran.gateway.routes import (
     BODIES,
@@ -99,9 +89,6 @@ _LARGEST_BYTES = 1 << 30
 _MOST_CLIENTS = 10_000
 """Clients whose requests are counted apart at once."""
 _STREAMS = 256
-_KEYS_S = 300
-_CACHED_TOKENS = 1000
-_SKEW_S = 30
 _MANY = 429
 _HEADERS_KB = 16
 """Of all headers of a request; Triton ends the connection at a longer line."""
@@ -118,25 +105,32 @@ _UNWANTED = (
 
 @dataclass(frozen=True)
 class Tls:
-    """The files of a certificate, and of who signs those of clients."""
+    """The files of a certificate, and of who signs those of clients.
+
+    `digest` is of their content, so that a renewed certificate is another configuration to Envoy.
+    """
 
     certificate: Path
     key: Path
     client_ca: Path | None = None
+    digest: str = ""
 
 
 def listener(
     settings: Settings,
     tls: Tls,
-    keys: Sequence[Keys],
+    tokens: JwtAuthentication | str,
     models: Sequence[Offered],
     routes: RouteConfiguration | str,
     audit: str,
 ) -> Listener:
-    """The listener; `routes` are in it, or in a file. `audit` is the file of the audit log."""
+    """The listener; `tokens` and `routes` are in it, or in files that may change while it listens.
+
+    `audit` is the file of the audit log.
+    """
     connections = manager.HttpConnectionManager(
         stat_prefix="gateway",
-        http_filters=list(_filters(settings, keys, models)),
+        http_filters=list(_filters(settings, tokens, models)),
         common_http_protocol_options=HttpProtocolOptions(
             idle_timeout=seconds(_IDLE_S),
             headers_with_underscores_action=HttpProtocolOptions.REJECT_REQUEST,
@@ -159,7 +153,10 @@ def listener(
         preserve_external_request_id=True,
         always_set_request_id_in_response=True,
         local_reply_config=own_answers(),
-        access_log=[AccessLog(name="audit", typed_config=any_of(audit_log(audit)))],
+        access_log=[
+            AccessLog(name="audit", typed_config=any_of(audit_log(audit))),
+            *counts_of_requests(),
+        ],
     )
     if isinstance(routes, str):
         connections.rds.CopyFrom(
@@ -168,6 +165,7 @@ def listener(
     else:
         connections.route_config.CopyFrom(routes)
     chain = FilterChain(
+        name=tls.digest,
         filters=[
             Filter(
                 name="envoy.filters.network.http_connection_manager",
@@ -222,15 +220,15 @@ def _stripped() -> TypedExtensionConfig:
 
 
 def _filters(
-    settings: Settings, keys: Sequence[Keys], models: Sequence[Offered]
+    settings: Settings, tokens: JwtAuthentication | str, models: Sequence[Offered]
 ) -> Iterator[manager.HttpFilter]:
     nobody = rbac.RBAC(rules=RBAC(action=RBAC.ALLOW))
     folder = files("trimaran.gateway") / "lua"
     code = "".join(
         (folder / name).read_text() for name in ("digest.lua", "json.lua", "requests.lua")
     )
+    yield _tokens(tokens)
     for name, config in (
-        (TOKENS, _tokens(keys)),
         (SCOPES, nobody),
         (BODIES, Buffer(max_request_bytes=UInt32Value(value=1 << 20))),
         (LUA, Lua(default_source_code=DataSource(inline_string=code))),
@@ -242,45 +240,13 @@ def _filters(
         yield manager.HttpFilter(name=name, typed_config=any_of(config), disabled=name == MESSAGES)
 
 
-def _tokens(keys: Sequence[Keys]) -> JwtAuthentication:
-    providers = {
-        keys_cluster_name(number): _provider(each, number) for number, each in enumerate(keys, 1)
-    }
-    requirements = [JwtRequirement(provider_name=name) for name in providers]
-    required = (
-        JwtRequirement(requires_any=JwtRequirementOrList(requirements=requirements))
-        if len(requirements) > 1
-        else requirements[0]
-    )
-    return JwtAuthentication(
-        providers=providers,
-        rules=[RequirementRule(match=RouteMatch(prefix="/"), requires=required)],
-    )
-
-
-def _provider(keys: Keys, number: int) -> JwtProvider:
-    provider = JwtProvider(
-        issuer=keys.issuer,
-        audiences=[keys.audience],
-        require_expiration=True,
-        clock_skew_seconds=_SKEW_S,
-        payload_in_metadata=PAYLOAD,
-        header_in_metadata=HEADER,
-        normalize_payload_in_metadata=JwtProvider.NormalizePayload(
-            space_delimited_claims=["scope"]
-        ),
-        from_headers=[JwtHeader(name="authorization", value_prefix="Bearer ")],
-        claim_to_headers=[JwtClaimToHeader(header_name=SUBJECT, claim_name="sub")],
-        clear_route_cache=True,
-        jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_TOKENS),
-    )
-    if keys.text:
-        provider.local_jwks.CopyFrom(DataSource(inline_string=keys.text))
-    else:
-        cluster = keys_cluster_name(number)
-        uri = HttpUri(uri=keys.url, cluster=cluster, timeout=seconds(5))
-        provider.remote_jwks.CopyFrom(RemoteJwks(http_uri=uri, cache_duration=seconds(_KEYS_S)))
-    return provider
+def _tokens(tokens: JwtAuthentication | str) -> manager.HttpFilter:
+    if isinstance(tokens, str):
+        source = ExtensionConfigSource(
+            config_source=watched(tokens), type_urls=[any_of(JwtAuthentication()).type_url]
+        )
+        return manager.HttpFilter(name=TOKENS, config_discovery=source)
+    return manager.HttpFilter(name=TOKENS, typed_config=any_of(tokens))
 
 
 def _messages() -> ExternalProcessor:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envoy.config.core.v3.base_pb2 import DataSource, Metadata
-from envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Policy, Principal, SourcedMetadata
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     FilterConfig,
@@ -31,24 +30,21 @@ from envoy.extensions.filters.http.ext_proc.v3.ext_proc_pb2 import ExtProcOverri
 from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import PerRouteConfig
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac
 from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
-from envoy.type.matcher.v3.metadata_pb2 import MetadataMatcher
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from trimaran.gateway.clusters import cluster_name
 from trimaran.gateway.messages import (
-    HEADER,
     any_of,
-    claim_holds,
-    claim_is,
     header,
     regex,
     seconds,
     struct,
 )
 from trimaran.gateway.offered import Offered
-from trimaran.gateway.settings import ALGORITHMS, Limits, Settings
+from trimaran.gateway.scopes import rules_of
+from trimaran.gateway.settings import Limits, Settings
 from trimaran.serving.access import grpc_headers, http_headers
 
 __all__ = [
@@ -379,48 +375,11 @@ def _guard(
         route.typed_per_filter_config[SCOPES].CopyFrom(any_of(rbac.RBACPerRoute()))
         route.typed_per_filter_config[SCOPES_OF_CALLS].CopyFrom(any_of(rbac.RBACPerRoute()))
         return
-    allowed = rbac.RBACPerRoute(rbac=rbac.RBAC(rules=_rules(settings, scope)))
+    allowed = rbac.RBACPerRoute(rbac=rbac.RBAC(rules=rules_of(settings, scope)))
     where, other = (SCOPES_OF_CALLS, SCOPES) if after_reading else (SCOPES, SCOPES_OF_CALLS)
     route.typed_per_filter_config[where].CopyFrom(any_of(allowed))
     if scope != "infer" or route.match.path == STREAM:
         route.typed_per_filter_config[other].CopyFrom(any_of(rbac.RBACPerRoute()))
-
-
-def _rules(settings: Settings, scope: str) -> RBAC:
-    """Tokens that have the scope, and clients that `gateway.toml` gives it."""
-    wide = scope.startswith("infer:")
-    names = (scope, "infer:*") if wide else (scope,)
-    granted = [
-        client.subject
-        for client in settings.clients
-        if set(names) & set(client.scopes)
-        or (scope == "infer" and any(each.startswith("infer:") for each in client.scopes))
-    ]
-    holding = claim_holds("scope", *names)
-    if scope == "infer":
-        holding = _any_model()
-    either = [*holding, *claim_is("sub", *granted)]
-    principal = Principal(
-        and_ids=Principal.Set(
-            ids=[_one_of(claim_is("alg", *ALGORITHMS, part=HEADER)), _one_of(either)]
-        )
-    )
-    policy = Policy(permissions=[Permission(any=True)], principals=[principal])
-    return RBAC(action=RBAC.ALLOW, policies={scope: policy})
-
-
-def _any_model() -> list[MetadataMatcher]:
-    found = claim_holds("scope", "infer:")
-    for each in found:
-        each.value.list_match.one_of.string_match.CopyFrom(StringMatcher(prefix="infer:"))
-    return found
-
-
-def _one_of(matchers: Iterable[MetadataMatcher]) -> Principal:
-    sourced = [SourcedMetadata(metadata_matcher=matcher) for matcher in matchers]
-    return Principal(
-        or_ids=Principal.Set(ids=[Principal(sourced_metadata=each) for each in sourced])
-    )
 
 
 def _retries(conditions: str) -> RetryPolicy:

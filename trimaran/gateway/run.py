@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import tempfile
 import threading
@@ -14,30 +16,41 @@ from pathlib import Path
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 
 from trimaran.gateway.audit import AuditLog
-from trimaran.gateway.configuration import Places, Wanted, bootstrap, files, whole, with_clusters_of
+from trimaran.gateway.configuration import (
+    Places,
+    Wanted,
+    bootstrap,
+    cluster_file,
+    files,
+    whole,
+    with_clusters_of,
+)
 from trimaran.gateway.docs_page import CONTENT_SECURITY_POLICY, page
 from trimaran.gateway.envoy import Envoy, judge, running
 from trimaran.gateway.health import Health, State
-from trimaran.gateway.issuers import accepted
+from trimaran.gateway.issuers import Issuers
 from trimaran.gateway.keys import (
     Certificate,
     SigningKey,
     development_certificate,
     read_certificate,
     read_digest_key,
+    require_authorities,
 )
 from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
-from trimaran.gateway.offered import offered_models
+from trimaran.gateway.metrics import METRICS_HOST, serving_metrics
+from trimaran.gateway.offered import Offered, offered_models
 from trimaran.gateway.openapi import document
+from trimaran.gateway.presence import announce_gateway
 from trimaran.gateway.program import find_envoy
 from trimaran.gateway.routes import Page
-from trimaran.gateway.settings import ServerAddress, Settings, read_settings
+from trimaran.gateway.settings import Listen, ServerAddress, Settings, read_settings
 from trimaran.gateway.streams import serving_streams
-from trimaran.repository.presence import find_server, server_secret
+from trimaran.repository.presence import Presence, find_servers, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import exclusive_lock
+from trimaran.system.files import exclusive_lock, read_regular
 from trimaran.system.logging import logger
 from trimaran.system.ports import require_bindable
 
@@ -45,7 +58,8 @@ __all__ = ["FILE", "Gateway", "judged", "printed", "run", "state_folder"]
 
 FILE = "gateway.toml"
 _OWN_SERVER = "local"
-"""The name of the server that runs on the repository, where `gateway.toml` lists none."""
+"""What the server without a name is called, where `gateway.toml` lists none."""
+_LOCK = ".lock"
 _LOOK_S = 0.5
 _OWNER_ONLY = 0o700
 _HIDDEN = "(secret)"
@@ -61,10 +75,11 @@ def state_folder(repository: Repository) -> Path:
     return folder
 
 
-def wanted_of(repository: Repository, path: Path | None) -> Wanted:
+def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None = None) -> Wanted:
     """What the gateway shall do, by the repository and by `gateway.toml` if there is one.
 
-    Raises `TrimaranError` for the first thing that is wrong with either.
+    `issuers` has keys that are known already. Raises `TrimaranError` for the first thing that
+    is wrong with either.
     """
     settings = Settings() if path is None else read_settings(path)
     folder = state_folder(repository)
@@ -77,7 +92,9 @@ def wanted_of(repository: Repository, path: Path | None) -> Wanted:
             read_certificate(certificate)
         else:
             certificate = development_certificate(folder, listen.address)
-        keys = accepted(settings, SigningKey(folder))
+        if listen.client_ca:
+            require_authorities(listen.client_ca)
+        keys = (issuers or Issuers(SigningKey(folder))).accepted(settings)
     except TrimaranError as error:
         raise TrimaranError(f"{path}: {error}" if path else str(error)) from None
     servers, secrets = _servers(repository, settings)
@@ -86,11 +103,17 @@ def wanted_of(repository: Repository, path: Path | None) -> Wanted:
         servers=servers,
         secrets=secrets,
         keys=keys,
-        tls=Tls(certificate.certificate, certificate.key, listen.client_ca),
+        tls=_tls(certificate, listen.client_ca),
         models=models,
         digest_key=read_digest_key(folder),
         pages=_pages(repository, settings, [model.name for model in models]),
     )
+
+
+def _tls(files: Certificate, client_ca: Path | None) -> Tls:
+    paths = filter(None, (files.certificate, files.key, client_ca))
+    digest = hashlib.sha256(b"".join(map(read_regular, paths))).hexdigest()[:16]
+    return Tls(files.certificate, files.key, client_ca, digest)
 
 
 def _pages(repository: Repository, settings: Settings, models: Sequence[str]) -> tuple[Page, ...]:
@@ -111,19 +134,22 @@ def _servers(
     repository: Repository, settings: Settings
 ) -> tuple[tuple[ServerAddress, ...], Mapping[str, str]]:
     """The servers, and what opens the APIs of those that this machine runs on the repository."""
-    found = find_server(repository)
-    if found is None:
-        return settings.servers, {}
+    own = {
+        _address(found): server_secret(repository, found.name) for found in find_servers(repository)
+    }
+    servers = settings.servers or tuple(own)
+    secrets = {address.http: secret for address, secret in own.items()}
+    return servers, {each.name: secrets[each.http] for each in servers if each.http in secrets}
+
+
+def _address(found: Presence) -> ServerAddress:
     ports = found.ports
-    own = ServerAddress(
-        _OWN_SERVER,
+    return ServerAddress(
+        found.name or _OWN_SERVER,
         (ports.host, ports.http),
         (ports.host, ports.grpc),
         (ports.host, ports.supervisor),
     )
-    servers = settings.servers or (own,)
-    secret = server_secret(repository)
-    return servers, {server.name: secret for server in servers if server.http == own.http}
 
 
 def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], None]) -> None:
@@ -134,7 +160,7 @@ def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], No
     with ExitStack() as stack:
         folder = state_folder(repository)
         try:
-            stack.enter_context(exclusive_lock(folder / ".lock", wait=False))
+            stack.enter_context(exclusive_lock(folder / _LOCK, wait=False))
         except BlockingIOError:
             raise TrimaranError(
                 f"a gateway runs on {repository.root} already; stop that one first"
@@ -143,6 +169,8 @@ def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], No
         places = _places(folder, sockets)
         gateway = Gateway(repository, path, places)
         stack.enter_context(gateway.serving())
+        port = gateway.wanted.settings.listen.metrics_port
+        stack.enter_context(announce_gateway(folder, METRICS_HOST, port))
         ready(gateway)
         gateway.watch()
 
@@ -157,7 +185,8 @@ class Gateway:
         self._program = find_envoy()
         self._lock = threading.Lock()
         self._envoy: Envoy | None = None
-        self.wanted = wanted_of(repository, path)
+        self._issuers = Issuers(SigningKey(places.folder))
+        self.wanted = wanted_of(repository, path, self._issuers)
         self._seen = self._fingerprint()
         self.health = Health(self._to_ask, self._servers_changed)
 
@@ -165,9 +194,10 @@ class Gateway:
     def serving(self) -> Iterator[None]:
         """Listen during the block. Raises `TrimaranError`."""
         listen = self.wanted.settings.listen
-        require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
+        _require_listenable(listen)
         judge(self._program, whole(self.wanted, self._places), self._places.folder)
         with (
+            self._issuers,
             self.health,
             serving_streams(self._places.streams, self._current),
             running(
@@ -178,6 +208,7 @@ class Gateway:
                 self._places.of,
                 self._places.folder / "envoy.log",
             ) as self._envoy,
+            serving_metrics(listen.metrics_port, self._envoy.ask, lambda: self.health.states),
         ):
             yield
 
@@ -200,7 +231,7 @@ class Gateway:
     def _take_over(self) -> None:
         """Do what is wanted now; what cannot be done is said, and what was wanted before stays."""
         try:
-            wanted = wanted_of(self._repository, self._path)
+            wanted = wanted_of(self._repository, self._path, self._issuers)
             if wanted == self.wanted:
                 return
             if wanted.settings.listen != self.wanted.settings.listen:
@@ -230,40 +261,24 @@ class Gateway:
         return self._envoy
 
     def _files(self, wanted: Wanted | None = None) -> Mapping[str, DiscoveryResponse]:
-        states = self.health.states
-        wanted = wanted or self.wanted
-        numeric = tuple(
-            states[server.name].server if server.name in states else server
-            for server in wanted.servers
-        )
-        ready = {name for name, state in states.items() if not state.problem}
-        return files(replace(wanted, servers=numeric), ready, self._places)
+        return files(wanted or self.wanted, self.health.states, self._places)
 
-    def _to_ask(self) -> tuple[Collection[ServerAddress], Collection[str]]:
-        return self.wanted.servers, [model.name for model in self.wanted.models]
+    def _to_ask(self) -> tuple[Collection[ServerAddress], Collection[Offered]]:
+        return self.wanted.servers, self.wanted.models
 
     def _current(self) -> tuple[Settings, Collection[str]]:
         return self.wanted.settings, [model.name for model in self.wanted.models]
 
     def _servers_changed(self, before: Mapping[str, State], states: Mapping[str, State]) -> None:
         for name, state in states.items():
-            known = before.get(name)
-            if state.problem and (known is None or known.problem != state.problem):
-                _log.warning(f"server {name} gets no requests: {state.problem}")
-            elif known is not None and known.problem and not state.problem:
-                _log.info(f"server {name} is ready again")
+            _say_change(name, before.get(name), state)
         if self._envoy is not None:
             with self._lock:
-                self._envoy.tell(
-                    {
-                        name: content
-                        for name, content in self._files().items()
-                        if name.startswith("endpoints")
-                    }
-                )
+                clusters = cluster_file(self.wanted, states, self._places)
+                self._envoy.tell({"clusters": clusters})
 
-    def _fingerprint(self) -> list[tuple[str, int, int, int]]:
-        """What shows that a file has changed that decides what is wanted."""
+    def _fingerprint(self) -> tuple[list[tuple[str, int, int, int]], Sequence[str]]:
+        """What shows that a file or a key has changed that decides what is wanted."""
         listen = self.wanted.settings.listen
         paths = [
             *([self._path] if self._path else []),
@@ -272,7 +287,21 @@ class Gateway:
             *self._repository.root.glob("*/config.pbtxt"),
             *self._repository.root.glob("*/configs/live.pbtxt"),
         ]
-        return sorted(filter(None, map(_seen, paths)))
+        return sorted(filter(None, map(_seen, paths))), self._issuers.texts
+
+
+def _say_change(name: str, before: State | None, now: State) -> None:
+    if now.problem and (before is None or before.problem != now.problem):
+        _log.warning(f"server {name} gets no requests: {now.problem}")
+    elif before is not None and before.problem and not now.problem:
+        _log.info(f"server {name} is ready again")
+    known = before.missing if before else {}
+    for model, why in now.missing.items():
+        if known.get(model) != why:
+            _log.warning(f"server {name} gets no requests for {model}: {why}")
+    for model in known.keys() - now.missing.keys():
+        if not now.problem:
+            _log.info(f"server {name} answers {model} again")
 
 
 def _seen(path: Path) -> tuple[str, int, int, int] | None:
@@ -283,10 +312,31 @@ def _seen(path: Path) -> tuple[str, int, int, int] | None:
     return str(path), found.st_ino, found.st_mtime_ns, found.st_size
 
 
+def _require_listenable(listen: Listen) -> None:
+    """Raise `TrimaranError` where a port is in use, or the address is not of this machine."""
+    try:
+        require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
+    except TrimaranError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:
+            raise TrimaranError(
+                f"[listen]: address {listen.address} is not of this machine; choose one of its "
+                "own, such as 127.0.0.1, or 0.0.0.0 for all"
+            ) from None
+        raise
+    key = f"[listen] metrics_port in {FILE}"
+    require_bindable(METRICS_HOST, listen.metrics_port, "metrics port", key)
+
+
 def judged(repository: Repository, path: Path | None) -> Wanted:
     """What the gateway would do, after Envoy accepted it. Raises `TrimaranError`."""
     wanted = wanted_of(repository, path)
     folder = state_folder(repository)
+    try:
+        with exclusive_lock(folder / _LOCK, wait=False):
+            _require_listenable(wanted.settings.listen)
+    except BlockingIOError:
+        pass  # a gateway that runs has its port
     judge(find_envoy(), whole(wanted, _places(folder, folder)), folder)
     return wanted
 

@@ -6,6 +6,7 @@ default_model = "churn"           # what /predict and /metadata mean
 [listen]
 address = "127.0.0.1"
 port = 8443
+metrics_port = 8004               # figures for Prometheus, on this machine alone
 certificate = "tls.crt"           # with its key; without both, a development certificate is made
 key = "tls.key"
 client_ca = "clients.crt"         # clients must have a certificate of it (mutual TLS)
@@ -18,8 +19,10 @@ ready = "127.0.0.1:8003"          # the supervisor's port of a `trimaran serve`
 
 [[issuers]]                       # in addition to this machine's own key
 issuer = "https://login.example.com/realms/models"
-audience = "trimaran"
+audience = "trimaran"             # "*" takes tokens for anybody
+scope_claim = "scope"             # where its tokens have their scopes: "scp" at some issuers
 jwks = "keys.json"                # a file or an address; without it, the issuer is asked for it
+keys_s = 60                       # how often keys at an address are fetched
 ca = "issuer-ca.crt"              # who signed the issuer's certificate, if not a public authority
 
 [limits]                          # of each client at each model
@@ -47,14 +50,20 @@ Every key may be left out. Paths are relative to the file.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from trimaran.gateway.values import (
+    address_of,
+    file_of,
+    host_and_port_of,
+    name_of,
+    number_of,
+    require_url,
+    word_of,
+)
 from trimaran.repository.repository import check_model_name
 from trimaran.system.errors import TrimaranError
 from trimaran.system.toml_text import (
@@ -68,6 +77,7 @@ from trimaran.system.toml_text import (
 
 __all__ = [
     "ALGORITHMS",
+    "ANYBODY",
     "AUDIENCE",
     "Audit",
     "Client",
@@ -84,13 +94,12 @@ ALGORITHMS = ("ES256", "RS256")
 """The signatures of tokens that are accepted."""
 AUDIENCE = "trimaran"
 """For whom a token is made, where an issuer's table says nothing else."""
+ANYBODY = "*"
+"""The audience of an issuer whose tokens may be for anybody, or name nobody."""
 
 _KEYS = ("default_model", "listen", "servers", "issuers", "limits", "models", "clients", "audit")
 _LIMITS = ("requests_per_second", "concurrent_requests", "body_mb", "timeout_s")
 _OF_A_CLIENT = ("requests_per_second", "concurrent_requests")
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_TEXT = re.compile(r"[!-~]{1,200}")
-"""What a header may carry unchanged."""
 _MOST = {
     "requests_per_second": 1_000_000,
     "concurrent_requests": 100_000,
@@ -105,6 +114,8 @@ class Listen:
 
     address: str = "127.0.0.1"
     port: int = 8443
+    metrics_port: int = 8004
+    """Where Prometheus reads figures, on loopback."""
     certificate: Path | None = None
     key: Path | None = None
     client_ca: Path | None = None
@@ -126,7 +137,9 @@ class Issuer:
 
     issuer: str
     audience: str = AUDIENCE
+    scope_claim: str = "scope"
     jwks: Path | str | None = None
+    keys_s: int = 60
     ca: Path | None = None
 
 
@@ -176,6 +189,14 @@ class Settings:
         """What one client may ask of a model."""
         return self.models.get(model, self.limits)
 
+    def scope_claims(self) -> Mapping[str, Sequence[str]]:
+        """Where tokens have their scopes, if elsewhere than in `scope`, and of which issuers."""
+        claims: dict[str, list[str]] = {}
+        for issuer in self.issuers:
+            claims.setdefault(issuer.scope_claim, []).append(issuer.issuer)
+        claims.pop(Issuer.scope_claim, None)
+        return claims
+
     def require_models(self, served: Sequence[str]) -> None:
         """Raise `TrimaranError` for a name that is none of the `served` models."""
         named = [("default_model", self.default_model)] if self.default_model else []
@@ -216,8 +237,8 @@ def parse_settings(text: str, folder: Path) -> Settings:
         models=_models(_table(document, "models"), limits),
         default_model=value_of(document, "default_model", str, "the name of a model"),
         audit=Audit(
-            _number(audit, "megabytes", "[audit]: ", 65_536) or Audit.megabytes,
-            _number(audit, "days", "[audit]: ", 36_500) or Audit.days,
+            number_of(audit, "megabytes", "[audit]: ", 65_536) or Audit.megabytes,
+            number_of(audit, "days", "[audit]: ", 36_500) or Audit.days,
         ),
     )
 
@@ -236,16 +257,9 @@ def _tables(document: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]
     return tables
 
 
-def _number(table: Mapping[str, Any], key: str, where: str, most: int) -> int | None:
-    found = value_of(table, key, int, f"a whole number from 1 to {most}", where)
-    if found is not None and not 1 <= found <= most:
-        raise TrimaranError(f"{where}{key} is {found}; expected a whole number from 1 to {most}")
-    return None if found is None else int(found)
-
-
 def _limits(table: Mapping[str, Any], where: str, default: Limits) -> Limits:
     refuse_unknown(table, _LIMITS, where)
-    given = {key: _number(table, key, where, _MOST[key]) for key in table}
+    given = {key: number_of(table, key, where, _MOST[key]) for key in table}
     return replace(default, **{key: number for key, number in given.items() if number})
 
 
@@ -259,32 +273,18 @@ def _models(table: Mapping[str, Any], default: Limits) -> Mapping[str, Limits]:
 
 def _listen(table: Mapping[str, Any], folder: Path) -> Listen:
     where = "[listen]: "
-    refuse_unknown(table, ("address", "port", "certificate", "key", "client_ca"), where)
-    address = value_of(table, "address", str, "an address such as 127.0.0.1", where)
-    try:
-        ipaddress.ip_address(address or Listen.address)
-    except ValueError:
-        raise TrimaranError(
-            f"{where}address is {address!r}; expected an address such as 127.0.0.1 or 0.0.0.0"
-        ) from None
-    paths = {key: _path(table, key, where, folder) for key in ("certificate", "key", "client_ca")}
+    known = ("address", "port", "metrics_port", "certificate", "key", "client_ca")
+    refuse_unknown(table, known, where)
+    address = address_of(table, "address", where, Listen.address)
+    paths = {key: file_of(table, key, where, folder) for key in ("certificate", "key", "client_ca")}
     if (paths["certificate"] is None) != (paths["key"] is None):
         missing = "key" if paths["key"] is None else "certificate"
         raise TrimaranError(f"{where}{missing} is missing; a certificate needs its key")
-    port = _number(table, "port", where, 65_535) or Listen.port
-    return Listen(address or Listen.address, port, **paths)
-
-
-def _path(table: Mapping[str, Any], key: str, where: str, folder: Path) -> Path | None:
-    found = value_of(table, key, str, "the path of a file", where)
-    if found is None:
-        return None
-    if not found or not found.isprintable():
-        raise TrimaranError(f"{where}{key} is {found!r}; expected the path of a file")
-    path: Path = folder / found
-    if not path.is_file():
-        raise TrimaranError(f"{where}{key}: there is no file {path}")
-    return path
+    port = number_of(table, "port", where, 65_535) or Listen.port
+    metrics_port = number_of(table, "metrics_port", where, 65_535) or Listen.metrics_port
+    if metrics_port == port:
+        raise TrimaranError(f"{where}port and metrics_port are {port}; choose another for one")
+    return Listen(address, port, metrics_port, **paths)
 
 
 def _servers(tables: Sequence[Mapping[str, Any]]) -> tuple[ServerAddress, ...]:
@@ -292,64 +292,39 @@ def _servers(tables: Sequence[Mapping[str, Any]]) -> tuple[ServerAddress, ...]:
     for number, table in enumerate(tables, start=1):
         where = f"[[servers]] {number}: "
         refuse_unknown(table, ("name", "http", "grpc", "ready"), where)
-        name = _text(table, "name", where, _NAME)
+        name = name_of(table, "name", where)
         if name in (server.name for server in servers):
             raise TrimaranError(f"{where}name is {name!r}, as that of another; choose another")
-        http, grpc = (_address(table, key, where) for key in ("http", "grpc"))
-        ready = _address(table, "ready", where) if "ready" in table else None
+        http, grpc = (host_and_port_of(table, key, where) for key in ("http", "grpc"))
+        ready = host_and_port_of(table, "ready", where) if "ready" in table else None
         servers.append(ServerAddress(name, http, grpc, ready))
     return tuple(servers)
-
-
-def _address(table: Mapping[str, Any], key: str, where: str) -> tuple[str, int]:
-    expected = "host:port, such as 127.0.0.1:8000"
-    found = value_of(table, key, str, expected, where, required=True)
-    host, _, port = found.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not _TEXT.fullmatch(host) or "/" in host or not port.isascii():
-        raise TrimaranError(f"{where}{key} is {found!r}; expected {expected}")
-    if not port.isdigit() or not 0 < int(port) < 65536:
-        raise TrimaranError(f"{where}{key} is {found!r}; expected {expected}")
-    return host, int(port)
-
-
-def _text(table: Mapping[str, Any], key: str, where: str, form: re.Pattern[str]) -> str:
-    found: str = value_of(table, key, str, "text in quotes", where, required=True)
-    if not form.fullmatch(found):
-        raise TrimaranError(f"{where}{key} is {found!r}; use letters, digits, '.', '_' and '-'")
-    return found
 
 
 def _issuers(tables: Sequence[Mapping[str, Any]], folder: Path) -> tuple[Issuer, ...]:
     issuers: list[Issuer] = []
     for number, table in enumerate(tables, start=1):
         where = f"[[issuers]] {number}: "
-        refuse_unknown(table, ("issuer", "audience", "jwks", "ca"), where)
-        issuer = value_of(table, "issuer", str, "the issuer's address", where, required=True)
+        refuse_unknown(table, [each.name for each in fields(Issuer)], where)
+        issuer = word_of(table, "issuer", where)
         if issuer in (each.issuer for each in issuers):
             raise TrimaranError(f"{where}issuer is {issuer!r}, as that of another; remove one")
         jwks = value_of(table, "jwks", str, "a file or an address of keys", where)
         if jwks is None or "://" in jwks:
-            _require_url(jwks or issuer, f"{where}{'jwks' if jwks else 'issuer'}")
+            require_url(jwks or issuer, f"{where}{'jwks' if jwks else 'issuer'}")
         else:
-            jwks = _path(table, "jwks", where, folder)
-        audience = value_of(table, "audience", str, "for whom tokens are made", where)
+            jwks = file_of(table, "jwks", where, folder)
         issuers.append(
-            Issuer(issuer, audience or AUDIENCE, jwks, _path(table, "ca", where, folder))
+            Issuer(
+                issuer,
+                word_of(table, "audience", where, Issuer.audience),
+                word_of(table, "scope_claim", where, Issuer.scope_claim),
+                jwks,
+                number_of(table, "keys_s", where, 86_400) or Issuer.keys_s,
+                file_of(table, "ca", where, folder),
+            )
         )
     return tuple(issuers)
-
-
-def _require_url(address: str, where: str) -> None:
-    try:
-        parts = urlsplit(address)
-        sound = bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        sound = False
-    if not sound or parts.scheme not in ("http", "https") or parts.username is not None:
-        raise TrimaranError(
-            f"{where} is {address!r}; expected an address such as https://host/keys"
-        )
 
 
 def _clients(tables: Sequence[Mapping[str, Any]]) -> tuple[Client, ...]:
@@ -357,11 +332,7 @@ def _clients(tables: Sequence[Mapping[str, Any]]) -> tuple[Client, ...]:
     for number, table in enumerate(tables, start=1):
         where = f"[[clients]] {number}: "
         refuse_unknown(table, ("subject", "scopes", *_OF_A_CLIENT), where)
-        subject = value_of(table, "subject", str, "the subject of a token", where, required=True)
-        if not _TEXT.fullmatch(subject):
-            raise TrimaranError(
-                f"{where}subject is {subject!r}; expected up to 200 letters, digits and signs"
-            )
+        subject = word_of(table, "subject", where)
         if subject in (client.subject for client in clients):
             raise TrimaranError(f"{where}subject is {subject!r}, as that of another; remove one")
         scopes = texts_of(table, "scopes", where) or ()
@@ -371,6 +342,6 @@ def _clients(tables: Sequence[Mapping[str, Any]]) -> tuple[Client, ...]:
                     f"{where}scopes holds {scope!r}; expected 'infer:<model>', 'infer:*', "
                     "'metadata' or 'admin'"
                 )
-        limits = {key: _number(table, key, where, _MOST[key]) for key in _OF_A_CLIENT}
+        limits = {key: number_of(table, key, where, _MOST[key]) for key in _OF_A_CLIENT}
         clients.append(Client(subject, scopes, **limits))
     return tuple(clients)

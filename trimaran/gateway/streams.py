@@ -26,7 +26,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from trimaran.gateway.messages import JWT, PAYLOAD
-from trimaran.gateway.settings import Settings
+from trimaran.gateway.settings import Issuer, Settings
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["MOST_STREAMS", "Messages", "allowed_models", "serving_streams"]
@@ -99,7 +99,13 @@ def allowed_models(
     claims: Mapping[str, Any], settings: Settings, models: Collection[str]
 ) -> Collection[str]:
     """The models that a token's claims, or its client in `gateway.toml`, allow."""
-    scopes = set(claims.get("scope") or ())
+    elsewhere = settings.scope_claims()
+    claim = next(
+        (name for name, issuers in elsewhere.items() if claims.get("iss") in issuers),
+        Issuer.scope_claim,
+    )
+    found = claims.get(claim)
+    scopes = {each for each in found if isinstance(each, str)} if isinstance(found, list) else set()
     for client in settings.clients:
         if client.subject == claims.get("sub"):
             scopes |= set(client.scopes)

@@ -10,7 +10,7 @@ from trimaran.checks.raising import checked_config
 from trimaran.publishing.releases import make_release, read_release
 from trimaran.repository.config import is_ensemble
 from trimaran.repository.live import live_versions
-from trimaran.repository.presence import Presence, find_server
+from trimaran.repository.presence import Presence, find_servers
 from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, Version, opened_at
 from trimaran.system.errors import TrimaranError
 
@@ -45,10 +45,10 @@ class VersionStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """What a repository holds, model by model, and which server serves it, if one does."""
+    """What a repository holds, model by model, and which servers serve it."""
 
     repository: str
-    server: Presence | None
+    servers: list[Presence]
     models: list[VersionStatus]
 
     def record(self) -> dict[str, Any]:
@@ -72,14 +72,14 @@ def release(
 
 
 def status(repository: Place = DEFAULT_PLACE) -> Status:
-    """Every model's versions, which of them are live, and the server that runs.
+    """Every model's versions, which of them are live, and the servers that run.
 
     Raises `TrimaranError` where there is no repository; what is wrong with one model is in its
     `detail`.
     """
     opened = opened_at(repository)
     models = [found for name in opened.names() for found in _versions(opened, name)]
-    return Status(str(opened.root), find_server(opened), models)
+    return Status(str(opened.root), find_servers(opened), models)
 
 
 def _versions(repository: Repository, name: str) -> list[VersionStatus]:

@@ -84,6 +84,10 @@ class Repository:
         """Where this machine keeps state about the repository: next to it, never inside."""
         return self.root.parent / ".trimaran" / self.root.name
 
+    def server_state(self, name: str = "") -> Path:
+        """Where the server of a name keeps its own; by default the one without a name."""
+        return self.state / "servers" / name if name else self.state
+
     def model(self, name: str) -> Path:
         """The directory of a model, whether or not it exists."""
         return self.root / name

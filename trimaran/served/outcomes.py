@@ -51,6 +51,8 @@ CREATE TABLE IF NOT EXISTS totals (
     version TEXT, name TEXT, place TEXT, value REAL NOT NULL, PRIMARY KEY (version, name, place)
 );
 """
+_ALONE = "BEGIN IMMEDIATE"
+"""Begins a transaction whose reads no other process' writes can make old."""
 _ADD = """
 INSERT INTO totals VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET value = value + excluded.value
@@ -97,8 +99,11 @@ Key = tuple[str, str, str]
 class Outcomes:
     """The outcomes of one model, by its task's judge.
 
-    Threads may share it. Raises `OSError` where the directory is not there, and `sqlite3.Error`
-    where the file cannot be written; nothing is counted then.
+    Threads may share it. Several processes, such as servers on one repository, may use the same
+    directory: each line is read once, and each outcome counted once.
+
+    Raises `OSError` where the directory is not there, and `sqlite3.Error` where the file cannot be
+    written; nothing is counted then.
     """
 
     def __init__(self, directory: Path, judge: Judge) -> None:
@@ -118,8 +123,9 @@ class Outcomes:
     def read_log(self) -> None:
         """Read the new lines of the log, and forget the lines of removed files."""
         with self._lock:
-            files = {path.name: path for path in sorted(self._directory.glob("*.jsonl"))}
+            # First, so that what another process reads meanwhile is not taken for removed.
             read = dict(self._database.execute("SELECT name, read_bytes FROM files"))
+            files = {path.name: path for path in sorted(self._directory.glob("*.jsonl"))}
             for name in read.keys() - files.keys():
                 with self._database as database:
                     database.execute("DELETE FROM predictions WHERE file = ?", (name,))
@@ -129,7 +135,8 @@ class Outcomes:
 
     def record(self, outcomes: Iterable[Outcome]) -> list[str]:
         """Join outcomes to predictions, in order; one of `STATUSES` for each. All or none."""
-        with self._lock, self._database:
+        with self._lock, self._database as database:
+            database.execute(_ALONE)
             return [self._record(outcome) for outcome in outcomes]
 
     def totals(self) -> dict[Key, float]:
@@ -148,32 +155,39 @@ class Outcomes:
             return {(version, name, place): value for version, name, place, value in rows}
 
     def _read_file(self, path: Path, start: int) -> None:
-        while lines := self._read_some(path, start):
-            start += lines
+        while (end := self._read_some(path, start)) > start:
+            start = end
 
     def _read_some(self, path: Path, start: int) -> int:
-        """Read the next lines of a file; their bytes.
+        """Read the next lines of a file of which `start` bytes are read; how many are read then.
 
         They are read while nobody else may write to the index. So lines that are erased from the
-        log before they are deleted from the index do not come back.
+        log before they are deleted from the index do not come back, and those that another process
+        has read meanwhile are not read again.
         """
         if _size(path) <= start:
-            return 0
+            return start
         name = path.name
         with self._database as database:
-            database.execute("BEGIN IMMEDIATE")
-            lines = _whole_lines(path, start)
-            size = sum(map(len, lines))
+            database.execute(_ALONE)
+            reached = self._reached(name)
+            lines = _whole_lines(path, reached)
+            end = reached + sum(map(len, lines))
             rows = [row for line in lines for row in self._row(name, line)]
             database.executemany(
                 "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
                 [row for row in rows if row[1] or row[2]],  # no other is ever asked for
             )
-            database.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (name, start + size))
+            database.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (name, end))
             for version in {row[3] for row in rows}:
                 zeros = [(version, *each, 0.0) for each in self._judge.totals()]
                 database.executemany(_ADD, zeros)
-        return size
+        return end
+
+    def _reached(self, file: str) -> int:
+        """How many bytes of a file are read."""
+        query = "SELECT read_bytes FROM files WHERE name = ?"
+        return next((count for (count,) in self._database.execute(query, (file,))), 0)
 
     def _row(self, file: str, line: bytes) -> Iterator[tuple[Any, ...]]:
         """A line of the log as a row, unless it is damaged."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import urllib3
@@ -19,9 +21,12 @@ from google.protobuf import json_format
 
 from trimaran.repository.config import ModelConfig
 from trimaran.serving.access import grpc_headers, http_headers
+from trimaran.serving.connections import grpc_connection
+from trimaran.serving.denial import DeniedError, denial
 from trimaran.serving.embedded_config import EMBEDDED_VERSION, readable
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.ports import Ports
+from trimaran.system.reaching import why_unreachable
 
 __all__ = [
     "LOAD_TIMEOUT",
@@ -39,6 +44,8 @@ LOAD_TIMEOUT = "TRIMARAN_LOAD_TIMEOUT"
 _LOAD_TIMEOUT_S = 300.0
 _LONGEST_TIMEOUT_S = 1_000_000
 _CALL_TIMEOUT_S = 10.0
+_ANSWERS = (200, 401, 403)
+_LISTEN_EVERY_S = 0.5
 _LAST_LINES = 5
 _MOST_SENT_BYTES = 2**31 - 2**20
 _CHANNEL = [
@@ -97,33 +104,41 @@ class Control:
 
     A server that trimaran started lists, loads and unloads models for those who have its `secret`.
     A call may take `timeout_s`. A load may take `load_timeout_s()`; after that it raises
-    `LoadTimeoutError` with the end of the server's `log`, if that is known.
+    `LoadTimeoutError` with the end of the server's `log`, if that is known. With `silence_s` a load
+    is given up where the server answers nothing else for so long.
     """
 
     def __init__(
         self,
-        ports: Ports,
+        endpoint: Endpoint,
         secret: str = "",
         timeout_s: float = _CALL_TIMEOUT_S,
         log: Path | None = None,
+        silence_s: float | None = None,
     ) -> None:
         self._log = log
-        self._url = f"http://{ports.host}:{ports.http}/v2"
-        self._address = f"{ports.host}:{ports.grpc}"
-        self._metadata = grpc_headers(secret)
+        self._silence_s = silence_s
+        self._endpoint = endpoint
+        self._url = endpoint.url("/v2")
+        self._metadata = {**endpoint.headers, **grpc_headers(secret)}
         self._timeout_s = timeout_s
         # An idle connection would hold up the server's end until its exit timeout.
         self._pool = urllib3.PoolManager(
-            retries=False, headers={"Connection": "close", **http_headers(secret)}
+            retries=False,
+            headers={"Connection": "close", **endpoint.headers, **http_headers(secret)},
+            ssl_context=endpoint.context() if endpoint.secure else None,
         )
 
     def is_live(self) -> bool:
-        """Whether the server answers; it does so once it has tried to load every model."""
+        """Whether the server answers; it does so once it has tried to load every model.
+
+        A gateway that asks who we are, or does not tell, answers too.
+        """
         try:
             response = self._pool.request("GET", f"{self._url}/health/live", timeout=1.0)
         except urllib3.exceptions.HTTPError:
             return False
-        return response.status == 200
+        return response.status in _ANSWERS
 
     def index(self) -> list[ModelState]:
         """Every model version that the server knows, with its state.
@@ -133,7 +148,7 @@ class Control:
         try:
             found = self._call("POST", "/repository/index", {})
         except TrimaranError as error:
-            if "restricted" not in str(error):
+            if "restricted" not in str(error) and not isinstance(error, DeniedError):
                 raise
             ready = self._call("GET", "/models/stats")["model_stats"]
             return [ModelState(item["name"], item["version"], "READY", "") for item in ready]
@@ -205,7 +220,7 @@ class Control:
 
     def _load(self, model: str, timeout_s: float | None, **content: Any) -> None:
         try:
-            with self._grpc() as client:
+            with self._grpc() as client, self._watched(client):
                 client.load_model(
                     model, headers=self._metadata, client_timeout=timeout_s, **content
                 )
@@ -216,21 +231,54 @@ class Control:
             ) from error
 
     @contextmanager
+    def _watched(self, client: Any) -> Iterator[None]:
+        """End the call of the block by its connection where the server is silent for too long."""
+        if self._silence_s is None:
+            yield
+            return
+        ended, silence_s = Event(), self._silence_s
+
+        def watch() -> None:
+            heard_at = time.monotonic()
+            while not ended.wait(_LISTEN_EVERY_S):
+                if self.is_live():
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at >= silence_s:
+                    client.close()
+                    return
+
+        watching = Thread(target=watch, name="listening", daemon=True)
+        watching.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watching.join()
+
+    @contextmanager
     def _grpc(self) -> Iterator[Any]:
         """A client for one call; an idle connection would hold up the server's end too."""
         # It takes half a second to import.
         import tritonclient.grpc as grpc
 
         try:
-            with grpc.InferenceServerClient(self._address, channel_args=_CHANNEL) as client:
+            with grpc_connection(self._endpoint, _CHANNEL) as client:
                 yield client
         except grpc.InferenceServerException as error:
             status, message = error.status(), error.message()
-            if status == "StatusCode.DEADLINE_EXCEEDED":
-                raise _SilenceError(f"the server at {self._address} does not answer") from error
-            if status == "StatusCode.UNAVAILABLE" and "restricted" not in message:
+            address = self._endpoint.grpc
+            if denied := denial(self._endpoint, str(status), message):
+                raise denied from error
+            if status == "StatusCode.CANCELLED" and self._silence_s:  # by `_watched`
                 raise TrimaranError(
-                    f"the server at {self._address} does not answer: {message}"
+                    f"the server at {address} answers nothing for {self._silence_s:g} s"
+                ) from error
+            if status == "StatusCode.DEADLINE_EXCEEDED":
+                raise _SilenceError(f"the server at {address} does not answer") from error
+            if status == "StatusCode.UNAVAILABLE" and "restricted" not in message:
+                reason = why_unreachable(self._endpoint, address) if self._endpoint.secure else ""
+                raise TrimaranError(
+                    reason or f"the server at {address} does not answer: {message}"
                 ) from error
             raise TrimaranError(message) from error
 
@@ -245,6 +293,8 @@ class Control:
                 f"the server at {self._url} does not answer {path}: {type(error).__name__}"
             ) from error
         text = response.data.decode(errors="replace")
+        if denied := denial(self._endpoint, str(response.status), _reason(text)):
+            raise denied
         if response.status != 200:
             raise TrimaranError(_reason(text) or f"{path} answered {response.status}")
         return json.loads(text) if text.strip() else {}

@@ -8,6 +8,8 @@ that does not exist, Triton reads `config.pbtxt`. A newer tritonserver reads `li
 
 from __future__ import annotations
 
+import os
+
 from trimaran.checks.backends import AOTI, default_file
 from trimaran.repository.config import ModelConfig, format_config, write_config
 from trimaran.repository.repository import Repository
@@ -77,10 +79,12 @@ def _show(repository: Repository, name: str, config: ModelConfig) -> None:
     if config.platform == AOTI:
         text = format_config(readable(config))
         if path.is_symlink() or not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.unlink(missing_ok=True)
             write_config(path, readable(config))
         return
     if path.is_symlink() or not (live.exists() or path.exists()):
         return
-    path.unlink(missing_ok=True)
-    path.symlink_to(live.name)
+    # By a rename: another server may read the file, or write it too.
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    made.unlink(missing_ok=True)
+    made.symlink_to(live.name)
+    made.replace(path)

@@ -36,6 +36,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from trimaran.serving.control import Control
+from trimaran.serving.readiness import Readiness
 from trimaran.serving.stub_processes import identify_stub
 from trimaran.system.errors import TrimaranError
 from trimaran.system.http_server import Reply, Request, serving
@@ -107,12 +108,16 @@ class Metrics:
 
 
 @contextmanager
-def serve_metrics(metrics: Metrics, ports: Ports) -> Iterator[None]:
-    """Answer scrapes during the block."""
+def serve_metrics(metrics: Metrics, ports: Ports, readiness: Readiness) -> Iterator[None]:
+    """Answer scrapes during the block, and what balancers ask."""
 
     def answer(request: Request) -> Reply:
         if request.method != "GET":
             return Reply(HTTPStatus.METHOD_NOT_ALLOWED)
+        if request.path == "/ready":
+            return readiness.reply()
+        if request.path == "/ready/models":
+            return readiness.models()
         encode, content_type = choose_encoder(request.accept)
         return Reply(body=encode(metrics.registry), content_type=content_type)
 

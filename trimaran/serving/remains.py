@@ -90,21 +90,21 @@ class Remains:
             region.unlink(missing_ok=True)
 
 
-def record_server(repository: Repository, pid: int) -> None:
-    """Record the server's process, for the case that this one is killed."""
+def record_server(repository: Repository, pid: int, name: str = "") -> None:
+    """Record the process of the server of a name, for the case that this one is killed."""
     record = {"pid": pid, "started": start_time(pid)}
-    write_text(repository.state / _NAME, json.dumps(record) + "\n")
+    write_text(repository.server_state(name) / _NAME, json.dumps(record) + "\n")
 
 
-def end_orphan(repository: Repository) -> None:
+def end_orphan(repository: Repository, name: str = "") -> None:
     """Wait for the end of a server whose `trimaran serve` was killed; kill one that hangs.
 
     The kernel has sent it SIGTERM, so it is about to end, and keeps its ports until then. Its stubs
-    can outlive it, and are ended. Call this while holding `sole_server`: no other `trimaran serve`
-    owns the server then.
+    can outlive it, and are ended. Call this while holding `server_of_name`: no other `trimaran
+    serve` owns the server then.
     """
     try:
-        record = json.loads(read_regular(repository.state / _NAME))
+        record = json.loads(read_regular(repository.server_state(name) / _NAME))
         pid, started = int(record["pid"]), str(record["started"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return

@@ -29,6 +29,7 @@ from trimaran.serving.remains import Remains
 from trimaran.serving.runtime import Runtime
 from trimaran.serving.shared_memory import Regions, free_bytes, plan_regions, stubs_of
 from trimaran.system import bounded_log
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import Ports, free_ports, require_free
 from trimaran.system.processes import ALLOCATOR, PIPE, STDOUT, Child
@@ -36,7 +37,7 @@ from trimaran.system.processes import ALLOCATOR, PIPE, STDOUT, Child
 __all__ = ["LOG", "Server", "all_complete", "private_server"]
 
 LOG = "server.log"
-"""The log of the server that serves a repository, in the repository's state."""
+"""The log of a server that serves a repository, in that server's state."""
 
 
 _OTHER_LOADS = 4
@@ -70,7 +71,8 @@ class Server:
         self.ports = ports
         self.log = log
         self.secret = secret
-        self.control = Control(ports, secret, log=log)
+        self.endpoint = Endpoint.of(ports)
+        self.control = Control(self.endpoint, secret, log=log)
         self.remains = Remains(process.pid)
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from threading import Event, Thread
 
@@ -45,11 +45,12 @@ def unsettled(live: Mapping[str, ModelConfig], served: Mapping[str, Iterable[int
     return sorted(changed, key=lambda name: (is_ensemble(live[name]), name))
 
 
-def settle(repository: Repository, control: Control) -> list[str]:
+def settle(repository: Repository, control: Control, promised: Collection[str] = ()) -> list[str]:
     """Load what is live on disk, remove what a killed deployment left, and say what was done.
 
-    Raises `TrimaranError` where the server does not answer. A model that does not load is tried
-    again by the next call.
+    Models that are `promised` are loaded also where no version of them answers. Raises
+    `TrimaranError` where the server does not answer. A model that does not load is tried again by
+    the next call.
     """
     names = repository.names()
     live = {}
@@ -68,11 +69,15 @@ def settle(repository: Repository, control: Control) -> list[str]:
         elif state.state in IN_TRANSITION:
             moving.add(state.name)
     done = []
-    for name in unsettled(live, {name: served[name] for name in served if name not in moving}):
+    looked_at = {*served, *promised} - moving
+    for name in unsettled(live, {name: served[name] for name in looked_at}):
         with suppress(TrimaranError):
             control.load(name)
             versions = ", ".join(map(str, live_versions(live[name])))
-            done.append(f"{name}: a deployment was cut off; what is live is loaded: {versions}")
+            done.append(
+                f"{name}: a deployment was cut off, or passed this server by; what is live is "
+                f"loaded: {versions}"
+            )
     # Triton's index lists only models of the repository.
     for name in (f"{name}{CANDIDATE}" for name in served if is_ensemble(live.get(name, _NONE))):
         with suppress(TrimaranError):
@@ -87,13 +92,25 @@ class Settling(Thread):
 
     A deployment that was killed is then repaired without another command. A version in transition
     is looked at again when it is ready. What is done goes to `log`.
+
+    If deployments were at work after `since_ns`, the server may have loaded its first models from
+    files of both before and after. So those that are `promised` are loaded again where they failed.
     """
 
-    def __init__(self, repository: Repository, control: Control, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        control: Control,
+        log: logging.Logger,
+        promised: Collection[str] = (),
+        since_ns: int = 0,
+    ) -> None:
         super().__init__(name="settling", daemon=True)
         self._repository = repository
         self._control = control
         self._log = log
+        self._promised = promised
+        self._since_ns = since_ns
         self._settled_ns = 0
         self._stopping = Event()
 
@@ -101,8 +118,10 @@ class Settling(Thread):
         """Settle until `finish` is called."""
         while not self._stopping.wait(_INTERVAL_S):
             try:
-                if self._repository.last_deployment_ns() != self._settled_ns:
-                    self._settle()
+                taken_ns = self._repository.last_deployment_ns()
+                if taken_ns != self._settled_ns:
+                    disturbed = not self._settled_ns and taken_ns != self._since_ns
+                    self._settle(self._promised if disturbed else ())
             except BlockingIOError:  # a deployment is at work
                 continue
             except (TrimaranError, OSError) as error:
@@ -113,10 +132,10 @@ class Settling(Thread):
         """End the thread; a load in progress ends with the server."""
         self._stopping.set()
 
-    def _settle(self) -> None:
+    def _settle(self, promised: Collection[str]) -> None:
         with self._repository.deployment_lock(wait=False):
             taken_ns = self._repository.last_deployment_ns()
-            for done in settle(self._repository, self._control):
+            for done in settle(self._repository, self._control, promised):
                 self._log.warning(done)
             if not any(state.state in IN_TRANSITION for state in self._control.index()):
                 self._settled_ns = taken_ns

@@ -115,6 +115,10 @@ class Supervisor(Thread):
         """The models that only another server can load; see `StuckLoads`."""
         return self._stuck
 
+    def ailing(self) -> set[str]:
+        """The models of which a stub is dead, until their reload has ended. Any thread may ask."""
+        return set(self._heals.due) | set(self._heals.running)
+
     def _look(self) -> None:
         living, zombies = self._processes()
         if (now := time.monotonic()) >= self._pulses_at:

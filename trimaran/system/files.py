@@ -26,6 +26,7 @@ __all__ = [
     "replacing",
     "scratch_directory",
     "sha256_of",
+    "shared_lock",
     "short_path",
     "write_bytes",
     "write_text",
@@ -132,10 +133,23 @@ def exclusive_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
     The file's time of modification is when the lock was last taken. Without `wait` it raises
     `BlockingIOError` where another process holds it.
     """
+    with _lock(path, fcntl.LOCK_EX, wait=wait):
+        yield
+
+
+@contextmanager
+def shared_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """The same, for many owners at a time; an exclusive lock on `path` excludes them all."""
+    with _lock(path, fcntl.LOCK_SH, wait=wait):
+        yield
+
+
+@contextmanager
+def _lock(path: Path, kind: int, *, wait: bool) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # For both directions, which waits for nobody where the file is a pipe.
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "rb", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
         os.utime(file.fileno())
         yield
 

@@ -37,6 +37,7 @@ __all__ = [
     "resident_bytes",
     "sigterm_as_interrupt",
     "start_time",
+    "until_interrupted_again",
 ]
 
 PIPE = subprocess.PIPE
@@ -247,6 +248,18 @@ def interrupt_once() -> None:
     numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
         signal.signal(number, _interrupt_and_ignore(*numbers))
+
+
+@contextmanager
+def until_interrupted_again() -> Iterator[None]:
+    """End the block at another SIGINT or SIGTERM; after it they are ignored, as before it."""
+    with suppress(KeyboardInterrupt):
+        interrupt_once()
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt_and_ignore(*numbers: signal.Signals) -> Callable[..., None]:

@@ -21,9 +21,12 @@ _LISTED = 12
 
 
 def read_utf8(path: Path) -> str:
-    """The text of a regular file. Raises `TrimaranError` that says why it cannot be read."""
+    """The text of a regular file, without a byte order mark.
+
+    Raises `TrimaranError` that says why it cannot be read.
+    """
     try:
-        return read_regular(path).decode("utf-8")
+        return read_regular(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise TrimaranError(f"cannot be read: {reason}") from None

@@ -167,7 +167,7 @@ def test_a_server_without_gpu_serves_it_all_the_same(
     expected = original.spec.module(image).detach().numpy()
     with (
         private_server(find_runtime(), empty_repository, ["quadrants_onnx"]) as server,
-        Client(server.ports) as client,
+        Client(server.endpoint) as client,
     ):
         answer = client.infer("quadrants_onnx", {"image": image.numpy()})
     np.testing.assert_allclose(answer.outputs["logits"], expected, rtol=1e-3, atol=1e-4)

@@ -33,7 +33,7 @@ def test_records_by_fastapi_are_equal_and_leave_nothing_behind(churn_served: Ser
         check_equal(service, open_job(files), records)
         assert len(service.processes()) >= 4  # the keeper, uvicorn, two workers
         before = cpu_s(service.pid)
-        outcome = closed_loop(service.endpoint(records), connections=4, seconds=0.3)
+        outcome = closed_loop(service.traffic(records), connections=4, seconds=0.3)
         assert outcome.good.all()
         assert outcome.good.size > 0
         assert cpu_s(service.pid) > before

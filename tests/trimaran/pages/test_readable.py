@@ -26,7 +26,8 @@ from loadtests.tuning.page import tuning_page
 from loadtests.tuning.study import Score, Tried
 from monitoring.page import summary_page
 from monitoring.prometheus_api import Sample, Series
-from monitoring.queries import CATALOGUE, MODEL
+from monitoring.queries import CATALOGUE
+from monitoring.query import MODEL
 from monitoring.summary import summarise
 from tests.loadtests.knowing import known_server, one_request
 from tests.photographs import parts_of_photographs
@@ -151,6 +152,15 @@ def monitoring(_: Path) -> str:
     }
     answers["errors_by_reason"] = [Sample({**versions[0], "reason": "BACKEND"}, 0.5)]
     answers["mean_objective"] = [Sample({"model": "a_model_3"}, 0.1)]
+    at_the_gateway = [
+        {"model": each["model"], "answer": answer, "reason": reason}
+        for each in (*versions[:2], {"model": ""}, {"model": LONG})
+        for answer, reason in (("2xx", "token"), ("grpc 7", "concurrency"))
+    ]
+    for name in ("gateway_requests", "gateway_refusals", "gateway_p99"):
+        answers[name] = [Sample(labels, 0.5) for labels in at_the_gateway]
+    servers = ("a", LONG[:64])
+    answers["gateway_server_ready"] = [Sample({"server": name}, name == "a") for name in servers]
     at_s = 1_790_000_000.0
     times = np.linspace(at_s - 300, at_s, 60).tolist()
     courses = {
@@ -160,6 +170,10 @@ def monitoring(_: Path) -> str:
         ]
         for name in ("request_rate", "error_ratio", "p99_latency", "stub_memory")
     }
+    courses["gateway_refusals"] = [
+        Series(labels, times, [float(at + 1)] * len(times))
+        for at, labels in enumerate(at_the_gateway)
+    ]
     summary = summarise(answers, "5m", at_s, at_s, [LONG])
     return summary_page(summary, courses, "http://127.0.0.1:9090")
 

@@ -27,6 +27,7 @@ from trimaran.repository.config import write_config
 from trimaran.repository.live import render_candidate
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy, roll_back
+from trimaran.rollout.fleet import Fleet
 from trimaran.rollout.switch import flip
 from trimaran.serving.settling import settle
 from trimaran.system.errors import TrimaranError
@@ -67,7 +68,7 @@ def standing(released: Served) -> Iterator[Served]:
     yield released
     if served_release(released) != 1:
         with released.client() as client:
-            deploy(released.repository, released.control, client, ENSEMBLE, 1, quiet)
+            deploy(released.repository, Fleet.of_one(released.control, client), ENSEMBLE, 1)
 
 
 def served_release(served: Served) -> int:
@@ -79,10 +80,6 @@ def best_labels(answers: Answers) -> set[bytes]:
     return {outputs["LABEL"][0, 0] for outputs in answers.outputs}
 
 
-def quiet(step: str) -> None:
-    """Progress that is not shown."""
-
-
 @pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.long)])
 def test_deployments_and_rollbacks_without_a_failed_request(standing: Served, rounds: int) -> None:
     repository, control = standing.repository, standing.control
@@ -90,10 +87,10 @@ def test_deployments_and_rollbacks_without_a_failed_request(standing: Served, ro
     with under_load(standing, ENSEMBLE, PHOTOGRAPH) as answers, standing.client() as client:
         for _ in range(rounds):
             before = answers.count
-            deployed = deploy(repository, control, client, ENSEMBLE, second, quiet)
+            deployed = deploy(repository, Fleet.of_one(control, client), ENSEMBLE, second)
             assert deployed.golden == 1
             assert served_release(standing) == second
-            rolled = roll_back(repository, control, client, ENSEMBLE, quiet)
+            rolled = roll_back(repository, Fleet.of_one(control, client), ENSEMBLE)
             assert rolled.release == served_release(standing) == 1
             assert answers.count > before, "no request was answered meanwhile"
     assert answers.failures == []
@@ -107,7 +104,7 @@ def test_failed_golden_request_leaves_the_live_release_serving(standing: Served)
     before = standing.repository.live_path("image_labels").read_text()
     with under_load(standing, ENSEMBLE, PHOTOGRAPH) as answers, standing.client() as client:
         with pytest.raises(TrimaranError, match=r"was not deployed: golden request 'cat': LABEL"):
-            deploy(standing.repository, standing.control, client, ENSEMBLE, wrong, quiet)
+            deploy(standing.repository, Fleet.of_one(standing.control, client), ENSEMBLE, wrong)
         assert served_release(standing) == first
     assert answers.failures == []
     assert answers.versions == {str(first)}
@@ -122,7 +119,7 @@ def test_steps_keep_the_replaced_release_and_drop_older_ones(standing: Served) -
     releases = [release_with_labels(standing.repository, name) for name in ("second", "third")]
     with standing.client() as client:
         for release in releases:
-            deploy(standing.repository, standing.control, client, ENSEMBLE, release, quiet)
+            deploy(standing.repository, Fleet.of_one(standing.control, client), ENSEMBLE, release)
     pins = [read_release(standing.repository, ENSEMBLE, r).pins["image_labels"] for r in releases]
     assert standing.control.ready_versions("image_labels") == set(pins)
 
@@ -139,7 +136,7 @@ def test_an_interrupt_before_the_switch_restores_the_steps(standing: Served) -> 
             raise KeyboardInterrupt
 
     with standing.client() as client, pytest.raises(KeyboardInterrupt):
-        deploy(repository, control, client, ENSEMBLE, second, interrupted)
+        deploy(repository, Fleet.of_one(control, client, interrupted), ENSEMBLE, second)
     assert repository.live_path("image_labels").read_text() == before
     assert control.ready_versions("image_labels") == served
     assert served_release(standing) == 1
@@ -151,8 +148,8 @@ def test_a_flip_that_does_not_load_is_taken_back(standing: Served) -> None:
     missing = repository.live(ENSEMBLE)
     assert missing is not None
     missing.ensemble_scheduling.step[0].model_version = 99
-    with pytest.raises(TrimaranError, match="99"):
-        flip(repository, control, missing)
+    with standing.client() as client, pytest.raises(TrimaranError, match="99"):
+        flip(repository, Fleet.of_one(control, client), missing, "switching")
     assert repository.live_path(ENSEMBLE).read_text() == before
     assert served_release(standing) == 1
     with standing.client() as client:
@@ -169,7 +166,7 @@ def test_a_deployment_that_was_cut_off_is_settled(standing: Served) -> None:
     assert on_disk is not None
     second = release_with_labels(repository, "cut off")
     with standing.client() as client:
-        deploy(repository, control, client, ENSEMBLE, second, quiet)
+        deploy(repository, Fleet.of_one(control, client), ENSEMBLE, second)
     pins = read_release(repository, ENSEMBLE, second).pins
     candidate = render_candidate(on_disk, pins, f"{ENSEMBLE}_canary")
     left = repository.live_path(ENSEMBLE).with_name(".live.pbtxt.left")
@@ -197,7 +194,7 @@ def test_an_altered_release_is_refused(standing: Served) -> None:
         standing.client() as client,
         pytest.raises(TrimaranError, match=r"release\.json was altered after it was published"),
     ):
-        deploy(standing.repository, standing.control, client, ENSEMBLE, altered, quiet)
+        deploy(standing.repository, Fleet.of_one(standing.control, client), ENSEMBLE, altered)
     assert served_release(standing) == 1
 
 
@@ -210,7 +207,7 @@ def test_damaged_release_is_refused(standing: Served) -> None:
         standing.client() as client,
         pytest.raises(TrimaranError, match=r"labels\.txt was altered after it was published"),
     ):
-        deploy(standing.repository, standing.control, client, ENSEMBLE, damaged, quiet)
+        deploy(standing.repository, Fleet.of_one(standing.control, client), ENSEMBLE, damaged)
     assert served_release(standing) == 1
 
 
@@ -221,7 +218,7 @@ def test_model_of_the_candidate_name_is_not_touched(standing: Served) -> None:
     (own / "config.pbtxt").write_text(f'name: "{ENSEMBLE}_canary"\n')
     try:
         with standing.client() as client, pytest.raises(TrimaranError, match="rename that model"):
-            deploy(standing.repository, standing.control, client, ENSEMBLE, untried, quiet)
+            deploy(standing.repository, Fleet.of_one(standing.control, client), ENSEMBLE, untried)
     finally:
         shutil.rmtree(own)
     assert served_release(standing) == 1
@@ -259,12 +256,15 @@ def test_releases_of_a_compiled_step_change_without_a_failed_request(
     repository, control = released.repository, released.control
     x = np.linspace(-2, 2, 24, dtype=np.float32).reshape(3, 8)
     with released.client() as client:
-        deploy(repository, control, client, COMPILED, compiled[0], quiet)
+        deploy(repository, Fleet.of_one(control, client), COMPILED, compiled[0])
         with under_load(released, COMPILED, {"X": x}) as answers:
             wait_for(lambda: bool(answers.versions), 30, "an answer")
-            deploy(repository, control, client, COMPILED, compiled[1], quiet)
+            deploy(repository, Fleet.of_one(control, client), COMPILED, compiled[1])
             wait_for(lambda: len(answers.versions) == 2, 30, "an answer of the second release")
-            assert roll_back(repository, control, client, COMPILED, quiet).release == compiled[0]
+            assert (
+                roll_back(repository, Fleet.of_one(control, client), COMPILED).release
+                == compiled[0]
+            )
         after = client.infer(COMPILED, {"X": x})
     assert answers.failures == []
     module, other = models.Linear(0), models.Linear(0)

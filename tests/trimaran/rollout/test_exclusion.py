@@ -15,6 +15,7 @@ from trimaran.repository.config import ModelConfig
 from trimaran.repository.presence import server_secret
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy, roll_back
+from trimaran.rollout.fleet import Fleet
 from trimaran.serving.control import Control
 from trimaran.serving.supervisor import reload_model
 
@@ -73,8 +74,8 @@ def test_what_is_live_changes_under_its_own_lock_and_that_of_all_deployments(
     live = {ENSEMBLE: True, MODEL: True}
     with greeting.client() as client:
         deploying, rolling = Watching(greeting), Watching(greeting)
-        deploy(repository, deploying, client, ENSEMBLE, second, lambda step: None)
-        roll_back(repository, rolling, client, ENSEMBLE, lambda step: None)
+        deploy(repository, Fleet.of_one(deploying, client), ENSEMBLE, second)
+        roll_back(repository, Fleet.of_one(rolling, client), ENSEMBLE)
     # A candidate that is tried holds up no heal.
     for watching in (deploying, rolling):
         assert watching.own.pop(f"{ENSEMBLE}_canary") is False

@@ -17,6 +17,7 @@ from trimaran.repository.live import live_release
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy, roll_back
+from trimaran.rollout.fleet import Fleet
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +108,8 @@ def test_live_ensembles_that_share_a_step_keep_each_others_versions(stopped: Rep
         with running.client() as client, under_load(running, other, NAME) as answers:
             for word in ("hi dear", "oh dear"):
                 release = release_with_word(stopped, word)
-                deploy(stopped, running.control, client, ENSEMBLE, release, lambda step: None)
-            roll_back(stopped, running.control, client, ENSEMBLE, lambda step: None)
+                deploy(stopped, Fleet.of_one(running.control, client), ENSEMBLE, release)
+            roll_back(stopped, Fleet.of_one(running.control, client), ENSEMBLE)
         assert running.control.ready_versions(MODEL) >= {1, 2}
     finally:
         running.stop()

@@ -15,6 +15,7 @@ from tests.trimaran.serving.load import under_load
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.deployment import deploy, roll_back
+from trimaran.rollout.fleet import Fleet
 from trimaran.serving.runtime import Runtime, find_runtime
 from trimaran.system.errors import TrimaranError
 
@@ -58,11 +59,7 @@ def running(greeting: Served, runtime: Runtime) -> Iterator[Served]:
     yield greeting
     if greeting.control.ready_versions(MODEL) != {2}:
         with greeting.client() as client:
-            deploy(greeting.repository, greeting.control, client, MODEL, 2, quiet, runtime)
-
-
-def quiet(step: str) -> None:
-    """Progress that is not shown."""
+            deploy(greeting.repository, Fleet.of_one(greeting.control, client), MODEL, 2, runtime)
 
 
 def test_deployments_and_a_rollback_without_a_failed_request(
@@ -72,12 +69,14 @@ def test_deployments_and_a_rollback_without_a_failed_request(
         for version in (1, 2):
             before = answers.count
             deployed = deploy(
-                running.repository, running.control, client, MODEL, version, quiet, runtime
+                running.repository, Fleet.of_one(running.control, client), MODEL, version, runtime
             )
             assert str(deployed) == f"version {version} is live, golden requests answered: 1"
             assert running.control.ready_versions(MODEL) == {version}
             assert answers.count > before, "no request was answered meanwhile"
-        rolled = roll_back(running.repository, running.control, client, MODEL, quiet, runtime)
+        rolled = roll_back(
+            running.repository, Fleet.of_one(running.control, client), MODEL, runtime
+        )
         assert rolled.release == 1
     assert answers.failures == []
     assert answers.versions == {"1", "2"}
@@ -99,7 +98,7 @@ def test_a_version_that_fails_is_never_asked_by_clients(
         running.client() as client,
         pytest.raises(TrimaranError, match=f"greeter version {wrong} was not deployed: .*{reason}"),
     ):
-        deploy(running.repository, running.control, client, MODEL, wrong, quiet, runtime)
+        deploy(running.repository, Fleet.of_one(running.control, client), MODEL, wrong, runtime)
     assert answers.failures == []
     assert answers.versions == {"2"}
     assert running.repository.live_path(MODEL).read_text() == before
@@ -150,7 +149,7 @@ def test_a_damaged_version_is_refused(running: Served, runtime: Runtime) -> None
             running.client() as client,
             pytest.raises(TrimaranError, match=r"word\.txt was altered after it was published"),
         ):
-            deploy(running.repository, running.control, client, MODEL, 1, quiet, runtime)
+            deploy(running.repository, Fleet.of_one(running.control, client), MODEL, 1, runtime)
     finally:
         path.write_text(good)
     assert running.control.ready_versions(MODEL) == {2}

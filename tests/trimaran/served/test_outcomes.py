@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,26 @@ def test_nothing_is_counted_twice(store: Store) -> None:
     assert store.record("r", True) == "known"
     assert store.record("a", False, 2e9) == "contradicts"
     assert sum(store.cells().values()) == 1
+
+
+def test_two_processes_count_each_outcome_once_together(store: Store, tmp_path: Path) -> None:
+    """Each has its own connection; they are told the same outcomes at the same time."""
+    names = [f"{number}" for number in range(300)]
+    (tmp_path / "1.jsonl").write_text("".join(map(line, names)))
+    other = Outcomes(tmp_path, BinaryJudge("p", "decided"))
+    together = threading.Barrier(2)
+
+    def tell(outcomes: Outcomes) -> Counter[str]:
+        together.wait(30)
+        outcomes.read_log()
+        together.wait(30)
+        return Counter(outcomes.record([Outcome(name, True, None) for name in names]))
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(tell, (store.outcomes, other)))
+    other.close()
+    assert sum(found, Counter()) == {"counted": 300, "known": 300}
+    assert store.cells()["true_positive"] == 300
 
 
 def test_ids_that_nobody_predicted_are_unknown_until_they_are(store: Store) -> None:

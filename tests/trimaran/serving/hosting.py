@@ -68,7 +68,7 @@ class Hosted:
         return self.server.control
 
     def infer(self, model: str, inputs: Arrays) -> Mapping[str, np.ndarray]:
-        with Client(self.server.ports) as client:
+        with Client(self.server.endpoint) as client:
             return client.infer(model, inputs).outputs
 
     def refusal(self, model: str, inputs: Arrays) -> str:
@@ -99,7 +99,7 @@ class Hosted:
         start = threading.Barrier(len(requests))
 
         def send(inputs: Arrays) -> Answer | str:
-            with Client(self.server.ports) as client:
+            with Client(self.server.endpoint) as client:
                 start.wait(10)
                 try:
                     return client.infer(model, inputs)

@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from tests.running import Served, wait_for
 from trimaran.repository.config import ModelConfig
 from trimaran.serving.control import Control
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import Ports
 
@@ -65,4 +66,4 @@ def test_a_load_holds_up_no_connection_of_another_model(served: Served, tmp_path
 
 def test_files_that_no_server_takes_are_refused_before_they_are_sent() -> None:
     with pytest.raises(TrimaranError, match=r"m: its files have 2\.1 GB.*from its repository"):
-        Control(Ports()).load_given(ModelConfig(name="m"), {"1/x": bytes(2**31)})
+        Control(Endpoint.of(Ports())).load_given(ModelConfig(name="m"), {"1/x": bytes(2**31)})

@@ -210,5 +210,5 @@ def test_a_server_that_is_gone_leaves_nothing(churn_served: Served, tmp_path: Pa
             "--http-port", "1", "--grpc-port", "1",
         )  # fmt: skip
         assert result.status == 1
-        assert "no server answers there" in result.stderr
+        assert "no server answers at" in result.stderr
         assert [path.name for path in tmp_path.iterdir()] == ["customers.csv"]

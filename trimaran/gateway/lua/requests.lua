@@ -289,6 +289,8 @@ local UNREAD = {
   "attempt to access ",
   "attempt to get members",
   "parameter key '",
+  "Expected JSON object",
+  "Converting keyword",
 }
 
 local function is_unread(reason)
