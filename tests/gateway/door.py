@@ -115,7 +115,7 @@ class Door(Running):
         """The line of a request in the audit log, once it is written."""
 
         def line() -> Any:
-            lines = (self.state / "audit.log").read_text().splitlines()
+            lines = (self.state / "audit.log").read_bytes().splitlines()
             return next(
                 (each for each in map(json.loads, lines) if each["request_id"] == request_id), None
             )

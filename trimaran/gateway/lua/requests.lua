@@ -92,8 +92,7 @@ local function words_of(body, byte_at, place, stop, parameters, content)
     end
     if tag == parameters and
       body:getBytes(begun, ended - begun):find("shared_memory_region", 1, true) then
-      return nil, "a tensor is in shared memory, which the gateway does not pass on; send it in "
-        .. "the call"
+      return nil, "a tensor is in shared memory; send it in the call, as the gateway needs it"
     end
     place = ended
   end
@@ -127,7 +126,7 @@ local function model_of(body)
       local size = ended - begun
       name = size > 0 and size <= 128 and body:getBytes(begun, size) or ""
     end
-    local found, problem = ended - begun, nil
+    local found, problem = ended - begun
     if tag == INPUT then
       found, problem = words_of(body, byte_at, begun, ended, 34, 42)
     elseif tag == OUTPUT then
