@@ -92,7 +92,7 @@ local function words_of(body, byte_at, place, stop, parameters, content)
     end
     if tag == parameters and
       body:getBytes(begun, ended - begun):find("shared_memory_region", 1, true) then
-      return nil, "a tensor is in shared memory; send it in the call, as the gateway needs it"
+      return nil, "a tensor is in shared memory, which is closed here; send it in the call"
     end
     place = ended
   end
