@@ -40,6 +40,8 @@ __all__ = [
 _UPSTREAM = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECT_S = 2.0
 _EJECT_S = 5.0
+_FAILURES = 3
+"""Connections in a row that fail, after which a server gets no requests for a while."""
 _IDLE_S = 30.0
 """Before Triton would close a connection that is idle, so that none is closed under a request."""
 _LARGEST_BYTES = 1 << 30
@@ -97,7 +99,7 @@ def _ejection(servers: int) -> OutlierDetection:
     most = 100 * (servers - 1) // servers if servers else 0
     return OutlierDetection(
         split_external_local_origin_errors=True,
-        consecutive_local_origin_failure=UInt32Value(value=1),
+        consecutive_local_origin_failure=UInt32Value(value=_FAILURES),
         enforcing_consecutive_local_origin_failure=UInt32Value(value=100 if servers > 1 else 0),
         enforcing_success_rate=UInt32Value(value=0),
         enforcing_local_origin_success_rate=UInt32Value(value=0),

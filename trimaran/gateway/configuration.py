@@ -31,7 +31,8 @@ from trimaran.gateway.issuers import Keys
 from trimaran.gateway.listener import Tls, listener
 from trimaran.gateway.messages import any_of, discovery, struct, watched
 from trimaran.gateway.offered import Offered
-from trimaran.gateway.routes import TOKENS, Page, route_table
+from trimaran.gateway.routes import Page, route_table
+from trimaran.gateway.scopes import TOKENS
 from trimaran.gateway.settings import ServerAddress, Settings
 from trimaran.gateway.tokens import tokens_of
 

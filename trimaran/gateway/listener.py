@@ -71,11 +71,9 @@ from trimaran.gateway.routes import (
     BODIES,
     LUA,
     MESSAGES,
-    SCOPES,
-    SCOPES_OF_CALLS,
     SUBJECT,
-    TOKENS,
 )
+from trimaran.gateway.scopes import SCOPES, SCOPES_OF_CALLS, TOKENS
 from trimaran.gateway.settings import Settings
 
 __all__ = ["Tls", "listener"]

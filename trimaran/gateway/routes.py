@@ -27,8 +27,6 @@ from envoy.config.route.v3.route_components_pb2 import (
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.buffer.v3.buffer_pb2 import Buffer, BufferPerRoute
 from envoy.extensions.filters.http.ext_proc.v3.ext_proc_pb2 import ExtProcOverrides, ExtProcPerRoute
-from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import PerRouteConfig
-from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac
 from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
@@ -43,25 +41,19 @@ from trimaran.gateway.messages import (
     struct,
 )
 from trimaran.gateway.offered import Offered
-from trimaran.gateway.scopes import rules_of
+from trimaran.gateway.scopes import guard
 from trimaran.gateway.settings import Limits, Settings
 from trimaran.serving.access import grpc_headers, http_headers
 
 __all__ = [
     "BODIES",
     "MODEL",
-    "SCOPES",
-    "SCOPES_OF_CALLS",
     "STREAM",
     "SUBJECT",
-    "TOKENS",
     "Page",
     "route_table",
 ]
 
-TOKENS = "envoy.filters.http.jwt_authn"
-SCOPES = "trimaran.scopes"
-SCOPES_OF_CALLS = "trimaran.scopes_of_calls"
 BODIES = "envoy.filters.http.buffer"
 MESSAGES = "envoy.filters.http.ext_proc"
 LUA = "envoy.filters.http.lua"
@@ -299,7 +291,7 @@ def _page(page: Page, settings: Settings) -> Route:
             *(header(name, value) for name, value in page.headers.items()),
         ],
     )
-    _guard(route, settings, page.scope)
+    guard(route, settings, page.scope)
     return route
 
 
@@ -322,7 +314,7 @@ def _other_methods(models: Sequence[Offered], pages: Iterable[str]) -> Iterator[
             ),
             response_headers_to_add=[header("allow", method)],
         )
-        _guard(route, None, "")
+        guard(route, None, "")
         yield route
 
 
@@ -333,7 +325,7 @@ def _nothing() -> Route:
         match=RouteMatch(prefix="/"),
         direct_response=DirectResponseAction(status=_NOT_FOUND),
     )
-    _guard(route, None, "")
+    guard(route, None, "")
     return route
 
 
@@ -352,7 +344,8 @@ def _route(
     facts: dict[str, Any] = {"kind": kind, "model": model, "scope": scope}
     facts["steps"] = dict.fromkeys(steps, True)
     route.metadata.CopyFrom(Metadata(filter_metadata={LUA: struct(facts)}))
-    _guard(route, settings, scope, after_reading=kind == "call" and bool(model))
+    after = kind == "call" and bool(model)
+    guard(route, settings, scope, after_reading=after, kept_closed=kind == "call" and not model)
     if limits is not None:
         most = limits.body_mb << 20
     else:
@@ -364,22 +357,6 @@ def _route(
         route.typed_per_filter_config[MESSAGES].CopyFrom(any_of(looked_at))
     route.typed_per_filter_config[BODIES].CopyFrom(any_of(bodies))
     return route
-
-
-def _guard(
-    route: Route, settings: Settings | None, scope: str, *, after_reading: bool = False
-) -> None:
-    """Who may take a route; without a scope, everybody."""
-    if settings is None or not scope:
-        route.typed_per_filter_config[TOKENS].CopyFrom(any_of(PerRouteConfig(disabled=True)))
-        route.typed_per_filter_config[SCOPES].CopyFrom(any_of(rbac.RBACPerRoute()))
-        route.typed_per_filter_config[SCOPES_OF_CALLS].CopyFrom(any_of(rbac.RBACPerRoute()))
-        return
-    allowed = rbac.RBACPerRoute(rbac=rbac.RBAC(rules=rules_of(settings, scope)))
-    where, other = (SCOPES_OF_CALLS, SCOPES) if after_reading else (SCOPES, SCOPES_OF_CALLS)
-    route.typed_per_filter_config[where].CopyFrom(any_of(allowed))
-    if scope != "infer" or route.match.path == STREAM:
-        route.typed_per_filter_config[other].CopyFrom(any_of(rbac.RBACPerRoute()))
 
 
 def _retries(conditions: str) -> RetryPolicy:

@@ -5,16 +5,52 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Policy, Principal, SourcedMetadata
+from envoy.config.route.v3.route_components_pb2 import Route
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import PerRouteConfig
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac
 from envoy.type.matcher.v3.metadata_pb2 import MetadataMatcher
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
-from trimaran.gateway.messages import HEADER, claim_holds, claim_is
+from trimaran.gateway.messages import HEADER, any_of, claim_holds, claim_is
 from trimaran.gateway.settings import ALGORITHMS, Issuer, Settings
 
-__all__ = ["rules_of"]
+__all__ = ["SCOPES", "SCOPES_OF_CALLS", "TOKENS", "guard"]
+
+TOKENS = "envoy.filters.http.jwt_authn"
+"""The filter that verifies tokens."""
+SCOPES = "trimaran.scopes"
+"""The filter that asks for scopes before a message is read."""
+SCOPES_OF_CALLS = "trimaran.scopes_of_calls"
+"""And the one that does so once the message of a gRPC call named its model."""
 
 
-def rules_of(settings: Settings, scope: str) -> RBAC:
+def guard(
+    route: Route,
+    settings: Settings | None,
+    scope: str,
+    *,
+    after_reading: bool = False,
+    kept_closed: bool = False,
+) -> None:
+    """Say who may take a route; without a scope, everybody.
+
+    With `after_reading` the scope is asked for once a message was read. A route that is
+    `kept_closed` lets a message be read, and nothing pass.
+    """
+    config = route.typed_per_filter_config
+    if settings is None or not scope:
+        config[TOKENS].CopyFrom(any_of(PerRouteConfig(disabled=True)))
+        config[SCOPES].CopyFrom(any_of(rbac.RBACPerRoute()))
+        config[SCOPES_OF_CALLS].CopyFrom(any_of(rbac.RBACPerRoute()))
+        return
+    allowed = rbac.RBACPerRoute(rbac=rbac.RBAC(rules=_rules(settings, scope)))
+    where, other = (SCOPES_OF_CALLS, SCOPES) if after_reading else (SCOPES, SCOPES_OF_CALLS)
+    config[where].CopyFrom(any_of(allowed))
+    if not kept_closed:
+        config[other].CopyFrom(any_of(rbac.RBACPerRoute()))
+
+
+def _rules(settings: Settings, scope: str) -> RBAC:
     """Tokens that have the scope, and clients that `gateway.toml` gives it."""
     wide = scope.startswith("infer:")
     names = (scope, "infer:*") if wide else (scope,)
