@@ -43,7 +43,9 @@ def _quantile(share: str) -> str:
 _POSITIVES = _growth("trimaran_outcome_positives_total", "model, version, bin")
 _PROBABILITY = _growth("trimaran_outcome_probability_total", "model, version, bin")
 _SQUARED_ERROR = _growth("trimaran_outcome_squared_error_total", "model, version")
-_OUTCOMES = _growth("trimaran_outcomes_total", "model, version")
+_OUTCOMES = (
+    f"sum by (model, version) ({_growth('trimaran_outcomes_total', 'model, version, cell')})"
+)
 _ANSWERED = rate("nv_inference_request_success")
 _ENDED = f"{_ANSWERED} + {rate('nv_inference_request_failure')}"
 
