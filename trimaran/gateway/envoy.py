@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import socket
 import subprocess
@@ -159,6 +160,7 @@ def running(
     started = place("bootstrap")
     write_changed(started, bootstrap)
     command = [str(program), "-c", str(started), "-l", "warn", "--use-dynamic-base-id"]
+    command += ["--concurrency", str(max(1, len(os.sched_getaffinity(0)) // 2))]
     command += [
         "--file-flush-interval-msec",
         "1000",
