@@ -55,8 +55,8 @@ UNTIL_CTRL_C: Mapping[str, str] = {
 
 FOR_A_WHILE: Mapping[str, float] = {
     r"^\S*trimaran monitor watch\b": 8.0,
-    r"^\S*trimaran tune\b": 90.0,
-    r"^\S*trimaran optimize\b": 60.0,
+    r"^\S*trimaran tune\b": 60.0,
+    r"^\S*trimaran optimize\b": 45.0,
 }
 """Commands that a reader would end by Ctrl-C, and after how many seconds."""
 

@@ -19,6 +19,7 @@ from trimaran.repository.presence import (
     sole_server,
 )
 from trimaran.repository.repository import Repository
+from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import Ports
 
@@ -38,12 +39,12 @@ def test_one_without_a_name_comes_before_those_with_one(repository: Repository) 
     with ExitStack() as stack:
         announced(stack, repository, "b", 8100)
         assert [found.name for found in find_servers(repository)] == ["b"]
-        assert running_server(repository.root, None, None, None).pid == os.getpid()
+        assert running_server(repository.root).pid == os.getpid()
         assert server_secret(repository, "b") == "secret of b"
         announced(stack, repository, "", 8000)
         announced(stack, repository, "a", 8200)
         assert [found.name for found in find_servers(repository)] == ["", "a", "b"]
-        assert running_server(repository.root, None, None, None).ports.http == 8000
+        assert running_server(repository.root).endpoint.http == "127.0.0.1:8000"
         shown = call_trimaran("status", "--repository", repository.root).stdout
         assert f"served by process {os.getpid()} on HTTP port 8000" in shown
         assert f"served by a (process {os.getpid()}) on HTTP port 8200" in shown
@@ -57,7 +58,8 @@ def test_several_that_all_have_names_are_told_apart_by_their_ports(repository: R
         announced(stack, repository, "a", 8200)
         with pytest.raises(TrimaranError, match="by a on HTTP port 8200 and b on HTTP port 8100"):
             find_server(repository)
-        assert running_server(repository.root, None, 8100, 8101).ports.http == 8100
+        given = Endpoint.of(Ports(http=8100, grpc=8101))
+        assert running_server(repository.root, given).endpoint == given
 
 
 def test_servers_of_other_names_run_beside_one_another_and_no_command_alone(

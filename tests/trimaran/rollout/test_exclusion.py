@@ -24,7 +24,7 @@ class Watching(Control):
     """Notes which locks were held during each load."""
 
     def __init__(self, served: Served) -> None:
-        super().__init__(served.ports, server_secret(served.repository))
+        super().__init__(served.endpoint, server_secret(served.repository))
         self.state = served.repository.state
         self.own: dict[str, bool] = {}
         self.deployment: dict[str, bool] = {}
