@@ -43,7 +43,7 @@ _PIP_FILES = (
     *("/etc/resolv.conf", "/etc/hosts"),
 )
 _LOCAL = re.compile(r"(?:file://)?(/[^\s,:'\"]+)")
-_PATIENCE_S = 1800.0
+_PATIENCE_S = 2700.0
 
 # Entered in a new mount namespace, so nothing stays mounted. Arguments: the root, MB of
 # shared memory, folders to show read-only joined by newlines, then the command.
