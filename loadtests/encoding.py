@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from tritonclient.grpc import service_pb2
 
 from loadtests.payloads import Row
 from trimaran.repository import dtypes
+from trimaran.serving.json_rows import text_or_base64
 from trimaran.system.errors import UsageError
 
 __all__ = ["GRPC_METHOD", "HttpCall", "generate_call", "grpc_request", "http_call", "json_call"]
@@ -49,7 +49,7 @@ def json_call(model: str, version: str, row: Row) -> HttpCall:
             "name": name,
             "shape": list(array.shape),
             "datatype": dtypes.by_numpy(array.dtype).triton,
-            "data": [_plain(value) for value in array.reshape(-1).tolist()],
+            "data": [text_or_base64(value) for value in array.reshape(-1).tolist()],
         }
         for name, array in row.items()
     ]
@@ -64,7 +64,7 @@ def generate_call(model: str, version: str, row: Row) -> HttpCall:
             raise UsageError(
                 f"{model}: {name} has {array.size} values, and generate takes one; choose json"
             )
-        record[name] = _plain(array.reshape(-1).tolist()[0])
+        record[name] = text_or_base64(array.reshape(-1).tolist()[0])
     return HttpCall(f"{_path(model, version)}/generate", json.dumps(record).encode())
 
 
@@ -88,12 +88,3 @@ def _inputs(library: Any, row: Row) -> Sequence[Any]:
         item.set_data_from_numpy(np.ascontiguousarray(array))
         items.append(item)
     return items
-
-
-def _plain(value: Any) -> Any:
-    if not isinstance(value, bytes):
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return base64.b64encode(value).decode()

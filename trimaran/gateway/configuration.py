@@ -36,7 +36,15 @@ from trimaran.gateway.scopes import TOKENS
 from trimaran.gateway.settings import ServerAddress, Settings
 from trimaran.gateway.tokens import tokens_of
 
-__all__ = ["Places", "Wanted", "bootstrap", "files", "whole", "with_clusters_of"]
+__all__ = [
+    "Places",
+    "Wanted",
+    "bootstrap",
+    "cluster_file",
+    "files",
+    "whole",
+    "with_clusters_of",
+]
 
 _PROTOCOLS = ("http", "grpc")
 _MOST_CONNECTIONS = 10_000

@@ -7,7 +7,6 @@ that makes it.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from trimaran.repository.config import ModelConfig, inputs_of, is_declared, is_e
 from trimaran.repository.repository import Repository
 from trimaran.repository.served_files import served_directories
 from trimaran.serving.golden import GoldenRequest, usable_golden
+from trimaran.serving.json_rows import text_or_base64
 
 __all__ = ["ModelSchemas", "model_schemas"]
 
@@ -222,7 +222,7 @@ def _example(config: ModelConfig, request: GoldenRequest) -> dict[str, Any]:
         if spec.name in request.inputs:
             given = request.values.get(spec.name)
             values = (
-                [_text_of(each) for each in request.inputs[spec.name].reshape(-1).tolist()]
+                [text_or_base64(each) for each in request.inputs[spec.name].reshape(-1).tolist()]
                 if given is None
                 else list(_flat(given))
             )
@@ -236,16 +236,6 @@ def _flat(value: Any) -> Iterator[Any]:
             yield from _flat(each)
     else:
         yield value
-
-
-def _text_of(value: Any) -> Any:
-    """A file's text, or its base64 where it is no text."""
-    if not isinstance(value, bytes):
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return base64.b64encode(value).decode()
 
 
 def _bytes_of(array: Any) -> int:

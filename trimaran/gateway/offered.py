@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trimaran.checks.raising import checked_config, sound_ensembles
+from trimaran.publishing.releases import step_models
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 
@@ -25,7 +26,9 @@ def offered_models(repository: Repository) -> tuple[Offered, ...]:
 
     A model whose configuration cannot be read is left out, since no server loads it.
     """
-    by_ensemble = {name: _steps(repository, name) for name in sound_ensembles(repository)}
+    by_ensemble = {
+        name: tuple(step_models(repository.config(name))) for name in sound_ensembles(repository)
+    }
     steps = {step for each in by_ensemble.values() for step in each}
     found: list[Offered] = []
     for name in repository.names():
@@ -38,8 +41,3 @@ def offered_models(repository: Repository) -> tuple[Offered, ...]:
         stateful = config.HasField("sequence_batching")
         found.append(Offered(name, by_ensemble.get(name, ()), stateful))
     return tuple(found)
-
-
-def _steps(repository: Repository, ensemble: str) -> tuple[str, ...]:
-    steps = repository.config(ensemble).ensemble_scheduling.step
-    return tuple(dict.fromkeys(step.model_name for step in steps))

@@ -150,10 +150,11 @@ class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
         first = next(requests, None)
         if first is None or not first.HasField("request_headers"):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a stream's beginning")
+        claims = _claims(first)
         try:
-            with self._counted(_claims(first)):
+            with self._counted(claims):
                 yield protocol.ProcessingResponse(request_headers=protocol.HeadersResponse())
-                messages = self._begun(_claims(first))
+                messages = self._begun(claims)
                 for request in requests:
                     messages.add(request.request_body.body)
                     yield protocol.ProcessingResponse(request_body=protocol.BodyResponse())

@@ -18,6 +18,7 @@ become the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import math
@@ -33,7 +34,15 @@ from trimaran.repository.config import ModelConfig, inputs_of
 from trimaran.repository.dtypes import DType, describe_shape, shapes_agree
 from trimaran.system.errors import TrimaranError, UsageError
 
-__all__ = ["STDIN", "as_array", "json_values", "read_json", "read_rows", "row_of"]
+__all__ = [
+    "STDIN",
+    "as_array",
+    "json_values",
+    "read_json",
+    "read_rows",
+    "row_of",
+    "text_or_base64",
+]
 
 STDIN = "-"
 _MARK = "\ufeff"
@@ -208,3 +217,13 @@ def _alone(value: Any, dtype: DType) -> np.ndarray:
 def _shown(value: Any) -> str:
     text = json.dumps(value, default=repr)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def text_or_base64(value: Any) -> Any:
+    """A value of a tensor as JSON has it: bytes as the text that they are, or else as base64."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode()
