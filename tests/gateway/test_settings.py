@@ -23,6 +23,7 @@ from trimaran.system.errors import TrimaranError
 
 SERVER = '[[servers]]\nname = "a"\nhttp = "127.0.0.1:8000"\ngrpc = "127.0.0.1:8001"\n'
 ISSUER = '[[issuers]]\nissuer = "https://login.example.com"\n'
+TWO = ISSUER + ISSUER.replace("login", "partner")
 CLIENT = '[[clients]]\nsubject = "mobile"\n'
 
 
@@ -71,6 +72,12 @@ def test_every_key_may_be_left_out(tmp_path: Path) -> None:
         (SERVER.replace(":8000", ":0"), "http is '127.0.0.1:0'"),
         (SERVER.replace('"a"', '"a/b"'), "name is 'a/b'; use letters"),
         (SERVER * 2, "[[servers]] 2: name is 'a', as that of another"),
+        (
+            SERVER + SERVER.replace('"a"', '"b"'),
+            "[[servers]] 2: http is '127.0.0.1:8000', as http of 'a'; give each its own port",
+        ),
+        ("[listen]\nmemory_mb = 8", "memory_mb is 8; expected a whole number from 256"),
+        ("[limits]\nbody_mb = 300", "memory_mb is 1024; make that at least 1200"),
         ("[[servers]]\nname = 'a'", "[[servers]] 1: http is missing"),
         (ISSUER.replace("https", "http"), "use https, since over http others can replace the keys"),
         (ISSUER.replace("https://", ""), "issuer is 'login.example.com'; expected an address"),
@@ -84,6 +91,12 @@ def test_every_key_may_be_left_out(tmp_path: Path) -> None:
         (f"{CLIENT}scopes = 'admin'", "scopes is 'admin'; expected a list of texts"),
         (CLIENT.replace("mobile", "a b"), "subject is 'a b'; expected up to 200 letters"),
         (CLIENT * 2, "[[clients]] 2: subject is 'mobile', as that of another"),
+        (f"{TWO}{CLIENT}", "[[clients]] 1: issuer is missing; there are several, so say which"),
+        (f"{ISSUER}{CLIENT}issuer = 'trimarn'", "issuer is 'trimarn', which is none; did you mean"),
+        (
+            f"{ISSUER}{CLIENT}{CLIENT}issuer = 'trimaran'",
+            "[[clients]] 2: subject is 'mobile', as that of another",
+        ),
         ("a = = b", "not TOML: Invalid value (at line 1, column 5)"),
         ("a = " + "[" * 3000, "not TOML: it is nested too deeply"),
     ],
@@ -101,6 +114,7 @@ def test_what_cannot_be_is_named_with_its_place(tmp_path: Path, text: str, said:
         ("default_model = 'chrun'", "default_model: no model 'chrun' is served; did you mean"),
         ("[models.chrun]", "[models]: no model 'chrun' is served"),
         (f"{CLIENT}scopes = ['infer:chrun']", "[[clients]] mobile: scopes: no model 'chrun'"),
+        ("default_model = '*'", "default_model: no model '*' is served"),
         (f"{CLIENT}scopes = ['infer:']", "no model '' is served"),
     ],
 )

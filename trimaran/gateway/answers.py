@@ -28,6 +28,7 @@ __all__ = ["audit_log", "own_answers"]
 
 _REFUSED = 400
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _LARGE, _MANY, _SLOW = 401, 403, 404, 413, 429, 408
+_UNAVAILABLE = 503
 
 
 def audit_log(path: str) -> FileAccessLog:
@@ -57,7 +58,7 @@ def own_answers() -> manager.LocalReplyConfig:
     """Each answer of the gateway itself in one form; over gRPC its text is the status' message."""
     mappers = []
     for grpc in (True, False):
-        for found, status, words, headers in _reasons():
+        for found, status, words, headers in _reasons(grpc):
             mapper = manager.ResponseMapper(
                 filter=_both(_is_grpc(not grpc), found),
                 body_format_override=_form(words, grpc=grpc),
@@ -86,15 +87,23 @@ def _form(words: str, *, grpc: bool) -> SubstitutionFormatString:
     return SubstitutionFormatString(json_format=struct(form))
 
 
-def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, str]]]:
-    """What is answered: by which sign, with which status instead, in which words and headers."""
-    flag, soon = _flag, {"retry-after": "1"}
+def _reasons(
+    grpc: bool,
+) -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, str]]]:
+    """What is answered: by which sign, with which status instead, in which words and headers.
+
+    Envoy has no gRPC status for some of HTTP's, so those are given as headers.
+    """
+    flag = _flag
+    many = {"grpc-status": "8"} if grpc else {"retry-after": "1"}
+    large, slow = ({"grpc-status": each} if grpc else {} for each in ("8", "4"))
+    soon = {} if grpc else {"retry-after": "1"}
     yield (
         flag("UO"),
         _MANY,
         "this client has as many requests at the model as it may have at once; try again when one "
         "is answered",
-        soon,
+        many,
     )
     yield (
         flag("UH"),
@@ -104,7 +113,9 @@ def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, 
     )
     yield flag("UF"), None, "no server could be reached; try again later", soon
     yield flag("UC"), None, "the server ended the connection before it answered; try again", soon
-    yield flag("UT"), None, "the server did not answer in time; raise timeout_s of the model", {}
+    yield flag("UT"), None, "the server did not answer in time; raise timeout_s of the model", slow
+    full = _both(_status(_UNAVAILABLE), _without("x-request-id"))
+    yield full, None, "the gateway has no memory left for more requests; try again later", soon
     unread = _both(_status(_REFUSED), _without("x-request-id"))
     yield unread, None, "the request is no sound HTTP (%RESPONSE_CODE_DETAILS%); correct it", {}
     yield (
@@ -113,6 +124,12 @@ def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, 
         "%LOCAL_REPLY_BODY%; send a valid token as 'authorization: Bearer TOKEN'",
         {"www-authenticate": "Bearer"},
     )
+    tunnel = "no connection is upgraded or passed on here (websocket, CONNECT); ask by plain HTTP"
+    for sign in (
+        HeaderMatcher(name="upgrade", present_match=True),
+        HeaderMatcher(name=":method", string_match=StringMatcher(exact="CONNECT")),
+    ):
+        yield _both(_status(_FORBIDDEN), _where(sign)), _REFUSED, tunnel, {}
     yield (
         _status(_FORBIDDEN),
         None,
@@ -121,9 +138,9 @@ def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, 
         {},
     )
     yield _status(_MISSING), None, "nothing is served under this path and method", {}
-    yield _status(_LARGE), None, "the body is larger than body_mb of the model allows", {}
-    yield _status(_MANY), None, "this client asks the model too often; ask again later", soon
-    yield _status(_SLOW), None, "the request came too slowly; send it faster", {}
+    yield _status(_LARGE), None, "the body is larger than body_mb of the model allows", large
+    yield _status(_MANY), None, "this client asks the model too often; ask again later", many
+    yield _status(_SLOW), None, "the request came too slowly; send it faster", slow
 
 
 def _flag(*names: str) -> AccessLogFilter:
@@ -139,9 +156,11 @@ def _status(code: int, op: ComparisonFilter.Op.ValueType = ComparisonFilter.EQ) 
 
 def _without(name: str) -> AccessLogFilter:
     """A request without a header: the gateway gives an id to each that it can read."""
-    return AccessLogFilter(
-        header_filter=HeaderFilter(header=HeaderMatcher(name=name, present_match=False))
-    )
+    return _where(HeaderMatcher(name=name, present_match=False))
+
+
+def _where(matcher: HeaderMatcher) -> AccessLogFilter:
+    return AccessLogFilter(header_filter=HeaderFilter(header=matcher))
 
 
 def _is_grpc(invert: bool) -> AccessLogFilter:
@@ -151,7 +170,7 @@ def _is_grpc(invert: bool) -> AccessLogFilter:
         invert_match=invert,
         treat_missing_header_as_empty=True,
     )
-    return AccessLogFilter(header_filter=HeaderFilter(header=matcher))
+    return _where(matcher)
 
 
 def _both(*filters: AccessLogFilter) -> AccessLogFilter:

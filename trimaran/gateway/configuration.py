@@ -12,12 +12,8 @@ from envoy.config.core.v3.address_pb2 import Address, Pipe
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.overload.v3.overload_pb2 import OverloadManager, ResourceMonitor
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtAuthentication
-from envoy.extensions.resource_monitors.downstream_connections.v3 import (
-    downstream_connections_pb2 as connections,
-)
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 
 from trimaran.gateway.clusters import (
@@ -31,6 +27,7 @@ from trimaran.gateway.issuers import Keys
 from trimaran.gateway.listener import Tls, listener
 from trimaran.gateway.messages import any_of, discovery, struct, watched
 from trimaran.gateway.offered import Offered
+from trimaran.gateway.overload import overload_manager
 from trimaran.gateway.routes import Page, route_table
 from trimaran.gateway.scopes import TOKENS
 from trimaran.gateway.settings import ServerAddress, Settings
@@ -47,7 +44,6 @@ __all__ = [
 ]
 
 _PROTOCOLS = ("http", "grpc")
-_MOST_CONNECTIONS = 10_000
 _RUNTIME = {
     "re2.max_program_size.error_level": 1_000_000,
     "re2.max_program_size.warn_level": 1_000_000,
@@ -125,7 +121,7 @@ def with_clusters_of(
 
 def whole(wanted: Wanted, places: Places) -> Bootstrap:
     """The same as one static configuration, for `envoy --mode validate` and for people."""
-    found = _begun(places)
+    found = _begun(places, wanted.settings.listen.memory_mb)
     one = _listener(wanted, places, tokens_of(wanted.keys), _routes(wanted))
     found.static_resources.listeners.append(one)
     states = {server.name: State(server) for server in wanted.servers}
@@ -133,30 +129,20 @@ def whole(wanted: Wanted, places: Places) -> Bootstrap:
     return found
 
 
-def bootstrap(places: Places) -> Bootstrap:
-    """What Envoy is started with: where the files are."""
-    found = _begun(places)
+def bootstrap(places: Places, memory_mb: int) -> Bootstrap:
+    """What Envoy is started with: where the files are, and how much it may hold."""
+    found = _begun(places, memory_mb)
     found.dynamic_resources.cds_config.CopyFrom(watched(str(places.of("clusters"))))
     found.dynamic_resources.lds_config.CopyFrom(watched(str(places.of("listeners"))))
     return found
 
 
-def _begun(places: Places) -> Bootstrap:
-    limit = connections.DownstreamConnectionsConfig(
-        max_active_downstream_connections=_MOST_CONNECTIONS
-    )
+def _begun(places: Places, memory_mb: int) -> Bootstrap:
     found = Bootstrap(
         node=Node(id="gateway", cluster="trimaran"),
         admin=Admin(address=Address(pipe=Pipe(path=str(places.admin), mode=0o600))),
         stats_config=stats_config(),
-        overload_manager=OverloadManager(
-            resource_monitors=[
-                ResourceMonitor(
-                    name="envoy.resource_monitors.global_downstream_max_connections",
-                    typed_config=any_of(limit),
-                )
-            ]
-        ),
+        overload_manager=overload_manager(memory_mb),
     )
     found.layered_runtime.layers.append(RuntimeLayer(name="static", static_layer=struct(_RUNTIME)))
     return found
@@ -200,5 +186,5 @@ def _clusters(wanted: Wanted, states: Mapping[str, State], places: Places) -> It
             yield cluster(cluster_name(protocol, model.name), protocol, having, limit)
             for client in wanted.settings.clients:
                 if client.concurrent_requests:
-                    name = cluster_name(protocol, model.name, client.subject)
+                    name = cluster_name(protocol, model.name, client.name)
                     yield cluster(name, protocol, having, client.concurrent_requests)

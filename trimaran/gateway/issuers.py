@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trimaran.gateway.jwks import discovered, fetched, read_keys
-from trimaran.gateway.keys import ISSUER, SigningKey
-from trimaran.gateway.settings import AUDIENCE, Issuer, Settings
+from trimaran.gateway.keys import SigningKey
+from trimaran.gateway.settings import AUDIENCE, ISSUER, Issuer, Settings
 from trimaran.system.errors import TrimaranError
 from trimaran.system.logging import logger
 

@@ -30,12 +30,11 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
-from trimaran.gateway.settings import AUDIENCE
+from trimaran.gateway.settings import AUDIENCE, ISSUER
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, read_regular, write_text
 
 __all__ = [
-    "ISSUER",
     "Certificate",
     "SigningKey",
     "development_certificate",
@@ -44,9 +43,6 @@ __all__ = [
     "require_authorities",
     "require_owner_only",
 ]
-
-ISSUER = "trimaran"
-"""The issuer of tokens that this machine's own key signs."""
 
 _ALGORITHM = "ES256"
 _OWNER_ONLY = 0o600

@@ -63,18 +63,21 @@ from envoy.type.v3.token_bucket_pb2 import TokenBucket
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from trimaran.gateway.answers import audit_log, own_answers
+from trimaran.gateway.clients import Client
 from trimaran.gateway.clusters import to_address
 from trimaran.gateway.counting import counts_of_requests
 from trimaran.gateway.messages import any_of, header, seconds, watched
 from trimaran.gateway.offered import Offered
 from trimaran.gateway.routes import (
     BODIES,
+    ISSUED_BY,
     LUA,
     MESSAGES,
     SUBJECT,
 )
 from trimaran.gateway.scopes import SCOPES, SCOPES_OF_CALLS, TOKENS
 from trimaran.gateway.settings import Settings
+from trimaran.gateway.streams import MOST_STREAMS
 
 __all__ = ["Tls", "listener"]
 
@@ -84,9 +87,10 @@ _BODY_S = 60.0
 """How long a client may take to send a request."""
 _IDLE_S = 300.0
 _LARGEST_BYTES = 1 << 30
+_PARTS = 4
+"""The largest answer, and what is read ahead of a connection, is this part of the memory."""
 _MOST_CLIENTS = 10_000
 """Clients whose requests are counted apart at once."""
-_STREAMS = 256
 _MANY = 429
 _HEADERS_KB = 16
 """Of all headers of a request; Triton ends the connection at a longer line."""
@@ -96,7 +100,6 @@ _UNWANTED = (
     "grpc-encoding",
     "grpc-previous-rpc-attempts",
     "grpc-retry-pushback-ms",
-    "upgrade",
 )
 """An answer that Triton compresses hides the version that gave it; some values end a call there."""
 
@@ -134,7 +137,7 @@ def listener(
             headers_with_underscores_action=HttpProtocolOptions.REJECT_REQUEST,
         ),
         http2_protocol_options=Http2ProtocolOptions(
-            max_concurrent_streams=UInt32Value(value=_STREAMS),
+            max_concurrent_streams=UInt32Value(value=MOST_STREAMS),
             initial_stream_window_size=UInt32Value(value=1 << 20),
             initial_connection_window_size=UInt32Value(value=1 << 24),
         ),
@@ -178,7 +181,9 @@ def listener(
         name="gateway",
         address=to_address(settings.listen.address, settings.listen.port),
         filter_chains=[chain],
-        per_connection_buffer_limit_bytes=UInt32Value(value=_LARGEST_BYTES),
+        per_connection_buffer_limit_bytes=UInt32Value(
+            value=min((settings.listen.memory_mb << 20) // _PARTS, _LARGEST_BYTES)
+        ),
     )
 
 
@@ -273,15 +278,16 @@ def _limits(settings: Settings, models: Sequence[Offered]) -> LocalRateLimit:
     for model in (*(each.name for each in models), "stream"):
         limits = settings.limits_of(model)
         for client in (*settings.clients, None):
-            subject = client.subject if client else ""
             rate = (client and client.requests_per_second) or limits.requests_per_second
-            entries = [
-                RateLimitDescriptor.Entry(key="client", value=subject),
-                RateLimitDescriptor.Entry(key="model", value=model),
-            ]
-            descriptors.append(
-                LocalRateLimitDescriptor(entries=entries, token_bucket=_bucket(rate))
-            )
+            for issuer, subject in _counted_as(client, settings):
+                entries = [
+                    RateLimitDescriptor.Entry(key="issuer", value=issuer),
+                    RateLimitDescriptor.Entry(key="client", value=subject),
+                    RateLimitDescriptor.Entry(key="model", value=model),
+                ]
+                descriptors.append(
+                    LocalRateLimitDescriptor(entries=entries, token_bucket=_bucket(rate))
+                )
     return LocalRateLimit(
         stat_prefix="limits",
         status=HttpStatus(code=_MANY),
@@ -296,12 +302,25 @@ def _limits(settings: Settings, models: Sequence[Offered]) -> LocalRateLimit:
     )
 
 
+def _counted_as(client: Client | None, settings: Settings) -> list[tuple[str, str]]:
+    """The issuers and subjects of a client, or of each other one, for which Envoy has a blank."""
+    if client is None:
+        return [("", "")]
+    issuers = [client.issuer] if client.issuer else settings.issuer_names
+    return [(issuer, client.subject) for issuer in issuers]
+
+
 def _counted() -> RateLimit:
     """What a request counts for: its client, at the model of its route."""
     action = RateLimit.Action
     model = MetadataKey(key=LUA, path=[MetadataKey.PathSegment(key="model")])
     return RateLimit(
         actions=[
+            action(
+                request_headers=action.RequestHeaders(
+                    header_name=ISSUED_BY, descriptor_key="issuer"
+                )
+            ),
             action(
                 request_headers=action.RequestHeaders(header_name=SUBJECT, descriptor_key="client")
             ),

@@ -32,6 +32,7 @@ from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.wrappers_pb2 import UInt32Value
 
+from trimaran.gateway.clients import Client
 from trimaran.gateway.clusters import cluster_name
 from trimaran.gateway.messages import (
     any_of,
@@ -47,6 +48,7 @@ from trimaran.serving.access import grpc_headers, http_headers
 
 __all__ = [
     "BODIES",
+    "ISSUED_BY",
     "MODEL",
     "STREAM",
     "SUBJECT",
@@ -60,6 +62,7 @@ LUA = "envoy.filters.http.lua"
 """The filters that a route sets."""
 MODEL = "x-trimaran-model"
 SUBJECT = "x-trimaran-subject"
+ISSUED_BY = "x-trimaran-issued-by"
 """Headers that the gateway sets, and removes from what clients send."""
 
 _GRPC = "/inference.GRPCInferenceService/"
@@ -140,7 +143,7 @@ def route_table(
     ]
     facts = {
         "digest_key": digest_key,
-        "clients": {client.subject: True for client in settings.clients},
+        "clients": {_known_as(client): True for client in settings.clients},
     }
     return RouteConfiguration(
         name="routes",
@@ -152,7 +155,7 @@ def route_table(
                 metadata=Metadata(filter_metadata={LUA: struct(facts)}),
             )
         ],
-        request_headers_to_remove=[SUBJECT],
+        request_headers_to_remove=[SUBJECT, ISSUED_BY],
         max_direct_response_body_size_bytes=UInt32Value(value=1 << 24),
     )
 
@@ -160,14 +163,16 @@ def route_table(
 def _routes_of(model: Offered, settings: Settings) -> Iterator[Route]:
     """The routes of one model: those of clients with limits of their own come first."""
     name, limits = model.name, settings.limits_of(model.name)
-    for client in (*(each.subject for each in settings.clients if each.concurrent_requests), ""):
-        only = [_has(SUBJECT, client)] if client else []
+    counted = [each for each in settings.clients if each.concurrent_requests]
+    for client in (*counted, None):
+        only = [_has(SUBJECT, client.subject)] if client else []
+        only += [_has(ISSUED_BY, client.issuer)] if client and client.issuer else []
         for kind, match, rewrite in _ways(name, is_default=name == settings.default_model):
             for each in only:
                 match.headers.append(each)
             protocol = "grpc" if kind == "call" else "http"
             action = RouteAction(
-                cluster=cluster_name(protocol, name, client),
+                cluster=cluster_name(protocol, name, client.name if client else ""),
                 timeout=seconds(0 if kind == "events" else limits.timeout_s),
                 retry_policy=_retries(_NOT_RUN if model.stateful else _NO_ANSWER),
             )
@@ -186,6 +191,11 @@ def _routes_of(model: Offered, settings: Settings) -> Iterator[Route]:
                 model=name,
                 steps=model.steps,
             )
+
+
+def _known_as(client: Client) -> str:
+    """How `lua/requests.lua` finds a client that it may name."""
+    return f"{client.subject} {client.issuer}" if client.issuer else client.subject
 
 
 def _ways(model: str, *, is_default: bool) -> Iterator[tuple[str, RouteMatch, str]]:

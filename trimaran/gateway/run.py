@@ -202,7 +202,7 @@ class Gateway:
             serving_streams(self._places.streams, self._current),
             running(
                 self._program,
-                bootstrap(self._places),
+                bootstrap(self._places, listen.memory_mb),
                 self._files(),
                 self._places.admin,
                 self._places.of,

@@ -65,7 +65,7 @@ class Messages:
             if self._waiting[0]:
                 raise RefusedError(_INVALID, "a message is compressed; send it uncompressed")
             if size > self._most_bytes(""):
-                raise RefusedError(_INVALID, "a message is larger than body_mb allows")
+                raise RefusedError(_EXHAUSTED, "a message is larger than body_mb allows")
             if len(self._waiting) < _PREFIX_BYTES + size:
                 return
             self._look_at(bytes(self._waiting[_PREFIX_BYTES : _PREFIX_BYTES + size]))
@@ -85,7 +85,7 @@ class Messages:
                 f"the token does not allow {model!r}; ask for one with the scope infer:{model}",
             )
         if len(message) > self._most_bytes(model):
-            raise RefusedError(_INVALID, "a message is larger than body_mb of the model allows")
+            raise RefusedError(_EXHAUSTED, "a message is larger than body_mb of the model allows")
         tensors = (*request.inputs, *request.outputs)
         if any("shared_memory_region" in tensor.parameters for tensor in tensors):
             raise RefusedError(
@@ -107,7 +107,7 @@ def allowed_models(
     found = claims.get(claim)
     scopes = {each for each in found if isinstance(each, str)} if isinstance(found, list) else set()
     for client in settings.clients:
-        if client.subject == claims.get("sub"):
+        if client.has(claims):
             scopes |= set(client.scopes)
     if "infer:*" in scopes:
         return models
@@ -141,7 +141,7 @@ class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
     def __init__(self, current: Callable[[], tuple[Settings, Collection[str]]]) -> None:
         self._current = current
         self._lock = threading.Lock()
-        self._open: Counter[str] = Counter()
+        self._open: Counter[tuple[str, str]] = Counter()
         """Streams by client."""
 
     def Process(  # noqa: N802 - the name of the protocol
@@ -164,7 +164,7 @@ class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
     @contextmanager
     def _counted(self, claims: Mapping[str, Any]) -> Iterator[None]:
         """Count a stream of a client during the block. Raises `RefusedError` for one too many."""
-        client = str(claims.get("sub", ""))
+        client = str(claims.get("iss", "")), str(claims.get("sub", ""))
         with self._lock:
             if self._open[client] >= _MOST_OF_ONE:
                 raise RefusedError(

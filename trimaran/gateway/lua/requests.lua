@@ -4,6 +4,7 @@
 local MODEL = "x-trimaran-model"
 local JSON_LENGTH = "inference-header-content-length"
 local SUBJECT = "x-trimaran-subject"
+local ISSUED_BY = "x-trimaran-issued-by"
 -- Whom limits count where a token names no subject.
 local NOBODY = "-"
 -- Kinds of routes whose requests are JSON.
@@ -193,17 +194,16 @@ end
 local named, count = {}, 0
 
 local function name_of(handle, subject)
-  if not named[subject] then
+  local issued = subject .. " " .. (handle:headers():get(ISSUED_BY) or "")
+  if not named[issued] then
     local facts = handle:virtualHost():metadata()
-    local known = facts:get("clients")
-    if count >= MOST_NAMES then
-      named, count = {}, 0
-    end
-    local listed = known and known[subject]
-    named[subject] = listed and subject or keyed_digest(facts:get("digest_key"), subject)
+    local known = facts:get("clients") or {}
+    named, count = count < MOST_NAMES and named or {}, count % MOST_NAMES
+    local listed = known[subject] or known[issued]
+    named[issued] = listed and subject or keyed_digest(facts:get("digest_key"), subject)
     count = count + 1
   end
-  return named[subject]
+  return named[issued]
 end
 
 local function look_at(handle)
