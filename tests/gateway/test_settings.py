@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,10 +15,19 @@ from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
 from tests.gateway.certificates import Authority
 from tests.trimaran.calling import call_trimaran
+from trimaran.gateway.clients import Client
 from trimaran.gateway.jwks import usable_keys
 from trimaran.gateway.keys import Certificate, read_certificate, require_authorities
 from trimaran.gateway.run import FILE
-from trimaran.gateway.settings import Issuer, ServerAddress, parse_settings, read_settings
+from trimaran.gateway.settings import (
+    Audit,
+    Issuer,
+    Limits,
+    Listen,
+    ServerAddress,
+    parse_settings,
+    read_settings,
+)
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 
@@ -226,3 +236,31 @@ def test_the_command_refuses_what_only_this_machine_knows(
             assert found.status == 1
             assert said.format(port=port) in found.error
     assert not list((repository.state / "gateway").glob("envoy*"))
+
+
+def test_the_page_has_every_setting() -> None:
+    """Each key with what it is without it, in the table of docs/gateway.md."""
+    page = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
+    begun = page.index("| table | key |")
+    written: dict[str, dict[str, str]] = {}
+    table = ""
+    for line in page[begun : page.index("\n\n", begun)].splitlines()[2:]:
+        name, keys, default, _ = (each.strip() for each in line.strip("|").split("|"))
+        table = name.split(",")[0].strip("`") if name else table
+        for key in re.findall(r"`(\w+)`", keys):
+            written.setdefault(table, {})[key] = default.strip("`")
+    kinds = {
+        "[listen]": Listen,
+        "[[servers]]": ServerAddress,
+        "[[issuers]]": Issuer,
+        "[limits]": Limits,
+        "[[clients]]": Client,
+        "[audit]": Audit,
+    }
+    assert written.keys() == {"", *kinds}
+    for table, kind in kinds.items():
+        known = {each.name: each.default for each in fields(kind)}
+        assert written[table].keys() == known.keys()
+        for key, default in known.items():
+            if isinstance(default, str | int):
+                assert written[table][key] == str(default), key

@@ -228,7 +228,8 @@ def _filters(
     nobody = rbac.RBAC(rules=RBAC(action=RBAC.ALLOW))
     folder = files("trimaran.gateway") / "lua"
     code = "".join(
-        (folder / name).read_text() for name in ("digest.lua", "json.lua", "requests.lua")
+        (folder / name).read_text()
+        for name in ("digest.lua", "json.lua", "requests.lua", "answers.lua")
     )
     yield _tokens(tokens)
     for name, config in (

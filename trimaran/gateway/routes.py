@@ -143,6 +143,7 @@ def route_table(
     ]
     facts = {
         "digest_key": digest_key,
+        "most_bytes": {each.name: settings.limits_of(each.name).body_mb << 20 for each in models},
         "clients": {_known_as(client): True for client in settings.clients},
     }
     return RouteConfiguration(
@@ -359,7 +360,8 @@ def _route(
     if limits is not None:
         most = limits.body_mb << 20
     else:
-        most = _SMALL if match.HasField("grpc") and scope != "admin" else _MEDIUM
+        is_call = match.HasField("grpc") and scope != "admin"
+        most = _SMALL if is_call or kind == "health" else _MEDIUM
     bodies = BufferPerRoute(buffer=Buffer(max_request_bytes=UInt32Value(value=most)))
     if kind == "stream":
         bodies = BufferPerRoute(disabled=True)
