@@ -101,8 +101,8 @@ def _reasons(
     yield (
         flag("UO"),
         _MANY,
-        "this client has as many requests at the model as it may have at once; try again when one "
-        "is answered",
+        "as many requests are at the model as may be at once, of this client or of all together; "
+        "try again when one is answered",
         many,
     )
     yield (

@@ -35,6 +35,7 @@ from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, read_regular, write_text
 
 __all__ = [
+    "SIGNING_KEY",
     "Certificate",
     "SigningKey",
     "development_certificate",
@@ -44,6 +45,8 @@ __all__ = [
     "require_owner_only",
 ]
 
+SIGNING_KEY = "signing.key"
+"""The file of the key that signs this machine's own tokens."""
 _ALGORITHM = "ES256"
 _OWNER_ONLY = 0o600
 _OTHERS = 0o077
@@ -65,7 +68,7 @@ class SigningKey:
 
     def __init__(self, folder: Path) -> None:
         """Read the key, or make it. Raises `TrimaranError` where others may read it."""
-        self._path = folder / "signing.key"
+        self._path = folder / SIGNING_KEY
         with exclusive_lock(folder / ".keys.lock"):
             if not self._path.exists():
                 made = ECKey.generate_key(

@@ -30,8 +30,8 @@ from trimaran.gateway.envoy import Envoy, judge, running
 from trimaran.gateway.health import Health, State
 from trimaran.gateway.issuers import Issuers
 from trimaran.gateway.keys import (
+    SIGNING_KEY,
     Certificate,
-    SigningKey,
     development_certificate,
     read_certificate,
     read_digest_key,
@@ -94,7 +94,7 @@ def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None
             certificate = development_certificate(folder, listen.address)
         if listen.client_ca:
             require_authorities(listen.client_ca)
-        keys = (issuers or Issuers(SigningKey(folder))).accepted(settings)
+        keys = (issuers or Issuers(folder)).accepted(settings)
     except TrimaranError as error:
         raise TrimaranError(f"{path}: {error}" if path else str(error)) from None
     servers, secrets = _servers(repository, settings)
@@ -185,7 +185,7 @@ class Gateway:
         self._program = find_envoy()
         self._lock = threading.Lock()
         self._envoy: Envoy | None = None
-        self._issuers = Issuers(SigningKey(places.folder))
+        self._issuers = Issuers(places.folder)
         self.wanted = wanted_of(repository, path, self._issuers)
         self._seen = self._fingerprint()
         self.health = Health(self._to_ask, self._servers_changed)
@@ -282,6 +282,7 @@ class Gateway:
         listen = self.wanted.settings.listen
         paths = [
             *([self._path] if self._path else []),
+            self._places.folder / SIGNING_KEY,
             *(path for path in (listen.certificate, listen.key, listen.client_ca) if path),
             *self._repository.state.rglob("server.json"),
             *self._repository.root.glob("*/config.pbtxt"),
