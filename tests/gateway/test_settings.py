@@ -214,7 +214,6 @@ def test_only_keys_that_verify_accepted_signatures_are_kept() -> None:
     ("text", "said"),
     [
         ("[listen]\nport = {port}", "port {port} on 127.0.0.1 cannot be used: Address already in"),
-        ("[listen]\naddress = '192.0.2.1'", "address 192.0.2.1 is not of this machine"),
         (
             "[[issuers]]\nissuer = 'http://127.0.0.1:1'",
             "http://127.0.0.1:1/.well-known/openid-configuration cannot be reached: Connection",
@@ -264,3 +263,16 @@ def test_the_page_has_every_setting() -> None:
         for key, default in known.items():
             if isinstance(default, str | int):
                 assert written[table][key] == str(default), key
+
+
+def test_a_file_for_another_machine_is_judged_and_not_run(tmp_path: Path) -> None:
+    repository = Repository.create(tmp_path / "model_repository")
+    config = tmp_path / FILE
+    config.write_text("[listen]\naddress = '192.0.2.1'")
+    arguments = ("--repository", str(repository.root), "--config", str(config))
+    judged = call_trimaran("gateway", "check", *arguments)
+    assert judged.status == 0
+    assert "it is for another machine: 192.0.2.1 is no address of this one" in judged.stdout
+    refused = call_trimaran("gateway", "up", *arguments)
+    assert refused.status == 1
+    assert "address 192.0.2.1 is not of this machine" in refused.error

@@ -86,12 +86,16 @@ _HEADERS_S = 10.0
 _BODY_S = 60.0
 """How long a client may take to send a request."""
 _IDLE_S = 300.0
+_LOOK_S = 30.0
+"""How long a look at a message may take, which may wait for its client's rate."""
 _LARGEST_BYTES = 1 << 30
 _PARTS = 4
 """The largest answer, and what is read ahead of a connection, is this part of the memory."""
 _MOST_CLIENTS = 10_000
 """Clients whose requests are counted apart at once."""
 _MANY = 429
+_APART, _HEALTH = ("/stream", "/metadata", "/admin"), "/health"
+"""What is counted for a client apart from its models, and what is counted for an address."""
 _HEADERS_KB = 16
 """Of all headers of a request; Triton ends the connection at a longer line."""
 _UNWANTED = (
@@ -268,7 +272,7 @@ def _messages() -> ExternalProcessor:
     return ExternalProcessor(
         grpc_service=service,
         processing_mode=mode,
-        message_timeout=seconds(5),
+        message_timeout=seconds(_LOOK_S),
         metadata_options=MetadataOptions(forwarding_namespaces=claims),
     )
 
@@ -276,19 +280,22 @@ def _messages() -> ExternalProcessor:
 def _limits(settings: Settings, models: Sequence[Offered]) -> LocalRateLimit:
     """Requests a second: one count for each client at each model."""
     descriptors = []
-    for model in (*(each.name for each in models), "stream"):
+    for model in (*(each.name for each in models), *_APART):
         limits = settings.limits_of(model)
         for client in (*settings.clients, None):
             rate = (client and client.requests_per_second) or limits.requests_per_second
             for issuer, subject in _counted_as(client, settings):
                 entries = [
-                    RateLimitDescriptor.Entry(key="issuer", value=issuer),
-                    RateLimitDescriptor.Entry(key="client", value=subject),
-                    RateLimitDescriptor.Entry(key="model", value=model),
+                    _entry("issuer", issuer),
+                    _entry("client", subject),
+                    _entry("model", model),
                 ]
                 descriptors.append(
                     LocalRateLimitDescriptor(entries=entries, token_bucket=_bucket(rate))
                 )
+    entries = [_entry("remote_address", ""), _entry("model", _HEALTH)]
+    asked = _bucket(settings.limits.requests_per_second)
+    descriptors.append(LocalRateLimitDescriptor(entries=entries, token_bucket=asked))
     return LocalRateLimit(
         stat_prefix="limits",
         status=HttpStatus(code=_MANY),
@@ -297,10 +304,14 @@ def _limits(settings: Settings, models: Sequence[Offered]) -> LocalRateLimit:
         filter_enforced=_always(),
         response_headers_to_add=[header("retry-after", "1")],
         descriptors=descriptors,
-        rate_limits=[_counted()],
+        rate_limits=[_counted(), _counted_by_address()],
         rate_limited_as_resource_exhausted=True,
         max_dynamic_descriptors=UInt32Value(value=_MOST_CLIENTS),
     )
+
+
+def _entry(key: str, value: str) -> RateLimitDescriptor.Entry:
+    return RateLimitDescriptor.Entry(key=key, value=value)
 
 
 def _counted_as(client: Client | None, settings: Settings) -> list[tuple[str, str]]:
@@ -314,7 +325,6 @@ def _counted_as(client: Client | None, settings: Settings) -> list[tuple[str, st
 def _counted() -> RateLimit:
     """What a request counts for: its client, at the model of its route."""
     action = RateLimit.Action
-    model = MetadataKey(key=LUA, path=[MetadataKey.PathSegment(key="model")])
     return RateLimit(
         actions=[
             action(
@@ -325,12 +335,22 @@ def _counted() -> RateLimit:
             action(
                 request_headers=action.RequestHeaders(header_name=SUBJECT, descriptor_key="client")
             ),
-            action(
-                metadata=action.MetaData(
-                    descriptor_key="model", metadata_key=model, source=action.MetaData.ROUTE_ENTRY
-                )
-            ),
+            _of_the_route(),
         ]
+    )
+
+
+def _counted_by_address() -> RateLimit:
+    """Who needs no token is known by the address alone."""
+    action = RateLimit.Action
+    return RateLimit(actions=[action(remote_address=action.RemoteAddress()), _of_the_route()])
+
+
+def _of_the_route() -> RateLimit.Action:
+    kind = RateLimit.Action.MetaData
+    counted = MetadataKey(key=LUA, path=[MetadataKey.PathSegment(key="counted")])
+    return RateLimit.Action(
+        metadata=kind(descriptor_key="model", metadata_key=counted, source=kind.ROUTE_ENTRY)
     )
 
 

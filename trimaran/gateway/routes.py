@@ -283,8 +283,7 @@ def _admin_routes(settings: Settings, secrets: Mapping[str, str]) -> Iterator[Ro
                     shorter = RegexMatchAndSubstitute(pattern=regex("^/servers/[^/]+"))
                     action.regex_rewrite.CopyFrom(shorter)
                 route = _route("admin", match, action, settings, "admin", "admin")
-                added = [header(name, value) for name, value in headers.items()]
-                route.request_headers_to_add.extend(added)
+                route.request_headers_to_add.extend(header(*each) for each in headers.items())
                 yield route
 
 
@@ -354,14 +353,15 @@ def _route(
     route = Route(name=name, match=match, route=action)
     facts: dict[str, Any] = {"kind": kind, "model": model, "scope": scope}
     facts["steps"] = dict.fromkeys(steps, True)
+    facts["counted"] = model if model and kind != "stream" else f"/{name}"
     route.metadata.CopyFrom(Metadata(filter_metadata={LUA: struct(facts)}))
     after = kind == "call" and bool(model)
     guard(route, settings, scope, after_reading=after, kept_closed=kind == "call" and not model)
     if limits is not None:
         most = limits.body_mb << 20
     else:
-        is_call = match.HasField("grpc") and scope != "admin"
-        most = _SMALL if is_call or kind == "health" else _MEDIUM
+        small = kind == "health" or (match.HasField("grpc") and scope != "admin")
+        most = _SMALL if small else _MEDIUM
     bodies = BufferPerRoute(buffer=Buffer(max_request_bytes=UInt32Value(value=most)))
     if kind == "stream":
         bodies = BufferPerRoute(disabled=True)

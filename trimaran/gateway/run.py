@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import tempfile
@@ -52,7 +51,7 @@ from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, read_regular
 from trimaran.system.logging import logger
-from trimaran.system.ports import require_bindable
+from trimaran.system.ports import is_own_address, require_bindable
 
 __all__ = ["FILE", "Gateway", "judged", "printed", "run", "state_folder"]
 
@@ -242,7 +241,9 @@ class Gateway:
             self.health.look()
             self._tell(before)
         except (TrimaranError, OSError) as error:
-            _log.error(f"{error}; what was valid before stays")
+            full = isinstance(error, OSError) and error.strerror
+            said = f"{self._places.folder}: {full}" if full else error
+            _log.error(f"{said}; what was valid before stays")
             return
         _log.info("the changed configuration is at work")
 
@@ -315,27 +316,27 @@ def _seen(path: Path) -> tuple[str, int, int, int] | None:
 
 def _require_listenable(listen: Listen) -> None:
     """Raise `TrimaranError` where a port is in use, or the address is not of this machine."""
-    try:
-        require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
-    except TrimaranError as error:
-        cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:
-            raise TrimaranError(
-                f"[listen]: address {listen.address} is not of this machine; choose one of its "
-                "own, such as 127.0.0.1, or 0.0.0.0 for all"
-            ) from None
-        raise
+    if not is_own_address(listen.address):
+        raise TrimaranError(
+            f"[listen]: address {listen.address} is not of this machine; choose one of its "
+            "own, such as 127.0.0.1, or 0.0.0.0 for all"
+        )
+    require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
     key = f"[listen] metrics_port in {FILE}"
     require_bindable(METRICS_HOST, listen.metrics_port, "metrics port", key)
 
 
 def judged(repository: Repository, path: Path | None) -> Wanted:
-    """What the gateway would do, after Envoy accepted it. Raises `TrimaranError`."""
+    """What the gateway would do, after Envoy accepted it. Raises `TrimaranError`.
+
+    A file for another machine, by the address where it listens, is judged without its ports.
+    """
     wanted = wanted_of(repository, path)
     folder = state_folder(repository)
     try:
         with exclusive_lock(folder / _LOCK, wait=False):
-            _require_listenable(wanted.settings.listen)
+            if is_own_address(wanted.settings.listen.address):
+                _require_listenable(wanted.settings.listen)
     except BlockingIOError:
         pass  # a gateway that runs has its port
     judge(find_envoy(), whole(wanted, _places(folder, folder)), folder)

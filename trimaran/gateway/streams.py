@@ -8,6 +8,7 @@ ends. Where this process does not answer, nothing passes.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from trimaran.gateway.messages import JWT, PAYLOAD
+from trimaran.gateway.rates import Rates
 from trimaran.gateway.settings import Issuer, Settings
 from trimaran.system.errors import TrimaranError
 
@@ -37,6 +39,9 @@ _PREFIX_BYTES = 5
 _LONGEST_NAME = 128
 _MOST_OF_ONE = MOST_STREAMS // 4
 """Streams of one client at once, so that it cannot take those of all."""
+_LONGEST_WAIT_S = 20.0
+"""How long the messages of a piece wait that are beyond their client's rate, before they are
+refused; Envoy waits longer."""
 _INVALID, _DENIED, _EXHAUSTED = 3, 7, 8
 """gRPC's INVALID_ARGUMENT, PERMISSION_DENIED and RESOURCE_EXHAUSTED."""
 
@@ -52,14 +57,23 @@ class RefusedError(Exception):
 class Messages:
     """The messages in the bytes of a stream, which come in pieces of any size."""
 
-    def __init__(self, most_bytes: Callable[[str], int], allowed: Collection[str]) -> None:
+    def __init__(
+        self,
+        most_bytes: Callable[[str], int],
+        allowed: Collection[str],
+        wait_s: Callable[[str], float],
+    ) -> None:
+        """`wait_s` says how long a message for a model must wait, in seconds."""
         self._waiting = bytearray()
+        self._wait_s = wait_s
+        self._patience_s = _LONGEST_WAIT_S
         self._most_bytes = most_bytes
         self._allowed = allowed
 
     def add(self, piece: bytes) -> None:
         """Look at the messages that are whole with this piece. Raises `RefusedError`."""
         self._waiting += piece
+        self._patience_s = _LONGEST_WAIT_S
         while len(self._waiting) >= _PREFIX_BYTES:
             size = int.from_bytes(self._waiting[1:_PREFIX_BYTES], "big")
             if self._waiting[0]:
@@ -93,6 +107,16 @@ class Messages:
                 "a tensor is in shared memory, which the gateway does not pass on; send it in the "
                 "message",
             )
+        self._wait(model)
+
+    def _wait(self, model: str) -> None:
+        wait_s = self._wait_s(model)
+        self._patience_s -= wait_s
+        if self._patience_s < 0:
+            raise RefusedError(
+                _EXHAUSTED, "this client asks the model too often; send messages more slowly"
+            )
+        time.sleep(wait_s)
 
 
 def allowed_models(
@@ -143,6 +167,7 @@ class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
         self._lock = threading.Lock()
         self._open: Counter[tuple[str, str]] = Counter()
         """Streams by client."""
+        self._rates = Rates(time.monotonic)
 
     def Process(  # noqa: N802 - the name of the protocol
         self, requests: Iterator[protocol.ProcessingRequest], context: grpc.ServicerContext
@@ -188,7 +213,13 @@ class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
         def most_bytes(model: str) -> int:
             return (settings.limits_of(model).body_mb if model else largest) << 20
 
-        return Messages(most_bytes, allowed_models(claims, settings, models))
+        def wait_s(model: str) -> float:
+            listed = next((each for each in settings.clients if each.has(claims)), None)
+            own = listed.requests_per_second if listed else None
+            rate = own or settings.limits_of(model).requests_per_second
+            return self._rates.wait_s((claims.get("iss"), claims.get("sub"), model), rate)
+
+        return Messages(most_bytes, allowed_models(claims, settings, models), wait_s)
 
 
 def _claims(request: protocol.ProcessingRequest) -> Mapping[str, Any]:
