@@ -26,7 +26,7 @@ def test_a_stream_is_as_slow_as_its_client_may_ask(changed: Door) -> None:
     answers: queue.Queue[Any] = queue.Queue()
     with changed.calls() as client:
         client.start_stream(
-            lambda _, error: answers.put(error),
+            lambda result, error: answers.put(error),
             headers=changed.bearer("infer:churn", subject="slow"),
         )
         began = time.monotonic()

@@ -8,6 +8,7 @@ from envoy.config.accesslog.v3.accesslog_pb2 import (
     AccessLogFilter,
     AndFilter,
     ComparisonFilter,
+    ExtensionFilter,
     HeaderFilter,
     ResponseFlagFilter,
     StatusCodeFilter,
@@ -16,19 +17,20 @@ from envoy.config.core.v3.base_pb2 import DataSource, RuntimeUInt32
 from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as manager,
 )
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
-from trimaran.gateway.messages import header, struct
+from trimaran.gateway.messages import any_of, header, struct
 from trimaran.gateway.routes import LUA, MODEL
 
 __all__ = ["audit_log", "own_answers"]
 
 _REFUSED = 400
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _LARGE, _MANY, _SLOW = 401, 403, 404, 413, 429, 408
-_UNAVAILABLE = 503
+_WIDE, _UNAVAILABLE = 431, 503
 
 
 def audit_log(path: str) -> FileAccessLog:
@@ -131,6 +133,13 @@ def _reasons(
     ):
         yield _both(_status(_FORBIDDEN), _where(sign)), _REFUSED, tunnel, {}
     yield (
+        _both(_status(_FORBIDDEN), _because("jwt_authn")),
+        None,
+        "the token is for somebody else (%LOCAL_REPLY_BODY%); ask for one with the audience of "
+        "this gateway",
+        {},
+    )
+    yield (
         _status(_FORBIDDEN),
         None,
         "the token does not allow this (%LOCAL_REPLY_BODY%); ask for one with the scope "
@@ -139,6 +148,8 @@ def _reasons(
     )
     yield _status(_MISSING), None, "nothing is served under this path and method", {}
     yield _status(_LARGE), None, "the body is larger than body_mb of the model allows", large
+    wide = "the headers have more than 16 kB; send fewer, or a shorter token"
+    yield _status(_WIDE), None, wide, large
     yield _status(_MANY), None, "this client asks the model too often; ask again later", many
     yield _status(_SLOW), None, "the request came too slowly; send it faster", slow
 
@@ -161,6 +172,16 @@ def _without(name: str) -> AccessLogFilter:
 
 def _where(matcher: HeaderMatcher) -> AccessLogFilter:
     return AccessLogFilter(header_filter=HeaderFilter(header=matcher))
+
+
+def _because(beginning: str) -> AccessLogFilter:
+    """An answer whose reason begins so, in Envoy's words."""
+    expression = f"response.code_details.startsWith('{beginning}')"
+    return AccessLogFilter(
+        extension_filter=ExtensionFilter(
+            name="because", typed_config=any_of(ExpressionFilter(expression=expression))
+        )
+    )
 
 
 def _is_grpc(invert: bool) -> AccessLogFilter:

@@ -94,6 +94,7 @@ _PARTS = 4
 _MOST_CLIENTS = 10_000
 """Clients whose requests are counted apart at once."""
 _MANY = 429
+_HEALTH_A_SECOND = 1000
 _APART, _HEALTH = ("/stream", "/metadata", "/admin"), "/health"
 """What is counted for a client apart from its models, and what is counted for an address."""
 _HEADERS_KB = 16
@@ -294,8 +295,9 @@ def _limits(settings: Settings, models: Sequence[Offered]) -> LocalRateLimit:
                     LocalRateLimitDescriptor(entries=entries, token_bucket=_bucket(rate))
                 )
     entries = [_entry("remote_address", ""), _entry("model", _HEALTH)]
-    asked = _bucket(settings.limits.requests_per_second)
-    descriptors.append(LocalRateLimitDescriptor(entries=entries, token_bucket=asked))
+    descriptors.append(
+        LocalRateLimitDescriptor(entries=entries, token_bucket=_bucket(_HEALTH_A_SECOND))
+    )
     return LocalRateLimit(
         stat_prefix="limits",
         status=HttpStatus(code=_MANY),
