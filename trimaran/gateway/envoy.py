@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
-from google.protobuf.message import Message
+from betterproto2 import Message
+from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 
 from trimaran.gateway.messages import JWT, json_text
 from trimaran.system.errors import TrimaranError
@@ -31,10 +31,10 @@ _END_S = 5.0
 _POLL_S = 0.05
 _JUDGE_S = 60.0
 _VERSIONS = {
-    "clusters": "cluster_manager.cds.version_text",
+    "clusters": "cluster_cds.version_text",
     "tokens": f"extension_config_discovery.http_filter.{JWT}.version_text",
     "routes": "http.gateway.rds.routes.version_text",
-    "listeners": "listener_manager.lds.version_text",
+    "listeners": "listener_lds.version_text",
 }
 """Envoy's name for the version of each file that it took over last."""
 
