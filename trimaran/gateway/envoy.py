@@ -31,10 +31,10 @@ _END_S = 5.0
 _POLL_S = 0.05
 _JUDGE_S = 60.0
 _VERSIONS = {
-    "clusters": "cluster_cds.version_text",
+    "clusters": "cluster_manager.cds.version_text",
     "tokens": f"extension_config_discovery.http_filter.{JWT}.version_text",
     "routes": "http.gateway.rds.routes.version_text",
-    "listeners": "listener_lds.version_text",
+    "listeners": "listener_manager.lds.version_text",
 }
 """Envoy's name for the version of each file that it took over last."""
 

@@ -159,6 +159,7 @@ class _Processor:
         first = next(requests, None)
         if first is None or first.request_headers is None:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a stream's beginning")
+            return
         claims = _claims(first)
         try:
             with self._counted(claims):
