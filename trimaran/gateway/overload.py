@@ -7,29 +7,33 @@ stand still are ended early; at the limit new ones are answered with 503, until 
 
 from __future__ import annotations
 
-from envoy.config.overload.v3.overload_pb2 import (
+from datetime import timedelta
+
+from betterproto2 import Message
+from envoy_data_plane.envoy.config.overload.v3 import (
     BufferFactoryConfig,
     OverloadAction,
     OverloadManager,
     ResourceMonitor,
     ScaledTrigger,
     ScaleTimersOverloadActionConfig,
+    ScaleTimersOverloadActionConfigScaleTimer,
+    ScaleTimersOverloadActionConfigTimerType,
     ThresholdTrigger,
     Trigger,
 )
-from envoy.extensions.resource_monitors.downstream_connections.v3 import (
-    downstream_connections_pb2 as connections,
+from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections.v3 import (
+    DownstreamConnectionsConfig,
 )
-from envoy.extensions.resource_monitors.fixed_heap.v3.fixed_heap_pb2 import FixedHeapConfig
-from google.protobuf.message import Message
+from envoy_data_plane.envoy.extensions.resource_monitors.fixed_heap.v3 import FixedHeapConfig
 
-from trimaran.gateway.messages import any_of, seconds
+from trimaran.gateway.messages import any_of
 
 __all__ = ["overload_manager"]
 
 _MOST_CONNECTIONS = 10_000
 _HEAP = "envoy.resource_monitors.fixed_heap"
-_STILL_S = 2.0
+_STILL = timedelta(seconds=2)
 """How long a request may stand still when memory is nearly used up."""
 _TRACKED = 20
 """Streams that hold at least so much, as a power of two, are reset when memory gets short."""
@@ -39,20 +43,18 @@ def overload_manager(memory_mb: int) -> OverloadManager:
     """The limits of one Envoy."""
     timers = ScaleTimersOverloadActionConfig(
         timer_scale_factors=[
-            ScaleTimersOverloadActionConfig.ScaleTimer(
-                timer=ScaleTimersOverloadActionConfig.HTTP_DOWNSTREAM_STREAM_IDLE,
-                min_timeout=seconds(_STILL_S),
+            ScaleTimersOverloadActionConfigScaleTimer(
+                timer=ScaleTimersOverloadActionConfigTimerType.HTTP_DOWNSTREAM_STREAM_IDLE,
+                min_timeout=_STILL,
             )
         ]
     )
     return OverloadManager(
-        refresh_interval=seconds(0.1),
+        refresh_interval=timedelta(seconds=0.1),
         resource_monitors=[
             _monitor(
                 "envoy.resource_monitors.global_downstream_max_connections",
-                connections.DownstreamConnectionsConfig(
-                    max_active_downstream_connections=_MOST_CONNECTIONS
-                ),
+                DownstreamConnectionsConfig(max_active_downstream_connections=_MOST_CONNECTIONS),
             ),
             _monitor(_HEAP, FixedHeapConfig(max_heap_size_bytes=memory_mb << 20)),
         ],
@@ -74,7 +76,7 @@ def _monitor(name: str, config: Message) -> ResourceMonitor:
 def _action(name: str, trigger: Trigger, config: Message | None = None) -> OverloadAction:
     action = OverloadAction(name=f"envoy.overload_actions.{name}", triggers=[trigger])
     if config is not None:
-        action.typed_config.CopyFrom(any_of(config))
+        action.typed_config = any_of(config)
     return action
 
 
