@@ -265,6 +265,7 @@ def test_the_page_has_every_setting() -> None:
                 assert written[table][key] == str(default), key
 
 
+@pytest.mark.filterwarnings("ignore:Config.stat_prefix:DeprecationWarning")
 def test_a_file_for_another_machine_is_judged_and_not_run(tmp_path: Path) -> None:
     repository = Repository.create(tmp_path / "model_repository")
     config = tmp_path / FILE
