@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused a
 __all__ = ["summary", "train_images"]
 
 
-def train_images(folder: str, options: Mapping[str, Any]) -> None:
-    """Train with a progress bar, and print the scores.
+def train_images(folder: str, options: Mapping[str, Any]) -> ImageRun:
+    """Train with a progress bar, and print the scores; the run.
 
     `options` are those of `trimaran.training.image.run.train`, None where nothing is said.
     """
@@ -25,6 +25,7 @@ def train_images(folder: str, options: Mapping[str, Any]) -> None:
     for note in run.metrics()["notes"]:
         print(f"note: {note}", file=sys.stderr)
     say(summary(run, seconds))
+    return run
 
 
 def summary(run: ImageRun, seconds: float) -> list[str]:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused a
 __all__ = ["summary", "train_texts"]
 
 
-def train_texts(table: str, options: Mapping[str, Any]) -> None:
-    """Train with a progress bar, and print the scores.
+def train_texts(table: str, options: Mapping[str, Any]) -> TextRun:
+    """Train with a progress bar, and print the scores; the run.
 
     `options` are those of `trimaran.training.text.run.train`, None where nothing is said.
     """
@@ -22,6 +22,7 @@ def train_texts(table: str, options: Mapping[str, Any]) -> None:
 
     run, seconds = train_shown(train, table, options)
     say(summary(run, seconds))
+    return run
 
 
 def summary(run: TextRun, seconds: float) -> list[str]:
