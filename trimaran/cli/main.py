@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ensembles.publish_command:publish",
         "Publish an ensemble and its Python models.",
     ),
+    "run": ("trimaran.cli.run:run", "Train or predict for review, as rollout.toml says."),
     "runs": ("trimaran.cli.runs:runs", "Show the runs: their states, metrics and data."),
     "approve": ("trimaran.cli.runs:approve", "Stand behind a reviewed run, as a second person."),
     "ignore": ("trimaran.cli.runs:ignore", "Decide that a run is never deployed."),

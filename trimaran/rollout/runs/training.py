@@ -22,8 +22,18 @@ from trimaran.rollout.runs.settings import Plan
 from trimaran.rollout.runs.states import State
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock
+from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["Begun", "begin", "finish", "folder_of", "one_at_a_time", "path_in", "relative_to"]
+__all__ = [
+    "Begun",
+    "begin",
+    "estimator_of",
+    "finish",
+    "folder_of",
+    "one_at_a_time",
+    "path_in",
+    "relative_to",
+]
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,18 @@ def begin(repository: Repository, plan: Plan, data: str, by: str, *, train: bool
         return Begun(entry.run, resumed=False, frozen=frozen)
 
 
+def estimator_of(repository: Repository, run: Run) -> TrainedRun:
+    """What a run trained, or what it predicted with. Raises `TrimaranError` where it is gone."""
+    kept = str(run.outcome.get("estimator_directory") or run.outcome.get("directory"))
+    found = TrainedRun(path_in(repository, kept))
+    if not found.is_finished:
+        raise TrimaranError(
+            f"{found.directory}, the directory of {run.id}, is gone or not whole; bring it back, "
+            f"or train with 'trimaran run {run.name} --train'"
+        )
+    return found
+
+
 def finish(
     repository: Repository,
     begun: Begun,
@@ -81,7 +103,13 @@ def finish(
 ) -> None:
     """Make a run pending. `directory` has its files, and `reports` the pages by name."""
     places = {name: relative_to(repository, path) for name, path in reports.items()}
-    about = {"directory": relative_to(repository, directory), "reports": places}
+    about: dict[str, Any] = {
+        "directory": relative_to(repository, directory),
+        "reports": places,
+    }
+    if begun.frozen is not None:
+        estimator = estimator_of(repository, begun.frozen).directory
+        about["estimator_directory"] = relative_to(repository, estimator)
     with deciding(repository) as now:
         now.writer.add(by, "finished", begun.id, {**figures.outcome(), **about})
 
