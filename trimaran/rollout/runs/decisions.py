@@ -15,6 +15,7 @@ from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.runs.checklist import Answers, refused_items
 from trimaran.rollout.runs.ledger import Entry, Ledger, LedgerWriter
+from trimaran.rollout.runs.people import person
 from trimaran.rollout.runs.run import Run, Seen, find_run, live_run, runs_of, seen
 from trimaran.rollout.runs.settings import Settings
 from trimaran.rollout.runs.states import Move, moved
@@ -108,6 +109,11 @@ def ignore(repository: Repository, settings: Settings, wanted: str, by: str, why
         raise UsageError(f"--why says no reason; write one, in at most {_LONGEST} characters")
     with deciding(repository) as now:
         run = now.pending(wanted, Move.IGNORE)
+        if run.is_interrupted:
+            raise TrimaranError(
+                f"the deployment of {run.id} was interrupted, and some of it may be live; end it "
+                f"with 'trimaran deploy {run.id}', and go back with 'trimaran rollback {run.name}'"
+            )
         now.writer.add(by, "ignored", run.id, {"why": reason})
     return run
 
@@ -130,19 +136,20 @@ def require_decided(run: Run, approvals: int) -> None:
         )
 
 
-def note_live(repository: Repository, name: str, by: str, how: str) -> Run | None:
+def note_live(repository: Repository, name: str, by: str | None, how: str) -> Run | None:
     """Tell the ledger that another release of `name` became live; the run that is live now.
 
-    Does nothing where no run of that name was ever deployed.
+    `by` is as in `person`. Does nothing where no run of that name was ever deployed.
     """
     ledger = ledger_of(repository)
     if not any(run.name == name and run.deployed for run in runs_of(ledger.entries()).values()):
         return None
+    who = person(by)
     with ledger.writing() as writer:
         for each in _unsaid(repository, runs_of(writer.entries)):
             mine = each.event == "live" and each.run == name
             details = {**each.details, "how": how} if mine else each.details
-            writer.add(by if mine else each.by, each.event, each.run, details)
+            writer.add(who if mine else each.by, each.event, each.run, details)
         return live_run(runs_of(writer.entries), name)
 
 

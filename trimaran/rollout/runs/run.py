@@ -10,6 +10,7 @@
 | `deploying` | a run | a deployment began |
 | `prepared` | a run | what is to be live: a release or version by model |
 | `deployed` | a run | it is live |
+| `failed` | a run | its deployment was taken back, and why |
 | `live` | a name | another release became live, such as by a rollback |
 """
 
@@ -175,6 +176,8 @@ def _take(runs: dict[str, Run], entry: Entry) -> None:
         run = replace(run, deploying=entry)
     elif entry.event == "prepared":
         run = replace(run, prepared=entry)
+    elif entry.event == "failed":
+        run = replace(run, deploying=None)
     runs[run.id] = run
 
 

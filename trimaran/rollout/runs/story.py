@@ -47,6 +47,8 @@ def told(entry: Entry) -> str:
     if entry.event == "deployed":
         frozen = ", and persisted it" if details.get("persist") else ""
         return f"deployed {entry.run}{frozen}"
+    if entry.event == "failed":
+        return f"did not deploy {entry.run}: {details.get('why', '')}"
     if entry.event == "live":
         how = details.get("how") or "found, as it was changed without this ledger"
         return f"release {details.get('release')} of {entry.run} is live: {how}"
