@@ -194,10 +194,11 @@ def _predict(
         dataset = frozen_table(frozen, source, Path(table).parent)
     write_text(folder / "data.html", page_of_table(dataset))
     predict(frozen, scored_table(frozen, dataset), folder)
-    for note in dataset.notes:
-        _say(f"note: {note}")
     reports = {"data": folder / "data.html", "results": folder / "report.html"}
-    finish(repository, begun, by, figures_of(folder), folder, reports)
+    figures = figures_of(folder)
+    for note in figures.notes:
+        _say(f"note: {note}")
+    finish(repository, begun, by, figures, folder, reports)
 
 
 def _table(options: Mapping[str, Any]) -> Dataset:

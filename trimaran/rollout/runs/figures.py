@@ -16,11 +16,24 @@ from trimaran.training.run_directory import RunDirectory
 from trimaran.training.tabular.runs.trained import TrainedRun
 from trimaran.training.text.trained import text_run
 
-__all__ = ["Figures", "figures_of"]
+__all__ = ["Figures", "Slice", "figures_of"]
 
 _OF_TEXTS = {"f1": "F1", "precision": "precision", "recall": "recall", "roc_auc": "ROC AUC"}
 _OF_IMAGES = {"accuracy": "accuracy", "macro_f1": "macro F1", "log_loss": "log loss"}
 _OF_CHOICES = {"ndcg": "NDCG@10"}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """How good it is for the rows of one group."""
+
+    field: str
+    group: str
+    rows: int
+    scores: Mapping[str, float | None]
+    """By the names that people use; the first is the main one."""
+    small: bool
+    """Whether there are too few rows to judge."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +62,7 @@ class Figures:
     """The main metric of simpler models."""
     importance: Sequence[Mapping[str, Any]] = ()
     """Of fields, the most important first."""
-    slices: Sequence[Mapping[str, Any]] = ()
-    """Of groups of rows: field, group, rows, scores by name, and `small`."""
+    slices: Sequence[Slice] = ()
     features: Sequence[tuple[str, str]] = ()
     """Fields and their kinds."""
     target: str = ""
@@ -132,13 +144,23 @@ def _of_table(run: TrainedRun) -> Figures:
             for name, each in metrics.get("baselines", {}).items()
         },
         importance=metrics.get("importance", ()),
-        slices=metrics.get("segments", ()),
+        slices=[_slice(each, task.metrics) for each in metrics.get("segments", ())],
         features=[(each["name"], each["kind"]) for each in schema["fields"]],
         target=str(schema["target"]),
         goal=metrics.get("goal"),
         split=_split(run),
         notes=[*([metrics["caveat"]] if metrics.get("caveat") else []), *metrics["notes"]],
     )
+
+
+def _slice(found: Mapping[str, Any], names: Mapping[str, str]) -> Slice:
+    about = {each: found[each] for each in ("field", "group", "rows", "small")}
+    scores = {
+        names.get(key, key.replace("_", " ")): value
+        for key, value in found.items()
+        if key not in about
+    }
+    return Slice(**about, scores=scores)
 
 
 def _parts(run: RunDirectory) -> Mapping[str, int]:

@@ -44,17 +44,14 @@ def _overfitting(figures: Figures) -> str:
 
 def _bias(figures: Figures) -> str:
     """The groups with the lowest, or of errors the highest, first score."""
-    scored = [
-        (value, each)
-        for each in figures.slices
-        if not each["small"] and (value := next(iter(_scores(each).values()), None)) is not None
-    ]
-    scored.sort(key=lambda pair: pair[0], reverse=figures.less_is_better)
-    worst = [
-        f"{each['field']} = {each['group']}: {next(iter(_scores(each)))} {value:.3f} of "
-        f"{each['rows']} rows"
-        for value, each in scored[:_SHOWN]
-    ]
+    scored = []
+    for each in figures.slices:
+        name, value = next(iter(each.scores.items()))
+        if value is not None and not each.small:
+            said = f"{each.field} = {each.group}: {name} {value:.3f} of {each.rows} rows"
+            scored.append((value, said))
+    scored.sort(reverse=figures.less_is_better)
+    worst = [said for _, said in scored[:_SHOWN]]
     return "\n".join(["The weakest groups:", *worst]) if worst else ""
 
 
@@ -71,8 +68,3 @@ def _goal(figures: Figures) -> str:
         return ""
     name, value = best[0 if figures.less_is_better else -1]
     return f"The best simpler model, {name}, has {figures.metric} {value:.3f}"
-
-
-def _scores(each: Mapping[str, object]) -> Mapping[str, float]:
-    about = ("field", "group", "rows", "small")
-    return {k: v for k, v in each.items() if k not in about and isinstance(v, int | float)}

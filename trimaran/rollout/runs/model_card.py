@@ -183,23 +183,22 @@ def _metrics(figures: Figures) -> Section:
 def _slices(figures: Figures) -> Section:
     if not figures.slices:
         return Section("Slices", ["No field divides the rows into a few groups."])
-    about = ("field", "group", "rows", "small")
-    names = [name for name in figures.slices[0] if name not in about]
+    names = list(figures.slices[0].scores)
     rows = [
         (
-            str(each["field"]),
-            str(each["group"]),
-            f"{each['rows']:,}",
-            *(_number(each.get(name)) for name in names),
-            "few" if each["small"] else "",
+            each.field,
+            each.group,
+            f"{each.rows:,}",
+            *(_number(each.scores.get(name)) for name in names),
+            "few" if each.small else "",
         )
         for each in figures.slices
     ]
-    return Section("Slices", (), ("field", "group", "rows", *map(_word, names), "sample"), rows)
+    return Section("Slices", (), ("field", "group", "rows", *names, "sample"), rows)
 
 
 def _limits(run: Run, figures: Figures, new: Figures | None) -> Section:
-    small = [f"{each['field']} = {each['group']}" for each in figures.slices if each["small"]]
+    small = [f"{each.field} = {each.group}" for each in figures.slices if each.small]
     lines = [
         "The figures hold for rows like those of the test part; watch drift and live accuracy.",
         *([f"Groups with too few rows to judge: {', '.join(small)}."] if small else []),
@@ -265,10 +264,6 @@ def _number(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else ""
 
 
-def _word(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _row(cells: Row) -> str:
     return "| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in cells) + " |"
 
@@ -276,4 +271,4 @@ def _row(cells: Row) -> str:
 def _plain(content: str) -> str:
     """A text as one line that Markdown takes for nothing else."""
     line = " ".join(content.split())
-    return "".join(f"\\{each}" if each in "\\`*_<>[]#" else each for each in line)
+    return "".join(f"\\{each}" if each in "\\`*<>[]" else each for each in line)

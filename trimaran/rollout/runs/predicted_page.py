@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -22,7 +22,7 @@ _KINDS: Mapping[str, Kind] = {
 }
 
 
-def predicted_page(run: TrainedRun, scored: Scored) -> str:
+def predicted_page(run: TrainedRun, scored: Scored, notes: Sequence[str]) -> str:
     """The page as HTML."""
     page = Page(
         f"{run.name}: predictions of the persisted {run.metrics()['model']}",
@@ -31,7 +31,7 @@ def predicted_page(run: TrainedRun, scored: Scored) -> str:
     page.section("Result", *_result(run, scored))
     page.section("Drift from the training part", *_drift(scored))
     page.section("Groups of rows", *_groups(scored))
-    page.section("Data", *(text(note, "warning") for note in scored.dataset.notes), _data(scored))
+    page.section("Data", *(text(note, "warning") for note in notes), _data(scored))
     return page.html()
 
 

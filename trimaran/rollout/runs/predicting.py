@@ -27,6 +27,9 @@ from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["predict"]
 
+_FITTED = ("train", "validation")
+"""Parts by which a run was fitted or chosen."""
+
 
 def predict(run: TrainedRun, scored: Scored, directory: Path) -> None:
     """Write what a persisted run says of a table into a directory."""
@@ -41,7 +44,7 @@ def predict(run: TrainedRun, scored: Scored, directory: Path) -> None:
     write_text(directory / "config.json", _json(about))
     write_text(directory / "predictions.csv", _predictions(scored))
     metrics = _metrics(run, scored)
-    write_text(directory / "report.html", predicted_page(run, scored))
+    write_text(directory / "report.html", predicted_page(run, scored, metrics["notes"]))
     write_text(directory / "metrics.json", _json(metrics))
 
 
@@ -62,8 +65,26 @@ def _metrics(run: TrainedRun, scored: Scored) -> dict[str, Any]:
             {"feature": one.feature, "verdict": one.verdict, "index": one.index, "bin": one.bin}
             for one in scored.drift
         ],
-        "notes": [*scored.dataset.notes],
+        "notes": [*scored.dataset.notes, *_seen_before(run, scored)],
     }
+
+
+def _seen_before(run: TrainedRun, scored: Scored) -> list[str]:
+    """A note where rows were among those that the run was fitted to: their scores say little."""
+    schema, frame = scored.dataset.schema, scored.dataset.frame
+    count = 0
+    if digest_of_frame(frame) == run.entry("config.json", "data")["digest"]:
+        count = len(frame)
+    elif schema.identifier is not None:
+        rows = csv.DictReader(io.StringIO(run.text("predictions.csv")))
+        fitted = {row["identifier"] for row in rows if row["part"] in _FITTED} - {""}
+        count = int(frame[schema.identifier].isin(fitted).sum())
+    if not count:
+        return []
+    return [
+        f"{count} of {len(frame)} rows were there when the model was trained, so scores on them "
+        "are too good"
+    ]
 
 
 def _predictions(scored: Scored) -> str:
