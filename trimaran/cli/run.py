@@ -70,7 +70,8 @@ def run(
     opened = made_at(repository)
     with one_at_a_time(opened, name):
         begun = begin(opened, plan, shown(context.params["table"]), who, train=anew)
-        what = f"{begun.frozen.id} predicts" if begun.frozen else "trains"
+        frozen = begun.frozen and (begun.frozen.predicts_with or begun.frozen.id)
+        what = f"{frozen} predicts" if frozen else "trains"
         _say(f"{begun.id} {'is resumed' if begun.resumed else 'begins'}: {what}")
         if begun.frozen:
             _predict(opened, begun, family, context.params, out, who)

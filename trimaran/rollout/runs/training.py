@@ -76,7 +76,7 @@ def begin(repository: Repository, plan: Plan, data: str, by: str, *, train: bool
         number = mine[-1].number + 1 if mine else 1
         details: dict[str, Any] = {"data": data, "asked": asked}
         if frozen is not None:
-            details["predicts_with"] = frozen.id
+            details["predicts_with"] = frozen.predicts_with or frozen.id
         entry = now.writer.add(by, "begun", f"{plan.name}/{number}", details)
         return Begun(entry.run, resumed=False, frozen=frozen)
 
