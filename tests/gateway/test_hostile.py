@@ -35,7 +35,7 @@ def kserve(**changed: object) -> bytes:
 
 @contextmanager
 def connected(door: Door) -> Iterator[ssl.SSLSocket]:
-    context = ssl.create_default_context(cafile=str(door.state / "gateway.crt"))
+    context = ssl.create_default_context(cafile=str(door.certificate))
     with (
         socket.create_connection(("localhost", door.port), timeout=20) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as connection,

@@ -164,7 +164,7 @@ def test_a_header_length_beyond_the_body_never_reaches_triton(door: Door, length
 
 def test_a_request_that_comes_slowly_is_ended(door: Door) -> None:
     """Its headers, since a body has a minute."""
-    context = ssl.create_default_context(cafile=str(door.state / "gateway.crt"))
+    context = ssl.create_default_context(cafile=str(door.certificate))
     with (
         socket.create_connection(("localhost", door.port), timeout=30) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as connection,

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from envoy.config.accesslog.v3.accesslog_pb2 import (
+from envoy_data_plane.envoy.config.accesslog.v3 import (
     AccessLogFilter,
     AndFilter,
     ComparisonFilter,
+    ComparisonFilterOp,
     HeaderFilter,
     ResponseFlagFilter,
     StatusCodeFilter,
 )
-from envoy.config.core.v3.base_pb2 import DataSource, RuntimeUInt32
-from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
-from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
-from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
-from envoy.extensions.filters.network.http_connection_manager.v3 import (
-    http_connection_manager_pb2 as manager,
+from envoy_data_plane.envoy.config.core.v3 import (
+    DataSource,
+    RuntimeUInt32,
+    SubstitutionFormatString,
 )
-from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
+from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    LocalReplyConfig,
+    ResponseMapper,
+)
+from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
 from trimaran.gateway.messages import header, struct
 from trimaran.gateway.routes import LUA, MODEL
@@ -53,26 +58,26 @@ def audit_log(path: str) -> FileAccessLog:
     return FileAccessLog(path=path, log_format=SubstitutionFormatString(json_format=struct(line)))
 
 
-def own_answers() -> manager.LocalReplyConfig:
+def own_answers() -> LocalReplyConfig:
     """Each answer of the gateway itself in one form; over gRPC its text is the status' message."""
     mappers = []
     for grpc in (True, False):
         for found, status, words, headers in _reasons():
-            mapper = manager.ResponseMapper(
+            mapper = ResponseMapper(
                 filter=_both(_is_grpc(not grpc), found),
                 body_format_override=_form(words, grpc=grpc),
                 headers_to_add=[header(name, value) for name, value in headers.items()],
             )
             if status:
-                mapper.status_code.value = status
+                mapper.status_code = status
             mappers.append(mapper)
         mappers.append(
-            manager.ResponseMapper(
-                filter=_both(_is_grpc(not grpc), _status(_REFUSED, ComparisonFilter.GE)),
+            ResponseMapper(
+                filter=_both(_is_grpc(not grpc), _status(_REFUSED, ComparisonFilterOp.GE)),
                 body_format_override=_form("%LOCAL_REPLY_BODY%", grpc=grpc),
             )
         )
-    return manager.LocalReplyConfig(mappers=mappers)
+    return LocalReplyConfig(mappers=mappers)
 
 
 def _form(words: str, *, grpc: bool) -> SubstitutionFormatString:
@@ -127,10 +132,10 @@ def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, 
 
 
 def _flag(*names: str) -> AccessLogFilter:
-    return AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=names))
+    return AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=list(names)))
 
 
-def _status(code: int, op: ComparisonFilter.Op.ValueType = ComparisonFilter.EQ) -> AccessLogFilter:
+def _status(code: int, op: ComparisonFilterOp = ComparisonFilterOp.EQ) -> AccessLogFilter:
     comparison = ComparisonFilter(
         op=op, value=RuntimeUInt32(default_value=code, runtime_key="unused")
     )
@@ -155,4 +160,4 @@ def _is_grpc(invert: bool) -> AccessLogFilter:
 
 
 def _both(*filters: AccessLogFilter) -> AccessLogFilter:
-    return AccessLogFilter(and_filter=AndFilter(filters=filters))
+    return AccessLogFilter(and_filter=AndFilter(filters=list(filters)))

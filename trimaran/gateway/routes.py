@@ -11,33 +11,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from envoy.config.core.v3.base_pb2 import DataSource, Metadata
-from envoy.config.route.v3.route_components_pb2 import (
+from envoy_data_plane.envoy.config.core.v3 import DataSource, Metadata
+from envoy_data_plane.envoy.config.route.v3 import (
     DirectResponseAction,
     FilterConfig,
     HeaderMatcher,
     RetryPolicy,
+    RetryPolicyRetryHostPredicate,
     Route,
     RouteAction,
+    RouteConfiguration,
     RouteMatch,
+    RouteMatchGrpcRouteMatchOptions,
     VirtualHost,
 )
-from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy.extensions.filters.http.buffer.v3.buffer_pb2 import Buffer, BufferPerRoute
-from envoy.extensions.filters.http.ext_proc.v3.ext_proc_pb2 import ExtProcOverrides, ExtProcPerRoute
-from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
-from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute
-from envoy.type.matcher.v3.string_pb2 import StringMatcher
-from google.protobuf.wrappers_pb2 import UInt32Value
+from envoy_data_plane.envoy.extensions.filters.http.buffer.v3 import Buffer, BufferPerRoute
+from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
+    ExtProcOverrides,
+    ExtProcPerRoute,
+)
+from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, StringMatcher
 
 from trimaran.gateway.clusters import cluster_name
 from trimaran.gateway.messages import (
     any_of,
     header,
     regex,
-    seconds,
     struct,
 )
 from trimaran.gateway.offered import Offered
@@ -153,7 +156,7 @@ def route_table(
             )
         ],
         request_headers_to_remove=[SUBJECT],
-        max_direct_response_body_size_bytes=UInt32Value(value=1 << 24),
+        max_direct_response_body_size_bytes=1 << 24,
     )
 
 
@@ -168,12 +171,12 @@ def _routes_of(model: Offered, settings: Settings) -> Iterator[Route]:
             protocol = "grpc" if kind == "call" else "http"
             action = RouteAction(
                 cluster=cluster_name(protocol, name, client),
-                timeout=seconds(0 if kind == "events" else limits.timeout_s),
+                timeout=timedelta(seconds=0 if kind == "events" else limits.timeout_s),
                 retry_policy=_retries(_NOT_RUN if model.stateful else _NO_ANSWER),
             )
             if rewrite:
-                action.regex_rewrite.CopyFrom(
-                    RegexMatchAndSubstitute(pattern=regex("^[^?]*"), substitution=rewrite)
+                action.regex_rewrite = RegexMatchAndSubstitute(
+                    pattern=regex("^[^?]*"), substitution=rewrite
                 )
             yield _route(
                 f"{kind} {name}",
@@ -210,19 +213,23 @@ def _calls_without_model(settings: Settings, models: Sequence[Offered]) -> Itera
     yield _route(
         "call", _call(path=_UNARY), RouteAction(cluster="grpc"), settings, "infer", "call", most
     )
-    action = RouteAction(cluster="grpc", timeout=seconds(0))
+    action = RouteAction(cluster="grpc", timeout=timedelta())
     yield _route("stream", _call(path=STREAM), action, settings, "infer", "stream", model="stream")
 
 
 def _open_routes() -> Iterator[Route]:
     """What a load balancer may ask without a token."""
     for path in ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"):
-        action = RouteAction(cluster="http", timeout=seconds(5), retry_policy=_retries(_NOT_RUN))
+        action = RouteAction(
+            cluster="http", timeout=timedelta(seconds=5), retry_policy=_retries(_NOT_RUN)
+        )
         action.prefix_rewrite = path if path.startswith("/v2") else f"/v2{path}"
         match = RouteMatch(path=path, headers=[_method("GET")])
         yield _route("health", match, action, None, "", "health")
     for path in _OPEN_CALLS:
-        action = RouteAction(cluster="grpc", timeout=seconds(5), retry_policy=_retries(_NOT_RUN))
+        action = RouteAction(
+            cluster="grpc", timeout=timedelta(seconds=5), retry_policy=_retries(_NOT_RUN)
+        )
         yield _route("health", _call(path=path), action, None, "", "health")
 
 
@@ -266,11 +273,12 @@ def _admin_routes(settings: Settings, secrets: Mapping[str, str]) -> Iterator[Ro
                 made = _call if protocol == "grpc" else RouteMatch
                 match = made(safe_regex=regex(prefix + pattern))
                 action = RouteAction(
-                    cluster=cluster_name(protocol, client=server), timeout=seconds(_ADMIN_S)
+                    cluster=cluster_name(protocol, client=server),
+                    timeout=timedelta(seconds=_ADMIN_S),
                 )
                 if prefix:
                     shorter = RegexMatchAndSubstitute(pattern=regex("^/servers/[^/]+"))
-                    action.regex_rewrite.CopyFrom(shorter)
+                    action.regex_rewrite = shorter
                 route = _route("admin", match, action, settings, "admin", "admin")
                 added = [header(name, value) for name, value in headers.items()]
                 route.request_headers_to_add.extend(added)
@@ -278,7 +286,9 @@ def _admin_routes(settings: Settings, secrets: Mapping[str, str]) -> Iterator[Ro
 
 
 def _asking(protocol: str) -> RouteAction:
-    return RouteAction(cluster=protocol, timeout=seconds(30), retry_policy=_retries(_NO_ANSWER))
+    return RouteAction(
+        cluster=protocol, timeout=timedelta(seconds=30), retry_policy=_retries(_NO_ANSWER)
+    )
 
 
 def _page(page: Page, settings: Settings) -> Route:
@@ -343,30 +353,30 @@ def _route(
     route = Route(name=name, match=match, route=action)
     facts: dict[str, Any] = {"kind": kind, "model": model, "scope": scope}
     facts["steps"] = dict.fromkeys(steps, True)
-    route.metadata.CopyFrom(Metadata(filter_metadata={LUA: struct(facts)}))
+    route.metadata = Metadata(filter_metadata={LUA: struct(facts)})
     after = kind == "call" and bool(model)
     guard(route, settings, scope, after_reading=after, kept_closed=kind == "call" and not model)
     if limits is not None:
         most = limits.body_mb << 20
     else:
-        most = _SMALL if match.HasField("grpc") and scope != "admin" else _MEDIUM
-    bodies = BufferPerRoute(buffer=Buffer(max_request_bytes=UInt32Value(value=most)))
+        most = _SMALL if match.grpc is not None and scope != "admin" else _MEDIUM
+    bodies = BufferPerRoute(buffer=Buffer(max_request_bytes=most))
     if kind == "stream":
         bodies = BufferPerRoute(disabled=True)
         looked_at = FilterConfig(config=any_of(ExtProcPerRoute(overrides=ExtProcOverrides())))
-        route.typed_per_filter_config[MESSAGES].CopyFrom(any_of(looked_at))
-    route.typed_per_filter_config[BODIES].CopyFrom(any_of(bodies))
+        route.typed_per_filter_config[MESSAGES] = any_of(looked_at)
+    route.typed_per_filter_config[BODIES] = any_of(bodies)
     return route
 
 
 def _retries(conditions: str) -> RetryPolicy:
     return RetryPolicy(
         retry_on=conditions,
-        num_retries=UInt32Value(value=_RETRIES),
+        num_retries=_RETRIES,
         retriable_status_codes=[_UNAVAILABLE],
         host_selection_retry_max_attempts=5,
         retry_host_predicate=[
-            RetryPolicy.RetryHostPredicate(
+            RetryPolicyRetryHostPredicate(
                 name="envoy.retry_host_predicates.previous_hosts",
                 typed_config=any_of(PreviousHostsPredicate()),
             )
@@ -376,7 +386,7 @@ def _retries(conditions: str) -> RetryPolicy:
 
 def _call(headers: Sequence[HeaderMatcher] = (), **match: Any) -> RouteMatch:
     """What is sent as gRPC; Triton resets a call that is not."""
-    grpc = RouteMatch.GrpcRouteMatchOptions()
+    grpc = RouteMatchGrpcRouteMatchOptions()
     return RouteMatch(grpc=grpc, headers=[_method("POST"), *headers], **match)
 
 

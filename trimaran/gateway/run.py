@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
+from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 
 from trimaran.gateway.audit import AuditLog
 from trimaran.gateway.configuration import (

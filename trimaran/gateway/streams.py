@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
-from envoy.service.ext_proc.v3 import external_processor_pb2 as protocol
-from envoy.service.ext_proc.v3.external_processor_pb2_grpc import (
-    ExternalProcessorServicer,
-    add_ExternalProcessorServicer_to_server,
+from envoy_data_plane.envoy.service.ext_proc.v3 import (
+    BodyResponse,
+    GrpcStatus,
+    HeadersResponse,
+    ImmediateResponse,
+    ProcessingRequest,
+    ProcessingResponse,
 )
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
@@ -37,6 +39,9 @@ _PREFIX_BYTES = 5
 _LONGEST_NAME = 128
 _MOST_OF_ONE = MOST_STREAMS // 4
 """Streams of one client at once, so that it cannot take those of all."""
+_SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+_BEGUN = bytes(ProcessingResponse(request_headers=HeadersResponse()))
+_PASSED = bytes(ProcessingResponse(request_body=BodyResponse()))
 _INVALID, _DENIED, _EXHAUSTED = 3, 7, 8
 """gRPC's INVALID_ARGUMENT, PERMISSION_DENIED and RESOURCE_EXHAUSTED."""
 
@@ -124,7 +129,10 @@ def serving_streams(
     """
     executor = ThreadPoolExecutor(MOST_STREAMS, thread_name_prefix="streams")
     server = grpc.server(executor, options=[("grpc.max_receive_message_length", -1)])
-    add_ExternalProcessorServicer_to_server(_Processor(current), server)
+    process = grpc.stream_stream_rpc_method_handler(
+        _Processor(current).process, request_deserializer=ProcessingRequest.parse
+    )
+    server.add_registered_method_handlers(_SERVICE, {"Process": process})
     socket.unlink(missing_ok=True)
     if not server.add_insecure_port(f"unix:{socket}"):
         raise TrimaranError(f"{socket} cannot be listened to")
@@ -137,27 +145,29 @@ def serving_streams(
         socket.unlink(missing_ok=True)
 
 
-class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
+class _Processor:
     def __init__(self, current: Callable[[], tuple[Settings, Collection[str]]]) -> None:
         self._current = current
         self._lock = threading.Lock()
         self._open: Counter[str] = Counter()
         """Streams by client."""
 
-    def Process(  # noqa: N802 - the name of the protocol
-        self, requests: Iterator[protocol.ProcessingRequest], context: grpc.ServicerContext
-    ) -> Iterator[protocol.ProcessingResponse]:
+    def process(
+        self, requests: Iterator[ProcessingRequest], context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        """Answer Envoy's messages about one stream."""
         first = next(requests, None)
-        if first is None or not first.HasField("request_headers"):
+        if first is None or first.request_headers is None:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a stream's beginning")
+            return
         claims = _claims(first)
         try:
             with self._counted(claims):
-                yield protocol.ProcessingResponse(request_headers=protocol.HeadersResponse())
+                yield _BEGUN
                 messages = self._begun(claims)
                 for request in requests:
-                    messages.add(request.request_body.body)
-                    yield protocol.ProcessingResponse(request_body=protocol.BodyResponse())
+                    messages.add(request.request_body.body if request.request_body else b"")
+                    yield _PASSED
         except RefusedError as error:
             yield _refusal(error)
 
@@ -191,18 +201,17 @@ class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
         return Messages(most_bytes, allowed_models(claims, settings, models))
 
 
-def _claims(request: protocol.ProcessingRequest) -> Mapping[str, Any]:
+def _claims(request: ProcessingRequest) -> Mapping[str, Any]:
     """The claims of the token with which a stream begins."""
-    token = request.metadata_context.filter_metadata[JWT].fields[PAYLOAD].struct_value
-    claims: Mapping[str, Any] = json_format.MessageToDict(token)
-    return claims
+    found = request.metadata_context.filter_metadata if request.metadata_context else {}
+    claims = found[JWT].to_dict().get(PAYLOAD) if JWT in found else None
+    return claims or {}
 
 
-def _refusal(error: RefusedError) -> protocol.ProcessingResponse:
-    return protocol.ProcessingResponse(
-        immediate_response=protocol.ImmediateResponse(
-            grpc_status=protocol.GrpcStatus(status=error.status),
-            body=str(error).encode(),
-            details="stream_refused",
-        )
+def _refusal(error: RefusedError) -> bytes:
+    answer = ImmediateResponse(
+        grpc_status=GrpcStatus(status=error.status),
+        body=str(error).encode(),
+        details="stream_refused",
     )
+    return bytes(ProcessingResponse(immediate_response=answer))
