@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,23 @@ def test_a_removed_line_is_noticed(tmp_path: Path) -> None:
     lines = ledger.path.read_bytes().splitlines(keepends=True)
     ledger.path.write_bytes(lines[0] + lines[2])
     assert "line 2" in ledger.read().problem
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_line_leaves_the_ledger_as_it_was(
+    tmp_path: Path,
+) -> None:
+    ledger = filled(tmp_path)
+    before = ledger.path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 40, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            add_one(ledger)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert ledger.path.read_bytes() == before
+    add_one(ledger)
+    assert [entry.by for entry in ledger.entries()] == ["anna", "anna", "anna", "bo"]
 
 
 def test_a_clock_that_was_set_back_breaks_no_order_and_is_told(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.runs.deploying import deploy_run
 from trimaran.rollout.runs.figures import figures_of
 from trimaran.rollout.runs.settings import Plan, read_settings
-from trimaran.rollout.runs.training import begin, finish
+from trimaran.rollout.runs.training import begin, finish, one_at_a_time
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.sources import mlc_churn
 from trimaran.training.tabular.runs.trained import latest_run
@@ -43,7 +43,7 @@ def project(churn_trained: Path, tmp_path: Path) -> Project:
     made = Project(tmp_path, "churn")
     trained = latest_run(churn_trained / "runs" / "churn")
     assert trained is not None
-    begun = begin(made.repository, Plan("churn", "churn"), "churn", "anna", train=False)
+    begun = begin(made.repository, Plan("churn", "churn"), "churn", "anna")
     own = tmp_path / "runs" / "churn" / "run-1"
     reports = {"data": own / "data.html", "results": trained.directory / "report.html"}
     figures = figures_of(trained.directory)
@@ -74,6 +74,10 @@ def test_a_run_is_reviewed_deployed_and_persisted_and_predicts_new_rows(project:
     assert "anna stands behind churn/1 already" in project.refused("approve", "churn/1")
     project.call("approve", "churn/1", by="bo")
     assert "anna may not deploy a run" in project.refused("deploy", "churn/1", "--persist")
+
+    with one_at_a_time(repository, "churn"):
+        busy = project.refused("deploy", "churn/1", by="bo")
+    assert busy.startswith("another command is running or deploying a run of churn")
 
     settings = read_settings(folder / "rollout.toml")
 

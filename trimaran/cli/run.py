@@ -7,7 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from trimaran.cli.options import (
@@ -28,6 +27,7 @@ from trimaran.system.files import write_text
 from trimaran.system.toml_text import nearest
 
 if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is refused at once
+    from trimaran.rollout.runs.run import Run
     from trimaran.rollout.runs.training import Begun
     from trimaran.training.tabular.data.sources import Dataset
 
@@ -64,19 +64,21 @@ def run(
     context = _training(plan, data, out)
     family = _family(context)
 
-    from trimaran.rollout.runs.training import begin, one_at_a_time
+    from trimaran.rollout.runs.training import begin, one_at_a_time, persisted_run
     from trimaran.training.tabular.data.reading import shown
 
     opened = made_at(repository)
     with one_at_a_time(opened, name):
-        begun = begin(opened, plan, shown(context.params["table"]), who, train=anew)
-        frozen = begun.frozen and (begun.frozen.predicts_with or begun.frozen.id)
-        what = f"{frozen} predicts" if frozen else "trains"
+        frozen = None if anew else persisted_run(opened, name)
+        table = _loaded(opened, family, context.params, frozen)
+        begun = begin(opened, plan, shown(context.params["table"]), who, frozen)
+        with_whom = frozen and (frozen.predicts_with or frozen.id)
+        what = f"{with_whom} predicts" if with_whom else "trains"
         _say(f"{begun.id} {'is resumed' if begun.resumed else 'begins'}: {what}")
-        if begun.frozen:
-            _predict(opened, begun, family, context.params, out, who)
+        if frozen is not None and table is not None:
+            _predict(opened, begun, frozen, table, out, who)
         else:
-            _train(opened, begun, family, context, out, who)
+            _train(opened, begun, table, context, out, who)
     _say(f"{begun.id} is pending; next: trimaran review {begun.id}")
 
 
@@ -107,7 +109,7 @@ def _training(plan: Plan, data: str | None, out: Path) -> typer.Context:
             raise UsageError(f"{where}{option} is {value!r}; expected a text, a number or true")
     try:
         return command.make_context("train", arguments)  # type: ignore[return-value]
-    except click.ClickException as error:
+    except typer.BadParameter as error:
         raise UsageError(f"{where}{error.format_message()}") from None
 
 
@@ -141,10 +143,35 @@ def _family_of(table: str, options: Mapping[str, Any]) -> Family:
     return family_of(table, given, options.get("model"))
 
 
+def _loaded(
+    repository: Repository, family: Family, options: Mapping[str, Any], frozen: Run | None
+) -> Dataset | None:
+    """The table of records that is trained on or predicted; None for other families.
+
+    So a table that cannot be used is refused before its run begins.
+    """
+    if family is not TABLES:
+        if frozen is not None:
+            raise TrimaranError(
+                f"{frozen.id} is persisted, and a run of {family.of} does not predict; train with "
+                f"'trimaran run {frozen.name} --train'"
+            )
+        return None
+    table = options["table"]
+    if frozen is None or table in TABLES.public:
+        return _table(options)
+    from trimaran.rollout.runs.training import estimator_of
+    from trimaran.training.tabular.data.reading import Source
+    from trimaran.training.tabular.runs.frozen import frozen_table
+
+    source = Source(table, options["query"], options["sheet"])
+    return frozen_table(estimator_of(repository, frozen), source, Path(table).parent)
+
+
 def _train(
     repository: Repository,
     begun: Begun,
-    family: Family,
+    table: Dataset | None,
     context: typer.Context,
     out: Path,
     by: str,
@@ -154,47 +181,30 @@ def _train(
     from trimaran.rollout.runs.training import finish, folder_of
 
     page = folder_of(out, begun.id) / "data.html"
-    if family is TABLES:
-        write_text(page, page_of_table(_table(context.params)))
+    if table is not None:
+        write_text(page, page_of_table(table))
     trained = train_as(context)
     if trained is None:  # a cross-validation, which no option of a run asks for
         raise UsageError("a run keeps its model; leave folds out")
     figures = figures_of(trained.directory)
-    if family is not TABLES:
+    if table is None:
         write_text(page, page_of_figures(begun.id, figures))
     reports = {"data": page, "results": trained.directory / "report.html"}
     finish(repository, begun, by, figures, trained.directory, reports)
 
 
 def _predict(
-    repository: Repository,
-    begun: Begun,
-    family: Family,
-    options: Mapping[str, Any],
-    out: Path,
-    by: str,
+    repository: Repository, begun: Begun, frozen: Run, table: Dataset, out: Path, by: str
 ) -> None:
-    if family is not TABLES or begun.frozen is None:
-        raise TrimaranError(
-            f"{begun.id}: a persisted run of {family.of} does not predict yet; train with "
-            "'trimaran run --train'"
-        )
     from trimaran.rollout.runs.data_page import page_of_table
     from trimaran.rollout.runs.figures import figures_of
     from trimaran.rollout.runs.predicting import predict
     from trimaran.rollout.runs.training import estimator_of, finish, folder_of
-    from trimaran.training.tabular.data.reading import Source
-    from trimaran.training.tabular.runs.frozen import frozen_table, scored_table
+    from trimaran.training.tabular.runs.frozen import scored_table
 
-    frozen = estimator_of(repository, begun.frozen)
-    table, folder = options["table"], folder_of(out, begun.id)
-    if table in TABLES.public:
-        dataset = _table(options)
-    else:
-        source = Source(table, options["query"], options["sheet"])
-        dataset = frozen_table(frozen, source, Path(table).parent)
-    write_text(folder / "data.html", page_of_table(dataset))
-    predict(frozen, scored_table(frozen, dataset), folder)
+    estimator, folder = estimator_of(repository, frozen), folder_of(out, begun.id)
+    write_text(folder / "data.html", page_of_table(table))
+    predict(estimator, scored_table(estimator, table), folder)
     reports = {"data": folder / "data.html", "results": folder / "report.html"}
     figures = figures_of(folder)
     for note in figures.notes:

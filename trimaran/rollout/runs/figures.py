@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,8 @@ class Figures:
     goal: float | None = None
     split: str = ""
     notes: Sequence[str] = ()
+    size: int = 0
+    """Bytes of the weights; 0 where it has none of its own."""
 
     @property
     def tested(self) -> int:
@@ -89,6 +91,12 @@ class Figures:
 
 def figures_of(directory: Path) -> Figures:
     """The figures of a run by its directory. Raises `TrimaranError` where a file is damaged."""
+    found = _of_run(directory)
+    weights = next(iter(directory.glob("weights.*")), None)
+    return replace(found, size=weights.stat().st_size) if weights else found
+
+
+def _of_run(directory: Path) -> Figures:
     if run := text_run(directory):
         return _of_family(run, "f1", _OF_TEXTS, run.metrics()["test"]["f1_interval"])
     if images := image_run(directory):

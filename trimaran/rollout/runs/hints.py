@@ -19,6 +19,7 @@ def hints_of(figures: Figures) -> Mapping[str, str]:
         "bias": _bias(figures),
         "features": _features(figures),
         "goal": _goal(figures),
+        "readiness": _readiness(figures),
     }
     return {name: hint for name, hint in found.items() if hint}
 
@@ -68,3 +69,8 @@ def _goal(figures: Figures) -> str:
         return ""
     name, value = best[0 if figures.less_is_better else -1]
     return f"The best simpler model, {name}, has {figures.metric} {value:.3f}"
+
+
+def _readiness(figures: Figures) -> str:
+    size = f"The weights have {figures.size / 1e3:,.1f} kB. " if figures.size else ""
+    return f"{size}'trimaran bench' measures latency, of a release that is served"

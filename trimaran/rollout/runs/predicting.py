@@ -21,14 +21,23 @@ import numpy as np
 
 from trimaran.rollout.runs.predicted_page import predicted_page
 from trimaran.system.files import write_text
+from trimaran.training.image.trained import image_run
+from trimaran.training.recommender.trained import recommender_run
 from trimaran.training.tabular.runs.config import digest_of_frame
 from trimaran.training.tabular.runs.frozen import Scored
 from trimaran.training.tabular.runs.trained import TrainedRun
+from trimaran.training.text.trained import text_run
 
-__all__ = ["predict"]
+__all__ = ["predict", "predicts"]
 
 _FITTED = ("train", "validation")
 """Parts by which a run was fitted or chosen."""
+
+
+def predicts(directory: Path) -> bool:
+    """Whether the run in a directory can predict new rows: one of a table of records."""
+    others = text_run(directory), image_run(directory), recommender_run(directory)
+    return not any(others)
 
 
 def predict(run: TrainedRun, scored: Scored, directory: Path) -> None:

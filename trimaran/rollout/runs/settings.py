@@ -22,6 +22,7 @@ Paths are relative to the file. Every key but `table` may be left out.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,13 +122,14 @@ class Settings:
 def find_settings(folder: Path, given: Path | None = None) -> Settings:
     """The settings in `given`, or in the `rollout.toml` beside the project's `trimaran.toml`.
 
-    Where there is no project it is the one in `folder`. Without a file, they are empty. Raises
-    `TrimaranError` for the first thing wrong.
+    `folder` is where the command works. Where there is no project it is the file there. Without a
+    file, they are empty. Raises `TrimaranError` for the first thing wrong.
     """
     if given is not None:
         return read_settings(given)
     project = find_project_file(folder)
-    path = (project.parent if project else folder) / SETTINGS_FILE
+    home = project.parent if project else folder
+    path = Path(os.path.relpath(home / SETTINGS_FILE, folder))  # as people write it here
     return read_settings(path) if path.exists() else Settings()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from trimaran.repository.repository import Repository
-from trimaran.rollout.runs.decisions import deciding, ledger_of
+from trimaran.rollout.runs.decisions import deciding, ledger_of, runs_in
 from trimaran.rollout.runs.figures import Figures
 from trimaran.rollout.runs.run import Run, live_run, runs_named
 from trimaran.rollout.runs.settings import Plan
@@ -32,6 +32,7 @@ __all__ = [
     "folder_of",
     "one_at_a_time",
     "path_in",
+    "persisted_run",
     "relative_to",
 ]
 
@@ -59,15 +60,21 @@ def one_at_a_time(repository: Repository, name: str) -> Iterator[None]:
         ) from None
 
 
-def begin(repository: Repository, plan: Plan, data: str, by: str, *, train: bool) -> Begun:
+def persisted_run(repository: Repository, name: str) -> Run | None:
+    """The run of a name that is live and persisted, if there is one."""
+    live = live_run(runs_in(repository, ledger_of(repository).entries()), name)
+    return live if live is not None and live.state is State.PERSISTED else None
+
+
+def begin(
+    repository: Repository, plan: Plan, data: str, by: str, frozen: Run | None = None
+) -> Begun:
     """Give a run its number, or find the one that was interrupted.
 
-    `data` is what it is about, for people. With `train` it trains also where the live run is
-    persisted.
+    `data` is what it is about, for people, and `frozen` the persisted run that predicts it; without
+    one it trains.
     """
     with deciding(repository) as now:
-        live = live_run(now.runs, plan.name)
-        frozen = live if live is not None and live.state is State.PERSISTED and not train else None
         asked = _digest(plan, data, frozen)
         mine = runs_named(now.runs, plan.name)
         for run in mine:
@@ -131,6 +138,7 @@ def path_in(repository: Repository, kept: str) -> Path:
 
 
 def _digest(plan: Plan, data: str, frozen: Run | None) -> str:
-    asked = {"train": dict(plan.train), "data": data, "with": frozen.id if frozen else None}
+    place = str(Path(data).resolve()) if Path(data).exists() else data
+    asked = {"train": dict(plan.train), "data": place, "with": frozen.id if frozen else None}
     text = json.dumps(asked, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
