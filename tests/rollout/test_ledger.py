@@ -6,6 +6,7 @@ import json
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -104,6 +105,13 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line_leaves_the_ledger_as_it_was
     assert ledger.path.read_bytes() == before
     add_one(ledger)
     assert [entry.by for entry in ledger.entries()] == ["anna", "anna", "anna", "bo"]
+
+
+def test_writers_at_the_same_time_wait_for_one_another(tmp_path: Path) -> None:
+    ledger = filled(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: add_one(ledger), range(40)))
+    assert len(ledger.entries()) == 43
 
 
 def test_a_clock_that_was_set_back_breaks_no_order_and_is_told(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.api import deploy as deploy_release
 from trimaran.rollout.api import rollback as roll_back
 from trimaran.rollout.runs.decisions import note_live
-from trimaran.system.errors import UsageError
+from trimaran.system.errors import TrimaranError, UsageError
 
 __all__ = ["deploy_model", "release", "rollback", "show"]
 
@@ -68,7 +68,11 @@ def rollback(
 
 
 def _note(repository: Repository, model: str, by: str | None, how: str) -> None:
-    live = note_live(repository, model, by, how)
+    try:
+        live = note_live(repository, model, by, how)
+    except TrimaranError as error:  # what was asked for is done
+        show(f"note: the ledger of runs was not told: {error}")
+        return
     if live is None:
         return
     show(f"{live.id} is {live.state}")

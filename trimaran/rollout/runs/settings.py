@@ -95,9 +95,8 @@ class Settings:
                 f"nothing says what a run of {name} trains on; write a {SETTINGS_FILE} with a "
                 f"table [{name}] and its key table, or choose a public table: {', '.join(public)}"
             )
-        raise TrimaranError(
-            f"{self.path} has no table [{name}]; {nearest(name, [*self.plans, *public])}"
-        )
+        known = dict.fromkeys([*self.plans, *public])
+        raise TrimaranError(f"{self.path} has no table [{name}]; {nearest(name, known)}")
 
     def approvals(self, name: str) -> int:
         """How many people must stand behind a run of `name`."""
