@@ -134,7 +134,7 @@ def scored_table(run: TrainedRun, dataset: Dataset) -> Scored:
             task.segment(field, group, target[inside], found[inside], chosen)
             for field, group, inside in groups(frame, schema, run.entry("config.json", "cuts"))
         ]
-    drift = _drift(run, dataset, predictions, chosen, scores)
+    drift = _drift(run, dataset, predictions, chosen)
     return Scored(dataset, predictions, known, scores, interval, segments, drift)
 
 
@@ -156,23 +156,20 @@ def _drift(
     dataset: Dataset,
     predictions: Predictions,
     chosen: Mapping[str, float],
-    scores: Any,
 ) -> list[Moved]:
-    """Of every feature of the run's reference, and of the answers where they can be counted."""
+    """Of every feature and answer of the run's reference."""
     try:
         reference = Reference.from_json(run.reference_text())
     except (ValueError, KeyError, TypeError) as error:
         raise run.unreadable("reference.json", error) from error
     transform = _transform(run)
     table = table_of(dataset.frame, dataset.schema)
-    values: Sequence[npt.NDArray[Any]] = ()
-    if scores is not None:
-        values = dataset.schema.task.answered(run.name, predictions, chosen, scores).values
+    answered = dataset.schema.task.answered(run.name, predictions, chosen, None)
     counted = described(
         reference,
         transform.counted(table.numbers, table.texts),
         transform.encode(table.categories),
-        values,
+        answered.values,
     )
     pairs = zip(reference.features, counted.features, strict=True)
     moved = [_moved(before.name, before.bins, before.counts, now.counts) for before, now in pairs]
