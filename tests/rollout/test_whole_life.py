@@ -40,7 +40,17 @@ def test_train_twice_deploy_persist_predict_ignore_and_roll_back(tmp_path: Path)
     assert len(trained(project)) == 2
     decide(project, "shop/2")
     serving = start_serving(project.repository)
+    golden = project.repository.model("shop") / "golden" / "many_calls.json"
+    golden.parent.mkdir()
+    expected = {"shop_probability": {"near": [3.0], "atol": 0.1}}
+    golden.write_text(json.dumps({"inputs": {"calls": {"value": [9]}}, "expect": expected}))
     try:
+        assert project.fails("deploy", "shop/2", by="bo").startswith("shop release 2 was not dep")
+        assert project.told("shop/2")[-1].startswith("did not deploy shop/2: shop release 2")
+        assert (project.states(), project.live()) == (["deployed", "pending"], 1)
+        assert serving.control.ready_versions("shop_record") == {1}
+        assert not (tmp_path / "runs/shop/run-2/model_card.md").exists()
+        golden.unlink()
         project.call("deploy", "shop/2", "--persist", by="bo")
         assert (project.states(), project.live()) == (["replaced", "persisted"], 2)
         assert serving.control.ready_versions("shop") == {2}

@@ -17,7 +17,7 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.api import deploy as deploy_release
 from trimaran.rollout.api import rollback
 from trimaran.rollout.runs.decisions import deciding, require_decided
-from trimaran.rollout.runs.model_card import write_card
+from trimaran.rollout.runs.model_card import remove_card, write_card
 from trimaran.rollout.runs.predicting import predicts
 from trimaran.rollout.runs.run import Run, find_run, runs_of
 from trimaran.rollout.runs.settings import Settings
@@ -91,6 +91,7 @@ def deploy_run(
                 switched.append(model)
                 say(f"{model}: {done}")
         except TrimaranError as error:
+            remove_card(card)
             _take_back(repository, run, by, switched, str(error), tritonserver, say)
             raise
         with deciding(repository) as now:

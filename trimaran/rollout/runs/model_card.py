@@ -20,7 +20,7 @@ from trimaran.rollout.runs.run import Run
 from trimaran.rollout.runs.training import estimator_of, path_in
 from trimaran.system.files import write_text
 
-__all__ = ["Card", "Section", "as_html", "as_markdown", "card_of", "write_card"]
+__all__ = ["Card", "Section", "as_html", "as_markdown", "card_of", "remove_card", "write_card"]
 
 _MOST_FIELDS = 25
 Row = Sequence[str]
@@ -59,6 +59,12 @@ def write_card(repository: Repository, run: Run) -> Path:
     path = folder / "model_card.md"
     write_text(path, as_markdown(card))
     return path
+
+
+def remove_card(path: Path) -> None:
+    """Remove a card that `write_card` wrote, of a run that did not become live."""
+    for each in (path, path.with_suffix(".html")):
+        each.unlink(missing_ok=True)
 
 
 def card_of(run: Run, trained: Figures, new: Figures | None, served: Sequence[Row]) -> Card:

@@ -177,7 +177,7 @@ def _take(runs: dict[str, Run], entry: Entry) -> None:
     elif entry.event == "prepared":
         run = replace(run, prepared=entry)
     elif entry.event == "failed":
-        run = replace(run, deploying=None)
+        run = replace(run, deploying=None, prepared=None)
     runs[run.id] = run
 
 
