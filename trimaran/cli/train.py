@@ -19,6 +19,7 @@ from trimaran.cli.options import (
 from trimaran.cli.train_families import IMAGES, MODELS, TABLES, TEXTS, family_of
 from trimaran.cli.train_images import train_images
 from trimaran.cli.train_recommender import train_recommender
+from trimaran.cli.train_shown import say
 from trimaran.cli.train_tables import name_of, train_table
 from trimaran.cli.train_texts import train_texts
 from trimaran.system.errors import UsageError
@@ -150,7 +151,10 @@ def train(
 
     The same command resumes an interrupted training, and reuses finished runs and folds.
     """
-    train_as(context)
+    run = train_as(context)
+    if run is not None:
+        latest = run.directory.parent / "latest"
+        say([f"next: trimaran export {latest} --format onnx, and trimaran publish {latest}"])
 
 
 def train_as(context: typer.Context) -> RunDirectory | None:

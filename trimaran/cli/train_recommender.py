@@ -33,7 +33,6 @@ def summary(run: RecommenderRun, seconds: float) -> list[str]:
     scored = {metrics["model"]: metrics["test"], **metrics["baselines"]}
     low, high = metrics["intervals"]["ndcg"]
     gain, least, most = metrics["gain_over_popularity"]["ndcg"]
-    latest = run.directory.parent / "latest"
     return [
         *(f"note: {note}" for note in metrics["notes"]),
         *(
@@ -44,5 +43,4 @@ def summary(run: RecommenderRun, seconds: float) -> list[str]:
         f"{metrics['users']['tested']:,} users of the test part",
         f"gain over popularity: NDCG@10 {gain:+.3f} ({least:+.3f} to {most:+.3f})",
         f"report: {run.directory / 'report.html'}, after {seconds:.0f} s",
-        f"next: trimaran export {latest} --format onnx, and trimaran publish {latest}",
     ]

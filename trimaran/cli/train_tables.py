@@ -233,9 +233,7 @@ def _summary(runs: Sequence[TrainedRun]) -> list[str]:
         ends = ", ".join(f"{part} until {split[part]['to']}" for part in parts)
         apart = f", {split['gap_days']:g} days apart" if "gap_days" in split else ""
         lines.append(f"split by time, the dates of {split['column']!r}{apart}: {ends}")
-    latest = runs[0].directory.parent / "latest"
     return [
         *lines,
         f"report: {runs[0].directory / 'report.html'}",
-        f"next: trimaran export {latest}, and trimaran publish {latest}",
     ]

@@ -30,7 +30,6 @@ def summary(run: TextRun, seconds: float) -> list[str]:
     metrics = run.metrics()
     scored = {metrics["model"]: metrics, **metrics["baselines"]}
     low, high = metrics["test"]["f1_interval"]
-    latest = run.directory.parent / "latest"
     return [
         *(
             f"{name}: F1 {each['test']['f1']:.3f}, ROC AUC {each['test']['roc_auc']:.3f}"
@@ -40,5 +39,4 @@ def summary(run: TextRun, seconds: float) -> list[str]:
         f"95 % interval of {metrics['model']}: F1 {low:.3f} to {high:.3f}, on "
         f"{metrics['rows']['test']} texts of the test part",
         f"report: {run.directory / 'report.html'}, after {seconds:.0f} s",
-        f"next: trimaran export {latest} --format onnx, and trimaran publish {latest}",
     ]
