@@ -159,16 +159,25 @@ def test_the_page_can_be_read(door: Door, browser: Browser, token: str) -> None:
     assert found == {}
 
 
+@pytest.fixture
+def other_door(served: Served, tmp_path: Path) -> Iterator[Door]:
+    """A gateway in front of models of photographs and tensors."""
+    opened = Door(served.repository, tmp_path / "gateway.toml")
+    try:
+        opened.until_said("Press Ctrl-C to stop", 60)
+        yield opened
+    finally:
+        opened.stop()
+
+
 @pytest.mark.long
-def test_a_photograph_is_chosen_shown_and_sent(served: Served, tmp_path: Path) -> None:
-    folder = served.repository.model("image_classifier") / "golden"
+def test_a_photograph_is_chosen_shown_and_sent(other_door: Door, tmp_path: Path) -> None:
+    folder = other_door.repository.model("image_classifier") / "golden"
     content = base64.b64encode((folder / "chelsea.jpg").read_bytes()).decode()
-    door = Door(served.repository, tmp_path / "gateway.toml")
-    door.until_said("Press Ctrl-C to stop", 60)
-    with browsing(tmp_path / "home", door.certificate) as browser:
-        reader = Reader(browser, door)
+    with browsing(tmp_path / "home", other_door.certificate) as browser:
+        reader = Reader(browser, other_door)
         reader.opens()
-        reader.gives(token_of(door))
+        reader.gives(token_of(other_door))
         reader.chooses("model", "/models/image_classifier/predict")
         reader.chooses("example", "")
         assert "missing required input(s) ['IMAGE']" in reader.asks()
@@ -187,7 +196,6 @@ def test_a_photograph_is_chosen_shown_and_sent(served: Served, tmp_path: Path) -
         assert "x is no list of values" in reader.asks()
         reader.fills("x", "1, 2, 3, 4, 5, 6, 7, 8.5")
         assert "200, after" in reader.asks()
-    door.stop()
 
 
 def test_the_page_is_small_and_needs_nothing_from_elsewhere() -> None:

@@ -17,12 +17,8 @@ from envoy_data_plane.envoy.config.bootstrap.v3 import (
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.core.v3 import Address, Node, Pipe, TypedExtensionConfig
 from envoy_data_plane.envoy.config.listener.v3 import Listener
-from envoy_data_plane.envoy.config.overload.v3 import OverloadManager, ResourceMonitor
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import JwtAuthentication
-from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections.v3 import (
-    DownstreamConnectionsConfig,
-)
 from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 
 from trimaran.gateway.clusters import (
@@ -36,6 +32,7 @@ from trimaran.gateway.issuers import Keys
 from trimaran.gateway.listener import Tls, listener
 from trimaran.gateway.messages import any_of, discovery, struct, watched
 from trimaran.gateway.offered import Offered
+from trimaran.gateway.overload import overload_manager
 from trimaran.gateway.routes import Page, route_table
 from trimaran.gateway.scopes import TOKENS
 from trimaran.gateway.settings import ServerAddress, Settings
@@ -52,7 +49,6 @@ __all__ = [
 ]
 
 _PROTOCOLS = ("http", "grpc")
-_MOST_CONNECTIONS = 10_000
 _RUNTIME = {
     "re2.max_program_size.error_level": 1_000_000,
     "re2.max_program_size.warn_level": 1_000_000,
@@ -133,7 +129,7 @@ def with_clusters_of(
 def whole(wanted: Wanted, places: Places) -> Bootstrap:
     """The same as one static configuration, for `envoy --mode validate` and for people."""
     states = {server.name: State(server) for server in wanted.servers}
-    found = _begun(places)
+    found = _begun(places, wanted.settings.listen.memory_mb)
     found.static_resources = BootstrapStaticResources(
         listeners=[_listener(wanted, places, tokens_of(wanted.keys), _routes(wanted))],
         clusters=list(_clusters(wanted, states, places)),
@@ -141,9 +137,9 @@ def whole(wanted: Wanted, places: Places) -> Bootstrap:
     return found
 
 
-def bootstrap(places: Places) -> Bootstrap:
-    """What Envoy is started with: where the files are."""
-    found = _begun(places)
+def bootstrap(places: Places, memory_mb: int) -> Bootstrap:
+    """What Envoy is started with: where the files are, and how much it may hold."""
+    found = _begun(places, memory_mb)
     found.dynamic_resources = BootstrapDynamicResources(
         cds_config=watched(str(places.of("clusters"))),
         lds_config=watched(str(places.of("listeners"))),
@@ -151,21 +147,13 @@ def bootstrap(places: Places) -> Bootstrap:
     return found
 
 
-def _begun(places: Places) -> Bootstrap:
-    limit = DownstreamConnectionsConfig(max_active_downstream_connections=_MOST_CONNECTIONS)
+def _begun(places: Places, memory_mb: int) -> Bootstrap:
     runtime = RuntimeLayer(name="static", static_layer=struct(_RUNTIME))
     return Bootstrap(
         node=Node(id="gateway", cluster="trimaran"),
         admin=Admin(address=Address(pipe=Pipe(path=str(places.admin), mode=0o600))),
         stats_config=stats_config(),
-        overload_manager=OverloadManager(
-            resource_monitors=[
-                ResourceMonitor(
-                    name="envoy.resource_monitors.global_downstream_max_connections",
-                    typed_config=any_of(limit),
-                )
-            ]
-        ),
+        overload_manager=overload_manager(memory_mb),
         layered_runtime=LayeredRuntime(layers=[runtime]),
     )
 
@@ -202,5 +190,5 @@ def _clusters(wanted: Wanted, states: Mapping[str, State], places: Places) -> It
             yield cluster(cluster_name(protocol, model.name), protocol, having, limit)
             for client in wanted.settings.clients:
                 if client.concurrent_requests:
-                    name = cluster_name(protocol, model.name, client.subject)
+                    name = cluster_name(protocol, model.name, client.name)
                     yield cluster(name, protocol, having, client.concurrent_requests)

@@ -34,6 +34,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
     RateLimitAction,
     RateLimitActionMetaData,
     RateLimitActionMetaDataSource,
+    RateLimitActionRemoteAddress,
     RateLimitActionRequestHeaders,
     RouteConfiguration,
 )
@@ -85,18 +86,21 @@ from envoy_data_plane.envoy.type.v3 import (
 )
 
 from trimaran.gateway.answers import audit_log, own_answers
+from trimaran.gateway.clients import Client
 from trimaran.gateway.clusters import to_address
 from trimaran.gateway.counting import counts_of_requests
 from trimaran.gateway.messages import any_of, header, watched
 from trimaran.gateway.offered import Offered
 from trimaran.gateway.routes import (
     BODIES,
+    ISSUED_BY,
     LUA,
     MESSAGES,
     SUBJECT,
 )
 from trimaran.gateway.scopes import SCOPES, SCOPES_OF_CALLS, TOKENS
 from trimaran.gateway.settings import Settings
+from trimaran.gateway.streams import MOST_STREAMS
 
 __all__ = ["Tls", "listener"]
 
@@ -105,10 +109,16 @@ _HEADERS = timedelta(seconds=10)
 _BODY = timedelta(seconds=60)
 """How long a client may take to send a request."""
 _IDLE = timedelta(seconds=300)
+_LOOK = timedelta(seconds=30)
+"""How long a look at a message may take, which may wait for its client's rate."""
 _LARGEST_BYTES = 1 << 30
+_PARTS = 4
+"""The largest answer, and what is read ahead of a connection, is this part of the memory."""
 _MOST_CLIENTS = 10_000
 """Clients whose requests are counted apart at once."""
-_STREAMS = 256
+_HEALTH_A_SECOND = 1000
+_APART, _HEALTH = ("/stream", "/metadata", "/admin"), "/health"
+"""What is counted for a client apart from its models, and what is counted for an address."""
 _HEADERS_KB = 16
 """Of all headers of a request; Triton ends the connection at a longer line."""
 _UNWANTED = (
@@ -117,7 +127,6 @@ _UNWANTED = (
     "grpc-encoding",
     "grpc-previous-rpc-attempts",
     "grpc-retry-pushback-ms",
-    "upgrade",
 )
 """An answer that Triton compresses hides the version that gave it; some values end a call there."""
 
@@ -155,7 +164,7 @@ def listener(
             headers_with_underscores_action=UnderscoresAction.REJECT_REQUEST,
         ),
         http2_protocol_options=Http2ProtocolOptions(
-            max_concurrent_streams=_STREAMS,
+            max_concurrent_streams=MOST_STREAMS,
             initial_stream_window_size=1 << 20,
             initial_connection_window_size=1 << 24,
         ),
@@ -197,7 +206,9 @@ def listener(
         name="gateway",
         address=to_address(settings.listen.address, settings.listen.port),
         filter_chains=[chain],
-        per_connection_buffer_limit_bytes=_LARGEST_BYTES,
+        per_connection_buffer_limit_bytes=min(
+            (settings.listen.memory_mb << 20) // _PARTS, _LARGEST_BYTES
+        ),
     )
 
 
@@ -242,7 +253,8 @@ def _filters(
     nobody = RbacFilter(rules=Rbac(action=RbacAction.ALLOW))
     folder = files("trimaran.gateway") / "lua"
     code = "".join(
-        (folder / name).read_text() for name in ("digest.lua", "json.lua", "requests.lua")
+        (folder / name).read_text()
+        for name in ("digest.lua", "json.lua", "requests.lua", "answers.lua")
     )
     yield _tokens(tokens)
     for name, config in (
@@ -281,7 +293,7 @@ def _messages() -> ExternalProcessor:
     return ExternalProcessor(
         grpc_service=service,
         processing_mode=mode,
-        message_timeout=timedelta(seconds=5),
+        message_timeout=_LOOK,
         metadata_options=MetadataOptions(forwarding_namespaces=claims),
     )
 
@@ -289,18 +301,23 @@ def _messages() -> ExternalProcessor:
 def _limits(settings: Settings, models: Sequence[Offered]) -> LocalRateLimit:
     """Requests a second: one count for each client at each model."""
     descriptors = []
-    for model in (*(each.name for each in models), "stream"):
+    for model in (*(each.name for each in models), *_APART):
         limits = settings.limits_of(model)
         for client in (*settings.clients, None):
-            subject = client.subject if client else ""
             rate = (client and client.requests_per_second) or limits.requests_per_second
-            entries = [
-                RateLimitDescriptorEntry(key="client", value=subject),
-                RateLimitDescriptorEntry(key="model", value=model),
-            ]
-            descriptors.append(
-                LocalRateLimitDescriptor(entries=entries, token_bucket=_bucket(rate))
-            )
+            for issuer, subject in _counted_as(client, settings):
+                entries = [
+                    _entry("issuer", issuer),
+                    _entry("client", subject),
+                    _entry("model", model),
+                ]
+                descriptors.append(
+                    LocalRateLimitDescriptor(entries=entries, token_bucket=_bucket(rate))
+                )
+    entries = [_entry("remote_address", ""), _entry("model", _HEALTH)]
+    descriptors.append(
+        LocalRateLimitDescriptor(entries=entries, token_bucket=_bucket(_HEALTH_A_SECOND))
+    )
     return LocalRateLimit(
         stat_prefix="limits",
         status=HttpStatus(code=StatusCode.TooManyRequests),
@@ -309,30 +326,50 @@ def _limits(settings: Settings, models: Sequence[Offered]) -> LocalRateLimit:
         filter_enforced=_always(),
         response_headers_to_add=[header("retry-after", "1")],
         descriptors=descriptors,
-        rate_limits=[_counted()],
+        rate_limits=[_counted(), _counted_by_address()],
         rate_limited_as_resource_exhausted=True,
         max_dynamic_descriptors=_MOST_CLIENTS,
     )
 
 
+def _entry(key: str, value: str) -> RateLimitDescriptorEntry:
+    return RateLimitDescriptorEntry(key=key, value=value)
+
+
+def _counted_as(client: Client | None, settings: Settings) -> list[tuple[str, str]]:
+    """The issuers and subjects of a client, or of each other one, for which Envoy has a blank."""
+    if client is None:
+        return [("", "")]
+    issuers = [client.issuer] if client.issuer else settings.issuer_names
+    return [(issuer, client.subject) for issuer in issuers]
+
+
 def _counted() -> RateLimit:
     """What a request counts for: its client, at the model of its route."""
-    model = MetadataKey(key=LUA, path=[MetadataKeyPathSegment(key="model")])
     return RateLimit(
-        actions=[
-            RateLimitAction(
-                request_headers=RateLimitActionRequestHeaders(
-                    header_name=SUBJECT, descriptor_key="client"
-                )
-            ),
-            RateLimitAction(
-                metadata=RateLimitActionMetaData(
-                    descriptor_key="model",
-                    metadata_key=model,
-                    source=RateLimitActionMetaDataSource.ROUTE_ENTRY,
-                )
-            ),
-        ]
+        actions=[_of_a_header(ISSUED_BY, "issuer"), _of_a_header(SUBJECT, "client"), _of_a_route()]
+    )
+
+
+def _counted_by_address() -> RateLimit:
+    """Who needs no token is known by the address alone."""
+    address = RateLimitAction(remote_address=RateLimitActionRemoteAddress())
+    return RateLimit(actions=[address, _of_a_route()])
+
+
+def _of_a_header(name: str, key: str) -> RateLimitAction:
+    return RateLimitAction(
+        request_headers=RateLimitActionRequestHeaders(header_name=name, descriptor_key=key)
+    )
+
+
+def _of_a_route() -> RateLimitAction:
+    return RateLimitAction(
+        metadata=RateLimitActionMetaData(
+            descriptor_key="model",
+            metadata_key=MetadataKey(key=LUA, path=[MetadataKeyPathSegment(key="counted")]),
+            source=RateLimitActionMetaDataSource.ROUTE_ENTRY,
+        )
     )
 
 

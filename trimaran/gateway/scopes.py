@@ -19,6 +19,7 @@ from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac as RbacF
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import RbacPerRoute
 from envoy_data_plane.envoy.type.matcher.v3 import MetadataMatcher, StringMatcher
 
+from trimaran.gateway.clients import Client
 from trimaran.gateway.messages import HEADER, any_of, claim_holds, claim_is
 from trimaran.gateway.settings import ALGORITHMS, Issuer, Settings
 
@@ -64,20 +65,26 @@ def _rules(settings: Settings, scope: str) -> Rbac:
     names = (scope, "infer:*") if wide else (scope,)
     any_model = scope == "infer"
     granted = [
-        client.subject
+        client
         for client in settings.clients
         if set(names) & set(client.scopes)
         or (any_model and any(each.startswith("infer:") for each in client.scopes))
     ]
     either = [
         *_holding(settings, names, any_model=scope == "infer"),
-        *_each(claim_is("sub", *granted)),
+        *(_is(client) for client in granted),
     ]
     signed = _any_of(_each(claim_is("alg", *ALGORITHMS, part=HEADER)))
     policy = Policy(
         permissions=[Permission(any=True)], principals=[_all_of([signed, _any_of(either)])]
     )
     return Rbac(action=RbacAction.ALLOW, policies={scope: policy})
+
+
+def _is(client: Client) -> Principal:
+    """Tokens of a client that `gateway.toml` lists."""
+    own = _each(claim_is("sub", client.subject))
+    return _all_of([*own, *(_each(claim_is("iss", client.issuer)) if client.issuer else ())])
 
 
 def _holding(settings: Settings, names: Sequence[str], *, any_model: bool) -> Iterator[Principal]:

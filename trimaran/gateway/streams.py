@@ -8,6 +8,7 @@ ends. Where this process does not answer, nothing passes.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from trimaran.gateway.messages import JWT, PAYLOAD
+from trimaran.gateway.rates import Rates
 from trimaran.gateway.settings import Issuer, Settings
 from trimaran.system.errors import TrimaranError
 
@@ -42,6 +44,9 @@ _MOST_OF_ONE = MOST_STREAMS // 4
 _SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 _BEGUN = bytes(ProcessingResponse(request_headers=HeadersResponse()))
 _PASSED = bytes(ProcessingResponse(request_body=BodyResponse()))
+_LONGEST_WAIT_S = 20.0
+"""How long the messages of a piece wait that are beyond their client's rate, before they are
+refused; Envoy waits longer."""
 _INVALID, _DENIED, _EXHAUSTED = 3, 7, 8
 """gRPC's INVALID_ARGUMENT, PERMISSION_DENIED and RESOURCE_EXHAUSTED."""
 
@@ -57,20 +62,29 @@ class RefusedError(Exception):
 class Messages:
     """The messages in the bytes of a stream, which come in pieces of any size."""
 
-    def __init__(self, most_bytes: Callable[[str], int], allowed: Collection[str]) -> None:
+    def __init__(
+        self,
+        most_bytes: Callable[[str], int],
+        allowed: Collection[str],
+        wait_s: Callable[[str], float],
+    ) -> None:
+        """`wait_s` says how long a message for a model must wait, in seconds."""
         self._waiting = bytearray()
+        self._wait_s = wait_s
+        self._patience_s = _LONGEST_WAIT_S
         self._most_bytes = most_bytes
         self._allowed = allowed
 
     def add(self, piece: bytes) -> None:
         """Look at the messages that are whole with this piece. Raises `RefusedError`."""
         self._waiting += piece
+        self._patience_s = _LONGEST_WAIT_S
         while len(self._waiting) >= _PREFIX_BYTES:
             size = int.from_bytes(self._waiting[1:_PREFIX_BYTES], "big")
             if self._waiting[0]:
                 raise RefusedError(_INVALID, "a message is compressed; send it uncompressed")
             if size > self._most_bytes(""):
-                raise RefusedError(_INVALID, "a message is larger than body_mb allows")
+                raise RefusedError(_EXHAUSTED, "a message is larger than body_mb allows")
             if len(self._waiting) < _PREFIX_BYTES + size:
                 return
             self._look_at(bytes(self._waiting[_PREFIX_BYTES : _PREFIX_BYTES + size]))
@@ -90,7 +104,7 @@ class Messages:
                 f"the token does not allow {model!r}; ask for one with the scope infer:{model}",
             )
         if len(message) > self._most_bytes(model):
-            raise RefusedError(_INVALID, "a message is larger than body_mb of the model allows")
+            raise RefusedError(_EXHAUSTED, "a message is larger than body_mb of the model allows")
         tensors = (*request.inputs, *request.outputs)
         if any("shared_memory_region" in tensor.parameters for tensor in tensors):
             raise RefusedError(
@@ -98,6 +112,16 @@ class Messages:
                 "a tensor is in shared memory, which the gateway does not pass on; send it in the "
                 "message",
             )
+        self._wait(model)
+
+    def _wait(self, model: str) -> None:
+        wait_s = self._wait_s(model)
+        self._patience_s -= wait_s
+        if self._patience_s < 0:
+            raise RefusedError(
+                _EXHAUSTED, "this client asks the model too often; send messages more slowly"
+            )
+        time.sleep(wait_s)
 
 
 def allowed_models(
@@ -112,7 +136,7 @@ def allowed_models(
     found = claims.get(claim)
     scopes = {each for each in found if isinstance(each, str)} if isinstance(found, list) else set()
     for client in settings.clients:
-        if client.subject == claims.get("sub"):
+        if client.has(claims):
             scopes |= set(client.scopes)
     if "infer:*" in scopes:
         return models
@@ -149,8 +173,9 @@ class _Processor:
     def __init__(self, current: Callable[[], tuple[Settings, Collection[str]]]) -> None:
         self._current = current
         self._lock = threading.Lock()
-        self._open: Counter[str] = Counter()
+        self._open: Counter[tuple[str, str]] = Counter()
         """Streams by client."""
+        self._rates = Rates(time.monotonic)
 
     def process(
         self, requests: Iterator[ProcessingRequest], context: grpc.ServicerContext
@@ -174,7 +199,7 @@ class _Processor:
     @contextmanager
     def _counted(self, claims: Mapping[str, Any]) -> Iterator[None]:
         """Count a stream of a client during the block. Raises `RefusedError` for one too many."""
-        client = str(claims.get("sub", ""))
+        client = str(claims.get("iss", "")), str(claims.get("sub", ""))
         with self._lock:
             if self._open[client] >= _MOST_OF_ONE:
                 raise RefusedError(
@@ -198,7 +223,13 @@ class _Processor:
         def most_bytes(model: str) -> int:
             return (settings.limits_of(model).body_mb if model else largest) << 20
 
-        return Messages(most_bytes, allowed_models(claims, settings, models))
+        def wait_s(model: str) -> float:
+            listed = next((each for each in settings.clients if each.has(claims)), None)
+            own = listed.requests_per_second if listed else None
+            rate = own or settings.limits_of(model).requests_per_second
+            return self._rates.wait_s((claims.get("iss"), claims.get("sub"), model), rate)
+
+        return Messages(most_bytes, allowed_models(claims, settings, models), wait_s)
 
 
 def _claims(request: ProcessingRequest) -> Mapping[str, Any]:

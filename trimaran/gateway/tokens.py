@@ -23,7 +23,7 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
 
 from trimaran.gateway.issuers import Keys
 from trimaran.gateway.messages import HEADER, PAYLOAD
-from trimaran.gateway.routes import SUBJECT
+from trimaran.gateway.routes import ISSUED_BY, SUBJECT
 from trimaran.gateway.settings import ANYBODY
 
 __all__ = ["tokens_of"]
@@ -60,7 +60,10 @@ def _provider(keys: Keys) -> JwtProvider:
             space_delimited_claims=[keys.scope_claim]
         ),
         from_headers=[JwtHeader(name="authorization", value_prefix="Bearer ")],
-        claim_to_headers=[JwtClaimToHeader(header_name=SUBJECT, claim_name="sub")],
+        claim_to_headers=[
+            JwtClaimToHeader(header_name=SUBJECT, claim_name="sub"),
+            JwtClaimToHeader(header_name=ISSUED_BY, claim_name="iss"),
+        ],
         clear_route_cache=True,
         jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_TOKENS),
         local_jwks=DataSource(inline_string=keys.text),
