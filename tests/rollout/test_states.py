@@ -86,7 +86,7 @@ def test_the_ledger_catches_up_with_the_disk() -> None:
 def test_a_deployment_killed_after_its_switch_is_told_as_its_persons() -> None:
     killed = released("churn/3", 3, persist=True)[:-1]
     runs = runs_of(lines(*TWO, *killed))
-    assert runs["churn/3"].is_interrupted
+    assert runs["churn/3"].is_deploying
     found = seen(runs, "churn", 3)
     assert found
     assert (found.by, found.event, found.run) == ("anna", "deployed", "churn/3")

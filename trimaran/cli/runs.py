@@ -135,7 +135,7 @@ def _table(shown: Sequence[Run]) -> Table:
         record = _record(run)
         table.add_row(
             escape(run.id),
-            f"[{colour}]{run.state}[/{colour}]" + (", interrupted" if run.is_interrupted else ""),
+            f"[{colour}]{run.state}[/{colour}]" + (", deploying" if run.is_deploying else ""),
             escape(metric_text(run.outcome)) if run.finished else "",
             escape(printable(record["data"])),
             str(run.release or ""),
@@ -161,7 +161,7 @@ def _record(run: Run) -> dict[str, Any]:
         "parts": dict(run.parts),
         "reviewed_by": run.reviewed.by if run.reviewed else None,
         "approved_by": [entry.by for entry in run.approved],
-        "deployment_interrupted": run.is_interrupted,
+        "deploying": run.is_deploying,
         "directory": outcome.get("directory"),
         "reports": outcome.get("reports", {}),
         "why": run.ignored.details.get("why") if run.ignored else None,

@@ -109,9 +109,9 @@ def ignore(repository: Repository, settings: Settings, wanted: str, by: str, why
         raise UsageError(f"--why says no reason; write one, in at most {_LONGEST} characters")
     with deciding(repository) as now:
         run = now.pending(wanted, Move.IGNORE)
-        if run.is_interrupted:
+        if run.is_deploying:
             raise TrimaranError(
-                f"the deployment of {run.id} was interrupted, and some of it may be live; end it "
+                f"the deployment of {run.id} has begun, and some of it may be live; end it "
                 f"with 'trimaran deploy {run.id}', and go back with 'trimaran rollback {run.name}'"
             )
         now.writer.add(by, "ignored", run.id, {"why": reason})
@@ -155,7 +155,7 @@ def note_live(repository: Repository, name: str, by: str | None, how: str) -> Ru
 
 def _unsaid(repository: Repository, runs: Mapping[str, Run]) -> list[Seen]:
     """What the ledger has yet to say about each name."""
-    names = dict.fromkeys(run.name for run in runs.values() if run.deployed or run.is_interrupted)
+    names = dict.fromkeys(run.name for run in runs.values() if run.deployed or run.is_deploying)
     found = (seen(runs, name, _release(repository, name)) for name in names)
     return [each for each in found if each is not None]
 

@@ -83,8 +83,8 @@ class Run:
         return bool(self.deployed and self.deployed.details.get("persist"))
 
     @property
-    def is_interrupted(self) -> bool:
-        """Whether its deployment began, and has not ended."""
+    def is_deploying(self) -> bool:
+        """Whether its deployment began, and has not ended: it goes on, or was interrupted."""
         return self.state is State.PENDING and self.deploying is not None
 
 
@@ -145,7 +145,7 @@ def seen(runs: Mapping[str, Run], name: str, release: int | None) -> Seen | None
         return None
     mine = runs_named(runs, name)
     for run in mine:
-        if run.is_interrupted and run.release == release and run.deploying is not None:
+        if run.is_deploying and run.release == release and run.deploying is not None:
             return Seen(run.deploying.by, "deployed", run.id, run.deploying.details)
     return Seen("", "live", name, {"release": release}) if any(r.deployed for r in mine) else None
 
