@@ -84,6 +84,17 @@ def test_a_name_that_nothing_describes_is_refused(tmp_path: Path) -> None:
     assert find_settings(tmp_path, tmp_path / "rollout.toml").plan("shop").name == "shop"
 
 
+def test_a_project_says_what_its_own_model_trains_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path / "deeper")
+    (tmp_path / "trimaran.toml").write_text('table = "shop.csv"\nmodels = ["shop"]\n')
+    assert find_settings(Path.cwd()).plan("shop").table == "../shop.csv"
+    (tmp_path / "rollout.toml").write_text('[shop]\ntable = "other.csv"\napprovals = 3\n')
+    assert find_settings(Path.cwd()).plan("shop").approvals == 3
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

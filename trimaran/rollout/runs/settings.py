@@ -24,10 +24,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from trimaran.repository.project import Project, read_project
 from trimaran.repository.repository import check_model_name
 from trimaran.system.errors import TrimaranError
 from trimaran.system.project_file import find_project_file
@@ -122,14 +123,25 @@ def find_settings(folder: Path, given: Path | None = None) -> Settings:
     """The settings in `given`, or in the `rollout.toml` beside the project's `trimaran.toml`.
 
     `folder` is where the command works. Where there is no project it is the file there. Without a
-    file, they are empty. Raises `TrimaranError` for the first thing wrong.
+    file, they are those of the project's table and first model, or empty. Raises `TrimaranError`
+    for the first thing wrong.
     """
     if given is not None:
         return read_settings(given)
     project = find_project_file(folder)
     home = project.parent if project else folder
-    path = Path(os.path.relpath(home / SETTINGS_FILE, folder))  # as people write it here
-    return read_settings(path) if path.exists() else Settings()
+    path = Path(os.path.relpath(home / SETTINGS_FILE))  # as people write it here
+    found = read_settings(path) if path.exists() else Settings()
+    return _with_project(found, read_project(project)) if project else found
+
+
+def _with_project(settings: Settings, project: Project) -> Settings:
+    """The settings with the project's own table and model, where they say nothing of it."""
+    if not project.table or not project.models or project.models[0] in settings.plans:
+        return settings
+    name = project.models[0]
+    plan = Plan(name, os.path.relpath(project.table))
+    return replace(settings, plans={**settings.plans, name: plan})
 
 
 def read_settings(path: Path) -> Settings:
