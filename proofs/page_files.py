@@ -49,6 +49,7 @@ def make_files() -> None:
     outcomes = f"customer_id,outcome\n{record['customer_id']},yes\n"
     Path("outcomes.csv").write_text(outcomes, encoding="utf-8")
     _make_table(Path("my_table.csv"))
+    _make_table(Path("new_customers.csv"), 1)
     _make_reviews(Path("my_reviews.csv"))
     _make_plays(Path("my_plays.csv"))
     _make_measured()
@@ -56,9 +57,9 @@ def make_files() -> None:
     _make_visits(Path("visits.csv"), Path("calls.csv"))
 
 
-def _make_table(path: Path) -> None:
+def _make_table(path: Path, seed: int = 0) -> None:
     """A table of the schema in docs/tables.md: short monthly contracts are left more often."""
-    drawn = random.Random(0)  # noqa: S311 - a table, no secret
+    drawn = random.Random(seed)  # noqa: S311 - a table, no secret
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["customer_id", "tenure", "contract", "comment", "date_of_leaving", "left"])
@@ -67,7 +68,8 @@ def _make_table(path: Path) -> None:
             left = drawn.random() < (0.7 if contract == "month" and tenure < 40 else 0.1)
             planned = f"2026-{drawn.randint(1, 12):02}-{drawn.randint(1, 28):02}"
             answer = "yes" if left else "no"
-            writer.writerow([f"c-{number}", tenure, contract, "", planned, answer])
+            who = f"c-{1000 * seed + number}"
+            writer.writerow([who, tenure, contract, "", planned, answer])
 
 
 def _make_measured() -> None:

@@ -21,6 +21,7 @@ TASKS = (
     "docs/photographs.md",
     "docs/recommendations.md",
     "docs/release.md",
+    "docs/rollout.md",
     "docs/gateway.md",
     "docs/measure.md",
     "docs/watch.md",

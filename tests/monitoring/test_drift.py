@@ -13,20 +13,13 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
-from monitoring.drift import (
-    Expectation,
-    Finding,
-    bootstrap,
-    evaluate_features,
-    jensen_shannon,
-    population_stability,
-    shares,
-)
+from monitoring.drift import Expectation, Finding, evaluate_features
 from monitoring.prometheus_api import Sample
 from tests.monitoring.conftest import Watched, served_and_watched
 from tests.running import wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
+from trimaran.stats.drift import distance_between, jensen_shannon, population_stability, shares
 
 GENERATOR = np.random.default_rng(3)
 
@@ -54,10 +47,10 @@ def test_chance_is_taken_off_the_interval() -> None:
     for _ in range(50):
         ours, theirs = GENERATOR.multinomial(300, np.full(10, 0.1), 2) * 1.0
         assert population_stability(shares(ours), shares(theirs)) > 0
-        held += bootstrap(ours, theirs, population_stability)[1][0] < 0.01
+        held += distance_between(ours, theirs, population_stability)[1][0] < 0.01
     assert held >= 47
     moved = np.array([400.0] + [22.0] * 9)
-    index, (low, high) = bootstrap(moved, np.full(10, 60.0), population_stability)
+    index, (low, high) = distance_between(moved, np.full(10, 60.0), population_stability)
     assert 0.5 < low < index < high
 
 
@@ -66,7 +59,7 @@ def test_chance_is_taken_off_the_interval() -> None:
 def test_an_index_lies_within_its_interval(rows: int, bins: int) -> None:
     for seed in range(20):
         ours, theirs = GENERATOR.multinomial(rows, np.full(bins, 1 / bins), 2) * 1.0
-        index, (low, high) = bootstrap(ours, theirs, population_stability, seed)
+        index, (low, high) = distance_between(ours, theirs, population_stability, seed)
         assert low <= index <= high
 
 

@@ -50,8 +50,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ensembles.publish_command:publish",
         "Publish an ensemble and its Python models.",
     ),
+    "run": ("trimaran.cli.run:run", "Train or predict for review, as rollout.toml says."),
+    "runs": ("trimaran.cli.runs:runs", "Show the runs: their states, metrics and data."),
+    "review": ("trimaran.cli.review:review", "Answer the checklist of a pending run."),
+    "approve": ("trimaran.cli.runs:approve", "Stand behind a reviewed run, as a second person."),
+    "ignore": ("trimaran.cli.runs:ignore", "Decide that a run is never deployed."),
+    "history": ("trimaran.cli.runs:history", "Tell each line of the ledger of runs."),
     "release": ("trimaran.cli.releases:release", "Make the next release of an ensemble."),
-    "deploy": ("trimaran.cli.releases:deploy", "Make a release live without a failed request."),
+    "deploy": (
+        "ensembles.deploy_command:deploy",
+        "Make a release or a reviewed run live without a failed request.",
+    ),
     "rollback": ("trimaran.cli.releases:rollback", "Go back to the release that was live before."),
     "serve": ("trimaran.cli.serve:serve", "Run and supervise tritonserver on a repository."),
     "gateway up": (

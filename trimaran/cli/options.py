@@ -21,11 +21,14 @@ __all__ = [
     "MinRps",
     "P99Ms",
     "PayloadsPath",
+    "Person",
     "PositiveValue",
     "Query",
     "ReportDirectory",
     "RepositoryPath",
+    "RunId",
     "SchemaPath",
+    "SettingsPath",
     "Sheet",
     "TargetColumn",
     "TaskName",
@@ -110,5 +113,22 @@ SchemaPath = Annotated[
     typer.Option(
         help="TOML file that describes the columns. Default: that of the table's name, which "
         "is written if there is none."
+    ),
+]
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run, as NAME/N, such as churn/3.")]
+Person = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", envvar="TRIMARAN_USER", help="Who does this. Default: the system's user."
+    ),
+]
+SettingsPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        metavar="FILE",
+        help="What runs train, and who may decide. Default: rollout.toml in the project's folder, "
+        "if there is one.",
     ),
 ]

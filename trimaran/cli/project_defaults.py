@@ -59,6 +59,7 @@ def _of_commands(project: Project, folder: Path) -> Mapping[str, Mapping[str, An
     return {
         "train": {"table": table, "out": os.path.relpath(project.root / _RUNS, folder)},
         "explore": {"data": table},
+        "run": {"name": model, "out": os.path.relpath(project.root / _RUNS, folder)},
         "privacy erase": {"runs": os.path.relpath(project.root / _RUNS, folder)},
         "export": {"factory": export, "formats": list(project.formats)},
         "optimize": {"factory": export},

@@ -1,19 +1,23 @@
-"""`trimaran release`, `deploy` and `rollback`."""
+"""`trimaran release` and `rollback`, and the deployment of a release or a version."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trimaran.cli.options import DEFAULT_REPOSITORY, RepositoryPath, Tritonserver
+from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver
 from trimaran.publishing.api import release as make_release
+from trimaran.repository.live import live_release
+from trimaran.repository.repository import Repository
 from trimaran.rollout.api import deploy as deploy_release
 from trimaran.rollout.api import rollback as roll_back
-from trimaran.system.errors import UsageError
+from trimaran.rollout.runs.decisions import note_live
+from trimaran.system.errors import TrimaranError, UsageError
 
-__all__ = ["deploy", "release", "rollback"]
+__all__ = ["deploy_model", "release", "rollback", "show"]
 
 _Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="An ensemble, or a model that is not a step of one.")
@@ -37,35 +41,53 @@ def release(
     print(f"{ensemble} release {made.number} {'unchanged' if made.unchanged else 'made'}: {steps}")
 
 
-def deploy(
-    model: _Model,
-    release: Annotated[
-        int | None,
-        typer.Option(help="Release of the ensemble, or version of the model. Default: the newest."),
-    ] = None,
-    repository: RepositoryPath = DEFAULT_REPOSITORY,
-    tritonserver: Tritonserver = None,
+def deploy_model(
+    model: str,
+    release: int | None,
+    by: str | None,
+    repository: Path,
+    tritonserver: Path | None,
 ) -> None:
-    """Make a release of an ensemble, or a version of a model, live.
-
-    A running server switches at once; otherwise the next 'trimaran serve' serves it.
-    """
-    deployment = deploy_release(
-        model, release, repository, tritonserver=tritonserver, progress=_show
-    )
-    _show(f"{model}: {deployment}")
+    """Make a release or a version live, and tell the ledger of runs."""
+    opened = Repository.open(repository)
+    deployment = deploy_release(model, release, opened, tritonserver=tritonserver, progress=show)
+    show(f"{model}: {deployment}")
+    _note(opened, model, by, "trimaran deploy")
 
 
 def rollback(
     model: _Model,
+    by: Person = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
     tritonserver: Tritonserver = None,
 ) -> None:
     """Go back to the release or version that was live before."""
-    _show(f"{model}: {roll_back(model, repository, tritonserver=tritonserver, progress=_show)}")
+    opened = Repository.open(repository)
+    show(f"{model}: {roll_back(model, opened, tritonserver=tritonserver, progress=show)}")
+    _note(opened, model, by, "trimaran rollback")
 
 
-def _show(step: str) -> None:
+def _note(repository: Repository, model: str, by: str | None, how: str) -> None:
+    try:
+        live = note_live(repository, model, by, how)
+    except TrimaranError as error:  # what was asked for is done
+        show(f"note: the ledger of runs was not told: {error}")
+        return
+    if live is None:
+        return
+    show(f"{live.id} is {live.state}")
+    others = {name: number for name, number in live.parts.items() if name != model}
+    for name, number in others.items():
+        found = live_release(repository.live(name))
+        if found is not None and found.number != number:
+            show(
+                f"note: {name} still serves version {found.number}; {live.id} has {number}: run "
+                f"trimaran deploy {name} --release {number}"
+            )
+
+
+def show(step: str) -> None:
+    """Print a step of a deployment, with the time."""
     print(f"{time.strftime('%H:%M:%S')} {step}", flush=True)
 
 

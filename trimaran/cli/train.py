@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,11 +19,15 @@ from trimaran.cli.options import (
 from trimaran.cli.train_families import IMAGES, MODELS, TABLES, TEXTS, family_of
 from trimaran.cli.train_images import train_images
 from trimaran.cli.train_recommender import train_recommender
+from trimaran.cli.train_shown import say
 from trimaran.cli.train_tables import name_of, train_table
 from trimaran.cli.train_texts import train_texts
 from trimaran.system.errors import UsageError
 
-__all__ = ["train"]
+if TYPE_CHECKING:  # numpy, which wrong usage does not wait for
+    from trimaran.training.run_directory import RunDirectory
+
+__all__ = ["train", "train_as"]
 
 _GIVEN = ("COMMANDLINE", "ENVIRONMENT")
 """Where a parameter comes from that somebody gave: not a default, nor the project's file."""
@@ -147,21 +151,33 @@ def train(
 
     The same command resumes an interrupted training, and reuses finished runs and folds.
     """
+    run = train_as(context)
+    if run is not None:
+        latest = run.directory.parent / "latest"
+        say([f"next: trimaran export {latest} --format onnx, and trimaran publish {latest}"])
+
+
+def train_as(context: typer.Context) -> RunDirectory | None:
+    """What the command does with the options of `context`; the run, of several the first.
+
+    None where it was cross-validated, which keeps no model.
+    """
+    options = dict(context.params)
+    table, model, out = options["table"], options["model"], options["out"]
+    name, seed, seeds = options["name"], options["seed"], options["seeds"]
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a directory, such as runs")
     if not 0 <= seed <= _MOST_SEED - seeds:
         raise UsageError(f"--seed is {seed}; it must be between 0 and {_MOST_SEED - seeds}")
-    options = dict(context.params)
     sources = {name: context.get_parameter_source(name) for name in options}
     given = [name for name, source in sources.items() if source and source.name in _GIVEN]
     family = family_of(table, given, model)
     taken = {name: options[name] for name in ("name", "seed", "out", *family.options)}
     if family == IMAGES:
         called = name_of(str(Path(table).resolve()), name)
-        train_images(table, {**taken, "name": called})
-    elif family == TEXTS:
-        train_texts(table, {**taken, "model": model or family.models[0]})
-    elif family == TABLES:
-        train_table(table, taken)
-    else:
-        train_recommender(table, {**taken, "model": model or family.models[0]})
+        return train_images(table, {**taken, "name": called})
+    if family == TEXTS:
+        return train_texts(table, {**taken, "model": model or family.models[0]})
+    if family == TABLES:
+        return train_table(table, taken)
+    return train_recommender(table, {**taken, "model": model or family.models[0]})

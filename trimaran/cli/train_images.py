@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused a
 __all__ = ["summary", "train_images"]
 
 
-def train_images(folder: str, options: Mapping[str, Any]) -> None:
-    """Train with a progress bar, and print the scores.
+def train_images(folder: str, options: Mapping[str, Any]) -> ImageRun:
+    """Train with a progress bar, and print the scores; the run.
 
     `options` are those of `trimaran.training.image.run.train`, None where nothing is said.
     """
@@ -25,6 +25,7 @@ def train_images(folder: str, options: Mapping[str, Any]) -> None:
     for note in run.metrics()["notes"]:
         print(f"note: {note}", file=sys.stderr)
     say(summary(run, seconds))
+    return run
 
 
 def summary(run: ImageRun, seconds: float) -> list[str]:
@@ -36,7 +37,7 @@ def summary(run: ImageRun, seconds: float) -> list[str]:
     test, plain = metrics["test"], metrics["most_common"]
     low, high = test["accuracy_interval"]
     least, most = test["macro_f1_interval"]
-    latest, losses = run.directory.parent / "latest", metrics["validation_log_loss"]["epochs"]
+    losses = metrics["validation_log_loss"]["epochs"]
     return [
         *(
             f"{name}: accuracy {each['test']['accuracy']:.3f}, macro F1 "
@@ -49,5 +50,4 @@ def summary(run: ImageRun, seconds: float) -> list[str]:
         f"95 % intervals of {metrics['model']}: accuracy {low:.3f} to {high:.3f}, macro F1 "
         f"{least:.3f} to {most:.3f}, on {metrics['rows']['test']} photographs of the test part",
         f"report: {run.directory / 'report.html'}, after {seconds:.0f} s",
-        f"next: trimaran export {latest} --format onnx, and trimaran publish {latest}",
     ]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused a
 __all__ = ["summary", "train_recommender"]
 
 
-def train_recommender(table: str, options: Mapping[str, Any]) -> None:
-    """Train with a progress bar, and print the scores.
+def train_recommender(table: str, options: Mapping[str, Any]) -> RecommenderRun:
+    """Train with a progress bar, and print the scores; the run.
 
     `options` are those of `trimaran.training.recommender.run.train`, None where nothing is said.
     """
@@ -22,6 +22,7 @@ def train_recommender(table: str, options: Mapping[str, Any]) -> None:
 
     run, seconds = train_shown(train, table, options)
     say(summary(run, seconds))
+    return run
 
 
 def summary(run: RecommenderRun, seconds: float) -> list[str]:
@@ -32,7 +33,6 @@ def summary(run: RecommenderRun, seconds: float) -> list[str]:
     scored = {metrics["model"]: metrics["test"], **metrics["baselines"]}
     low, high = metrics["intervals"]["ndcg"]
     gain, least, most = metrics["gain_over_popularity"]["ndcg"]
-    latest = run.directory.parent / "latest"
     return [
         *(f"note: {note}" for note in metrics["notes"]),
         *(
@@ -43,5 +43,4 @@ def summary(run: RecommenderRun, seconds: float) -> list[str]:
         f"{metrics['users']['tested']:,} users of the test part",
         f"gain over popularity: NDCG@10 {gain:+.3f} ({least:+.3f} to {most:+.3f})",
         f"report: {run.directory / 'report.html'}, after {seconds:.0f} s",
-        f"next: trimaran export {latest} --format onnx, and trimaran publish {latest}",
     ]

@@ -33,8 +33,11 @@ _COSTS = ("cost_missed", "cost_alarm")
 _SEARCHED = ("mlp", "tabnet")
 
 
-def train_table(table: str, options: Mapping[str, Any]) -> None:
-    """Train with a progress bar, and print the scores. `options` are those of the command."""
+def train_table(table: str, options: Mapping[str, Any]) -> TrainedRun | None:
+    """Train with a progress bar, and print the scores; the run of the first seed.
+
+    `options` are those of the command. None where they cross-validate.
+    """
     model = options["model"] or TABLES.models[0]
     trials, folds, seed, seeds = (options[each] for each in ("trials", "folds", "seed", "seeds"))
     out, track = options["out"], options["track"]
@@ -64,7 +67,7 @@ def train_table(table: str, options: Mapping[str, Any]) -> None:
     recipe = recipe_of(called, dataset.schema, model, options["imbalance"].value)
     if folds:
         _cross_validate(problem, recipe, folds, seed, out)
-        return
+        return None
     numbers = list(range(seed, seed + seeds))
     runs = _train(problem, recipe, numbers, out, trials, options["objective"], track)
     screen = console()
@@ -73,6 +76,7 @@ def train_table(table: str, options: Mapping[str, Any]) -> None:
         screen.print(line, markup=False, highlight=False, soft_wrap=True)
     if seeds > 1:
         _compare_seeds(recipe, numbers, runs, out)
+    return runs[0]
 
 
 def name_of(table: str, given: str | None = None) -> str:
@@ -229,9 +233,7 @@ def _summary(runs: Sequence[TrainedRun]) -> list[str]:
         ends = ", ".join(f"{part} until {split[part]['to']}" for part in parts)
         apart = f", {split['gap_days']:g} days apart" if "gap_days" in split else ""
         lines.append(f"split by time, the dates of {split['column']!r}{apart}: {ends}")
-    latest = runs[0].directory.parent / "latest"
     return [
         *lines,
         f"report: {runs[0].directory / 'report.html'}",
-        f"next: trimaran export {latest}, and trimaran publish {latest}",
     ]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and wrong usage is refused a
 __all__ = ["summary", "train_texts"]
 
 
-def train_texts(table: str, options: Mapping[str, Any]) -> None:
-    """Train with a progress bar, and print the scores.
+def train_texts(table: str, options: Mapping[str, Any]) -> TextRun:
+    """Train with a progress bar, and print the scores; the run.
 
     `options` are those of `trimaran.training.text.run.train`, None where nothing is said.
     """
@@ -22,6 +22,7 @@ def train_texts(table: str, options: Mapping[str, Any]) -> None:
 
     run, seconds = train_shown(train, table, options)
     say(summary(run, seconds))
+    return run
 
 
 def summary(run: TextRun, seconds: float) -> list[str]:
@@ -29,7 +30,6 @@ def summary(run: TextRun, seconds: float) -> list[str]:
     metrics = run.metrics()
     scored = {metrics["model"]: metrics, **metrics["baselines"]}
     low, high = metrics["test"]["f1_interval"]
-    latest = run.directory.parent / "latest"
     return [
         *(
             f"{name}: F1 {each['test']['f1']:.3f}, ROC AUC {each['test']['roc_auc']:.3f}"
@@ -39,5 +39,4 @@ def summary(run: TextRun, seconds: float) -> list[str]:
         f"95 % interval of {metrics['model']}: F1 {low:.3f} to {high:.3f}, on "
         f"{metrics['rows']['test']} texts of the test part",
         f"report: {run.directory / 'report.html'}, after {seconds:.0f} s",
-        f"next: trimaran export {latest} --format onnx, and trimaran publish {latest}",
     ]

@@ -37,6 +37,13 @@ from tests.trimaran.training.tabular.customers import FAST, problem, recipe
 from tests.trimaran.training.tabular.public import diamonds, penguins
 from trimaran.pages.figures import SERIES
 from trimaran.pages.page import Page, badge, beside, card, facts, figure, legend, table, text
+from trimaran.rollout.runs.checklist import ITEMS
+from trimaran.rollout.runs.data_page import page_of_table
+from trimaran.rollout.runs.figures import figures_of
+from trimaran.rollout.runs.ledger import Entry
+from trimaran.rollout.runs.model_card import as_html, card_of
+from trimaran.rollout.runs.predicted_page import predicted_page
+from trimaran.rollout.runs.run import runs_of
 from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.image.photographs import load, split
 from trimaran.training.image.report import FINE_TUNED, FROZEN, Judged, Plain, report
@@ -45,7 +52,9 @@ from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.evaluation.multiclass_metrics import score_classes
 from trimaran.training.tabular.exploring.page import explore, overview
 from trimaran.training.tabular.learning.learn import Problem
+from trimaran.training.tabular.runs.frozen import scored_table
 from trimaran.training.tabular.runs.run import train
+from trimaran.training.tabular.runs.trained import TrainedRun
 from trimaran.training.tabular.tasks.binary import Binary
 
 LONG = "a_name_without_a_place_to_break_it_that_is_longer_than_any_place_" * 3
@@ -76,7 +85,40 @@ def exploration(_: Path) -> str:
     return explore(dataset, overview(dataset))
 
 
+def new_rows(_: Path) -> str:
+    """The data report of a table without outcomes."""
+    frame, schema = machines()
+    unknown = frame.assign(state=None)
+    return page_of_table(Dataset(unknown, schema, "600 machines", ("a column was dropped",)))
+
+
+def predictions(directory: Path) -> str:
+    """The results report of a persisted run."""
+    run = _machines(directory)
+    frame, schema = machines()
+    frame["sensor_number_00"] += 3
+    scored = scored_table(run, Dataset(frame, schema, "600 other machines"))
+    return predicted_page(run, scored, (LONG,))
+
+
+def model_card(directory: Path) -> str:
+    trained = figures_of(_machines(directory).directory)
+    answers = {name: {"answer": "yes", "note": LONG} for name in ITEMS}
+    told = [("begun", {}), ("finished", {}), ("reviewed", {"answers": answers}), ("approved", {})]
+    told += [("deploying", {"persist": True}), ("prepared", {"parts": {"machines": 3}})]
+    entries = [
+        Entry(number, "2026-11-28T03:20:11.204Z", LONG[:90], event, "machines/1", details)
+        for number, (event, details) in enumerate(told, start=1)
+    ]
+    served = [("machines", "3", "ensemble", "2.9 kB", ""), (LONG, "12", "onnx", "9 kB", "6e-08")]
+    return as_html(card_of(runs_of(entries)["machines/1"], trained, trained, served))
+
+
 def training(directory: Path) -> str:
+    return (_machines(directory).directory / "report.html").read_text()
+
+
+def _machines(directory: Path) -> TrainedRun:
     frame, schema = machines()
     about = replace(
         problem(),
@@ -86,7 +128,7 @@ def training(directory: Path) -> str:
         target=(frame["state"] == "failed").to_numpy(),
     )
     plan = replace(recipe(), family="machines", goal=0.9, cuts={"sensor_number_00": (0, 1)})
-    return (train(about, plan, 0, directory).directory / "report.html").read_text()
+    return train(about, plan, 0, directory)
 
 
 def classes(directory: Path) -> str:
@@ -202,7 +244,10 @@ PAGES: dict[str, Callable[[Path], str]] = {
     made.__name__: made
     for made in (
         exploration,
+        new_rows,
         training,
+        predictions,
+        model_card,
         classes,
         numbers,
         photographs,

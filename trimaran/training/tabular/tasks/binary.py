@@ -217,7 +217,7 @@ class Binary(Task):
         return ThresholdClassifier(network, chosen["threshold"])
 
     def answered(
-        self, name: str, predictions: Probabilities, chosen: Chosen, test: Scores
+        self, name: str, predictions: Probabilities, chosen: Chosen, test: Scores | None
     ) -> Answered:
         """Probabilities by tenths, decisions, and the confusion matrix."""
         features = [
@@ -225,7 +225,8 @@ class Binary(Task):
             Feature(f"{name}_prediction", "answer", (), _DECISION_EDGES),
         ]
         decided = decide(predictions, chosen["threshold"])
-        return Answered(features, [predictions, decided], test.as_dict()["confusion"])
+        judged = test.as_dict()["confusion"] if test else {}
+        return Answered(features, [predictions, decided], judged)
 
     def columns(self, target: Flags, predictions: Probabilities) -> Mapping[str, Sequence[Any]]:
         """1 or 0, and the probability in full."""

@@ -232,7 +232,7 @@ class Multiclass(Task):
         return ClassProbabilities(network)
 
     def answered(
-        self, name: str, predictions: Probabilities, chosen: Chosen, test: MulticlassScores
+        self, name: str, predictions: Probabilities, chosen: Chosen, test: MulticlassScores | None
     ) -> Answered:
         """The most probable class, its probability by tenths, and each class's errors."""
         del chosen
@@ -241,7 +241,7 @@ class Multiclass(Task):
             Feature(f"{name}_probability", "answer", (), _PROBABILITY_EDGES),
             Feature(f"{name}_prediction", "answer", (), between, self.classes),
         ]
-        judged = class_totals(self.classes, test.confusion)
+        judged = class_totals(self.classes, test.confusion) if test else {}
         return Answered(features, [predictions.max(axis=1), predictions.argmax(axis=1)], judged)
 
     def columns(self, target: Codes, predictions: Probabilities) -> Mapping[str, Sequence[Any]]:

@@ -204,19 +204,13 @@ class Regression(Task):
         return IntervalRegressor(network, chosen["mean"], chosen["sd"], chosen["margin"])
 
     def answered(
-        self, name: str, predictions: Numbers, chosen: Chosen, test: NumberScores
+        self, name: str, predictions: Numbers, chosen: Chosen, test: NumberScores | None
     ) -> Answered:
         """The predicted numbers by deciles, and the sums of errors."""
         del chosen
-        held = round(test.coverage * test.rows)
-        judged = {
-            "held": held,
-            "outside": test.rows - held,
-            "absolute_error": test.mae * test.rows,
-            "squared_error": test.rmse**2 * test.rows,
-        }
         edges = tuple(number_edges(predictions.astype(np.float64)).tolist())
-        return Answered([Feature(f"{name}_value", "answer", (), edges)], [predictions], judged)
+        features = [Feature(f"{name}_value", "answer", (), edges)]
+        return Answered(features, [predictions], _totals(test) if test else {})
 
     def columns(self, target: Floats, predictions: Numbers) -> Mapping[str, Sequence[Any]]:
         """Both numbers in full."""
@@ -238,3 +232,13 @@ class Regression(Task):
         from trimaran.training.tabular.tasks.regression_page import RegressionPage
 
         return RegressionPage()
+
+
+def _totals(test: NumberScores) -> dict[str, float]:
+    held = round(test.coverage * test.rows)
+    return {
+        "held": held,
+        "outside": test.rows - held,
+        "absolute_error": test.mae * test.rows,
+        "squared_error": test.rmse**2 * test.rows,
+    }

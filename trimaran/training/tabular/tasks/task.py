@@ -134,7 +134,7 @@ class Answered:
     values: Sequence[npt.NDArray[Any]]
     """Of each answer, a value for each row `[rows]`."""
     judged: Mapping[str, float]
-    """How the test part was answered, in totals: see `trimaran.served.judging`."""
+    """How the test part was answered, in totals: see `trimaran.served.judging`; or empty."""
 
 
 @dataclass(frozen=True)
@@ -336,7 +336,10 @@ class Task(ABC):
 
     @abstractmethod
     def answered(self, name: str, predictions: Predictions, chosen: Chosen, test: Any) -> Answered:
-        """The answers of `<name>` to the training part, and the scores of the test part."""
+        """The answers of `<name>` to some rows, and the totals of the test part.
+
+        None of those where `test`, its scores, is None.
+        """
 
     # What people read
 
