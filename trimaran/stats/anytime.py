@@ -1,4 +1,6 @@
-"""Means whose intervals hold at every time at once, however often somebody looks, and their differences.
+"""Means and their differences, with intervals that hold at every time at once.
+
+Somebody may look at them as often as they like, and stop when they like.
 
     live, candidate = Share(20_000, 21), Share(1_050, 19)
     difference_interval(live, candidate, alpha=0.05)  # (0.0068, 0.0306): 0.7 to 3.1 points more
@@ -72,9 +74,9 @@ class Share:
     1963, lemma 1), and is weak where they lie close together. `prior` decides where an interval is
     narrow, never whether it holds.
 
-    The evidence is the mixture of all likelihood ratios by the beta distribution `prior`: S. Howard,
-    A. Ramdas, J. McAuliffe and J. Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence
-    sequences" (2021), proposition 7; H. Robbins (1970).
+    The evidence is the mixture of all likelihood ratios by the beta distribution `prior`: S.
+    Howard, A. Ramdas, J. McAuliffe and J. Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence
+    sequences" (2021), proposition 7, after H. Robbins (1970).
     """
 
     count: int
@@ -160,7 +162,7 @@ def evidence(live: Mean, candidate: Mean, difference: float) -> float:
 
 
 def difference_interval(live: Mean, candidate: Mean, alpha: float) -> tuple[float, float]:
-    """Where the true mean of `candidate` less that of `live` is, in the same sense as `interval`."""
+    """Where the true mean of `candidate` less that of `live` is, in the sense of `interval`."""
     if not live.count or not candidate.count:
         return -1.0, 1.0
     found = candidate.value - live.value

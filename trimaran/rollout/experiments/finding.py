@@ -16,15 +16,19 @@ State = Literal["broken", "met", "short", "open"]
 
 @dataclass(frozen=True)
 class Scale:
-    """How figures of a check are written: times `factor`, with a unit."""
+    """How figures of a check are written: times `factor`, with a unit.
+
+    A figure of one arm is `least` more.
+    """
 
     factor: float = 100.0
     unit: str = "%"
     of_difference: str = "points"
+    least: float = 0.0
 
     def level(self, value: float) -> str:
         """A figure of one arm."""
-        return f"{self.number(value)} {self.unit}".rstrip()
+        return f"{self.number(value + self.least / self.factor)} {self.unit}".rstrip()
 
     def difference(self, value: float) -> str:
         """A difference of two arms."""

@@ -94,9 +94,9 @@ class Difference:
             return f"{self.label}: {arm} has no {self.noun} yet"
         value, low, high = found
         side = "above" if value > 0 else "below"
+        levels = f"{self.scale.level(candidate.value)} against {self.scale.level(live.value)}"
         said = (
-            f"{self.label} is {self.scale.difference(abs(value))} {side} live's "
-            f"({self.scale.level(candidate.value)} against {self.scale.level(live.value)}; interval "
+            f"{self.label} is {self.scale.difference(abs(value))} {side} live's ({levels}; interval "
             f"{self.scale.number(low)} to {self.scale.number(high)}), after {candidate.count:,} "
             f"{self.noun} of the candidate and {live.count:,} of live"
         )

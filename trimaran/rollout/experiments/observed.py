@@ -43,9 +43,7 @@ class Values:
 
     def plus(self, more: Values) -> Values:
         """Both together."""
-        return Values(
-            self.count + more.count, self.total + more.total, self.squares + more.squares
-        )
+        return Values(self.count + more.count, self.total + more.total, self.squares + more.squares)
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,8 @@ class Inputs:
         said = "inputs: no field is counted"
         if found:
             apart = _distance(
-                segment.live.seen.inputs.get(worst, {}), segment.candidate.seen.inputs.get(worst, {})
+                segment.live.seen.inputs.get(worst, {}),
+                segment.candidate.seen.inputs.get(worst, {}),
             )
             end = (
                 "differs between the arms: look how the traffic is divided before anything else is "

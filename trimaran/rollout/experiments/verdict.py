@@ -47,7 +47,9 @@ def verdict(plan: Plan, segments: Sequence[Segment], elapsed_s: float = 0.0) -> 
     states = _states(plan, last, alpha)
     wanted = {name: state for name, state in states.items() if state != "met"}
     if not wanted:
-        return Verdict("promote", f"{_listed(states)} {_are(states)} met, {_seen(last)}.")
+        names = _listed(states)
+        why = f"{names[0].upper()}{names[1:]} {_are(states)} as the plan asks, {_seen(last)}."
+        return Verdict("promote", why)
     short = [name for name, state in wanted.items() if state == "short"]
     if short:
         (first,) = (each for each in findings(plan, segments) if each.name == short[0])
@@ -81,9 +83,7 @@ def _states(plan: Plan, segment: Segment, alpha: float) -> Mapping[str, State]:
 
 def _with_alpha(plan: Plan, segments: Sequence[Segment]) -> list[tuple[Segment, float]]:
     parts = parts_of_alpha(segments, len(plan.steps))
-    return [
-        (segment, plan.alpha * part) for segment, part in zip(segments, parts, strict=True)
-    ]
+    return [(segment, plan.alpha * part) for segment, part in zip(segments, parts, strict=True)]
 
 
 def _with_parts(plan: Plan, alpha: float) -> Iterator[tuple[Check, float]]:
