@@ -25,7 +25,7 @@ from trimaran.rollout.experiments.segments import Segment
 from trimaran.rollout.experiments.verdict import Word, verdict
 from trimaran.stats.anytime_quantiles import bins_of
 
-__all__ = ["SCENARIOS", "Ended", "Scenario", "World", "simulated"]
+__all__ = ["SCENARIOS", "Ended", "Scenario", "World", "simulated", "steps_of"]
 
 _DELAY = 5
 """After how many steps the outcomes of a step arrive."""
@@ -76,28 +76,35 @@ class Ended:
 
 def simulated(scenario: Scenario, seed: int) -> Ended:
     """One experiment, until its verdict is not to hold, or its steps are over."""
-    drawn = np.random.default_rng(seed)
     segment = Segment(scenario.share)
-    late: list[tuple[Observed, Observed]] = []
     found = verdict(scenario.plan, [segment])
+    for live, candidate in steps_of(scenario, seed):
+        segment = segment.plus(live, candidate)
+        found = verdict(scenario.plan, [segment])
+        if found.word != "hold":
+            break
+    outcomes = max((each.count for each in segment.candidate.outcomes.values()), default=0)
+    return Ended(found.word, found.why, segment.candidate.seen.requests, outcomes)
+
+
+def steps_of(scenario: Scenario, seed: int) -> Iterator[tuple[Observed, Observed]]:
+    """What is seen of live and of the candidate in each step, with the outcomes that arrive."""
+    drawn = np.random.default_rng(seed)
+    late: list[tuple[Observed, Observed]] = []
     for step in range(scenario.steps):
         outage = scenario.outages and drawn.random() < 0.02
         count = int(drawn.binomial(scenario.requests, scenario.share))
         kept = int(drawn.binomial(count, 1 - scenario.lost))
-        worlds = (scenario.live, scenario.requests - count), (scenario.candidate, kept)
-        live, candidate = (_seen(drawn, *each, scenario.plan, outage) for each in worlds)
-        segment = segment.plus(live[0], candidate[0])
+        live, candidate = (
+            _seen(drawn, world, requests, scenario.plan, outage)
+            for world, requests in (
+                (scenario.live, scenario.requests - count),
+                (scenario.candidate, kept),
+            )
+        )
         late.append((live[1], candidate[1]))
-        if step >= _DELAY:
-            segment = segment.plus(*late[step - _DELAY])
-        found = verdict(scenario.plan, [segment])
-        if found.word != "hold":
-            break
-    name = scenario.plan.goals[0].name if scenario.plan.goals else ""
-    outcomes = segment.candidate.outcomes.get(name)
-    return Ended(
-        found.word, found.why, segment.candidate.seen.requests, outcomes.count if outcomes else 0
-    )
+        arrived = late[step - _DELAY] if step >= _DELAY else (Observed(), Observed())
+        yield live[0].plus(arrived[0]), candidate[0].plus(arrived[1])
 
 
 def _seen(

@@ -74,9 +74,9 @@ class Share:
     1963, lemma 1), and is weak where they lie close together. `prior` decides where an interval is
     narrow, never whether it holds.
 
-    The evidence is the mixture of all likelihood ratios by the beta distribution `prior`: S.
-    Howard, A. Ramdas, J. McAuliffe and J. Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence
-    sequences" (2021), proposition 7, after H. Robbins (1970).
+    The evidence is the mixture of all likelihood ratios by the beta distribution `prior`: Howard,
+    Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences"
+    (2021), proposition 7, after H. Robbins (1970).
     """
 
     count: int

@@ -60,6 +60,26 @@ class Finding:
     alpha: float
     scale: Scale
 
+    def figures(self) -> list[str]:
+        """For a table: live, candidate, what is compared, its interval, its bound."""
+        scale = self.scale
+        interval = f"{scale.number(self.low)} to {scale.number(self.high)}"
+        return [
+            "" if self.live is None else self._level(self.live),
+            "" if self.candidate is None else self._level(self.candidate),
+            "" if math.isnan(self.value) else self._compared(),
+            "" if math.isnan(self.value) or self.name == "inputs" else interval,
+            scale.number(self.bound),
+        ]
+
+    def _compared(self) -> str:
+        compared = self.live is not None
+        return (self.scale.difference if compared else self.scale.level)(self.value)
+
+    def _level(self, value: float) -> str:
+        # What is compared as a ratio are seconds.
+        return f"{value * 1000:.3g} ms" if self.scale.unit == "times" else self.scale.level(value)
+
     def record(self) -> dict[str, Any]:
         """As JSON, where what is unbounded is null."""
         found = asdict(self)

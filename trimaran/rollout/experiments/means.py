@@ -96,9 +96,9 @@ class Difference:
         side = "above" if value > 0 else "below"
         levels = f"{self.scale.level(candidate.value)} against {self.scale.level(live.value)}"
         said = (
-            f"{self.label} is {self.scale.difference(abs(value))} {side} live's ({levels}; interval "
-            f"{self.scale.number(low)} to {self.scale.number(high)}), after {candidate.count:,} "
-            f"{self.noun} of the candidate and {live.count:,} of live"
+            f"{self.label} is {self.scale.difference(abs(value))} {side} live's ({levels}; "
+            f"interval {self.scale.number(low)} to {self.scale.number(high)}), after "
+            f"{candidate.count:,} {self.noun} of the candidate and {live.count:,} of live"
         )
         margin = self.scale.difference(self.margin)
         gain = self.scale.difference(self.gain or 0.0)
