@@ -42,17 +42,14 @@ class Slower:
         value = candidate.value / live.value
         low = candidate.low / live.high
         high = candidate.high / live.low if live.low else math.inf
-        end = {
-            "met": f"which is proven to be within the margin of {1 + self.margin:g} times",
-            "broken": "which is proven to be slower",
-            "open": f"the margin of {1 + self.margin:g} times is not proven",
-        }[state]
+        within = f"proven to be within the margin of {1 + self.margin:g} times"
+        proven = {"met": within, "broken": "proven to be slower"}.get(state, f"not {within}")
         said = (
             f"{self.label}: an arm has no latency yet"
             if math.isnan(value)
-            else f"{self.label} is {value:.3g} times live's ({_MS.level(candidate.value)} against "
-            f"{_MS.level(live.value)}; interval {_RATIO.number(low)} to {_RATIO.number(high)}) "
-            f"{requests_of(segment)}, {end}"
+            else f"{self.label} is {proven}: {value:.3g} times live's "
+            f"({_MS.level(candidate.value)} against {_MS.level(live.value)}; interval "
+            f"{_RATIO.number(low)} to {_RATIO.number(high)}) {requests_of(segment)}"
         )
         return Finding(
             self.name,
@@ -97,15 +94,15 @@ class LongestLatency:
         """See `Check`."""
         found = self._quantile(segment, alpha)
         state = self._state(found)
-        end = {"met": "keeps to", "broken": "is proven to break"}.get(
-            state, "is not proven to keep to"
+        proven = {"met": "proven to keep to", "broken": "proven to break"}.get(
+            state, "not proven to keep to"
         )
         said = (
             f"{self.label}: the candidate has no latency yet"
             if math.isnan(found.value)
-            else f"{self.label} is {_MS.level(found.value)} (interval {_MS.number(found.low)} to "
-            f"{_MS.number(found.high)}) {requests_of(segment)}, which {end} the most that is "
-            f"allowed, {_MS.level(self.most_s)}"
+            else f"{self.label} is {proven} the most that is allowed, {_MS.level(self.most_s)}: "
+            f"{_MS.level(found.value)} (interval {_MS.number(found.low)} to "
+            f"{_MS.number(found.high)}) {requests_of(segment)}"
         )
         value = found.value
         return Finding(

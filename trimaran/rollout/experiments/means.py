@@ -93,29 +93,26 @@ class Difference:
             arm = "the candidate" if live.count else "live"
             return f"{self.label}: {arm} has no {self.noun} yet"
         value, low, high = found
+        scale = self.scale
         side = "above" if value > 0 else "below"
-        levels = f"{self.scale.level(candidate.value)} against {self.scale.level(live.value)}"
-        said = (
-            f"{self.label} is {self.scale.difference(abs(value))} {side} live's ({levels}; "
-            f"interval {self.scale.number(low)} to {self.scale.number(high)}), after "
-            f"{candidate.count:,} {self.noun} of the candidate and {live.count:,} of live"
+        return (
+            f"{self.label} is {self._proven(state)}: {scale.difference(abs(value))} {side} live's "
+            f"({scale.level(candidate.value)} against {scale.level(live.value)}; interval "
+            f"{scale.number(low)} to {scale.number(high)}) after {candidate.count:,} {self.noun} "
+            f"of the candidate and {live.count:,} of live"
         )
-        margin = self.scale.difference(self.margin)
-        gain = self.scale.difference(self.gain or 0.0)
+
+    def _proven(self, state: State) -> str:
+        if state == "broken":
+            return "proven to be worse"
         if self.gain is None:
-            ends = {
-                "met": f", which is proven to be within the margin of {margin}",
-                "broken": ", which is proven to be worse",
-                "open": f"; the margin of {margin} is not proven",
-            }
-        else:
-            ends = {
-                "met": f", which is proven to gain more than {gain}",
-                "broken": ", which is proven to be worse",
-                "short": f", which is proven to gain less than the {gain} that were asked for",
-                "open": f"; a gain of {gain} is not proven",
-            }
-        return said + ends.get(state, "")
+            within = f"proven to be within the margin of {self.scale.difference(self.margin)}"
+            return within if state == "met" else f"not {within}"
+        gain = self.scale.difference(self.gain)
+        return {
+            "met": f"proven to gain more than {gain}",
+            "short": f"proven to gain less than the {gain} that were asked for",
+        }.get(state, f"not proven to gain {gain}")
 
 
 @dataclass(frozen=True)
@@ -144,15 +141,14 @@ class Limit:
         share, state, scale = self._share(segment), self.state(segment, alpha), Scale()
         low, high = interval(share, alpha)
         kind = "least" if self.higher_is_better else "most"
-        end = {
-            "met": "keeps to",
-            "broken": "is proven to break",
-            "open": "is not proven to keep to",
-        }[state]
+        proven = {
+            "met": "proven to keep to",
+            "broken": "proven to break",
+        }.get(state, "not proven to keep to")
         said = (
-            f"{self.label} is {scale.level(share.value)} (interval {scale.number(low)} to "
-            f"{scale.number(high)}) after {share.count:,} requests of the candidate, which {end} "
-            f"the {kind} that is allowed, {scale.level(self.bound)}"
+            f"{self.label} is {proven} the {kind} that is allowed, {scale.level(self.bound)}: "
+            f"{scale.level(share.value)} (interval {scale.number(low)} to {scale.number(high)}) "
+            f"after {share.count:,} requests of the candidate"
             if share.count
             else f"{self.label}: the candidate has no request yet"
         )
@@ -201,16 +197,12 @@ class Answers:
         live, candidate, part = shares[worst]
         low, high = difference_interval(live, candidate, part)
         value = candidate.value - live.value
-        end = (
-            "which is proven to be more than"
-            if state == "broken"
-            else "which is not proven to be more than"
-        )
+        proven = "proven" if state == "broken" else "not proven"
         said = (
-            f"the share of the answer {worst!r} is {scale.difference(abs(value))} "
+            f"the share of the answer {worst!r} is {proven} to differ by more than "
+            f"{scale.difference(self.margin)}: {scale.difference(abs(value))} "
             f"{'above' if value > 0 else 'below'} live's (interval {scale.number(low)} to "
-            f"{scale.number(high)}) {requests_of(segment)}, {end} the margin of "
-            f"{scale.difference(self.margin)}"
+            f"{scale.number(high)}) {requests_of(segment)}"
         )
         return Finding(
             self.name,

@@ -7,14 +7,24 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from trimaran.pages.figures import ACCENT, INK, LINE, NEGATIVE, PANEL, POSITIVE, label, plain_axes
+from trimaran.pages.figures import (
+    ACCENT,
+    INK,
+    LINE,
+    NEGATIVE,
+    PANEL,
+    POSITIVE,
+    Look,
+    label,
+    plain_axes,
+)
 from trimaran.pages.page import Cell, Kind, Page, badge, beside, facts, figure, legend, table, text
-from trimaran.rollout.experiments.course import Course, Look
+from trimaran.rollout.experiments.course import Course
+from trimaran.rollout.experiments.course import Look as Seen
 from trimaran.rollout.experiments.finding import Finding
 from trimaran.rollout.experiments.verdict import Verdict, findings
 from trimaran.stats.anytime import Bounded
@@ -89,9 +99,9 @@ def _over_time(course: Course) -> Iterator[Markup]:
         return
     yield legend(
         [
-            ("what was seen, with its interval", "negative"),
-            ("what the plan allows or asks for", "positive"),
-            ("no difference", "accent"),
+            ("what was seen, in its interval", Look(NEGATIVE)),
+            ("what the plan allows or asks for", Look(POSITIVE, "--")),
+            ("no difference", Look(ACCENT, ":")),
         ]
     )
     names = [each.name for each in course.looks[0].findings]
@@ -101,77 +111,88 @@ def _over_time(course: Course) -> Iterator[Markup]:
 
 def _figure(course: Course, place: int, name: str) -> Markup:
     looks = course.looks
-    scale = looks[0].findings[place].scale
-    figure_ = Figure(figsize=(PANEL, 2.5), layout="constrained")
-    axes: Any = figure_.subplots()
-    plain_axes(axes)
-    for _, group in groupby(looks, key=lambda each: each.segment):
-        _draw(axes, list(group), place, scale.factor)
     last = looks[-1].findings[place]
-    axes.axhline(last.bound * scale.factor, color=POSITIVE, linewidth=1.4, linestyle="--")
-    neutral = {"times": 1.0}.get(scale.of_difference, 0.0)
+    drawn = Figure(figsize=(PANEL, 2.5), layout="constrained")
+    axes: Any = drawn.subplots()
+    plain_axes(axes)
+    segments = [list(group) for _, group in groupby(looks, key=lambda each: each.segment)]
+    limits = _limits([each.findings[place] for each in segments[-1]])
+    for segment in segments:
+        _draw(axes, segment, place, limits)
+    axes.axhline(_scaled(last, last.bound), color=POSITIVE, linewidth=1.4, linestyle="--")
     if last.live is not None:
-        axes.axhline(neutral, color=ACCENT, linewidth=1.2, linestyle=":")
-    for end in _ends(looks):
-        axes.axvline(end, color=LINE, linewidth=1)
-    values = [each.findings[place] for each in looks]
-    if name == "inputs":
-        axes.set_yscale("log")
-    else:
-        axes.set_ylim(*_limits(values, neutral if last.live is not None else last.bound))
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+        axes.axhline(_scaled(last, _no_difference(last)), color=ACCENT, linewidth=1.4, ls=":")
+    for before in segments[:-1]:
+        axes.axvline(before[-1].requests, color=LINE, linewidth=1)
+    axes.set_ylim(*limits)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel("requests of the candidate")
     axes.set_ylabel(_unit(last))
     axes.set_title(label(name), loc="left", fontsize=11, color=INK)
-    return figure(figure_, _meaning(last), f"{name} with its interval, by requests")
+    return figure(drawn, _meaning(last), f"{name} with its interval, by requests")
 
 
-def _draw(axes: Any, looks: Sequence[Look], place: int, factor: float) -> None:
+def _draw(axes: Any, looks: Sequence[Seen], place: int, limits: tuple[float, float]) -> None:
+    """What lies within the limits, since what is hidden beyond them would still cross texts."""
     found = [each.findings[place] for each in looks]
     at = [each.requests for each in looks]
-    bounds = [
-        np.clip(np.array([each.low for each in found]) * factor, -1e6, 1e6),
-        np.clip(np.array([each.high for each in found]) * factor, -1e6, 1e6),
-    ]
-    if found[0].name != "inputs":
+    low, high = limits
+    if not _is_e_value(found[0]):
+        bounds = (
+            [
+                min(max(_scaled(each, bound), low), high)
+                for each, bound in zip(found, ends, strict=True)
+            ]
+            for ends in ([each.low for each in found], [each.high for each in found])
+        )
         axes.fill_between(at, *bounds, color=NEGATIVE, alpha=0.22, linewidth=0)
-    marker = "o" if len(at) == 1 else ""
-    axes.plot(
-        at, [each.value * factor for each in found], color=NEGATIVE, linewidth=1.6, marker=marker
-    )
+    values = [_scaled(each, each.value) for each in found]
+    shown = [value if low <= value <= high else math.nan for value in values]
+    axes.plot(at, shown, color=NEGATIVE, linewidth=1.6, marker="o" if len(at) == 1 else "")
 
 
-def _ends(looks: Sequence[Look]) -> list[int]:
-    """At how many requests the weights changed."""
-    groups = [list(group) for _, group in groupby(looks, key=lambda each: each.segment)]
-    return [group[-1].requests for group in groups[:-1]]
-
-
-def _limits(found: Sequence[Finding], neutral: float) -> tuple[float, float]:
+def _limits(found: Sequence[Finding]) -> tuple[float, float]:
     """So much of the vertical axis that the later half of the intervals fits."""
-    factor = found[-1].scale.factor
-    later = found[len(found) // 2 :]
-    shown = [each.value for each in found] + [found[-1].bound, neutral]
-    shown += [bound for each in later for bound in (each.low, each.high)]
-    finite = [each * factor for each in shown if math.isfinite(each)]
+    later, last = found[len(found) // 2 :], found[-1]
+    shown = [each.value for each in later] + [last.bound]
+    if last.live is not None:
+        shown.append(_no_difference(last))
+    if not _is_e_value(last):
+        shown += [bound for each in later for bound in (each.low, each.high)]
+    finite = [_scaled(last, each) for each in shown if math.isfinite(each)]
     low, high = min(finite), max(finite)
     room = (high - low) * 0.08 or 1.0
     return low - room, high + room
 
 
+def _scaled(found: Finding, value: float) -> float:
+    """A figure in the unit of its axis; what is unbounded is far outside of it."""
+    if _is_e_value(found):
+        return math.log10(max(value, 1e-12)) if value == value else math.nan
+    return min(max(value * found.scale.factor, -1e6), 1e6)
+
+
+def _no_difference(found: Finding) -> float:
+    return 1.0 if found.scale.of_difference == "times" else 0.0
+
+
+def _is_e_value(found: Finding) -> bool:
+    return found.candidate is None and found.live is None and found.name == "inputs"
+
+
 def _unit(found: Finding) -> str:
-    if found.name == "inputs":
-        return "e-value"
+    if _is_e_value(found):
+        return "powers of ten"
     compared = found.live is not None
     return found.scale.of_difference if compared else found.scale.unit
 
 
 def _meaning(found: Finding) -> str:
-    if found.name == "inputs":
-        return "An e-value that reaches the dashed line is an alarm."
+    if _is_e_value(found):
+        return "The e-value, which gives the alarm where it reaches the dashed line."
     if found.scale.of_difference == "times":
         return "The candidate's divided by live's."
     if found.live is not None:

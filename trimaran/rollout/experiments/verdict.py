@@ -48,7 +48,8 @@ def verdict(plan: Plan, segments: Sequence[Segment], elapsed_s: float = 0.0) -> 
     wanted = {name: state for name, state in states.items() if state != "met"}
     if not wanted:
         names = _listed(states)
-        why = f"{names[0].upper()}{names[1:]} {_are(states)} as the plan asks, {_seen(last)}."
+        proven = f"{_are(states)} proven to be as the plan asks, {_seen(last)}"
+        why = f"{names[0].upper()}{names[1:]} {proven}."
         return Verdict("promote", why)
     short = [name for name, state in wanted.items() if state == "short"]
     if short:
@@ -59,7 +60,7 @@ def verdict(plan: Plan, segments: Sequence[Segment], elapsed_s: float = 0.0) -> 
         f"{' and '.join(map(_the, silent))} had no request, so there is nothing to compare; look "
         "whether any is sent"
         if silent
-        else f"{_listed(wanted)} {_are(wanted)} not proven, {_seen(last)}"
+        else f"{_listed(wanted)} {_are(wanted)} not proven to be as the plan asks, {_seen(last)}"
     )
     if end := _end(plan, segments, elapsed_s):
         return Verdict("inconclusive", f"{end}, and {still}.")
