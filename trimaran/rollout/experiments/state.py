@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from trimaran.rollout.experiments.plan import Plan
 from trimaran.rollout.experiments.record import Entry
 from trimaran.rollout.experiments.segments import ArmName, Segment
 from trimaran.rollout.experiments.verdict import Verdict
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["Experimenting", "after", "begun", "folded"]
 
@@ -53,7 +55,29 @@ def folded(entries: Iterable[Entry]) -> Experimenting | None:
 
 
 def begun(entry: Entry) -> Experimenting:
-    """The state after the first line."""
+    """The state after the first line. Raises `TrimaranError` for a line of another kind."""
+    with _understood(entry):
+        return _begun(entry)
+
+
+def after(state: Experimenting, entry: Entry) -> Experimenting:
+    """The state after one more line. Raises `TrimaranError` for a line of another kind."""
+    with _understood(entry):
+        return _after(state, entry)
+
+
+@contextmanager
+def _understood(entry: Entry) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        raise TrimaranError(
+            f"{entry.run}: line {entry.number} is none that this version of trimaran writes; use "
+            "the version that wrote it"
+        ) from None
+
+
+def _begun(entry: Entry) -> Experimenting:
     given = entry.details
     plan = Plan.of_record(given["plan"])
     return Experimenting(
@@ -67,8 +91,7 @@ def begun(entry: Entry) -> Experimenting:
     )
 
 
-def after(state: Experimenting, entry: Entry) -> Experimenting:
-    """The state after one more line."""
+def _after(state: Experimenting, entry: Entry) -> Experimenting:
     now = _timed(state, entry)
     if entry.event == "weights":
         return _weighed(now, entry)
