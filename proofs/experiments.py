@@ -242,7 +242,7 @@ def _cells(ends: Sequence[Ended]) -> Iterator[str]:
     soon = sum(each.requests <= 500 for each in ended)
     requests = _middle_and_most([each.requests for each in ended], len(ends))
     yield requests
-    yield f"{100 * soon / len(ends):.0f} %" if soon else ""
+    yield f"{100 * soon / len(ends):.0f} %" if soon > 0.01 * len(ends) else ""
     outcomes = [each.outcomes for each in ended]
     yield _middle_and_most(outcomes, len(ends)) if any(outcomes) else ""
 
