@@ -15,6 +15,8 @@ WHEELS ?= gpu-wheels
 export PYTHON PIP_ARGS
 # Files are UTF-8, whatever the locale says.
 export PYTHONUTF8 := 1
+# What is compiled once is not compiled in every process.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder

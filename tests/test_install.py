@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import defaultdict
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,15 @@ def test_a_missing_interpreter_is_said_to_be_missing(target: str) -> None:
     )  # fmt: skip
     assert made.returncode == 2
     assert made.stderr.startswith("error: there is no python3.99 here; install Python 3.11 or 3.12")
+
+
+def test_no_two_installed_packages_own_the_same_file() -> None:
+    """The one installed last would break the other, here or where a user adds another package."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for package in distributions():
+        name = package.name
+        for line in (package.read_text("RECORD") or "").splitlines():
+            path = line.rsplit(",", 2)[0]
+            if not path.startswith("..") and "__pycache__" not in path:
+                owners[path].add(name)
+    assert not {path: names for path, names in owners.items() if len(names) > 1}

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,31 +137,37 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 LOAD = """
 import importlib.util, sys
 sys.dont_write_bytecode = True
-version, installed, *others = sys.argv[1:]
+installed, versions, others = sys.argv[1], sys.argv[2].split(":"), sys.argv[3:]
 sys.path += others
 assert (importlib.util.find_spec("trimaran") is not None) == bool(installed)
-spec = importlib.util.spec_from_file_location("1.model", f"{version}/model.py")
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-print(sys.modules[module.TritonPythonModel.__module__].__file__)
+for version in versions:
+    path = list(sys.path)
+    spec = importlib.util.spec_from_file_location("1.model", f"{version}/model.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    print(sys.modules[module.TritonPythonModel.__module__].__file__)
+    # What the next version loads is as in a process of its own.
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name.partition(".")[0] == "trimaran"]:
+        del sys.modules[name]
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "installed"), [*((n, False) for n in ENTRIES), (ENTRIES[0], True)]
-)
+@pytest.mark.parametrize(("names", "installed"), [(ENTRIES, False), (ENTRIES[:1], True)])
 def test_a_version_loads_its_copy_whether_or_not_trimaran_is_installed(
-    packages: Path, tmp_path: Path, name: str, installed: bool
+    packages: Path, tmp_path: Path, names: Sequence[str], installed: bool
 ) -> None:
     """By its starter alone, as in NVIDIA's container, where no stub of ours orders the path."""
-    for path, content in served_files(f"trimaran.served.{name}").items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_bytes(content)
+    for name in names:
+        for path, content in served_files(f"trimaran.served.{name}").items():
+            (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / path).write_bytes(content)
     (option,) = (a for a in install().arguments if a.startswith("--backend-directory="))
     backend = Path(option.partition("=")[2]) / "python"
+    versions = ":".join(str(tmp_path / name) for name in names)
     result = subprocess.run(
         [
-            *(sys.executable, "-I", "-S", "-c", LOAD, tmp_path, "installed" if installed else ""),
+            *(sys.executable, "-I", "-S", "-c", LOAD, "installed" if installed else "", versions),
             *([PROJECT] if installed else []),
             *(packages, backend),
         ],
@@ -170,7 +176,9 @@ def test_a_version_loads_its_copy_whether_or_not_trimaran_is_installed(
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert Path(result.stdout.strip()) == tmp_path / "trimaran" / "served" / f"{name}.py"
+    assert result.stdout.splitlines() == [
+        str(tmp_path / name / "trimaran" / "served" / f"{name}.py") for name in names
+    ]
 
 
 PUBLISH = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,32 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exporters.original import Original, run_original
+from exporters.original import run_original
 from exporters.spec import ModelSpec
 from tests import models
+from tests.exporters.originals import Does, run, sizes
 from trimaran.system.errors import ParityError, TrimaranError
-
-
-class Does(nn.Module):
-    """Whatever `what` makes of the inputs, with a layer to use."""
-
-    def __init__(self, what: Callable[..., Any]) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.what = what
-        self.layer = nn.Linear(6, 3)
-        self.table = nn.Embedding(9, 4)
-
-    def forward(self, x: Tensor) -> Any:
-        return self.what(self, x)
-
-
-def run(what: Callable[..., Any], x: Tensor, most: int = 8, **more: Any) -> Original:
-    return run_original(ModelSpec("m", Does(what), {"x": x}, ["y"], **more), most)
-
-
-def sizes(original: Original) -> set[int]:
-    return {len(batch["x"]) for batch in original.batches}
 
 
 def test_the_module_is_run_on_its_examples_alone_and_in_batches_up_to_the_most() -> None:
@@ -60,46 +38,10 @@ def test_every_row_is_tried_in_two_batches_of_other_sizes() -> None:
     assert found >= 20
 
 
-def test_axes_that_vary_are_tried_at_their_ends_in_their_middle_and_next_to_the_example() -> None:
-    original = run_original(models.tokens(), 4)
-    lengths = {batch["tokens"].shape[1] for batch in original.batches}
-    assert {1, 6, 7, 8, 32, 33, 64} <= lengths
-    hidden, count, any_ = original.interface.outputs
-    assert [str(hidden), str(count), str(any_)] == [
-        "hidden FP32 [-1, 6]", "count INT64 []", "any BOOL []",
-    ]  # fmt: skip
-
-
 def test_an_output_of_a_strided_axis_is_open() -> None:
     axes = {"x": {2: ("samples", 100, 4000)}}
     spec = ModelSpec("m", nn.Conv1d(1, 4, 8, stride=8), {"x": torch.randn(2, 1, 1000)}, ["y"], axes)
     assert str(run_original(spec, 2).interface.outputs[0]) == "y FP32 [4, -1]"
-
-
-@pytest.mark.parametrize(
-    ("forward", "lengths"),
-    [
-        (lambda m, x: x * 2 if x.shape[1] % 2 else x, {17, 31}),
-        (lambda m, x: x * 2 if 37 <= x.shape[1] <= 39 else x, {37, 38, 39}),
-        (lambda m, x: x * 2 if x.shape[1] == 53 else x, {53}),
-        (lambda m, x: x[:, : x.shape[1] - x.shape[1] % 8].mean(1, keepdim=True), {15, 23, 31}),
-        (lambda m, x: x * (2 if x.shape[1] > 60 else 1), {61, 62, 63, 64}),
-    ],
-)
-def test_lengths_of_every_way_are_tried(forward: Callable[..., Any], lengths: set[int]) -> None:
-    original = run(forward, torch.randn(2, 32), dynamic_axes={"x": {1: ("n", 8, 64)}})
-    tried = {batch["x"].shape[1] for batch in original.batches}
-    assert tried & lengths
-
-
-def test_the_way_is_recognised_by_its_condition() -> None:
-    axes = {"x": {1: ("n", 8, 900)}}
-    original = run(
-        lambda m, x: x * 2 if x.shape[1] == 777 else x, torch.randn(2, 32), dynamic_axes=axes
-    )
-    assert [label for label in original.labels if "777" in label] == [
-        "n = 777 (where forward goes another way than on the examples: not n != 777)"
-    ]
 
 
 MIXES: dict[str, tuple[Callable[..., Any], Tensor]] = {
@@ -169,51 +111,6 @@ def test_a_mask_of_ones_is_tried_as_padding(dtype: torch.dtype) -> None:
     examples = {"x": torch.randn(2, 9, 4), "mask": torch.ones(2, 9, dtype=dtype)}
     with pytest.raises(ParityError, match="depends on the rows next to it"):
         run_original(ModelSpec("m", Cuts(), examples, ["y"]), 8)
-
-
-class Middle(nn.Module):
-    """Goes another way at 20 to 27, and has something that is in the way of finding it."""
-
-    def __init__(self, extra: Callable[[Any], None]) -> None:
-        super().__init__()
-        self.layer = nn.Linear(6, 3)
-        self.switch = nn.Parameter(torch.ones(1))
-        extra(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.layer(x) if self.switch.item() > 0 else x
-        return y.mean(1) * (2 if 20 <= x.shape[1] <= 27 else 1)
-
-
-def old_weight_norm(module: Middle) -> None:
-    with pytest.warns(FutureWarning, match="is deprecated"):
-        nn.utils.weight_norm(module.layer)
-
-
-@pytest.mark.parametrize(
-    "extra",
-    [
-        lambda module: None,
-        old_weight_norm,
-        lambda module: setattr(module, "kept", module.layer.weight * 2),
-        lambda module: setattr(module, "lock", threading.Lock()),
-    ],
-    ids=["constant that is read", "old weight norm", "tensor of a gradient", "lock"],
-)
-def test_ways_are_found_past_what_cannot_be_copied(extra: Callable[[Any], None]) -> None:
-    axes = {"x": {1: ("n", 16, 64)}}
-    spec = ModelSpec("m", Middle(extra), {"x": torch.randn(2, 32, 6)}, ["y"], dynamic_axes=axes)
-    tried = {batch["x"].shape[1] for batch in run_original(spec, 2).batches}
-    assert tried & set(range(20, 28))
-
-
-def test_where_ways_cannot_be_found_every_length_and_size_is_tried() -> None:
-    def forward(module: Does, x: Tensor) -> Tensor:
-        return x * 2 if x.sum() > 1e9 else x * torch.tensor(x.numpy() > 0)
-
-    original = run(forward, torch.randn(2, 32), dynamic_axes={"x": {1: ("n", 8, 64)}})
-    assert {batch["x"].shape[1] for batch in original.batches} == set(range(8, 65))
-    assert sizes(original) == set(range(1, 9))
 
 
 def test_a_cause_that_is_known_is_named() -> None:
@@ -295,15 +192,6 @@ def test_answers_that_are_no_numbers_show_nothing() -> None:
     with pytest.raises(TrimaranError) as refused:
         run(knows, torch.cat([KNOWN, KNOWN]))
     assert "answers NaN or infinity in most places of 'y' on" in str(refused.value)
-
-
-def test_a_length_that_the_module_does_not_take_is_named() -> None:
-    axes = {"x": {1: ("n", 1, 9)}}
-    with pytest.raises(TrimaranError) as refused:
-        run(lambda m, x: x.unfold(1, 4, 1).mean(2), torch.randn(2, 6), dynamic_axes=axes)
-    said = "fails in PyTorch on its own inputs at n = 1 (where forward goes another way"
-    assert said in str(refused.value)
-    assert "narrow the axis in dynamic_axes" in str(refused.value)
 
 
 def test_rows_that_are_never_batched_may_do_what_they_like() -> None:
@@ -394,23 +282,3 @@ def test_a_module_put_back_into_training_is_run_in_eval_mode() -> None:
     spec.module.train()
     answers = run_original(spec, 1).expected
     assert (answers[0]["y"] != 0).all()
-
-
-class Caches(nn.Module):
-    """Keeps what it computed for a length, as rotary positions are kept."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: dict[int, Tensor] = {}
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.shape[1] not in self.kept:
-            self.kept[x.shape[1]] = torch.arange(x.shape[1]).to(x)
-        return x + self.kept[x.shape[1]]
-
-
-def test_looking_for_other_ways_leaves_the_module_as_it_is() -> None:
-    module = Caches()
-    spec = ModelSpec("m", module, {"x": torch.randn(2, 4)}, ["y"], {"x": {1: ("n", 2, 9)}})
-    run_original(spec, 4)
-    assert {type(tensor) for tensor in module.kept.values()} == {Tensor}

@@ -70,6 +70,10 @@ class Door(Running):
         return self.repository.state / "gateway"
 
     @property
+    def certificate(self) -> Path:
+        return self.state / "gateway.crt"
+
+    @property
     def address(self) -> str:
         return f"localhost:{self.port}"
 
@@ -79,7 +83,7 @@ class Door(Running):
 
     @cached_property
     def pool(self) -> urllib3.PoolManager:
-        context = ssl.create_default_context(cafile=str(self.state / "gateway.crt"))
+        context = ssl.create_default_context(cafile=str(self.certificate))
         return urllib3.PoolManager(ssl_context=context, retries=False, timeout=30.0, maxsize=32)
 
     def token(self, *scopes: str, subject: str = "tester") -> str:
@@ -108,7 +112,7 @@ class Door(Running):
 
     def calls(self) -> tritonclient.grpc.InferenceServerClient:
         return tritonclient.grpc.InferenceServerClient(
-            self.address, ssl=True, root_certificates=str(self.state / "gateway.crt")
+            self.address, ssl=True, root_certificates=str(self.certificate)
         )
 
     def audited(self, request_id: str) -> Any:

@@ -35,7 +35,7 @@ def test_schemathesis_finds_nothing(door: Door, tmp_path: Path, seed: int) -> No
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", settings, "run"),
             *(f"https://{door.address}/openapi.json", "--no-color", "--workers", "2"),
             *("--header", f"Authorization: Bearer {door.token('infer:*', 'metadata')}"),
-            *("--tls-verify", door.state / "gateway.crt"),
+            *("--tls-verify", door.certificate),
             *("--max-examples", "200", "--seed", str(seed)),
         ],
         cwd=tmp_path,

@@ -81,7 +81,7 @@ def subjects_of(repository: Repository) -> tuple[Subject, ...]:
 
 def over_http(door: Door, request: HttpRequest, token: str) -> tuple[str, bytes]:
     """The status of the answer, or that there was none, and the answer's body."""
-    context = ssl.create_default_context(cafile=str(door.state / "gateway.crt"))
+    context = ssl.create_default_context(cafile=str(door.certificate))
     authorized = f"\r\nAuthorization: Bearer {token}\r\n".encode()
     content = request.content.replace(b"\r\n", authorized, 1)
     try:

@@ -35,7 +35,7 @@ def kserve(**changed: object) -> bytes:
 
 @contextmanager
 def connected(door: Door) -> Iterator[ssl.SSLSocket]:
-    context = ssl.create_default_context(cafile=str(door.state / "gateway.crt"))
+    context = ssl.create_default_context(cafile=str(door.certificate))
     with (
         socket.create_connection(("localhost", door.port), timeout=20) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as connection,
@@ -246,6 +246,19 @@ def test_what_is_no_grpc_has_no_way_to_its_calls(door: Door, kind: str) -> None:
     for path in (UNARY, STREAM, "/inference.GRPCInferenceService/ServerLive"):
         headers = {"content-type": kind}
         assert door.ask("POST", path, "infer:churn", body=b"", headers=headers).status == 404
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET /docs HTTP/1.1\nconnection: upgrade\nupgrade: websocket",
+        "CONNECT localhost:80 HTTP/1.1",
+    ],
+)
+def test_a_connection_is_not_passed_on(door: Door, head: str) -> None:
+    answer = sent(door, head, b"")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"no connection is upgraded or passed on here" in answer
 
 
 def test_other_methods_are_named(door: Door) -> None:

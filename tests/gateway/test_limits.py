@@ -94,7 +94,20 @@ def test_a_client_may_have_so_many_requests_at_once(changed: Door) -> None:
     with ThreadPoolExecutor(16) as executor:
         wide = Counter(executor.map(status, ["wide"] * 200))
         other = Counter(executor.map(status, ["other"] * 50))
+
+    def called(_: int) -> str | None:
+        try:
+            client.infer(
+                "churn", call_inputs(), headers=changed.bearer("infer:churn", subject="wide")
+            )
+        except InferenceServerException as error:
+            return error.status()
+        return None
+
+    with ThreadPoolExecutor(16) as executor, changed.calls() as client:
+        calls = set(executor.map(called, range(100)))
     assert set(wide) == {(200, ""), (429, "1")}
+    assert calls == {None, "StatusCode.RESOURCE_EXHAUSTED"}
     assert set(other) == {(200, "")}
 
 
@@ -146,6 +159,11 @@ def test_a_large_body_is_refused_before_triton_sees_it(changed: Door) -> None:
     assert answer.status == 413
     assert "body_mb" in answer.json["error"]
     assert changed.audited(answer.headers["x-request-id"])["attempts"] == 0
+    large = call_inputs({**RECORD, "state": "x" * (2 << 20)})
+    with changed.calls() as client, pytest.raises(InferenceServerException) as refused:
+        client.infer("churn", large, headers=changed.bearer("infer:churn"))
+    assert refused.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
+    assert "body_mb" in refused.value.message()
     assert changed.ask("POST", PREDICT, "infer:churn", record=RECORD).status == 200
 
 
@@ -164,7 +182,7 @@ def test_a_header_length_beyond_the_body_never_reaches_triton(door: Door, length
 
 def test_a_request_that_comes_slowly_is_ended(door: Door) -> None:
     """Its headers, since a body has a minute."""
-    context = ssl.create_default_context(cafile=str(door.state / "gateway.crt"))
+    context = ssl.create_default_context(cafile=str(door.certificate))
     with (
         socket.create_connection(("localhost", door.port), timeout=30) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as connection,

@@ -161,7 +161,7 @@ def test_messages_of_a_stream_are_looked_at_however_they_are_cut(door: Door) -> 
 
 
 def raw_calls(door: Door) -> grpc.Channel:
-    certificate = (door.state / "gateway.crt").read_bytes()
+    certificate = door.certificate.read_bytes()
     return grpc.secure_channel(door.address, grpc.ssl_channel_credentials(certificate))
 
 

@@ -85,7 +85,7 @@ def ask_many(door: Door) -> tuple[int, int]:
     headers = door.bearer("infer:churn")
     body = json.dumps(dict(RECORD)).encode()
     request = http_request(door.address, PREDICT, body, headers)
-    context = ssl.create_default_context(cafile=str(door.state / "gateway.crt"))
+    context = ssl.create_default_context(cafile=str(door.certificate))
     tls = Tls(context, "localhost", "http/1.1")
     traffic = Traffic(("127.0.0.1", door.port), Http1, [request], tls)
     good = failed = 0

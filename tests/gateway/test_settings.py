@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,15 +15,25 @@ from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
 from tests.gateway.certificates import Authority
 from tests.trimaran.calling import call_trimaran
+from trimaran.gateway.clients import Client
 from trimaran.gateway.jwks import usable_keys
 from trimaran.gateway.keys import Certificate, read_certificate, require_authorities
 from trimaran.gateway.run import FILE
-from trimaran.gateway.settings import Issuer, ServerAddress, parse_settings, read_settings
+from trimaran.gateway.settings import (
+    Audit,
+    Issuer,
+    Limits,
+    Listen,
+    ServerAddress,
+    parse_settings,
+    read_settings,
+)
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 
 SERVER = '[[servers]]\nname = "a"\nhttp = "127.0.0.1:8000"\ngrpc = "127.0.0.1:8001"\n'
 ISSUER = '[[issuers]]\nissuer = "https://login.example.com"\n'
+TWO = ISSUER + ISSUER.replace("login", "partner")
 CLIENT = '[[clients]]\nsubject = "mobile"\n'
 
 
@@ -71,6 +82,12 @@ def test_every_key_may_be_left_out(tmp_path: Path) -> None:
         (SERVER.replace(":8000", ":0"), "http is '127.0.0.1:0'"),
         (SERVER.replace('"a"', '"a/b"'), "name is 'a/b'; use letters"),
         (SERVER * 2, "[[servers]] 2: name is 'a', as that of another"),
+        (
+            SERVER + SERVER.replace('"a"', '"b"'),
+            "[[servers]] 2: http is '127.0.0.1:8000', as http of 'a'; give each its own port",
+        ),
+        ("[listen]\nmemory_mb = 8", "memory_mb is 8; expected a whole number from 256"),
+        ("[limits]\nbody_mb = 300", "memory_mb is 1024; make that at least 1200"),
         ("[[servers]]\nname = 'a'", "[[servers]] 1: http is missing"),
         (ISSUER.replace("https", "http"), "use https, since over http others can replace the keys"),
         (ISSUER.replace("https://", ""), "issuer is 'login.example.com'; expected an address"),
@@ -84,6 +101,12 @@ def test_every_key_may_be_left_out(tmp_path: Path) -> None:
         (f"{CLIENT}scopes = 'admin'", "scopes is 'admin'; expected a list of texts"),
         (CLIENT.replace("mobile", "a b"), "subject is 'a b'; expected up to 200 letters"),
         (CLIENT * 2, "[[clients]] 2: subject is 'mobile', as that of another"),
+        (f"{TWO}{CLIENT}", "[[clients]] 1: issuer is missing; there are several, so say which"),
+        (f"{ISSUER}{CLIENT}issuer = 'trimarn'", "issuer is 'trimarn', which is none; did you mean"),
+        (
+            f"{ISSUER}{CLIENT}{CLIENT}issuer = 'trimaran'",
+            "[[clients]] 2: subject is 'mobile', as that of another",
+        ),
         ("a = = b", "not TOML: Invalid value (at line 1, column 5)"),
         ("a = " + "[" * 3000, "not TOML: it is nested too deeply"),
     ],
@@ -101,6 +124,7 @@ def test_what_cannot_be_is_named_with_its_place(tmp_path: Path, text: str, said:
         ("default_model = 'chrun'", "default_model: no model 'chrun' is served; did you mean"),
         ("[models.chrun]", "[models]: no model 'chrun' is served"),
         (f"{CLIENT}scopes = ['infer:chrun']", "[[clients]] mobile: scopes: no model 'chrun'"),
+        ("default_model = '*'", "default_model: no model '*' is served"),
         (f"{CLIENT}scopes = ['infer:']", "no model '' is served"),
     ],
 )
@@ -190,7 +214,6 @@ def test_only_keys_that_verify_accepted_signatures_are_kept() -> None:
     ("text", "said"),
     [
         ("[listen]\nport = {port}", "port {port} on 127.0.0.1 cannot be used: Address already in"),
-        ("[listen]\naddress = '192.0.2.1'", "address 192.0.2.1 is not of this machine"),
         (
             "[[issuers]]\nissuer = 'http://127.0.0.1:1'",
             "http://127.0.0.1:1/.well-known/openid-configuration cannot be reached: Connection",
@@ -212,3 +235,44 @@ def test_the_command_refuses_what_only_this_machine_knows(
             assert found.status == 1
             assert said.format(port=port) in found.error
     assert not list((repository.state / "gateway").glob("envoy*"))
+
+
+def test_the_page_has_every_setting() -> None:
+    """Each key with what it is without it, in the table of docs/gateway.md."""
+    page = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
+    begun = page.index("| table | key |")
+    written: dict[str, dict[str, str]] = {}
+    table = ""
+    for line in page[begun : page.index("\n\n", begun)].splitlines()[2:]:
+        name, keys, default, _ = (each.strip() for each in line.strip("|").split("|"))
+        table = name.split(",")[0].strip("`") if name else table
+        for key in re.findall(r"`(\w+)`", keys):
+            written.setdefault(table, {})[key] = default.strip("`")
+    kinds = {
+        "[listen]": Listen,
+        "[[servers]]": ServerAddress,
+        "[[issuers]]": Issuer,
+        "[limits]": Limits,
+        "[[clients]]": Client,
+        "[audit]": Audit,
+    }
+    assert written.keys() == {"", *kinds}
+    for table, kind in kinds.items():
+        known = {each.name: each.default for each in fields(kind)}
+        assert written[table].keys() == known.keys()
+        for key, default in known.items():
+            if isinstance(default, str | int):
+                assert written[table][key] == str(default), key
+
+
+def test_a_file_for_another_machine_is_judged_and_not_run(tmp_path: Path) -> None:
+    repository = Repository.create(tmp_path / "model_repository")
+    config = tmp_path / FILE
+    config.write_text("[listen]\naddress = '192.0.2.1'")
+    arguments = ("--repository", str(repository.root), "--config", str(config))
+    judged = call_trimaran("gateway", "check", *arguments)
+    assert judged.status == 0
+    assert "it is for another machine: 192.0.2.1 is no address of this one" in judged.stdout
+    refused = call_trimaran("gateway", "up", *arguments)
+    assert refused.status == 1
+    assert "address 192.0.2.1 is not of this machine" in refused.error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from loadtests.perf.binary import ENVIRONMENT_VARIABLE, PerfAnalyzer, find_perf_
 from loadtests.perf.load import Load
 from loadtests.perf.measure import measure
 from loadtests.subject import Service
+from tests.loadtests.known_models import PERIOD_S, STEADY_ROW, make_repository, sealed
 from tests.programs import require
 from tests.running import PROJECT, TRIMARAN, wait_for
 from tests.trimaran.calling import call_trimaran
@@ -36,78 +36,6 @@ from trimaran.serving.server import Server, private_server
 from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import children
 
-STEADY = """
-import time
-import triton_python_backend_utils as pb_utils
-
-PERIOD_S = 0.02
-
-class TritonPythonModel:
-    def execute(self, requests):
-        answers = []
-        for request in requests:
-            time.sleep(PERIOD_S)
-            text = pb_utils.get_input_tensor_by_name(request, "TEXT")
-            answers.append(pb_utils.InferenceResponse([pb_utils.Tensor("OUT", text.as_numpy())]))
-        return answers
-"""
-CHECKER = """
-import hashlib
-import triton_python_backend_utils as pb_utils
-
-class TritonPythonModel:
-    def execute(self, requests):
-        return [self.answer(request) for request in requests]
-
-    def answer(self, request):
-        texts = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy()
-        numbers = pb_utils.get_input_tensor_by_name(request, "NUMBERS")
-        for at, (digest, text) in enumerate(texts):
-            raw = numbers.as_numpy()[at].tobytes() if numbers is not None else b""
-            if hashlib.sha256(text + raw).hexdigest().encode() != digest:
-                return pb_utils.InferenceResponse([], pb_utils.TritonError("not what was sent"))
-        return pb_utils.InferenceResponse([pb_utils.Tensor("OUT", texts)])
-"""
-LONG = """
-import triton_python_backend_utils as pb_utils
-
-class TritonPythonModel:
-    def execute(self, requests):
-        raise ValueError("too short")
-"""
-CONFIG = """
-name: "%s"
-backend: "python"
-max_batch_size: %d
-input { name: "TEXT" data_type: TYPE_STRING dims: [%d] }
-%s
-output { name: "OUT" data_type: TYPE_STRING dims: [%d] }
-instance_group { count: 1 kind: KIND_CPU }
-"""
-NUMBERS = 'input { name: "NUMBERS" data_type: TYPE_FP32 dims: [3] optional: true }'
-ENSEMBLE = """
-name: "twice"
-platform: "ensemble"
-max_batch_size: 4
-input { name: "TEXT" data_type: TYPE_STRING dims: [2] }
-output { name: "OUT" data_type: TYPE_STRING dims: [2] }
-ensemble_scheduling {
-  step { model_name: "checker" model_version: -1
-    input_map { key: "TEXT" value: "TEXT" } output_map { key: "OUT" value: "between" } }
-  step { model_name: "checker" model_version: -1
-    input_map { key: "TEXT" value: "between" } output_map { key: "OUT" value: "OUT" } }
-}
-"""
-OPEN = """
-name: "long"
-backend: "python"
-max_batch_size: 4
-input { name: "x" data_type: TYPE_FP32 dims: [1, -1] }
-output { name: "y" data_type: TYPE_FP32 dims: [1] }
-"""
-PERIOD_S = 0.02
-STEADY_ROW = {"TEXT": np.array([[b"any"]], dtype=object)}
-
 
 @pytest.fixture(scope="module")
 def tool() -> PerfAnalyzer:
@@ -117,7 +45,7 @@ def tool() -> PerfAnalyzer:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    return _repository(tmp_path_factory.mktemp("perf"), "steady", "checker", "twice", "long")
+    return make_repository(tmp_path_factory.mktemp("perf"), "steady", "checker", "twice", "long")
 
 
 @pytest.fixture(scope="module")
@@ -128,26 +56,8 @@ def server(repository: Repository) -> Iterator[Server]:
         Client(running.endpoint) as client,
     ):
         client.infer("steady", STEADY_ROW)  # the first request of a model is slower
-        client.infer("twice", _sealed(b"first"))
+        client.infer("twice", sealed(b"first"))
         yield running
-
-
-def _repository(directory: Path, *models: str) -> Repository:
-    repository = Repository.create(directory / "model_repository")
-    configs = {
-        "steady": (CONFIG % ("steady", 1, 1, "", 1), STEADY),
-        "checker": (CONFIG % ("checker", 4, 2, NUMBERS, 2), CHECKER),
-        "twice": (ENSEMBLE, None),
-        "long": (OPEN, LONG),
-    }
-    for name in models:
-        config, source = configs[name]
-        version = repository.model(name) / "1"
-        version.mkdir(parents=True)
-        repository.config_path(name).write_text(config)
-        if source:
-            (version / "model.py").write_text(source)
-    return repository
 
 
 def _service(server: Server) -> Service:
@@ -162,17 +72,8 @@ def _elsewhere(server: Server) -> list[str]:
     ]
 
 
-def _sealed(text: bytes, *numbers: float) -> dict[str, np.ndarray]:
-    """A row that the checker accepts."""
-    array = np.array([numbers], np.float32)
-    raw = array.tobytes() if numbers else b""
-    digest = hashlib.sha256(text + raw).hexdigest().encode()
-    row = {"TEXT": np.array([[digest, text]], dtype=object)}
-    return {**row, "NUMBERS": array} if numbers else row
-
-
 ROWS = Rows(
-    [_sealed(b"\0\1\xff\xfe" * 5, 1.5, -2.0, 1e-9), _sealed("für ".encode(), 0.0, 3.25, -0.0)],
+    [sealed(b"\0\1\xff\xfe" * 5, 1.5, -2.0, 1e-9), sealed("für ".encode(), 0.0, 3.25, -0.0)],
     "sealed",
 )
 
@@ -225,7 +126,7 @@ def test_texts_and_numbers_arrive_as_they_were(
 def test_shared_memory_carries_them_too(tool: PerfAnalyzer, server: Server) -> None:
     service, load = _service(server), Load("twice", seconds=1.2, shared_memory=True)
     run, _ = measure(
-        tool, service, service.models("twice"), load, Rows([_sealed(b"\0text")], "sealed")
+        tool, service, service.models("twice"), load, Rows([sealed(b"\0text")], "sealed")
     )
     assert run.answered > 0
     assert run.protocol == "http, shared memory"
@@ -236,7 +137,7 @@ def test_rows_with_and_without_an_optional_input_take_turns(
     tool: PerfAnalyzer, server: Server
 ) -> None:
     service, load = _service(server), Load("checker", protocol="grpc", rate=50.0, seconds=1.2)
-    rows = Rows([*ROWS.rows, _sealed(b"alone")], "sealed")
+    rows = Rows([*ROWS.rows, sealed(b"alone")], "sealed")
     run, _ = measure(tool, service, service.models("checker"), load, rows)
     assert run.answered > 0
     assert (run.loop, run.load) == ("open", "50 requests/s")
@@ -253,7 +154,7 @@ def test_a_refused_request_ends_the_run_with_the_model_s_words(
 
 def test_the_command_reports_steps_and_gates(server: Server, tmp_path: Path) -> None:
     given, out = tmp_path / "rows.json", tmp_path / "out"
-    row = {name: array[0].tolist() for name, array in _sealed(b"some text").items()}
+    row = {name: array[0].tolist() for name, array in sealed(b"some text").items()}
     given.write_text(json.dumps({"TEXT": [text.decode() for text in row["TEXT"]]}))
     options = [
         "--payloads",
@@ -316,7 +217,7 @@ def test_a_length_that_was_chosen_for_an_open_axis_is_named_when_it_is_refused(
 def test_a_server_that_dies_is_reported_and_leaves_nothing(
     tool: PerfAnalyzer, tmp_path: Path
 ) -> None:
-    repository = _repository(tmp_path, "steady")
+    repository = make_repository(tmp_path, "steady")
     with private_server(find_runtime(), repository, ["steady"]) as running:
         service = _service(running)
         models = service.models("steady")

@@ -15,6 +15,7 @@ from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
 from trimaran.system.logging import LogFormat, configure_logging, logger
+from trimaran.system.ports import is_own_address
 from trimaran.system.processes import interrupt_once
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def check(repository: RepositoryPath = DEFAULT_REPOSITORY, config: _Config = Non
         f"sound: {len(wanted.models)} models, {len(wanted.servers)} servers, "
         f"{len(wanted.keys)} issuers, {len(wanted.settings.clients)} clients"
     )
+    address = wanted.settings.listen.address
+    if not is_own_address(address):
+        print(f"it is for another machine: {address} is no address of this one")
 
 
 def config(repository: RepositoryPath = DEFAULT_REPOSITORY, config: _Config = None) -> None:

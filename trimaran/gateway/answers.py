@@ -4,30 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from envoy.config.accesslog.v3.accesslog_pb2 import (
+from envoy_data_plane.envoy.config.accesslog.v3 import (
     AccessLogFilter,
     AndFilter,
     ComparisonFilter,
+    ComparisonFilterOp,
+    ExtensionFilter,
     HeaderFilter,
     ResponseFlagFilter,
     StatusCodeFilter,
 )
-from envoy.config.core.v3.base_pb2 import DataSource, RuntimeUInt32
-from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
-from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
-from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
-from envoy.extensions.filters.network.http_connection_manager.v3 import (
-    http_connection_manager_pb2 as manager,
+from envoy_data_plane.envoy.config.core.v3 import (
+    DataSource,
+    RuntimeUInt32,
+    SubstitutionFormatString,
 )
-from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
+from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
+from envoy_data_plane.envoy.extensions.access_loggers.filters.cel.v3 import ExpressionFilter
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    LocalReplyConfig,
+    ResponseMapper,
+)
+from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
-from trimaran.gateway.messages import header, struct
+from trimaran.gateway.messages import any_of, header, struct
 from trimaran.gateway.routes import LUA, MODEL
 
 __all__ = ["audit_log", "own_answers"]
 
 _REFUSED = 400
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _LARGE, _MANY, _SLOW = 401, 403, 404, 413, 429, 408
+_WIDE, _UNAVAILABLE = 431, 503
 
 
 def audit_log(path: str) -> FileAccessLog:
@@ -53,26 +61,26 @@ def audit_log(path: str) -> FileAccessLog:
     return FileAccessLog(path=path, log_format=SubstitutionFormatString(json_format=struct(line)))
 
 
-def own_answers() -> manager.LocalReplyConfig:
+def own_answers() -> LocalReplyConfig:
     """Each answer of the gateway itself in one form; over gRPC its text is the status' message."""
     mappers = []
     for grpc in (True, False):
-        for found, status, words, headers in _reasons():
-            mapper = manager.ResponseMapper(
+        for found, status, words, headers in _reasons(grpc):
+            mapper = ResponseMapper(
                 filter=_both(_is_grpc(not grpc), found),
                 body_format_override=_form(words, grpc=grpc),
                 headers_to_add=[header(name, value) for name, value in headers.items()],
             )
             if status:
-                mapper.status_code.value = status
+                mapper.status_code = status
             mappers.append(mapper)
         mappers.append(
-            manager.ResponseMapper(
-                filter=_both(_is_grpc(not grpc), _status(_REFUSED, ComparisonFilter.GE)),
+            ResponseMapper(
+                filter=_both(_is_grpc(not grpc), _status(_REFUSED, ComparisonFilterOp.GE)),
                 body_format_override=_form("%LOCAL_REPLY_BODY%", grpc=grpc),
             )
         )
-    return manager.LocalReplyConfig(mappers=mappers)
+    return LocalReplyConfig(mappers=mappers)
 
 
 def _form(words: str, *, grpc: bool) -> SubstitutionFormatString:
@@ -86,15 +94,23 @@ def _form(words: str, *, grpc: bool) -> SubstitutionFormatString:
     return SubstitutionFormatString(json_format=struct(form))
 
 
-def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, str]]]:
-    """What is answered: by which sign, with which status instead, in which words and headers."""
-    flag, soon = _flag, {"retry-after": "1"}
+def _reasons(
+    grpc: bool,
+) -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, str]]]:
+    """What is answered: by which sign, with which status instead, in which words and headers.
+
+    Envoy has no gRPC status for some of HTTP's, so those are given as headers.
+    """
+    flag = _flag
+    many = {"grpc-status": "8"} if grpc else {"retry-after": "1"}
+    large, slow = ({"grpc-status": each} if grpc else {} for each in ("8", "4"))
+    soon = {} if grpc else {"retry-after": "1"}
     yield (
         flag("UO"),
         _MANY,
-        "this client has as many requests at the model as it may have at once; try again when one "
-        "is answered",
-        soon,
+        "as many requests are at the model as may be at once, of this client or of all together; "
+        "try again when one is answered",
+        many,
     )
     yield (
         flag("UH"),
@@ -104,7 +120,9 @@ def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, 
     )
     yield flag("UF"), None, "no server could be reached; try again later", soon
     yield flag("UC"), None, "the server ended the connection before it answered; try again", soon
-    yield flag("UT"), None, "the server did not answer in time; raise timeout_s of the model", {}
+    yield flag("UT"), None, "the server did not answer in time; raise timeout_s of the model", slow
+    full = _both(_status(_UNAVAILABLE), _without("x-request-id"))
+    yield full, None, "the gateway has no memory left for more requests; try again later", soon
     unread = _both(_status(_REFUSED), _without("x-request-id"))
     yield unread, None, "the request is no sound HTTP (%RESPONSE_CODE_DETAILS%); correct it", {}
     yield (
@@ -112,6 +130,19 @@ def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, 
         None,
         "%LOCAL_REPLY_BODY%; send a valid token as 'authorization: Bearer TOKEN'",
         {"www-authenticate": "Bearer"},
+    )
+    tunnel = "no connection is upgraded or passed on here (websocket, CONNECT); ask by plain HTTP"
+    for sign in (
+        HeaderMatcher(name="upgrade", present_match=True),
+        HeaderMatcher(name=":method", string_match=StringMatcher(exact="CONNECT")),
+    ):
+        yield _both(_status(_FORBIDDEN), _where(sign)), _REFUSED, tunnel, {}
+    yield (
+        _both(_status(_FORBIDDEN), _because("jwt_authn")),
+        None,
+        "the token is for somebody else (%LOCAL_REPLY_BODY%); ask for one with the audience of "
+        "this gateway",
+        {},
     )
     yield (
         _status(_FORBIDDEN),
@@ -121,16 +152,18 @@ def _reasons() -> Iterator[tuple[AccessLogFilter, int | None, str, Mapping[str, 
         {},
     )
     yield _status(_MISSING), None, "nothing is served under this path and method", {}
-    yield _status(_LARGE), None, "the body is larger than body_mb of the model allows", {}
-    yield _status(_MANY), None, "this client asks the model too often; ask again later", soon
-    yield _status(_SLOW), None, "the request came too slowly; send it faster", {}
+    yield _status(_LARGE), None, "the body is larger than body_mb of the model allows", large
+    wide = "the headers have more than 16 kB; send fewer, or a shorter token"
+    yield _status(_WIDE), None, wide, large
+    yield _status(_MANY), None, "this client asks the model too often; ask again later", many
+    yield _status(_SLOW), None, "the request came too slowly; send it faster", slow
 
 
 def _flag(*names: str) -> AccessLogFilter:
-    return AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=names))
+    return AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=list(names)))
 
 
-def _status(code: int, op: ComparisonFilter.Op.ValueType = ComparisonFilter.EQ) -> AccessLogFilter:
+def _status(code: int, op: ComparisonFilterOp = ComparisonFilterOp.EQ) -> AccessLogFilter:
     comparison = ComparisonFilter(
         op=op, value=RuntimeUInt32(default_value=code, runtime_key="unused")
     )
@@ -139,8 +172,20 @@ def _status(code: int, op: ComparisonFilter.Op.ValueType = ComparisonFilter.EQ) 
 
 def _without(name: str) -> AccessLogFilter:
     """A request without a header: the gateway gives an id to each that it can read."""
+    return _where(HeaderMatcher(name=name, present_match=False))
+
+
+def _where(matcher: HeaderMatcher) -> AccessLogFilter:
+    return AccessLogFilter(header_filter=HeaderFilter(header=matcher))
+
+
+def _because(beginning: str) -> AccessLogFilter:
+    """An answer whose reason begins so, in Envoy's words."""
+    expression = f"response.code_details.startsWith('{beginning}')"
     return AccessLogFilter(
-        header_filter=HeaderFilter(header=HeaderMatcher(name=name, present_match=False))
+        extension_filter=ExtensionFilter(
+            name="because", typed_config=any_of(ExpressionFilter(expression=expression))
+        )
     )
 
 
@@ -151,8 +196,8 @@ def _is_grpc(invert: bool) -> AccessLogFilter:
         invert_match=invert,
         treat_missing_header_as_empty=True,
     )
-    return AccessLogFilter(header_filter=HeaderFilter(header=matcher))
+    return _where(matcher)
 
 
 def _both(*filters: AccessLogFilter) -> AccessLogFilter:
-    return AccessLogFilter(and_filter=AndFilter(filters=filters))
+    return AccessLogFilter(and_filter=AndFilter(filters=list(filters)))

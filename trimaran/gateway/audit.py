@@ -28,15 +28,15 @@ class AuditLog:
     def rotate(self, now: float) -> bool:
         """Set the current file aside if it is full or a day old, and remove files that are too old.
 
-        Whether it was set aside, so that Envoy must open another.
+        Whether it was set aside or somebody removed it, so that Envoy must open another.
         """
         for each in self._path.parent.glob(f"{self._path.stem}.*{self._path.suffix}"):
             if each.stat().st_mtime < now - self._kept.days * _DAY_S:
                 each.unlink(missing_ok=True)
         try:
             found = self._path.stat()
-        except OSError:
-            return False
+        except FileNotFoundError:
+            return True
         if found.st_size < self._kept.megabytes << 20 and not self._is_of_another_day(now):
             return False
         stamp = time.strftime(_STAMP, time.gmtime(now))

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from datetime import timedelta
 
-from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
-from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection
-from envoy.config.core.v3.address_pb2 import Address, Pipe, SocketAddress
-from envoy.config.core.v3.protocol_pb2 import (
+from envoy_data_plane.envoy.config.cluster.v3 import (
+    CircuitBreakers,
+    CircuitBreakersThresholds,
+    Cluster,
+    ClusterCommonLbConfig,
+    ClusterDiscoveryType,
+    ClusterLbPolicy,
+    OutlierDetection,
+)
+from envoy_data_plane.envoy.config.core.v3 import (
+    Address,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
     HttpProtocolOptions,
+    Pipe,
+    SocketAddress,
 )
-from envoy.config.endpoint.v3.endpoint_components_pb2 import (
+from envoy_data_plane.envoy.config.endpoint.v3 import (
+    ClusterLoadAssignment,
     Endpoint,
     LbEndpoint,
     LocalityLbEndpoints,
 )
-from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import (
-    HttpProtocolOptions as Upstream,
+from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptions as Upstream
+from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
+    HttpProtocolOptionsExplicitHttpConfig as Protocol,
 )
-from envoy.type.v3.percent_pb2 import Percent
-from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+from envoy_data_plane.envoy.type.v3 import Percent
 
 from trimaran.gateway.counting import cluster_counts_name
-from trimaran.gateway.messages import any_of, seconds
+from trimaran.gateway.messages import any_of
 from trimaran.gateway.settings import ServerAddress
 
 __all__ = [
@@ -38,11 +47,11 @@ __all__ = [
 ]
 
 _UPSTREAM = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_CONNECT_S = 2.0
-_EJECT_S = 5.0
+_CONNECT = timedelta(seconds=2)
+_EJECT = timedelta(seconds=5)
 _FAILURES = 3
 """Connections in a row that fail, after which a server gets no requests for a while."""
-_IDLE_S = 30.0
+_IDLE = timedelta(seconds=30)
 """Before Triton would close a connection that is idle, so that none is closed under a request."""
 _LARGEST_BYTES = 1 << 30
 _MOST = 1_000_000
@@ -60,26 +69,26 @@ def cluster(
 
     Each client and model with a limit of its own has its own cluster, since Envoy counts there.
     """
-    limit = UInt32Value(value=concurrent_requests)
-    threshold = CircuitBreakers.Thresholds(
+    limit = concurrent_requests
+    threshold = CircuitBreakersThresholds(
         max_requests=limit,
-        max_connections=UInt32Value(value=_MOST),
+        max_connections=_MOST,
         max_pending_requests=limit,
-        max_retries=UInt32Value(value=_MOST),
+        max_retries=_MOST,
     )
     endpoints = [_endpoint(server, protocol) for server in servers]
     numeric = all(_is_numeric(server.http[0]) for server in servers)
     return Cluster(
         name=name,
         alt_stat_name=cluster_counts_name(name),
-        type=Cluster.STATIC if numeric else Cluster.STRICT_DNS,
+        type=ClusterDiscoveryType.STATIC if numeric else ClusterDiscoveryType.STRICT_DNS,
         load_assignment=ClusterLoadAssignment(
             cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=endpoints)]
         ),
-        connect_timeout=seconds(_CONNECT_S),
-        per_connection_buffer_limit_bytes=UInt32Value(value=_LARGEST_BYTES),
-        lb_policy=Cluster.LEAST_REQUEST,
-        common_lb_config=Cluster.CommonLbConfig(healthy_panic_threshold=Percent(value=0)),
+        connect_timeout=_CONNECT,
+        per_connection_buffer_limit_bytes=_LARGEST_BYTES,
+        lb_policy=ClusterLbPolicy.LEAST_REQUEST,
+        common_lb_config=ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0)),
         circuit_breakers=CircuitBreakers(thresholds=[threshold]),
         outlier_detection=_ejection(len(servers)),
         typed_extension_protocol_options={_UPSTREAM: any_of(_options(protocol))},
@@ -99,29 +108,27 @@ def _ejection(servers: int) -> OutlierDetection:
     most = 100 * (servers - 1) // servers if servers else 0
     return OutlierDetection(
         split_external_local_origin_errors=True,
-        consecutive_local_origin_failure=UInt32Value(value=_FAILURES),
-        enforcing_consecutive_local_origin_failure=UInt32Value(value=100 if servers > 1 else 0),
-        enforcing_success_rate=UInt32Value(value=0),
-        enforcing_local_origin_success_rate=UInt32Value(value=0),
-        enforcing_consecutive_5xx=UInt32Value(value=0),
-        enforcing_consecutive_gateway_failure=UInt32Value(value=0),
-        base_ejection_time=seconds(_EJECT_S),
-        max_ejection_time=seconds(_EJECT_S),
-        interval=seconds(1),
-        max_ejection_percent=UInt32Value(value=most),
-        always_eject_one_host=BoolValue(value=False),
+        consecutive_local_origin_failure=_FAILURES,
+        enforcing_consecutive_local_origin_failure=100 if servers > 1 else 0,
+        enforcing_success_rate=0,
+        enforcing_local_origin_success_rate=0,
+        enforcing_consecutive_5xx=0,
+        enforcing_consecutive_gateway_failure=0,
+        base_ejection_time=_EJECT,
+        max_ejection_time=_EJECT,
+        interval=timedelta(seconds=1),
+        max_ejection_percent=most,
+        always_eject_one_host=False,
     )
 
 
 def _options(protocol: str) -> Upstream:
-    explicit = Upstream.ExplicitHttpConfig(
-        **(
-            {"http2_protocol_options": Http2ProtocolOptions()}
-            if protocol == "grpc"
-            else {"http_protocol_options": Http1ProtocolOptions()}
-        )
+    explicit = (
+        Protocol(http2_protocol_options=Http2ProtocolOptions())
+        if protocol == "grpc"
+        else Protocol(http_protocol_options=Http1ProtocolOptions())
     )
-    common = HttpProtocolOptions(idle_timeout=seconds(_IDLE_S))
+    common = HttpProtocolOptions(idle_timeout=_IDLE)
     return Upstream(explicit_http_config=explicit, common_http_protocol_options=common)
 
 
@@ -140,8 +147,8 @@ def streams_cluster(socket: str) -> Cluster:
     endpoint = LbEndpoint(endpoint=Endpoint(address=Address(pipe=Pipe(path=socket))))
     return Cluster(
         name="streams",
-        type=Cluster.STATIC,
-        connect_timeout=seconds(_CONNECT_S),
+        type=ClusterDiscoveryType.STATIC,
+        connect_timeout=_CONNECT,
         load_assignment=ClusterLoadAssignment(
             cluster_name="streams", endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
         ),

@@ -6,19 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from envoy.config.bootstrap.v3.bootstrap_pb2 import Admin, Bootstrap, RuntimeLayer
-from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.core.v3.address_pb2 import Address, Pipe
-from envoy.config.core.v3.base_pb2 import Node
-from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
-from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.overload.v3.overload_pb2 import OverloadManager, ResourceMonitor
-from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtAuthentication
-from envoy.extensions.resource_monitors.downstream_connections.v3 import (
-    downstream_connections_pb2 as connections,
+from envoy_data_plane.envoy.config.bootstrap.v3 import (
+    Admin,
+    Bootstrap,
+    BootstrapDynamicResources,
+    BootstrapStaticResources,
+    LayeredRuntime,
+    RuntimeLayer,
 )
-from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
+from envoy_data_plane.envoy.config.cluster.v3 import Cluster
+from envoy_data_plane.envoy.config.core.v3 import Address, Node, Pipe, TypedExtensionConfig
+from envoy_data_plane.envoy.config.listener.v3 import Listener
+from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
+from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import JwtAuthentication
+from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 
 from trimaran.gateway.clusters import (
     cluster,
@@ -31,6 +32,7 @@ from trimaran.gateway.issuers import Keys
 from trimaran.gateway.listener import Tls, listener
 from trimaran.gateway.messages import any_of, discovery, struct, watched
 from trimaran.gateway.offered import Offered
+from trimaran.gateway.overload import overload_manager
 from trimaran.gateway.routes import Page, route_table
 from trimaran.gateway.scopes import TOKENS
 from trimaran.gateway.settings import ServerAddress, Settings
@@ -47,7 +49,6 @@ __all__ = [
 ]
 
 _PROTOCOLS = ("http", "grpc")
-_MOST_CONNECTIONS = 10_000
 _RUNTIME = {
     "re2.max_program_size.error_level": 1_000_000,
     "re2.max_program_size.warn_level": 1_000_000,
@@ -101,7 +102,9 @@ def files(
         "clusters": cluster_file(wanted, states, places),
         "tokens": discovery([_tokens(wanted)]),
         "routes": discovery([_routes(wanted)]),
-        "listeners": discovery([_listener(wanted, places)]),
+        "listeners": discovery(
+            [_listener(wanted, places, str(places.of("tokens")), str(places.of("routes")))]
+        ),
     }
 
 
@@ -117,49 +120,42 @@ def with_clusters_of(
     both: dict[str, Cluster] = {}
     for each in (old, new):
         for packed in each["clusters"].resources:
-            unpacked = Cluster()
-            packed.Unpack(unpacked)
-            both[unpacked.name] = unpacked
+            unpacked = packed.unpack()
+            if isinstance(unpacked, Cluster):
+                both[unpacked.name] = unpacked
     return {**new, "clusters": discovery(both.values())}
 
 
 def whole(wanted: Wanted, places: Places) -> Bootstrap:
     """The same as one static configuration, for `envoy --mode validate` and for people."""
-    found = _begun(places)
-    one = _listener(wanted, places, tokens_of(wanted.keys), _routes(wanted))
-    found.static_resources.listeners.append(one)
     states = {server.name: State(server) for server in wanted.servers}
-    found.static_resources.clusters.extend(_clusters(wanted, states, places))
-    return found
-
-
-def bootstrap(places: Places) -> Bootstrap:
-    """What Envoy is started with: where the files are."""
-    found = _begun(places)
-    found.dynamic_resources.cds_config.CopyFrom(watched(str(places.of("clusters"))))
-    found.dynamic_resources.lds_config.CopyFrom(watched(str(places.of("listeners"))))
-    return found
-
-
-def _begun(places: Places) -> Bootstrap:
-    limit = connections.DownstreamConnectionsConfig(
-        max_active_downstream_connections=_MOST_CONNECTIONS
+    found = _begun(places, wanted.settings.listen.memory_mb)
+    found.static_resources = BootstrapStaticResources(
+        listeners=[_listener(wanted, places, tokens_of(wanted.keys), _routes(wanted))],
+        clusters=list(_clusters(wanted, states, places)),
     )
-    found = Bootstrap(
+    return found
+
+
+def bootstrap(places: Places, memory_mb: int) -> Bootstrap:
+    """What Envoy is started with: where the files are, and how much it may hold."""
+    found = _begun(places, memory_mb)
+    found.dynamic_resources = BootstrapDynamicResources(
+        cds_config=watched(str(places.of("clusters"))),
+        lds_config=watched(str(places.of("listeners"))),
+    )
+    return found
+
+
+def _begun(places: Places, memory_mb: int) -> Bootstrap:
+    runtime = RuntimeLayer(name="static", static_layer=struct(_RUNTIME))
+    return Bootstrap(
         node=Node(id="gateway", cluster="trimaran"),
         admin=Admin(address=Address(pipe=Pipe(path=str(places.admin), mode=0o600))),
         stats_config=stats_config(),
-        overload_manager=OverloadManager(
-            resource_monitors=[
-                ResourceMonitor(
-                    name="envoy.resource_monitors.global_downstream_max_connections",
-                    typed_config=any_of(limit),
-                )
-            ]
-        ),
+        overload_manager=overload_manager(memory_mb),
+        layered_runtime=LayeredRuntime(layers=[runtime]),
     )
-    found.layered_runtime.layers.append(RuntimeLayer(name="static", static_layer=struct(_RUNTIME)))
-    return found
 
 
 def _routes(wanted: Wanted) -> RouteConfiguration:
@@ -174,17 +170,11 @@ def _tokens(wanted: Wanted) -> TypedExtensionConfig:
 def _listener(
     wanted: Wanted,
     places: Places,
-    tokens: JwtAuthentication | None = None,
-    routes: RouteConfiguration | None = None,
+    tokens: JwtAuthentication | str,
+    routes: RouteConfiguration | str,
 ) -> Listener:
-    return listener(
-        wanted.settings,
-        wanted.tls,
-        tokens or str(places.of("tokens")),
-        wanted.models,
-        routes or str(places.of("routes")),
-        str(places.audit),
-    )
+    audit = str(places.audit)
+    return listener(wanted.settings, wanted.tls, tokens, wanted.models, routes, audit)
 
 
 def _clusters(wanted: Wanted, states: Mapping[str, State], places: Places) -> Iterator[Cluster]:
@@ -200,5 +190,5 @@ def _clusters(wanted: Wanted, states: Mapping[str, State], places: Places) -> It
             yield cluster(cluster_name(protocol, model.name), protocol, having, limit)
             for client in wanted.settings.clients:
                 if client.concurrent_requests:
-                    name = cluster_name(protocol, model.name, client.subject)
+                    name = cluster_name(protocol, model.name, client.name)
                     yield cluster(name, protocol, having, client.concurrent_requests)

@@ -13,16 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, ExtensionFilter
-from envoy.config.metrics.v3.stats_pb2 import (
+from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog, AccessLogFilter, ExtensionFilter
+from envoy_data_plane.envoy.config.metrics.v3 import (
     HistogramBucketSettings,
     StatsConfig,
     TagSpecifier,
 )
-from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
-from envoy.extensions.access_loggers.stats.v3.stats_pb2 import Config as Counts
-from envoy.type.matcher.v3.string_pb2 import StringMatcher
-from google.protobuf.wrappers_pb2 import BoolValue, UInt64Value
+from envoy_data_plane.envoy.extensions.access_loggers.filters.cel.v3 import ExpressionFilter
+from envoy_data_plane.envoy.extensions.access_loggers.stats.v3 import (
+    Config,
+    ConfigCounter,
+    ConfigHistogram,
+    ConfigHistogramUnit,
+    ConfigStat,
+    ConfigTag,
+)
+from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
 from trimaran.gateway.messages import any_of
 
@@ -102,34 +108,32 @@ def stats_config() -> StatsConfig:
     )
     return StatsConfig(
         stats_tags=tags,
-        use_all_default_tags=BoolValue(value=False),
+        use_all_default_tags=False,
         histogram_bucket_settings=[durations],
     )
 
 
 def counts_of_requests() -> Iterator[AccessLog]:
     """Each request by its model and end, and how long those took that a server answered."""
-    one = Counts.Counter(
-        stat=_stat("requests", {**_OF_A_MODEL, **_OF_AN_END}), value_fixed=UInt64Value(value=1)
-    )
-    took = Counts.Histogram(
+    one = ConfigCounter(stat=_stat("requests", {**_OF_A_MODEL, **_OF_AN_END}), value_fixed=1)
+    took = ConfigHistogram(
         stat=_stat("request_us", _OF_A_MODEL),
-        unit=Counts.Histogram.Microseconds,
+        unit=ConfigHistogramUnit.Microseconds,
         value_format="%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
     )
-    yield AccessLog(name="counts", typed_config=any_of(Counts(stat_prefix=PREFIX, counters=[one])))
+    yield AccessLog(name="counts", typed_config=any_of(Config(stat_prefix=PREFIX, counters=[one])))
     answered = ExtensionFilter(
         name="answered", typed_config=any_of(ExpressionFilter(expression=_ANSWERED))
     )
     yield AccessLog(
         name="durations",
         filter=AccessLogFilter(extension_filter=answered),
-        typed_config=any_of(Counts(stat_prefix=PREFIX, histograms=[took])),
+        typed_config=any_of(Config(stat_prefix=PREFIX, histograms=[took])),
     )
 
 
-def _stat(name: str, tags: dict[str, str]) -> Counts.Stat:
-    return Counts.Stat(
+def _stat(name: str, tags: dict[str, str]) -> ConfigStat:
+    return ConfigStat(
         name=name,
-        tags=[Counts.Tag(name=tag, value_format=value) for tag, value in tags.items()],
+        tags=[ConfigTag(name=tag, value_format=value) for tag, value in tags.items()],
     )

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
-from google.protobuf.message import Message
+from betterproto2 import Message
+from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 
 from trimaran.gateway.messages import JWT, json_text
 from trimaran.system.errors import TrimaranError

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trimaran.gateway.jwks import discovered, fetched, read_keys
-from trimaran.gateway.keys import ISSUER, SigningKey
-from trimaran.gateway.settings import AUDIENCE, Issuer, Settings
+from trimaran.gateway.keys import SigningKey
+from trimaran.gateway.settings import AUDIENCE, ISSUER, Issuer, Settings
 from trimaran.system.errors import TrimaranError
 from trimaran.system.logging import logger
 
@@ -51,8 +51,9 @@ class _Known:
 class Issuers:
     """The keys of all issuers. During its block they are read and fetched again."""
 
-    def __init__(self, own: SigningKey) -> None:
-        self._own = Keys(ISSUER, AUDIENCE, Issuer.scope_claim, own.public())
+    def __init__(self, folder: Path) -> None:
+        """`folder` has this machine's own key, or gets it."""
+        self._folder = folder
         self._known: Mapping[Issuer, _Known] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -79,7 +80,11 @@ class Issuers:
                 known = self._known.get(issuer)
                 found[issuer] = known or _first(issuer, f"[[issuers]] {number}")
             self._known = found
-        return [self._own, *(_keys(issuer, known.text) for issuer, known in found.items())]
+        own = SigningKey(self._folder).public()
+        return [
+            Keys(ISSUER, AUDIENCE, Issuer.scope_claim, own),
+            *(_keys(issuer, known.text) for issuer, known in found.items()),
+        ]
 
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_S):

@@ -30,12 +30,12 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
-from trimaran.gateway.settings import AUDIENCE
+from trimaran.gateway.settings import AUDIENCE, ISSUER
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, read_regular, write_text
 
 __all__ = [
-    "ISSUER",
+    "SIGNING_KEY",
     "Certificate",
     "SigningKey",
     "development_certificate",
@@ -45,9 +45,8 @@ __all__ = [
     "require_owner_only",
 ]
 
-ISSUER = "trimaran"
-"""The issuer of tokens that this machine's own key signs."""
-
+SIGNING_KEY = "signing.key"
+"""The file of the key that signs this machine's own tokens."""
 _ALGORITHM = "ES256"
 _OWNER_ONLY = 0o600
 _OTHERS = 0o077
@@ -69,7 +68,7 @@ class SigningKey:
 
     def __init__(self, folder: Path) -> None:
         """Read the key, or make it. Raises `TrimaranError` where others may read it."""
-        self._path = folder / "signing.key"
+        self._path = folder / SIGNING_KEY
         with exclusive_lock(folder / ".keys.lock"):
             if not self._path.exists():
                 made = ECKey.generate_key(

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from functools import cache
 from typing import Any
 
-from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
-from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource, PathConfigSource
-from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
-from envoy.type.matcher.v3.metadata_pb2 import MetadataMatcher
-from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
-from envoy.type.matcher.v3.string_pb2 import StringMatcher
-from envoy.type.matcher.v3.value_pb2 import ListMatcher, ValueMatcher
-from google.protobuf import json_format
-from google.protobuf.any_pb2 import Any as Packed
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct
+from betterproto2 import Enum, Message, MessagePool
+from envoy_data_plane.envoy.config.core.v3 import (
+    ApiVersion,
+    ConfigSource,
+    HeaderValue,
+    HeaderValueOption,
+    HeaderValueOptionHeaderAppendAction,
+    PathConfigSource,
+)
+from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
+from envoy_data_plane.envoy.type.matcher.v3 import (
+    ListMatcher,
+    MetadataMatcher,
+    MetadataMatcherPathSegment,
+    RegexMatcher,
+    StringMatcher,
+    ValueMatcher,
+)
+from envoy_data_plane.google.protobuf import Any as Packed
+from envoy_data_plane.google.protobuf import Duration, Struct
+from envoy_data_plane.message_pool import default_message_pool
 
 __all__ = [
     "HEADER",
@@ -30,7 +42,6 @@ __all__ = [
     "header",
     "json_text",
     "regex",
-    "seconds",
     "struct",
     "watched",
 ]
@@ -42,17 +53,20 @@ HEADER = "header"
 """Under which name the header of a token is kept."""
 
 
+class _Packed(Packed):
+    """A message that is packed as it is: it is only ever written as JSON."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(type_url=default_message_pool.type_to_url[type(message)])
+        self._message = message
+
+    def unpack(self, message_pool: MessagePool | None = None) -> Message:
+        return self._message
+
+
 def any_of(message: Message) -> Packed:
     """A message in the field of any type."""
-    packed = Packed()
-    packed.Pack(message, deterministic=True)
-    return packed
-
-
-def seconds(duration: float) -> Duration:
-    """A duration."""
-    whole = int(duration)
-    return Duration(seconds=whole, nanos=round((duration - whole) * 1e9))
+    return _Packed(message)
 
 
 def regex(pattern: str) -> RegexMatcher:
@@ -62,32 +76,31 @@ def regex(pattern: str) -> RegexMatcher:
 
 def header(name: str, value: str) -> HeaderValueOption:
     """A header that is set in place of any other of its name."""
-    action = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+    action = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
     return HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=action)
 
 
 def struct(values: Mapping[str, Any]) -> Struct:
     """Values as metadata."""
-    return json_format.ParseDict(dict(values), Struct())
+    return Struct.from_dict(dict(values))
 
 
 def claim_is(claim: str, *values: str, part: str = PAYLOAD) -> list[MetadataMatcher]:
     """That a token's claim is one of these texts, as matchers of which one holds."""
-    return [_matcher(part, claim, ValueMatcher(string_match=_exact(value))) for value in values]
+    return [
+        _matcher(part, claim, ValueMatcher(string_match=StringMatcher(exact=value)))
+        for value in values
+    ]
 
 
-def claim_holds(claim: str, *values: str) -> list[MetadataMatcher]:
+def claim_holds(claim: str, *values: StringMatcher) -> list[MetadataMatcher]:
     """That a token's claim, a list, holds one of these texts, as matchers of which one holds."""
-    lists = (ListMatcher(one_of=ValueMatcher(string_match=_exact(value))) for value in values)
+    lists = (ListMatcher(one_of=ValueMatcher(string_match=value)) for value in values)
     return [_matcher(PAYLOAD, claim, ValueMatcher(list_match=each)) for each in lists]
 
 
-def _exact(text: str) -> StringMatcher:
-    return StringMatcher(exact=text)
-
-
 def _matcher(part: str, claim: str, value: ValueMatcher) -> MetadataMatcher:
-    path = [MetadataMatcher.PathSegment(key=key) for key in (part, claim)]
+    path = [MetadataMatcherPathSegment(key=key) for key in (part, claim)]
     return MetadataMatcher(filter=JWT, path=path, value=value)
 
 
@@ -101,11 +114,41 @@ def watched(path: str) -> ConfigSource:
 def discovery(resources: Iterable[Message]) -> DiscoveryResponse:
     """The content of such a file, whose version is a digest of what is in it."""
     found = DiscoveryResponse(resources=[any_of(each) for each in resources])
-    content = found.SerializeToString(deterministic=True)
+    content = json.dumps(_json(found)).encode()
     found.version_info = hashlib.sha256(content).hexdigest()[:16]
     return found
 
 
 def json_text(message: Message) -> str:
     """A message as Envoy and people read it."""
-    return json_format.MessageToJson(message, preserving_proto_field_name=True) + "\n"
+    return json.dumps(_json(message), indent=2) + "\n"
+
+
+def _json(value: Any) -> Any:
+    """A value in protobuf's JSON, with the names that fields have in Envoy's documentation.
+
+    `Message.to_dict` has other names (`consecutive_5_xx`), and takes milliseconds for a message,
+    since it validates each again.
+    """
+    if isinstance(value, Packed):
+        return {"@type": value.type_url, **_json(value.unpack())}
+    if isinstance(value, Struct):
+        return value.to_dict()
+    if isinstance(value, Message):
+        unset = _unset(type(value))
+        return {name: _json(found) for name, found in vars(value).items() if found != unset[name]}
+    if isinstance(value, timedelta):
+        return Duration.from_wrapped(value).to_dict()
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, list):
+        return [_json(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _json(each) for key, each in value.items()}
+    return value
+
+
+@cache
+def _unset(kind: type[Message]) -> Mapping[str, Any]:
+    """What each field of a message is where it is not set."""
+    return vars(kind())

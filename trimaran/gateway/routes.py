@@ -11,42 +11,45 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from envoy.config.core.v3.base_pb2 import DataSource, Metadata
-from envoy.config.route.v3.route_components_pb2 import (
+from envoy_data_plane.envoy.config.core.v3 import DataSource, Metadata
+from envoy_data_plane.envoy.config.route.v3 import (
     DirectResponseAction,
     FilterConfig,
     HeaderMatcher,
-    RetryPolicy,
     Route,
     RouteAction,
+    RouteConfiguration,
     RouteMatch,
+    RouteMatchGrpcRouteMatchOptions,
     VirtualHost,
 )
-from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy.extensions.filters.http.buffer.v3.buffer_pb2 import Buffer, BufferPerRoute
-from envoy.extensions.filters.http.ext_proc.v3.ext_proc_pb2 import ExtProcOverrides, ExtProcPerRoute
-from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
-from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute
-from envoy.type.matcher.v3.string_pb2 import StringMatcher
-from google.protobuf.wrappers_pb2 import UInt32Value
+from envoy_data_plane.envoy.extensions.filters.http.buffer.v3 import Buffer, BufferPerRoute
+from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
+    ExtProcOverrides,
+    ExtProcPerRoute,
+)
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, StringMatcher
 
+from trimaran.gateway.clients import Client
 from trimaran.gateway.clusters import cluster_name
 from trimaran.gateway.messages import (
     any_of,
     header,
     regex,
-    seconds,
     struct,
 )
 from trimaran.gateway.offered import Offered
+from trimaran.gateway.retries import NO_ANSWER, NOT_RUN, retries
 from trimaran.gateway.scopes import guard
 from trimaran.gateway.settings import Limits, Settings
 from trimaran.serving.access import grpc_headers, http_headers
 
 __all__ = [
     "BODIES",
+    "ISSUED_BY",
     "MODEL",
     "STREAM",
     "SUBJECT",
@@ -60,6 +63,7 @@ LUA = "envoy.filters.http.lua"
 """The filters that a route sets."""
 MODEL = "x-trimaran-model"
 SUBJECT = "x-trimaran-subject"
+ISSUED_BY = "x-trimaran-issued-by"
 """Headers that the gateway sets, and removes from what clients send."""
 
 _GRPC = "/inference.GRPCInferenceService/"
@@ -95,12 +99,6 @@ _ADMIN_PATHS = (
 _ADMIN_S = 600
 _SMALL, _MEDIUM = 1 << 13, 1 << 20
 """Bytes of a body where no model is asked; of a call, Triton may repeat them in a header."""
-_RETRIES = 3
-_NOT_RUN = "connect-failure,refused-stream,retriable-status-codes"
-"""A request that has not run: no connection, a stream refused, or 503."""
-_NO_ANSWER = f"reset,{_NOT_RUN}"
-"""Or the connection ended before an answer, when running again does no harm."""
-_UNAVAILABLE = 503
 _NOT_FOUND, _NOT_ALLOWED = 404, 405
 
 
@@ -140,7 +138,8 @@ def route_table(
     ]
     facts = {
         "digest_key": digest_key,
-        "clients": {client.subject: True for client in settings.clients},
+        "most_bytes": {each.name: settings.limits_of(each.name).body_mb << 20 for each in models},
+        "clients": {_known_as(client): True for client in settings.clients},
     }
     return RouteConfiguration(
         name="routes",
@@ -152,28 +151,30 @@ def route_table(
                 metadata=Metadata(filter_metadata={LUA: struct(facts)}),
             )
         ],
-        request_headers_to_remove=[SUBJECT],
-        max_direct_response_body_size_bytes=UInt32Value(value=1 << 24),
+        request_headers_to_remove=[SUBJECT, ISSUED_BY],
+        max_direct_response_body_size_bytes=1 << 24,
     )
 
 
 def _routes_of(model: Offered, settings: Settings) -> Iterator[Route]:
     """The routes of one model: those of clients with limits of their own come first."""
     name, limits = model.name, settings.limits_of(model.name)
-    for client in (*(each.subject for each in settings.clients if each.concurrent_requests), ""):
-        only = [_has(SUBJECT, client)] if client else []
+    counted = [each for each in settings.clients if each.concurrent_requests]
+    for client in (*counted, None):
+        only = [_has(SUBJECT, client.subject)] if client else []
+        only += [_has(ISSUED_BY, client.issuer)] if client and client.issuer else []
         for kind, match, rewrite in _ways(name, is_default=name == settings.default_model):
             for each in only:
                 match.headers.append(each)
             protocol = "grpc" if kind == "call" else "http"
             action = RouteAction(
-                cluster=cluster_name(protocol, name, client),
-                timeout=seconds(0 if kind == "events" else limits.timeout_s),
-                retry_policy=_retries(_NOT_RUN if model.stateful else _NO_ANSWER),
+                cluster=cluster_name(protocol, name, client.name if client else ""),
+                timeout=timedelta(seconds=0 if kind == "events" else limits.timeout_s),
+                retry_policy=retries(NOT_RUN if model.stateful else NO_ANSWER),
             )
             if rewrite:
-                action.regex_rewrite.CopyFrom(
-                    RegexMatchAndSubstitute(pattern=regex("^[^?]*"), substitution=rewrite)
+                action.regex_rewrite = RegexMatchAndSubstitute(
+                    pattern=regex("^[^?]*"), substitution=rewrite
                 )
             yield _route(
                 f"{kind} {name}",
@@ -186,6 +187,11 @@ def _routes_of(model: Offered, settings: Settings) -> Iterator[Route]:
                 model=name,
                 steps=model.steps,
             )
+
+
+def _known_as(client: Client) -> str:
+    """How `lua/requests.lua` finds a client that it may name."""
+    return f"{client.subject} {client.issuer}" if client.issuer else client.subject
 
 
 def _ways(model: str, *, is_default: bool) -> Iterator[tuple[str, RouteMatch, str]]:
@@ -210,19 +216,23 @@ def _calls_without_model(settings: Settings, models: Sequence[Offered]) -> Itera
     yield _route(
         "call", _call(path=_UNARY), RouteAction(cluster="grpc"), settings, "infer", "call", most
     )
-    action = RouteAction(cluster="grpc", timeout=seconds(0))
+    action = RouteAction(cluster="grpc", timeout=timedelta())
     yield _route("stream", _call(path=STREAM), action, settings, "infer", "stream", model="stream")
 
 
 def _open_routes() -> Iterator[Route]:
     """What a load balancer may ask without a token."""
     for path in ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"):
-        action = RouteAction(cluster="http", timeout=seconds(5), retry_policy=_retries(_NOT_RUN))
+        action = RouteAction(
+            cluster="http", timeout=timedelta(seconds=5), retry_policy=retries(NOT_RUN)
+        )
         action.prefix_rewrite = path if path.startswith("/v2") else f"/v2{path}"
         match = RouteMatch(path=path, headers=[_method("GET")])
         yield _route("health", match, action, None, "", "health")
     for path in _OPEN_CALLS:
-        action = RouteAction(cluster="grpc", timeout=seconds(5), retry_policy=_retries(_NOT_RUN))
+        action = RouteAction(
+            cluster="grpc", timeout=timedelta(seconds=5), retry_policy=retries(NOT_RUN)
+        )
         yield _route("health", _call(path=path), action, None, "", "health")
 
 
@@ -266,19 +276,21 @@ def _admin_routes(settings: Settings, secrets: Mapping[str, str]) -> Iterator[Ro
                 made = _call if protocol == "grpc" else RouteMatch
                 match = made(safe_regex=regex(prefix + pattern))
                 action = RouteAction(
-                    cluster=cluster_name(protocol, client=server), timeout=seconds(_ADMIN_S)
+                    cluster=cluster_name(protocol, client=server),
+                    timeout=timedelta(seconds=_ADMIN_S),
                 )
                 if prefix:
                     shorter = RegexMatchAndSubstitute(pattern=regex("^/servers/[^/]+"))
-                    action.regex_rewrite.CopyFrom(shorter)
+                    action.regex_rewrite = shorter
                 route = _route("admin", match, action, settings, "admin", "admin")
-                added = [header(name, value) for name, value in headers.items()]
-                route.request_headers_to_add.extend(added)
+                route.request_headers_to_add.extend(header(*each) for each in headers.items())
                 yield route
 
 
 def _asking(protocol: str) -> RouteAction:
-    return RouteAction(cluster=protocol, timeout=seconds(30), retry_policy=_retries(_NO_ANSWER))
+    return RouteAction(
+        cluster=protocol, timeout=timedelta(seconds=30), retry_policy=retries(NO_ANSWER)
+    )
 
 
 def _page(page: Page, settings: Settings) -> Route:
@@ -343,40 +355,27 @@ def _route(
     route = Route(name=name, match=match, route=action)
     facts: dict[str, Any] = {"kind": kind, "model": model, "scope": scope}
     facts["steps"] = dict.fromkeys(steps, True)
-    route.metadata.CopyFrom(Metadata(filter_metadata={LUA: struct(facts)}))
+    facts["counted"] = model if model and kind != "stream" else f"/{name}"
+    route.metadata = Metadata(filter_metadata={LUA: struct(facts)})
     after = kind == "call" and bool(model)
     guard(route, settings, scope, after_reading=after, kept_closed=kind == "call" and not model)
     if limits is not None:
         most = limits.body_mb << 20
     else:
-        most = _SMALL if match.HasField("grpc") and scope != "admin" else _MEDIUM
-    bodies = BufferPerRoute(buffer=Buffer(max_request_bytes=UInt32Value(value=most)))
+        small = kind == "health" or (match.grpc is not None and scope != "admin")
+        most = _SMALL if small else _MEDIUM
+    bodies = BufferPerRoute(buffer=Buffer(max_request_bytes=most))
     if kind == "stream":
         bodies = BufferPerRoute(disabled=True)
         looked_at = FilterConfig(config=any_of(ExtProcPerRoute(overrides=ExtProcOverrides())))
-        route.typed_per_filter_config[MESSAGES].CopyFrom(any_of(looked_at))
-    route.typed_per_filter_config[BODIES].CopyFrom(any_of(bodies))
+        route.typed_per_filter_config[MESSAGES] = any_of(looked_at)
+    route.typed_per_filter_config[BODIES] = any_of(bodies)
     return route
-
-
-def _retries(conditions: str) -> RetryPolicy:
-    return RetryPolicy(
-        retry_on=conditions,
-        num_retries=UInt32Value(value=_RETRIES),
-        retriable_status_codes=[_UNAVAILABLE],
-        host_selection_retry_max_attempts=5,
-        retry_host_predicate=[
-            RetryPolicy.RetryHostPredicate(
-                name="envoy.retry_host_predicates.previous_hosts",
-                typed_config=any_of(PreviousHostsPredicate()),
-            )
-        ],
-    )
 
 
 def _call(headers: Sequence[HeaderMatcher] = (), **match: Any) -> RouteMatch:
     """What is sent as gRPC; Triton resets a call that is not."""
-    grpc = RouteMatch.GrpcRouteMatchOptions()
+    grpc = RouteMatchGrpcRouteMatchOptions()
     return RouteMatch(grpc=grpc, headers=[_method("POST"), *headers], **match)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import tempfile
@@ -13,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
+from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 
 from trimaran.gateway.audit import AuditLog
 from trimaran.gateway.configuration import (
@@ -30,8 +29,8 @@ from trimaran.gateway.envoy import Envoy, judge, running
 from trimaran.gateway.health import Health, State
 from trimaran.gateway.issuers import Issuers
 from trimaran.gateway.keys import (
+    SIGNING_KEY,
     Certificate,
-    SigningKey,
     development_certificate,
     read_certificate,
     read_digest_key,
@@ -52,7 +51,7 @@ from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, read_regular
 from trimaran.system.logging import logger
-from trimaran.system.ports import require_bindable
+from trimaran.system.ports import is_own_address, require_bindable
 
 __all__ = ["FILE", "Gateway", "judged", "printed", "run", "state_folder"]
 
@@ -94,7 +93,7 @@ def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None
             certificate = development_certificate(folder, listen.address)
         if listen.client_ca:
             require_authorities(listen.client_ca)
-        keys = (issuers or Issuers(SigningKey(folder))).accepted(settings)
+        keys = (issuers or Issuers(folder)).accepted(settings)
     except TrimaranError as error:
         raise TrimaranError(f"{path}: {error}" if path else str(error)) from None
     servers, secrets = _servers(repository, settings)
@@ -185,7 +184,7 @@ class Gateway:
         self._program = find_envoy()
         self._lock = threading.Lock()
         self._envoy: Envoy | None = None
-        self._issuers = Issuers(SigningKey(places.folder))
+        self._issuers = Issuers(places.folder)
         self.wanted = wanted_of(repository, path, self._issuers)
         self._seen = self._fingerprint()
         self.health = Health(self._to_ask, self._servers_changed)
@@ -202,7 +201,7 @@ class Gateway:
             serving_streams(self._places.streams, self._current),
             running(
                 self._program,
-                bootstrap(self._places),
+                bootstrap(self._places, listen.memory_mb),
                 self._files(),
                 self._places.admin,
                 self._places.of,
@@ -242,7 +241,9 @@ class Gateway:
             self.health.look()
             self._tell(before)
         except (TrimaranError, OSError) as error:
-            _log.error(f"{error}; what was valid before stays")
+            full = isinstance(error, OSError) and error.strerror
+            said = f"{self._places.folder}: {full}" if full else error
+            _log.error(f"{said}; what was valid before stays")
             return
         _log.info("the changed configuration is at work")
 
@@ -282,6 +283,7 @@ class Gateway:
         listen = self.wanted.settings.listen
         paths = [
             *([self._path] if self._path else []),
+            self._places.folder / SIGNING_KEY,
             *(path for path in (listen.certificate, listen.key, listen.client_ca) if path),
             *self._repository.state.rglob("server.json"),
             *self._repository.root.glob("*/config.pbtxt"),
@@ -314,27 +316,27 @@ def _seen(path: Path) -> tuple[str, int, int, int] | None:
 
 def _require_listenable(listen: Listen) -> None:
     """Raise `TrimaranError` where a port is in use, or the address is not of this machine."""
-    try:
-        require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
-    except TrimaranError as error:
-        cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:
-            raise TrimaranError(
-                f"[listen]: address {listen.address} is not of this machine; choose one of its "
-                "own, such as 127.0.0.1, or 0.0.0.0 for all"
-            ) from None
-        raise
+    if not is_own_address(listen.address):
+        raise TrimaranError(
+            f"[listen]: address {listen.address} is not of this machine; choose one of its "
+            "own, such as 127.0.0.1, or 0.0.0.0 for all"
+        )
+    require_bindable(listen.address, listen.port, "port", f"[listen] port in {FILE}")
     key = f"[listen] metrics_port in {FILE}"
     require_bindable(METRICS_HOST, listen.metrics_port, "metrics port", key)
 
 
 def judged(repository: Repository, path: Path | None) -> Wanted:
-    """What the gateway would do, after Envoy accepted it. Raises `TrimaranError`."""
+    """What the gateway would do, after Envoy accepted it. Raises `TrimaranError`.
+
+    A file for another machine, by the address where it listens, is judged without its ports.
+    """
     wanted = wanted_of(repository, path)
     folder = state_folder(repository)
     try:
         with exclusive_lock(folder / _LOCK, wait=False):
-            _require_listenable(wanted.settings.listen)
+            if is_own_address(wanted.settings.listen.address):
+                _require_listenable(wanted.settings.listen)
     except BlockingIOError:
         pass  # a gateway that runs has its port
     judge(find_envoy(), whole(wanted, _places(folder, folder)), folder)

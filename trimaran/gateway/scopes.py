@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Policy, Principal, SourcedMetadata
-from envoy.config.route.v3.route_components_pb2 import Route
-from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import PerRouteConfig
-from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac
-from envoy.type.matcher.v3.metadata_pb2 import MetadataMatcher
-from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from envoy_data_plane.envoy.config.rbac.v3 import (
+    Permission,
+    Policy,
+    Principal,
+    PrincipalSet,
+    Rbac,
+    RbacAction,
+    SourcedMetadata,
+)
+from envoy_data_plane.envoy.config.route.v3 import Route
+from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import PerRouteConfig
+from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac as RbacFilter
+from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import RbacPerRoute
+from envoy_data_plane.envoy.type.matcher.v3 import MetadataMatcher, StringMatcher
 
+from trimaran.gateway.clients import Client
 from trimaran.gateway.messages import HEADER, any_of, claim_holds, claim_is
 from trimaran.gateway.settings import ALGORITHMS, Issuer, Settings
 
@@ -39,37 +48,43 @@ def guard(
     """
     config = route.typed_per_filter_config
     if settings is None or not scope:
-        config[TOKENS].CopyFrom(any_of(PerRouteConfig(disabled=True)))
-        config[SCOPES].CopyFrom(any_of(rbac.RBACPerRoute()))
-        config[SCOPES_OF_CALLS].CopyFrom(any_of(rbac.RBACPerRoute()))
+        config[TOKENS] = any_of(PerRouteConfig(disabled=True))
+        config[SCOPES] = any_of(RbacPerRoute())
+        config[SCOPES_OF_CALLS] = any_of(RbacPerRoute())
         return
-    allowed = rbac.RBACPerRoute(rbac=rbac.RBAC(rules=_rules(settings, scope)))
+    allowed = RbacPerRoute(rbac=RbacFilter(rules=_rules(settings, scope)))
     where, other = (SCOPES_OF_CALLS, SCOPES) if after_reading else (SCOPES, SCOPES_OF_CALLS)
-    config[where].CopyFrom(any_of(allowed))
+    config[where] = any_of(allowed)
     if not kept_closed:
-        config[other].CopyFrom(any_of(rbac.RBACPerRoute()))
+        config[other] = any_of(RbacPerRoute())
 
 
-def _rules(settings: Settings, scope: str) -> RBAC:
+def _rules(settings: Settings, scope: str) -> Rbac:
     """Tokens that have the scope, and clients that `gateway.toml` gives it."""
     wide = scope.startswith("infer:")
     names = (scope, "infer:*") if wide else (scope,)
     any_model = scope == "infer"
     granted = [
-        client.subject
+        client
         for client in settings.clients
         if set(names) & set(client.scopes)
         or (any_model and any(each.startswith("infer:") for each in client.scopes))
     ]
     either = [
         *_holding(settings, names, any_model=scope == "infer"),
-        *_each(claim_is("sub", *granted)),
+        *(_is(client) for client in granted),
     ]
     signed = _any_of(_each(claim_is("alg", *ALGORITHMS, part=HEADER)))
     policy = Policy(
         permissions=[Permission(any=True)], principals=[_all_of([signed, _any_of(either)])]
     )
-    return RBAC(action=RBAC.ALLOW, policies={scope: policy})
+    return Rbac(action=RbacAction.ALLOW, policies={scope: policy})
+
+
+def _is(client: Client) -> Principal:
+    """Tokens of a client that `gateway.toml` lists."""
+    own = _each(claim_is("sub", client.subject))
+    return _all_of([*own, *(_each(claim_is("iss", client.issuer)) if client.issuer else ())])
 
 
 def _holding(settings: Settings, names: Sequence[str], *, any_model: bool) -> Iterator[Principal]:
@@ -84,12 +99,9 @@ def _holding(settings: Settings, names: Sequence[str], *, any_model: bool) -> It
 
 
 def _scopes(claim: str, names: Sequence[str], *, any_model: bool) -> list[MetadataMatcher]:
-    if not any_model:
-        return claim_holds(claim, *names)
-    found = claim_holds(claim, "infer:")
-    for each in found:
-        each.value.list_match.one_of.string_match.CopyFrom(StringMatcher(prefix="infer:"))
-    return found
+    if any_model:
+        return claim_holds(claim, StringMatcher(prefix="infer:"))
+    return claim_holds(claim, *(StringMatcher(exact=name) for name in names))
 
 
 def _each(matchers: Iterable[MetadataMatcher]) -> list[Principal]:
@@ -99,9 +111,9 @@ def _each(matchers: Iterable[MetadataMatcher]) -> list[Principal]:
     ]
 
 
-def _any_of(ids: Sequence[Principal]) -> Principal:
-    return Principal(or_ids=Principal.Set(ids=ids))
+def _any_of(ids: list[Principal]) -> Principal:
+    return Principal(or_ids=PrincipalSet(ids=ids))
 
 
-def _all_of(ids: Sequence[Principal]) -> Principal:
-    return Principal(and_ids=Principal.Set(ids=ids))
+def _all_of(ids: list[Principal]) -> Principal:
+    return Principal(and_ids=PrincipalSet(ids=ids))

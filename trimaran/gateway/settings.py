@@ -10,6 +10,7 @@ metrics_port = 8004               # figures for Prometheus, on this machine alon
 certificate = "tls.crt"           # with its key; without both, a development certificate is made
 key = "tls.key"
 client_ca = "clients.crt"         # clients must have a certificate of it (mutual TLS)
+memory_mb = 1024                  # what Envoy may hold of requests and answers
 
 [[servers]]                       # without one, the server that runs on the repository
 name = "a"
@@ -36,6 +37,7 @@ body_mb = 32
 
 [[clients]]                       # what a client may do beyond the scopes of its token, and limits
 subject = "mobile-app"
+issuer = "https://login.example.com/realms/models"  # whose subject; needed with several issuers
 scopes = ["infer:churn"]
 requests_per_second = 10
 concurrent_requests = 4
@@ -55,6 +57,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from trimaran.gateway.clients import MOST_OF_A_CLIENT, Client, clients_of
 from trimaran.gateway.values import (
     address_of,
     file_of,
@@ -71,7 +74,6 @@ from trimaran.system.toml_text import (
     parse_toml,
     read_utf8,
     refuse_unknown,
-    texts_of,
     value_of,
 )
 
@@ -79,8 +81,8 @@ __all__ = [
     "ALGORITHMS",
     "ANYBODY",
     "AUDIENCE",
+    "ISSUER",
     "Audit",
-    "Client",
     "Issuer",
     "Limits",
     "Listen",
@@ -94,15 +96,18 @@ ALGORITHMS = ("ES256", "RS256")
 """The signatures of tokens that are accepted."""
 AUDIENCE = "trimaran"
 """For whom a token is made, where an issuer's table says nothing else."""
+ISSUER = "trimaran"
+"""The issuer of tokens that this machine's own key signs."""
 ANYBODY = "*"
 """The audience of an issuer whose tokens may be for anybody, or name nobody."""
 
 _KEYS = ("default_model", "listen", "servers", "issuers", "limits", "models", "clients", "audit")
 _LIMITS = ("requests_per_second", "concurrent_requests", "body_mb", "timeout_s")
-_OF_A_CLIENT = ("requests_per_second", "concurrent_requests")
+_LEAST_MEMORY_MB, _MOST_MEMORY_MB = 256, 1 << 20
+_BODIES_HELD = 4
+"""How many of the largest bodies must at least fit into the memory."""
 _MOST = {
-    "requests_per_second": 1_000_000,
-    "concurrent_requests": 100_000,
+    **MOST_OF_A_CLIENT,
     "body_mb": 1024,
     "timeout_s": 86_400,
 }
@@ -119,6 +124,8 @@ class Listen:
     certificate: Path | None = None
     key: Path | None = None
     client_ca: Path | None = None
+    memory_mb: int = 1024
+    """What Envoy may hold; near it, the largest requests are ended."""
 
 
 @dataclass(frozen=True)
@@ -151,16 +158,6 @@ class Limits:
     concurrent_requests: int = 128
     body_mb: int = 16
     timeout_s: int = 60
-
-
-@dataclass(frozen=True)
-class Client:
-    """What is known of the subject of a token; a limit that is None is the model's."""
-
-    subject: str
-    scopes: tuple[str, ...] = ()
-    requests_per_second: int | None = None
-    concurrent_requests: int | None = None
 
 
 @dataclass(frozen=True)
@@ -197,15 +194,21 @@ class Settings:
         claims.pop(Issuer.scope_claim, None)
         return claims
 
+    @property
+    def issuer_names(self) -> Sequence[str]:
+        """All whose tokens are taken: this machine's own first."""
+        return [ISSUER, *(each.issuer for each in self.issuers)]
+
     def require_models(self, served: Sequence[str]) -> None:
         """Raise `TrimaranError` for a name that is none of the `served` models."""
         named = [("default_model", self.default_model)] if self.default_model else []
         named += [("[models]", name) for name in self.models]
         for client in self.clients:
-            infers = (scope.removeprefix("infer:") for scope in client.scopes if ":" in scope)
+            scopes = set(client.scopes) - {"infer:*", "metadata", "admin"}
+            infers = (scope.removeprefix("infer:") for scope in sorted(scopes))
             named += [(f"[[clients]] {client.subject}: scopes", name) for name in infers]
         for where, name in named:
-            if name not in served and name != "*":
+            if name not in served:
                 raise TrimaranError(
                     f"{where}: no model {name!r} is served; {nearest(str(name), served)}"
                     if served
@@ -228,13 +231,17 @@ def parse_settings(text: str, folder: Path) -> Settings:
     limits = _limits(_table(document, "limits"), "[limits]: ", Limits())
     audit = _table(document, "audit")
     refuse_unknown(audit, ("megabytes", "days"), "[audit]: ")
+    issuers = _issuers(_tables(document, "issuers"), folder)
+    models = _models(_table(document, "models"), limits)
+    listen = _listen(_table(document, "listen"), folder)
+    _require_memory(listen, {"[limits]": limits, **{f"[models.{k}]": v for k, v in models.items()}})
     return Settings(
-        listen=_listen(_table(document, "listen"), folder),
+        listen=listen,
         servers=_servers(_tables(document, "servers")),
-        issuers=_issuers(_tables(document, "issuers"), folder),
-        clients=_clients(_tables(document, "clients")),
+        issuers=issuers,
+        clients=clients_of(_tables(document, "clients"), [each.issuer for each in issuers], ISSUER),
         limits=limits,
-        models=_models(_table(document, "models"), limits),
+        models=models,
         default_model=value_of(document, "default_model", str, "the name of a model"),
         audit=Audit(
             number_of(audit, "megabytes", "[audit]: ", 65_536) or Audit.megabytes,
@@ -273,7 +280,7 @@ def _models(table: Mapping[str, Any], default: Limits) -> Mapping[str, Limits]:
 
 def _listen(table: Mapping[str, Any], folder: Path) -> Listen:
     where = "[listen]: "
-    known = ("address", "port", "metrics_port", "certificate", "key", "client_ca")
+    known = ("address", "port", "metrics_port", "certificate", "key", "client_ca", "memory_mb")
     refuse_unknown(table, known, where)
     address = address_of(table, "address", where, Listen.address)
     paths = {key: file_of(table, key, where, folder) for key in ("certificate", "key", "client_ca")}
@@ -284,11 +291,28 @@ def _listen(table: Mapping[str, Any], folder: Path) -> Listen:
     metrics_port = number_of(table, "metrics_port", where, 65_535) or Listen.metrics_port
     if metrics_port == port:
         raise TrimaranError(f"{where}port and metrics_port are {port}; choose another for one")
-    return Listen(address, port, metrics_port, **paths)
+    memory_mb = number_of(table, "memory_mb", where, _MOST_MEMORY_MB) or Listen.memory_mb
+    if memory_mb < _LEAST_MEMORY_MB:
+        raise TrimaranError(
+            f"{where}memory_mb is {memory_mb}; expected a whole number from {_LEAST_MEMORY_MB} to "
+            f"{_MOST_MEMORY_MB}"
+        )
+    return Listen(address, port, metrics_port, **paths, memory_mb=memory_mb)
+
+
+def _require_memory(listen: Listen, limits: Mapping[str, Limits]) -> None:
+    """Raise `TrimaranError` where a body may be too large for what the gateway may hold."""
+    for where, each in limits.items():
+        if each.body_mb * _BODIES_HELD > listen.memory_mb:
+            raise TrimaranError(
+                f"{where}: body_mb is {each.body_mb}, and [listen] memory_mb is "
+                f"{listen.memory_mb}; make that at least {each.body_mb * _BODIES_HELD}"
+            )
 
 
 def _servers(tables: Sequence[Mapping[str, Any]]) -> tuple[ServerAddress, ...]:
     servers: list[ServerAddress] = []
+    taken: dict[tuple[str, int], str] = {}
     for number, table in enumerate(tables, start=1):
         where = f"[[servers]] {number}: "
         refuse_unknown(table, ("name", "http", "grpc", "ready"), where)
@@ -297,6 +321,13 @@ def _servers(tables: Sequence[Mapping[str, Any]]) -> tuple[ServerAddress, ...]:
             raise TrimaranError(f"{where}name is {name!r}, as that of another; choose another")
         http, grpc = (host_and_port_of(table, key, where) for key in ("http", "grpc"))
         ready = host_and_port_of(table, "ready", where) if "ready" in table else None
+        for key, place in (("http", http), ("grpc", grpc), ("ready", ready)):
+            if place in taken:
+                raise TrimaranError(
+                    f"{where}{key} is {table[key]!r}, as {taken[place]}; give each its own port"
+                )
+            if place:
+                taken[place] = f"{key} of {name!r}"
         servers.append(ServerAddress(name, http, grpc, ready))
     return tuple(servers)
 
@@ -325,23 +356,3 @@ def _issuers(tables: Sequence[Mapping[str, Any]], folder: Path) -> tuple[Issuer,
             )
         )
     return tuple(issuers)
-
-
-def _clients(tables: Sequence[Mapping[str, Any]]) -> tuple[Client, ...]:
-    clients: list[Client] = []
-    for number, table in enumerate(tables, start=1):
-        where = f"[[clients]] {number}: "
-        refuse_unknown(table, ("subject", "scopes", *_OF_A_CLIENT), where)
-        subject = word_of(table, "subject", where)
-        if subject in (client.subject for client in clients):
-            raise TrimaranError(f"{where}subject is {subject!r}, as that of another; remove one")
-        scopes = texts_of(table, "scopes", where) or ()
-        for scope in scopes:
-            if scope not in ("metadata", "admin") and not scope.removeprefix("infer:") != scope:
-                raise TrimaranError(
-                    f"{where}scopes holds {scope!r}; expected 'infer:<model>', 'infer:*', "
-                    "'metadata' or 'admin'"
-                )
-        limits = {key: number_of(table, key, where, _MOST[key]) for key in _OF_A_CLIENT}
-        clients.append(Client(subject, scopes, **limits))
-    return tuple(clients)

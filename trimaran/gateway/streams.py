@@ -8,6 +8,7 @@ ends. Where this process does not answer, nothing passes.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,16 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
-from envoy.service.ext_proc.v3 import external_processor_pb2 as protocol
-from envoy.service.ext_proc.v3.external_processor_pb2_grpc import (
-    ExternalProcessorServicer,
-    add_ExternalProcessorServicer_to_server,
+from envoy_data_plane.envoy.service.ext_proc.v3 import (
+    BodyResponse,
+    GrpcStatus,
+    HeadersResponse,
+    ImmediateResponse,
+    ProcessingRequest,
+    ProcessingResponse,
 )
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from trimaran.gateway.messages import JWT, PAYLOAD
+from trimaran.gateway.rates import Rates
 from trimaran.gateway.settings import Issuer, Settings
 from trimaran.system.errors import TrimaranError
 
@@ -37,6 +41,12 @@ _PREFIX_BYTES = 5
 _LONGEST_NAME = 128
 _MOST_OF_ONE = MOST_STREAMS // 4
 """Streams of one client at once, so that it cannot take those of all."""
+_SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+_BEGUN = bytes(ProcessingResponse(request_headers=HeadersResponse()))
+_PASSED = bytes(ProcessingResponse(request_body=BodyResponse()))
+_LONGEST_WAIT_S = 20.0
+"""How long the messages of a piece wait that are beyond their client's rate, before they are
+refused; Envoy waits longer."""
 _INVALID, _DENIED, _EXHAUSTED = 3, 7, 8
 """gRPC's INVALID_ARGUMENT, PERMISSION_DENIED and RESOURCE_EXHAUSTED."""
 
@@ -52,20 +62,29 @@ class RefusedError(Exception):
 class Messages:
     """The messages in the bytes of a stream, which come in pieces of any size."""
 
-    def __init__(self, most_bytes: Callable[[str], int], allowed: Collection[str]) -> None:
+    def __init__(
+        self,
+        most_bytes: Callable[[str], int],
+        allowed: Collection[str],
+        wait_s: Callable[[str], float],
+    ) -> None:
+        """`wait_s` says how long a message for a model must wait, in seconds."""
         self._waiting = bytearray()
+        self._wait_s = wait_s
+        self._patience_s = _LONGEST_WAIT_S
         self._most_bytes = most_bytes
         self._allowed = allowed
 
     def add(self, piece: bytes) -> None:
         """Look at the messages that are whole with this piece. Raises `RefusedError`."""
         self._waiting += piece
+        self._patience_s = _LONGEST_WAIT_S
         while len(self._waiting) >= _PREFIX_BYTES:
             size = int.from_bytes(self._waiting[1:_PREFIX_BYTES], "big")
             if self._waiting[0]:
                 raise RefusedError(_INVALID, "a message is compressed; send it uncompressed")
             if size > self._most_bytes(""):
-                raise RefusedError(_INVALID, "a message is larger than body_mb allows")
+                raise RefusedError(_EXHAUSTED, "a message is larger than body_mb allows")
             if len(self._waiting) < _PREFIX_BYTES + size:
                 return
             self._look_at(bytes(self._waiting[_PREFIX_BYTES : _PREFIX_BYTES + size]))
@@ -85,7 +104,7 @@ class Messages:
                 f"the token does not allow {model!r}; ask for one with the scope infer:{model}",
             )
         if len(message) > self._most_bytes(model):
-            raise RefusedError(_INVALID, "a message is larger than body_mb of the model allows")
+            raise RefusedError(_EXHAUSTED, "a message is larger than body_mb of the model allows")
         tensors = (*request.inputs, *request.outputs)
         if any("shared_memory_region" in tensor.parameters for tensor in tensors):
             raise RefusedError(
@@ -93,6 +112,16 @@ class Messages:
                 "a tensor is in shared memory, which the gateway does not pass on; send it in the "
                 "message",
             )
+        self._wait(model)
+
+    def _wait(self, model: str) -> None:
+        wait_s = self._wait_s(model)
+        self._patience_s -= wait_s
+        if self._patience_s < 0:
+            raise RefusedError(
+                _EXHAUSTED, "this client asks the model too often; send messages more slowly"
+            )
+        time.sleep(wait_s)
 
 
 def allowed_models(
@@ -107,7 +136,7 @@ def allowed_models(
     found = claims.get(claim)
     scopes = {each for each in found if isinstance(each, str)} if isinstance(found, list) else set()
     for client in settings.clients:
-        if client.subject == claims.get("sub"):
+        if client.has(claims):
             scopes |= set(client.scopes)
     if "infer:*" in scopes:
         return models
@@ -124,7 +153,10 @@ def serving_streams(
     """
     executor = ThreadPoolExecutor(MOST_STREAMS, thread_name_prefix="streams")
     server = grpc.server(executor, options=[("grpc.max_receive_message_length", -1)])
-    add_ExternalProcessorServicer_to_server(_Processor(current), server)
+    process = grpc.stream_stream_rpc_method_handler(
+        _Processor(current).process, request_deserializer=ProcessingRequest.parse
+    )
+    server.add_registered_method_handlers(_SERVICE, {"Process": process})
     socket.unlink(missing_ok=True)
     if not server.add_insecure_port(f"unix:{socket}"):
         raise TrimaranError(f"{socket} cannot be listened to")
@@ -137,34 +169,37 @@ def serving_streams(
         socket.unlink(missing_ok=True)
 
 
-class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
+class _Processor:
     def __init__(self, current: Callable[[], tuple[Settings, Collection[str]]]) -> None:
         self._current = current
         self._lock = threading.Lock()
-        self._open: Counter[str] = Counter()
+        self._open: Counter[tuple[str, str]] = Counter()
         """Streams by client."""
+        self._rates = Rates(time.monotonic)
 
-    def Process(  # noqa: N802 - the name of the protocol
-        self, requests: Iterator[protocol.ProcessingRequest], context: grpc.ServicerContext
-    ) -> Iterator[protocol.ProcessingResponse]:
+    def process(
+        self, requests: Iterator[ProcessingRequest], context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        """Answer Envoy's messages about one stream."""
         first = next(requests, None)
-        if first is None or not first.HasField("request_headers"):
+        if first is None or first.request_headers is None:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a stream's beginning")
+            return
         claims = _claims(first)
         try:
             with self._counted(claims):
-                yield protocol.ProcessingResponse(request_headers=protocol.HeadersResponse())
+                yield _BEGUN
                 messages = self._begun(claims)
                 for request in requests:
-                    messages.add(request.request_body.body)
-                    yield protocol.ProcessingResponse(request_body=protocol.BodyResponse())
+                    messages.add(request.request_body.body if request.request_body else b"")
+                    yield _PASSED
         except RefusedError as error:
             yield _refusal(error)
 
     @contextmanager
     def _counted(self, claims: Mapping[str, Any]) -> Iterator[None]:
         """Count a stream of a client during the block. Raises `RefusedError` for one too many."""
-        client = str(claims.get("sub", ""))
+        client = str(claims.get("iss", "")), str(claims.get("sub", ""))
         with self._lock:
             if self._open[client] >= _MOST_OF_ONE:
                 raise RefusedError(
@@ -188,21 +223,26 @@ class _Processor(ExternalProcessorServicer):  # type: ignore[misc]
         def most_bytes(model: str) -> int:
             return (settings.limits_of(model).body_mb if model else largest) << 20
 
-        return Messages(most_bytes, allowed_models(claims, settings, models))
+        def wait_s(model: str) -> float:
+            listed = next((each for each in settings.clients if each.has(claims)), None)
+            own = listed.requests_per_second if listed else None
+            rate = own or settings.limits_of(model).requests_per_second
+            return self._rates.wait_s((claims.get("iss"), claims.get("sub"), model), rate)
+
+        return Messages(most_bytes, allowed_models(claims, settings, models), wait_s)
 
 
-def _claims(request: protocol.ProcessingRequest) -> Mapping[str, Any]:
+def _claims(request: ProcessingRequest) -> Mapping[str, Any]:
     """The claims of the token with which a stream begins."""
-    token = request.metadata_context.filter_metadata[JWT].fields[PAYLOAD].struct_value
-    claims: Mapping[str, Any] = json_format.MessageToDict(token)
-    return claims
+    found = request.metadata_context.filter_metadata if request.metadata_context else {}
+    claims = found[JWT].to_dict().get(PAYLOAD) if JWT in found else None
+    return claims or {}
 
 
-def _refusal(error: RefusedError) -> protocol.ProcessingResponse:
-    return protocol.ProcessingResponse(
-        immediate_response=protocol.ImmediateResponse(
-            grpc_status=protocol.GrpcStatus(status=error.status),
-            body=str(error).encode(),
-            details="stream_refused",
-        )
+def _refusal(error: RefusedError) -> bytes:
+    answer = ImmediateResponse(
+        grpc_status=GrpcStatus(status=error.status),
+        body=str(error).encode(),
+        details="stream_refused",
     )
+    return bytes(ProcessingResponse(immediate_response=answer))

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from envoy.config.core.v3.base_pb2 import DataSource
-from envoy.config.route.v3.route_components_pb2 import RouteMatch
-from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
+from envoy_data_plane.envoy.config.core.v3 import DataSource
+from envoy_data_plane.envoy.config.route.v3 import RouteMatch
+from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
     JwtAuthentication,
     JwtCacheConfig,
     JwtClaimToHeader,
     JwtHeader,
     JwtProvider,
+    JwtProviderNormalizePayload,
     JwtRequirement,
     JwtRequirementOrList,
     RequirementRule,
@@ -22,7 +23,7 @@ from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
 
 from trimaran.gateway.issuers import Keys
 from trimaran.gateway.messages import HEADER, PAYLOAD
-from trimaran.gateway.routes import SUBJECT
+from trimaran.gateway.routes import ISSUED_BY, SUBJECT
 from trimaran.gateway.settings import ANYBODY
 
 __all__ = ["tokens_of"]
@@ -55,11 +56,14 @@ def _provider(keys: Keys) -> JwtProvider:
         clock_skew_seconds=_SKEW_S,
         payload_in_metadata=PAYLOAD,
         header_in_metadata=HEADER,
-        normalize_payload_in_metadata=JwtProvider.NormalizePayload(
+        normalize_payload_in_metadata=JwtProviderNormalizePayload(
             space_delimited_claims=[keys.scope_claim]
         ),
         from_headers=[JwtHeader(name="authorization", value_prefix="Bearer ")],
-        claim_to_headers=[JwtClaimToHeader(header_name=SUBJECT, claim_name="sub")],
+        claim_to_headers=[
+            JwtClaimToHeader(header_name=SUBJECT, claim_name="sub"),
+            JwtClaimToHeader(header_name=ISSUED_BY, claim_name="iss"),
+        ],
         clear_route_cache=True,
         jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_TOKENS),
         local_jwks=DataSource(inline_string=keys.text),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -9,7 +10,14 @@ from dataclasses import asdict, dataclass
 
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["Ports", "free_ports", "require_bindable", "require_free", "require_free_ports"]
+__all__ = [
+    "Ports",
+    "free_ports",
+    "is_own_address",
+    "require_bindable",
+    "require_free",
+    "require_free_ports",
+]
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,16 @@ def require_free_ports(host: str, numbers: Mapping[str, int]) -> None:
                 f"--{name}-port {number} is given twice; choose a different port for each"
             )
         require_bindable(host, number, f"{name} port", f"--{name}-port")
+
+
+def is_own_address(host: str) -> bool:
+    """Whether this machine can listen at a numeric address."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as item:
+        try:
+            item.bind((host, 0))
+        except OSError as error:
+            return error.errno != errno.EADDRNOTAVAIL
+    return True
 
 
 def require_bindable(host: str, number: int, what: str, option: str) -> None:

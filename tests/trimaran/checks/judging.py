@@ -16,6 +16,14 @@ from trimaran.repository.repository import Repository
 Found = tuple[str, str, str, str]
 """Severity, file, field, and the sentence."""
 
+CONFIG = "m/config.pbtxt"
+X = 'input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }'
+Y = 'output { name: "y" data_type: TYPE_FP32 dims: [ 4 ] }'
+PYTHON = f'backend: "python" max_batch_size: 8 {X} {Y} '
+"""A configuration of a sound model."""
+ONNX = PYTHON.replace("python", "onnxruntime")
+BY_FILE = PYTHON.replace('backend: "python"', "")
+"""One whose backend the file of the version shows."""
 SOURCE = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
 
 

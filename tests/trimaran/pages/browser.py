@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
 import json
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import urllib3
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from websockets.sync.client import ClientConnection, connect
 
 from tests.programs import require
@@ -89,13 +92,21 @@ class Browser:
 
 
 @contextmanager
-def browsing(home: Path) -> Iterator[Browser]:
-    """A browser with an empty profile in `home`, which is removed with it."""
+def browsing(home: Path, certificate: Path | None = None) -> Iterator[Browser]:
+    """A browser with an empty profile in `home`, which is removed with it.
+
+    It takes a server's `certificate` as valid, also where no authority signed it.
+    """
     chromium = require("chromium")
     process = subprocess.Popen(
         [
             *(chromium.path, "--headless", "--no-sandbox", "--disable-gpu"),
             *("--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-port=0"),
+            *(
+                [f"--ignore-certificate-errors-spki-list={_pin(certificate)}"]
+                if certificate
+                else []
+            ),
             *(f"--user-data-dir={home}", "about:blank"),
         ],
         stderr=subprocess.DEVNULL,
@@ -111,6 +122,13 @@ def browsing(home: Path) -> Iterator[Browser]:
         process.kill()
         process.wait()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _pin(certificate: Path) -> str:
+    """The hash of its public key."""
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return base64.b64encode(hashlib.sha256(key.public_bytes(*form)).digest()).decode()
 
 
 def _tab(port: str) -> str:

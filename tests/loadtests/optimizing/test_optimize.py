@@ -1,4 +1,4 @@
-"""`trimaran optimize`: what it decides, keeps, shows and publishes."""
+"""`trimaran optimize`: what it keeps, shows and refuses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -24,112 +23,22 @@ from loadtests.optimizing.candidates import (
     export_candidates,
     fixed_chance,
 )
-from loadtests.optimizing.decision import Entrant, Point, choose, missed
+from loadtests.optimizing.decision import Point
 from loadtests.optimizing.measuring import Alone, KeptTurns, Plan
 from loadtests.optimizing.page import optimizing_page
-from loadtests.optimizing.placing import Names, place_in_ensemble, publish_winner, rewired
 from loadtests.optimizing.results import Results, Standing, export_table, speed_table
 from tests import models
+from tests.loadtests.optimizing.test_decision import SLOW, point
+from tests.loadtests.optimizing.test_placing import wires
 from tests.running import MODELS, Running, start_serving
 from tests.trimaran.calling import Outcome, call_trimaran
-from tests.trimaran.versions import model_config, publish_files, tensor
-from trimaran.repository.config import ModelConfig, parse_config
 from trimaran.repository.presence import sole_server
 from trimaran.repository.repository import Repository
-from trimaran.system.errors import ConfigError, TrimaranError
 from trimaran.system.journal import Journal
 
 LINEAR = f"{MODELS}:linear"
 QUICK = ("--turns", "2", "--duration", "50ms", "--batch-sizes", "1")
 TWO = ("--format", "onnx", "--format", "tensorrt", "--precision", "fp32", "--precision", "fp16")
-
-
-def point(*rates: float, batch: int = 1, p99: float = 5.0, late: int = 0) -> Point:
-    """A point with as many turns as rates; its open loops had 1,000 requests."""
-    p99s = (p99,) * len(rates)
-    return Point(batch, 4, p99, rates, p99s, p99s, p99s, 1000 if rates else 0, late)
-
-
-def entrant(name: str, *points: Point, size: int = 100) -> Entrant:
-    return Entrant(name, name.split()[1], size, points)
-
-
-FAST, SLOW = (200.0, 202.0, 201.0), (100.0, 101.0, 99.0)
-LEVEL = (199.0, 203.0, 200.0)
-
-
-@pytest.mark.parametrize(
-    ("entrants", "bound_ms", "winner", "batch"),
-    [
-        pytest.param(
-            [entrant("onnx fp32", point(*SLOW)), entrant("onnx int8", point(*FAST))],
-            None, "onnx int8", 1, id="the fastest for certain",
-        ),
-        pytest.param(
-            [entrant("onnx fp32", point(*LEVEL), size=900), entrant("onnx int8", point(*FAST))],
-            None, "onnx fp32", 1, id="level: FP32 before a smaller file",
-        ),
-        pytest.param(
-            [entrant("onnx fp16", point(*FAST), size=9), entrant("onnx int8", point(*LEVEL))],
-            None, "onnx fp16", 1, id="level: the smaller file",
-        ),
-        pytest.param(
-            [entrant("a fp32", point(*SLOW), point(*LEVEL, batch=8)),
-             entrant("b int8", point(*(1.5 * rate for rate in SLOW)))],
-            None, "a fp32", 8, id="each at its best number of rows",
-        ),
-        pytest.param(
-            [entrant("a fp32", point(*SLOW)), entrant("b int8", point(*FAST, late=30))],
-            10.0, "a fp32", 1, id="the fastest misses the bound",
-        ),
-        pytest.param(
-            [entrant("a fp32", point(*SLOW), point(*FAST, batch=8, late=30))],
-            10.0, "a fp32", 1, id="only more rows miss the bound",
-        ),
-        pytest.param(
-            [entrant("a fp32", point(*SLOW)), entrant("b int8", point(p99=80.0))],
-            10.0, "a fp32", 1, id="one could not keep the bound at any load",
-        ),
-    ],
-)  # fmt: skip
-def test_the_winner(
-    entrants: list[Entrant], bound_ms: float | None, winner: str, batch: int
-) -> None:
-    choice = choose(entrants, bound_ms)
-    assert choice.winner is not None
-    assert choice.at is not None
-    assert (choice.winner.name, choice.at.batch) == (winner, batch)
-    assert choose(list(reversed(entrants)), bound_ms).winner == choice.winner
-    assert winner not in choice.ratios
-    keeping = {e.name for e in entrants if any(p.rates and not missed(p, bound_ms)
-                                               for p in e.points)}  # fmt: skip
-    assert {winner, *choice.ratios} == keeping
-
-
-def test_where_none_keeps_the_bound_the_nearest_is_named() -> None:
-    close = point(*FAST, p99=12.0, late=40)
-    entrants = [entrant("a fp32", close), entrant("b int8", point(p99=80.0))]
-    choice = choose(entrants, 10.0)
-    assert choice.winner is None
-    assert choice.nearest == (entrants[0], close)
-    assert choose([], 10.0).nearest is None
-
-
-@pytest.mark.parametrize(
-    ("tried", "words"),
-    [
-        (point(*FAST, late=2), ""),
-        (point(*FAST, late=40), "p99 5 ms, 40 of 1000 requests later than 7 ms"),
-        (replace(point(*FAST), requests=100), "459 are needed to be certain"),
-        (point(p99=80.0), "p99 80 ms at the lowest load"),
-        (replace(point(*FAST), p99_ms=(), requests=0), "459 are needed to be certain"),
-    ],
-)
-def test_a_bound_on_p99_is_kept_with_certainty_or_missed(tried: Point, words: str) -> None:
-    assert missed(tried, None) == ""
-    found = missed(tried, 7.0)
-    assert words in found
-    assert bool(found) is bool(words)
 
 
 def test_a_turn_that_was_interrupted_is_measured_as_a_whole_again(tmp_path: Path) -> None:
@@ -222,105 +131,6 @@ def test_the_manifest_names_what_was_beaten_and_refused() -> None:
     value, low, high = beaten["winners_rate_ratio"]
     assert low <= value <= high
     assert [each["refused"] for each in refused] == ["no <GPU> is here"] * 2
-
-
-def test_a_version_that_records_a_choice_is_made_once(
-    empty_repository: Repository, tmp_path: Path
-) -> None:
-    work = Repository.create(tmp_path / "work")
-    publish_files(work, model_config("m_onnx"), {"model.onnx": b"content"})
-    publish_files(empty_repository, model_config("m"), {"model.onnx": b"content"})
-
-    def place() -> tuple[int, bool]:
-        beat = [{"format": "torchscript", "refused": "it fails"}]
-        made = publish_winner(work, "m_onnx", empty_repository, "m", "most rows/s", beat)
-        return made.version, made.unchanged
-
-    assert [place(), place()] == [(2, False), (2, True)]
-    manifest = empty_repository.version("m", 2).manifest
-    assert manifest is not None
-    assert manifest.beat == [{"format": "torchscript", "refused": "it fails"}]
-    assert manifest.source["chosen_for"] == "most rows/s"
-    again = publish_files(empty_repository, model_config("m"), {"model.onnx": b"content"})
-    assert again.unchanged
-
-
-def test_a_winner_of_another_format_or_a_damaged_one_is_not_published(
-    empty_repository: Repository, tmp_path: Path
-) -> None:
-    work = Repository.create(tmp_path / "work")
-    other = model_config("m_torchscript")
-    other.backend = "pytorch"
-    publish_files(work, other, {"model.pt": b"content"})
-    publish_files(work, model_config("m_onnx"), {"model.onnx": b"content"})
-    publish_files(empty_repository, model_config("m"), {"model.onnx": b"earlier"})
-    with pytest.raises(ConfigError, match=r"m/config\.pbtxt is for onnx, and the winner"):
-        publish_winner(work, "m_torchscript", empty_repository, "m", "", [])
-    (work.version("m_onnx", 1).path / "model.onnx").write_bytes(b"CONTENT")
-    with pytest.raises(TrimaranError, match="start again"):
-        publish_winner(work, "m_onnx", empty_repository, "m", "", [])
-    assert len(empty_repository.versions("m")) == 1
-
-
-ENSEMBLE = """
-name: "ensemble"
-platform: "ensemble"
-max_batch_size: 8
-input { name: "IN" data_type: TYPE_FP32 dims: [4] }
-output { name: "OUT" data_type: TYPE_FP32 dims: [4] }
-ensemble_scheduling {
-  step {
-    model_name: "m_onnx" model_version: 3
-    input_map { key: "x" value: "IN" } output_map { key: "y" value: "middle" }
-  }
-  step {
-    model_name: "other" model_version: -1
-    input_map { key: "x" value: "middle" } output_map { key: "y" value: "OUT" }
-  }
-}
-"""
-PLAIN, NUMBERED = Names(("x",), ("y",)), Names(("x__0",), ("y__0",))
-
-
-def wires(config: ModelConfig) -> list[tuple[str, dict[str, str], dict[str, str]]]:
-    steps = config.ensemble_scheduling.step
-    return [(step.model_name, dict(step.input_map), dict(step.output_map)) for step in steps]
-
-
-def test_a_step_is_replaced_under_the_names_of_the_other_format() -> None:
-    before = parse_config(ENSEMBLE, "here")
-    changed = rewired(before, "m_onnx", "m_torchscript", [PLAIN, NUMBERED], NUMBERED)
-    assert wires(changed) == [
-        ("m_torchscript", {"x__0": "IN"}, {"y__0": "middle"}),
-        ("other", {"x": "middle"}, {"y": "OUT"}),
-    ]
-    back = rewired(changed, "m_torchscript", "m_onnx", [PLAIN, NUMBERED], PLAIN)
-    assert wires(back) == wires(before)
-    strange = Names(("z",), ("y",))
-    with pytest.raises(ConfigError, match="'x', which this model lacks"):
-        rewired(before, "m_onnx", "m_tensorrt", [strange], strange)
-
-
-def test_an_ensemble_takes_only_a_step_that_fits(empty_repository: Repository) -> None:
-    path = empty_repository.config_path("ensemble")
-    path.parent.mkdir()
-    path.write_text(ENSEMBLE)
-    for name in ("m_onnx", "other"):
-        publish_files(empty_repository, model_config(name), {"model.onnx": b"content"})
-    publish_files(
-        empty_repository, model_config("m_onnx_int8", (tensor("x", "FP32", 5),)),
-        {"model.onnx": b"content"},
-    )  # fmt: skip
-
-    def place(model: str) -> bool:
-        return place_in_ensemble(empty_repository, "ensemble", "m_onnx", model, [PLAIN], PLAIN)
-
-    with pytest.raises(ConfigError, match="m_onnx_int8"):
-        place("m_onnx_int8")
-    assert path.read_text() == ENSEMBLE
-    publish_files(empty_repository, model_config("m_onnx_fp16"), {"model.onnx": b"content"})
-    assert place("m_onnx_fp16")
-    assert wires(empty_repository.config("ensemble"))[0][0] == "m_onnx_fp16"
 
 
 @pytest.fixture(scope="module")
