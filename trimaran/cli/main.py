@@ -62,6 +62,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Make a release or a reviewed run live without a failed request.",
     ),
     "rollback": ("trimaran.cli.releases:rollback", "Go back to the release that was live before."),
+    "experiment report": (
+        "trimaran.cli.experiment:report",
+        "Show what two releases on live traffic have shown, and the verdict.",
+    ),
     "serve": ("trimaran.cli.serve:serve", "Run and supervise tritonserver on a repository."),
     "gateway up": (
         "trimaran.cli.gateway:up",
@@ -104,6 +108,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Each command's function, as `module:function`, and its line in the overview."""
 
 GROUPS: dict[str, str] = {
+    "experiment": "Two releases on live traffic, compared: report.",
     "gateway": "The front door, with Envoy: up, check, config, token.",
     "monitor": "Watch a server with Prometheus: up, report, drift, accuracy.",
     "privacy": "Remove what is kept about a person: erase.",

@@ -29,14 +29,22 @@ from monitoring.prometheus_api import Sample, Series
 from monitoring.queries import CATALOGUE
 from monitoring.query import MODEL
 from monitoring.summary import summarise
+from proofs.experiments import SCENARIOS
 from tests.loadtests.knowing import known_server, one_request
 from tests.photographs import parts_of_photographs
+from tests.rollout.played import played
 from tests.trimaran.pages.browser import SHOWN, Browser, browsing
 from tests.trimaran.pages.browsing import check
 from tests.trimaran.training.tabular.customers import FAST, problem, recipe
 from tests.trimaran.training.tabular.public import diamonds, penguins
 from trimaran.pages.figures import SERIES
 from trimaran.pages.page import Page, badge, beside, card, facts, figure, legend, table, text
+from trimaran.repository.repository import Repository
+from trimaran.rollout.experiments.course import course
+from trimaran.rollout.experiments.experiment import record_of
+from trimaran.rollout.experiments.plan import Goal
+from trimaran.rollout.experiments.report import report as experiment_page
+from trimaran.rollout.experiments.verdict import verdict
 from trimaran.rollout.runs.checklist import ITEMS
 from trimaran.rollout.runs.data_page import page_of_table
 from trimaran.rollout.runs.figures import figures_of
@@ -220,6 +228,16 @@ def monitoring(_: Path) -> str:
     return summary_page(summary, courses, "http://127.0.0.1:9090")
 
 
+def experiment(directory: Path) -> str:
+    """A canary whose weights changed, with a goal of a long name and an arm without outcomes."""
+    slower = SCENARIOS["slower"]
+    plan = replace(slower.plan, goals=(Goal(LONG[:64]),))
+    played(directory, replace(slower, requests=80, plan=plan), (0.05, 0.3), 12)
+    name = "churn/1"
+    found = course(record_of(Repository(directory / "model_repository"), name).news(), name)
+    return experiment_page(found, verdict(found.state.plan, found.state.segments))
+
+
 def everything(_: Path) -> str:
     """All blocks with texts that are hard to place."""
     black = Figure()
@@ -254,6 +272,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
         benchmark,
         tuning,
         monitoring,
+        experiment,
         everything,
     )
 }

@@ -1,0 +1,107 @@
+"""`trimaran experiment report`: two releases on live traffic, and the verdict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
+from trimaran.repository.repository import Repository
+from trimaran.rollout.experiments.course import Course, course
+from trimaran.rollout.experiments.experiment import record_of
+from trimaran.rollout.experiments.finding import Finding
+from trimaran.rollout.experiments.verdict import Verdict, findings, verdict
+from trimaran.system.console import console
+from trimaran.system.files import write_text
+
+__all__ = ["report"]
+
+_PAGE = "report.html"
+_STATUS = {"promote": 0, "abort": 1, "hold": 2, "inconclusive": 2}
+_STYLES = {"met": "green", "broken": "red", "short": "yellow", "open": ""}
+
+
+def report(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="As churn/1, or churn for its newest experiment."),
+    ],
+    as_json: AsJson = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="HTML page. Default: next to the experiment's record."),
+    ] = None,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
+) -> None:
+    """Show what an experiment has found, its verdict or decision, and write its page.
+
+    Exit status: 0 if the candidate is to be promoted, 1 if it is to be aborted, 2 for hold and
+    inconclusive.
+    """
+    record = record_of(Repository.open(repository), name)
+    seen = course(record.news(), name, most=0 if as_json and not output else 60)
+    state = seen.state
+    said = state.decision or verdict(state.plan, state.segments, state.elapsed_s)
+    found = findings(state.plan, state.segments)
+    if as_json:
+        print(json.dumps(_record(seen, said, found), indent=2))
+    else:
+        _show(seen, said, found)
+    if output or not as_json:
+        from trimaran.rollout.experiments.report import report as page_of  # loads matplotlib
+
+        path = output or record.directory / _PAGE
+        write_text(path, page_of(seen, said))
+        console(stderr=as_json).print(f"written to {path}", markup=False, highlight=False)
+    raise typer.Exit(_STATUS[said.word])
+
+
+def _show(seen: Course, said: Verdict, found: list[Finding]) -> None:
+    state, screen = seen.state, console()
+    releases = state.releases
+    print(f"{state.name}: {state.kind}, release {releases['candidate']} against {releases['live']}")
+    table = Table()
+    for heading in ("check", "live", "candidate", "compared", "interval", "bound", "state"):
+        table.add_column(heading, justify="left" if heading in ("check", "state") else "right")
+    for each in found:
+        style = _STYLES[each.state]
+        cells = [*each.figures(), f"[{style}]{each.state}[/{style}]" if style else each.state]
+        table.add_row(escape(each.name), *cells)
+    screen.print(table)
+    for note in state.notes:
+        print(note)
+    ended = f", decided by {state.decided_by} at {state.decided_at}" if state.decision else ""
+    print(f"{said.word}{ended}: {said.why}")
+
+
+def _record(seen: Course, said: Verdict, found: list[Finding]) -> dict[str, Any]:
+    state = seen.state
+    return {
+        "name": state.name,
+        "kind": state.kind,
+        "releases": dict(state.releases),
+        "began": state.began,
+        "elapsed_s": state.elapsed_s,
+        "verdict": said.word,
+        "why": said.why,
+        "decided": bool(state.decision),
+        "decided_by": state.decided_by or None,
+        "decided_at": state.decided_at or None,
+        "alpha": state.plan.alpha,
+        "checks": [each.record() for each in found],
+        "segments": [
+            {
+                "share": each.share,
+                "planned": each.planned,
+                "live": each.live.seen.record(),
+                "candidate": each.candidate.seen.record(),
+            }
+            for each in state.segments
+        ],
+        "notes": list(state.notes),
+    }
