@@ -143,4 +143,4 @@ def test_the_python_api_says_it_too(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert "hides trimaran's own package 'exporters'" in ended.stdout
-    assert PROJECT.name not in ended.stdout
+    assert str(PROJECT) not in ended.stdout
