@@ -74,7 +74,7 @@ def envoy_before(
         require("envoy").path,
         "--config-path",
         config,
-        "--use-dynamic-base-id",
+        "--disable-hot-restart",
         "--log-level",
         "off",
     ]

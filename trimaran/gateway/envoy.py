@@ -159,7 +159,7 @@ def running(
         write_changed(place(name), content)
     started = place("bootstrap")
     write_changed(started, bootstrap)
-    command = [str(program), "-c", str(started), "-l", "warn", "--use-dynamic-base-id"]
+    command = [str(program), "-c", str(started), "-l", "warn", "--disable-hot-restart"]
     command += ["--concurrency", str(max(1, len(os.sched_getaffinity(0)) // 2))]
     command += [
         "--file-flush-interval-msec",
