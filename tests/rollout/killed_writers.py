@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from trimaran.rollout.runs.ledger import Ledger
+from trimaran.rollout.ledger import Ledger
 
 LONG = "x" * 20_000
 """Of a line that takes long enough to write for a kill to cut it."""

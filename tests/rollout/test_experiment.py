@@ -199,7 +199,7 @@ def test_the_report_of_no_experiment(name: str, error: str, tmp_path: Path) -> N
 def test_a_record_that_says_something_else_is_refused(tmp_path: Path) -> None:
     experiment = begun(tmp_path)
     record = experiment._record
-    with record.writing():
-        record.add("anna", "look", "churn/1", {"live": {"calls": 3}})
+    with record.writing() as writer:
+        writer.add("anna", "look", "churn/1", {"live": {"calls": 3}})
     outcome = call_trimaran("experiment", "report", "churn", cwd=tmp_path)
     assert "line 2 is none that this version of trimaran writes" in outcome.error

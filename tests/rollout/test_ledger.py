@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import PROJECT
-from trimaran.rollout.runs.ledger import Ledger
+from trimaran.rollout.ledger import Ledger
 from trimaran.rollout.runs.story import clocks_set_back
 from trimaran.system.errors import TrimaranError
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trimaran.rollout.runs.ledger import Entry
+from trimaran.rollout.ledger import Entry
 from trimaran.rollout.runs.run import live_run, runs_of, seen
 from trimaran.rollout.runs.states import Move, State, moved
 from trimaran.system.errors import TrimaranError

@@ -20,8 +20,8 @@ from trimaran.cli.options import (
     SettingsPath,
 )
 from trimaran.repository.repository import Repository
+from trimaran.rollout.ledger import Entry
 from trimaran.rollout.runs import decisions
-from trimaran.rollout.runs.ledger import Entry
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.runs.run import Run, runs_named
 from trimaran.rollout.runs.settings import find_settings
@@ -172,15 +172,7 @@ def _record(run: Run) -> dict[str, Any]:
 
 
 def _line(entry: Entry) -> dict[str, Any]:
-    return {
-        "line": entry.number,
-        "time": entry.time,
-        "by": entry.by,
-        "event": entry.event,
-        "run": entry.run,
-        "details": dict(entry.details),
-        "told": told(entry),
-    }
+    return {**entry.record(), "told": told(entry)}
 
 
 def _minute(time: str) -> str:

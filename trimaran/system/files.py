@@ -74,8 +74,10 @@ def _replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
         raise
 
 
-def read_regular(path: Path) -> bytes:
-    """The content of a file. Raises `OSError`, also where it is a pipe, a device or a directory.
+def read_regular(path: Path, start: int = 0) -> bytes:
+    """The content of a file from its byte `start` on.
+
+    Raises `OSError`, also where it is a pipe, a device or a directory.
 
     Those may never end, or never begin.
     """
@@ -83,6 +85,7 @@ def read_regular(path: Path) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
+        file.seek(start)
         return file.read()
 
 

@@ -45,10 +45,10 @@ from trimaran.rollout.experiments.experiment import record_of
 from trimaran.rollout.experiments.plan import Goal
 from trimaran.rollout.experiments.report import report as experiment_page
 from trimaran.rollout.experiments.verdict import verdict
+from trimaran.rollout.ledger import Entry
 from trimaran.rollout.runs.checklist import ITEMS
 from trimaran.rollout.runs.data_page import page_of_table
 from trimaran.rollout.runs.figures import figures_of
-from trimaran.rollout.runs.ledger import Entry
 from trimaran.rollout.runs.model_card import as_html, card_of
 from trimaran.rollout.runs.predicted_page import predicted_page
 from trimaran.rollout.runs.run import runs_of

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trimaran.rollout.experiments.finding import Finding
-from trimaran.rollout.experiments.record import Entry
 from trimaran.rollout.experiments.state import Experimenting, after, begun
 from trimaran.rollout.experiments.verdict import findings
+from trimaran.rollout.ledger import Entry
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["Course", "Look", "course"]

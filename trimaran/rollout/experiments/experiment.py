@@ -22,10 +22,10 @@ from typing import Any
 from trimaran.repository.repository import Repository, check_model_name
 from trimaran.rollout.experiments.observed import Observed, Values
 from trimaran.rollout.experiments.plan import Plan
-from trimaran.rollout.experiments.record import Entry, Record
 from trimaran.rollout.experiments.segments import ArmName
 from trimaran.rollout.experiments.state import Experimenting, after, folded
 from trimaran.rollout.experiments.verdict import Verdict, verdict
+from trimaran.rollout.ledger import Entry, Ledger, LedgerWriter
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock
 
@@ -44,7 +44,7 @@ def _now() -> datetime:
 class Experiment:
     """One experiment. Each call may raise `TrimaranError` where its record cannot be right."""
 
-    def __init__(self, record: Record, state: Experimenting) -> None:
+    def __init__(self, record: Ledger, state: Experimenting) -> None:
         self._record = record
         self.state = state
 
@@ -83,14 +83,14 @@ class Experiment:
                 raise TrimaranError(
                     f"{going.state.name} goes on; decide it before {model} gets another experiment"
                 )
-            record = Record(directory / str(number + 1), now)
+            record = Ledger(directory / str(number + 1), now, follows=True)
             details = {
                 "kind": kind,
                 "releases": {"live": live, "candidate": candidate},
                 "plan": plan.record(),
             }
-            with record.writing():
-                entry = record.add(by, "began", f"{model}/{number + 1}", details)
+            with record.writing() as writer:
+                entry = writer.add(by, "began", f"{model}/{number + 1}", details)
         state = folded([entry])
         assert state is not None  # noqa: S101 - there is a line
         return cls(record, state)
@@ -179,27 +179,27 @@ class Experiment:
         self._take(self._record.news())
 
     def _add(self, by: str, event: str, details: Mapping[str, Any], what: str) -> None:
-        with self._writing(what):
-            self._take([self._record.add(by, event, self.state.name, details)])
+        with self._writing(what) as writer:
+            self._take([writer.add(by, event, self.state.name, details)])
 
     @contextmanager
-    def _writing(self, what: str) -> Iterator[None]:
-        with self._record.writing() as news:
-            self._take(news)
+    def _writing(self, what: str) -> Iterator[LedgerWriter]:
+        with self._record.writing() as writer:
+            self._take(writer.entries)
             decided = self.state.decision
             if decided is not None:
                 raise TrimaranError(
                     f"{self.state.name} ended at {self.state.decided_at} with {decided.word!r}; "
                     f"further {what} do not count"
                 )
-            yield
+            yield writer
 
     def _take(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             self.state = after(self.state, entry)
 
 
-def record_of(repository: Repository, name: str, now: Clock = _now) -> Record:
+def record_of(repository: Repository, name: str, now: Clock = _now) -> Ledger:
     """The record of an experiment that was begun: `churn/1`, or `churn` for the newest.
 
     Raises `TrimaranError` where there is none.
@@ -214,7 +214,7 @@ def record_of(repository: Repository, name: str, now: Clock = _now) -> Record:
         raise TrimaranError(
             f"{model} has no experiment {number!r}; it has {', '.join(map(str, numbers))}"
         )
-    return Record(directory / (number if slash else str(numbers[-1])), now)
+    return Ledger(directory / (number if slash else str(numbers[-1])), now, follows=True)
 
 
 def experiments_of(repository: Repository, model: str) -> list[str]:

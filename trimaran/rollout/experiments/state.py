@@ -10,9 +10,9 @@ from typing import Any
 
 from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.plan import Plan
-from trimaran.rollout.experiments.record import Entry
 from trimaran.rollout.experiments.segments import ArmName, Segment
 from trimaran.rollout.experiments.verdict import Verdict
+from trimaran.rollout.ledger import Entry
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["Experimenting", "after", "begun", "folded"]

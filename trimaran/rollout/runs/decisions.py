@@ -13,8 +13,8 @@ from typing import Any
 
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
+from trimaran.rollout.ledger import Entry, Ledger, LedgerWriter
 from trimaran.rollout.runs.checklist import Answers, refused_items
-from trimaran.rollout.runs.ledger import Entry, Ledger, LedgerWriter
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.runs.run import Run, Seen, find_run, live_run, runs_of, seen
 from trimaran.rollout.runs.settings import Settings

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trimaran.rollout.runs.ledger import Entry
+from trimaran.rollout.ledger import Entry
 from trimaran.rollout.runs.states import LIVE, Move, State, moved
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.toml_text import nearest

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from trimaran.rollout.runs.ledger import Entry
+from trimaran.rollout.ledger import Entry
 
 __all__ = ["clocks_set_back", "metric_text", "of_name", "told"]
 
