@@ -46,15 +46,6 @@ def watched(door: Door, churn_served: Served) -> Iterator[Watched]:
     wait_for(lambda: len(door.said("is at work", since)) > 1, 30, "no limits")
 
 
-def scraped(watched: Watched) -> None:
-    """Wait until Prometheus has read the gateway after now, twice, since a request is counted a
-    moment after its answer."""
-    for _ in range(2):
-        now_s = watched.prometheus.now_s()
-        read = 'timestamp(up{job="gateway"}) and up{job="gateway"} == 1'
-        watched.eventually(read, lambda at_s, now_s=now_s: at_s > now_s, 60)  # type: ignore[misc]
-
-
 def counted(watched: Watched) -> dict[tuple[str, str, str], float]:
     """Requests by model, way and reason."""
     labels = ("model", "kind", "reason")
@@ -100,10 +91,10 @@ def test_requests_are_counted_by_model_and_reason_and_many_are_alerts(
     door: Door, watched: Watched
 ) -> None:
     ask_all(door, 2)
-    scraped(watched)
+    watched.scraped("gateway", timeout_s=60)
     before = counted(watched)
     expected = ask_all(door, 25)
-    scraped(watched)
+    watched.scraped("gateway", timeout_s=60)
     after = counted(watched)
     assert {key: after[key] - before.get(key, 0) for key in expected} == expected
     for alert in ("GatewayRefusesMany", "GatewayLimitsClients"):
@@ -119,7 +110,7 @@ def test_the_report_has_the_models_and_the_times_next_to_tritons(
     door: Door, watched: Watched
 ) -> None:
     ask_all(door, 2)
-    scraped(watched)
+    watched.scraped("gateway", timeout_s=60)
     ask_all(door, 2)
     wait_for(lambda: watched.prometheus.instant(query("gateway_p99")), 20, "a quantile")
     answered = {each.name: watched.prometheus.instant(each.over("1m")) for each in GATEWAY_QUERIES}

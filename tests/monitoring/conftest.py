@@ -49,13 +49,13 @@ class Watch(Running):
 
         return wait_for(found, timeout_s, promql)[0]
 
-    def scraped(self) -> None:
-        """Wait until Prometheus has read Triton and the supervisor after now, twice."""
+    def scraped(self, *jobs: str, timeout_s: float = 20) -> None:
+        """Wait until Prometheus has read some jobs after now, twice; by default a server's."""
         for _ in range(2):
             now_s = self.prometheus.now_s()
-            for job in ("triton", "supervisor"):
+            for job in jobs or ("triton", "supervisor"):
                 newest = f'timestamp(up{{job="{job}"}}) and up{{job="{job}"}} == 1'
-                self.eventually(newest, lambda at_s, now_s=now_s: at_s > now_s, 20)  # type: ignore[misc]
+                self.eventually(newest, lambda at_s, now_s=now_s: at_s > now_s, timeout_s)  # type: ignore[misc]
 
 
 class Watched(Watch):

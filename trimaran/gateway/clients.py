@@ -58,7 +58,7 @@ def clients_of(
             raise TrimaranError(f"{where}subject is {subject!r}, as that of another; remove one")
         scopes = texts_of(table, "scopes", where) or ()
         for scope in scopes:
-            if scope not in ("metadata", "admin") and not scope.removeprefix("infer:") != scope:
+            if scope not in ("metadata", "admin") and not scope.startswith("infer:"):
                 raise TrimaranError(
                     f"{where}scopes holds {scope!r}; expected 'infer:<model>', 'infer:*', "
                     "'metadata' or 'admin'"

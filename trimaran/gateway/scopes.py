@@ -71,7 +71,7 @@ def _rules(settings: Settings, scope: str) -> Rbac:
         or (any_model and any(each.startswith("infer:") for each in client.scopes))
     ]
     either = [
-        *_holding(settings, names, any_model=scope == "infer"),
+        *_holding(settings, names, any_model=any_model),
         *(_is(client) for client in granted),
     ]
     signed = _any_of(_each(claim_is("alg", *ALGORITHMS, part=HEADER)))
