@@ -267,7 +267,8 @@ def test_the_page_has_every_setting() -> None:
 
 @pytest.mark.filterwarnings("ignore:Config.stat_prefix:DeprecationWarning")
 def test_a_file_for_another_machine_is_judged_and_not_run(tmp_path: Path) -> None:
-    repository = Repository.create(tmp_path / "model_repository")
+    longer_than_a_sockets_path = tmp_path / ("a" * 100)
+    repository = Repository.create(longer_than_a_sockets_path / "model_repository")
     config = tmp_path / FILE
     config.write_text("[listen]\naddress = '192.0.2.1'")
     arguments = ("--repository", str(repository.root), "--config", str(config))

@@ -59,6 +59,8 @@ FILE = "gateway.toml"
 _OWN_SERVER = "local"
 """What the server without a name is called, where `gateway.toml` lists none."""
 _LOCK = ".lock"
+# The path of a UNIX socket has 108 bytes at most, fewer than a repository's or TMPDIR's may have.
+_SOCKETS = Path("/tmp")  # noqa: S108 - only a directory of this user is used in it
 _LOOK_S = 0.5
 _OWNER_ONLY = 0o700
 _HIDDEN = "(secret)"
@@ -164,8 +166,8 @@ def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], No
             raise TrimaranError(
                 f"a gateway runs on {repository.root} already; stop that one first"
             ) from None
-        sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trimaran-")))
-        places = _places(folder, sockets)
+        made = tempfile.TemporaryDirectory(prefix="trimaran-", dir=_SOCKETS)
+        places = _places(folder, Path(stack.enter_context(made)))
         gateway = Gateway(repository, path, places)
         stack.enter_context(gateway.serving())
         port = gateway.wanted.settings.listen.metrics_port
@@ -339,7 +341,7 @@ def judged(repository: Repository, path: Path | None) -> Wanted:
                 _require_listenable(wanted.settings.listen)
     except BlockingIOError:
         pass  # a gateway that runs has its port
-    judge(find_envoy(), whole(wanted, _places(folder, folder)), folder)
+    judge(find_envoy(), whole(wanted, _places(folder)), folder)
     return wanted
 
 
@@ -349,9 +351,12 @@ def printed(repository: Repository, path: Path | None) -> str:
     secrets = dict.fromkeys(wanted.secrets, _HIDDEN)
     folder = state_folder(repository)
     return json_text(
-        whole(replace(wanted, secrets=secrets, digest_key=_HIDDEN), _places(folder, folder))
+        whole(
+            replace(wanted, secrets=secrets, digest_key=_HIDDEN),
+            _places(folder),
+        )
     )
 
 
-def _places(folder: Path, sockets: Path) -> Places:
+def _places(folder: Path, sockets: Path = _SOCKETS / "trimaran-gateway") -> Places:
     return Places(folder, sockets / "admin", sockets / "streams")
