@@ -92,7 +92,7 @@ TABLE: dict[str, tuple[Plan, Observed, Observed, str, str]] = {
     ),
     "errors above the bound by chance": (
         *(BOUND, failing(50, 1), failing(50, 1), "hold"),
-        "not proven",
+        "Not yet proven",
     ),
     "as fast": (
         *(P90, slow(500, 0.01, 0.02), slow(500, 0.01, 0.02), "promote"),
