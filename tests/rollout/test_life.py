@@ -12,7 +12,7 @@ import pytest
 from tests.rollout.project import Project, answers
 from trimaran.repository.repository import Repository
 from trimaran.rollout.runs.deploying import deploy_run
-from trimaran.rollout.runs.figures import figures_of
+from trimaran.rollout.runs.families.known import figures_of
 from trimaran.rollout.runs.settings import Plan, read_settings
 from trimaran.rollout.runs.training import begin, finish, one_at_a_time
 from trimaran.system.errors import TrimaranError

@@ -87,7 +87,7 @@ def _show_reports(repository: Repository, run: Run) -> None:
 
 
 def _hints(repository: Repository, run: Run) -> Mapping[str, str]:
-    from trimaran.rollout.runs.figures import figures_of
+    from trimaran.rollout.runs.families.known import figures_of
     from trimaran.rollout.runs.hints import hints_of
     from trimaran.rollout.runs.training import path_in
 

@@ -48,9 +48,9 @@ from trimaran.rollout.experiments.verdict import verdict
 from trimaran.rollout.ledger import Entry
 from trimaran.rollout.runs.checklist import ITEMS
 from trimaran.rollout.runs.data_page import page_of_table
-from trimaran.rollout.runs.figures import figures_of
+from trimaran.rollout.runs.families.known import figures_of
+from trimaran.rollout.runs.families.tables import page_of_scored
 from trimaran.rollout.runs.model_card import as_html, card_of
-from trimaran.rollout.runs.predicted_page import predicted_page
 from trimaran.rollout.runs.run import runs_of
 from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.image.photographs import load, split
@@ -106,7 +106,7 @@ def predictions(directory: Path) -> str:
     frame, schema = machines()
     frame["sensor_number_00"] += 3
     scored = scored_table(run, Dataset(frame, schema, "600 other machines"))
-    return predicted_page(run, scored, (LONG,))
+    return page_of_scored(run, scored, (LONG,))
 
 
 def model_card(directory: Path) -> str:

@@ -15,7 +15,8 @@ from trimaran.publishing.releases import read_release
 from trimaran.repository.config import is_ensemble
 from trimaran.repository.repository import Repository
 from trimaran.rollout.runs.checklist import ITEMS
-from trimaran.rollout.runs.figures import Figures, figures_of
+from trimaran.rollout.runs.families.known import figures_of
+from trimaran.rollout.runs.figures import Figures
 from trimaran.rollout.runs.run import Run
 from trimaran.rollout.runs.training import estimator_of, path_in
 from trimaran.system.files import write_text
@@ -119,7 +120,7 @@ def as_html(card: Card) -> str:
 
 
 def _purpose(run: Run, figures: Figures) -> Section:
-    what = f"It predicts {figures.target!r}." if figures.target else ""
+    what = f"It predicts {figures.target}." if figures.target else ""
     goal = _note(run, "goal")
     return Section("Purpose", [each for each in (what, f"Business goal: {goal}") if each])
 
@@ -151,7 +152,7 @@ def _new_data(figures: Figures) -> Section:
 def _features(figures: Figures) -> Section:
     kinds = dict(figures.features)
     if not kinds:
-        return Section("Features", ["It takes no fields, but what its family does."])
+        return Section("Features", [figures.takes])
     ranked = [(str(each["field"]), each) for each in figures.importance]
     rows = [
         (name, kinds.get(name, ""), f"{each['loss_rise']:.4f}", f"{each['score_fall']:.4f}")
