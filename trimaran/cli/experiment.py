@@ -1,4 +1,4 @@
-"""`trimaran experiment report`: two releases on live traffic, and the verdict."""
+"""`trimaran experiment`: two releases on live traffic, and the verdict."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
+from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, Person, RepositoryPath
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.course import Course, course
-from trimaran.rollout.experiments.experiment import record_of
+from trimaran.rollout.experiments.experiment import Experiment, record_of
 from trimaran.rollout.experiments.finding import Finding
 from trimaran.rollout.experiments.verdict import Verdict, findings, verdict
+from trimaran.rollout.runs.people import person
 from trimaran.system.console import console
 from trimaran.system.files import write_text
 
-__all__ = ["report"]
+__all__ = ["report", "stop", "weigh"]
 
 _PAGE = "report.html"
 _STATUS = {"promote": 0, "abort": 1, "hold": 2, "inconclusive": 2}
 _STYLES = {"met": "green", "broken": "red", "short": "yellow", "open": ""}
 
 
+_Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="As churn/1, or churn for its newest experiment.")
+]
+
+
 def report(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="As churn/1, or churn for its newest experiment."),
-    ],
+    name: _Name,
     as_json: AsJson = False,
     output: Annotated[
         Path | None,
@@ -77,6 +80,32 @@ def _show(seen: Course, said: Verdict, found: list[Finding]) -> None:
         print(note)
     ended = f", decided by {state.decided_by} at {state.decided_at}" if state.decision else ""
     print(f"{said.word}{ended}: {said.why}")
+
+
+def weigh(
+    name: _Name,
+    percent: Annotated[
+        float, typer.Argument(metavar="PERCENT", help="Of the traffic, for the candidate.")
+    ],
+    by: Person = None,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
+) -> None:
+    """Change the candidate's part of the traffic; the statistics begin anew."""
+    experiment = Experiment.open(Repository.open(repository), name)
+    experiment.weigh(percent / 100, by=person(by))
+    print(f"{experiment.state.name}: {experiment.state.notes[-1]}")
+
+
+def stop(
+    name: _Name,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept.")],
+    by: Person = None,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
+) -> None:
+    """End an experiment undecided; all traffic goes to what is live."""
+    experiment = Experiment.open(Repository.open(repository), name)
+    experiment.decide(Verdict("inconclusive", f"Stopped: {why}"), by=person(by))
+    print(f"{experiment.state.name} is stopped")
 
 
 def _record(seen: Course, said: Verdict, found: list[Finding]) -> dict[str, Any]:

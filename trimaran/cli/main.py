@@ -62,10 +62,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Make a release or a reviewed run live without a failed request.",
     ),
     "rollback": ("trimaran.cli.releases:rollback", "Go back to the release that was live before."),
+    "canary": (
+        "trimaran.cli.traffic:canary",
+        "Give a release a growing part of the live traffic, or take it back.",
+    ),
+    "ab": ("trimaran.cli.traffic:ab", "Compare a release with the live one on live traffic."),
     "experiment report": (
         "trimaran.cli.experiment:report",
         "Show what two releases on live traffic have shown, and the verdict.",
     ),
+    "experiment weigh": (
+        "trimaran.cli.experiment:weigh",
+        "Change the candidate's part of the traffic.",
+    ),
+    "experiment stop": ("trimaran.cli.experiment:stop", "End an experiment undecided."),
     "serve": ("trimaran.cli.serve:serve", "Run and supervise tritonserver on a repository."),
     "gateway up": (
         "trimaran.cli.gateway:up",
@@ -108,7 +118,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Each command's function, as `module:function`, and its line in the overview."""
 
 GROUPS: dict[str, str] = {
-    "experiment": "Two releases on live traffic, compared: report.",
+    "experiment": "Two releases on live traffic, compared: report, weigh, stop.",
     "gateway": "The front door, with Envoy: up, check, config, token.",
     "monitor": "Watch a server with Prometheus: up, report, drift, accuracy.",
     "privacy": "Remove what is kept about a person: erase.",

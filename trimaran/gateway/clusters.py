@@ -57,17 +57,29 @@ _LARGEST_BYTES = 1 << 30
 _MOST = 1_000_000
 
 
-def cluster_name(protocol: str, model: str = "", client: str = "") -> str:
-    """The name of a cluster: `http`, `grpc/churn`, `grpc/churn/mobile-app`, or `http//a`."""
-    return "/".join((protocol, model, client)).rstrip("/")
+def cluster_name(
+    protocol: str, model: str = "", client: str = "", *, candidate: bool = False
+) -> str:
+    """The name of a cluster: `http`, `grpc/churn`, `grpc/churn/mobile-app`, or `http//a`.
+
+    Those of a candidate are `http@candidate/churn` and `http@candidate/churn/mobile-app`.
+    """
+    arm = f"{protocol}@candidate" if candidate else protocol
+    return "/".join((arm, model, client)).rstrip("/")
 
 
 def cluster(
-    name: str, protocol: str, servers: Sequence[ServerAddress], concurrent_requests: int = _MOST
+    name: str,
+    protocol: str,
+    servers: Sequence[ServerAddress],
+    concurrent_requests: int = _MOST,
+    *,
+    instead: Sequence[ServerAddress] = (),
 ) -> Cluster:
     """Some servers over one protocol, and how many requests they may have at once.
 
     Each client and model with a limit of its own has its own cluster, since Envoy counts there.
+    `instead` are asked where none of the others is there, or where those failed.
     """
     limit = concurrent_requests
     threshold = CircuitBreakersThresholds(
@@ -76,15 +88,18 @@ def cluster(
         max_pending_requests=limit,
         max_retries=_MOST,
     )
-    endpoints = [_endpoint(server, protocol) for server in servers]
-    numeric = all(_is_numeric(server.http[0]) for server in servers)
+    endpoints = [
+        LocalityLbEndpoints(
+            lb_endpoints=[_endpoint(server, protocol) for server in group], priority=priority
+        )
+        for priority, group in enumerate((servers, instead) if instead else (servers,))
+    ]
+    numeric = all(_is_numeric(server.http[0]) for server in (*servers, *instead))
     return Cluster(
         name=name,
         alt_stat_name=cluster_counts_name(name),
         type=ClusterDiscoveryType.STATIC if numeric else ClusterDiscoveryType.STRICT_DNS,
-        load_assignment=ClusterLoadAssignment(
-            cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=endpoints)]
-        ),
+        load_assignment=ClusterLoadAssignment(cluster_name=name, endpoints=endpoints),
         connect_timeout=_CONNECT,
         per_connection_buffer_limit_bytes=_LARGEST_BYTES,
         lb_policy=ClusterLbPolicy.LEAST_REQUEST,

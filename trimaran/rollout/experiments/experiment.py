@@ -104,6 +104,11 @@ class Experiment:
             raise TrimaranError(f"{record.path} has no whole line; the experiment never began")
         return cls(record, state)
 
+    @property
+    def directory(self) -> Path:
+        """Where its record is."""
+        return self._record.directory
+
     def observe(self, live: Observed, candidate: Observed, by: str = _GATEWAY) -> Verdict:
         """Record what was seen since the last call, and say the verdict.
 

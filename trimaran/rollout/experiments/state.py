@@ -34,6 +34,8 @@ class Experimenting:
     last: str
     elapsed_s: float = 0.0
     """The sum of what passed between lines. A clock that was set back counts as 0."""
+    weighed_s: float = 0.0
+    """Of them, those until the weights were as they are."""
     notes: Sequence[str] = ()
     """What a reader has to know, each as a sentence."""
     decision: Verdict | None = None
@@ -122,6 +124,7 @@ def _weighed(state: Experimenting, entry: Entry) -> Experimenting:
     return replace(
         state,
         segments=[*state.segments, Segment(share, planned)],
+        weighed_s=state.elapsed_s,
         notes=[*state.notes, note],
     )
 

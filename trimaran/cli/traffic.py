@@ -1,0 +1,221 @@
+"""`trimaran canary` and `ab`: a candidate on a part of the live traffic."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver
+from trimaran.cli.releases import deploy_model, show
+from trimaran.gateway.presence import find_gateway
+from trimaran.repository.repository import Repository
+from trimaran.rollout.experiments.plan import Errors, Latency, Plan
+from trimaran.rollout.experiments.state import Experimenting
+from trimaran.rollout.experiments.verdict import Verdict
+from trimaran.rollout.runs.people import person
+from trimaran.rollout.traffic.conducting import Order, conduct
+from trimaran.system.durations import seconds_of
+from trimaran.system.errors import TrimaranError, UsageError
+
+__all__ = ["ab", "canary"]
+
+_ALL = 100
+_STATUS = {"promote": 0, "abort": 1, "inconclusive": 2}
+_HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+_Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="An ensemble, or a model that is not a step of one.")
+]
+_Release = Annotated[
+    int, typer.Option(metavar="N", help="The candidate: a release, or a model's version.")
+]
+_Key = Annotated[
+    str,
+    typer.Option(
+        metavar="HEADER",
+        help="Header (over gRPC: metadata) that names a client, who then stays with its release. "
+        "Default: each request by itself.",
+    ),
+]
+_Errors = Annotated[
+    float,
+    typer.Option(
+        metavar="POINTS", help="How much higher the candidate's error ratio may be, in percent."
+    ),
+]
+_MostErrors = Annotated[
+    float | None,
+    typer.Option(metavar="PERCENT", help="Error ratio above which the candidate is taken back."),
+]
+_P99 = Annotated[
+    float,
+    typer.Option(
+        metavar="PERCENT", help="How much longer the candidate's p99 may be; 0 not to look at it."
+    ),
+]
+_Longest = Annotated[
+    str, typer.Option(metavar="DURATION", help="After it the experiment ends undecided.")
+]
+_Deploy = Annotated[
+    bool, typer.Option("--deploy/--no-deploy", help="Make a candidate that wins live.")
+]
+
+
+def canary(
+    model: _Model,
+    release: _Release,
+    steps: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENTS", help="Parts of the traffic, one after the other; 100 at the end."
+        ),
+    ] = "5,25,50,100",
+    each: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long each of them takes at least.")
+    ] = "10m",
+    key: _Key = "",
+    more_errors: _Errors = 0.5,
+    most_errors: _MostErrors = None,
+    longer_p99: _P99 = 25.0,
+    longest: _Longest = "",
+    by: Person = None,
+    deploy: _Deploy = True,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
+    tritonserver: Tritonserver = None,
+) -> None:
+    """Give a release a growing part of the live traffic, through the gateway.
+
+    It is taken back as soon as it is proven to be worse, and made live once it is proven not to
+    be. Interrupted, it gets no traffic; the same command goes on.
+
+    Exit status: 0 if it was made live, 1 if it was taken back, 2 if that was not decided.
+    """
+    plan = Plan(
+        steps=_steps(steps),
+        errors=_errors(more_errors, most_errors),
+        latency=_latency(longer_p99),
+        longest_s=seconds_of(longest, "--longest") if longest else None,
+    )
+    order = Order(
+        "canary", model, release, plan, seconds_of(each, "--each", bare=True), _header(key)
+    )
+    _run(order, by, repository, tritonserver, deploys=deploy)
+
+
+def ab(
+    model: _Model,
+    release: _Release,
+    share: Annotated[
+        float, typer.Option(metavar="PERCENT", help="The candidate's part of the traffic.")
+    ] = 50.0,
+    key: _Key = "",
+    more_errors: _Errors = 0.5,
+    most_errors: _MostErrors = None,
+    longer_p99: _P99 = 25.0,
+    longest: _Longest = "",
+    by: Person = None,
+    deploy: _Deploy = False,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
+    tritonserver: Tritonserver = None,
+) -> None:
+    """Compare a release with the live one on live traffic, until one of them is proven.
+
+    Exit status: 0 for promote, 1 for abort, 2 for inconclusive.
+    """
+    plan = Plan(
+        steps=(share / _ALL,),
+        errors=_errors(more_errors, most_errors),
+        latency=_latency(longer_p99),
+        longest_s=seconds_of(longest, "--longest") if longest else None,
+    )
+    order = Order("ab", model, release, plan, header=_header(key))
+    _run(order, by, repository, tritonserver, deploys=deploy)
+
+
+def _run(
+    order: Order, by: str | None, root: Path, tritonserver: Path | None, *, deploys: bool
+) -> None:
+    who = person(by)
+    repository = Repository.open(root)
+    found = conduct(
+        repository,
+        order,
+        _figures(repository),
+        by=who,
+        say=show,
+        look=_Progress().look,
+        deploy=(lambda: deploy_model(order.model, order.release, who, root, tritonserver))
+        if deploys
+        else None,
+        tritonserver=tritonserver,
+    )
+    raise SystemExit(_STATUS[found.word])
+
+
+def _figures(repository: Repository) -> str:
+    """Where the gateway that runs on a repository has its figures."""
+    found = find_gateway(repository)
+    if found is None or not found.runs:
+        raise TrimaranError(
+            f"no gateway runs on {repository.root}, and it is what divides the traffic; start one "
+            "with 'trimaran gateway up'"
+        )
+    return f"http://{found.metrics_host}:{found.metrics_port}/metrics"
+
+
+class _Progress:
+    """A line about both arms, when a tenth more has been seen."""
+
+    def __init__(self) -> None:
+        self._said = 0
+
+    def look(self, state: Experimenting, found: Verdict) -> None:
+        """Say what the arms did at this share, and what the verdict is."""
+        arms = {"live": state.segment.live.seen, "candidate": state.segment.candidate.seen}
+        total = sum(each.requests for each in arms.values())
+        if total < self._said:
+            self._said = 0
+        if total <= self._said * 1.1:
+            return
+        self._said = total
+        told = "; ".join(
+            f"{arm} {each.requests:,} requests, {each.errors:,} errors"
+            for arm, each in arms.items()
+        )
+        show(f"{told}: {found.word}")
+
+
+def _steps(text: str) -> tuple[float, ...]:
+    """The shares before all of the traffic."""
+    try:
+        percents = [float(each) for each in text.split(",")]
+    except ValueError:
+        percents = []
+    rising = all(one < other for one, other in itertools.pairwise(percents))
+    if len(percents) < 2 or not rising or not percents[0] > 0 or percents[-1] != _ALL:
+        raise UsageError(
+            f"--steps is {text!r}; expected rising percents that end with 100, such as 5,25,50,100"
+        )
+    return tuple(each / _ALL for each in percents[:-1])
+
+
+def _errors(more: float, most: float | None) -> Errors:
+    return Errors(more / _ALL, None if most is None else most / _ALL)
+
+
+def _latency(longer: float) -> Latency | None:
+    return Latency(margin=longer / _ALL) if longer else None
+
+
+def _header(key: str) -> str:
+    name = key.lower()
+    if key and not _HEADER.fullmatch(name):
+        raise UsageError(
+            f"--key {key!r} is no header's name that the gateway takes; use letters, digits and "
+            "'-', such as customer-id"
+        )
+    return name

@@ -1,0 +1,294 @@
+"""Conducts an experiment on live traffic: it begins, is looked at, and is decided.
+
+    order = Order("canary", "churn", 8, Plan(steps=(0.05, 0.25, 0.5)), each_s=600)
+    decision = conduct(repository, order, "http://127.0.0.1:8004/metrics", by="anna", say=print)
+
+The candidate gets traffic only while this process lives. When it is interrupted or killed, the
+gateway sends everything to what is live, and the same order goes on where it was.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+
+from trimaran.checks.raising import checked_config
+from trimaran.repository.live import live_release
+from trimaran.repository.repository import Repository
+from trimaran.rollout.experiments.experiment import Experiment, experiments_of
+from trimaran.rollout.experiments.plan import Plan
+from trimaran.rollout.experiments.state import Experimenting
+from trimaran.rollout.experiments.verdict import Verdict
+from trimaran.rollout.traffic.arm import CandidateServer, candidate_server
+from trimaran.rollout.traffic.arms_log import ArmsLog, Ends
+from trimaran.rollout.traffic.moves import next_move, step_after
+from trimaran.rollout.traffic.split import (
+    ARMS_LOG,
+    CANDIDATE_SHARE,
+    Split,
+    announcing,
+)
+from trimaran.system.errors import TrimaranError
+from trimaran.system.files import exclusive_lock, read_regular, write_text
+
+__all__ = ["Order", "conduct"]
+
+_OWNER_ONLY = 0o600
+_LOOK_S = 0.25
+_OFTEN_S, _SELDOM_S = 1.0, 30.0
+"""How often a look is recorded: at first, and later, or when nothing happens."""
+_FLIP_S = 30.0
+"""How long the gateway may take to follow a split."""
+_SETTLE_S = 1.0
+"""How long requests that were under way have to end, before their arm is gone."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to compare, and how."""
+
+    kind: str
+    """`canary` or `ab`."""
+    model: str
+    release: int
+    """The candidate: a release, or a version of a model that is no ensemble."""
+    plan: Plan
+    each_s: float = 0.0
+    """How long each step takes at least, seconds."""
+    header: str = ""
+    """The header that holds a client's key."""
+
+
+def conduct(
+    repository: Repository,
+    order: Order,
+    figures: str,
+    *,
+    by: str,
+    say: Callable[[str], None],
+    look: Callable[[Experimenting, Verdict], None] = lambda state, found: None,
+    deploy: Callable[[], None] | None = None,
+    tritonserver: Path | None = None,
+) -> Verdict:
+    """Run an experiment to its decision, or go on with it; `look` is shown each verdict.
+
+    `figures` is where the gateway of the repository has its figures. Where the candidate wins,
+    `deploy` makes it live before its server ends. Raises `TrimaranError` where it cannot begin,
+    with nothing changed.
+    """
+    live = live_release(repository.live(order.model))
+    if live is None:
+        raise TrimaranError(
+            f"{order.model} has no live release to compare with; deploy one with 'trimaran deploy "
+            f"{order.model}'"
+        )
+    if checked_config(repository, order.model).HasField("sequence_batching"):
+        raise TrimaranError(
+            f"the requests of {order.model} depend on one another (sequence_batching), so they "
+            "cannot be divided between two servers"
+        )
+    repository.version(order.model, order.release)
+    with ExitStack() as stack:
+        stack.enter_context(_alone(repository, order.model))
+        going = _going(repository, order, live.number)
+        place = repository.state / "experiments" / order.model / "candidate"
+        say(f"starting a server with release {order.release}")
+        server = stack.enter_context(
+            candidate_server(repository, order.model, order.release, place, tritonserver)
+        )
+        tried = f"golden requests answered: {server.golden}" if server.golden else "untested"
+        say(f"the candidate is ready; {tried}")
+        experiment = going or Experiment.begin(
+            repository,
+            order.model,
+            order.kind,
+            str(live.number),
+            str(order.release),
+            order.plan,
+            by=by,
+        )
+        log = ArmsLog(repository.state / "gateway" / ARMS_LOG)
+        stack.callback(log.close)
+        conductor = _Conductor(repository, order, figures, experiment, server, log, say, look)
+        return conductor.run(by, deploy)
+
+
+@contextmanager
+def _alone(repository: Repository, model: str) -> Iterator[None]:
+    path = repository.state / "experiments" / model / ".conducted"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive_lock(path, wait=False))
+        except BlockingIOError:
+            raise TrimaranError(
+                f"another process conducts an experiment of {model}; see 'trimaran experiment "
+                f"report {model}'"
+            ) from None
+        yield
+
+
+def _going(repository: Repository, order: Order, live: int) -> Experiment | None:
+    """The experiment that the order goes on with. Raises `TrimaranError` where it is another."""
+    names = experiments_of(repository, order.model)
+    if not names:
+        return None
+    found = Experiment.open(repository, names[-1])
+    state = found.state
+    if state.decision is not None:
+        return None
+    same = (state.kind, state.plan.record()) == (order.kind, order.plan.record())
+    if same and state.releases == {"live": str(live), "candidate": str(order.release)}:
+        return found
+    raise TrimaranError(
+        f"{state.name} goes on: {state.kind} of release {state.releases['candidate']} against "
+        f"{state.releases['live']}. Go on with the command that began it, or end it with "
+        f"'trimaran experiment stop {state.name}'"
+    )
+
+
+def _digest_key(directory: Path) -> str:
+    """The key of the digests of clients' keys, which is the experiment's own."""
+    path = directory / "units.key"
+    if not path.exists():
+        write_text(path, secrets.token_hex(32), _OWNER_ONLY)
+    return read_regular(path).decode("ascii", "replace")[:64]
+
+
+class _Conductor:
+    def __init__(
+        self,
+        repository: Repository,
+        order: Order,
+        figures: str,
+        experiment: Experiment,
+        server: CandidateServer,
+        log: ArmsLog,
+        say: Callable[[str], None],
+        look: Callable[[Experimenting, Verdict], None],
+    ) -> None:
+        self._repository = repository
+        self._order = order
+        self._figures = figures
+        self._experiment = experiment
+        self._server = server
+        self._log = log
+        self._say = say
+        self._look = look
+        self._ends = Ends(experiment.state.name)
+        self._digest_key = _digest_key(experiment.directory)
+        self._recorded = time.monotonic()
+
+    def run(self, by: str, deploy: Callable[[], None] | None) -> Verdict:
+        state = self._experiment.state
+        self._say(
+            f"{state.name}: release {state.releases['candidate']} against "
+            f"{state.releases['live']}, which is live"
+        )
+        with announcing(self._repository, self._order.model) as announce:
+            found = None
+            while found is None:
+                share = self._experiment.state.segment.share
+                announce(self._split(share))
+                self._await_gateway(share)
+                self._say(f"the candidate gets {100 * share:.3g} % of the traffic")
+                found = self._until_moved(share)
+            self._say(f"{found.word}: {found.why}")
+            if found.word == "promote" and deploy is not None:
+                deploy()
+        began = time.monotonic()
+        self._await_gateway(None)
+        live = state.releases["candidate" if found.word == "promote" and deploy else "live"]
+        self._say(f"all traffic goes to release {live}, {time.monotonic() - began:.1f} s later")
+        if self._experiment.state.decision is None:
+            self._experiment.decide(found, by=by)
+        time.sleep(_SETTLE_S)
+        return found
+
+    def _until_moved(self, share: float) -> Verdict | None:
+        """Look until another share is due (None), or the experiment is over."""
+        while True:
+            time.sleep(_LOOK_S)
+            found = self._verdict(share)
+            state = self._experiment.state
+            if state.decision is not None:
+                return state.decision
+            if state.segment.share != share:
+                self._say(state.notes[-1])
+                return None
+            waited_s = state.elapsed_s - state.weighed_s + time.monotonic() - self._recorded
+            steps = state.plan.steps
+            move = next_move(found.word, share, steps, waited_s, self._order.each_s)
+            if move in ("back", "over"):
+                return found
+            if move == "next":
+                self._experiment.weigh(step_after(share, steps), by=self._order.kind)
+                return None
+
+    def _verdict(self, share: float) -> Verdict:
+        """What is to be done, after the requests that ended since the last look."""
+        self._experiment.refresh()
+        state = self._experiment.state
+        if state.decision is not None:
+            return state.decision
+        live = live_release(self._repository.live(self._order.model))
+        if live is None or str(live.number) != state.releases["live"]:
+            now = live.number if live else "none"
+            return Verdict(
+                "inconclusive", f"Release {now} was made live, so nothing is left to compare with."
+            )
+        if self._server.problem:
+            return Verdict("abort", f"The candidate is gone: {self._server.problem}.")
+        if not self._is_due(state):
+            return self._experiment.verdict()
+        seen = self._ends.counted(self._log.news(), share)
+        self._recorded = time.monotonic()
+        found = self._experiment.observe(seen["live"], seen["candidate"])
+        self._look(self._experiment.state, found)
+        return found
+
+    def _is_due(self, state: Experimenting) -> bool:
+        """Whether to look: often at first, and then after a hundredth more of the time."""
+        waited = (state.elapsed_s - state.weighed_s) / 100
+        return time.monotonic() - self._recorded >= min(max(_OFTEN_S, waited), _SELDOM_S)
+
+    def _split(self, share: float) -> Split:
+        state = self._experiment.state
+        return Split(
+            experiment=state.name,
+            model=self._order.model,
+            live=state.releases["live"],
+            candidate=state.releases["candidate"],
+            share=share,
+            ports=self._server.ports,
+            header=self._order.header,
+            digest_key=self._digest_key,
+        )
+
+    def _await_gateway(self, share: float | None) -> None:
+        """Wait until the gateway follows a split, or none. Raises `TrimaranError` for a begin."""
+        deadline = time.monotonic() + _FLIP_S
+        while self._followed() != share:
+            if time.monotonic() > deadline:
+                raise TrimaranError(
+                    f"the gateway does not follow the split of {self._order.model} within "
+                    f"{_FLIP_S:g} s; see what 'trimaran gateway up' says"
+                )
+            time.sleep(_LOOK_S / 4)
+
+    def _followed(self) -> float | None:
+        """The share by which the gateway divides the traffic of the model now."""
+        try:
+            with urllib3.PoolManager(retries=False, timeout=5.0) as pool:
+                text = pool.request("GET", self._figures).data.decode()
+        except (urllib3.exceptions.HTTPError, UnicodeDecodeError):
+            return None
+        labels = f'model="{self._order.model}",experiment="{self._experiment.state.name}"'
+        found = re.search(rf"^{CANDIDATE_SHARE}{{{re.escape(labels)}}} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else None
