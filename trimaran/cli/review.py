@@ -89,12 +89,14 @@ def _show_reports(repository: Repository, run: Run) -> None:
 def _hints(repository: Repository, run: Run) -> Mapping[str, str]:
     from trimaran.rollout.runs.families.known import figures_of
     from trimaran.rollout.runs.hints import hints_of
-    from trimaran.rollout.runs.training import path_in
+    from trimaran.rollout.runs.readiness import read_readiness
+    from trimaran.rollout.runs.training import folder_in, path_in
 
     if run.finished is None:
         return {}
     try:
-        return hints_of(figures_of(path_in(repository, str(run.outcome["directory"]))))
+        figures = figures_of(path_in(repository, str(run.outcome["directory"])))
+        return hints_of(figures, read_readiness(folder_in(repository, run)))
     except TrimaranError:  # the directory is gone, and its figures with it
         return {}
 

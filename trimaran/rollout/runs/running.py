@@ -10,8 +10,9 @@ from typing import Protocol
 from trimaran.repository.repository import Repository
 from trimaran.rollout.runs.data_page import page_of_figures, page_of_table
 from trimaran.rollout.runs.decisions import ledger_of, runs_in
-from trimaran.rollout.runs.families.known import figures_of, frozen_of
+from trimaran.rollout.runs.families.known import figures_of, frozen_of, readiness_of
 from trimaran.rollout.runs.run import Run, find_run
+from trimaran.rollout.runs.served import onnx_of
 from trimaran.rollout.runs.settings import Plan
 from trimaran.rollout.runs.training import (
     begin,
@@ -72,6 +73,8 @@ def run_training(prepared: Prepared, training: Training) -> Run:
         figures = figures_of(directory)
         if table is None:
             write_text(page, page_of_figures(begun.id, figures))
+        prepared.say("measuring how long it takes to answer")
+        readiness_of(directory, None).write(page.parent)
         reports = {"data": page, "results": directory / "report.html"}
         finish(repository, begun, prepared.by, figures, directory, reports)
         return _found(repository, begun.id)
@@ -100,6 +103,8 @@ def run_predicting(prepared: Prepared, persisted: Run) -> Run:
         figures = figures_of(folder)
         for note in figures.notes:
             prepared.say(f"note: {note}")
+        estimator = estimator_of(repository, persisted).directory
+        readiness_of(estimator, onnx_of(repository, persisted)).write(folder)
         reports = {"data": folder / "data.html", "results": folder / "report.html"}
         finish(repository, begun, prepared.by, figures, folder, reports)
         return _found(repository, begun.id)

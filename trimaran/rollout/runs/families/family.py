@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trimaran.rollout.runs.figures import Figures
+from trimaran.rollout.runs.readiness import Trial
 from trimaran.training.progress import Watch
 from trimaran.training.tabular.data.reading import Source
 
@@ -45,6 +46,8 @@ class Family:
     """Whether the run in a directory is of this family."""
     figures: Callable[[Path], Figures]
     """Those of the run in a directory. Raises `TrimaranError` where a file is damaged."""
+    trial: Callable[[Path], Trial]
+    """What is served of the run in a directory."""
     frozen: Callable[[Path], Frozen] | None
     """The run in a directory as one that predicts; None where it does not."""
     instead: str = ""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from torch import nn
 
 from trimaran.pages.page import Page, facts, table, text
 from trimaran.rollout.runs.families.family import Family
 from trimaran.rollout.runs.figures import Figures, Slice, figures_of_metrics
 from trimaran.rollout.runs.predicted_page import Result, drift, predicted_page, result
 from trimaran.rollout.runs.predicting import NEW, TEST, leave, metrics_of, samples_seen
-from trimaran.served.decoding import MEASURES
+from trimaran.rollout.runs.readiness import Predict
+from trimaran.served.decoding import MEASURES, prepare, read
+from trimaran.served.image_work import ImageError
 from trimaran.training.image.folder import UNKNOWN, shown
 from trimaran.training.image.frozen import (
     NewPhotographs,
@@ -112,6 +117,36 @@ class NewFolder:
         leave(directory, run, about, _predictions(new, scored), html, metrics, _FILES)
 
 
+@dataclass(frozen=True)
+class TrialOfPhotographs:
+    """What is served of a run, to be tried: how it prepares photographs, and its network."""
+
+    run: ImageRun
+
+    def module(self) -> nn.Module:
+        """Pixels to logits."""
+        return self.run.network()
+
+    def batch(self, rows: int) -> npt.NDArray[np.float32]:
+        """Photographs of the training part, float32 `[rows, 3, size, size]`."""
+        crops, settings = self.run.samples(), replace(self.run.settings(), crop=1.0)
+        pixels = [prepare(Image.fromarray(crop), settings) for crop in crops[:rows]]
+        return np.stack([pixels[place % len(pixels)] for place in range(rows)])
+
+    def missing(self, predict: Predict) -> str:
+        """No file at all, and a plain picture, in which nothing is to be seen."""
+        settings = self.run.settings()
+        try:
+            read(b"", settings)
+            empty = "answered"
+        except ImageError:
+            empty = "refused"
+        plain = Image.new("RGB", (settings.size, settings.size))
+        (found,) = predict(prepare(plain, settings)[np.newaxis])
+        black = "answered" if np.isfinite(found).all() else "answered without a number"
+        return f"An empty file is {empty}, and a black picture is {black}."
+
+
 def page_of_scored(
     run: ImageRun, new: NewPhotographs, scored: ScoredPhotographs, notes: Sequence[str]
 ) -> str:
@@ -203,5 +238,6 @@ PHOTOGRAPHS = Family(
     "photographs",
     lambda directory: image_run(directory) is not None,
     _figures,
+    lambda directory: TrialOfPhotographs(ImageRun(directory)),
     lambda directory: FrozenPhotographs(ImageRun(directory)),
 )

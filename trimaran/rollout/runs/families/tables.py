@@ -16,6 +16,7 @@ from markupsafe import Markup
 from trimaran.pages.page import badge, table, text
 from trimaran.rollout.runs.data_page import page_of_table
 from trimaran.rollout.runs.families.family import Family
+from trimaran.rollout.runs.families.table_trial import TrialOfTable
 from trimaran.rollout.runs.figures import Figures, Slice
 from trimaran.rollout.runs.predicted_page import Result, drift, predicted_page, result
 from trimaran.rollout.runs.predicting import NEW, TEST, leave, metrics_of
@@ -226,5 +227,6 @@ TABLES = Family(
     "records of a table",
     lambda directory: True,
     _figures,
+    lambda directory: TrialOfTable(TrainedRun(directory)),
     lambda directory: FrozenTables(TrainedRun(directory)),
 )

@@ -9,11 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
 from trimaran.pages.page import Page, facts, table, text
 from trimaran.rollout.runs.families.family import Family
 from trimaran.rollout.runs.figures import Figures, figures_of_metrics
 from trimaran.rollout.runs.predicted_page import Result, drift, predicted_page, result
 from trimaran.rollout.runs.predicting import NEW, TEST, leave, metrics_of, samples_seen
+from trimaran.rollout.runs.readiness import Predict
+from trimaran.served.refusal import RefusedError
+from trimaran.served.texts import read_text
+from trimaran.served.tokens import PADDING
 from trimaran.training.progress import Watch
 from trimaran.training.tabular.data.reading import Source
 from trimaran.training.tabular.evaluation.metrics import METRIC_NAMES
@@ -114,6 +122,34 @@ class NewTable:
         leave(directory, run, about, _predictions(new, scored), html, metrics, _FILES)
 
 
+@dataclass(frozen=True)
+class TrialOfTexts:
+    """What is served of a run, to be tried: its policy of texts, and its network."""
+
+    run: TextRun
+
+    def module(self) -> nn.Module:
+        """Tokens to the probability of the positive class."""
+        return self.run.network()
+
+    def batch(self, rows: int) -> npt.NDArray[np.int64]:
+        """Tokens of training texts, int64 `[rows, length]`, as long as these texts are."""
+        found = self.run.samples()
+        kept = np.resize(found, (rows, *found.shape[1:]))
+        return self.run.encoding().padded([row[row != PADDING].tolist() for row in kept])
+
+    def missing(self, predict: Predict) -> str:
+        """A text without anything, and one without a word that it knows."""
+        try:
+            read_text(b"")
+            empty = "answered"
+        except RefusedError:
+            empty = "refused"
+        (found,) = predict(self.run.encoding().padded([[]]))
+        unknown = "answered" if np.isfinite(found).all() else "answered without a number"
+        return f"An empty text is {empty}, and one without a known word is {unknown}."
+
+
 def page_of_scored(run: TextRun, new: NewTexts, scored: ScoredTexts, notes: Sequence[str]) -> str:
     """The results report of new texts, as HTML."""
     names, threshold = _names(run), run.threshold()
@@ -180,5 +216,6 @@ TEXTS = Family(
     "texts",
     lambda directory: text_run(directory) is not None,
     _figures,
+    lambda directory: TrialOfTexts(TextRun(directory)),
     lambda directory: FrozenTexts(TextRun(directory)),
 )
