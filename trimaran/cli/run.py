@@ -49,10 +49,10 @@ def run(
         out=out,
         repository=repository,
         settings=settings,
-        say=_say,
+        progress=_say,
         watching=shown,
     )
-    _say(f"{made.id} is pending; next: trimaran review {made.id}")
+    _say(f"{made.run} is pending; next: trimaran review {made.run}")
 
 
 def _say(sentence: str) -> None:

@@ -11,6 +11,7 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.runs.data_page import page_of_figures, page_of_table
 from trimaran.rollout.runs.decisions import ledger_of, runs_in
 from trimaran.rollout.runs.families.known import figures_of, frozen_of, readiness_of
+from trimaran.rollout.runs.record import RunRecord, record_of
 from trimaran.rollout.runs.run import Run, find_run
 from trimaran.rollout.runs.served import onnx_of
 from trimaran.rollout.runs.settings import Plan
@@ -25,6 +26,7 @@ from trimaran.rollout.runs.training import (
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
 from trimaran.training.progress import Watch
+from trimaran.training.run_directory import RunDirectory
 from trimaran.training.tabular.data.reading import Source, shown
 from trimaran.training.tabular.data.sources import Dataset
 
@@ -36,11 +38,15 @@ Say = Callable[[str], None]
 class Training(Protocol):
     """A training whose options are checked, and which has not begun."""
 
-    def table(self) -> Dataset | None:
-        """The table of records that it learns from; None of other data. Raises `TrimaranError`."""
+    @property
+    def of_tables(self) -> bool:
+        """Whether it learns from a table of records."""
 
-    def train(self) -> Path:
-        """Train, or go on with it; the directory of what was trained. Raises `TrimaranError`."""
+    def table(self) -> Dataset:
+        """That table. Raises `TrimaranError`."""
+
+    def train(self) -> RunDirectory:
+        """Train, or go on with it. Raises `TrimaranError`."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +62,20 @@ class Prepared:
     watch: Watch = lambda what, done, total: None
 
 
-def run_training(prepared: Prepared, training: Training) -> Run:
+def run_training(prepared: Prepared, training: Training) -> RunRecord:
     """Train, and leave the run pending. Raises `TrimaranError`.
 
     A table that cannot be used is refused before the run begins.
     """
     repository, plan = prepared.repository, prepared.plan
     with one_at_a_time(repository, plan.name):
-        table = training.table()
+        table = training.table() if training.of_tables else None
         begun = begin(repository, plan, shown(prepared.source.place), prepared.by)
         prepared.say(f"{begun.id} {'is resumed' if begun.resumed else 'begins'}: trains")
         page = folder_of(prepared.out, begun.id) / "data.html"
         if table is not None:
             write_text(page, page_of_table(table))
-        directory = training.train()
+        directory = training.train().directory
         figures = figures_of(directory)
         if table is None:
             write_text(page, page_of_figures(begun.id, figures))
@@ -77,10 +83,10 @@ def run_training(prepared: Prepared, training: Training) -> Run:
         readiness_of(directory, None).write(page.parent)
         reports = {"data": page, "results": directory / "report.html"}
         finish(repository, begun, prepared.by, figures, directory, reports)
-        return _found(repository, begun.id)
+    return _found(repository, begun.id)
 
 
-def run_predicting(prepared: Prepared, persisted: Run) -> Run:
+def run_predicting(prepared: Prepared, persisted: Run) -> RunRecord:
     """Have the persisted run predict, and leave that pending. Raises `TrimaranError`.
 
     Data that do not fit it are refused before the run begins.
@@ -107,8 +113,9 @@ def run_predicting(prepared: Prepared, persisted: Run) -> Run:
         readiness_of(estimator, onnx_of(repository, persisted)).write(folder)
         reports = {"data": folder / "data.html", "results": folder / "report.html"}
         finish(repository, begun, prepared.by, figures, folder, reports)
-        return _found(repository, begun.id)
+    return _found(repository, begun.id)
 
 
-def _found(repository: Repository, run: str) -> Run:
-    return find_run(runs_in(repository, ledger_of(repository).entries()), run)
+def _found(repository: Repository, run: str) -> RunRecord:
+    found = find_run(runs_in(repository, ledger_of(repository).entries()), run)
+    return record_of(repository, found)
