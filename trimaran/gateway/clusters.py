@@ -38,7 +38,7 @@ from envoy_data_plane.envoy.type.v3 import Percent
 from trimaran.gateway.counting import cluster_counts_name
 from trimaran.gateway.messages import any_of
 from trimaran.gateway.settings import ServerAddress
-from trimaran.rollout.traffic.split import MOST_COPIED
+from trimaran.rollout.shadow.copies import MOST_COPIED
 
 __all__ = [
     "cluster",

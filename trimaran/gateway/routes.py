@@ -46,7 +46,8 @@ from trimaran.gateway.offered import Offered
 from trimaran.gateway.retries import NO_ANSWER, NOT_RUN, retries, retries_elsewhere
 from trimaran.gateway.scopes import guard
 from trimaran.gateway.settings import Limits, Settings
-from trimaran.rollout.traffic.split import MOST_COPIED, Split
+from trimaran.rollout.shadow.copies import MOST_COPIED
+from trimaran.rollout.traffic.split import Split
 from trimaran.serving.access import grpc_headers, http_headers
 
 __all__ = [

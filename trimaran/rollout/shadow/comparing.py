@@ -37,13 +37,16 @@ def compared(
     live: Mapping[str, np.ndarray],
     candidate: Mapping[str, np.ndarray],
     tolerance: float,
-    only: Collection[str] = (),
+    outputs: Collection[str],
 ) -> Mapping[str, Difference]:
-    """The difference of each output by name, or of those in `only`, as `tensors_of` gives them."""
-    names = [*live, *(name for name in candidate if name not in live)]
+    """The difference of each of `outputs` that one of the answers has, by name.
+
+    A request may ask for some of the outputs only. Arrays are as `tensors_of` gives them.
+    """
     return {
         name: _difference(live.get(name), candidate.get(name), tolerance)
-        for name in (only or names)
+        for name in outputs
+        if name in live or name in candidate
     }
 
 

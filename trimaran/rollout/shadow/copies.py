@@ -20,10 +20,12 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Literal
 
-from trimaran.rollout.traffic.split import MOST_COPIED
 from trimaran.system.http_server import length_of
 
-__all__ = ["Copied", "Kind", "Message", "receiving"]
+__all__ = ["MOST_COPIED", "Copied", "Kind", "Message", "receiving"]
+
+MOST_COPIED = 2 << 20
+"""Bytes of a request, or of an answer, that is copied."""
 
 Kind = Literal["predict", "infer", "call"]
 _KINDS: tuple[Kind, ...] = ("predict", "infer", "call")
@@ -108,9 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _copied(self, body: bytes) -> Copied:
         headers = self.headers
         size = int(headers["x-request-bytes"])
-        found = {kind: kind for kind in _KINDS}
+        (kind,) = (each for each in _KINDS if each == headers["x-kind"])
         return Copied(
-            kind=found[headers["x-kind"]],
+            kind=kind,
             path=self.path,
             id=headers["x-id"] or "",
             status=int(headers["x-status"]),

@@ -9,7 +9,7 @@ import heapq
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,9 +103,14 @@ class Found:
         """Keep a disagreement, if it is among the worst."""
         self.worst = heapq.nlargest(_MOST_EXAMPLES, [*self.worst, example], key=_severity)
 
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        found: dict[str, Any] = _finite(asdict(self))
+        return found
+
     def write(self, directory: Path) -> None:
         """Replace the file. Raises `OSError`."""
-        text = json.dumps(_finite(asdict(self)), indent=2)
+        text = json.dumps(self.record(), indent=2)
         write_text(directory / FILE, text + "\n", _OWNER_ONLY)
 
 
@@ -124,9 +129,9 @@ def read_found(directory: Path) -> Found | None:
         raise TrimaranError(f"{path} holds something else than trimaran wrote; remove it") from None
 
 
-def kept_values(tensors: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
-    """The first values of each tensor, as JSON has them."""
-    return {name: _first(array) for name, array in tensors.items()}
+def kept_values(tensors: Mapping[str, np.ndarray], names: Iterable[str]) -> Mapping[str, Any]:
+    """The first values of some tensors, as JSON has them."""
+    return {name: _first(tensors[name]) for name in names if name in tensors}
 
 
 def _first(array: np.ndarray) -> Sequence[Any]:

@@ -26,7 +26,6 @@ __all__ = ["FRAME_BYTES", "UnreadableError", "inputs_of", "tensors_of"]
 
 FRAME_BYTES = 5
 """What stands before a message in the body of a gRPC call."""
-_NO_OUTPUTS = ("id", "model_name", "model_version")
 _CONTENTS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -48,7 +47,10 @@ class UnreadableError(Exception):
 
 
 def tensors_of(kind: Kind, message: Message) -> Mapping[str, np.ndarray]:
-    """The outputs by name. Raises `UnreadableError`."""
+    """The outputs by name. Raises `UnreadableError`.
+
+    A flat answer has other fields beside them, such as the model's name.
+    """
     try:
         if kind == "call":
             return {name: _plain(array) for name, array in _of_call(message.body[FRAME_BYTES:])}
@@ -56,15 +58,13 @@ def tensors_of(kind: Kind, message: Message) -> Mapping[str, np.ndarray]:
         found = json.loads(message.body[:size])
         if isinstance(found.get("outputs"), list):
             return {name: _plain(array) for name, array in _of_kserve(message)}
-        return {
-            name: _of_json(value) for name, value in found.items() if name not in _NO_OUTPUTS
-        }
+        return {name: _of_json(value) for name, value in found.items()}
     except Exception as error:  # what another program sent may be wrong in any way
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
 
 
 def inputs_of(kind: Kind, message: Message) -> Mapping[str, np.ndarray]:
-    """The inputs of a request by name, read as an answer's outputs are. Raises `UnreadableError`."""
+    """The inputs of a request by name, read as outputs are. Raises `UnreadableError`."""
     try:
         return tensors_of(kind, _as_answer(kind, message))
     except (ValueError, TypeError, DecodeError) as error:
@@ -122,7 +122,7 @@ def _of_json(value: Any) -> np.ndarray:
 
 def _kinds(value: Any) -> int:
     """How many kinds of values there are: NumPy would make texts of numbers beside texts."""
-    flat = [each for each in np.array(value, object).ravel()]
+    flat = np.array(value, object).ravel()
     return len({"text" if isinstance(e, str) else isinstance(e, bool) for e in flat})
 
 

@@ -1,7 +1,7 @@
 """Compares the answers to live traffic as it comes: copies in, counts out.
 
-    with shadowing("churn", ports, Comparing(tolerance=0.01), directory, log.news) as shadow:
-        seen = shadow.seen("churn/3")
+    with shadowing(experiment, ports, Comparing(("label",)), log.news) as shadow:
+        seen = shadow.seen(0.5)
 
 What comes faster than the candidate is asked waits in a queue, which is bounded; what does not fit
 is dropped, and said.
@@ -13,12 +13,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any
 
+import numpy as np
+
+from trimaran.rollout.experiments.experiment import Experiment
 from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.segments import ArmName
 from trimaran.rollout.shadow.asking import Asked, Candidate
@@ -35,16 +37,16 @@ _ASKING = 4
 """Requests that the candidate has at once."""
 _WAITING, _MOST_BYTES = 256, 64 << 20
 """How many copies wait at most, and their bytes."""
-_LOOK_S = 0.2
+_LOOK_S, _END_S = 0.2, 1.0
 
 
 @dataclass(frozen=True)
 class Comparing:
     """How answers are compared."""
 
+    outputs: tuple[str, ...]
+    """Those that are compared."""
     tolerance: float = 0.01
-    only: tuple[str, ...] = ()
-    """The outputs that are compared; all of them where it is empty."""
     keep_inputs: bool = False
     """Whether the examples of disagreements hold the request."""
 
@@ -54,29 +56,30 @@ class Shadow:
 
     def __init__(
         self,
+        experiment: Experiment,
         how: Comparing,
-        found: Found,
-        directory: Path,
         news: Callable[[], Iterable[Mapping[str, Any]]],
     ) -> None:
-        self.found = found
-        self.socket = Path()
+        self.found = read_found(experiment.directory) or Found(how.tolerance)
+        self.socket = ""
         self._how = how
-        self._directory = directory
+        self._name = experiment.state.name
+        self._directory = experiment.directory
         self._news = news
         self._queue: Queue[Copied] = Queue(_WAITING)
         self._bytes = 0
         self._lock = threading.Lock()
         self._seen = {"live": _Seen(), "candidate": _Seen()}
 
-    def seen(self, experiment: str) -> Mapping[ArmName, Observed]:
-        """What was seen since the last call, which is written to the file too."""
-        lines = sum(map(_is_answered, self._news_of(experiment)))
+    def seen(self, share: float) -> Mapping[ArmName, Observed]:
+        """What was seen since the last call, whatever the share; the file has it too."""
+        lines = [each for each in self._news() if each.get("experiment") == self._name]
+        answered = sum(map(_is_answered, lines))
         with self._lock:
             live, candidate = (self._seen[arm].observed() for arm in ("live", "candidate"))
             self._seen = {"live": _Seen(), "candidate": _Seen()}
-            self.found.answered += lines
-            if lines or live.requests:
+            self.found.answered += answered
+            if answered or live.requests:
                 self.found.write(self._directory)
         return {"live": live, "candidate": candidate}
 
@@ -107,15 +110,12 @@ class Shadow:
                 if not ended.is_set():
                     self._count(copied, asked, judged)
 
-    def _news_of(self, experiment: str) -> Iterable[Mapping[str, Any]]:
-        return (each for each in self._news() if each.get("experiment") == experiment)
-
     def _count(self, copied: Copied, asked: Asked, judged: _Judged) -> None:
         found, live, candidate = self.found, self._seen["live"], self._seen["candidate"]
         found.taken += 1
         live.add(copied.live_s, failed=not _is_fine(copied))
         candidate.add(asked.seconds, failed=bool(judged.error))
-        if not _is_fine(copied):
+        if not _is_fine(copied) or not (judged.differences or judged.error):
             return
         candidate.compared += 1
         candidate.agreed += judged.agrees
@@ -123,13 +123,15 @@ class Shadow:
         if judged.error:
             found.failed(judged.error)
         elif not judged.agrees and found.is_among_worst(judged.differences):
-            found.keep(_example(copied, asked, judged.differences, self._how))
+            found.keep(_example(copied, judged, self._how))
 
 
 @dataclass(frozen=True)
 class _Judged:
-    error: str
-    differences: Mapping[str, Difference]
+    error: str = ""
+    live: Mapping[str, np.ndarray] = field(default_factory=dict)
+    candidate: Mapping[str, np.ndarray] = field(default_factory=dict)
+    differences: Mapping[str, Difference] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
@@ -160,21 +162,20 @@ class _Seen:
 
 @contextmanager
 def shadowing(
+    experiment: Experiment,
     model: str,
     ports: Ports,
     how: Comparing,
-    directory: Path,
     news: Callable[[], Iterable[Mapping[str, Any]]],
 ) -> Iterator[Shadow]:
     """Compare what comes to the socket of `Shadow` during the block.
 
-    `ports` are the candidate's, `news` gives the new lines of the gateway's log of arms, and
-    `directory` is the experiment's. Raises `TrimaranError` where what was found there before
-    cannot be read.
+    `ports` are the candidate's, and `news` gives the new lines of the gateway's log of arms. Raises
+    `TrimaranError` where what was found before cannot be read.
     """
-    found = read_found(directory) or Found(how.tolerance)
-    shadow, ended = Shadow(how, found, directory, news), threading.Event()
-    with Candidate(model, ports, _ASKING) as candidate, receiving(shadow.take) as shadow.socket:
+    shadow, ended = Shadow(experiment, how, news), threading.Event()
+    with Candidate(model, ports, _ASKING) as candidate, receiving(shadow.take) as socket:
+        shadow.socket = str(socket)
         threads = [
             threading.Thread(target=shadow.ask, args=(candidate, ended), daemon=True)
             for _ in range(_ASKING)
@@ -185,6 +186,8 @@ def shadowing(
             yield shadow
         finally:
             ended.set()
+            for thread in threads:
+                thread.join(_END_S)
 
 
 def _is_fine(copied: Copied) -> bool:
@@ -198,32 +201,32 @@ def _is_answered(line: Mapping[str, Any]) -> bool:
 
 def _judged(copied: Copied, asked: Asked, how: Comparing) -> _Judged:
     if asked.error or not _is_fine(copied):
-        return _Judged(asked.error, {})
+        return _Judged(asked.error)
     try:
         candidate = tensors_of(copied.kind, asked.message)
     except UnreadableError as error:
-        return _Judged(f"an answer that cannot be read: {error}", {})
+        return _Judged(f"an answer that cannot be read: {error}")
     try:
         live = tensors_of(copied.kind, copied.answer)
     except UnreadableError:
         live = {}
-    return _Judged("", compared(live, candidate, how.tolerance, how.only))
+    differences = compared(live, candidate, how.tolerance, how.outputs)
+    return _Judged("", live, candidate, differences)
 
 
-def _example(
-    copied: Copied, asked: Asked, differences: Mapping[str, Difference], how: Comparing
-) -> Example:
+def _example(copied: Copied, judged: _Judged, how: Comparing) -> Example:
     inputs = None
     if how.keep_inputs:
         try:
-            inputs = kept_values(inputs_of(copied.kind, copied.request))
+            given = inputs_of(copied.kind, copied.request)
+            inputs = kept_values(given, given)
         except UnreadableError:
             inputs = {}
     return Example(
         copied.id,
-        severity(differences)[0],
-        {name: each.distance for name, each in differences.items() if not each.agrees},
-        kept_values(tensors_of(copied.kind, copied.answer)),
-        kept_values(tensors_of(copied.kind, asked.message)),
+        severity(judged.differences)[0],
+        {name: each.distance for name, each in judged.differences.items() if not each.agrees},
+        kept_values(judged.live, judged.differences),
+        kept_values(judged.candidate, judged.differences),
         inputs,
     )

@@ -31,7 +31,6 @@ __all__ = [
     "ARMS_LOG",
     "CANDIDATE_SHARE",
     "FINEST",
-    "MOST_COPIED",
     "Split",
     "announcing",
     "splits_of",
@@ -42,8 +41,6 @@ ARMS_LOG = "arms.log"
 
 CANDIDATE_SHARE = "trimaran_gateway_candidate_share"
 """The figure by which the gateway says which splits it follows, by model and experiment."""
-MOST_COPIED = 2 << 20
-"""Bytes of a request, or of an answer, that is copied for a shadow."""
 FINEST = 1 << 32
 """Parts of the traffic that a share is counted in."""
 
