@@ -39,7 +39,7 @@ from trimaran.rollout.traffic.split import (
     Split,
     announcing,
 )
-from trimaran.system.errors import TrimaranError
+from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, read_regular, write_text
 
 __all__ = ["Order", "conduct"]
@@ -101,6 +101,10 @@ def conduct(
             "cannot be divided between two servers"
         )
     repository.version(order.model, order.release)
+    if order.release == live.number:
+        raise UsageError(
+            f"{order.model}: release {live.number} is the live one; name another as the candidate"
+        )
     with ExitStack() as stack:
         stack.enter_context(_alone(repository, order.model))
         going = _going(repository, order, live.number)
