@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Annotated
 
 import typer
@@ -33,6 +34,8 @@ from trimaran.system.toml_text import nearest
 __all__ = ["shadow"]
 
 _ALL = 100
+_POLITE = 10
+"""How much lower the priority is of what compares, and of the candidate's server, than live's."""
 
 
 def shadow(
@@ -88,6 +91,7 @@ def shadow(
         split=False,
         longest_s=seconds_of(longest, "--longest") if longest else None,
     )
+    os.nice(_POLITE)
     how = Comparing(tuple(dict.fromkeys(output or known)), tolerance, keep_inputs)
     order = Order("shadow", model, release, plan, comparing=how)
     run_order(order, by, repository, tritonserver, look=_Progress().look)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import heapq
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -60,7 +59,7 @@ class Found:
 
     tolerance: float
     outputs: dict[str, OfOutput] = field(default_factory=dict)
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, int] = field(default_factory=dict)
     """Of the candidate where live answered, by what it said."""
     worst: list[Example] = field(default_factory=list)
     """The worst first."""
@@ -88,7 +87,8 @@ class Found:
     def failed(self, error: str) -> None:
         """Count an error of the candidate."""
         known = error in self.errors or len(self.errors) < _MOST_ERRORS
-        self.errors[error if known else _OTHERS] += 1
+        name = error if known else _OTHERS
+        self.errors[name] = self.errors.get(name, 0) + 1
 
     def is_among_worst(self, differences: Mapping[str, Difference]) -> bool:
         """Whether a disagreement would be kept."""
@@ -120,7 +120,6 @@ def read_found(directory: Path) -> Found | None:
     try:
         given = _infinite(json.loads(read_regular(path)))
         given["outputs"] = {name: OfOutput(**each) for name, each in given["outputs"].items()}
-        given["errors"] = Counter(given["errors"])
         given["worst"] = [Example(**each) for each in given["worst"]]
         return Found(**given)
     except FileNotFoundError:

@@ -55,7 +55,7 @@ def answers_section(found: Found, live: Observed, candidate: Observed) -> Iterat
     if found.errors:
         yield table(
             ["error of the candidate where live answered", "requests"],
-            [[error, count] for error, count in found.errors.most_common()],
+            [[error, count] for error, count in _often(found.errors)],
         )
     yield table(
         ["arm", "p50, ms", "p99, ms"],
@@ -67,6 +67,10 @@ def answers_section(found: Found, live: Observed, candidate: Observed) -> Iterat
         "compares waited, with its own work and that of at most four requests at once."
     )
     yield from _worst(found)
+
+
+def _often(errors: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(errors.items(), key=lambda each: -each[1])
 
 
 def _worst(found: Found) -> Iterator[Markup]:
