@@ -92,7 +92,7 @@ def test_an_answer_is_read_in_each_form(kind: Kind, message: Message) -> None:
         ("predict", b"[1]"),
         ("infer", b"not json"),
         ("infer", b'{"outputs": [{}]}'),
-        ("call", b"x" * 9),
+        ("call", b"\xff" * 9),
     ],
 )
 def test_what_is_no_answer_is_said_to_be_none(kind: Kind, body: bytes) -> None:
@@ -174,9 +174,7 @@ def test_the_worst_disagreements_are_kept_and_no_more_than_twenty(tmp_path: Path
     again = read_found(tmp_path)
 
     assert again is not None
-    assert [each.distances["x"] for each in again.worst] == [
-        each / 10 for each in range(99, 79, -1)
-    ]
+    assert [each.distances["x"] for each in again.worst] == [n / 10 for n in range(99, 79, -1)]
     assert math.isnan(again.worst[0].candidate["x"][0])
     assert (again.outputs["x"].compared, again.outputs["x"].largest) == (100, 9.9)
     assert len(again.errors) == 21
