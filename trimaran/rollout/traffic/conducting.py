@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import urllib3
 
@@ -23,9 +24,12 @@ from trimaran.checks.raising import checked_config
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.experiment import Experiment, experiments_of
+from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.plan import Plan
+from trimaran.rollout.experiments.segments import ArmName
 from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
+from trimaran.rollout.shadow.shadowing import Comparing, shadowing
 from trimaran.rollout.traffic.arm import CandidateServer, candidate_server
 from trimaran.rollout.traffic.arms_log import ArmsLog, Ends
 from trimaran.rollout.traffic.moves import next_move
@@ -55,7 +59,7 @@ class Order:
     """What to compare, and how."""
 
     kind: str
-    """`canary` or `ab`."""
+    """`canary`, `ab` or `shadow`."""
     model: str
     release: int
     """The candidate: a release, or a version of a model that is no ensemble."""
@@ -64,6 +68,8 @@ class Order:
     """How long each step takes at least, seconds."""
     header: str = ""
     """The header that holds a client's key."""
+    comparing: Comparing | None = None
+    """Of a shadow, how answers are compared."""
 
 
 def conduct(
@@ -105,7 +111,14 @@ def conduct(
         place = repository.state / "experiments" / order.model / "candidate"
         say(f"starting a server with release {order.release}")
         server = stack.enter_context(
-            candidate_server(repository, order.model, order.release, place, tritonserver)
+            candidate_server(
+                repository,
+                order.model,
+                order.release,
+                place,
+                tritonserver,
+                logged=order.comparing is None,
+            )
         )
         tried = f"golden requests answered: {server.golden}" if server.golden else "untested"
         say(f"the candidate is ready; {tried}")
@@ -120,8 +133,38 @@ def conduct(
         )
         log = ArmsLog(repository.state / "gateway" / ARMS_LOG)
         stack.callback(log.close)
-        conductor = _Conductor(repository, order, figures, experiment, server, log, say, look)
+        seeing = stack.enter_context(_seeing(order, experiment, server, log))
+        conductor = _Conductor(repository, order, figures, experiment, server, seeing, say, look)
         return conductor.run(by, deploy)
+
+
+class _Seeing(Protocol):
+    socket: str
+    """Where the gateway sends copies; empty where it divides the traffic."""
+
+    def seen(self, share: float) -> Mapping[ArmName, Observed]:
+        """What the arms did since the last call, at a share of the traffic."""
+
+
+class _Arms:
+    def __init__(self, experiment: Experiment, server: CandidateServer, log: ArmsLog) -> None:
+        self.socket = ""
+        self._ends = Ends(experiment.state.name, server.ports)
+        self._log = log
+
+    def seen(self, share: float) -> Mapping[ArmName, Observed]:
+        return self._ends.counted(self._log.news(), share)
+
+
+@contextmanager
+def _seeing(
+    order: Order, experiment: Experiment, server: CandidateServer, log: ArmsLog
+) -> Iterator[_Seeing]:
+    if order.comparing is None:
+        yield _Arms(experiment, server, log)
+        return
+    with shadowing(experiment, order.model, server.ports, order.comparing, log.news) as shadow:
+        yield shadow
 
 
 @contextmanager
@@ -173,7 +216,7 @@ class _Conductor:
         figures: str,
         experiment: Experiment,
         server: CandidateServer,
-        log: ArmsLog,
+        seeing: _Seeing,
         say: Callable[[str], None],
         look: Callable[[Experimenting, Verdict], None],
     ) -> None:
@@ -182,10 +225,9 @@ class _Conductor:
         self._figures = figures
         self._experiment = experiment
         self._server = server
-        self._log = log
+        self._seeing = seeing
         self._say = say
         self._look = look
-        self._ends = Ends(experiment.state.name, server.ports)
         self._digest_key = _digest_key(experiment.directory)
         self._recorded = time.monotonic()
 
@@ -201,7 +243,8 @@ class _Conductor:
                 share = self._experiment.state.segment.share
                 announce(self._split(share))
                 self._await_gateway(share)
-                self._say(f"the candidate gets {100 * share:.3g} % of the traffic")
+                gets = "is asked" if self._seeing.socket else "gets"
+                self._say(f"the candidate {gets} {100 * share:.3g} % of the traffic")
                 found = self._until_moved(share)
             self._say(f"{found.word}: {found.why}")
             if found.word == "promote" and deploy is not None:
@@ -209,7 +252,9 @@ class _Conductor:
         began = time.monotonic()
         self._await_gateway(None)
         live = state.releases["candidate" if found.word == "promote" and deploy else "live"]
-        self._say(f"all traffic goes to release {live}, {time.monotonic() - began:.1f} s later")
+        ended = f"all traffic goes to release {live}"
+        ended = "no answer is compared" if self._seeing.socket else ended
+        self._say(f"{ended}, {time.monotonic() - began:.1f} s later")
         if self._experiment.state.decision is None:
             self._experiment.decide(found, by=by)
         time.sleep(_SETTLE_S)
@@ -251,7 +296,7 @@ class _Conductor:
             return Verdict("abort", f"The candidate is gone: {self._server.problem}.")
         if not self._is_due(state):
             return self._experiment.verdict()
-        seen = self._ends.counted(self._log.news(), share)
+        seen = self._seeing.seen(share)
         self._recorded = time.monotonic()
         found = self._experiment.observe(seen["live"], seen["candidate"])
         self._look(self._experiment.state, found)
@@ -273,6 +318,7 @@ class _Conductor:
             ports=self._server.ports,
             header=self._order.header,
             digest_key=self._digest_key,
+            socket=self._seeing.socket,
         )
 
     def _await_gateway(self, share: float | None) -> None:
