@@ -13,7 +13,7 @@ after a restart: `Experiment.open(repository, "churn/1")`. Several processes may
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,11 +59,12 @@ class Experiment:
         plan: Plan,
         *,
         by: str,
+        header: str = "",
         now: Clock = _now,
     ) -> Experiment:
         """Begin the next experiment of a model, with the releases `live` and `candidate`.
 
-        Raises `UsageError` for a kind or name that is none, and `TrimaranError` while another
+        `header` is the one that holds a client's key, where clients stay with their arm. Raises `UsageError` for a kind or name that is none, and `TrimaranError` while another
         experiment of the model goes on.
         """
         check_model_name(model)
@@ -88,6 +89,7 @@ class Experiment:
                 "kind": kind,
                 "releases": {"live": live, "candidate": candidate},
                 "plan": plan.record(),
+                **({"header": header} if header else {}),
             }
             with record.writing() as writer:
                 entry = writer.add(by, "began", f"{model}/{number + 1}", details)
@@ -130,11 +132,13 @@ class Experiment:
         values: Iterable[float],
         *,
         segment: int | None = None,
+        of: Sequence[str] = (),
         by: str = _GATEWAY,
     ) -> Verdict:
         """Record outcomes of predictions that an arm made, and say the verdict.
 
-        `segment` is the one of the predictions, from 1; by default the last. Raises `TrimaranError`
+        `segment` is the one of the predictions, from 1; by default the last. `of` has a digest for
+        each value, by which who counts them knows which are recorded. Raises `TrimaranError`
         for an outcome outside of the goal's bounds and for an experiment that was decided, and
         `UsageError` for a goal or segment that is not there.
         """
@@ -151,8 +155,14 @@ class Experiment:
                     f"{self.state.name} has no segment {segment}; it has {len(self.state.segments)}"
                 )
             details["segment"] = segment
+        if of:
+            details["of"] = list(of)
         self._add(by, "outcomes", details, "outcomes")
         return self.verdict()
+
+    def go_on(self, *, by: str) -> None:
+        """Record that the candidate gets traffic again, after an interruption."""
+        self._add(by, "resumed", {}, "requests")
 
     def weigh(self, share: float, *, by: str) -> None:
         """Give the candidate another share of the traffic; the statistics begin anew.
