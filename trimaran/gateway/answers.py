@@ -82,7 +82,7 @@ def arms_log(path: str) -> AccessLog:
         "grpc_status": "%GRPC_STATUS_NUMBER%",
         "why": "%RESPONSE_CODE_DETAILS%",
         "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
-        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        "server": "%UPSTREAM_HOST%",
     }
     matcher = MetadataMatcher(
         filter="trimaran",

@@ -1,8 +1,9 @@
 """What each arm did, from the lines that the gateway writes of requests to a split model.
 
 A request counts once it has ended. An arm's error is what its clients got as one, or would have
-got: where a candidate failed, and what is live answered instead, the candidate's request failed.
-What the gateway itself refused reached no arm, and does not count.
+got: a request of the candidate's that what is live had to answer is the candidate's error, whether
+it failed there or its server was away. What the gateway itself refused reached no arm, and does not
+count.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO
 from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.segments import ARMS, ArmName
 from trimaran.stats.anytime_quantiles import bin_of
+from trimaran.system.ports import Ports
 
 __all__ = ["ArmsLog", "Ends"]
 
@@ -83,10 +85,14 @@ def _line(text: bytes) -> Mapping[str, Any] | None:
 
 
 class Ends:
-    """Counts requests by how they ended, by arm, for one experiment."""
+    """Counts requests by how they ended, by arm, for one experiment.
 
-    def __init__(self, experiment: str) -> None:
+    `ports` are those of the candidate's server.
+    """
+
+    def __init__(self, experiment: str, ports: Ports) -> None:
         self._experiment = experiment
+        self._own = {f"{ports.host}:{port}" for port in (ports.http, ports.grpc)}
         self._known: set[str] = set()
         self._share = 0.0
 
@@ -105,7 +111,10 @@ class Ends:
             mine = line.get("experiment") == self._experiment and line.get("share") == share
             if mine and arm in ARMS and _reached(line):
                 unit = line.get("unit") or ""
-                seen[arm].add(line, is_new=not unit or self._is_new(unit))
+                failed = _failed(line) or (
+                    arm == "candidate" and line.get("server") not in self._own
+                )
+                seen[arm].add(line, failed=failed, is_new=not unit or self._is_new(unit))
         return {arm: each.observed() for arm, each in seen.items()}
 
     def _is_new(self, unit: str) -> bool:
@@ -120,8 +129,7 @@ class _Seen:
         self.requests = self.errors = self.units = 0
         self.latencies: Counter[int] = Counter()
 
-    def add(self, line: Mapping[str, Any], *, is_new: bool) -> None:
-        failed = _failed(line)
+    def add(self, line: Mapping[str, Any], *, failed: bool, is_new: bool) -> None:
         self.requests += 1
         self.errors += failed
         self.units += is_new
@@ -139,7 +147,6 @@ def _reached(line: Mapping[str, Any]) -> bool:
 
 
 def _failed(line: Mapping[str, Any]) -> bool:
-    """Whether a request failed in its arm; of a candidate, also where it was asked elsewhere."""
+    """Whether a request had no answer, or an error as one."""
     status, call = line.get("status") or 0, line.get("grpc_status") or 0
-    again = line.get("arm") == "candidate" and (line.get("attempts") or 1) > 1
-    return again or call != 0 or not 0 < status < _FAILED
+    return call != 0 or not 0 < status < _FAILED

@@ -28,7 +28,7 @@ from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
 from trimaran.rollout.traffic.arm import CandidateServer, candidate_server
 from trimaran.rollout.traffic.arms_log import ArmsLog, Ends
-from trimaran.rollout.traffic.moves import next_move, step_after
+from trimaran.rollout.traffic.moves import next_move
 from trimaran.rollout.traffic.split import (
     ARMS_LOG,
     CANDIDATE_SHARE,
@@ -181,7 +181,7 @@ class _Conductor:
         self._log = log
         self._say = say
         self._look = look
-        self._ends = Ends(experiment.state.name)
+        self._ends = Ends(experiment.state.name, server.ports)
         self._digest_key = _digest_key(experiment.directory)
         self._recorded = time.monotonic()
 
@@ -222,13 +222,13 @@ class _Conductor:
             if state.segment.share != share:
                 self._say(state.notes[-1])
                 return None
-            waited_s = state.elapsed_s - state.weighed_s + time.monotonic() - self._recorded
-            steps = state.plan.steps
-            move = next_move(found.word, share, steps, waited_s, self._order.each_s)
+            at_step_s = state.elapsed_s - state.weighed_s + time.monotonic() - self._recorded
+            later = [each for each in state.plan.steps[1:] if each > share]
+            move = next_move(found.word, waited=at_step_s >= self._order.each_s, last=not later)
             if move in ("back", "over"):
                 return found
             if move == "next":
-                self._experiment.weigh(step_after(share, steps), by=self._order.kind)
+                self._experiment.weigh(later[0], by=self._order.kind)
                 return None
 
     def _verdict(self, share: float) -> Verdict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from trimaran.rollout.experiments.verdict import Word
@@ -12,29 +11,21 @@ __all__ = ["Move", "next_move"]
 Move = Literal["stay", "next", "back", "over"]
 
 
-def next_move(
-    word: Word, share: float, steps: Sequence[float], at_step_s: float, each_s: float
-) -> Move:
-    """What follows from a verdict, at a share of the traffic, after a time at it.
+def next_move(word: Word, *, waited: bool, last: bool) -> Move:
+    """What follows from a verdict at a share of the traffic.
 
-    | verdict | at the last step | before it |
-    |---|---|---|
-    | `abort`, `inconclusive` | back | back |
-    | `promote` | over, once `each_s` has passed | next, once `each_s` has passed |
-    | `hold` | stay | next, once `each_s` has passed |
+    | verdict | before the step has had its time | after it | after it, at the last step |
+    |---|---|---|---|
+    | `abort`, `inconclusive` | back | back | back |
+    | `hold` | stay | next | stay |
+    | `promote` | stay | next | over |
 
-    `back` gives all traffic to what is live, and `over` ends an experiment whose candidate wins. A
-    share that is none of the steps, which a person chose, is taken for the last step below it.
+    `back` gives all traffic to what is live, and `over` ends an experiment whose candidate wins.
     """
     if word in ("abort", "inconclusive"):
         return "back"
-    if at_step_s < each_s:
+    if not waited:
         return "stay"
-    if share < steps[-1]:
+    if not last:
         return "next"
     return "over" if word == "promote" else "stay"
-
-
-def step_after(share: float, steps: Sequence[float]) -> float:
-    """The share of the next step."""
-    return min(each for each in steps if each > share)
