@@ -17,6 +17,7 @@ from trimaran.rollout.experiments.experiment import Experiment, record_of
 from trimaran.rollout.experiments.finding import Finding
 from trimaran.rollout.experiments.verdict import Verdict, findings, verdict
 from trimaran.rollout.runs.people import person
+from trimaran.rollout.traffic.units import forget_units
 from trimaran.system.console import console
 from trimaran.system.files import write_text
 
@@ -105,6 +106,7 @@ def stop(
     """End an experiment undecided; all traffic goes to what is live."""
     experiment = Experiment.open(Repository.open(repository), name)
     experiment.decide(Verdict("inconclusive", f"Stopped: {why}"), by=person(by))
+    forget_units(experiment.directory)
     print(f"{experiment.state.name} is stopped")
 
 

@@ -64,8 +64,9 @@ class Experiment:
     ) -> Experiment:
         """Begin the next experiment of a model, with the releases `live` and `candidate`.
 
-        `header` is the one that holds a client's key, where clients stay with their arm. Raises `UsageError` for a kind or name that is none, and `TrimaranError` while another
-        experiment of the model goes on.
+        `header` is the one that holds a client's key, where clients stay with their arm. Raises
+        `UsageError` for a kind or name that is none, and `TrimaranError` while another experiment
+        of the model goes on.
         """
         check_model_name(model)
         if kind not in KINDS:
@@ -138,9 +139,9 @@ class Experiment:
         """Record outcomes of predictions that an arm made, and say the verdict.
 
         `segment` is the one of the predictions, from 1; by default the last. `of` has a digest for
-        each value, by which who counts them knows which are recorded. Raises `TrimaranError`
-        for an outcome outside of the goal's bounds and for an experiment that was decided, and
-        `UsageError` for a goal or segment that is not there.
+        each value, by which those who count outcomes know which are recorded. Raises
+        `TrimaranError` for an outcome outside of the goal's bounds and for an experiment that was
+        decided, and `UsageError` for a goal or segment that is not there.
         """
         named = self.state.plan.goal(goal)
         found = Values.of(values, named.low, named.high)

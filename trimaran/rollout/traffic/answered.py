@@ -123,7 +123,9 @@ def _is_unit(line: Mapping[str, Any], counting: Counting, is_new: Callable[[str]
 
 def _count(line: Mapping[str, Any], counting: Counting, found: Answered) -> None:
     given = line.get("input")
-    for feature in counting.fields if isinstance(given, dict) else ():
+    if not isinstance(given, dict):
+        given = {}
+    for feature in counting.fields:
         if feature.name in given:
             bins = found.inputs.setdefault(feature.name, Counter())
             bins[bin_of_value(feature, given[feature.name])] += 1

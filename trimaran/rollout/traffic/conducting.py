@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import urllib3
@@ -28,13 +28,16 @@ from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
 from trimaran.rollout.traffic.arm import CandidateServer, candidate_server
 from trimaran.rollout.traffic.arms_log import ArmsLog, Ends
+from trimaran.rollout.traffic.history import bound_of, counts_of
 from trimaran.rollout.traffic.moves import next_move
+from trimaran.rollout.traffic.predictions import Predictions, check_goals
 from trimaran.rollout.traffic.split import (
     ARMS_LOG,
     CANDIDATE_SHARE,
     Split,
     announcing,
 )
+from trimaran.rollout.traffic.units import KEY, SEEN, Units, forget_units
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, read_regular, write_text
 
@@ -95,6 +98,7 @@ def conduct(
             "cannot be divided between two servers"
         )
     repository.version(order.model, order.release)
+    check_goals(repository, order.model, order.plan, order.header)
     with ExitStack() as stack:
         stack.enter_context(_alone(repository, order.model))
         going = _going(repository, order, live.number)
@@ -105,14 +109,17 @@ def conduct(
         )
         tried = f"golden requests answered: {server.golden}" if server.golden else "untested"
         say(f"the candidate is ready; {tried}")
+        if going:
+            going.go_on(by=by)
         experiment = going or Experiment.begin(
             repository,
             order.model,
             order.kind,
             str(live.number),
             str(order.release),
-            order.plan,
+            _bounded(order, figures, say),
             by=by,
+            header=order.header,
         )
         log = ArmsLog(repository.state / "gateway" / ARMS_LOG)
         stack.callback(log.close)
@@ -143,7 +150,8 @@ def _going(repository: Repository, order: Order, live: int) -> Experiment | None
     state = found.state
     if state.decision is not None:
         return None
-    same = (state.kind, state.plan.record()) == (order.kind, order.plan.record())
+    plan = _with_bound(order.plan, state.plan.errors.most if state.plan.errors else None)
+    same = (state.kind, state.plan, state.header) == (order.kind, plan, order.header)
     if same and state.releases == {"live": str(live), "candidate": str(order.release)}:
         return found
     raise TrimaranError(
@@ -153,9 +161,34 @@ def _going(repository: Repository, order: Order, live: int) -> Experiment | None
     )
 
 
+def _with_bound(plan: Plan, most: float | None) -> Plan:
+    """The plan, with a bound for errors where it names none."""
+    if plan.errors is None or plan.errors.most is not None:
+        return plan
+    return replace(plan, errors=replace(plan.errors, most=most))
+
+
+def _bounded(order: Order, figures: str, say: Callable[[str], None]) -> Plan:
+    """The order's plan, with a bound for errors from what live has shown where it names none."""
+    if order.plan.errors is None or order.plan.errors.most is not None:
+        return order.plan
+    most, why = bound_of(*counts_of(_figures(figures), order.model))
+    say(why)
+    return _with_bound(order.plan, most)
+
+
+def _figures(address: str) -> str:
+    """What the gateway counts; empty while it does not answer."""
+    try:
+        with urllib3.PoolManager(retries=False, timeout=5.0) as pool:
+            return pool.request("GET", address).data.decode()
+    except (urllib3.exceptions.HTTPError, UnicodeDecodeError):
+        return ""
+
+
 def _digest_key(directory: Path) -> str:
     """The key of the digests of clients' keys, which is the experiment's own."""
-    path = directory / "units.key"
+    path = directory / KEY
     if not path.exists():
         write_text(path, secrets.token_hex(32), _OWNER_ONLY)
     return read_regular(path).decode("ascii", "replace")[:64]
@@ -181,8 +214,10 @@ class _Conductor:
         self._log = log
         self._say = say
         self._look = look
-        self._ends = Ends(experiment.state.name, server.ports)
         self._digest_key = _digest_key(experiment.directory)
+        self._units = Units(experiment.directory / SEEN)
+        self._ends = Ends(experiment.state.name, server.ports, self._is_new)
+        self._predictions = Predictions(repository, experiment, self._digest_key)
         self._recorded = time.monotonic()
 
     def run(self, by: str, deploy: Callable[[], None] | None) -> Verdict:
@@ -191,12 +226,15 @@ class _Conductor:
             f"{state.name}: release {state.releases['candidate']} against "
             f"{state.releases['live']}, which is live"
         )
+        if self._predictions.note:
+            self._say(self._predictions.note)
         with announcing(self._repository, self._order.model) as announce:
             found = None
             while found is None:
                 share = self._experiment.state.segment.share
                 announce(self._split(share))
                 self._await_gateway(share)
+                self._predictions.begin()
                 self._say(f"the candidate gets {100 * share:.3g} % of the traffic")
                 found = self._until_moved(share)
             self._say(f"{found.word}: {found.why}")
@@ -208,6 +246,7 @@ class _Conductor:
         self._say(f"all traffic goes to release {live}, {time.monotonic() - began:.1f} s later")
         if self._experiment.state.decision is None:
             self._experiment.decide(found, by=by)
+        forget_units(self._experiment.directory)
         time.sleep(_SETTLE_S)
         return found
 
@@ -248,10 +287,17 @@ class _Conductor:
         if not self._is_due(state):
             return self._experiment.verdict()
         seen = self._ends.counted(self._log.news(), share)
+        seen = self._predictions.seen_by(seen, len(state.segments))
+        self._units.keep()
         self._recorded = time.monotonic()
         found = self._experiment.observe(seen["live"], seen["candidate"])
+        if self._predictions.count_outcomes():
+            found = self._experiment.verdict()
         self._look(self._experiment.state, found)
         return found
+
+    def _is_new(self, unit: str) -> bool:
+        return self._units.is_new(len(self._experiment.state.segments), unit)
 
     def _is_due(self, state: Experimenting) -> bool:
         """Whether to look: often at first, and then after a hundredth more of the time."""
@@ -284,11 +330,7 @@ class _Conductor:
 
     def _followed(self) -> float | None:
         """The share by which the gateway divides the traffic of the model now."""
-        try:
-            with urllib3.PoolManager(retries=False, timeout=5.0) as pool:
-                text = pool.request("GET", self._figures).data.decode()
-        except (urllib3.exceptions.HTTPError, UnicodeDecodeError):
-            return None
+        text = _figures(self._figures)
         labels = f'model="{self._order.model}",experiment="{self._experiment.state.name}"'
         found = re.search(rf"^{CANDIDATE_SHARE}{{{re.escape(labels)}}} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from trimaran.rollout.traffic.arms_log import failed, reached
 from trimaran.stats.intervals import wilson
 
 __all__ = ["bound_of", "counts_of"]
@@ -12,10 +13,10 @@ _LEAST_REQUESTS = 1_000
 _TIMES = 3
 _LEAST, _MOST = 0.01, 0.5
 _DIGITS = 3
-_FAILED = 400
-_COUNTED = re.compile(r'^trimaran_gateway_requests{(?P<labels>.*)} (?P<count>\d+)(?:\.0)?$', re.M)
+_COUNTED = re.compile(r"^trimaran_gateway_requests{(?P<labels>.*)} (?P<count>\d+)(?:\.0)?$", re.M)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
-_ASKED = ("predict", "infer", "call")
+_ENDS = ("status", "grpc_status")
+_ASKED = ("predict", "infer", "events", "call")
 """Kinds of requests that a model answers and that are divided between arms."""
 
 
@@ -34,9 +35,7 @@ def bound_of(requests: int, errors: int) -> tuple[float | None, str]:
     bound = max(_LEAST, float(f"{_TIMES * high:.{_DIGITS}g}"))
     shown = f"{errors:,} errors in {requests:,} requests (at most {100 * high:.3g} %)"
     if bound > _MOST:
-        return None, (
-            f"no error bound: the live release has {shown}; name one with --most-errors"
-        )
+        return None, (f"no error bound: the live release has {shown}; name one with --most-errors")
     why = "is the least that is taken" if bound == _LEAST else f"is {_TIMES} times that"
     return bound, (
         f"error bound {100 * bound:.3g} %: since the gateway began, the live release has {shown}; "
@@ -45,20 +44,17 @@ def bound_of(requests: int, errors: int) -> tuple[float | None, str]:
 
 
 def counts_of(figures: str, model: str) -> tuple[int, int]:
-    """How many requests for a model the servers have answered, and how many of them failed.
+    """How many requests for a model were sent to a server, and how many of them failed.
 
-    `figures` is the text that the gateway gives to Prometheus. What the gateway itself refused, and
-    what its clients gave up, does not count.
+    `figures` is the text that the gateway gives to Prometheus.
     """
     requests = errors = 0
     for found in _COUNTED.finditer(figures):
         labels = dict(_LABEL.findall(found["labels"]))
         if labels.get("model") != model or labels.get("kind") not in _ASKED:
             continue
-        if labels.get("reason") not in ("", "server"):
-            continue
-        count, status = int(found["count"]), labels.get("status", "0")
-        failed = int(status or 0) >= _FAILED or labels.get("grpc_status", "0") not in ("", "-", "0")
-        requests += count
-        errors += count * failed
+        end = {"why": labels.get("why"), **{name: int(labels.get(name) or 0) for name in _ENDS}}
+        if reached(end):
+            requests += int(found["count"])
+            errors += int(found["count"]) * failed(end)
     return requests, errors

@@ -20,7 +20,7 @@ from typing import Any
 
 from trimaran.rollout.experiments.experiment import Experiment
 from trimaran.rollout.experiments.plan import Goal
-from trimaran.rollout.experiments.segments import ArmName
+from trimaran.rollout.experiments.segments import ARMS, ArmName
 from trimaran.rollout.ledger import Entry, Ledger
 from trimaran.rollout.traffic.measures import Measure, measure_of
 from trimaran.rollout.traffic.stretches import Stretches
@@ -150,8 +150,8 @@ def counted_in(entries: Iterable[Entry]) -> Mapping[tuple[str, int], set[str]]:
     """The digests of what lines of a record count, by goal and segment."""
     found: dict[tuple[str, int], set[str]] = defaultdict(set)
     for entry in entries:
-        of = entry.details.get("of") if entry.event == "outcomes" else None
-        for arm in ("live", "candidate") if of else ():
+        of = entry.details.get("of", ()) if entry.event == "outcomes" else ()
+        for arm in ARMS if of else ():
             for goal in entry.details.get(arm, {}).get("outcomes", {}):
                 found[goal, entry.details.get("segment", 0)].update(of)
     return found

@@ -21,7 +21,7 @@ from trimaran.rollout.experiments.plan import Goal
 from trimaran.served.judging import BinaryJudge, ClassJudge, Judge, NumberJudge, RankedJudge
 from trimaran.system.errors import UsageError
 
-__all__ = ["BOUNDED", "LOWER_IS_BETTER", "MEASURES", "check_measured", "measure_of"]
+__all__ = ["BOUNDED", "LOWER_IS_BETTER", "MEASURES", "NATURAL", "check_measured", "measure_of"]
 
 Measure = Callable[[float, Any, Any], float | None]
 """Of a probability, a decision and an outcome as `Judge` keeps them; None where it has no value."""
@@ -83,6 +83,8 @@ MEASURES = frozenset(name for each in _BY_JUDGE.values() for name in each)
 """Goals by these names are of predictions; any other is of clients."""
 BOUNDED = frozenset({"brier", "error"})
 """Those between two bounds. All others are 0 or 1."""
+NATURAL = frozenset({"brier"})
+"""Those of them that are between 0 and 1 by themselves."""
 LOWER_IS_BETTER = BOUNDED
 
 
@@ -97,7 +99,7 @@ def check_measured(model: str, goal: Goal, judge: Judge) -> None:
         kind = "between two bounds" if goal.name in BOUNDED else "0 or 1"
         raise UsageError(
             f"{goal.name} of a prediction is {kind}; write the goal as "
-            + (f"{goal.name}:0:1" if goal.name in BOUNDED else goal.name)
+            + (f"{goal.name}:0:100, with its bounds" if goal.name in BOUNDED else goal.name)
         )
 
 

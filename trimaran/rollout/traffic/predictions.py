@@ -1,4 +1,4 @@
-"""What an experiment takes from the prediction log: inputs, answers, and outcomes that came late."""
+"""What an experiment takes from the prediction log: inputs, answers, and late outcomes."""
 
 from __future__ import annotations
 
@@ -33,9 +33,18 @@ _NUMBER = "_value"
 """How the name of an answer ends that is a number."""
 
 
-def check_goals(repository: Repository, model: str, plan: Plan) -> None:
-    """Raise `UsageError` for a plan that asks more of predictions than is logged of them."""
+def check_goals(repository: Repository, model: str, plan: Plan, header: str) -> None:
+    """Raise `UsageError` for a plan that asks for what cannot be known.
+
+    Goals of clients need the header with a client's key; those of predictions need a log of them.
+    """
     goals = _of_predictions(plan)
+    for goal in plan.goals:
+        if goal not in goals and not header:
+            raise UsageError(
+                f"{goal.name!r} is no goal of predictions ({', '.join(sorted(MEASURES))}), and one "
+                "of clients needs the header that names them; name it with --key"
+            )
     asked = goals[0].name if goals else "answers" if plan.answers is not None else ""
     if not asked:
         return
@@ -75,9 +84,7 @@ class Predictions:
         """Count what is predicted from now on, at another share."""
         self._since = datetime.now(UTC)
 
-    def seen_by(
-        self, seen: Mapping[ArmName, Observed], segment: int
-    ) -> Mapping[ArmName, Observed]:
+    def seen_by(self, seen: Mapping[ArmName, Observed], segment: int) -> Mapping[ArmName, Observed]:
         """What was seen of each arm since the last call, with inputs and answers."""
 
         def is_new(name: str) -> bool:
