@@ -38,7 +38,7 @@ from trimaran.rollout.traffic.split import (
     announcing,
 )
 from trimaran.rollout.traffic.units import KEY, SEEN, Units, forget_units
-from trimaran.system.errors import TrimaranError
+from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, read_regular, write_text
 
 __all__ = ["Order", "conduct"]
@@ -98,6 +98,10 @@ def conduct(
             "cannot be divided between two servers"
         )
     repository.version(order.model, order.release)
+    if order.release == live.number:
+        raise UsageError(
+            f"{order.model}: release {live.number} is the live one; name another as the candidate"
+        )
     check_goals(repository, order.model, order.plan, order.header)
     with ExitStack() as stack:
         stack.enter_context(_alone(repository, order.model))
