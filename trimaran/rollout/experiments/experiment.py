@@ -190,6 +190,14 @@ class Experiment:
         state = self.state
         return state.decision or verdict(state.plan, state.segments, state.elapsed_s)
 
+    def require_going(self, what: str) -> None:
+        """Raise `TrimaranError` where it was decided, so that no more of `what` counts."""
+        if self.state.decision is not None:
+            raise TrimaranError(
+                f"{self.state.name} ended at {self.state.decided_at} with "
+                f"{self.state.decision.word!r}; further {what} do not count"
+            )
+
     def refresh(self) -> None:
         """Take in what other processes have recorded."""
         self._take(self._record.news())
@@ -202,12 +210,7 @@ class Experiment:
     def _writing(self, what: str) -> Iterator[LedgerWriter]:
         with self._record.writing() as writer:
             self._take(writer.entries)
-            decided = self.state.decision
-            if decided is not None:
-                raise TrimaranError(
-                    f"{self.state.name} ended at {self.state.decided_at} with {decided.word!r}; "
-                    f"further {what} do not count"
-                )
+            self.require_going(what)
             yield writer
 
     def _take(self, entries: Iterable[Entry]) -> None:

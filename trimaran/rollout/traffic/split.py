@@ -27,7 +27,16 @@ from trimaran.system.files import read_regular, write_text
 from trimaran.system.ports import Ports
 from trimaran.system.processes import start_time
 
-__all__ = ["ARMS_LOG", "CANDIDATE_SHARE", "FINEST", "Split", "announcing", "splits_of"]
+__all__ = [
+    "ARMS_LOG",
+    "CANDIDATE_SHARE",
+    "FINEST",
+    "Split",
+    "announcing",
+    "arm_of",
+    "splits_of",
+    "unit_of",
+]
 
 ARMS_LOG = "arms.log"
 """The file, in the gateway's folder, where each request to a model with a candidate has a line."""
@@ -64,7 +73,7 @@ class Split:
     @property
     def parts(self) -> int:
         """The candidate's share, of `FINEST` parts."""
-        return round(self.share * FINEST)
+        return parts_of(self.share)
 
     def __str__(self) -> str:
         """How messages list it."""
@@ -75,8 +84,22 @@ class Split:
 
     def arm(self, key: str) -> ArmName:
         """The arm of a client's key."""
-        digest = hmac.new(self.digest_key.encode(), key.encode(), hashlib.sha256).hexdigest()
-        return "candidate" if int(digest[:_DIGITS], 16) < self.parts else "live"
+        return arm_of(unit_of(key, self.digest_key), self.share)
+
+
+def parts_of(share: float) -> int:
+    """A share of the traffic, of `FINEST` parts."""
+    return round(share * FINEST)
+
+
+def unit_of(key: str, digest_key: str) -> str:
+    """The digest of a client's key, in hexadecimal digits."""
+    return hmac.new(digest_key.encode(), key.encode(), hashlib.sha256).hexdigest()
+
+
+def arm_of(unit: str, share: float) -> ArmName:
+    """The arm of a client's digest, where the candidate has a share of the traffic."""
+    return "candidate" if int(unit[:_DIGITS], 16) < parts_of(share) else "live"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from trimaran.rollout.ledger import Entry
 
-__all__ = ["Stretches"]
+__all__ = ["Stretches", "segment_at"]
 
 _LOOK, _ELSEWHERE = "look", ("outcomes", "decided")
 """Events that say that the traffic is divided, and those that say nothing of it."""
@@ -52,3 +52,13 @@ class Stretches:
         if self._found and self._found[-1][::2] == (self._segment, begin):
             begin = self._found.pop()[1]
         self._found.append((self._segment, begin, time_s))
+
+
+def segment_at(entries: Iterable[Entry], time_s: float) -> int | None:
+    """The segment that had begun last at a time, from 1; None before the experiment."""
+    begins = [
+        datetime.fromisoformat(entry.time).timestamp()
+        for entry in entries
+        if entry.event in ("began", "weights")
+    ]
+    return sum(begin <= time_s for begin in begins) or None

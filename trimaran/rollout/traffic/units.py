@@ -13,14 +13,15 @@ from pathlib import Path
 
 from trimaran.system.files import read_regular
 
-__all__ = ["ANSWERED", "KEY", "SEEN", "Units", "forget_units", "seen_in"]
+__all__ = ["ANSWERED", "DIGITS", "KEY", "SEEN", "Units", "forget_units", "seen_in"]
 
 KEY, SEEN, ANSWERED = "units.key", "units.seen", "units.answered"
 """Files in an experiment's directory: the key of digests, clients, and records that were scored."""
 
+DIGITS = 16
+"""Of a digest, that are kept."""
 _MOST = 1_000_000
 """Of one segment. Those beyond count as seen before."""
-_DIGITS = 16
 _LINE = re.compile(rb"^(\d+) ([0-9a-f]{16})\n", re.MULTILINE)
 
 
@@ -38,8 +39,8 @@ class Units:
         """Whether a client is seen for the first time in a segment; it is kept."""
         if segment != self._segment:
             self.keep()
-            self._segment, self._known = segment, seen_in(self._path, segment) or set()
-        unit = digest[:_DIGITS]
+            self._segment, self._known = segment, _read(self._path, segment) or set()
+        unit = digest[:DIGITS]
         if unit in self._known or len(self._known) >= _MOST:
             return False
         self._known.add(unit)
@@ -58,7 +59,12 @@ class Units:
 
 
 def seen_in(path: Path, segment: int) -> set[str] | None:
-    """The clients of a segment; None where they are not known, or not all."""
+    """The clients of a segment; None where not all of them are known."""
+    found = _read(path, segment)
+    return None if found is None or len(found) >= _MOST else found
+
+
+def _read(path: Path, segment: int) -> set[str] | None:
     try:
         content = read_regular(path)
     except FileNotFoundError:
