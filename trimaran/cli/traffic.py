@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from trimaran.checks.raising import checked_config
 from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver
 from trimaran.cli.releases import deploy_model, show
 from trimaran.gateway.presence import find_gateway
@@ -32,7 +33,10 @@ _Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="An ensemble, or a model that is not a step of one.")
 ]
 _Release = Annotated[
-    int, typer.Option(metavar="N", help="The candidate: a release, or a model's version.")
+    int | None,
+    typer.Option(
+        metavar="N", help="The candidate: a release, or a model's version. Default: the newest."
+    ),
 ]
 _Key = Annotated[
     str,
@@ -92,7 +96,7 @@ _Deploy = Annotated[
 
 def canary(
     model: _Model,
-    release: _Release,
+    release: _Release = None,
     steps: Annotated[
         str,
         typer.Option(
@@ -131,14 +135,19 @@ def canary(
     )
     planned = read_plan(plan, options) if plan else options
     order = Order(
-        "canary", model, release, planned, seconds_of(each, "--each", bare=True), _header(key)
+        "canary",
+        model,
+        _candidate(repository, model, release),
+        planned,
+        seconds_of(each, "--each", bare=True),
+        _header(key),
     )
     _run(order, by, repository, tritonserver, deploys=deploy)
 
 
 def ab(
     model: _Model,
-    release: _Release,
+    release: _Release = None,
     share: Annotated[
         float, typer.Option(metavar="PERCENT", help="The candidate's part of the traffic.")
     ] = 50.0,
@@ -172,7 +181,8 @@ def ab(
             f"{plan} has {len(planned.steps)} steps; an A/B test has one share of the traffic: "
             "use 'trimaran canary', or leave out steps"
         )
-    order = Order("ab", model, release, planned, header=_header(key))
+    candidate = _candidate(repository, model, release)
+    order = Order("ab", model, candidate, planned, header=_header(key))
     _run(order, by, repository, tritonserver, deploys=deploy)
 
 
@@ -194,6 +204,18 @@ def _run(
         tritonserver=tritonserver,
     )
     raise SystemExit(_STATUS[found.word])
+
+
+def _candidate(root: Path, model: str, release: int | None) -> int:
+    """The release that is named, or the newest. Raises `TrimaranError` where there is none."""
+    repository = Repository.open(root)
+    checked_config(repository, model)
+    if release is not None:
+        return repository.version(model, release).number
+    newest = repository.newest(model)
+    if newest is None:
+        raise TrimaranError(f"{model} has no release yet; see 'trimaran status'")
+    return newest.number
 
 
 def _figures(repository: Repository) -> str:

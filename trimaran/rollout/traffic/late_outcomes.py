@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import sqlite3
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -31,8 +30,6 @@ __all__ = ["LateOutcomes", "counted_in"]
 
 _DIGITS = 16
 _WAIT_S = 5.0
-_SHARE = 0.01
-"""Of the time, what reading the index may take."""
 _JOINED = """
 SELECT file, rowid, coalesce(id, ''), coalesce(request, ''), version, time, probability, decided,
     outcome
@@ -70,21 +67,15 @@ class LateOutcomes:
         self._stretches = Stretches()
         self._counted: set[str] = set()
         self._known: set[tuple[str, int]] = set()
-        self._due_s = 0.0
 
     def count(self) -> bool:
         """Record the outcomes that came since the last call; whether there were some."""
-        began_s = time.monotonic()
-        if began_s < self._due_s:
-            return False
         self._follow()
         found = list(self._new())
         for (arm, segment), rows in _grouped(found).items():
             for goal, measure in self._measures.items():
                 self._add(arm, segment, goal, measure, rows)
         self._known.update(row.key for _, _, row in found)
-        took_s = time.monotonic() - began_s
-        self._due_s = began_s + took_s / _SHARE
         return bool(found)
 
     def _follow(self) -> None:

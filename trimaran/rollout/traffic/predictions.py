@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ from trimaran.system.errors import UsageError
 
 __all__ = ["Predictions", "check_goals"]
 
+_SHARE = 0.01
+"""Of the time, what reading the index may take."""
 _NUMBER = "_value"
 """How the name of an answer ends that is a number."""
 
@@ -73,12 +76,15 @@ class Predictions:
         directory = log_of(repository, self._model)
         judge = judge_of(repository, self._model) if directory.is_dir() else None
         goals = _of_predictions(state.plan)
-        self._late = LateOutcomes(experiment, goals, judge, directory, key) if judge else None
+        self._late = (
+            LateOutcomes(experiment, goals, judge, directory, key) if judge and goals else None
+        )
         self._counting, self.note = _counting(repository, experiment, judge)
         self._lines = PredictionLines(directory)
         self._units = Units(experiment.directory / ANSWERED)
         self._key = key.encode()
         self._since = datetime.now(UTC)
+        self._due_s = 0.0
 
     def begin(self) -> None:
         """Count what is predicted from now on, at another share."""
@@ -101,8 +107,16 @@ class Predictions:
         }
 
     def count_outcomes(self) -> bool:
-        """Record outcomes that came since the last call; whether there were some."""
-        return self._late is not None and self._late.count()
+        """Record outcomes that came since the last call; whether there were some.
+
+        The index is read seldom enough that it takes a hundredth of the time.
+        """
+        began_s = time.monotonic()
+        if self._late is None or began_s < self._due_s:
+            return False
+        found = self._late.count()
+        self._due_s = began_s + (time.monotonic() - began_s) / _SHARE
+        return found
 
 
 def _of_predictions(plan: Plan) -> list[Goal]:
