@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from markupsafe import Markup
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,8 +18,10 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.course import Course, course
 from trimaran.rollout.experiments.experiment import Experiment, record_of
 from trimaran.rollout.experiments.finding import Finding
+from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.verdict import Verdict, findings, verdict
 from trimaran.rollout.runs.people import person
+from trimaran.rollout.shadow.found import Found, read_found
 from trimaran.rollout.traffic.units import forget_units
 from trimaran.system.console import console
 from trimaran.system.files import write_text
@@ -52,20 +57,33 @@ def report(
     state = seen.state
     said = state.decision or verdict(state.plan, state.segments, state.elapsed_s)
     found = findings(state.plan, state.segments)
+    answers = read_found(record.directory)
     if as_json:
-        print(json.dumps(_record(seen, said, found), indent=2))
+        print(json.dumps(_record(seen, said, found, answers), indent=2))
     else:
-        _show(seen, said, found)
+        _show(seen, said, found, answers)
     if output or not as_json:
         from trimaran.rollout.experiments.report import report as page_of  # loads matplotlib
 
         path = output or record.directory / _PAGE
-        write_text(path, page_of(seen, said))
+        write_text(path, page_of(seen, said, _blocks(seen, answers)))
         console(stderr=as_json).print(f"written to {path}", markup=False, highlight=False)
     raise typer.Exit(_STATUS[said.word])
 
 
-def _show(seen: Course, said: Verdict, found: list[Finding]) -> None:
+def _blocks(seen: Course, answers: Found | None) -> Sequence[Markup]:
+    """What a shadow has found, for the page."""
+    if answers is None:
+        return ()
+    from trimaran.rollout.shadow.page import answers_section  # loads matplotlib
+
+    segments = seen.state.segments
+    live = functools.reduce(Observed.plus, (each.live.seen for each in segments))
+    candidate = functools.reduce(Observed.plus, (each.candidate.seen for each in segments))
+    return list(answers_section(answers, live, candidate))
+
+
+def _show(seen: Course, said: Verdict, found: list[Finding], answers: Found | None) -> None:
     state, screen = seen.state, console()
     releases = state.releases
     print(f"{state.name}: {state.kind}, release {releases['candidate']} against {releases['live']}")
@@ -77,6 +95,11 @@ def _show(seen: Course, said: Verdict, found: list[Finding]) -> None:
         cells = [*each.figures(), f"[{style}]{each.state}[/{style}]" if style else each.state]
         table.add_row(escape(each.name), *cells)
     screen.print(table)
+    for name, output in answers.outputs.items() if answers else ():
+        far = "" if output.largest is None else f"; largest distance {output.largest:.3g}"
+        print(f"{name}: {output.agreed:,} of {output.compared:,} agree{far}")
+    if answers and answers.dropped:
+        print(f"{answers.dropped:,} of {answers.answered:,} requests were not compared")
     for note in state.notes:
         print(note)
     ended = f", decided by {state.decided_by} at {state.decided_at}" if state.decision else ""
@@ -110,7 +133,9 @@ def stop(
     print(f"{experiment.state.name} is stopped")
 
 
-def _record(seen: Course, said: Verdict, found: list[Finding]) -> dict[str, Any]:
+def _record(
+    seen: Course, said: Verdict, found: list[Finding], answers: Found | None
+) -> dict[str, Any]:
     state = seen.state
     return {
         "name": state.name,
@@ -135,4 +160,5 @@ def _record(seen: Course, said: Verdict, found: list[Finding]) -> dict[str, Any]
             for each in state.segments
         ],
         "notes": list(state.notes),
+        **({"answers": answers.record()} if answers else {}),
     }

@@ -67,6 +67,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Give a release a growing part of the live traffic, or take it back.",
     ),
     "ab": ("trimaran.cli.traffic:ab", "Compare a release with the live one on live traffic."),
+    "shadow": (
+        "trimaran.cli.shadow:shadow",
+        "Compare a release's answers with the live one's, of which no client gets any.",
+    ),
     "experiment report": (
         "trimaran.cli.experiment:report",
         "Show what two releases on live traffic have shown, and the verdict.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -23,16 +24,27 @@ from trimaran.rollout.traffic.plan_file import parse_goal, read_plan
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
 
-__all__ = ["ab", "canary"]
+__all__ = [
+    "CandidateRelease",
+    "Longest",
+    "MoreErrors",
+    "MostErrors",
+    "SplitModel",
+    "ab",
+    "canary",
+    "candidate_of",
+    "errors_of",
+    "run_order",
+]
 
 _ALL = 100
 _STATUS = {"promote": 0, "abort": 1, "inconclusive": 2}
 _HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
-_Model = Annotated[
+SplitModel = Annotated[
     str, typer.Argument(metavar="MODEL", help="An ensemble, or a model that is not a step of one.")
 ]
-_Release = Annotated[
+CandidateRelease = Annotated[
     int | None,
     typer.Option(
         metavar="N", help="The candidate: a release, or a model's version. Default: the newest."
@@ -46,13 +58,13 @@ _Key = Annotated[
         "Default: each request by itself.",
     ),
 ]
-_Errors = Annotated[
+MoreErrors = Annotated[
     float,
     typer.Option(
         metavar="POINTS", help="How much higher the candidate's error ratio may be, in percent."
     ),
 ]
-_MostErrors = Annotated[
+MostErrors = Annotated[
     float | None,
     typer.Option(
         metavar="PERCENT",
@@ -66,7 +78,7 @@ _P99 = Annotated[
         metavar="PERCENT", help="How much longer the candidate's p99 may be; 0 not to look at it."
     ),
 ]
-_Longest = Annotated[
+Longest = Annotated[
     str, typer.Option(metavar="DURATION", help="After it the experiment ends undecided.")
 ]
 _GoalName = Annotated[
@@ -95,8 +107,8 @@ _Deploy = Annotated[
 
 
 def canary(
-    model: _Model,
-    release: _Release = None,
+    model: SplitModel,
+    release: CandidateRelease = None,
     steps: Annotated[
         str,
         typer.Option(
@@ -107,13 +119,13 @@ def canary(
         str, typer.Option(metavar="DURATION", help="How long each of them takes at least.")
     ] = "10m",
     key: _Key = "",
-    more_errors: _Errors = 0.5,
-    most_errors: _MostErrors = None,
+    more_errors: MoreErrors = 0.5,
+    most_errors: MostErrors = None,
     longer_p99: _P99 = 25.0,
     goal: _GoalName = "",
     margin: _Margin = None,
     plan: _PlanFile = None,
-    longest: _Longest = "",
+    longest: Longest = "",
     by: Person = None,
     deploy: _Deploy = True,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
@@ -128,7 +140,7 @@ def canary(
     """
     options = Plan(
         steps=_steps(steps),
-        errors=_errors(more_errors, most_errors),
+        errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
         goals=_goals(goal, margin),
         longest_s=seconds_of(longest, "--longest") if longest else None,
@@ -137,28 +149,28 @@ def canary(
     order = Order(
         "canary",
         model,
-        _candidate(repository, model, release),
+        candidate_of(repository, model, release),
         planned,
         seconds_of(each, "--each", bare=True),
         _header(key),
     )
-    _run(order, by, repository, tritonserver, deploys=deploy)
+    run_order(order, by, repository, tritonserver, deploys=deploy)
 
 
 def ab(
-    model: _Model,
-    release: _Release = None,
+    model: SplitModel,
+    release: CandidateRelease = None,
     share: Annotated[
         float, typer.Option(metavar="PERCENT", help="The candidate's part of the traffic.")
     ] = 50.0,
     key: _Key = "",
-    more_errors: _Errors = 0.5,
-    most_errors: _MostErrors = None,
+    more_errors: MoreErrors = 0.5,
+    most_errors: MostErrors = None,
     longer_p99: _P99 = 25.0,
     goal: _GoalName = "",
     margin: _Margin = None,
     plan: _PlanFile = None,
-    longest: _Longest = "",
+    longest: Longest = "",
     by: Person = None,
     deploy: _Deploy = False,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
@@ -170,7 +182,7 @@ def ab(
     """
     options = Plan(
         steps=(share / _ALL,),
-        errors=_errors(more_errors, most_errors),
+        errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
         goals=_goals(goal, margin),
         longest_s=seconds_of(longest, "--longest") if longest else None,
@@ -181,14 +193,21 @@ def ab(
             f"{plan} has {len(planned.steps)} steps; an A/B test has one share of the traffic: "
             "use 'trimaran canary', or leave out steps"
         )
-    candidate = _candidate(repository, model, release)
+    candidate = candidate_of(repository, model, release)
     order = Order("ab", model, candidate, planned, header=_header(key))
-    _run(order, by, repository, tritonserver, deploys=deploy)
+    run_order(order, by, repository, tritonserver, deploys=deploy)
 
 
-def _run(
-    order: Order, by: str | None, root: Path, tritonserver: Path | None, *, deploys: bool
+def run_order(
+    order: Order,
+    by: str | None,
+    root: Path,
+    tritonserver: Path | None,
+    *,
+    deploys: bool = False,
+    look: Callable[[Experimenting, Verdict], None] | None = None,
 ) -> None:
+    """Conduct an experiment, and end with the status of its verdict."""
     who = person(by)
     repository = Repository.open(root)
     found = conduct(
@@ -197,7 +216,7 @@ def _run(
         _figures(repository),
         by=who,
         say=show,
-        look=_Progress().look,
+        look=look or _Progress().look,
         deploy=(lambda: deploy_model(order.model, order.release, who, root, tritonserver))
         if deploys
         else None,
@@ -206,7 +225,7 @@ def _run(
     raise SystemExit(_STATUS[found.word])
 
 
-def _candidate(root: Path, model: str, release: int | None) -> int:
+def candidate_of(root: Path, model: str, release: int | None) -> int:
     """The release that is named, or the newest. Raises `TrimaranError` where there is none."""
     repository = Repository.open(root)
     checked_config(repository, model)
@@ -265,7 +284,7 @@ def _steps(text: str) -> tuple[float, ...]:
     return tuple(each / _ALL for each in percents[:-1])
 
 
-def _errors(more: float, most: float | None) -> Errors:
+def errors_of(more: float, most: float | None) -> Errors:
     return Errors(more / _ALL, None if most is None else most / _ALL)
 
 

@@ -25,6 +25,7 @@ from trimaran.gateway.answers import arms_log, audit_log
 from trimaran.gateway.clusters import (
     cluster,
     cluster_name,
+    shadow_cluster,
     streams_cluster,
 )
 from trimaran.gateway.counting import stats_config
@@ -103,7 +104,8 @@ class Wanted:
     def asked(self) -> Mapping[ServerAddress, Collection[Offered]]:
         """The servers that may answer, and what: a candidate's has its own model alone."""
         models = {model.name: model for model in self.models}
-        candidates = {candidate(each): (models[each.model],) for each in self.splits}
+        divided = [each for each in self.splits if not each.is_shadow]
+        candidates = {candidate(each): (models[each.model],) for each in divided}
         return {**dict.fromkeys(self.servers, self.models), **candidates}
 
 
@@ -209,7 +211,12 @@ def _listener(
 def _clusters(wanted: Wanted, states: Mapping[str, State], places: Places) -> Iterator[Cluster]:
     yield streams_cluster(str(places.streams))
     found = [states[each.name] for each in wanted.servers if each.name in states]
-    arms = {each.model: states.get(candidate(each).name) for each in wanted.splits}
+    arms = {}
+    for each in wanted.splits:
+        if each.is_shadow:
+            yield shadow_cluster(each.model, each.socket, wanted.settings.listen.memory_mb)
+        else:
+            arms[each.model] = states.get(candidate(each).name)
     for protocol in _PROTOCOLS:
         answering = [each.server for each in found if not each.problem]
         yield cluster(cluster_name(protocol), protocol, answering)

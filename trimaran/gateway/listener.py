@@ -251,7 +251,7 @@ def _filters(
     folder = files("trimaran.gateway") / "lua"
     code = "".join(
         (folder / name).read_text()
-        for name in ("digest.lua", "json.lua", "requests.lua", "answers.lua")
+        for name in ("digest.lua", "json.lua", "shadow.lua", "requests.lua", "answers.lua")
     )
     yield _tokens(tokens)
     for name, config in (

@@ -35,7 +35,7 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, StringMatcher
 
 from trimaran.gateway.clients import Client
-from trimaran.gateway.clusters import cluster_name
+from trimaran.gateway.clusters import cluster_name, shadow_name
 from trimaran.gateway.messages import (
     any_of,
     header,
@@ -46,6 +46,7 @@ from trimaran.gateway.offered import Offered
 from trimaran.gateway.retries import NO_ANSWER, NOT_RUN, retries, retries_elsewhere
 from trimaran.gateway.scopes import guard
 from trimaran.gateway.settings import Limits, Settings
+from trimaran.rollout.shadow.copies import MOST_COPIED
 from trimaran.rollout.traffic.split import Split
 from trimaran.serving.access import grpc_headers, http_headers
 
@@ -131,10 +132,11 @@ def route_table(
     """
     pages = tuple(pages)
     split = {each.model: each for each in splits}
+    divided = {each.model for each in split.values() if not each.is_shadow}
     routes = [
         *(_page(page, settings) for page in pages),
         *_open_routes(),
-        *(each for model in models for each in _routes_of(model, settings, model.name in split)),
+        *(each for model in models for each in _routes_of(model, settings, model.name in divided)),
         *_calls_without_model(settings, models),
         *_metadata_routes(settings, models),
         *_admin_routes(settings, secrets),
@@ -170,6 +172,8 @@ def _divided(split: Split) -> dict[str, Any]:
         "parts": split.parts,
         "header": split.header,
         "digest_key": split.digest_key,
+        "shadow": shadow_name(split.model) if split.is_shadow else "",
+        "most_copied": MOST_COPIED,
     }
 
 

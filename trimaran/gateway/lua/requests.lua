@@ -211,12 +211,18 @@ end
 
 -- Choose which of two releases answers, where the traffic of a model is split; whether it is the
 -- candidate. A client's key has always the same digest; without a key each request is by itself.
-local function is_for_candidate(handle, model)
+local function is_for_candidate(handle, model, kind, path)
   local split = handle:virtualHost():metadata():get("splits")[model]
   if not split then
     return false
   end
   local unit, place = "", math.random() * FINEST
+  if split["shadow"] ~= "" then
+    if COPIED[kind] and place < split["parts"] then
+      hold(handle, split, kind, path)
+    end
+    return false
+  end
   local key = split["header"] ~= "" and handle:headers():get(split["header"])
   if key then
     unit = keyed_digest(split["digest_key"], key)
@@ -261,7 +267,8 @@ local function look_at(handle)
   end
   if kind ~= "call" then
     local by_version = path:find("^/v2/models/[^/]+/versions/")
-    if asked ~= "" and kind ~= "stream" and not by_version and is_for_candidate(handle, asked) then
+    local divided = asked ~= "" and kind ~= "stream" and not by_version
+    if divided and is_for_candidate(handle, asked, kind, path) then
       handle:clearRouteCache()
     end
     return
@@ -281,7 +288,7 @@ local function look_at(handle)
   end
   handle:headers():replace(MODEL, model)
   if not by_version then
-    is_for_candidate(handle, model)
+    is_for_candidate(handle, model, kind, path)
   end
   handle:clearRouteCache()
 end

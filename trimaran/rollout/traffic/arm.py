@@ -59,11 +59,18 @@ class CandidateServer:
 
 @contextmanager
 def candidate_server(
-    repository: Repository, model: str, release: int, place: Path, tritonserver: Path | None = None
+    repository: Repository,
+    model: str,
+    release: int,
+    place: Path,
+    tritonserver: Path | None = None,
+    *,
+    logged: bool = True,
 ) -> Iterator[CandidateServer]:
     """Serve a release, or a version of a model, in a server of its own during the block.
 
-    `place` is a directory for the repository that it serves. Raises `TrimaranError` where the
+    `place` is a directory for the repository that it serves. Its predictions are `logged` where
+    those of what is live are. Raises `TrimaranError` where the
     release is damaged, is not served or fails a golden request.
     """
     own = lay_out(repository, model, release, place)
@@ -75,12 +82,15 @@ def candidate_server(
             _command(own, model, ports, tritonserver),
             stdout=output,
             stderr=STDOUT,
-            environment=_environment(repository),
+            environment=_environment(repository) if logged else None,
         )
     try:
-        _wait_until_ready(process, ports, log)
-        with Client(Endpoint.of(ports)) as client:
-            check_golden(client, model, requests)
+        try:
+            _wait_until_ready(process, ports, log)
+            with Client(Endpoint.of(ports)) as client:
+                check_golden(client, model, requests)
+        except TrimaranError as error:
+            raise TrimaranError(f"{model} {release} gets no traffic: {error}") from error
         yield CandidateServer(process, ports, log, len(requests))
     finally:
         process.end(_END_S)

@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import urllib3
 
@@ -23,21 +24,25 @@ from trimaran.checks.raising import checked_config
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.experiment import Experiment, experiments_of
+from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.plan import Plan
+from trimaran.rollout.experiments.segments import ArmName
 from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
+from trimaran.rollout.shadow.shadowing import Comparing, shadowing
 from trimaran.rollout.traffic.arm import CandidateServer, candidate_server
-from trimaran.rollout.traffic.arms_log import ArmsLog, Ends
+from trimaran.rollout.traffic.arms import Arms
+from trimaran.rollout.traffic.arms_log import ArmsLog
 from trimaran.rollout.traffic.history import bound_of, counts_of
 from trimaran.rollout.traffic.moves import next_move
-from trimaran.rollout.traffic.predictions import Predictions, check_goals
+from trimaran.rollout.traffic.predictions import check_goals
 from trimaran.rollout.traffic.split import (
     ARMS_LOG,
     CANDIDATE_SHARE,
     Split,
     announcing,
 )
-from trimaran.rollout.traffic.units import KEY, SEEN, Units, forget_units
+from trimaran.rollout.traffic.units import KEY, forget_units
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, read_regular, write_text
 
@@ -58,7 +63,7 @@ class Order:
     """What to compare, and how."""
 
     kind: str
-    """`canary` or `ab`."""
+    """`canary`, `ab` or `shadow`."""
     model: str
     release: int
     """The candidate: a release, or a version of a model that is no ensemble."""
@@ -67,6 +72,8 @@ class Order:
     """How long each step takes at least, seconds."""
     header: str = ""
     """The header that holds a client's key."""
+    comparing: Comparing | None = None
+    """Of a shadow, how answers are compared."""
 
 
 def conduct(
@@ -109,7 +116,14 @@ def conduct(
         place = repository.state / "experiments" / order.model / "candidate"
         say(f"starting a server with release {order.release}")
         server = stack.enter_context(
-            candidate_server(repository, order.model, order.release, place, tritonserver)
+            candidate_server(
+                repository,
+                order.model,
+                order.release,
+                place,
+                tritonserver,
+                logged=order.comparing is None,
+            )
         )
         tried = f"golden requests answered: {server.golden}" if server.golden else "untested"
         say(f"the candidate is ready; {tried}")
@@ -127,8 +141,37 @@ def conduct(
         )
         log = ArmsLog(repository.state / "gateway" / ARMS_LOG)
         stack.callback(log.close)
-        conductor = _Conductor(repository, order, figures, experiment, server, log, say, look)
+        seeing = stack.enter_context(_seeing(repository, order, experiment, server, log, say))
+        conductor = _Conductor(repository, order, figures, experiment, server, seeing, say, look)
         return conductor.run(by, deploy)
+
+
+class _Seeing(Protocol):
+    socket: str
+    """Where the gateway sends copies; empty where it divides the traffic."""
+
+    def seen(self, share: float) -> Mapping[ArmName, Observed]:
+        """What the arms did since the last call, at a share of the traffic."""
+
+
+@contextmanager
+def _seeing(
+    repository: Repository,
+    order: Order,
+    experiment: Experiment,
+    server: CandidateServer,
+    log: ArmsLog,
+    say: Callable[[str], None],
+) -> Iterator[_Seeing]:
+    if order.comparing is None:
+        key = _digest_key(experiment.directory)
+        arms = Arms(repository, experiment, server.ports, log, key)
+        if arms.note:
+            say(arms.note)
+        yield arms
+        return
+    with shadowing(experiment, order.model, server.ports, order.comparing, log.news) as shadow:
+        yield shadow
 
 
 @contextmanager
@@ -206,7 +249,7 @@ class _Conductor:
         figures: str,
         experiment: Experiment,
         server: CandidateServer,
-        log: ArmsLog,
+        seeing: _Seeing,
         say: Callable[[str], None],
         look: Callable[[Experimenting, Verdict], None],
     ) -> None:
@@ -215,13 +258,10 @@ class _Conductor:
         self._figures = figures
         self._experiment = experiment
         self._server = server
-        self._log = log
+        self._seeing = seeing
         self._say = say
         self._look = look
         self._digest_key = _digest_key(experiment.directory)
-        self._units = Units(experiment.directory / SEEN)
-        self._ends = Ends(experiment.state.name, server.ports, self._is_new)
-        self._predictions = Predictions(repository, experiment, self._digest_key)
         self._recorded = time.monotonic()
 
     def run(self, by: str, deploy: Callable[[], None] | None) -> Verdict:
@@ -230,16 +270,14 @@ class _Conductor:
             f"{state.name}: release {state.releases['candidate']} against "
             f"{state.releases['live']}, which is live"
         )
-        if self._predictions.note:
-            self._say(self._predictions.note)
         with announcing(self._repository, self._order.model) as announce:
             found = None
             while found is None:
                 share = self._experiment.state.segment.share
                 announce(self._split(share))
                 self._await_gateway(share)
-                self._predictions.begin()
-                self._say(f"the candidate gets {100 * share:.3g} % of the traffic")
+                gets = "is asked" if self._seeing.socket else "gets"
+                self._say(f"the candidate {gets} {100 * share:.3g} % of the traffic")
                 found = self._until_moved(share)
             self._say(f"{found.word}: {found.why}")
             if found.word == "promote" and deploy is not None:
@@ -247,7 +285,9 @@ class _Conductor:
         began = time.monotonic()
         self._await_gateway(None)
         live = state.releases["candidate" if found.word == "promote" and deploy else "live"]
-        self._say(f"all traffic goes to release {live}, {time.monotonic() - began:.1f} s later")
+        ended = f"all traffic goes to release {live}"
+        ended = "no answer is compared" if self._seeing.socket else ended
+        self._say(f"{ended}, {time.monotonic() - began:.1f} s later")
         if self._experiment.state.decision is None:
             self._experiment.decide(found, by=by)
         forget_units(self._experiment.directory)
@@ -290,18 +330,11 @@ class _Conductor:
             return Verdict("abort", f"The candidate is gone: {self._server.problem}.")
         if not self._is_due(state):
             return self._experiment.verdict()
-        seen = self._ends.counted(self._log.news(), share)
-        seen = self._predictions.seen_by(seen, len(state.segments))
-        self._units.keep()
+        seen = self._seeing.seen(share)
         self._recorded = time.monotonic()
         found = self._experiment.observe(seen["live"], seen["candidate"])
-        if self._predictions.count_outcomes():
-            found = self._experiment.verdict()
         self._look(self._experiment.state, found)
         return found
-
-    def _is_new(self, unit: str) -> bool:
-        return self._units.is_new(len(self._experiment.state.segments), unit)
 
     def _is_due(self, state: Experimenting) -> bool:
         """Whether to look: often at first, and then after a hundredth more of the time."""
@@ -319,6 +352,7 @@ class _Conductor:
             ports=self._server.ports,
             header=self._order.header,
             digest_key=self._digest_key,
+            socket=self._seeing.socket,
         )
 
     def _await_gateway(self, share: float | None) -> None:

@@ -49,6 +49,8 @@ FINEST = 1 << 32
 _NAME = "split.json"
 _OWNER_ONLY = 0o600
 _DIGITS = 8
+_LONGEST_SOCKET = 100
+"""Bytes of its path; Linux takes 107."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,13 @@ class Split:
     """The header that holds a client's key; without one, each request is divided by itself."""
     digest_key: str = field(default="", repr=False)
     """Of the digests of clients' keys: 64 signs at most."""
+    socket: str = ""
+    """Of a shadow: the Unix socket to which requests and live's answers are copied."""
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether clients get the answers of what is live alone, of which a share is compared."""
+        return bool(self.socket)
 
     @property
     def parts(self) -> int:
@@ -77,8 +86,9 @@ class Split:
 
     def __str__(self) -> str:
         """How messages list it."""
+        verb = "are compared with" if self.is_shadow else "go to"
         return (
-            f"{self.experiment}: {100 * self.share:.3g} % of {self.model} go to release "
+            f"{self.experiment}: {100 * self.share:.3g} % of {self.model} {verb} release "
             f"{self.candidate}"
         )
 
@@ -133,6 +143,12 @@ def _announced(path: Path) -> Split | None:
         pid, started = record.pop("pid"), record.pop("started")
         found = Split(**{**record, "ports": Ports(**record["ports"])})
         alive = started and start_time(pid) == started
-        return found if alive and 0 <= found.share < 1 else None
+        return found if alive and _can_be(found) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def _can_be(split: Split) -> bool:
+    if not split.is_shadow:
+        return 0 <= split.share < 1
+    return 0 <= split.share <= 1 and len(os.fsencode(split.socket)) <= _LONGEST_SOCKET

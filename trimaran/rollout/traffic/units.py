@@ -30,6 +30,7 @@ class Units:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        path.touch(mode=0o600)
         self._segment = 0
         self._known: set[str] = set()
         self._waiting: list[str] = []
