@@ -312,8 +312,9 @@ def test_mistakes_are_one_sentence(shop: Shop, arguments: tuple[str, ...], words
 
 def test_without_a_gateway_nothing_is_divided(tmp_path: Path) -> None:
     repository = Repository.create(tmp_path / "model_repository")
-    root = ("--repository", repository.root)
-    outcome = call_trimaran("canary", "greetings", "--release", "2", *root)
+    write_greetings(repository, tmp_path)
+    make_release(repository, ENSEMBLE)
+    outcome = call_trimaran("canary", ENSEMBLE, "--repository", repository.root)
     assert outcome.status == 1
     assert "no gateway runs on" in outcome.error
 

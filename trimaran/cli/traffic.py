@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _ALL = 100
+_IDLE_S = 60.0
 _STATUS = {"promote": 0, "abort": 1, "inconclusive": 2}
 _HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
@@ -210,18 +212,26 @@ def run_order(
     """Conduct an experiment, and end with the status of its verdict."""
     who = person(by)
     repository = Repository.open(root)
-    found = conduct(
-        repository,
-        order,
-        _figures(repository),
-        by=who,
-        say=show,
-        look=look or _Progress().look,
-        deploy=(lambda: deploy_model(order.model, order.release, who, root, tritonserver))
-        if deploys
-        else None,
-        tritonserver=tritonserver,
-    )
+
+    def deploy() -> None:
+        deploy_model(order.model, order.release, who, root, tritonserver)
+
+    try:
+        found = conduct(
+            repository,
+            order,
+            _figures(repository),
+            by=who,
+            say=show,
+            look=look or _Progress().look,
+            deploy=deploy if deploys else None,
+            tritonserver=tritonserver,
+        )
+    except KeyboardInterrupt:
+        show("interrupted: no client is given to the candidate; the same command goes on")
+        raise
+    if found.word == "promote" and not deploys:
+        show(f"next: trimaran deploy {order.model} --release {order.release}")
     raise SystemExit(_STATUS[found.word])
 
 
@@ -249,10 +259,11 @@ def _figures(repository: Repository) -> str:
 
 
 class _Progress:
-    """A line about both arms, when a tenth more has been seen."""
+    """A line about both arms, when a tenth more has been seen, or nothing for a minute."""
 
     def __init__(self) -> None:
         self._said = 0
+        self._when = time.monotonic()
 
     def look(self, state: Experimenting, found: Verdict) -> None:
         """Say what the arms did at this share, and what the verdict is."""
@@ -260,9 +271,13 @@ class _Progress:
         total = sum(each.requests for each in arms.values())
         if total < self._said:
             self._said = 0
-        if total <= self._said * 1.1:
+        idle = time.monotonic() - self._when > _IDLE_S
+        if total <= self._said * 1.1 and not idle:
             return
-        self._said = total
+        self._said, self._when = total, time.monotonic()
+        if idle:
+            show(f"{found.word}: {found.why}")
+            return
         told = "; ".join(
             f"{arm} {each.requests:,} requests, {each.errors:,} errors"
             for arm, each in arms.items()
