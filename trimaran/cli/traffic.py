@@ -16,11 +16,12 @@ from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tri
 from trimaran.cli.releases import deploy_model, show
 from trimaran.gateway.presence import find_gateway
 from trimaran.repository.repository import Repository
-from trimaran.rollout.experiments.plan import Errors, Latency, Plan
+from trimaran.rollout.experiments.plan import Errors, Goal, Latency, Plan
 from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.traffic.conducting import Order, conduct
+from trimaran.rollout.traffic.plan_file import parse_goal, read_plan
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
 
@@ -67,7 +68,11 @@ MoreErrors = Annotated[
 ]
 MostErrors = Annotated[
     float | None,
-    typer.Option(metavar="PERCENT", help="Error ratio above which the candidate is taken back."),
+    typer.Option(
+        metavar="PERCENT",
+        help="Error ratio above which the candidate is taken back. Default: by what the live "
+        "release has shown at the gateway.",
+    ),
 ]
 _P99 = Annotated[
     float,
@@ -77,6 +82,26 @@ _P99 = Annotated[
 ]
 Longest = Annotated[
     str, typer.Option(metavar="DURATION", help="After it the experiment ends undecided.")
+]
+_GoalName = Annotated[
+    str,
+    typer.Option(
+        metavar="GOAL",
+        help="An outcome to compare: accuracy, or another one of predictions; or one of clients, "
+        "with its bounds, as sales:0:200.",
+    ),
+]
+_Margin = Annotated[
+    float | None,
+    typer.Option(
+        metavar="POINTS",
+        help="How much worse the candidate's may be, in points, or in the unit of a goal with "
+        "bounds. Default: 2, or 2 percent of the bounds' distance.",
+    ),
+]
+_PlanFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="plan.toml; what it says goes before other options."),
 ]
 _Deploy = Annotated[
     bool, typer.Option("--deploy/--no-deploy", help="Make a candidate that wins live.")
@@ -99,6 +124,9 @@ def canary(
     more_errors: MoreErrors = 0.5,
     most_errors: MostErrors = None,
     longer_p99: _P99 = 25.0,
+    goal: _GoalName = "",
+    margin: _Margin = None,
+    plan: _PlanFile = None,
     longest: Longest = "",
     by: Person = None,
     deploy: _Deploy = True,
@@ -112,17 +140,19 @@ def canary(
 
     Exit status: 0 if it was made live, 1 if it was taken back, 2 if that was not decided.
     """
-    plan = Plan(
+    options = Plan(
         steps=_steps(steps),
         errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
+        goals=_goals(goal, margin),
         longest_s=seconds_of(longest, "--longest") if longest else None,
     )
+    planned = read_plan(plan, options) if plan else options
     order = Order(
         "canary",
         model,
         candidate_of(repository, model, release),
-        plan,
+        planned,
         seconds_of(each, "--each", bare=True),
         _header(key),
     )
@@ -139,6 +169,9 @@ def ab(
     more_errors: MoreErrors = 0.5,
     most_errors: MostErrors = None,
     longer_p99: _P99 = 25.0,
+    goal: _GoalName = "",
+    margin: _Margin = None,
+    plan: _PlanFile = None,
     longest: Longest = "",
     by: Person = None,
     deploy: _Deploy = False,
@@ -149,14 +182,21 @@ def ab(
 
     Exit status: 0 for promote, 1 for abort, 2 for inconclusive.
     """
-    plan = Plan(
+    options = Plan(
         steps=(share / _ALL,),
         errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
+        goals=_goals(goal, margin),
         longest_s=seconds_of(longest, "--longest") if longest else None,
     )
+    planned = read_plan(plan, options) if plan else options
+    if len(planned.steps) > 1:
+        raise UsageError(
+            f"{plan} has {len(planned.steps)} steps; an A/B test has one share of the traffic: "
+            "use 'trimaran canary', or leave out steps"
+        )
     candidate = candidate_of(repository, model, release)
-    order = Order("ab", model, candidate, plan, header=_header(key))
+    order = Order("ab", model, candidate, planned, header=_header(key))
     run_order(order, by, repository, tritonserver, deploys=deploy)
 
 
@@ -261,6 +301,12 @@ def _steps(text: str) -> tuple[float, ...]:
 
 def errors_of(more: float, most: float | None) -> Errors:
     return Errors(more / _ALL, None if most is None else most / _ALL)
+
+
+def _goals(named: str, margin: float | None) -> tuple[Goal, ...]:
+    if margin is not None and not named:
+        raise UsageError("--margin is a goal's, and --goal names none")
+    return (parse_goal(named, margin),) if named else ()
 
 
 def _latency(longer: float) -> Latency | None:
