@@ -30,6 +30,7 @@ from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.experiment import Experiment
 from trimaran.rollout.experiments.verdict import Word
+from trimaran.rollout.shadow.found import read_found
 from trimaran.rollout.traffic.moves import Move, next_move
 from trimaran.rollout.traffic.split import Split, splits_of
 from trimaran.system.ports import Ports
@@ -290,6 +291,61 @@ def test_a_deployment_in_the_middle_ends_it_undecided(shop: Shop) -> None:
     assert call_trimaran("rollback", ENSEMBLE, *root).status == 0
 
 
+def test_a_shadow_compares_answers_of_which_no_client_gets_any(shop: Shop) -> None:
+    with under_load(shop) as load:
+        shadow = shop.began("shadow", GOOD, "--keep-inputs")
+        assert ended(shadow) == 1
+    assert load.failures == []
+    assert set().union(*load.releases.values()) == {"1"}
+    assert shadow.said("abort: The share of equal answers is proven to break the least")
+    assert not splits_of(shop.repository)
+    found = read_found(shop.newest().directory)
+    assert found is not None
+    assert (found.outputs["GREETING"].agreed, len(found.worst)) == (0, 20)
+    for each in found.worst:
+        assert each.inputs is not None
+        (name,) = each.inputs["NAME"]
+        (answer,) = each.candidate["GREETING"]
+        assert answer.endswith(f"hi dear {name}")
+        assert each.live["GREETING"] != [answer]
+    outcome = call_trimaran("experiment", "report", ENSEMBLE, "--repository", shop.repository.root)
+    assert (outcome.status, "GREETING: 0 of " in outcome.stdout) == (1, True)
+    assert answer in (shop.newest().directory / "report.html").read_text()
+
+
+@pytest.mark.long
+def test_a_killed_or_silent_shadow_costs_no_request_and_goes_on(shop: Shop) -> None:
+    with under_load(shop) as load:
+        first = shop.began("shadow", BAD, "--agreement", "1", "--most-errors", "99")
+        first.until_said("is asked 100 %", 60)
+        wait_for(lambda: compared_by(shop) > 20, 30, "comparisons")
+        os.kill(first.process.pid, signal.SIGSTOP)
+        unheard = load.answers
+        wait_for(lambda: load.answers > unheard + 500, 60, "answers while nobody compares")
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.stop()
+        shop.door.until_said("no model has a candidate", 10)
+        before = compared_by(shop)
+        again = shop.began("shadow", BAD, "--agreement", "1", "--most-errors", "99")
+        wait_for(lambda: compared_by(shop) > before, 60, "more comparisons")
+        (serve,) = (
+            each
+            for each in children(again.process.pid)
+            if b"serve" in Path(f"/proc/{each}/cmdline").read_bytes()
+        )
+        os.kill(serve, signal.SIGKILL)
+        assert ended(again) == 1
+    assert load.failures == []
+    assert again.said("abort: The candidate")
+    assert set().union(*load.releases.values()) == {"1"}
+
+
+def compared_by(shop: Shop) -> int:
+    """How many answers the newest experiment has compared."""
+    state = shop.newest().state
+    return sum(each.candidate.seen.compared for each in state.segments)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -300,6 +356,9 @@ def test_a_deployment_in_the_middle_ends_it_undecided(shop: Shop) -> None:
         (("canary", "--release", "2", "--each", "soon"), "--each is 'soon'"),
         (("ab", "--release", "2", "--share", "100"), "between 0 and 1"),
         (("ab", "--release", "2", "--key", "customer_id"), "no header's name"),
+        (("shadow", "--release", "1"), "release 1 is the live one"),
+        (("shadow", "--release", "2", "--output", "GREETINGS"), "did you mean 'GREETING'?"),
+        (("shadow", "--release", "2", "--tolerance", "nan"), "--tolerance is nan"),
     ],
 )
 def test_mistakes_are_one_sentence(shop: Shop, arguments: tuple[str, ...], words: str) -> None:

@@ -17,6 +17,7 @@ from trimaran.cli.traffic import (
     MoreErrors,
     MostErrors,
     SplitModel,
+    candidate_of,
     errors_of,
     run_order,
 )
@@ -40,7 +41,7 @@ _POLITE = 10
 
 def shadow(
     model: SplitModel,
-    release: CandidateRelease,
+    release: CandidateRelease = None,
     share: Annotated[
         float, typer.Option(metavar="PERCENT", help="Of the requests, how many are compared.")
     ] = 100.0,
@@ -93,7 +94,8 @@ def shadow(
     )
     os.nice(_POLITE)
     how = Comparing(tuple(dict.fromkeys(output or known)), tolerance, keep_inputs)
-    order = Order("shadow", model, release, plan, comparing=how)
+    candidate = candidate_of(repository, model, release)
+    order = Order("shadow", model, candidate, plan, comparing=how)
     run_order(order, by, repository, tritonserver, look=_Progress().look)
 
 

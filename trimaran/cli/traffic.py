@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from trimaran.checks.raising import checked_config
 from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver
 from trimaran.cli.releases import deploy_model, show
 from trimaran.gateway.presence import find_gateway
@@ -30,6 +31,7 @@ __all__ = [
     "SplitModel",
     "ab",
     "canary",
+    "candidate_of",
     "errors_of",
     "run_order",
 ]
@@ -42,7 +44,10 @@ SplitModel = Annotated[
     str, typer.Argument(metavar="MODEL", help="An ensemble, or a model that is not a step of one.")
 ]
 CandidateRelease = Annotated[
-    int, typer.Option(metavar="N", help="The candidate: a release, or a model's version.")
+    int | None,
+    typer.Option(
+        metavar="N", help="The candidate: a release, or a model's version. Default: the newest."
+    ),
 ]
 _Key = Annotated[
     str,
@@ -78,7 +83,7 @@ _Deploy = Annotated[
 
 def canary(
     model: SplitModel,
-    release: CandidateRelease,
+    release: CandidateRelease = None,
     steps: Annotated[
         str,
         typer.Option(
@@ -112,14 +117,19 @@ def canary(
         longest_s=seconds_of(longest, "--longest") if longest else None,
     )
     order = Order(
-        "canary", model, release, plan, seconds_of(each, "--each", bare=True), _header(key)
+        "canary",
+        model,
+        candidate_of(repository, model, release),
+        plan,
+        seconds_of(each, "--each", bare=True),
+        _header(key),
     )
     run_order(order, by, repository, tritonserver, deploys=deploy)
 
 
 def ab(
     model: SplitModel,
-    release: CandidateRelease,
+    release: CandidateRelease = None,
     share: Annotated[
         float, typer.Option(metavar="PERCENT", help="The candidate's part of the traffic.")
     ] = 50.0,
@@ -143,7 +153,8 @@ def ab(
         latency=_latency(longer_p99),
         longest_s=seconds_of(longest, "--longest") if longest else None,
     )
-    order = Order("ab", model, release, plan, header=_header(key))
+    candidate = candidate_of(repository, model, release)
+    order = Order("ab", model, candidate, plan, header=_header(key))
     run_order(order, by, repository, tritonserver, deploys=deploy)
 
 
@@ -172,6 +183,18 @@ def run_order(
         tritonserver=tritonserver,
     )
     raise SystemExit(_STATUS[found.word])
+
+
+def candidate_of(root: Path, model: str, release: int | None) -> int:
+    """The release that is named, or the newest. Raises `TrimaranError` where there is none."""
+    repository = Repository.open(root)
+    checked_config(repository, model)
+    if release is not None:
+        return repository.version(model, release).number
+    newest = repository.newest(model)
+    if newest is None:
+        raise TrimaranError(f"{model} has no release yet; see 'trimaran status'")
+    return newest.number
 
 
 def _figures(repository: Repository) -> str:

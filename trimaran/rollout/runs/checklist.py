@@ -13,18 +13,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from trimaran.system.errors import TrimaranError
-from trimaran.system.toml_text import parse_toml, refuse_unknown, value_of
+from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, value_of
 
 __all__ = [
     "ANSWERS",
     "ITEMS",
     "Answer",
     "Answers",
+    "Question",
+    "answers_at",
     "parse_answers",
     "read_answer",
+    "read_answers",
     "refused_items",
     "template",
 ]
@@ -53,6 +57,14 @@ class Answer:
 
 
 Answers = Mapping[str, Answer]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about an item, and what the run's figures say; that may be several lines."""
+
+    question: str
+    hint: str = ""
 
 
 def read_answer(name: str, answer: str, note: str, where: str = "") -> Answer:
@@ -86,12 +98,31 @@ def parse_answers(text: str) -> Answers:
     return answers
 
 
-def template(run: str, hints: Mapping[str, str]) -> str:
+def read_answers(path: Path) -> Answers:
+    """The answers in a TOML file. Raises `TrimaranError` that names the first gap."""
+    try:
+        return parse_answers(read_utf8(path))
+    except TrimaranError as error:
+        raise TrimaranError(f"{path}: {error}") from None
+
+
+def answers_at(given: Answers | Path) -> Answers:
+    """The answers in a file, or those that are given, checked. Raises `TrimaranError`."""
+    if isinstance(given, Path):
+        return read_answers(given)
+    refuse_unknown(given, ITEMS)
+    for name in ITEMS:
+        if name not in given:
+            raise TrimaranError(f"{name} is not answered; add an Answer for it")
+    return {name: read_answer(name, given[name].answer, given[name].note) for name in ITEMS}
+
+
+def template(run: str, questions: Mapping[str, Question]) -> str:
     """The file of answers to fill in, with what the run's figures say about each question."""
     lines = [f"# The review of {run}. Each answer is yes, no or n/a; each note says why."]
-    for name, question in ITEMS.items():
-        lines += ["", f"[{name}]", f"# {question}"]
-        lines += [f"# {hint}" for hint in hints.get(name, "").splitlines()]
+    for name, each in questions.items():
+        lines += ["", f"[{name}]", f"# {each.question}"]
+        lines += [f"# {hint}" for hint in each.hint.splitlines()]
         lines += [f"answer = {json.dumps('')}", f"note = {json.dumps('')}"]
     return "\n".join(lines) + "\n"
 

@@ -17,13 +17,13 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.api import deploy as deploy_release
 from trimaran.rollout.api import rollback
 from trimaran.rollout.runs.decisions import deciding, require_decided
+from trimaran.rollout.runs.families.known import frozen_of
 from trimaran.rollout.runs.model_card import remove_card, write_card
-from trimaran.rollout.runs.predicting import predicts
 from trimaran.rollout.runs.run import Run, find_run, runs_of
 from trimaran.rollout.runs.settings import Settings
 from trimaran.rollout.runs.states import LIVE, Move
 from trimaran.rollout.runs.training import estimator_of, one_at_a_time
-from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["Deployed", "Make", "deploy_run"]
 
@@ -68,11 +68,8 @@ def deploy_run(
     settings.require_role("deploy", by)
     with deciding(repository) as now:
         pending = now.pending(wanted, Move.DEPLOY)
-    if persist and not predicts(estimator_of(repository, pending).directory):
-        raise UsageError(
-            f"{pending.id} is no run of a table of records, and only those predict when they are "
-            "persisted; leave --persist out"
-        )
+    if persist:
+        frozen_of(estimator_of(repository, pending).directory, pending.id)
     name = pending.name
     with one_at_a_time(repository, name):
         run = _begun(repository, settings, wanted, by, persist=persist)

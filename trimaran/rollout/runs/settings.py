@@ -49,6 +49,7 @@ __all__ = [
     "find_settings",
     "parse_settings",
     "read_settings",
+    "settings_at",
 ]
 
 SETTINGS_FILE = "rollout.toml"
@@ -133,6 +134,11 @@ def find_settings(folder: Path, given: Path | None = None) -> Settings:
     path = Path(os.path.relpath(home / SETTINGS_FILE))  # as people write it here
     found = read_settings(path) if path.exists() else Settings()
     return _with_project(found, read_project(project)) if project else found
+
+
+def settings_at(given: Settings | Path | None) -> Settings:
+    """Settings as they are, those of a file, or those of the working directory."""
+    return given if isinstance(given, Settings) else find_settings(Path.cwd(), given)
 
 
 def _with_project(settings: Settings, project: Project) -> Settings:

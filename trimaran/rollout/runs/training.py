@@ -29,6 +29,7 @@ __all__ = [
     "begin",
     "estimator_of",
     "finish",
+    "folder_in",
     "folder_of",
     "one_at_a_time",
     "path_in",
@@ -125,6 +126,11 @@ def folder_of(out: Path, run: str) -> Path:
     """Where a run keeps its own files: `runs/churn/run-3`."""
     name, _, number = run.partition("/")
     return out / name / f"run-{number}"
+
+
+def folder_in(repository: Repository, run: Run) -> Path:
+    """Where a finished run keeps its own files, by its data report."""
+    return path_in(repository, str(run.outcome["reports"]["data"])).parent
 
 
 def relative_to(repository: Repository, path: Path) -> str:
