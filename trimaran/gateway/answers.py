@@ -158,6 +158,7 @@ def _reasons(
         "no server is ready; try again later, and see 'trimaran status' and the gateway's table",
         soon,
     )
+    yield flag("NC"), None, "the gateway changes over to other servers; try again", soon
     yield flag("UF"), None, "no server could be reached; try again later", soon
     yield flag("UC"), None, "the server ended the connection before it answered; try again", soon
     yield flag("UT"), None, "the server did not answer in time; raise timeout_s of the model", slow

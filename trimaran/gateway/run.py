@@ -15,7 +15,7 @@ from typing import Any
 
 from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 
-from trimaran.gateway.audit import AuditLog
+from trimaran.gateway.audit import AuditLog, rotate_arms
 from trimaran.gateway.configuration import (
     Places,
     Wanted,
@@ -232,7 +232,8 @@ class Gateway:
         envoy = self._running()
         audit = AuditLog(self._places.audit, self.wanted.settings.audit)
         while not envoy.process.wait(_LOOK_S):
-            if audit.rotate(time.time()):
+            arms = rotate_arms(self._places.arms, is_read=bool(self._told.splits))
+            if audit.rotate(time.time()) or arms:
                 envoy.ask("POST", "/reopen_logs")
             splits = self._splits()
             if splits != self.wanted.splits:

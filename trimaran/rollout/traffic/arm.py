@@ -85,9 +85,12 @@ def candidate_server(
             environment=_environment(repository) if logged else None,
         )
     try:
-        _wait_until_ready(process, ports, log)
-        with Client(Endpoint.of(ports)) as client:
-            check_golden(client, model, requests)
+        try:
+            _wait_until_ready(process, ports, log)
+            with Client(Endpoint.of(ports)) as client:
+                check_golden(client, model, requests)
+        except TrimaranError as error:
+            raise TrimaranError(f"{model} {release} gets no traffic: {error}") from error
         yield CandidateServer(process, ports, log, len(requests))
     finally:
         process.end(_END_S)

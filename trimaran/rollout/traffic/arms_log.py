@@ -32,7 +32,7 @@ _MOST_BYTES = 1 << 24
 
 
 class ArmsLog:
-    """Follows the file from where it ends now, also where another takes its place."""
+    """Follows the file from where it ends now, also where it is emptied or replaced."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -53,6 +53,8 @@ class ArmsLog:
         if self._file is None:
             return []
         moved = self._moved()
+        if os.fstat(self._file.fileno()).st_size < self._file.tell():
+            self._file.seek(0)  # it was emptied
         text = self._torn + self._file.read(_MOST_BYTES)
         whole, _, self._torn = text.rpartition(b"\n")
         if moved and len(text) < _MOST_BYTES:
