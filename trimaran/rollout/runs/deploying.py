@@ -67,7 +67,7 @@ def deploy_run(
     """
     settings.require_role("deploy", by)
     with deciding(repository) as now:
-        pending = now.pending(wanted, Move.DEPLOY)
+        pending = now.pending(wanted, Move.DEPLOY, settings)
     if persist:
         frozen_of(estimator_of(repository, pending).directory, pending.id)
     name = pending.name
@@ -102,7 +102,7 @@ def _begun(
     repository: Repository, settings: Settings, wanted: str, by: str, *, persist: bool
 ) -> Run:
     with deciding(repository) as now:
-        run = now.pending(wanted, Move.DEPLOY)
+        run = now.pending(wanted, Move.DEPLOY, settings)
         require_decided(run, settings.approvals(run.name))
         frozen = persist or run.predicts_with is not None
         if run.deploying is None or (frozen and not run.deploying.details.get("persist")):
