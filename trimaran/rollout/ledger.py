@@ -246,9 +246,12 @@ def _append(path: Path, text: bytes) -> None:
     descriptor = os.open(path, flags, 0o644)
     try:
         size = os.fstat(descriptor).st_size
-        if os.write(descriptor, text) != len(text):
+        try:
+            if os.write(descriptor, text) != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(descriptor)
+        except OSError:
             os.ftruncate(descriptor, size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        os.fsync(descriptor)
+            raise
     finally:
         os.close(descriptor)
