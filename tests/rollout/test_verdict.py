@@ -98,6 +98,10 @@ TABLE: dict[str, tuple[Plan, Observed, Observed, str, str]] = {
         *(P90, slow(500, 0.01, 0.02), slow(500, 0.01, 0.02), "promote"),
         "Proven as the plan asks: p90",
     ),
+    "as fast, of too few": (
+        *(P90, slow(12, 0.01, 0.02), slow(12, 0.01, 0.02), "hold"),
+        "Not yet proven as the plan asks: p90",
+    ),
     "slower": (
         *(P90, slow(500, 0.01, 0.02), slow(500, 0.02, 0.04), "abort"),
         "The candidate's p90 latency is proven to be slower: 2",

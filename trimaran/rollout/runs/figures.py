@@ -47,7 +47,7 @@ class Figures:
     """The main metric on the validation part."""
     less_is_better: bool = False
     baselines: Mapping[str, float] = field(default_factory=dict)
-    """The main metric of simpler models."""
+    """The main metric of other models on the same rows."""
     importance: Sequence[Mapping[str, Any]] = ()
     """Of fields, the most important first."""
     slices: Sequence[Slice] = ()

@@ -72,7 +72,7 @@ def _goal(figures: Figures) -> str:
     if not best:
         return ""
     name, value = best[0 if figures.less_is_better else -1]
-    return f"The best simpler model, {name}, has {figures.metric} {value:.3f}"
+    return f"The best other model, {name}, has {figures.metric} {value:.3f}"
 
 
 def _readiness(ready: Readiness | None) -> str:

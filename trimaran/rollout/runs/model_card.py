@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trimaran.pages.page import Page, table, text
 from trimaran.repository.repository import Repository
+from trimaran.rollout.ledger import Entry
 from trimaran.rollout.runs.checklist import ITEMS
 from trimaran.rollout.runs.families.known import figures_of, readiness_of
 from trimaran.rollout.runs.figures import Figures
@@ -186,7 +187,7 @@ def _metrics(figures: Figures) -> Section:
         "Metrics",
         [
             f"On the {figures.tested:,} rows of the test part, scored once; intervals of 95 %.",
-            *([f"Simpler models on the same rows. {' '.join(others)}"] if others else []),
+            *([f"Other models on the same rows. {' '.join(others)}"] if others else []),
         ],
         ("metric", "value", "95 % interval"),
         rows,
@@ -219,8 +220,7 @@ def _limits(run: Run, figures: Figures, new: Figures | None) -> Section:
     lines = [
         "The figures hold for rows like those of the test part; watch drift and live accuracy.",
         *([f"Groups with too few rows to judge: {', '.join(small)}."] if small else []),
-        *figures.notes,
-        *(new.notes if new else ()),
+        *map(_sentence, [*figures.notes, *(new.notes if new else ())]),
         f"Overfitting: {_note(run, 'overfitting')}",
         f"Compliance: {_note(run, 'compliance')}",
     ]
@@ -230,11 +230,11 @@ def _limits(run: Run, figures: Figures, new: Figures | None) -> Section:
 def _approvals(run: Run) -> Section:
     lines = []
     if run.reviewed:
-        lines.append(f"Reviewed by {run.reviewed.by} at {run.reviewed.time}.")
-    lines += [f"Approved by {entry.by} at {entry.time}." for entry in run.approved]
+        lines.append(f"Reviewed by {run.reviewed.by} at {_minute(run.reviewed)}.")
+    lines += [f"Approved by {entry.by} at {_minute(entry)}." for entry in run.approved]
     if run.deploying:
         kept = ", persisted" if run.deploying.details.get("persist") else ""
-        lines.append(f"Deployed by {run.deploying.by} at {run.deploying.time}{kept}.")
+        lines.append(f"Deployed by {run.deploying.by} at {_minute(run.deploying)}{kept}.")
     answers = _answers(run)
     rows = [
         (name, question, *(str(answers.get(name, {}).get(key, "")) for key in ("answer", "note")))
@@ -267,6 +267,14 @@ def _answers(run: Run) -> Mapping[str, Mapping[str, str]]:
 
 def _note(run: Run, item: str) -> str:
     return _answers(run).get(item, {}).get("note", "not said")
+
+
+def _minute(entry: Entry) -> str:
+    return f"{entry.time[:16].replace('T', ' ')} UTC"
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:].removesuffix('.')}."
 
 
 def _number(value: object) -> str:

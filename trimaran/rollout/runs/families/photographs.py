@@ -162,6 +162,7 @@ def page_of_scored(
         _METRICS["accuracy"],
         scores,
         scored.interval,
+        before["accuracy_interval"],
     )
     page.section("Result", *result(found))
     page.section("Drift", *drift(scored.drift, "the photographs that were held out in training"))

@@ -30,6 +30,7 @@ from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["TABLES", "FrozenTables", "page_of_scored"]
 
+_PARTS = ("train", "validation", TEST, NEW)
 _FITTED = ("train", "validation")
 """Parts by which a run was fitted or chosen."""
 
@@ -110,6 +111,7 @@ def _result(run: TrainedRun, scored: Scored) -> Result:
         task.title,
         {name: (now[key], before[key]) for key, name in task.metrics.items() if key in now},
         scored.interval,
+        before.get(f"{task.main}_interval"),
         less_is_better=not task.greater_is_better,
     )
 
@@ -213,7 +215,8 @@ def _slice(found: Mapping[str, Any], names: Mapping[str, str]) -> Slice:
 
 def _parts(run: RunDirectory) -> Mapping[str, int]:
     rows = csv.DictReader(io.StringIO(run.text("predictions.csv")))
-    return dict(Counter(row["part"] for row in rows if row["part"]))
+    found = Counter(row["part"] for row in rows if row["part"])
+    return {part: found[part] for part in _PARTS if found[part]}
 
 
 def _split(run: TrainedRun) -> str:

@@ -157,7 +157,15 @@ def page_of_scored(run: TextRun, new: NewTexts, scored: ScoredTexts, notes: Sequ
     now = scored.scores.as_dict() if scored.scores is not None else {}
     scores = {name: (now[key], before[key]) for key, name in METRIC_NAMES.items() if key in now}
     page = predicted_page(run.name, run, new.source)
-    found = Result("texts", len(new.texts), int(new.known.sum()), "F1", scores, scored.interval)
+    found = Result(
+        "texts",
+        len(new.texts),
+        int(new.known.sum()),
+        "F1",
+        scores,
+        scored.interval,
+        before["f1_interval"],
+    )
     page.section("Result", *result(found))
     page.section("Drift", *drift(scored.drift, _EXPECTED))
     decided = int((scored.probability >= threshold).sum())
