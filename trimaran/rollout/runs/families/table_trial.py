@@ -56,17 +56,18 @@ class TrialOfTable:
 
 
 def _usual(data: TransformData, fields: Sequence[Field]) -> Mapping[str, Any]:
-    """A record of every field: what missing numbers become, and the first of known words."""
+    """A record of every field, and of other values than missing ones become."""
     words = {each.name: each.vocabulary for each in data.categories}
-    filled = iter(data.fill)
+    pairs = zip(data.high, data.fill, strict=True)
+    numbers = (fill if high is None else high for high, fill in pairs)
     found: dict[str, Any] = {}
     for field in fields:
         if field.kind == "number":
-            found[field.name] = next(filled)
+            found[field.name] = next(numbers)
         elif field.kind == "date":
             found[field.name] = as_text(field.least or 0.0)
         else:
-            found[field.name] = next(iter(words.get(field.name, ())), "a")
+            found[field.name] = next(reversed(words.get(field.name, ())), "a")
     return found
 
 
