@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,19 @@ class Begun:
 def one_at_a_time(repository: Repository, name: str) -> Iterator[None]:
     """Keep other commands from running or deploying a run of this name. Raises `TrimaranError`."""
     lock = ledger_of(repository).directory / f"{name}.lock"
-    try:
-        with exclusive_lock(lock, wait=False):
-            yield
-    except BlockingIOError:
-        raise TrimaranError(
-            f"another command is running or deploying a run of {name}; wait until it has ended"
-        ) from None
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive_lock(lock, wait=False))
+        except BlockingIOError:
+            raise TrimaranError(
+                f"another command is running or deploying a run of {name}; wait until it has ended"
+            ) from None
+        except OSError as error:
+            raise TrimaranError(
+                f"{lock} cannot be written: {error.strerror}; give it room or the right to be "
+                "written"
+            ) from error
+        yield
 
 
 def persisted_run(repository: Repository, name: str) -> Run | None:
