@@ -24,7 +24,7 @@ __all__ = ["FILE", "Example", "Found", "OfOutput", "kept_values", "read_found"]
 FILE = "answers.json"
 _OWNER_ONLY = 0o600
 _MOST_EXAMPLES, _MOST_ERRORS, _MOST_OUTPUTS = 20, 20, 100
-_MOST_VALUES, _LONGEST_TEXT = 64, 200
+_MOST_VALUES, _LONGEST_TEXT = 64, 2000
 _OTHERS = "others"
 
 
