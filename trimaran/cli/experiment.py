@@ -22,6 +22,7 @@ from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.verdict import Verdict, findings, verdict
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.shadow.found import Found, read_found
+from trimaran.rollout.traffic.units import forget_units
 from trimaran.system.console import console
 from trimaran.system.files import write_text
 
@@ -128,6 +129,7 @@ def stop(
     """End an experiment undecided; all traffic goes to what is live."""
     experiment = Experiment.open(Repository.open(repository), name)
     experiment.decide(Verdict("inconclusive", f"Stopped: {why}"), by=person(by))
+    forget_units(experiment.directory)
     print(f"{experiment.state.name} is stopped")
 
 

@@ -75,6 +75,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "trimaran.cli.experiment:report",
         "Show what two releases on live traffic have shown, and the verdict.",
     ),
+    "experiment outcomes": (
+        "trimaran.cli.experiment_outcomes:outcomes",
+        "Count what clients did, such as sales, for the release that each was given.",
+    ),
     "experiment weigh": (
         "trimaran.cli.experiment:weigh",
         "Change the candidate's part of the traffic.",
@@ -122,7 +126,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Each command's function, as `module:function`, and its line in the overview."""
 
 GROUPS: dict[str, str] = {
-    "experiment": "Two releases on live traffic, compared: report, weigh, stop.",
+    "experiment": "Two releases on live traffic, compared: report, outcomes, weigh, stop.",
     "gateway": "The front door, with Envoy: up, check, config, token.",
     "monitor": "Watch a server with Prometheus: up, report, drift, accuracy.",
     "privacy": "Remove what is kept about a person: erase.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +16,12 @@ from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tri
 from trimaran.cli.releases import deploy_model, show
 from trimaran.gateway.presence import find_gateway
 from trimaran.repository.repository import Repository
-from trimaran.rollout.experiments.plan import Errors, Latency, Plan
+from trimaran.rollout.experiments.plan import Errors, Goal, Latency, Plan
 from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.traffic.conducting import Order, conduct
+from trimaran.rollout.traffic.plan_file import parse_goal, read_plan
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
 
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 _ALL = 100
+_IDLE_S = 60.0
 _STATUS = {"promote": 0, "abort": 1, "inconclusive": 2}
 _HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
@@ -65,7 +68,11 @@ MoreErrors = Annotated[
 ]
 MostErrors = Annotated[
     float | None,
-    typer.Option(metavar="PERCENT", help="Error ratio above which the candidate is taken back."),
+    typer.Option(
+        metavar="PERCENT",
+        help="Error ratio above which the candidate is taken back. Default: by what the live "
+        "release has shown at the gateway.",
+    ),
 ]
 _P99 = Annotated[
     float,
@@ -75,6 +82,26 @@ _P99 = Annotated[
 ]
 Longest = Annotated[
     str, typer.Option(metavar="DURATION", help="After it the experiment ends undecided.")
+]
+_GoalName = Annotated[
+    str,
+    typer.Option(
+        metavar="GOAL",
+        help="An outcome to compare: accuracy, or another one of predictions; or one of clients, "
+        "with its bounds, as sales:0:200.",
+    ),
+]
+_Margin = Annotated[
+    float | None,
+    typer.Option(
+        metavar="POINTS",
+        help="How much worse the candidate's may be, in points, or in the unit of a goal with "
+        "bounds. Default: 2, or 2 percent of the bounds' distance.",
+    ),
+]
+_PlanFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="plan.toml; what it says goes before other options."),
 ]
 _Deploy = Annotated[
     bool, typer.Option("--deploy/--no-deploy", help="Make a candidate that wins live.")
@@ -97,6 +124,9 @@ def canary(
     more_errors: MoreErrors = 0.5,
     most_errors: MostErrors = None,
     longer_p99: _P99 = 25.0,
+    goal: _GoalName = "",
+    margin: _Margin = None,
+    plan: _PlanFile = None,
     longest: Longest = "",
     by: Person = None,
     deploy: _Deploy = True,
@@ -110,17 +140,19 @@ def canary(
 
     Exit status: 0 if it was made live, 1 if it was taken back, 2 if that was not decided.
     """
-    plan = Plan(
+    options = Plan(
         steps=_steps(steps),
         errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
+        goals=_goals(goal, margin),
         longest_s=seconds_of(longest, "--longest") if longest else None,
     )
+    planned = read_plan(plan, options) if plan else options
     order = Order(
         "canary",
         model,
         candidate_of(repository, model, release),
-        plan,
+        planned,
         seconds_of(each, "--each", bare=True),
         _header(key),
     )
@@ -137,6 +169,9 @@ def ab(
     more_errors: MoreErrors = 0.5,
     most_errors: MostErrors = None,
     longer_p99: _P99 = 25.0,
+    goal: _GoalName = "",
+    margin: _Margin = None,
+    plan: _PlanFile = None,
     longest: Longest = "",
     by: Person = None,
     deploy: _Deploy = False,
@@ -147,14 +182,21 @@ def ab(
 
     Exit status: 0 for promote, 1 for abort, 2 for inconclusive.
     """
-    plan = Plan(
+    options = Plan(
         steps=(share / _ALL,),
         errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
+        goals=_goals(goal, margin),
         longest_s=seconds_of(longest, "--longest") if longest else None,
     )
+    planned = read_plan(plan, options) if plan else options
+    if len(planned.steps) > 1:
+        raise UsageError(
+            f"{plan} has {len(planned.steps)} steps; an A/B test has one share of the traffic: "
+            "use 'trimaran canary', or leave out steps"
+        )
     candidate = candidate_of(repository, model, release)
-    order = Order("ab", model, candidate, plan, header=_header(key))
+    order = Order("ab", model, candidate, planned, header=_header(key))
     run_order(order, by, repository, tritonserver, deploys=deploy)
 
 
@@ -170,18 +212,26 @@ def run_order(
     """Conduct an experiment, and end with the status of its verdict."""
     who = person(by)
     repository = Repository.open(root)
-    found = conduct(
-        repository,
-        order,
-        _figures(repository),
-        by=who,
-        say=show,
-        look=look or _Progress().look,
-        deploy=(lambda: deploy_model(order.model, order.release, who, root, tritonserver))
-        if deploys
-        else None,
-        tritonserver=tritonserver,
-    )
+
+    def deploy() -> None:
+        deploy_model(order.model, order.release, who, root, tritonserver)
+
+    try:
+        found = conduct(
+            repository,
+            order,
+            _figures(repository),
+            by=who,
+            say=show,
+            look=look or _Progress().look,
+            deploy=deploy if deploys else None,
+            tritonserver=tritonserver,
+        )
+    except KeyboardInterrupt:
+        show("interrupted: no client is given to the candidate; the same command goes on")
+        raise
+    if found.word == "promote" and not deploys:
+        show(f"next: trimaran deploy {order.model} --release {order.release}")
     raise SystemExit(_STATUS[found.word])
 
 
@@ -209,10 +259,11 @@ def _figures(repository: Repository) -> str:
 
 
 class _Progress:
-    """A line about both arms, when a tenth more has been seen."""
+    """A line about both arms, when a tenth more has been seen, or nothing for a minute."""
 
     def __init__(self) -> None:
         self._said = 0
+        self._when = time.monotonic()
 
     def look(self, state: Experimenting, found: Verdict) -> None:
         """Say what the arms did at this share, and what the verdict is."""
@@ -220,9 +271,13 @@ class _Progress:
         total = sum(each.requests for each in arms.values())
         if total < self._said:
             self._said = 0
-        if total <= self._said * 1.1:
+        idle = time.monotonic() - self._when > _IDLE_S
+        if total <= self._said * 1.1 and not idle:
             return
-        self._said = total
+        self._said, self._when = total, time.monotonic()
+        if idle:
+            show(f"{found.word}: {found.why}")
+            return
         told = "; ".join(
             f"{arm} {each.requests:,} requests, {each.errors:,} errors"
             for arm, each in arms.items()
@@ -246,6 +301,12 @@ def _steps(text: str) -> tuple[float, ...]:
 
 def errors_of(more: float, most: float | None) -> Errors:
     return Errors(more / _ALL, None if most is None else most / _ALL)
+
+
+def _goals(named: str, margin: float | None) -> tuple[Goal, ...]:
+    if margin is not None and not named:
+        raise UsageError("--margin is a goal's, and --goal names none")
+    return (parse_goal(named, margin),) if named else ()
 
 
 def _latency(longer: float) -> Latency | None:

@@ -32,6 +32,8 @@ class Experimenting:
     began: str
     """When, in ISO 8601, UTC; as all times of a record."""
     last: str
+    header: str = ""
+    """The one that holds a client's key, where clients stay with their arm."""
     elapsed_s: float = 0.0
     """The sum of what passed between lines. A clock that was set back counts as 0."""
     weighed_s: float = 0.0
@@ -90,6 +92,7 @@ def _begun(entry: Entry) -> Experimenting:
         (Segment(plan.steps[0]),),
         entry.time,
         entry.time,
+        given.get("header", ""),
     )
 
 

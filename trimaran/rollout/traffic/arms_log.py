@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,13 +20,12 @@ from trimaran.rollout.experiments.segments import ARMS, ArmName
 from trimaran.stats.anytime_quantiles import bin_of
 from trimaran.system.ports import Ports
 
-__all__ = ["ArmsLog", "Ends"]
+__all__ = ["ArmsLog", "Ends", "failed", "reached"]
 
 _REACHED = ("via_upstream", "upstream_", "response_timeout", "downstream_")
 """How Envoy's word begins for a request that was sent to a server."""
 _REFUSED = "overflow"
 _FAILED = 400
-_MOST_UNITS = 1_000_000
 _MOST_BYTES = 1 << 24
 """What is read at once."""
 
@@ -89,14 +88,14 @@ def _line(text: bytes) -> Mapping[str, Any] | None:
 class Ends:
     """Counts requests by how they ended, by arm, for one experiment.
 
-    `ports` are those of the candidate's server.
+    `ports` are those of the candidate's server; `is_new` says whether a client's digest is seen for
+    the first time.
     """
 
-    def __init__(self, experiment: str, ports: Ports) -> None:
+    def __init__(self, experiment: str, ports: Ports, is_new: Callable[[str], bool]) -> None:
         self._experiment = experiment
         self._own = {f"{ports.host}:{port}" for port in (ports.http, ports.grpc)}
-        self._known: set[str] = set()
-        self._share = 0.0
+        self._is_new = is_new
 
     def counted(
         self, lines: Iterable[Mapping[str, Any]], share: float
@@ -105,25 +104,16 @@ class Ends:
 
         Those that ended after the share was changed were divided by another, and do not count.
         """
-        if share != self._share:
-            self._share, self._known = share, set()
         seen = {arm: _Seen() for arm in ARMS}
         for line in lines:
             arm = line.get("arm")
             mine = line.get("experiment") == self._experiment and line.get("share") == share
-            if mine and arm in ARMS and _reached(line):
+            if mine and arm in ARMS and reached(line):
                 unit = line.get("unit") or ""
-                failed = _failed(line) or (
-                    arm == "candidate" and line.get("server") not in self._own
-                )
-                seen[arm].add(line, failed=failed, is_new=not unit or self._is_new(unit))
+                elsewhere = arm == "candidate" and line.get("server") not in self._own
+                is_error = elsewhere or failed(line)
+                seen[arm].add(line, failed=is_error, is_new=not unit or self._is_new(unit))
         return {arm: each.observed() for arm, each in seen.items()}
-
-    def _is_new(self, unit: str) -> bool:
-        if unit in self._known or len(self._known) >= _MOST_UNITS:
-            return False
-        self._known.add(unit)
-        return True
 
 
 class _Seen:
@@ -143,12 +133,13 @@ class _Seen:
         return Observed(self.requests, self.errors, self.units, dict(self.latencies))
 
 
-def _reached(line: Mapping[str, Any]) -> bool:
+def reached(line: Mapping[str, Any]) -> bool:
+    """Whether a request was sent to a server."""
     why = str(line.get("why") or "")
     return why.startswith(_REACHED) and _REFUSED not in why
 
 
-def _failed(line: Mapping[str, Any]) -> bool:
+def failed(line: Mapping[str, Any]) -> bool:
     """Whether a request had no answer, or an error as one."""
     status, call = line.get("status") or 0, line.get("grpc_status") or 0
     return call != 0 or not 0 < status < _FAILED

@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -31,14 +31,18 @@ from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
 from trimaran.rollout.shadow.shadowing import Comparing, shadowing
 from trimaran.rollout.traffic.arm import CandidateServer, candidate_server
-from trimaran.rollout.traffic.arms_log import ArmsLog, Ends
+from trimaran.rollout.traffic.arms import Arms
+from trimaran.rollout.traffic.arms_log import ArmsLog
+from trimaran.rollout.traffic.history import bound_of, counts_of
 from trimaran.rollout.traffic.moves import next_move
+from trimaran.rollout.traffic.predictions import check_goals
 from trimaran.rollout.traffic.split import (
     ARMS_LOG,
     CANDIDATE_SHARE,
     Split,
     announcing,
 )
+from trimaran.rollout.traffic.units import KEY, forget_units
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, read_regular, write_text
 
@@ -105,6 +109,7 @@ def conduct(
         raise UsageError(
             f"{order.model}: release {live.number} is the live one; name another as the candidate"
         )
+    check_goals(repository, order.model, order.plan, order.header)
     with ExitStack() as stack:
         stack.enter_context(_alone(repository, order.model))
         going = _going(repository, order, live.number)
@@ -122,18 +127,21 @@ def conduct(
         )
         tried = f"golden requests answered: {server.golden}" if server.golden else "untested"
         say(f"the candidate is ready; {tried}")
+        if going:
+            going.go_on(by=by)
         experiment = going or Experiment.begin(
             repository,
             order.model,
             order.kind,
             str(live.number),
             str(order.release),
-            order.plan,
+            _bounded(order, figures, say),
             by=by,
+            header=order.header,
         )
         log = ArmsLog(repository.state / "gateway" / ARMS_LOG)
         stack.callback(log.close)
-        seeing = stack.enter_context(_seeing(order, experiment, server, log))
+        seeing = stack.enter_context(_seeing(repository, order, experiment, server, log, say))
         conductor = _Conductor(repository, order, figures, experiment, server, seeing, say, look)
         return conductor.run(by, deploy)
 
@@ -146,22 +154,21 @@ class _Seeing(Protocol):
         """What the arms did since the last call, at a share of the traffic."""
 
 
-class _Arms:
-    def __init__(self, experiment: Experiment, server: CandidateServer, log: ArmsLog) -> None:
-        self.socket = ""
-        self._ends = Ends(experiment.state.name, server.ports)
-        self._log = log
-
-    def seen(self, share: float) -> Mapping[ArmName, Observed]:
-        return self._ends.counted(self._log.news(), share)
-
-
 @contextmanager
 def _seeing(
-    order: Order, experiment: Experiment, server: CandidateServer, log: ArmsLog
+    repository: Repository,
+    order: Order,
+    experiment: Experiment,
+    server: CandidateServer,
+    log: ArmsLog,
+    say: Callable[[str], None],
 ) -> Iterator[_Seeing]:
     if order.comparing is None:
-        yield _Arms(experiment, server, log)
+        key = _digest_key(experiment.directory)
+        arms = Arms(repository, experiment, server.ports, log, key)
+        if arms.note:
+            say(arms.note)
+        yield arms
         return
     with shadowing(experiment, order.model, server.ports, order.comparing, log.news) as shadow:
         yield shadow
@@ -190,7 +197,8 @@ def _going(repository: Repository, order: Order, live: int) -> Experiment | None
     state = found.state
     if state.decision is not None:
         return None
-    same = (state.kind, state.plan.record()) == (order.kind, order.plan.record())
+    plan = _with_bound(order.plan, state.plan.errors.most if state.plan.errors else None)
+    same = (state.kind, state.plan, state.header) == (order.kind, plan, order.header)
     if same and state.releases == {"live": str(live), "candidate": str(order.release)}:
         return found
     raise TrimaranError(
@@ -200,9 +208,34 @@ def _going(repository: Repository, order: Order, live: int) -> Experiment | None
     )
 
 
+def _with_bound(plan: Plan, most: float | None) -> Plan:
+    """The plan, with a bound for errors where it names none."""
+    if plan.errors is None or plan.errors.most is not None:
+        return plan
+    return replace(plan, errors=replace(plan.errors, most=most))
+
+
+def _bounded(order: Order, figures: str, say: Callable[[str], None]) -> Plan:
+    """The order's plan, with a bound for errors from what live has shown where it names none."""
+    if order.plan.errors is None or order.plan.errors.most is not None:
+        return order.plan
+    most, why = bound_of(*counts_of(_figures(figures), order.model))
+    say(why)
+    return _with_bound(order.plan, most)
+
+
+def _figures(address: str) -> str:
+    """What the gateway counts; empty while it does not answer."""
+    try:
+        with urllib3.PoolManager(retries=False, timeout=5.0) as pool:
+            return pool.request("GET", address).data.decode()
+    except (urllib3.exceptions.HTTPError, UnicodeDecodeError):
+        return ""
+
+
 def _digest_key(directory: Path) -> str:
     """The key of the digests of clients' keys, which is the experiment's own."""
-    path = directory / "units.key"
+    path = directory / KEY
     if not path.exists():
         write_text(path, secrets.token_hex(32), _OWNER_ONLY)
     return read_regular(path).decode("ascii", "replace")[:64]
@@ -257,6 +290,7 @@ class _Conductor:
         self._say(f"{ended}, {time.monotonic() - began:.1f} s later")
         if self._experiment.state.decision is None:
             self._experiment.decide(found, by=by)
+        forget_units(self._experiment.directory)
         time.sleep(_SETTLE_S)
         return found
 
@@ -334,11 +368,7 @@ class _Conductor:
 
     def _followed(self) -> float | None:
         """The share by which the gateway divides the traffic of the model now."""
-        try:
-            with urllib3.PoolManager(retries=False, timeout=5.0) as pool:
-                text = pool.request("GET", self._figures).data.decode()
-        except (urllib3.exceptions.HTTPError, UnicodeDecodeError):
-            return None
+        text = _figures(self._figures)
         labels = f'model="{self._order.model}",experiment="{self._experiment.state.name}"'
         found = re.search(rf"^{CANDIDATE_SHARE}{{{re.escape(labels)}}} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found else None

@@ -33,7 +33,9 @@ __all__ = [
     "FINEST",
     "Split",
     "announcing",
+    "arm_of",
     "splits_of",
+    "unit_of",
 ]
 
 ARMS_LOG = "arms.log"
@@ -80,7 +82,7 @@ class Split:
     @property
     def parts(self) -> int:
         """The candidate's share, of `FINEST` parts."""
-        return round(self.share * FINEST)
+        return parts_of(self.share)
 
     def __str__(self) -> str:
         """How messages list it."""
@@ -92,8 +94,22 @@ class Split:
 
     def arm(self, key: str) -> ArmName:
         """The arm of a client's key."""
-        digest = hmac.new(self.digest_key.encode(), key.encode(), hashlib.sha256).hexdigest()
-        return "candidate" if int(digest[:_DIGITS], 16) < self.parts else "live"
+        return arm_of(unit_of(key, self.digest_key), self.share)
+
+
+def parts_of(share: float) -> int:
+    """A share of the traffic, of `FINEST` parts."""
+    return round(share * FINEST)
+
+
+def unit_of(key: str, digest_key: str) -> str:
+    """The digest of a client's key, in hexadecimal digits."""
+    return hmac.new(digest_key.encode(), key.encode(), hashlib.sha256).hexdigest()
+
+
+def arm_of(unit: str, share: float) -> ArmName:
+    """The arm of a client's digest, where the candidate has a share of the traffic."""
+    return "candidate" if int(unit[:_DIGITS], 16) < parts_of(share) else "live"
 
 
 @contextmanager
