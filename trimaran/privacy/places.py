@@ -21,6 +21,7 @@ from trimaran.privacy.masks import gateway_mask, prediction_mask
 from trimaran.privacy.outcomes_index import OutcomesIndex
 from trimaran.privacy.place import Fixed, Place
 from trimaran.repository.repository import Repository
+from trimaran.rollout.shadow.found import FILE as ANSWERS
 from trimaran.served.histories import USERS
 from trimaran.served.outcomes import INDEX
 from trimaran.served.prediction_log import SUFFIX
@@ -30,6 +31,7 @@ __all__ = ["fixed_of", "places_of"]
 _AUDIT = "audit*.log"
 _VERSION = "train without them, deploy that, then remove this version"
 _GOLDEN = "replace it by a request that is nobody's"
+_SHADOW = "remove it; the experiment's record has no ids"
 _RUN = "train without them, then remove this run"
 
 
@@ -56,6 +58,7 @@ def fixed_of(repository: Repository, runs: Path) -> list[Fixed]:
     for kind, names, files in (
         (_VERSION, history_names, root.glob(f"*/[0-9]*/{USERS}")),
         (_GOLDEN, request_names, root.glob("*/golden/*.json")),
+        (_SHADOW, request_names, repository.state.glob(f"experiments/*/*/{ANSWERS}")),
         (_RUN, history_names, runs.glob(f"*/*/{USERS}")),
         (_RUN, prediction_names, runs.glob("*/*/predictions.csv")),
     ):

@@ -211,6 +211,7 @@ end
 
 -- Choose which of two releases answers, where the traffic of a model is split; whether it is the
 -- candidate. A client's key has always the same digest; without a key each request is by itself.
+-- In a shadow it is never the candidate, and a share of the requests is held to be compared.
 local function is_for_candidate(handle, model, kind, path)
   local split = handle:virtualHost():metadata():get("splits")[model]
   if not split then

@@ -61,7 +61,7 @@ class Observed:
     latencies: Mapping[int, int] = field(default_factory=dict)
     """Of requests that had an answer, by bin (`trimaran.stats.anytime_quantiles.bins_of`)."""
     compared: int = 0
-    """Requests that both arms answered, in a shadow."""
+    """Requests that live answered, in a shadow."""
     agreed: int = 0
     """Those whose answers agreed."""
     answers: Mapping[str, int] = field(default_factory=dict)

@@ -211,7 +211,8 @@ def _arms(course: Course) -> Iterator[Markup]:
     rows: list[list[Cell]] = []
     for number, segment in enumerate(state.segments, start=1):
         for name, arm in (("live", segment.live), ("candidate", segment.candidate)):
-            share = segment.share if name == "candidate" else 1 - segment.share
+            rest = 1 - segment.share if state.plan.split else segment.share
+            share = segment.share if name == "candidate" else rest
             seen = arm.seen
             row: list[Cell] = [number, f"{share:.3g}", name]
             row += [seen.requests, seen.errors, seen.units]

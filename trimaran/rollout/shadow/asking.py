@@ -80,8 +80,12 @@ class Candidate:
         path = copied.path if copied.path.startswith("/v2/") else self._rest
         size = copied.request.json_bytes
         headers = {} if size is None else {_JSON_BYTES: str(size)}
+        body = copied.request.body
         try:
-            answer = self._pool.urlopen("POST", path, body=copied.request.body, headers=headers)
+            try:
+                answer = self._pool.urlopen("POST", path, body=body, headers=headers)
+            except urllib3.exceptions.ProtocolError:  # Triton closed a connection that was idle
+                answer = self._pool.urlopen("POST", path, body=body, headers=headers)
         except urllib3.exceptions.HTTPError as error:
             return Message(b""), f"no answer: {type(error).__name__}"
         if answer.status != HTTPStatus.OK:

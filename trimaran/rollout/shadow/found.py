@@ -24,7 +24,7 @@ __all__ = ["FILE", "Example", "Found", "OfOutput", "kept_values", "read_found"]
 FILE = "answers.json"
 _OWNER_ONLY = 0o600
 _MOST_EXAMPLES, _MOST_ERRORS, _MOST_OUTPUTS = 20, 20, 100
-_MOST_VALUES, _LONGEST_TEXT = 64, 200
+_MOST_VALUES, _LONGEST_TEXT = 64, 2000
 _OTHERS = "others"
 
 
@@ -67,11 +67,13 @@ class Found:
     """Requests of the share that live answered, as the gateway counted them."""
     taken: int = 0
     """Those of them that the candidate was asked too."""
+    waiting: int = 0
+    """Those of them that it is to be asked."""
 
     @property
     def dropped(self) -> int:
         """Those that it was not asked: too large, or too many at once."""
-        return max(0, self.answered - self.taken)
+        return max(0, self.answered - self.taken - self.waiting)
 
     def add(self, differences: Mapping[str, Difference]) -> None:
         """Count two answers."""

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from queue import Empty, Full, Queue
 from typing import Any
@@ -60,7 +60,8 @@ class Shadow:
         how: Comparing,
         news: Callable[[], Iterable[Mapping[str, Any]]],
     ) -> None:
-        self.found = read_found(experiment.directory) or Found(how.tolerance)
+        before = read_found(experiment.directory) or Found(how.tolerance)
+        self.found = replace(before, waiting=0)
         self.socket = ""
         self._how = how
         self._name = experiment.state.name
@@ -94,6 +95,7 @@ class Shadow:
             except Full:
                 return
             self._bytes += size
+            self.found.waiting += 1
 
     def ask(self, candidate: Candidate, ended: threading.Event) -> None:
         """Ask the candidate what waits, until the end."""
@@ -107,6 +109,7 @@ class Shadow:
             judged = _judged(copied, asked, self._how)
             with self._lock:
                 self._bytes -= size
+                self.found.waiting -= 1
                 if not ended.is_set():
                     self._count(copied, asked, judged)
 
