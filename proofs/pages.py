@@ -23,6 +23,7 @@ TASKS = (
     "docs/release.md",
     "docs/rollout.md",
     "docs/gateway.md",
+    "docs/experiments.md",
     "docs/canary.md",
     "docs/measure.md",
     "docs/watch.md",
