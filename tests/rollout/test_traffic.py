@@ -9,13 +9,14 @@ import signal
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tritonclient.grpc
+import tritonclient.http
 import urllib3
 
 from ensembles import PythonModel
@@ -29,9 +30,15 @@ from trimaran.publishing.releases import make_release
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.experiment import Experiment
-from trimaran.rollout.experiments.verdict import Word
+from trimaran.rollout.experiments.observed import Observed
+from trimaran.rollout.experiments.plan import Plan
+from trimaran.rollout.experiments.verdict import Verdict, Word
+from trimaran.rollout.shadow.copies import MOST_COPIED
+from trimaran.rollout.shadow.found import read_found
+from trimaran.rollout.shadow.shadowing import Comparing, shadowing
+from trimaran.rollout.traffic.arms_log import ArmsLog
 from trimaran.rollout.traffic.moves import Move, next_move
-from trimaran.rollout.traffic.split import Split, splits_of
+from trimaran.rollout.traffic.split import ARMS_LOG, Split, announcing, splits_of
 from trimaran.system.ports import Ports
 from trimaran.system.processes import children
 
@@ -290,6 +297,114 @@ def test_a_deployment_in_the_middle_ends_it_undecided(shop: Shop) -> None:
     assert call_trimaran("rollback", ENSEMBLE, *root).status == 0
 
 
+def test_answers_are_copied_and_compared_in_each_form(shop: Shop) -> None:
+    """What is live is the candidate too, so that all answers agree."""
+    repository, door = shop.repository, shop.door
+    plan = Plan((1.0,), latency=None, agreement=0.9, inputs=False, split=False)
+    experiment = Experiment.begin(repository, ENSEMBLE, "shadow", "1", "2", plan, by="anna")
+    how, ports = Comparing(("GREETING",)), shop.served.ports
+    totals = {"live": Observed(), "candidate": Observed()}
+
+    def all_seen() -> bool:
+        for arm, each in shadow.seen(1.0).items():
+            totals[arm] = totals[arm].plus(each)
+        return totals["live"].requests == 6 and shadow.found.dropped == 1
+
+    name = tritonclient.http.InferInput("NAME", [1, 1], "BYTES")
+    name.set_data_from_numpy(np.array([[b"Ada"]], object))
+    binary, size = tritonclient.http.InferenceServerClient.generate_request_body([name])
+    tensors = {"inputs": [{"name": "NAME", "shape": [1, 1], "datatype": "BYTES", "data": ["Ada"]}]}
+    with (
+        closing(ArmsLog(repository.state / "gateway" / ARMS_LOG)) as log,
+        shadowing(experiment, ENSEMBLE, ports, how, log.news) as shadow,
+        announcing(repository, ENSEMBLE) as announce,
+    ):
+        split = Split(experiment.state.name, ENSEMBLE, "1", "2", 1.0, ports, socket=shadow.socket)
+        announce(split)
+        door.until_said(f"{split.experiment}: 100 % of {ENSEMBLE} are compared with release 2", 30)
+        model, scope = f"/v2/models/{ENSEMBLE}", f"infer:{ENSEMBLE}"
+        length = {"Inference-Header-Content-Length": str(size)}
+        for status, path, record, body, headers in (
+            (200, f"/models/{ENSEMBLE}/predict", {"NAME": "Ada"}, None, {}),
+            (200, f"{model}/generate", {"NAME": "Ada"}, None, {}),
+            (200, f"{model}/infer", tensors, None, {}),
+            (200, f"{model}/infer", None, binary, length),
+            (400, f"/models/{ENSEMBLE}/predict", {"NAME": 5}, None, {}),
+            (200, f"/models/{ENSEMBLE}/predict", {"NAME": "Ada" * MOST_COPIED}, None, {}),
+            (200, f"{model}/versions/1/infer", tensors, None, {}),
+            (200, f"{model}/generate_stream", {"NAME": "Ada"}, None, {}),
+        ):
+            reply = door.ask("POST", path, scope, record=record, body=body, headers=headers)
+            assert reply.status == status, (path, reply.body)
+        with door.calls() as calls:
+            name = tritonclient.grpc.InferInput("NAME", [1, 1], "BYTES")
+            name.set_data_from_numpy(np.array([[b"Ada"]], object))
+            calls.infer(ENSEMBLE, [name], headers=door.bearer(scope))
+        wait_for(all_seen, 30, "six answers, and one that is too large")
+    experiment.decide(Verdict("inconclusive", "it was tried"), by="anna")
+    live, candidate = totals["live"], totals["candidate"]
+    assert (live.errors, candidate.errors) == (1, 1)
+    assert (candidate.compared, candidate.agreed) == (5, 5)
+    assert shadow.found.outputs["GREETING"].agreed == 5
+
+
+@pytest.mark.long
+def test_a_shadow_compares_answers_of_which_no_client_gets_any(shop: Shop) -> None:
+    with under_load(shop) as load:
+        shadow = shop.began("shadow", GOOD, "--keep-inputs")
+        assert ended(shadow) == 1
+    assert load.failures == []
+    assert set().union(*load.releases.values()) == {"1"}
+    assert shadow.said("abort: The share of equal answers is proven to break the least")
+    assert not splits_of(shop.repository)
+    found = read_found(shop.newest().directory)
+    assert found is not None
+    assert found.outputs["GREETING"].agreed == 0
+    assert 10 < len(found.worst) <= 20
+    for each in found.worst:
+        assert each.inputs is not None
+        (name,) = each.inputs["NAME"]
+        (answer,) = each.candidate["GREETING"]
+        assert answer.endswith(f"hi dear {name}")
+        assert each.live["GREETING"] != [answer]
+    outcome = call_trimaran("experiment", "report", ENSEMBLE, "--repository", shop.repository.root)
+    assert (outcome.status, "GREETING: 0 of " in outcome.stdout) == (1, True)
+    assert answer in (shop.newest().directory / "report.html").read_text()
+
+
+@pytest.mark.long
+def test_a_killed_or_silent_shadow_costs_no_request_and_goes_on(shop: Shop) -> None:
+    with under_load(shop) as load:
+        first = shop.began("shadow", BAD, "--agreement", "1", "--most-errors", "99")
+        first.until_said("is asked 100 %", 60)
+        wait_for(lambda: compared_by(shop) > 20, 30, "comparisons")
+        os.kill(first.process.pid, signal.SIGSTOP)
+        unheard = load.answers
+        wait_for(lambda: load.answers > unheard + 500, 60, "answers while nobody compares")
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.stop()
+        shop.door.until_said("no model has a candidate", 10)
+        before = compared_by(shop)
+        again = shop.began("shadow", BAD, "--agreement", "1", "--most-errors", "99")
+        wait_for(lambda: compared_by(shop) > before, 60, "more comparisons")
+        (serve,) = (
+            each
+            for each in children(again.process.pid)
+            if b"serve" in Path(f"/proc/{each}/cmdline").read_bytes()
+        )
+        os.kill(serve, signal.SIGKILL)
+        assert ended(again) == 1
+    assert load.failures == []
+    assert again.said("abort: The candidate")
+    assert set().union(*load.releases.values()) == {"1"}
+
+
+def compared_by(shop: Shop) -> int:
+    """How many answers the newest experiment has compared."""
+    state = shop.newest().state
+    return sum(each.candidate.seen.compared for each in state.segments)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -300,6 +415,9 @@ def test_a_deployment_in_the_middle_ends_it_undecided(shop: Shop) -> None:
         (("canary", "--release", "2", "--each", "soon"), "--each is 'soon'"),
         (("ab", "--release", "2", "--share", "100"), "between 0 and 1"),
         (("ab", "--release", "2", "--key", "customer_id"), "no header's name"),
+        (("shadow", "--release", "1"), "release 1 is the live one"),
+        (("shadow", "--release", "2", "--output", "GREETINGS"), "did you mean 'GREETING'?"),
+        (("shadow", "--release", "2", "--tolerance", "nan"), "--tolerance is nan"),
     ],
 )
 def test_mistakes_are_one_sentence(shop: Shop, arguments: tuple[str, ...], words: str) -> None:

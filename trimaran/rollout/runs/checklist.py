@@ -29,6 +29,7 @@ __all__ = [
     "parse_answers",
     "read_answer",
     "read_answers",
+    "reason_of",
     "refused_items",
     "template",
 ]
@@ -69,15 +70,25 @@ class Question:
 
 def read_answer(name: str, answer: str, note: str, where: str = "") -> Answer:
     """An answer to one of `ITEMS`. Raises `TrimaranError` for a gap, and names it."""
-    word, reason = answer.strip().lower(), " ".join(note.split())
+    word = answer.strip().lower()
     if word not in ANSWERS:
         found = f"the answer {answer!r}" if answer.strip() else "no answer"
         raise TrimaranError(f"{where}{name} has {found}; write {', '.join(ANSWERS)}")
-    if not reason or len(reason) > _LONGEST or not reason.isprintable():
+    return Answer(word, reason_of(note, f"{where}{name} has"))
+
+
+def reason_of(text: str, where: str) -> str:
+    """A reason as one line. Raises `TrimaranError`, which begins with `where`, for none."""
+    reason = " ".join(text.split())
+    if not reason:
+        raise TrimaranError(f"{where} no note; say why in a few words")
+    if len(reason) > _LONGEST:
         raise TrimaranError(
-            f"{where}{name} has no note; say why in a few words, at most {_LONGEST} characters"
+            f"{where} a note of {len(reason):,} characters; {_LONGEST:,} are the most"
         )
-    return Answer(word, reason)
+    if not reason.isprintable():
+        raise TrimaranError(f"{where} a note with characters that cannot be shown; remove them")
+    return reason
 
 
 def parse_answers(text: str) -> Answers:

@@ -29,6 +29,8 @@ from trimaran.training.progress import Watch
 from trimaran.training.run_directory import RunDirectory
 from trimaran.training.tabular.data.reading import Source, shown
 from trimaran.training.tabular.data.sources import Dataset
+from trimaran.training.tabular.runs.config import digest_of_frame
+from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["Prepared", "Training", "run_predicting", "run_training"]
 
@@ -76,6 +78,8 @@ def run_training(prepared: Prepared, training: Training) -> RunRecord:
         if table is not None:
             write_text(page, page_of_table(table))
         directory = training.train().directory
+        if table is not None:
+            _require_same(table, directory, begun.id)
         figures = figures_of(directory)
         if table is None:
             write_text(page, page_of_figures(begun.id, figures))
@@ -114,6 +118,15 @@ def run_predicting(prepared: Prepared, persisted: Run) -> RunRecord:
         reports = {"data": folder / "data.html", "results": folder / "report.html"}
         finish(repository, begun, prepared.by, figures, folder, reports)
     return _found(repository, begun.id)
+
+
+def _require_same(table: Dataset, directory: Path, run: str) -> None:
+    """Raise `TrimaranError` where a table is another one than was trained on."""
+    trained = TrainedRun(directory).entry("config.json", "data")["digest"]
+    if trained != digest_of_frame(table.frame):
+        raise TrimaranError(
+            f"{table.source} was changed while {run} was trained on it; run the same command again"
+        )
 
 
 def _found(repository: Repository, run: str) -> RunRecord:

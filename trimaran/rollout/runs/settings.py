@@ -74,6 +74,8 @@ class Plan:
     """Options of `trimaran train`, as they are written."""
     formats: tuple[str, ...] = (_NETWORK,)
     approvals: int = 1
+    file: Path | None = None
+    """What says so; None for a public table of which no file does."""
 
 
 @dataclass(frozen=True)
@@ -164,13 +166,11 @@ def parse_settings(text: str, path: Path) -> Settings:
     roles = value_of(document, _ROLES, dict, f"a table [{_ROLES}]") or {}
     refuse_unknown(roles, ROLES, f"[{_ROLES}]: ")
     found = {role: texts_of(roles, role, f"[{_ROLES}]: ") or () for role in roles}
-    plans = {
-        name: _plan(name, table, path.parent) for name, table in document.items() if name != _ROLES
-    }
+    plans = {name: _plan(name, table, path) for name, table in document.items() if name != _ROLES}
     return Settings(path, plans, found)
 
 
-def _plan(name: str, table: Any, folder: Path) -> Plan:
+def _plan(name: str, table: Any, path: Path) -> Plan:
     if not isinstance(table, dict):
         known = nearest(name, [_ROLES])
         raise TrimaranError(f"{name} is {table!r}; expected a table [NAME] or [{_ROLES}]; {known}")
@@ -194,10 +194,11 @@ def _plan(name: str, table: Any, folder: Path) -> Plan:
     source = value_of(table, "table", str, "a table, as 'trimaran train' takes it", where)
     return Plan(
         name,
-        _place(folder, source or name),
-        {key: _option(key, value, folder) for key, value in train.items()},
+        _place(path.parent, source or name),
+        {key: _option(key, value, path.parent) for key, value in train.items()},
         formats,
         Plan.approvals if approvals is None else approvals,
+        path,
     )
 
 

@@ -83,6 +83,8 @@ def begin(
                 return Begun(run.id, resumed=True, frozen=frozen)
         number = mine[-1].number + 1 if mine else 1
         details: dict[str, Any] = {"data": data, "asked": asked}
+        if plan.file is not None:
+            details["rules"] = relative_to(repository, plan.file)
         if frozen is not None:
             details["predicts_with"] = frozen.predicts_with or frozen.id
         entry = now.writer.add(by, "begun", f"{plan.name}/{number}", details)
