@@ -50,6 +50,7 @@ UNTIL_CTRL_C: Mapping[str, str] = {
     r"^(make serve|\S*trimaran serve)\b": "Press Ctrl-C to stop",
     r"^\S*trimaran monitor up\b": "Prometheus is at",
     r"^\S*trimaran gateway up\b": "Press Ctrl-C to stop",
+    r"^\S*python clients\.py\b": "asking",
 }
 """Commands that run until Ctrl-C, and what each prints once it is ready."""
 
@@ -84,6 +85,7 @@ EXPECTED: Mapping[str, Expected] = {
     r"^\S*python -m proofs\.limit\b": Expected((0, 1, 2), "limit"),
     r"^\S*trimaran monitor report\b": Expected((0, 1), "churn_record"),
     r"^\S*trimaran monitor drift\b": Expected((0, 1), "churn_record"),
+    r"^\S*trimaran (ab|experiment report) my_table_record\b": Expected((1,), "proven to be worse"),
     r"^\S*trimaran monitor accuracy\b": Expected((0,), "1 outcome"),
     # The page on tables trained on a table with this customer, which is then named.
     r"^\S*trimaran privacy erase\b": Expected((0, 1), "predictions/churn_record"),

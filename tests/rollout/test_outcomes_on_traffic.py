@@ -21,14 +21,13 @@ from tests.running import Running, Served, start_serving, wait_for
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.experiment import Experiment
-from trimaran.system.processes import children
 
 pytestmark = pytest.mark.long
 
 MODEL = "shop_record"
 PLAN = """
 latency = false
-answers = 0.3
+answers = 0.7
 
 [[goals]]
 name = "accuracy"
@@ -152,10 +151,8 @@ def test_a_release_that_is_right_less_often_is_found_by_late_outcomes(shop: Shop
     conductor.until_said("gets 50 % of the traffic", 60)
     with asking(shop) as clients:
         wait_for(lambda: len(clients.releases) > 150, 60, "answers of both")
-        # Everything of the command dies at once; what it had counted is not counted again.
-        for pid in (*children(conductor.process.pid), conductor.process.pid):
-            os.kill(pid, signal.SIGKILL)
-        conductor.process.wait()
+        os.kill(conductor.process.pid, signal.SIGKILL)
+        conductor.stop()
         assert tell(shop, clients, "left").status == 0
         conductor = shop.began()
         conductor.until_said("gets 50 % of the traffic", 60)
@@ -167,9 +164,11 @@ def test_a_release_that_is_right_less_often_is_found_by_late_outcomes(shop: Shop
                 amounts = tell_sales(shop, clients)
             if conductor.process.poll() is not None:
                 break
+    conductor.stop()
     assert not clients.failures
+    said = "abort: The candidate's accuracy is proven to be worse"
+    assert conductor.said(said), "\n".join(conductor.lines)
     assert conductor.process.returncode == 1
-    assert conductor.said("abort: The candidate's accuracy is proven to be worse")
     state = Experiment.open(shop.repository, MODEL).state
     (segment,) = state.segments
     right = {"live": segment.live.seen, "candidate": segment.candidate.seen}
