@@ -80,6 +80,8 @@ def _show_reports(repository: Repository, run: Run) -> None:
     from trimaran.rollout.runs.training import path_in
 
     print(f"{run.id}: {metric_text(run.outcome)}")
+    if run.compared is not None:
+        print(f"beside {run.compared.details['live']}: {run.compared.details['says']}")
     for name, kept in run.outcome.get("reports", {}).items():
         path = path_in(repository, str(kept))
         gone = "" if path.is_file() else " (it is gone)"
@@ -94,7 +96,8 @@ def _hints(repository: Repository, run: Run) -> Mapping[str, str]:
     if run.finished is None:
         return {}
     try:
-        return hints_of(figures_of(path_in(repository, str(run.outcome["directory"]))))
+        figures = figures_of(path_in(repository, str(run.outcome["directory"])))
+        return hints_of(figures, run.compared.details if run.compared else None)
     except TrimaranError:  # the directory is gone, and its figures with it
         return {}
 

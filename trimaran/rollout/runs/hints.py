@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from trimaran.rollout.runs.figures import Figures
 
 __all__ = ["hints_of"]
 
 _SHOWN = 5
+_OF_GATES = {
+    "slices": "bias",
+    "parity": "readiness",
+    "latency": "readiness",
+    "folds": "overfitting",
+}
+"""The question that a retraining's gate helps with."""
 
 
-def hints_of(figures: Figures) -> Mapping[str, str]:
-    """A line or two for the questions that figures can help with, by item."""
+def hints_of(figures: Figures, compared: Mapping[str, Any] | None = None) -> Mapping[str, str]:
+    """A line or two for the questions that figures can help with, by item.
+
+    `compared` is what the ledger says of a retrained run beside the live one.
+    """
+    gates = {each["name"]: each for each in (compared or {}).get("gates", ())}
     found = {
         "performance": _performance(figures),
         "overfitting": _overfitting(figures),
@@ -21,6 +33,10 @@ def hints_of(figures: Figures) -> Mapping[str, str]:
         "goal": _goal(figures),
         "readiness": _readiness(figures),
     }
+    for name, each in gates.items():
+        item = _OF_GATES.get(name, "performance")
+        said = f"{name}: {each['says']}" if each["passed"] else f"{name}, FAILED: {each['says']}"
+        found[item] = "\n".join(filter(None, [found[item], said]))
     return {name: hint for name, hint in found.items() if hint}
 
 

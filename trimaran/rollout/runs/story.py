@@ -32,6 +32,8 @@ def told(entry: Entry) -> str:
     details = entry.details
     if entry.event == "begun":
         return f"began {entry.run}: {_begun(details)}"
+    if entry.event == "compared":
+        return f"compared {entry.run} with {details.get('live')}: {details.get('says', '')}"
     if entry.event == "finished":
         return f"finished {entry.run}: {metric_text(details)}, pending"
     if entry.event == "reviewed":
@@ -49,6 +51,8 @@ def told(entry: Entry) -> str:
         return f"deployed {entry.run}{frozen}"
     if entry.event == "failed":
         return f"did not deploy {entry.run}: {details.get('why', '')}"
+    if entry.event == "clock":
+        return f"noticed that the clock was set back; when {entry.run} is due counts from here"
     if entry.event == "live":
         how = details.get("how") or "found, as it was changed without this ledger"
         return f"release {details.get('release')} of {entry.run} is live: {how}"
@@ -66,7 +70,10 @@ def metric_text(details: Mapping[str, Any]) -> str:
 
 def _begun(details: Mapping[str, Any]) -> str:
     frozen = details.get("predicts_with")
-    return f"{frozen} predicts {details['data']}" if frozen else f"trains on {details['data']}"
+    if frozen:
+        return f"{frozen} predicts {details['data']}"
+    again = details.get("again")
+    return f"trains on {details['data']}" + (f" again, since {again}" if again else "")
 
 
 def _answers(details: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = [
     "Begun",
+    "asked_of",
     "begin",
     "estimator_of",
     "finish",
@@ -67,15 +69,21 @@ def persisted_run(repository: Repository, name: str) -> Run | None:
 
 
 def begin(
-    repository: Repository, plan: Plan, data: str, by: str, frozen: Run | None = None
+    repository: Repository,
+    plan: Plan,
+    data: str,
+    by: str,
+    frozen: Run | None = None,
+    *,
+    again: str = "",
 ) -> Begun:
     """Give a run its number, or find the one that was interrupted.
 
     `data` is what it is about, for people, and `frozen` the persisted run that predicts it; without
-    one it trains.
+    one it trains. `again` is why a live model is trained again, of a run that is compared with it.
     """
     with deciding(repository) as now:
-        asked = _digest(plan, data, frozen)
+        asked = asked_of(plan, data, frozen, again=bool(again))
         mine = runs_named(now.runs, plan.name)
         for run in mine:
             if run.state is State.UNFINISHED and run.begun.details.get("asked") == asked:
@@ -84,8 +92,26 @@ def begin(
         details: dict[str, Any] = {"data": data, "asked": asked}
         if frozen is not None:
             details["predicts_with"] = frozen.predicts_with or frozen.id
+        if again:
+            details["again"] = again
+        if Path(data).is_file():
+            details["data_time"] = _time_of(Path(data))
         entry = now.writer.add(by, "begun", f"{plan.name}/{number}", details)
         return Begun(entry.run, resumed=False, frozen=frozen)
+
+
+def asked_of(plan: Plan, data: str, frozen: Run | None = None, *, again: bool = False) -> str:
+    """The digest of what is asked for, by which the same command finds an interrupted run."""
+    place = str(Path(data).resolve()) if Path(data).exists() else data
+    asked: dict[str, Any] = {
+        "train": dict(plan.train),
+        "data": place,
+        "with": frozen.id if frozen else None,
+    }
+    if again:
+        asked["again"] = again
+    text = json.dumps(asked, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def estimator_of(repository: Repository, run: Run) -> TrainedRun:
@@ -137,8 +163,6 @@ def path_in(repository: Repository, kept: str) -> Path:
     return Path(os.path.normpath(repository.root.parent / kept))
 
 
-def _digest(plan: Plan, data: str, frozen: Run | None) -> str:
-    place = str(Path(data).resolve()) if Path(data).exists() else data
-    asked = {"train": dict(plan.train), "data": place, "with": frozen.id if frozen else None}
-    text = json.dumps(asked, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _time_of(path: Path) -> str:
+    """When a file was written, in ISO 8601, UTC."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
