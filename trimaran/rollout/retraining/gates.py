@@ -68,8 +68,9 @@ def slices_gate(found: Sequence[SliceChange], most: float) -> Gate:
     if not found:
         return Gate("slices", passed=True, says="no group has enough rows to judge")
     unsure = sum(each.word == "unsure" for each in found)
-    some = f"; of {unsure} that is not sure" if unsure else ""
-    return Gate("slices", True, f"none of {len(found)} groups falls by more than {most:g}{some}")
+    some = f"; {unsure} may" if unsure else ""
+    says = f"none of {len(found)} groups surely falls by more than {most:g}{some}"
+    return Gate("slices", passed=True, says=says)
 
 
 def latency_gate(ratio: Ratio, most: float) -> Gate:
@@ -91,4 +92,8 @@ def folds_gate(task: Task, values: Sequence[float], found: Estimate, least: floa
 
 
 def _interval(found: Estimate) -> str:
-    return f"{found.value:+.3g} ({found.low:+.3g} to {found.high:+.3g})"
+    return f"{_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})"
+
+
+def _signed(value: float) -> str:
+    return shown(value) if value < 0 else f"+{shown(value)}"
