@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from monitoring.accuracy import ReleaseAccuracy, releases
 from monitoring.drift import Finding, features
 from monitoring.presence import find_prometheus
 from monitoring.prometheus_api import Prometheus
-from trimaran.rollout.retrain_plan import Triggers
 from trimaran.rollout.retraining.due import Reason
+from trimaran.rollout.retraining.watched import Asked
 from trimaran.system.errors import TrimaranError
 
 __all__ = ["Monitored", "accuracy_reason", "drift_reason"]
@@ -29,28 +29,28 @@ class Monitored:
     repository: Path
     prometheus: str | None = None
 
-    def __call__(
-        self, triggers: Triggers, models: Mapping[str, int], metric: str, *, less: bool
-    ) -> Sequence[Reason]:
+    def __call__(self, asked: Asked) -> Sequence[Reason]:
         """As `trimaran monitor drift` and `trimaran monitor accuracy` judge what was served."""
         try:
             source = Prometheus(find_prometheus(self.repository, self.prometheus))
             found = []
-            if triggers.drift is not None:
-                drifts = features(source, _DRIFT_WINDOW)
-                found.append(drift_reason(drifts, models, triggers.drift))
-            if triggers.accuracy is not None:
-                judged = releases(source, _ACCURACY_WINDOW)
-                bound = triggers.accuracy
-                found.append(accuracy_reason(judged, models, metric, bound, less=less))
+            if asked.triggers.drift is not None:
+                found.append(drift_reason(features(source, _DRIFT_WINDOW), asked))
+            if asked.triggers.accuracy is not None:
+                found.append(accuracy_reason(releases(source, _ACCURACY_WINDOW), asked))
         except TrimaranError as error:
             return [Reason(None, f"what is served is not known: {error}")]
         return found
 
 
-def drift_reason(findings: Iterable[Finding], models: Mapping[str, int], bound: float) -> Reason:
-    """Whether what the live versions were asked is beyond `bound` by its whole interval."""
-    mine = [each for each in findings if _is_live(each.model, each.version, models)]
+def drift_reason(findings: Iterable[Finding], asked: Asked) -> Reason:
+    """Whether what the live versions were asked is beyond the bound by its whole interval."""
+    bound = asked.triggers.drift or 0.0
+    mine = [
+        each
+        for each in findings
+        if _is_live(each.model, each.version, asked) and each.feature != asked.moving
+    ]
     judged = [each for each in mine if each.index is not None]
     if not judged:
         rows = max((each.rows for each in mine), default=0)
@@ -63,21 +63,15 @@ def drift_reason(findings: Iterable[Finding], models: Mapping[str, int], bound: 
     return Reason(True, f"what is served drifted beyond {bound:g}: {', '.join(told)}{more}")
 
 
-def accuracy_reason(
-    judged: Iterable[ReleaseAccuracy],
-    models: Mapping[str, int],
-    metric: str,
-    bound: float,
-    *,
-    less: bool,
-) -> Reason:
-    """Whether the live release fell, or its metric is beyond `bound` by its whole interval."""
-    mine = [each for each in judged if _is_live(each.model, each.version, models)]
+def accuracy_reason(judged: Iterable[ReleaseAccuracy], asked: Asked) -> Reason:
+    """Whether the live release fell, or its metric is beyond the bound by its whole interval."""
+    metric, bound = asked.metric, asked.triggers.accuracy or 0.0
+    mine = [each for each in judged if _is_live(each.model, each.version, asked)]
     for each in mine:
         live = each.figures[metric].live if metric in each.figures else None
         if each.verdict == "fell":
             return Reason(True, f"{each.model} fell by {each.outcomes:,.0f} recorded outcomes")
-        if live is not None and (live.low > bound if less else live.high < bound):
+        if live is not None and (live.low > bound if asked.less else live.high < bound):
             return Reason(
                 True,
                 f"{metric} of {each.model} is {live.value:.3g} ({live.low:.3g} to {live.high:.3g}) "
@@ -89,5 +83,5 @@ def accuracy_reason(
     return Reason(False, f"{metric} holds by {outcomes:,.0f} recorded outcomes")
 
 
-def _is_live(model: str, version: str, models: Mapping[str, int]) -> bool:
-    return model in models and version == str(models[model])
+def _is_live(model: str, version: str, asked: Asked) -> bool:
+    return model in asked.models and version == str(asked.models[model])

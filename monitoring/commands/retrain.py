@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,14 +30,13 @@ from trimaran.rollout.retraining.due import Due, due
 from trimaran.rollout.retraining.units import TIMER, units
 from trimaran.rollout.runs.checklist import Answers, parse_answers, refused_items
 from trimaran.rollout.runs.people import person
-from trimaran.rollout.runs.settings import Plan, Settings, find_settings
+from trimaran.rollout.runs.settings import SETTINGS_FILE, Plan, Settings, find_settings
 from trimaran.system.console import console, printable
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
 from trimaran.system.toml_text import read_utf8
 
 if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is refused at once
-    from trimaran.rollout.retraining.retrain import Retrained
     from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["retrain"]
@@ -56,16 +55,18 @@ class _Settled:
     out: Path
     data: str | None
     monitored: Monitored
+    checklist: Answers | None
+    """What a run that passes is deployed with; None where it waits."""
+    tritonserver: Path | None
 
 
 def retrain(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Train this one now. Or give --due."),
+        typer.Argument(metavar="[NAME]", help="What to train again. With --due also: all."),
     ] = None,
     only_due: Annotated[
-        bool,
-        typer.Option("--due", help="Train every name that is due, as its table of retrain says."),
+        bool, typer.Option("--due", help="Only what is due, as its table [NAME.retrain] says.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is due, and why.")
@@ -76,7 +77,7 @@ def retrain(
     ] = None,
     deploy: Annotated[
         bool,
-        typer.Option("--deploy", help="Of one name: deploy it if it passes, by --answers."),
+        typer.Option("--deploy", help="Deploy what passes its gates, reviewed by --answers."),
     ] = False,
     answers: Annotated[
         Path | None,
@@ -99,42 +100,42 @@ def retrain(
 
     The run then waits as pending, with the comparison and its gates. The same command resumes an
     interrupted one. Exit status: 0 if nothing failed, also if nothing was due; 1 if a name could
-    not be looked at or trained; 3 if a run did not pass its gates.
+    not be looked at, trained or deployed; 3 if a run did not pass its gates.
     """
     if timer is not None:
         _write_units(timer, repository, settings)
         return
-    if (name is None) is not only_due:
-        raise UsageError("name what to train again, or give --due for all that is due; one of both")
-    for option, given in (("--data", data is not None), ("--deploy", deploy)):
-        if only_due and given:
-            raise UsageError(f"{option} is for one name; leave --due out, and give a name")
+    if name is None and not only_due:
+        raise UsageError("name what to train again, or give --due for all that is due")
+    if name is None and data is not None:
+        raise UsageError("--data is the table of one name; name it too")
     if deploy is not (answers is not None):
         raise UsageError("--deploy and --answers belong together; give both, or none")
     who, rules = person(by), find_settings(Path.cwd(), settings)
-    checklist = _permitted(rules, who, name, answers) if name and answers else None
+    plans = _plans(rules, name)
+    checklist = None
+    if answers is not None:
+        checklist = _permitted(rules, who, plans, answers)
     opened = Repository.open(repository)
-    settled = _Settled(opened, rules, who, out, data, Monitored(repository, prometheus))
+    monitored = Monitored(repository, prometheus)
+    settled = _Settled(opened, rules, who, out, data, monitored, checklist, tritonserver)
+    if only_due or dry_run:
+        raise typer.Exit(_all_due(settled, plans, dry_run=dry_run))
+    raise typer.Exit(_retrain(settled, plans[0], _work(settled, plans[0]), _ASKED))
+
+
+def _plans(settings: Settings, name: str | None) -> Sequence[Plan]:
     if name is not None:
-        plan = rules.plan(name, PUBLIC)
-        work = _work(settled, plan)
-        if dry_run:
-            raise typer.Exit(_show([(plan.name, _look(settled, plan, work, note=False))]))
-        done = _retrain(settled, plan, work, _ASKED)
-        if done.failed:
-            raise typer.Exit(_NOT_GOOD_ENOUGH)
-        if checklist is not None:
-            _deploy(settled, done, checklist, tritonserver)
-        return
-    raise typer.Exit(_all_due(settled, dry_run=dry_run))
-
-
-def _all_due(settled: _Settled, *, dry_run: bool) -> int:
-    """Look at every name, then train those that are due; the exit status."""
-    plans = [plan for plan in settled.settings.plans.values() if plan.retrain is not None]
+        return [settings.plan(name, PUBLIC)]
+    plans = [plan for plan in settings.plans.values() if plan.retrain is not None]
     if not plans:
-        where = settled.settings.path or "rollout.toml"
+        where = settings.path or SETTINGS_FILE
         raise TrimaranError(f"no name has a table [NAME.retrain] in {where}; add one")
+    return plans
+
+
+def _all_due(settled: _Settled, plans: Sequence[Plan], *, dry_run: bool) -> int:
+    """Look at every name, then train those that are due; the exit status."""
     looked: list[tuple[str, Due | TrimaranError]] = []
     works: dict[str, Planned] = {}
     for plan in plans:
@@ -143,19 +144,17 @@ def _all_due(settled: _Settled, *, dry_run: bool) -> int:
             looked.append((plan.name, _look(settled, plan, works[plan.name], note=not dry_run)))
         except TrimaranError as error:
             looked.append((plan.name, error))
-    status = _show(looked)
+    statuses = [_show(looked)]
     for plan, (name, found) in zip(plans, looked, strict=True):
         if dry_run or isinstance(found, TrimaranError) or not found.is_due:
             continue
         try:
-            done = _retrain(settled, plan, works[name], found.why)
-            status = status or (_NOT_GOOD_ENOUGH if done.failed else 0)
+            statuses.append(_retrain(settled, plan, works[name], found.why))
         except TrimaranError as error:
-            console(stderr=True).print(
-                f"error: {name}: {error}", markup=False, highlight=False, soft_wrap=True
-            )
-            status = TrimaranError.exit_status
-    return status
+            said = f"error: {name}: {error}"
+            console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
+            statuses.append(TrimaranError.exit_status)
+    return min(filter(None, statuses), default=0)  # an error before a gate
 
 
 def _work(settled: _Settled, plan: Plan) -> Planned:
@@ -195,7 +194,8 @@ def _show(looked: list[tuple[str, Due | TrimaranError]]) -> int:
     return TrimaranError.exit_status if failed else 0
 
 
-def _retrain(settled: _Settled, plan: Plan, work: Planned, why: str) -> Retrained:
+def _retrain(settled: _Settled, plan: Plan, work: Planned, why: str) -> int:
+    """Train a name, and deploy it where that is asked for; the exit status."""
     from trimaran.rollout.retraining.retrain import retrain as train_again
 
     done = train_again(
@@ -209,12 +209,17 @@ def _retrain(settled: _Settled, plan: Plan, work: Planned, why: str) -> Retraine
         settled.out,
         _say,
     )
+    if done.live:
+        return 0
     _say(f"{done.id}: {done.says}")
     if done.failed:
         _say(f"{done.id} is pending, and did not pass: {', '.join(done.failed)}")
-    else:
+        return _NOT_GOOD_ENOUGH
+    if settled.checklist is None:
         _say(f"{done.id} is pending; next: trimaran review {done.id}")
-    return done
+    else:
+        _deploy(settled, done.id, settled.checklist)
+    return 0
 
 
 def _exported(run: TrainedRun, folder: Path) -> Path:
@@ -227,15 +232,16 @@ def _exported(run: TrainedRun, folder: Path) -> Path:
     return scratch.model(result.model) / "1" / "model.onnx"
 
 
-def _permitted(settings: Settings, by: str, name: str, answers: Path) -> Answers:
+def _permitted(settings: Settings, by: str, plans: Sequence[Plan], answers: Path) -> Answers:
     """The answers of a file, once it is sure that they suffice for a deployment by `by`."""
     for role in ("review", "deploy"):
         settings.require_role(role, by)
-    if settings.approvals(name) > 1:
-        raise UsageError(
-            f"{name} needs {settings.approvals(name)} people behind a run, which --deploy cannot "
-            "ask; leave it out"
-        )
+    for plan in plans:
+        if plan.approvals > 1:
+            raise UsageError(
+                f"{plan.name} needs {plan.approvals} people behind a run, which --deploy cannot "
+                "ask; leave it out"
+            )
     try:
         found = parse_answers(read_utf8(answers))
     except TrimaranError as error:
@@ -246,24 +252,22 @@ def _permitted(settings: Settings, by: str, name: str, answers: Path) -> Answers
     return found
 
 
-def _deploy(
-    settled: _Settled, done: Retrained, checklist: Answers, tritonserver: Path | None
-) -> None:
+def _deploy(settled: _Settled, run: str, checklist: Answers) -> None:
     from ensembles.deploy_command import made_of_run
     from trimaran.rollout.runs.decisions import review
     from trimaran.rollout.runs.deploying import deploy_run
 
-    review(settled.repository, settled.settings, done.id, settled.by, checklist)
+    review(settled.repository, settled.settings, run, settled.by, checklist)
     deploy_run(
         settled.repository,
         settled.settings,
-        done.id,
+        run,
         settled.by,
         made_of_run,
-        tritonserver=tritonserver,
+        tritonserver=settled.tritonserver,
         say=_say,
     )
-    _say(f"{done.id} is deployed")
+    _say(f"{run} is deployed")
 
 
 def _write_units(folder: Path, repository: Path, settings: Path | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from trimaran.rollout.retraining.gates import folds_gate
 from trimaran.rollout.retraining.looking import known_of
 from trimaran.rollout.retraining.retrain import Retrained, retrain
 from trimaran.rollout.retraining.seen import seen_rows
+from trimaran.rollout.retraining.watched import Asked
 from trimaran.rollout.runs.decisions import deciding
 from trimaran.rollout.runs.settings import Plan
 from trimaran.stats.intervals import mean
@@ -53,10 +54,8 @@ class Exporting:
 REFUSED = Exporting(ParityError("shop_onnx was not published: out of tolerance"))
 
 
-def nobody_watches(
-    triggers: Triggers, models: Mapping[str, int], metric: str, *, less: bool
-) -> Sequence[Reason]:
-    assert (triggers, metric, less) == (RULES.triggers, "F1", False)
+def nobody_watches(asked: Asked) -> Sequence[Reason]:
+    assert asked == Asked(RULES.triggers, {}, "F1", less=False, moving="")
     return [Reason(None, "nobody watches")]
 
 

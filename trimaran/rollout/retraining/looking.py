@@ -13,7 +13,8 @@ from trimaran.rollout.ledger import Entry
 from trimaran.rollout.retrain_plan import RetrainPlan
 from trimaran.rollout.retraining.due import Known, Reason, counted_from
 from trimaran.rollout.retraining.seen import seen_rows
-from trimaran.rollout.retraining.triggers import Watched, age, of_new_rows
+from trimaran.rollout.retraining.triggers import age, moving_feature, of_new_rows
+from trimaran.rollout.retraining.watched import Asked, Watched
 from trimaran.rollout.runs.decisions import deciding, ledger_of, runs_in
 from trimaran.rollout.runs.run import Run, live_run, runs_named
 from trimaran.rollout.runs.states import State
@@ -115,10 +116,10 @@ def _reasons(
     trained = estimator_of(repository, live)
     if triggers.drift is not None or triggers.accuracy is not None:
         dataset = tables.table_of(trained)
-        task = dataset.schema.task
+        schema, task = dataset.schema, dataset.schema.task
         found += of_new_rows(triggers, trained, dataset, seen_rows(trained, dataset))
         models, less = live_models(repository, live), not task.greater_is_better
-        found += watched(triggers, models, task.title, less=less)
+        found += watched(Asked(triggers, models, task.title, less, moving_feature(schema)))
     if triggers.age_s is not None:
         found.append(age(triggers.age_s, live, trained, now))
     return found

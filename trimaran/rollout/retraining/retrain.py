@@ -85,6 +85,8 @@ class Retrained:
     """How it compares, in a clause."""
     failed: Sequence[str]
     """The gates that it did not pass."""
+    live: bool = False
+    """Whether it is live already, so that nothing was trained."""
 
 
 def retrain(
@@ -101,8 +103,9 @@ def retrain(
 ) -> Retrained:
     """Train a name again, or go on with that, and compare the run with the live one.
 
-    A pending run that was trained like this on the very data, and compared with what is still
-    live, is what the same command finds again. Raises `TrimaranError`, also where nothing is live.
+    Nothing is trained where it would be the live run once more, or a pending one that was compared
+    with what is still live: the same options on the very data. Raises `TrimaranError`, also where
+    nothing is live.
     """
     with one_at_a_time(repository, plan.name):
         live = _live(repository, plan.name)
@@ -111,8 +114,8 @@ def retrain(
         require_comparable(trained, live, table)
         standing = _standing(repository, plan, work.place, live, table)
         if standing is not None:
-            say(f"{standing.id} was trained on these data, and is pending")
-            return _told(standing)
+            say(f"{standing.id}, which is {standing.state}, was trained like this on these data")
+            return _told(standing, live=standing.id == live.id)
         live_table = work.table_of(trained)
         begun = begin(repository, plan, work.place, by, again=why)
         say(f"{begun.id} {'is resumed' if begun.resumed else 'begins'}: trains again, since {why}")
@@ -152,17 +155,17 @@ def _live(repository: Repository, name: str) -> Run:
 def _standing(
     repository: Repository, plan: Plan, data: str, live: Run, table: Dataset
 ) -> Run | None:
-    """The pending run that this command would make once more."""
-    runs = runs_named(runs_in(repository, ledger_of(repository).entries()), plan.name)
-    last, asked = runs[-1], asked_of(plan, data, again=True)
-    compared = last.compared.details if last.compared else {}
-    same = (
-        last.state is State.PENDING
-        and last.begun.details.get("asked") == asked
-        and last.outcome.get("digest") == digest_of_frame(table.frame)
-        and compared.get("live") == live.id
-    )
-    return last if same else None
+    """The live or pending run that this command would make once more."""
+    last = runs_named(runs_in(repository, ledger_of(repository).entries()), plan.name)[-1]
+    asked = [asked_of(plan, data, again=again) for again in (False, True)]
+    digest = digest_of_frame(table.frame)
+    for run in (live, last):
+        same = run.begun.details.get("asked") in asked and run.outcome.get("digest") == digest
+        compared = run.compared.details.get("live") if run.compared else None
+        waits = run.state is State.PENDING and compared == live.id
+        if same and (run is live or waits):
+            return run
+    return None
 
 
 def _keep(
@@ -178,6 +181,6 @@ def _keep(
         now.writer.add(by, "compared", run, {key: record[key] for key in kept})
 
 
-def _told(run: Run) -> Retrained:
+def _told(run: Run, *, live: bool = False) -> Retrained:
     details = run.compared.details if run.compared else {}
-    return Retrained(run.id, str(details.get("says", "")), tuple(details.get("failed", ())))
+    return Retrained(run.id, str(details.get("says", "")), tuple(details.get("failed", ())), live)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,29 +12,16 @@ from trimaran.rollout.retrain_plan import Triggers
 from trimaran.rollout.retraining.due import Reason
 from trimaran.rollout.retraining.seen import SeenRows
 from trimaran.rollout.runs.run import Run
-from trimaran.served.dates import days_of
+from trimaran.served.dates import DAYS, days_of
+from trimaran.training.tabular.data.schema import Schema
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.runs.frozen import scored_table
 from trimaran.training.tabular.runs.trained import TrainedRun
 from trimaran.training.tabular.wording import shown
 
-__all__ = ["Watched", "age", "of_new_rows"]
+__all__ = ["age", "moving_feature", "of_new_rows"]
 
 _DAY_S = 86_400
-
-
-class Watched(Protocol):
-    """What monitoring has found of the live models."""
-
-    def __call__(
-        self, triggers: Triggers, models: Mapping[str, int], metric: str, *, less: bool
-    ) -> Sequence[Reason]:
-        """The reasons by what was served, for the triggers that are asked for.
-
-        `models` are the live releases and versions by name, `metric` is the main one's name, and
-        `less` whether less of it is better.
-        """
-        ...
 
 
 def of_new_rows(
@@ -49,6 +34,11 @@ def of_new_rows(
     if triggers.accuracy is not None:
         found.append(_accuracy(triggers.accuracy, run, _some(dataset, ~seen.fitted)))
     return found
+
+
+def moving_feature(schema: Schema) -> str:
+    """What is counted of the dates by which rows are split, which are later in new rows always."""
+    return f"{schema.time}_{DAYS}" if schema.time is not None else ""
 
 
 def age(most_s: float, run: Run, trained: TrainedRun, now: datetime) -> Reason:
@@ -76,8 +66,9 @@ def age(most_s: float, run: Run, trained: TrainedRun, now: datetime) -> Reason:
 def _drift(bound: float, run: TrainedRun, new: Dataset) -> Reason:
     if not len(new.frame):
         return Reason(False, "drift: the table has no row that the live run does not know")
+    apart = moving_feature(new.schema)
     moved = scored_table(run, new).drift
-    judged = [each for each in moved if each.index is not None]
+    judged = [each for each in moved if each.index is not None and each.feature != apart]
     if not judged:
         return Reason(None, f"drift cannot be told of {len(new.frame)} new rows")
     far = [each for each in judged if each.interval[0] > bound or each.verdict == "absent"]
