@@ -75,17 +75,16 @@ def _make_table(path: Path, seed: int = 0) -> None:
 
 
 def make_contracts(path: Path, rows: int, *, later: bool = False) -> None:
-    """A table of half a year: short monthly contracts are left, and later short yearly ones."""
+    """A table of half a year: short monthly contracts are left, and later long ones of any kind."""
     drawn = random.Random(int(later))  # noqa: S311 - a table, no secret
-    began, kind, longest = (
-        (date(2025, 7, 1), "year", 60) if later else (date(2025, 1, 1), "month", 100)
-    )
+    began, longest = (date(2025, 7, 1), 60) if later else (date(2025, 1, 1), 100)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["contract_id", "seen_on", "tenure", "contract", "left"])
         for number in range(rows):
             tenure, contract = drawn.randint(0, longest), drawn.choice(["month", "year"])
-            left = drawn.random() < (0.8 if contract == kind and tenure < 40 else 0.1)
+            likely = tenure > 30 if later else contract == "month" and tenure < 40
+            left = drawn.random() < (0.8 if likely else 0.1)
             seen_on = began + timedelta(days=180 * number // rows)
             who = f"{'later' if later else 'c'}-{number}"
             writer.writerow([who, seen_on, tenure, contract, "yes" if left else "no"])
