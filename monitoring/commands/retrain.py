@@ -103,7 +103,7 @@ def retrain(
     not be looked at, trained or deployed; 3 if a run did not pass its gates.
     """
     if timer is not None:
-        _write_units(timer, repository, settings)
+        _write_units(timer, repository, settings, out)
         return
     if name is None and not only_due:
         raise UsageError("name what to train again, or give --due for all that is due")
@@ -270,9 +270,9 @@ def _deploy(settled: _Settled, run: str, checklist: Answers) -> None:
     _say(f"{run} is deployed")
 
 
-def _write_units(folder: Path, repository: Path, settings: Path | None) -> None:
+def _write_units(folder: Path, repository: Path, settings: Path | None, out: Path) -> None:
     command = [sys.executable, "-m", "trimaran", "retrain", "--due"]
-    command.append(f"--repository={repository.resolve()}")
+    command += [f"--repository={repository.resolve()}", f"--out={out.resolve()}"]
     command += [f"--settings={settings.resolve()}"] if settings is not None else []
     texts: Mapping[str, str] = units(command, Path.cwd(), getpass.getuser())
     for name, text in texts.items():

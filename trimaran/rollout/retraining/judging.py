@@ -42,7 +42,7 @@ from trimaran.training.tabular.runs.frozen import chosen_by, predictions_of
 from trimaran.training.tabular.runs.trained import TrainedRun
 from trimaran.training.tabular.tasks.task import Task
 
-__all__ = ["Contestants", "Export", "Judged", "judge", "require_comparable"]
+__all__ = ["Contestants", "Export", "Judgement", "judge", "require_comparable"]
 
 
 class Export(Protocol):
@@ -65,7 +65,7 @@ class Contestants:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judgement:
     """All that was found."""
 
     live: str
@@ -121,7 +121,7 @@ def judge(
     export: Export,
     folds: Callable[[int], Sequence[float]],
     say: Callable[[str], None],
-) -> Judged:
+) -> Judgement:
     """Compare a new run with the live one, and ask every gate.
 
     `folds` gives the main metric of each fold. Raises `TrimaranError` where a run's file is gone.
@@ -143,7 +143,7 @@ def judge(
     if plan.gates.folds:
         say(f"cross-validating with {plan.gates.folds} folds")
         gates.append(_of_folds(task, folds(plan.gates.folds), found))
-    return Judged(both.live_run.id, task.title, found, seen.told_by, left_out, changes, gates)
+    return Judgement(both.live_run.id, task.title, found, seen.told_by, left_out, changes, gates)
 
 
 def _rows(new: TrainedRun, seen: SeenRows) -> tuple[npt.NDArray[np.int64], int]:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from trimaran.pages.page import Kind, Page, badge, facts, table, text
-from trimaran.rollout.retraining.judging import Judged
+from trimaran.rollout.retraining.judging import Judgement
 
 __all__ = ["comparison_page"]
 
 _KINDS: Mapping[str, Kind] = {"falls": "error", "unsure": "warning", "holds": "good"}
 
 
-def comparison_page(run: str, why: str, judged: Judged) -> str:
+def comparison_page(run: str, why: str, judged: Judgement) -> str:
     """The page as HTML. `why` says why the run was trained."""
     page = Page(f"{run} beside {judged.live}", f"trained again: {why}")
     page.section("Gates", *_gates(judged))
@@ -23,7 +23,7 @@ def comparison_page(run: str, why: str, judged: Judged) -> str:
     return page.html()
 
 
-def _gates(judged: Judged) -> list[Markup]:
+def _gates(judged: Judgement) -> list[Markup]:
     failed = ", ".join(judged.failed)
     said = f"It does not pass: {failed}." if failed else "It passes every gate."
     rows = [
@@ -37,7 +37,7 @@ def _gates(judged: Judged) -> list[Markup]:
     return [text(said, "error" if failed else "good"), table(["gate", "result", "found"], rows)]
 
 
-def _comparison(judged: Judged) -> list[Markup]:
+def _comparison(judged: Judgement) -> list[Markup]:
     found = judged.comparison
     gain = found.gain
     shown = facts(
@@ -60,7 +60,7 @@ def _comparison(judged: Judged) -> list[Markup]:
     ]
 
 
-def _left_out(judged: Judged) -> str:
+def _left_out(judged: Judgement) -> str:
     if not judged.told_by:
         return (
             f"Nothing tells which rows {judged.live} was fitted to: the table has neither "
@@ -72,7 +72,7 @@ def _left_out(judged: Judged) -> str:
     )
 
 
-def _groups(judged: Judged) -> list[Markup]:
+def _groups(judged: Judgement) -> list[Markup]:
     if not judged.slices:
         return [text("No group has enough rows to compare.")]
     rows = [

@@ -21,7 +21,7 @@ from trimaran.rollout.retrain_plan import RetrainPlan
 from trimaran.rollout.retraining.judging import (
     Contestants,
     Export,
-    Judged,
+    Judgement,
     judge,
     require_comparable,
 )
@@ -169,7 +169,7 @@ def _standing(
 
 
 def _keep(
-    repository: Repository, run: str, by: str, folder: Path, why: str, judged: Judged
+    repository: Repository, run: str, by: str, folder: Path, why: str, judged: Judgement
 ) -> None:
     """Keep the judgement in the run's folder, and what decides in the ledger."""
     record = judged.record()

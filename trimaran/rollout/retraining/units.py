@@ -21,7 +21,6 @@ WorkingDirectory={folder}
 ExecStart={command}
 Nice=10
 NoNewPrivileges=yes
-PrivateTmp=yes
 ProtectSystem=full
 """
 
