@@ -34,7 +34,6 @@ from trimaran.rollout.runs.run import Run, live_run, runs_named
 from trimaran.rollout.runs.settings import Plan
 from trimaran.rollout.runs.states import State
 from trimaran.rollout.runs.training import (
-    asked_of,
     begin,
     estimator_of,
     finish,
@@ -112,7 +111,7 @@ def retrain(
         trained = estimator_of(repository, live)
         table = work.table()
         require_comparable(trained, live, table)
-        standing = _standing(repository, plan, work.place, live, table)
+        standing = _standing(repository, plan, live, table)
         if standing is not None:
             say(f"{standing.id}, which is {standing.state}, was trained like this on these data")
             return _told(standing, live=standing.id == live.id)
@@ -152,15 +151,13 @@ def _live(repository: Repository, name: str) -> Run:
     return live
 
 
-def _standing(
-    repository: Repository, plan: Plan, data: str, live: Run, table: Dataset
-) -> Run | None:
+def _standing(repository: Repository, plan: Plan, live: Run, table: Dataset) -> Run | None:
     """The live or pending run that this command would make once more."""
     last = runs_named(runs_in(repository, ledger_of(repository).entries()), plan.name)[-1]
-    asked = [asked_of(plan, data, again=again) for again in (False, True)]
     digest = digest_of_frame(table.frame)
     for run in (live, last):
-        same = run.begun.details.get("asked") in asked and run.outcome.get("digest") == digest
+        options = run.begun.details.get("train")
+        same = options == dict(plan.train) and run.outcome.get("digest") == digest
         compared = run.compared.details.get("live") if run.compared else None
         waits = run.state is State.PENDING and compared == live.id
         if same and (run is live or waits):

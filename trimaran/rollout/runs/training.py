@@ -27,7 +27,6 @@ from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = [
     "Begun",
-    "asked_of",
     "begin",
     "estimator_of",
     "finish",
@@ -83,13 +82,13 @@ def begin(
     one it trains. `again` is why a live model is trained again, of a run that is compared with it.
     """
     with deciding(repository) as now:
-        asked = asked_of(plan, data, frozen, again=bool(again))
+        asked = _asked(plan, data, frozen, again=bool(again))
         mine = runs_named(now.runs, plan.name)
         for run in mine:
             if run.state is State.UNFINISHED and run.begun.details.get("asked") == asked:
                 return Begun(run.id, resumed=True, frozen=frozen)
         number = mine[-1].number + 1 if mine else 1
-        details: dict[str, Any] = {"data": data, "asked": asked}
+        details: dict[str, Any] = {"data": data, "train": dict(plan.train), "asked": asked}
         if frozen is not None:
             details["predicts_with"] = frozen.predicts_with or frozen.id
         if again:
@@ -100,7 +99,7 @@ def begin(
         return Begun(entry.run, resumed=False, frozen=frozen)
 
 
-def asked_of(plan: Plan, data: str, frozen: Run | None = None, *, again: bool = False) -> str:
+def _asked(plan: Plan, data: str, frozen: Run | None, *, again: bool) -> str:
     """The digest of what is asked for, by which the same command finds an interrupted run."""
     place = str(Path(data).resolve()) if Path(data).exists() else data
     asked: dict[str, Any] = {
