@@ -24,6 +24,7 @@ TASKS = (
     "docs/rollout.md",
     "docs/retraining.md",
     "docs/gateway.md",
+    "docs/canary.md",
     "docs/measure.md",
     "docs/watch.md",
     "docs/privacy.md",

@@ -28,13 +28,12 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.retrain_plan import RetrainPlan
 from trimaran.rollout.retraining.due import Due, due
 from trimaran.rollout.retraining.units import TIMER, units
-from trimaran.rollout.runs.checklist import Answers, parse_answers, refused_items
+from trimaran.rollout.runs.checklist import Answers, read_answers, refused_items
 from trimaran.rollout.runs.people import person
-from trimaran.rollout.runs.settings import SETTINGS_FILE, Plan, Settings, find_settings
+from trimaran.rollout.runs.settings import SETTINGS_FILE, Plan, Settings, settings_at
 from trimaran.system.console import console, printable
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
-from trimaran.system.toml_text import read_utf8
 
 if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is refused at once
     from trimaran.training.tabular.runs.trained import TrainedRun
@@ -111,7 +110,7 @@ def retrain(
         raise UsageError("--data is the table of one name; name it too")
     if deploy is not (answers is not None):
         raise UsageError("--deploy and --answers belong together; give both, or none")
-    who, rules = person(by), find_settings(Path.cwd(), settings)
+    who, rules = person(by), settings_at(settings)
     plans = _plans(rules, name)
     checklist = None
     if answers is not None:
@@ -126,7 +125,7 @@ def retrain(
 
 def _plans(settings: Settings, name: str | None) -> Sequence[Plan]:
     if name is not None:
-        return [settings.plan(name, PUBLIC)]
+        return [settings.plan(name, tuple(PUBLIC))]
     plans = [plan for plan in settings.plans.values() if plan.retrain is not None]
     if not plans:
         where = settings.path or SETTINGS_FILE
@@ -242,10 +241,7 @@ def _permitted(settings: Settings, by: str, plans: Sequence[Plan], answers: Path
                 f"{plan.name} needs {plan.approvals} people behind a run, which --deploy cannot "
                 "ask; leave it out"
             )
-    try:
-        found = parse_answers(read_utf8(answers))
-    except TrimaranError as error:
-        raise TrimaranError(f"{answers}: {error}") from None
+    found = read_answers(answers)
     against = refused_items({key: {"answer": each.answer} for key, each in found.items()})
     if against:
         raise UsageError(f"{answers} says no to {', '.join(against)}; nothing was trained")
@@ -253,7 +249,7 @@ def _permitted(settings: Settings, by: str, plans: Sequence[Plan], answers: Path
 
 
 def _deploy(settled: _Settled, run: str, checklist: Answers) -> None:
-    from ensembles.deploy_command import made_of_run
+    from ensembles.deploy_run import made_of_run
     from trimaran.rollout.runs.decisions import review
     from trimaran.rollout.runs.deploying import deploy_run
 

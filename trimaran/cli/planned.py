@@ -23,10 +23,10 @@ if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is
     from trimaran.training.tabular.data.sources import Dataset
     from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["PUBLIC", "Planned", "planned"]
+__all__ = ["PUBLIC", "Planned", "options_of", "planned"]
 
-PUBLIC = tuple(name for family in FAMILIES for name in family.public)
-"""The public tables, of which a run needs no settings."""
+PUBLIC = {name: family for family in FAMILIES for name in family.public}
+"""The family of each public table, of which a run needs no settings."""
 _OWN = ("name", "out", "folds", "seeds", "table")
 """Options of `trimaran train` that a run sets itself, or that keep no single model."""
 _READING = ("target", "task", "positive", "query", "sheet", "time")
@@ -101,53 +101,67 @@ def planned(plan: Plan, data: str | None, out: Path) -> Planned:
     return Planned(context, _family(context))
 
 
-def _training(plan: Plan, data: str | None, out: Path) -> typer.Context:
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command("train")(train)
-    command = typer.main.get_command(app)
-    options = {each.opts[0].lstrip("-"): each for each in command.params if each.name != "table"}
-    known = [key for key in options if key.replace("-", "_") not in _OWN]
-    where = f"rollout.toml, [{plan.name}.train]: "
-    given: dict[str, Any] = {}
+def options_of(plan: Plan) -> dict[str, Any]:
+    """The options of a plan, by the names of `trimaran train`. Raises `UsageError`."""
+    known = [each.opts[0].lstrip("-") for each in _command().params if each.name not in _OWN]
+    found: dict[str, Any] = {}
     for key, value in plan.train.items():
         option = key.replace("_", "-")
         if option not in known:
-            raise UsageError(f"{where}there is no key {key!r}; {nearest(option, known)}")
-        given[option] = value
+            raise UsageError(f"{_where(plan)}there is no key {key!r}; {nearest(option, known)}")
+        if not isinstance(value, bool | str | int | float):
+            raise UsageError(
+                f"{_where(plan)}{option} is {value!r}; expected a text, a number or true"
+            )
+        found[option] = value
+    return found
+
+
+def _training(plan: Plan, data: str | None, out: Path) -> typer.Context:
+    given = options_of(plan)
     if data is not None and "schema" not in given:
-        schema = _schema_for(plan, out)
-        given.update({"schema": schema} if schema else {})
+        given = {**_form(plan, out), **given}
     arguments = [data or plan.table, f"--name={plan.name}", f"--out={out}"]
     for option, value in given.items():
         if isinstance(value, bool):
             arguments += [f"--{option}"] if value else []
-        elif isinstance(value, str | int | float | Path):
-            arguments.append(f"--{option}={value}")
         else:
-            raise UsageError(f"{where}{option} is {value!r}; expected a text, a number or true")
+            arguments.append(f"--{option}={value}")
     try:
-        return command.make_context("train", arguments)  # type: ignore[return-value]
+        found: typer.Context = _command().make_context("train", arguments)
     except typer.BadParameter as error:
-        raise UsageError(f"{where}{error.format_message()}") from None
+        raise UsageError(f"{_where(plan)}{error.format_message()}") from None
+    return found
 
 
-def _schema_for(plan: Plan, out: Path) -> Path | None:
-    """The schema by which other data of a table are read; None where it is no table of records."""
-    if plan.table in TABLES.public:
+def _form(plan: Plan, out: Path) -> Mapping[str, Any]:
+    """The options by which other data are read as the plan's own are. Raises `TrimaranError`."""
+    public = PUBLIC.get(plan.table)
+    if public is TABLES:
         name = EXAMPLES.get(plan.table, plan.table)
         packaged = files("trimaran.training.tabular.data").joinpath("schemas", f"{name}.toml")
         copy = out / plan.name / f"{plan.name}.toml"
         write_text(copy, packaged.read_text(encoding="utf-8"))
-        return copy
-    if _family_of(plan.table, plan.train) is not TABLES:
-        return None
+        return {"schema": copy}
+    if public is not None:
+        return public.public[plan.table]
+    given = [key.replace("-", "_") for key in plan.train]
+    of_tables = family_of(plan.table, given, plan.train.get("model")) is TABLES
+    if not of_tables or "://" in plan.table:
+        return {}
     beside = Path(plan.table).with_suffix(".toml")
-    if "://" in plan.table or beside.is_file():
-        return None if "://" in plan.table else beside
+    if beside.is_file():
+        return {"schema": beside}
     raise TrimaranError(
         f"{plan.table} has no schema {beside} yet, by which --data is read; run "
         f"'trimaran run {plan.name}' without --data first, which writes it"
     )
+
+
+def _command() -> Any:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command("train")(train)
+    return typer.main.get_command(app)
 
 
 def _family(context: typer.Context) -> Family:
@@ -156,6 +170,5 @@ def _family(context: typer.Context) -> Family:
     return family_of(context.params["table"], given, context.params["model"])
 
 
-def _family_of(table: str, options: Mapping[str, Any]) -> Family:
-    given = [key.replace("-", "_") for key in options]
-    return family_of(table, given, options.get("model"))
+def _where(plan: Plan) -> str:
+    return f"rollout.toml, [{plan.name}.train]: "

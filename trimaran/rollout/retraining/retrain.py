@@ -29,7 +29,7 @@ from trimaran.rollout.retraining.looking import Tables
 from trimaran.rollout.retraining.page import comparison_page
 from trimaran.rollout.runs.data_page import page_of_table
 from trimaran.rollout.runs.decisions import deciding, ledger_of, runs_in
-from trimaran.rollout.runs.figures import figures_of
+from trimaran.rollout.runs.families.known import figures_of, readiness_of
 from trimaran.rollout.runs.run import Run, live_run, runs_named
 from trimaran.rollout.runs.settings import Plan
 from trimaran.rollout.runs.states import State
@@ -127,6 +127,7 @@ def retrain(
                 "command again"
             )
         both = Contestants(new, trained, live, table, live_table)
+        readiness_of(new.directory, None).write(folder)
         judged = judge(repository, rules, both, export, work.folds, say)
         _keep(repository, begun.id, by, folder, why, judged)
         reports = {

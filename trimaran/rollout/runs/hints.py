@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trimaran.rollout.runs.figures import Figures
+from trimaran.rollout.runs.readiness import Readiness
 
 __all__ = ["hints_of"]
 
@@ -16,26 +17,29 @@ _OF_GATES = {
     "latency": "readiness",
     "folds": "overfitting",
 }
-"""The question that a retraining's gate helps with."""
+"""The question that a gate of a retraining helps with."""
 
 
-def hints_of(figures: Figures, compared: Mapping[str, Any] | None = None) -> Mapping[str, str]:
+def hints_of(
+    figures: Figures, ready: Readiness | None, compared: Mapping[str, Any]
+) -> Mapping[str, str]:
     """A line or two for the questions that figures can help with, by item.
 
-    `compared` is what the ledger says of a retrained run beside the live one.
+    `ready` is what was measured of the run; None where that is gone. `compared` is what the ledger
+    says of a retrained run beside the live one; empty of any other.
     """
-    gates = {each["name"]: each for each in (compared or {}).get("gates", ())}
     found = {
         "performance": _performance(figures),
         "overfitting": _overfitting(figures),
         "bias": _bias(figures),
         "features": _features(figures),
         "goal": _goal(figures),
-        "readiness": _readiness(figures),
+        "readiness": _readiness(ready),
     }
-    for name, each in gates.items():
-        item = _OF_GATES.get(name, "performance")
-        said = f"{name}: {each['says']}" if each["passed"] else f"{name}, FAILED: {each['says']}"
+    for each in compared.get("gates", ()):
+        item = _OF_GATES.get(each["name"], "performance")
+        mark = "" if each["passed"] else ", FAILED"
+        said = f"{each['name']}{mark}: {each['says']}"
         found[item] = "\n".join(filter(None, [found[item], said]))
     return {name: hint for name, hint in found.items() if hint}
 
@@ -87,6 +91,5 @@ def _goal(figures: Figures) -> str:
     return f"The best simpler model, {name}, has {figures.metric} {value:.3f}"
 
 
-def _readiness(figures: Figures) -> str:
-    size = f"The weights have {figures.size / 1e3:,.1f} kB. " if figures.size else ""
-    return f"{size}'trimaran bench' measures latency, of a release that is served"
+def _readiness(ready: Readiness | None) -> str:
+    return "It was not measured." if ready is None else "\n".join(ready.sentences())

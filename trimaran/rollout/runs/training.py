@@ -30,6 +30,7 @@ __all__ = [
     "begin",
     "estimator_of",
     "finish",
+    "folder_in",
     "folder_of",
     "one_at_a_time",
     "path_in",
@@ -82,13 +83,15 @@ def begin(
     one it trains. `again` is why a live model is trained again, of a run that is compared with it.
     """
     with deciding(repository) as now:
-        asked = _asked(plan, data, frozen, again=bool(again))
+        asked = _digest(plan, data, frozen, again=bool(again))
         mine = runs_named(now.runs, plan.name)
         for run in mine:
             if run.state is State.UNFINISHED and run.begun.details.get("asked") == asked:
                 return Begun(run.id, resumed=True, frozen=frozen)
         number = mine[-1].number + 1 if mine else 1
         details: dict[str, Any] = {"data": data, "train": dict(plan.train), "asked": asked}
+        if plan.file is not None:
+            details["rules"] = relative_to(repository, plan.file)
         if frozen is not None:
             details["predicts_with"] = frozen.predicts_with or frozen.id
         if again:
@@ -97,20 +100,6 @@ def begin(
             details["data_time"] = _time_of(Path(data))
         entry = now.writer.add(by, "begun", f"{plan.name}/{number}", details)
         return Begun(entry.run, resumed=False, frozen=frozen)
-
-
-def _asked(plan: Plan, data: str, frozen: Run | None, *, again: bool) -> str:
-    """The digest of what is asked for, by which the same command finds an interrupted run."""
-    place = str(Path(data).resolve()) if Path(data).exists() else data
-    asked: dict[str, Any] = {
-        "train": dict(plan.train),
-        "data": place,
-        "with": frozen.id if frozen else None,
-    }
-    if again:
-        asked["again"] = again
-    text = json.dumps(asked, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def estimator_of(repository: Repository, run: Run) -> TrainedRun:
@@ -152,6 +141,11 @@ def folder_of(out: Path, run: str) -> Path:
     return out / name / f"run-{number}"
 
 
+def folder_in(repository: Repository, run: Run) -> Path:
+    """Where a finished run keeps its own files, by its data report."""
+    return path_in(repository, str(run.outcome["reports"]["data"])).parent
+
+
 def relative_to(repository: Repository, path: Path) -> str:
     """A path as the ledger keeps it: from the folder of the repository, so both can be moved."""
     return os.path.relpath(path.resolve(), repository.root.parent)
@@ -165,3 +159,16 @@ def path_in(repository: Repository, kept: str) -> Path:
 def _time_of(path: Path) -> str:
     """When a file was written, in ISO 8601, UTC."""
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+
+
+def _digest(plan: Plan, data: str, frozen: Run | None, *, again: bool) -> str:
+    place = str(Path(data).resolve()) if Path(data).exists() else data
+    asked: dict[str, Any] = {
+        "train": dict(plan.train),
+        "data": place,
+        "with": frozen.id if frozen else None,
+    }
+    if again:
+        asked["again"] = again
+    text = json.dumps(asked, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
