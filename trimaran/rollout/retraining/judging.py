@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,9 +30,9 @@ from trimaran.rollout.retraining.gates import (
     slices_gate,
 )
 from trimaran.rollout.retraining.latency import latency_ratio
-from trimaran.rollout.retraining.looking import live_models
 from trimaran.rollout.retraining.seen import SeenRows, seen_rows
 from trimaran.rollout.runs.run import Run
+from trimaran.rollout.runs.served import onnx_of
 from trimaran.stats.intervals import mean
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.groups import groups
@@ -169,23 +168,12 @@ def _of_network(
             network = export(both.new, folder)
         except TrimaranError as error:
             return [parity_gate(str(error))]
-        served = _live_network(repository, both.live_run)
+        served = onnx_of(repository, both.live_run)
         if served is None:
-            missing = f"the network of {both.live_run.id} is gone from {repository.root}"
+            missing = f"the network of {both.live_run.id} is not in {repository.root}"
             return [parity_gate(""), Gate("latency", passed=False, says=missing)]
         ratio = latency_ratio(network, served, both.new.samples(), both.live.samples())
         return [parity_gate(""), latency_gate(ratio, plan.gates.latency)]
-
-
-def _live_network(repository: Repository, live: Run) -> Path | None:
-    model = f"{live.name}_onnx"
-    number = live_models(repository, live).get(model)
-    if number is None:
-        return None
-    with suppress(TrimaranError):
-        path = repository.version(model, number).path / "model.onnx"
-        return path if path.is_file() else None
-    return None
 
 
 def _of_folds(task: Task, values: Sequence[float], found: Comparison) -> Gate:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from trimaran.repository.live import live_release, pinned_versions
 from trimaran.repository.repository import Repository
 from trimaran.rollout.ledger import Entry
 from trimaran.rollout.retrain_plan import RetrainPlan
@@ -17,13 +16,14 @@ from trimaran.rollout.retraining.triggers import age, moving_feature, of_new_row
 from trimaran.rollout.retraining.watched import Asked, Watched
 from trimaran.rollout.runs.decisions import deciding, ledger_of, runs_in
 from trimaran.rollout.runs.run import Run, live_run, runs_named
+from trimaran.rollout.runs.served import served_by
 from trimaran.rollout.runs.states import State
 from trimaran.rollout.runs.training import estimator_of
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.runs.config import digest_of_frame
 from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["Tables", "known_of", "live_models", "note_clock"]
+__all__ = ["Tables", "known_of", "note_clock"]
 
 
 class Tables(Protocol):
@@ -94,16 +94,6 @@ def note_clock(repository: Repository, name: str, by: str) -> None:
         now.writer.add(by, "clock", name)
 
 
-def live_models(repository: Repository, run: Run) -> dict[str, int]:
-    """The releases and versions that a live run is served by, by model."""
-    found = dict(run.parts)
-    for name in run.parts:
-        config = repository.live(name)
-        if config is not None and live_release(config) is not None:
-            found.update(pinned_versions(config))
-    return found
-
-
 def _reasons(
     repository: Repository,
     live: Run,
@@ -118,7 +108,8 @@ def _reasons(
         dataset = tables.table_of(trained)
         schema, task = dataset.schema, dataset.schema.task
         found += of_new_rows(triggers, trained, dataset, seen_rows(trained, dataset))
-        models, less = live_models(repository, live), not task.greater_is_better
+        models = {each.model: each.number for each in served_by(repository, live)}
+        less = not task.greater_is_better
         found += watched(Asked(triggers, models, task.title, less, moving_feature(schema)))
     if triggers.age_s is not None:
         found.append(age(triggers.age_s, live, trained, now))
