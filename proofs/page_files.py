@@ -15,7 +15,7 @@ from PIL import Image
 
 from trimaran.training.image_data import photographs
 
-__all__ = ["make_files"]
+__all__ = ["make_contracts", "make_files"]
 
 _RECORD_PAGE = Path("docs/tables.md")
 _RECORD = re.compile(r"curl -s --json '(\{\"customer_id\".*?\})'")
@@ -55,6 +55,8 @@ def make_files() -> None:
     _make_measured()
     _make_flights(Path("flights.csv"))
     _make_visits(Path("visits.csv"), Path("calls.csv"))
+    make_contracts(Path("contracts.csv"), 600)
+    make_contracts(Path("later_contracts.csv"), 1200, later=True)
 
 
 def _make_table(path: Path, seed: int = 0) -> None:
@@ -70,6 +72,22 @@ def _make_table(path: Path, seed: int = 0) -> None:
             answer = "yes" if left else "no"
             who = f"c-{1000 * seed + number}"
             writer.writerow([who, tenure, contract, "", planned, answer])
+
+
+def make_contracts(path: Path, rows: int, *, later: bool = False) -> None:
+    """A table of half a year: short monthly contracts are left, and later long ones of any kind."""
+    drawn = random.Random(int(later))  # noqa: S311 - a table, no secret
+    began, longest = (date(2025, 7, 1), 60) if later else (date(2025, 1, 1), 100)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["contract_id", "seen_on", "tenure", "contract", "left"])
+        for number in range(rows):
+            tenure, contract = drawn.randint(0, longest), drawn.choice(["month", "year"])
+            likely = tenure > 30 if later else contract == "month" and tenure < 40
+            left = drawn.random() < (0.8 if likely else 0.1)
+            seen_on = began + timedelta(days=180 * number // rows)
+            who = f"{'later' if later else 'c'}-{number}"
+            writer.writerow([who, seen_on, tenure, contract, "yes" if left else "no"])
 
 
 def _make_measured() -> None:

@@ -22,6 +22,7 @@ TASKS = (
     "docs/recommendations.md",
     "docs/release.md",
     "docs/rollout.md",
+    "docs/retraining.md",
     "docs/gateway.md",
     "docs/canary.md",
     "docs/outcomes.md",

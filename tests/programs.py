@@ -23,7 +23,7 @@ from monitoring.programs import ALERTMANAGER, find_program
 from tests.running import PROJECT
 from trimaran.gateway.program import find_envoy
 from trimaran.system.compiler import find_compiler
-from trimaran.system.debian import can_unpack, library_path, unpacked
+from trimaran.system.debian import can_unpack, joined_path, library_path, unpacked
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
 
@@ -83,14 +83,21 @@ def _compiler() -> Program:
     return Program(found.path, found.environment)
 
 
-def _issuer() -> Program:
-    found = shutil.which("glewlwyd")
-    if found:
-        return Program(Path(found))
-    if not can_unpack():
-        raise TrimaranError("glewlwyd is not on PATH")
-    root = unpacked("glewlwyd")
-    return Program(root / "usr/bin/glewlwyd", {"LD_LIBRARY_PATH": library_path(root)})
+def _of_package(name: str, package: str, libraries: str = "") -> Callable[[], Program]:
+    """One of this machine, or that of Debian's package; `libraries` is a folder of its own."""
+
+    def find() -> Program:
+        found = shutil.which(name)
+        if found:
+            return Program(Path(found))
+        if not can_unpack():
+            raise TrimaranError(f"{name} is not on PATH")
+        root = unpacked(package)
+        own = [str(root / libraries)] if libraries else []
+        path = joined_path(*own, library_path(root))
+        return Program(root / "usr/bin" / name, {"LD_LIBRARY_PATH": path})
+
+    return find
 
 
 def _envoy() -> Program:
@@ -104,11 +111,18 @@ _FINDERS: Mapping[str, Callable[[], Program]] = {
     "amtool": _prometheus("amtool"),
     "chromium": find_chromium,
     "perf_analyzer": _perf_analyzer,
-    "glewlwyd": _issuer,
+    "glewlwyd": _of_package("glewlwyd", "glewlwyd"),
+    "systemd-analyze": _of_package(
+        "systemd-analyze", "systemd", "usr/lib/x86_64-linux-gnu/systemd"
+    ),
     "envoy": _envoy,
     COMPILER: _compiler,
 }
-_PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
+_PACKAGES = {
+    "promtool": "prometheus",
+    "amtool": "prometheus-alertmanager",
+    "systemd-analyze": "systemd",
+}
 _LIBRARY_PACKAGES = {"perf_analyzer": "libb64-0d"}
 
 

@@ -51,6 +51,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Publish an ensemble and its Python models.",
     ),
     "run": ("trimaran.cli.run:run", "Train or predict for review, as rollout.toml says."),
+    "retrain": (
+        "monitoring.commands.retrain:retrain",
+        "Train again what is due, and compare it with what is live.",
+    ),
     "runs": ("trimaran.cli.runs:runs", "Show the runs: their states, metrics and data."),
     "review": ("trimaran.cli.review:review", "Answer the checklist of a pending run."),
     "approve": ("trimaran.cli.runs:approve", "Stand behind a reviewed run, as a second person."),

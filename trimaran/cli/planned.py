@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,7 @@ import typer
 
 from trimaran.cli.train import train, train_as
 from trimaran.cli.train_families import FAMILIES, TABLES, Family, family_of
-from trimaran.cli.train_tables import EXAMPLES
+from trimaran.cli.train_tables import EXAMPLES, problem_of
 from trimaran.rollout.runs.settings import Plan
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
@@ -21,6 +21,7 @@ from trimaran.system.toml_text import nearest
 if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is refused at once
     from trimaran.training.run_directory import RunDirectory
     from trimaran.training.tabular.data.sources import Dataset
+    from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["PUBLIC", "Planned", "options_of", "planned"]
 
@@ -63,12 +64,32 @@ class Planned:
         how = {each: self.options[each] for each in _READING}
         return load(EXAMPLES.get(table, table), self.options["schema"], **how)
 
+    def table_of(self, run: TrainedRun) -> Dataset:
+        """The same table, as a run that is finished reads it. Raises `TrimaranError`."""
+        from trimaran.training.tabular.data.reading import Source
+        from trimaran.training.tabular.runs.frozen import frozen_table
+
+        table = self.options["table"]
+        if table in TABLES.public:
+            return self.table()
+        source = Source(table, self.options["query"], self.options["sheet"])
+        return frozen_table(run, source, Path(table).parent)
+
     def train(self) -> RunDirectory:
         """Train, or find what is trained already. Raises `TrimaranError`."""
         trained = train_as(self.context)
         if trained is None:  # a cross-validation, which no option of a run asks for
             raise UsageError("a run keeps its model; leave folds out")
         return trained
+
+    def folds(self, count: int) -> Sequence[float]:
+        """The main metric of each fold of a cross-validation. Raises `TrimaranError`."""
+        from trimaran.training.tabular.runs import progress
+
+        problem, recipe = problem_of(self.options["table"], self.options)
+        seed, out = self.options["seed"], self.options["out"]
+        scored = progress.cross_validate(problem, recipe, count, seed, out)
+        return [float(each[recipe.hyper.network][problem.task.main]) for each in scored]
 
 
 def planned(plan: Plan, data: str | None, out: Path) -> Planned:

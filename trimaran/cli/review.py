@@ -70,6 +70,8 @@ def review(
     pending = find_run(decisions.runs_in(opened, decisions.ledger_of(opened).entries()), run)
     moved(pending.id, pending.state, Move.DEPLOY)
     _show_reports(record_of(opened, pending))
+    if pending.compared is not None:
+        print(f"beside {pending.compared.details['live']}: {pending.compared.details['says']}")
     given = read_answers(answers) if answers is not None else _ask(checklist(run, opened))
     keep_review(run, given, by=who, repository=opened, settings=rules)
     _say_next(rules, pending, given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,7 +23,15 @@ if TYPE_CHECKING:  # torch and pandas take seconds to import, and wrong usage is
     from trimaran.training.tabular.runs.cross_validation import Scored, Spread
     from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["EXAMPLES", "name_of", "run_table", "seeds_table", "spread_table", "train_table"]
+__all__ = [
+    "EXAMPLES",
+    "name_of",
+    "problem_of",
+    "run_table",
+    "seeds_table",
+    "spread_table",
+    "train_table",
+]
 
 EXAMPLES = {"churn": "mlc_churn"}
 """Public tables by a name that is easier to remember, and for the models."""
@@ -42,29 +50,12 @@ def train_table(table: str, options: Mapping[str, Any]) -> TrainedRun | None:
     trials, folds, seed, seeds = (options[each] for each in ("trials", "folds", "seed", "seeds"))
     out, track = options["out"], options["track"]
     _check(model, trials, seeds, folds, track)
-    called = name_of(table, options["name"])
 
-    from trimaran.training.tabular.data.sources import load
-    from trimaran.training.tabular.evaluation.costs import check_cost
     from trimaran.training.tabular.runs.tracking import require_mlflow
 
     if track:
         require_mlflow()
-    costs = {name: options[name] for name in _COSTS if options[name] is not None}
-    for name, cost in costs.items():
-        check_cost(name, cost)
-    how = {name: options[name] for name in _READING}
-    dataset = load(EXAMPLES.get(table, table), options["schema"], **how).with_costs(costs)
-
-    from trimaran.training.recipes import recipe as recipe_of
-    from trimaran.training.tabular.learning.learn import Problem
-
-    for note in dataset.notes:
-        print(f"note: {note}", file=sys.stderr)
-    problem = Problem.of(dataset)
-    for warning in problem.notes[len(dataset.notes) :]:
-        print(f"warning: {warning}", file=sys.stderr)
-    recipe = recipe_of(called, dataset.schema, model, options["imbalance"].value)
+    problem, recipe = problem_of(table, options, lambda said: print(said, file=sys.stderr))
     if folds:
         _cross_validate(problem, recipe, folds, seed, out)
         return None
@@ -77,6 +68,36 @@ def train_table(table: str, options: Mapping[str, Any]) -> TrainedRun | None:
     if seeds > 1:
         _compare_seeds(recipe, numbers, runs, out)
     return runs[0]
+
+
+def problem_of(
+    table: str, options: Mapping[str, Any], say: Callable[[str], None] = lambda said: None
+) -> tuple[Problem, Recipe]:
+    """The table and the recipe by the options of the command; `say` gets notes and warnings.
+
+    Raises `TrimaranError` for a table that cannot be trained on.
+    """
+    called = name_of(table, options["name"])
+
+    from trimaran.training.tabular.data.sources import load
+    from trimaran.training.tabular.evaluation.costs import check_cost
+
+    costs = {name: options[name] for name in _COSTS if options[name] is not None}
+    for name, cost in costs.items():
+        check_cost(name, cost)
+    how = {name: options[name] for name in _READING}
+    dataset = load(EXAMPLES.get(table, table), options["schema"], **how).with_costs(costs)
+
+    from trimaran.training.recipes import recipe
+    from trimaran.training.tabular.learning.learn import Problem
+
+    for note in dataset.notes:
+        say(f"note: {note}")
+    problem = Problem.of(dataset)
+    for warning in problem.notes[len(dataset.notes) :]:
+        say(f"warning: {warning}")
+    model = options["model"] or TABLES.models[0]
+    return problem, recipe(called, dataset.schema, model, options["imbalance"].value)
 
 
 def name_of(table: str, given: str | None = None) -> str:

@@ -9,7 +9,7 @@ B. Efron and R. Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = [
     "Ratio",
     "basic_interval",
     "median_estimate",
+    "paired_difference",
     "paired_ratio",
     "percentile_interval",
     "resampled",
@@ -28,12 +29,15 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 _TAILS = (0.025, 0.975)
 """Of a 95 % interval."""
 
 
 _RESAMPLES = 10_000
+_PAIRED_RESAMPLES = 1_000
+"""Of rows, for statistics that may take a millisecond each."""
 
 
 def resampled(values: npt.ArrayLike, resamples: int, generator: np.random.Generator) -> Floats:
@@ -73,6 +77,20 @@ def median_estimate(values: Sequence[float], seed: int = 0) -> Estimate:
     """The median of `values`, at least one, with the percentile interval of resampled medians."""
     drawn = resampled(values, _RESAMPLES, np.random.default_rng(seed))
     return Estimate(float(np.median(values)), *percentile_interval(np.median(drawn, axis=1)))
+
+
+def paired_difference(
+    ours: Callable[[Rows], float], theirs: Callable[[Rows], float], rows: int, seed: int = 0
+) -> Estimate:
+    """How much more `ours` is than `theirs`, statistics of the same `rows` rows.
+
+    Both get the numbers of the rows to take, int64 `[rows]`, and each resample is the same rows for
+    both. So what makes a row hard for both makes the percentile interval no wider.
+    """
+    generator, every = np.random.default_rng(seed), np.arange(rows)
+    drawn = (generator.integers(rows, size=rows) for _ in range(_PAIRED_RESAMPLES))
+    differences = [ours(some) - theirs(some) for some in drawn]
+    return Estimate(ours(every) - theirs(every), *percentile_interval(differences))
 
 
 @dataclass(frozen=True)

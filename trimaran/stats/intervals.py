@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
-__all__ = ["Estimate", "f1_score", "fall", "share", "wilson"]
+__all__ = ["Estimate", "f1_score", "fall", "mean", "share", "wilson"]
 
 _Z = 1.96
 """Of 95 %."""
@@ -41,6 +43,15 @@ def wilson(part: float, whole: float) -> tuple[float, float]:
 def share(part: float, whole: float) -> Estimate | None:
     """`part / whole` with its interval (see `wilson`); None where `whole` is 0."""
     return Estimate(part / whole, *wilson(part, whole)) if whole else None
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """The mean of two or more values, with the 95 % interval of Student's t."""
+    from scipy.stats import t  # takes a while to import
+
+    count, middle = len(values), fmean(values)
+    reach = float(t.ppf(0.975, count - 1)) * stdev(values) / math.sqrt(count)
+    return Estimate(middle, middle - reach, middle + reach)
 
 
 def f1_score(true_positive: float, false_positive: float, false_negative: float) -> Estimate | None:

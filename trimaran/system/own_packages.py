@@ -24,6 +24,7 @@ NEEDED_PACKAGES: Mapping[str, tuple[str, ...]] = {
     "loadtests": ("monitoring",),
     "loadtests.commands.optimize": ("exporters",),
     "loadtests.optimizing": ("exporters",),
+    "monitoring.commands.retrain": ("ensembles", "exporters"),
 }
 """The other packages that a module, or a package's modules, import by themselves."""
 

@@ -46,6 +46,10 @@ from trimaran.rollout.experiments.plan import Goal
 from trimaran.rollout.experiments.report import report as experiment_page
 from trimaran.rollout.experiments.verdict import verdict
 from trimaran.rollout.ledger import Entry
+from trimaran.rollout.retraining.comparison import Comparison, SliceChange
+from trimaran.rollout.retraining.gates import Gate
+from trimaran.rollout.retraining.judging import Judgement
+from trimaran.rollout.retraining.page import comparison_page
 from trimaran.rollout.runs.checklist import ITEMS
 from trimaran.rollout.runs.data_page import page_of_table
 from trimaran.rollout.runs.families.known import figures_of
@@ -53,6 +57,7 @@ from trimaran.rollout.runs.families.tables import page_of_scored
 from trimaran.rollout.runs.model_card import as_html, card_of
 from trimaran.rollout.runs.readiness import Readiness, Timed
 from trimaran.rollout.runs.run import runs_of
+from trimaran.stats.intervals import Estimate
 from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.image.photographs import load, split
 from trimaran.training.image.report import FINE_TUNED, FROZEN, Judged, Plain, report
@@ -122,6 +127,16 @@ def model_card(directory: Path) -> str:
     served = [("machines", "3", "ensemble", "2.9 kB", ""), (LONG, "12", "onnx", "9 kB", "6e-08")]
     ready = Readiness("PyTorch", 9000, (Timed(1, 500, 2e-4, 4e-3), Timed(64, 3, 1.5, 2.5)), LONG)
     return as_html(card_of(runs_of(entries)["machines/1"], trained, trained, ready, served))
+
+
+def retrained(_: Path) -> str:
+    """The comparison of a retrained run with the live one."""
+    gain = Estimate(-0.05, -0.11, 0.012)
+    found = Comparison("unsure", 412, 0.81, 0.86, gain, 0.01)
+    slices = [SliceChange(LONG, LONG, 60, gain, word) for word in ("falls", "unsure", "holds")]
+    gates = [Gate("beats the live run", False, LONG), Gate("latency", True, "1.02 times")]
+    judged = Judgement("machines/2", "F1", found, "", 0, slices, gates)
+    return comparison_page("machines/3", LONG, judged)
 
 
 def training(directory: Path) -> str:
@@ -268,6 +283,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
         training,
         predictions,
         model_card,
+        retrained,
         classes,
         numbers,
         photographs,

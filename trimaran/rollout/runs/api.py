@@ -128,7 +128,8 @@ def _hints(repository: Repository, run: Run) -> Mapping[str, str]:
 
     try:
         figures = figures_of(path_in(repository, str(run.outcome["directory"])))
-        return hints_of(figures, read_readiness(folder_in(repository, run)))
+        compared = run.compared.details if run.compared else {}
+        return hints_of(figures, read_readiness(folder_in(repository, run)), compared)
     except TrimaranError:  # the directory is gone, and its figures with it
         return {}
 

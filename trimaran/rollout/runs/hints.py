@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from trimaran.rollout.runs.figures import Figures
 from trimaran.rollout.runs.readiness import Readiness
@@ -10,12 +11,22 @@ from trimaran.rollout.runs.readiness import Readiness
 __all__ = ["hints_of"]
 
 _SHOWN = 5
+_OF_GATES = {
+    "slices": "bias",
+    "parity": "readiness",
+    "latency": "readiness",
+    "folds": "overfitting",
+}
+"""The question that a gate of a retraining helps with."""
 
 
-def hints_of(figures: Figures, ready: Readiness | None) -> Mapping[str, str]:
+def hints_of(
+    figures: Figures, ready: Readiness | None, compared: Mapping[str, Any]
+) -> Mapping[str, str]:
     """A line or two for the questions that figures can help with, by item.
 
-    `ready` is what was measured of the run; None where that is gone.
+    `ready` is what was measured of the run; None where that is gone. `compared` is what the ledger
+    says of a retrained run beside the live one; empty of any other.
     """
     found = {
         "performance": _performance(figures),
@@ -25,6 +36,11 @@ def hints_of(figures: Figures, ready: Readiness | None) -> Mapping[str, str]:
         "goal": _goal(figures),
         "readiness": _readiness(ready),
     }
+    for each in compared.get("gates", ()):
+        item = _OF_GATES.get(each["name"], "performance")
+        mark = "" if each["passed"] else ", FAILED"
+        said = f"{each['name']}{mark}: {each['says']}"
+        found[item] = "\n".join(filter(None, [found[item], said]))
     return {name: hint for name, hint in found.items() if hint}
 
 

@@ -3,6 +3,7 @@
 | event | of | says |
 |---|---|---|
 | `begun` | a run | what is trained, or which run predicts, and on what data |
+| `compared` | a run | how it compares with the live one, and its gates |
 | `finished` | a run | its directory, its reports and its main metric |
 | `reviewed` | a run | the answers to the checklist |
 | `approved` | a run | one more person stands behind the last review |
@@ -12,6 +13,7 @@
 | `deployed` | a run | it is live |
 | `failed` | a run | its deployment was taken back, and why |
 | `live` | a name | another release became live, such as by a rollback |
+| `clock` | a name | the clock was set back; its schedule counts from here |
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ class Run:
     begun: Entry
     last: Entry
     """The last line about it."""
+    compared: Entry | None = None
+    """With the live run, of one that was trained again."""
     finished: Entry | None = None
     reviewed: Entry | None = None
     """The last review."""
@@ -60,6 +64,11 @@ class Run:
         """The persisted run that it predicts with; None for a run that trains."""
         found: str | None = self.begun.details.get("predicts_with")
         return found
+
+    @property
+    def again(self) -> str:
+        """Why a live model was trained again; empty for any other run."""
+        return str(self.begun.details.get("again", ""))
 
     @property
     def outcome(self) -> Mapping[str, Any]:
@@ -158,6 +167,8 @@ def _take(runs: dict[str, Run], entry: Entry) -> None:
     if entry.event == "live":
         _switch(runs, entry.run, _by_release(runs, entry), entry)
         return
+    if entry.event == "clock":
+        return
     run = replace(runs[entry.run], last=entry)
     if entry.event == "reviewed":
         run = replace(run, reviewed=entry, approved=())
@@ -168,6 +179,8 @@ def _take(runs: dict[str, Run], entry: Entry) -> None:
         _switch(runs, run.name, None, entry)
         state = moved(run.id, run.state, Move.PERSIST if persist else Move.DEPLOY)
         run = replace(run, state=state, deployed=entry)
+    elif entry.event == "compared":
+        run = replace(run, compared=entry)
     elif entry.event == "finished":
         run = replace(run, state=moved(run.id, run.state, Move.FINISH), finished=entry)
     elif entry.event == "ignored":

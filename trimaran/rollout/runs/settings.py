@@ -10,6 +10,8 @@ approvals = 2               # people who must stand behind a run, its reviewer a
 target = "left"
 cost-missed = 100
 
+[churn.retrain]             # when it is trained again: see `trimaran.rollout.retrain_plan`
+
 [roles]                     # who may do what; a role that is left out is everyone's
 review = ["anna", "bo"]
 approve = ["anna", "bo"]    # the default is those who may review
@@ -30,6 +32,7 @@ from typing import Any
 
 from trimaran.repository.project import Project, read_project
 from trimaran.repository.repository import check_model_name
+from trimaran.rollout.retrain_plan import RetrainPlan, retrain_plan
 from trimaran.system.errors import TrimaranError
 from trimaran.system.project_file import find_project_file
 from trimaran.system.toml_text import (
@@ -57,7 +60,7 @@ ROLES = ("review", "approve", "deploy", "ignore")
 """What a person may be allowed to do."""
 
 _ROLES = "roles"
-_KEYS = ("table", "formats", "approvals", "train")
+_KEYS = ("table", "formats", "approvals", "train", "retrain")
 _MOST_APPROVALS = 20
 _NETWORK = "onnx"
 """The format that a run's ensemble takes its network in."""
@@ -76,6 +79,8 @@ class Plan:
     approvals: int = 1
     file: Path | None = None
     """What says so; None for a public table of which no file does."""
+    retrain: RetrainPlan | None = None
+    """When it is trained again; None where that is only asked for by name."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +197,7 @@ def _plan(name: str, table: Any, path: Path) -> Plan:
             f"{_MOST_APPROVALS}"
         )
     source = value_of(table, "table", str, "a table, as 'trimaran train' takes it", where)
+    again = value_of(table, "retrain", dict, f"a table [{name}.retrain]", where)
     return Plan(
         name,
         _place(path.parent, source or name),
@@ -199,6 +205,7 @@ def _plan(name: str, table: Any, path: Path) -> Plan:
         formats,
         Plan.approvals if approvals is None else approvals,
         path,
+        None if again is None else retrain_plan(again, name),
     )
 
 

@@ -47,7 +47,8 @@ def metric_text(details: Details) -> str:
 def _begun(run: str, details: Details) -> str:
     frozen = details.get("predicts_with")
     what = f"{frozen} predicts {details['data']}" if frozen else f"trains on {details['data']}"
-    return f"began {run}: {what}"
+    again = f" again, since {details['again']}" if "again" in details else ""
+    return f"began {run}: {what}{again}"
 
 
 def _reviewed(run: str, details: Details) -> str:
@@ -69,6 +70,9 @@ def _live(name: str, details: Details) -> str:
 
 _TOLD: Mapping[str, Callable[[str, Details], str]] = {
     "begun": _begun,
+    "compared": lambda run, details: (
+        f"compared {run} with {details.get('live')}: {details.get('says', '')}"
+    ),
     "finished": lambda run, details: f"finished {run}: {metric_text(details)}, pending",
     "reviewed": _reviewed,
     "approved": lambda run, _: f"approved {run}",
@@ -79,6 +83,9 @@ _TOLD: Mapping[str, Callable[[str, Details], str]] = {
         f"deployed {run}{', and persisted it' if details.get('persist') else ''}"
     ),
     "failed": lambda run, details: f"did not deploy {run}: {details.get('why', '')}",
+    "clock": lambda name, _: (
+        f"noticed that the clock was set back; when {name} is due counts from here"
+    ),
     "live": _live,
 }
 """By event; see `run.py` for what each says."""

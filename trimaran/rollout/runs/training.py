@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,25 +75,35 @@ def persisted_run(repository: Repository, name: str) -> Run | None:
 
 
 def begin(
-    repository: Repository, plan: Plan, data: str, by: str, frozen: Run | None = None
+    repository: Repository,
+    plan: Plan,
+    data: str,
+    by: str,
+    frozen: Run | None = None,
+    *,
+    again: str = "",
 ) -> Begun:
     """Give a run its number, or find the one that was interrupted.
 
     `data` is what it is about, for people, and `frozen` the persisted run that predicts it; without
-    one it trains.
+    one it trains. `again` is why a live model is trained again, of a run that is compared with it.
     """
     with deciding(repository) as now:
-        asked = _digest(plan, data, frozen)
+        asked = _digest(plan, data, frozen, again=bool(again))
         mine = runs_named(now.runs, plan.name)
         for run in mine:
             if run.state is State.UNFINISHED and run.begun.details.get("asked") == asked:
                 return Begun(run.id, resumed=True, frozen=frozen)
         number = mine[-1].number + 1 if mine else 1
-        details: dict[str, Any] = {"data": data, "asked": asked}
+        details: dict[str, Any] = {"data": data, "train": dict(plan.train), "asked": asked}
         if plan.file is not None:
             details["rules"] = relative_to(repository, plan.file)
         if frozen is not None:
             details["predicts_with"] = frozen.predicts_with or frozen.id
+        if again:
+            details["again"] = again
+        if Path(data).is_file():
+            details["data_time"] = _time_of(Path(data))
         entry = now.writer.add(by, "begun", f"{plan.name}/{number}", details)
         return Begun(entry.run, resumed=False, frozen=frozen)
 
@@ -151,8 +162,19 @@ def path_in(repository: Repository, kept: str) -> Path:
     return Path(os.path.normpath(repository.root.parent / kept))
 
 
-def _digest(plan: Plan, data: str, frozen: Run | None) -> str:
+def _time_of(path: Path) -> str:
+    """When a file was written, in ISO 8601, UTC."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+
+
+def _digest(plan: Plan, data: str, frozen: Run | None, *, again: bool) -> str:
     place = str(Path(data).resolve()) if Path(data).exists() else data
-    asked = {"train": dict(plan.train), "data": place, "with": frozen.id if frozen else None}
+    asked: dict[str, Any] = {
+        "train": dict(plan.train),
+        "data": place,
+        "with": frozen.id if frozen else None,
+    }
+    if again:
+        asked["again"] = again
     text = json.dumps(asked, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -26,9 +26,9 @@ from trimaran.training.tabular.data.windows import Window, with_windows
 from trimaran.training.tabular.features.fit import table_of, transform_frame
 from trimaran.training.tabular.runs.trained import TrainedRun
 from trimaran.training.tabular.tasks.named import task_of
-from trimaran.training.tabular.tasks.task import Predictions, Segment
+from trimaran.training.tabular.tasks.task import Predictions, Segment, Task
 
-__all__ = ["Scored", "frozen_schema", "frozen_table", "predictions_of", "scored_table"]
+__all__ = ["Scored", "chosen_by", "frozen_schema", "frozen_table", "predictions_of", "scored_table"]
 
 _ROWS_AT_ONCE = 65_536
 
@@ -99,12 +99,17 @@ def predictions_of(run: TrainedRun, dataset: Dataset) -> Predictions:
     return found.reshape(-1) if found.shape[1] == 1 else found
 
 
+def chosen_by(run: TrainedRun, task: Task) -> Mapping[str, float]:
+    """What was chosen on the run's validation part, and what else its task needs to serve."""
+    return {name: float(run.entry("metrics.json", name)) for name in (*task.chosen, *task.served)}
+
+
 def scored_table(run: TrainedRun, dataset: Dataset) -> Scored:
     """Predictions of a table, its scores where outcomes are known, and its drift from training."""
     schema, task = dataset.schema, dataset.schema.task
     predictions = predictions_of(run, dataset)
     known = dataset.frame[schema.target].notna().to_numpy(dtype=bool)
-    chosen = _chosen(run, {*task.chosen, *task.served})
+    chosen = chosen_by(run, task)
     scores, interval, segments = None, None, list[Segment]()
     frame = dataset.frame[known]
     if known.any() and not list(task.findings(frame[schema.target])):
@@ -126,10 +131,6 @@ def _field(found: Mapping[str, Any]) -> FieldSchema:
 
 def _transform(run: TrainedRun) -> Transform:
     return Transform(TransformData.from_json(run.transform_text()))
-
-
-def _chosen(run: TrainedRun, names: set[str]) -> dict[str, float]:
-    return {name: float(run.entry("metrics.json", name)) for name in names}
 
 
 def _drift(

@@ -171,6 +171,10 @@ class Binary(Task):
         """At the threshold."""
         return score(target, predictions, chosen["threshold"])
 
+    def main_value(self, target: Flags, predictions: Probabilities, chosen: Chosen) -> float:
+        """F1."""
+        return Confusion.of(target, decide(predictions, chosen["threshold"])).f1
+
     def interval(
         self, target: Flags, predictions: Probabilities, chosen: Chosen, seed: int
     ) -> tuple[float, float]:
@@ -182,12 +186,9 @@ class Binary(Task):
         del train
         return {"always_yes_f1": always_yes_f1(test)}
 
-    def measure(
-        self, target: Flags, predictions: Probabilities, chosen: Chosen
-    ) -> tuple[float, float]:
-        """The log loss, in nats per row, and F1."""
-        loss = log_loss(target, predictions.astype(np.float64), labels=[False, True])
-        return float(loss), Confusion.of(target, decide(predictions, chosen["threshold"])).f1
+    def loss_of(self, target: Flags, predictions: Probabilities) -> float:
+        """The log loss, in nats per row."""
+        return float(log_loss(target, predictions.astype(np.float64), labels=[False, True]))
 
     def segment(
         self, field: str, group: str, target: Flags, predictions: Probabilities, chosen: Chosen

@@ -87,6 +87,11 @@ class CostedBinary(Binary):
         alerts = top_precision(target, predictions, _ALERTS)
         return CostedScores(**vars(found), cost=cost, alert_precision=alerts)
 
+    def main_value(self, target: Flags, predictions: Probabilities, chosen: Chosen) -> float:
+        """The cost."""
+        found = Confusion.of(target, decide(predictions, chosen["threshold"]))
+        return self.costs.of_confusion(found)
+
     def interval(
         self, target: Flags, predictions: Probabilities, chosen: Chosen, seed: int
     ) -> tuple[float, float]:
@@ -102,21 +107,13 @@ class CostedBinary(Binary):
         without = {_F1_THRESHOLD: chosen[_F1_THRESHOLD]}
         return compared(target, predictions, self.costs, without, seed)
 
-    def measure(
-        self, target: Flags, predictions: Probabilities, chosen: Chosen
-    ) -> tuple[float, float]:
-        """The log loss, in nats per row, and the cost below 0, so that more is better."""
-        loss, _ = super().measure(target, predictions, chosen)
-        found = Confusion.of(target, decide(predictions, chosen["threshold"]))
-        return loss, -self.costs.of_confusion(found)
-
     def segment(
         self, field: str, group: str, target: Flags, predictions: Probabilities, chosen: Chosen
     ) -> Segment:
         """As of `Binary`, with the cost before."""
         found = super().segment(field, group, target, predictions, chosen)
-        confusion = Confusion.of(target, decide(predictions, chosen["threshold"]))
-        scores = {"cost": self.costs.of_confusion(confusion), **found.scores}
+        cost = self.main_value(target, predictions, chosen)
+        scores = {"cost": cost, **found.scores}
         return Segment(field, group, found.rows, scores, found.small)
 
     def summary(self, metrics: Mapping[str, Any]) -> str:

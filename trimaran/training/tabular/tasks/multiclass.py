@@ -184,6 +184,11 @@ class Multiclass(Task):
         del chosen
         return score_classes(target, predictions, self.classes)
 
+    def main_value(self, target: Codes, predictions: Probabilities, chosen: Chosen) -> float:
+        """Macro F1."""
+        del chosen
+        return float(macro_f1(self._confusion(target, predictions)))
+
     def interval(
         self, target: Codes, predictions: Probabilities, chosen: Chosen, seed: int
     ) -> tuple[float, float]:
@@ -199,15 +204,11 @@ class Multiclass(Task):
             "majority_accuracy": float(np.trace(found) / len(test)),
         }
 
-    def measure(
-        self, target: Codes, predictions: Probabilities, chosen: Chosen
-    ) -> tuple[float, float]:
-        """The log loss, in nats per row, and macro F1."""
-        del chosen
+    def loss_of(self, target: Codes, predictions: Probabilities) -> float:
+        """The log loss, in nats per row."""
         exact = predictions.astype(np.float64)
         exact /= exact.sum(axis=1, keepdims=True)
-        loss = log_loss(target, exact, labels=np.arange(len(self.classes)))
-        return float(loss), float(macro_f1(self._confusion(target, predictions)))
+        return float(log_loss(target, exact, labels=np.arange(len(self.classes))))
 
     def segment(
         self, field: str, group: str, target: Codes, predictions: Probabilities, chosen: Chosen

@@ -160,6 +160,11 @@ class Regression(Task):
         """With intervals of the margin."""
         return score_numbers(target, predictions, chosen["margin"])
 
+    def main_value(self, target: Floats, predictions: Numbers, chosen: Chosen) -> float:
+        """The MAE."""
+        del chosen
+        return float(np.mean(np.abs(predictions.astype(np.float64) - target)))
+
     def interval(
         self, target: Floats, predictions: Numbers, chosen: Chosen, seed: int
     ) -> tuple[float, float]:
@@ -174,11 +179,9 @@ class Regression(Task):
             "median_mae": float(np.mean(np.abs(test - np.median(train)))),
         }
 
-    def measure(self, target: Floats, predictions: Numbers, chosen: Chosen) -> tuple[float, float]:
-        """The RMSE, and the negative MAE."""
-        del chosen
-        found = score_numbers(target, predictions, 0.0)
-        return found.rmse, -found.mae
+    def loss_of(self, target: Floats, predictions: Numbers) -> float:
+        """The RMSE."""
+        return score_numbers(target, predictions, 0.0).rmse
 
     def segment(
         self, field: str, group: str, target: Floats, predictions: Numbers, chosen: Chosen

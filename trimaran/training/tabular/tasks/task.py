@@ -292,6 +292,10 @@ class Task(ABC):
         """The scores of one part: see `Scores`."""
 
     @abstractmethod
+    def main_value(self, target: Target, predictions: Predictions, chosen: Chosen) -> float:
+        """The main metric alone, of any rows; it costs little, so that rows can be resampled."""
+
+    @abstractmethod
     def interval(
         self, target: Target, predictions: Predictions, chosen: Chosen, seed: int
     ) -> tuple[float, float]:
@@ -312,10 +316,15 @@ class Task(ABC):
         return {}
 
     @abstractmethod
+    def loss_of(self, target: Target, predictions: Predictions) -> float:
+        """A loss of the predictions themselves, whatever is decided by them."""
+
     def measure(
         self, target: Target, predictions: Predictions, chosen: Chosen
     ) -> tuple[float, float]:
-        """A loss, and a score of which more is better."""
+        """A loss, and the main metric so that more is better."""
+        value = self.main_value(target, predictions, chosen)
+        return self.loss_of(target, predictions), self.goodness(value)
 
     @abstractmethod
     def segment(
