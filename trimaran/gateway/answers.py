@@ -36,7 +36,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import (
 )
 
 from trimaran.gateway.messages import any_of, header, struct
-from trimaran.gateway.routes import LUA, MODEL
+from trimaran.gateway.route import LUA, MODEL
 
 __all__ = ["arms_log", "audit_log", "own_answers"]
 

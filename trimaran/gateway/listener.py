@@ -91,7 +91,7 @@ from trimaran.gateway.clusters import to_address
 from trimaran.gateway.counting import counts_of_requests
 from trimaran.gateway.messages import any_of, header, watched
 from trimaran.gateway.offered import Offered
-from trimaran.gateway.routes import (
+from trimaran.gateway.route import (
     BODIES,
     ISSUED_BY,
     LUA,

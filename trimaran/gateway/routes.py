@@ -18,57 +18,41 @@ from typing import Any
 from envoy_data_plane.envoy.config.core.v3 import DataSource, Metadata
 from envoy_data_plane.envoy.config.route.v3 import (
     DirectResponseAction,
-    FilterConfig,
-    HeaderMatcher,
     Route,
     RouteAction,
     RouteConfiguration,
     RouteMatch,
-    RouteMatchGrpcRouteMatchOptions,
     VirtualHost,
 )
-from envoy_data_plane.envoy.extensions.filters.http.buffer.v3 import Buffer, BufferPerRoute
-from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
-    ExtProcOverrides,
-    ExtProcPerRoute,
-)
-from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, StringMatcher
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute
 
 from trimaran.gateway.clients import Client
 from trimaran.gateway.clusters import cluster_name, shadow_name
 from trimaran.gateway.messages import (
-    any_of,
     header,
     regex,
     struct,
 )
 from trimaran.gateway.offered import Offered
 from trimaran.gateway.retries import NO_ANSWER, NOT_RUN, retries, retries_elsewhere
+from trimaran.gateway.route import (
+    ARM,
+    ISSUED_BY,
+    LUA,
+    MODEL,
+    SUBJECT,
+    call,
+    has,
+    make_route,
+    method,
+)
 from trimaran.gateway.scopes import guard
-from trimaran.gateway.settings import Limits, Settings
+from trimaran.gateway.settings import Settings
 from trimaran.rollout.shadow.copies import MOST_COPIED
 from trimaran.rollout.traffic.split import Split
 from trimaran.serving.access import grpc_headers, http_headers
 
-__all__ = [
-    "BODIES",
-    "ISSUED_BY",
-    "MODEL",
-    "STREAM",
-    "SUBJECT",
-    "Page",
-    "route_table",
-]
-
-BODIES = "envoy.filters.http.buffer"
-MESSAGES = "envoy.filters.http.ext_proc"
-LUA = "envoy.filters.http.lua"
-"""The filters that a route sets."""
-MODEL = "x-trimaran-model"
-ARM = "x-trimaran-arm"
-SUBJECT = "x-trimaran-subject"
-ISSUED_BY = "x-trimaran-issued-by"
-"""Headers that the gateway sets, and removes from what clients send."""
+__all__ = ["STREAM", "Page", "route_table"]
 
 _GRPC = "/inference.GRPCInferenceService/"
 _UNARY = f"{_GRPC}ModelInfer"
@@ -101,8 +85,6 @@ _ADMIN_PATHS = (
     "/v2/logging",
 )
 _ADMIN_S = 600
-_SMALL, _MEDIUM = 1 << 13, 1 << 20
-"""Bytes of a body where no model is asked; of a call, Triton may repeat them in a header."""
 _NOT_FOUND, _NOT_ALLOWED = 404, 405
 
 
@@ -183,9 +165,9 @@ def _routes_of(model: Offered, settings: Settings, is_split: bool) -> Iterator[R
     counted = [each for each in settings.clients if each.concurrent_requests]
     arms = (True, False) if is_split else (False,)
     for candidate, client in itertools.product(arms, (*counted, None)):
-        only = [_has(ARM, "candidate")] if candidate else []
-        only += [_has(SUBJECT, client.subject)] if client else []
-        only += [_has(ISSUED_BY, client.issuer)] if client and client.issuer else []
+        only = [has(ARM, "candidate")] if candidate else []
+        only += [has(SUBJECT, client.subject)] if client else []
+        only += [has(ISSUED_BY, client.issuer)] if client and client.issuer else []
         for kind, match, rewrite in _ways(name, is_default=name == settings.default_model):
             for each in only:
                 match.headers.append(each)
@@ -203,7 +185,7 @@ def _routes_of(model: Offered, settings: Settings, is_split: bool) -> Iterator[R
                 action.regex_rewrite = RegexMatchAndSubstitute(
                     pattern=regex("^[^?]*"), substitution=rewrite
                 )
-            yield _route(
+            yield make_route(
                 f"{kind} {name}",
                 match,
                 action,
@@ -225,7 +207,7 @@ def _ways(model: str, *, is_default: bool) -> Iterator[tuple[str, RouteMatch, st
     """How one asks a model: what to match, and the path for Triton where it is another."""
     quoted = re.escape(model)
     kserve = f"/v2/models/{model}"
-    post = [_method("POST")]
+    post = [method("POST")]
     yield "predict", RouteMatch(path=f"/models/{model}/predict", headers=post), f"{kserve}/generate"
     if is_default:
         yield "predict", RouteMatch(path="/predict", headers=post), f"{kserve}/generate"
@@ -233,18 +215,20 @@ def _ways(model: str, *, is_default: bool) -> Iterator[tuple[str, RouteMatch, st
     yield "infer", RouteMatch(safe_regex=regex(inferring), headers=post), ""
     events = f"/v2/models/{quoted}{_VERSION}/generate_stream"
     yield "events", RouteMatch(safe_regex=regex(events), headers=post), ""
-    yield "call", _call(path=_UNARY, headers=[_has(MODEL, model)]), ""
+    yield "call", call(path=_UNARY, headers=[has(MODEL, model)]), ""
 
 
 def _calls_without_model(settings: Settings, models: Sequence[Offered]) -> Iterator[Route]:
     """A call before its model is known, and streams, whose every message is looked at."""
     largest = [settings.limits_of(model.name) for model in models] or [settings.limits]
     most = max(largest, key=lambda limits: limits.body_mb)
-    yield _route(
-        "call", _call(path=_UNARY), RouteAction(cluster="grpc"), settings, "infer", "call", most
+    yield make_route(
+        "call", call(path=_UNARY), RouteAction(cluster="grpc"), settings, "infer", "call", most
     )
     action = RouteAction(cluster="grpc", timeout=timedelta())
-    yield _route("stream", _call(path=STREAM), action, settings, "infer", "stream", model="stream")
+    yield make_route(
+        "stream", call(path=STREAM), action, settings, "infer", "stream", model="stream"
+    )
 
 
 def _open_routes() -> Iterator[Route]:
@@ -254,25 +238,25 @@ def _open_routes() -> Iterator[Route]:
             cluster="http", timeout=timedelta(seconds=5), retry_policy=retries(NOT_RUN)
         )
         action.prefix_rewrite = path if path.startswith("/v2") else f"/v2{path}"
-        match = RouteMatch(path=path, headers=[_method("GET")])
-        yield _route("health", match, action, None, "", "health")
+        match = RouteMatch(path=path, headers=[method("GET")])
+        yield make_route("health", match, action, None, "", "health")
     for path in _OPEN_CALLS:
         action = RouteAction(
             cluster="grpc", timeout=timedelta(seconds=5), retry_policy=retries(NOT_RUN)
         )
-        yield _route("health", _call(path=path), action, None, "", "health")
+        yield make_route("health", call(path=path), action, None, "", "health")
 
 
 def _metadata_routes(settings: Settings, models: Sequence[Offered]) -> Iterator[Route]:
     names = "|".join(re.escape(model.name) for model in models)
     default = settings.default_model
-    get = [_method("GET")]
+    get = [method("GET")]
     paths = {f"/models/{model.name}/metadata": f"/v2/models/{model.name}" for model in models}
     paths |= {"/metadata": f"/v2/models/{default}"} if default else {}
     for path, kserve in paths.items():
         action = _asking("http")
         action.prefix_rewrite = kserve
-        yield _route(
+        yield make_route(
             "metadata", RouteMatch(path=path, headers=get), action, settings, "metadata", "predict"
         )
     for pattern in (
@@ -280,10 +264,10 @@ def _metadata_routes(settings: Settings, models: Sequence[Offered]) -> Iterator[
         *([f"/v2/models/({names}){_VERSION}(/(config|stats|ready))?"] if names else []),
     ):
         match = RouteMatch(safe_regex=regex(pattern), headers=get)
-        yield _route("metadata", match, _asking("http"), settings, "metadata", "infer")
+        yield make_route("metadata", match, _asking("http"), settings, "metadata", "infer")
     for path in _METADATA_CALLS:
-        yield _route(
-            "metadata", _call(path=path), _asking("grpc"), settings, "metadata", "metadata"
+        yield make_route(
+            "metadata", call(path=path), _asking("grpc"), settings, "metadata", "metadata"
         )
 
 
@@ -300,7 +284,7 @@ def _admin_routes(settings: Settings, secrets: Mapping[str, str]) -> Iterator[Ro
         for protocol, patterns, headers in kinds:
             for pattern in patterns:
                 prefix = "" if alone else f"/servers/{re.escape(server)}"
-                made = _call if protocol == "grpc" else RouteMatch
+                made = call if protocol == "grpc" else RouteMatch
                 match = made(safe_regex=regex(prefix + pattern))
                 action = RouteAction(
                     cluster=cluster_name(protocol, client=server),
@@ -309,7 +293,7 @@ def _admin_routes(settings: Settings, secrets: Mapping[str, str]) -> Iterator[Ro
                 if prefix:
                     shorter = RegexMatchAndSubstitute(pattern=regex("^/servers/[^/]+"))
                     action.regex_rewrite = shorter
-                route = _route("admin", match, action, settings, "admin", "admin")
+                route = make_route("admin", match, action, settings, "admin", "admin")
                 route.request_headers_to_add.extend(header(*each) for each in headers.items())
                 yield route
 
@@ -323,7 +307,7 @@ def _asking(protocol: str) -> RouteAction:
 def _page(page: Page, settings: Settings) -> Route:
     route = Route(
         name="page",
-        match=RouteMatch(path=page.path, headers=[_method("GET")]),
+        match=RouteMatch(path=page.path, headers=[method("GET")]),
         direct_response=DirectResponseAction(status=200, body=DataSource(inline_string=page.text)),
         response_headers_to_add=[
             header("content-type", page.content_type),
@@ -343,15 +327,15 @@ def _other_methods(models: Sequence[Offered], pages: Iterable[str]) -> Iterator[
     got += [f"/models/({names})/metadata", f"{kserve}(/(config|stats|ready))?"]
     posted = ["/predict", f"/models/({names})/predict"]
     posted += [f"{kserve}/(infer|generate|generate_stream)"]
-    for method, patterns in (("GET", got), ("POST", posted)):
+    for right, patterns in (("GET", got), ("POST", posted)):
         route = Route(
             name="unknown",
             match=RouteMatch(safe_regex=regex("|".join(patterns))),
             direct_response=DirectResponseAction(
                 status=_NOT_ALLOWED,
-                body=DataSource(inline_string=f"this path is asked by {method}; use that method"),
+                body=DataSource(inline_string=f"this path is asked by {right}; use that method"),
             ),
-            response_headers_to_add=[header("allow", method)],
+            response_headers_to_add=[header("allow", right)],
         )
         guard(route, None, "")
         yield route
@@ -366,49 +350,3 @@ def _nothing() -> Route:
     )
     guard(route, None, "")
     return route
-
-
-def _route(
-    name: str,
-    match: RouteMatch,
-    action: RouteAction,
-    settings: Settings | None,
-    scope: str,
-    kind: str,
-    limits: Limits | None = None,
-    model: str = "",
-    steps: Iterable[str] = (),
-) -> Route:
-    route = Route(name=name, match=match, route=action)
-    facts: dict[str, Any] = {"kind": kind, "model": model, "scope": scope}
-    facts["steps"] = dict.fromkeys(steps, True)
-    facts["counted"] = model if model and kind != "stream" else f"/{name}"
-    route.metadata = Metadata(filter_metadata={LUA: struct(facts)})
-    after = kind == "call" and bool(model)
-    guard(route, settings, scope, after_reading=after, kept_closed=kind == "call" and not model)
-    if limits is not None:
-        most = limits.body_mb << 20
-    else:
-        small = kind == "health" or (match.grpc is not None and scope != "admin")
-        most = _SMALL if small else _MEDIUM
-    bodies = BufferPerRoute(buffer=Buffer(max_request_bytes=most))
-    if kind == "stream":
-        bodies = BufferPerRoute(disabled=True)
-        looked_at = FilterConfig(config=any_of(ExtProcPerRoute(overrides=ExtProcOverrides())))
-        route.typed_per_filter_config[MESSAGES] = any_of(looked_at)
-    route.typed_per_filter_config[BODIES] = any_of(bodies)
-    return route
-
-
-def _call(headers: Sequence[HeaderMatcher] = (), **match: Any) -> RouteMatch:
-    """What is sent as gRPC; Triton resets a call that is not."""
-    grpc = RouteMatchGrpcRouteMatchOptions()
-    return RouteMatch(grpc=grpc, headers=[_method("POST"), *headers], **match)
-
-
-def _method(name: str) -> HeaderMatcher:
-    return _has(":method", name)
-
-
-def _has(name: str, value: str) -> HeaderMatcher:
-    return HeaderMatcher(name=name, string_match=StringMatcher(exact=value))

@@ -23,7 +23,7 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
 
 from trimaran.gateway.issuers import Keys
 from trimaran.gateway.messages import HEADER, PAYLOAD
-from trimaran.gateway.routes import ISSUED_BY, SUBJECT
+from trimaran.gateway.route import ISSUED_BY, SUBJECT
 from trimaran.gateway.settings import ANYBODY
 
 __all__ = ["tokens_of"]
