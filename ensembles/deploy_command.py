@@ -17,6 +17,7 @@ from trimaran.cli.options import (
     Tritonserver,
 )
 from trimaran.cli.releases import deploy_model, show
+from trimaran.cli.results import show_results
 from trimaran.repository.repository import Repository
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.runs.settings import find_settings
@@ -51,21 +52,25 @@ def deploy(
     """Make a release of an ensemble, a version of a model, or a reviewed run live.
 
     A running server switches at once; otherwise the next 'trimaran serve' serves it. A run is
-    exported, published and released first; the same command goes on after an interruption.
+    exported, published and released first, and its results are written to the database; the same
+    command goes on after an interruption.
     """
     if "/" not in model:
         if persist:
             raise UsageError(f"--persist is for a run, such as {model}/1; leave it out")
-        deploy_model(model, release, by, repository, tritonserver)
+        deploy_model(model, release, by, repository, tritonserver, settings)
         return
     if release is not None:
         raise UsageError(f"{model} is a run, which has a release of its own; leave --release out")
 
     from trimaran.rollout.runs.deploying import deploy_run
 
+    opened, found = Repository.open(repository), find_settings(Path.cwd(), settings)
+    if show_results(opened, found, model, person(by), show):
+        return  # a run that was live already, and whose results were not all there
     done = deploy_run(
-        Repository.open(repository),
-        find_settings(Path.cwd(), settings),
+        opened,
+        found,
         model,
         person(by),
         made_of_run,
@@ -75,6 +80,7 @@ def deploy(
     )
     kept = ", and persisted" if persist or done.run.predicts_with else ""
     show(f"{done.run.id} is deployed{kept}")
+    show_results(opened, found, done.run.id, person(by), show)
 
 
 def made_of_run(

@@ -19,9 +19,11 @@ from trimaran.cli.train import train, train_as
 from trimaran.cli.train_families import FAMILIES, TABLES, Family, family_of
 from trimaran.cli.train_tables import EXAMPLES
 from trimaran.repository.repository import Repository, made_at
+from trimaran.rollout.results.explanations import EXPLANATIONS
 from trimaran.rollout.runs.people import person
-from trimaran.rollout.runs.settings import Plan, find_settings
+from trimaran.rollout.runs.settings import Plan, Results, find_settings
 from trimaran.system.console import console
+from trimaran.system.database_address import shown
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
 from trimaran.system.toml_text import nearest
@@ -30,6 +32,7 @@ if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is
     from trimaran.rollout.runs.run import Run
     from trimaran.rollout.runs.training import Begun
     from trimaran.training.tabular.data.sources import Dataset
+    from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["run"]
 
@@ -60,12 +63,12 @@ def run(
     The same command resumes an interrupted run.
     """
     who = person(by)
-    plan = find_settings(Path.cwd(), settings).plan(name, _PUBLIC)
+    found = find_settings(Path.cwd(), settings)
+    plan = found.plan(name, _PUBLIC)
     context = _training(plan, data, out)
     family = _family(context)
 
     from trimaran.rollout.runs.training import begin, one_at_a_time, persisted_run
-    from trimaran.training.tabular.data.reading import shown
 
     opened = made_at(repository)
     with one_at_a_time(opened, name):
@@ -76,9 +79,9 @@ def run(
         what = f"{with_whom} predicts" if with_whom else "trains"
         _say(f"{begun.id} {'is resumed' if begun.resumed else 'begins'}: {what}")
         if frozen is not None and table is not None:
-            _predict(opened, begun, frozen, table, out, who)
+            _predict(opened, begun, frozen, table, out, who, found.results)
         else:
-            _train(opened, begun, table, context, out, who)
+            _train(opened, begun, table, context, out, who, found.results)
     _say(f"{begun.id} is pending; next: trimaran review {begun.id}")
 
 
@@ -175,10 +178,12 @@ def _train(
     context: typer.Context,
     out: Path,
     by: str,
+    results: Results,
 ) -> None:
     from trimaran.rollout.runs.data_page import page_of_figures, page_of_table
     from trimaran.rollout.runs.figures import figures_of
     from trimaran.rollout.runs.training import finish, folder_of
+    from trimaran.training.tabular.runs.trained import TrainedRun
 
     page = folder_of(out, begun.id) / "data.html"
     if table is not None:
@@ -189,12 +194,20 @@ def _train(
     figures = figures_of(trained.directory)
     if table is None:
         write_text(page, page_of_figures(begun.id, figures))
+    else:
+        _explain(TrainedRun(trained.directory), table, trained.directory, page.parent, results)
     reports = {"data": page, "results": trained.directory / "report.html"}
     finish(repository, begun, by, figures, trained.directory, reports)
 
 
 def _predict(
-    repository: Repository, begun: Begun, frozen: Run, table: Dataset, out: Path, by: str
+    repository: Repository,
+    begun: Begun,
+    frozen: Run,
+    table: Dataset,
+    out: Path,
+    by: str,
+    results: Results,
 ) -> None:
     from trimaran.rollout.runs.data_page import page_of_table
     from trimaran.rollout.runs.figures import figures_of
@@ -206,10 +219,33 @@ def _predict(
     write_text(folder / "data.html", page_of_table(table))
     predict(estimator, scored_table(estimator, table), folder)
     reports = {"data": folder / "data.html", "results": folder / "report.html"}
+    _explain(estimator, table, folder, folder, results)
     figures = figures_of(folder)
     for note in figures.notes:
         _say(f"note: {note}")
     finish(repository, begun, by, figures, folder, reports)
+
+
+def _explain(
+    run: TrainedRun, table: Dataset, predicted: Path, folder: Path, results: Results
+) -> None:
+    """Keep why the rows have their answers, for the deployment to write."""
+    from trimaran.cli.explaining import explaining
+    from trimaran.rollout.results.explaining import explanations_of
+
+    with explaining() as done:
+        found = explanations_of(
+            run,
+            table.frame,
+            predicted,
+            rows=results.explained_rows,
+            features=results.features,
+            done=done,
+        )
+    if found is None:
+        _say(f"note: {run.directory} was trained without a background, so no row is explained")
+    else:
+        write_text(folder / EXPLANATIONS, found)
 
 
 def _table(options: Mapping[str, Any]) -> Dataset:

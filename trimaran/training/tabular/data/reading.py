@@ -14,7 +14,6 @@ A database with one table needs no query. A password in an address is never show
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,18 +23,31 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pandas as pd
 
 from trimaran.system.csv_table import read_csv
+from trimaran.system.database_address import is_address, shown
 from trimaran.system.errors import TrimaranError, UsageError
 
-__all__ = ["Source", "imported", "is_address", "read_table", "shown", "text_of"]
+__all__ = [
+    "Source",
+    "connect_postgresql",
+    "imported",
+    "read_table",
+    "said_without_password",
+    "text_of",
+]
 
 _SQLITE = (".sqlite", ".sqlite3", ".db")
 _DUCKDB = ".duckdb"
-_POSTGRESQL = ("postgresql", "postgres")
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 _INSTALL = "run pip install 'trimaran[tables]'"
 _OF_DUCKDB = "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() "
 _TABLES = {
@@ -58,18 +70,6 @@ class Source:
     """SQL for a database."""
     sheet: str | None = None
     """The name of a spreadsheet's sheet; the first by default."""
-
-
-def is_address(place: str) -> bool:
-    """Whether a place is a database's address, and no file."""
-    return urlsplit(place).scheme in _POSTGRESQL
-
-
-def shown(place: str) -> str:
-    """A place without what may be a password."""
-    if not is_address(place):
-        return place
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1@", place.partition("?")[0])
 
 
 def text_of(cell: object) -> str:
@@ -140,13 +140,13 @@ def _from_sqlite(place: str, query: str | None) -> _Rows:
 def _from_postgresql(place: str, query: str | None) -> _Rows:
     psycopg = imported("psycopg", shown(place))
     try:
-        with closing(psycopg.connect(place, connect_timeout=10)) as connection:
+        with closing(connect_postgresql(place)) as connection:
             connection.read_only = True
             return _queried(
                 lambda sql: _fetched(connection.execute(sql)), "PostgreSQL", shown(place), query
             )
     except psycopg.Error as error:
-        raise _unreadable(shown(place), error) from None
+        raise _unreadable(shown(place), said_without_password(place, error)) from None
 
 
 def _from_excel(place: str, sheet: str | None) -> _Rows:
@@ -240,6 +240,33 @@ def imported(package: str, place: str) -> Any:
         raise UsageError(f"to read {place}, the package {package} is needed; {_INSTALL}") from None
 
 
-def _unreadable(place: str, error: Exception) -> TrimaranError:
+def connect_postgresql(address: str, **options: Any) -> Any:
+    """A connection of psycopg; a server that vanishes is noticed within half a minute.
+
+    Raises `UsageError` for an address that is none, and `psycopg.Error`.
+    """
+    psycopg = imported("psycopg", shown(address))
+    return psycopg.connect(**{**_PATIENCE, **options, **_parts(address)})
+
+
+def said_without_password(address: str, error: Exception) -> str:
+    """What an error of psycopg says, without the password of the address it is about."""
+    secret = str(_parts(address).get("password") or "")
+    return str(error).replace(secret, "…") if secret else str(error)
+
+
+def _parts(address: str) -> dict[str, Any]:
+    psycopg = imported("psycopg", shown(address))
+    try:
+        found: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(address)
+    except psycopg.Error:  # what it says has the address in it
+        raise UsageError(
+            f"{shown(address)} is no address of PostgreSQL; write "
+            "postgresql://USER@HOST/DATABASE, and in a password %40 for @, %2F for / and %3A for :"
+        ) from None
+    return found
+
+
+def _unreadable(place: str, error: Exception | str) -> TrimaranError:
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return TrimaranError(f"{place} cannot be read: {said or type(error).__name__}")

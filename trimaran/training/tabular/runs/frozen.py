@@ -23,9 +23,10 @@ from trimaran.stats.drift import (
     population_stability,
     verdict_of,
 )
+from trimaran.system.database_address import shown
 from trimaran.system.errors import TrimaranError
 from trimaran.training.tabular.data.groups import groups
-from trimaran.training.tabular.data.reading import Source, read_table, shown
+from trimaran.training.tabular.data.reading import Source, read_table
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
 from trimaran.training.tabular.data.sources import Dataset, of_frame
 from trimaran.training.tabular.data.windows import Window, with_windows
