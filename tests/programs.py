@@ -29,6 +29,7 @@ from trimaran.system.files import write_text
 
 SKIP_MISSING = "SKIP_MISSING"
 COMPILER = "g++"
+_POSTGRESQL = "lib/postgresql/*/bin/postgres"
 
 _FONTS = """\
 <?xml version="1.0"?>
@@ -93,6 +94,17 @@ def _issuer() -> Program:
     return Program(root / "usr/bin/glewlwyd", {"LD_LIBRARY_PATH": library_path(root)})
 
 
+def _postgresql() -> Program:
+    """The server, with its other programs beside it: this machine's, or Debian's."""
+    for path in Path("/usr").glob(_POSTGRESQL):
+        return Program(path)
+    if not can_unpack():
+        raise TrimaranError("no PostgreSQL is in /usr/lib/postgresql")
+    root = unpacked("postgresql")
+    path = next((root / "usr").glob(_POSTGRESQL))
+    return Program(path, {"LD_LIBRARY_PATH": library_path(root)})
+
+
 def _envoy() -> Program:
     return Program(find_envoy())
 
@@ -106,9 +118,14 @@ _FINDERS: Mapping[str, Callable[[], Program]] = {
     "perf_analyzer": _perf_analyzer,
     "glewlwyd": _issuer,
     "envoy": _envoy,
+    "postgres": _postgresql,
     COMPILER: _compiler,
 }
-_PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
+_PACKAGES = {
+    "postgres": "postgresql",
+    "promtool": "prometheus",
+    "amtool": "prometheus-alertmanager",
+}
 _LIBRARY_PACKAGES = {"perf_analyzer": "libb64-0d"}
 
 

@@ -62,6 +62,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Make a release or a reviewed run live without a failed request.",
     ),
     "rollback": ("trimaran.cli.releases:rollback", "Go back to the release that was live before."),
+    "score": ("trimaran.cli.score:score", "Score new rows by the live run, into a table."),
     "experiment report": (
         "trimaran.cli.experiment:report",
         "Show what two releases on live traffic have shown, and the verdict.",

@@ -230,10 +230,10 @@ def _explain(
     run: TrainedRun, table: Dataset, predicted: Path, folder: Path, results: Results
 ) -> None:
     """Keep why the rows have their answers, for the deployment to write."""
-    from trimaran.cli.explaining import explaining
+    from trimaran.cli.row_progress import progress
     from trimaran.rollout.results.explaining import explanations_of
 
-    with explaining() as done:
+    with progress("explaining") as done:
         found = explanations_of(
             run,
             table.frame,

@@ -14,7 +14,7 @@ import numpy as np
 
 from trimaran.training.run_directory import RunDirectory
 
-__all__ = ["Prediction", "predictions_in"]
+__all__ = ["Prediction", "prediction_of", "predictions_in"]
 
 FILE = "predictions.csv"
 _OF = "probability of "
@@ -48,17 +48,21 @@ def predictions_in(directory: Path) -> Iterator[Prediction]:
     run = RunDirectory(directory)
     if not (directory / FILE).is_file():
         return
-    threshold = run.metrics().get("threshold", 0.5)
+    threshold = float(run.metrics().get("threshold", 0.5))
     try:
         for number, row in enumerate(csv.DictReader(io.StringIO(run.text(FILE)))):
-            found = _prediction(number, row, threshold)
+            found = prediction_of(number, row, threshold)
             if found is not None:
                 yield found
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise run.unreadable(FILE, error) from error
 
 
-def _prediction(number: int, row: Mapping[str, str], threshold: float) -> Prediction | None:
+def prediction_of(number: int, row: Mapping[str, str], threshold: float) -> Prediction | None:
+    """A row of `predictions.csv`; None where nothing was predicted.
+
+    Raises `ValueError` or `KeyError` for one that cannot be.
+    """
     identifier = row.get("identifier") or row.get("file") or row.get("row") or None
     about = (number, identifier, row.get("part") or None)
     outcome = row.get("target") or row.get("class") or None

@@ -14,6 +14,7 @@ A database with one table needs no query. A password in an address is never show
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -256,14 +257,20 @@ def said_without_password(address: str, error: Exception) -> str:
 
 
 def _parts(address: str) -> dict[str, Any]:
+    """The parts of an address. What libpq says of a wrong one may have its password in it."""
     psycopg = imported("psycopg", shown(address))
     try:
         found: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(address)
-    except psycopg.Error:  # what it says has the address in it
+    except psycopg.Error:
+        found = {}
+    rest = address.partition("://")[2]
+    people = re.split(r"[/?#]", rest)[0].count("@")
+    ports = str(found.get("port", "")).replace(",", "")
+    if not found or rest.count("@") != people or people > 1 or not (ports or "0").isdigit():
         raise UsageError(
             f"{shown(address)} is no address of PostgreSQL; write "
             "postgresql://USER@HOST/DATABASE, and in a password %40 for @, %2F for / and %3A for :"
-        ) from None
+        )
     return found
 
 
