@@ -22,6 +22,7 @@ TASKS = (
     "docs/recommendations.md",
     "docs/release.md",
     "docs/rollout.md",
+    "docs/results.md",
     "docs/gateway.md",
     "docs/measure.md",
     "docs/watch.md",

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from shutil import copytree
-from typing import Any
 
 import pytest
 
 from tests.postgresql import PostgreSQL, running_postgresql
+from tests.rollout.live_shop import Place, finish_second, go_live, make_live, sqlite_at
 from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
 from tests.trimaran.calling import call_trimaran
 from trimaran.rollout.results.database import DatabaseError, open_database
-from trimaran.rollout.results.delivery import Delivered, deliver
 from trimaran.rollout.results.schema import MIGRATIONS, migrate
 from trimaran.rollout.runs.decisions import deciding
-from trimaran.rollout.runs.settings import Plan, Results, Settings
+from trimaran.rollout.runs.settings import Plan
 from trimaran.rollout.runs.training import begin
 from trimaran.system.errors import TrimaranError
-
 
 NUMBERS = count(1)
 
@@ -52,63 +47,12 @@ def project(trained: Project, tmp_path: Path) -> Project:
     return made
 
 
-def make_live(project: Project, number: int) -> None:
-    """Have the ledger say that a run is live, as its release of the same number."""
-    with deciding(project.repository) as now:
-        for event, details in (
-            ("deploying", {"persist": False}),
-            ("prepared", {"parts": {"shop": number}}),
-            ("deployed", {"persist": False}),
-        ):
-            now.writer.add("bo", event, f"shop/{number}", details)
-
-
-def go_live(project: Project, release: int) -> None:
-    """Have the ledger say that another release is live, as after a rollback."""
-    with deciding(project.repository) as now:
-        now.writer.add("bo", "live", "shop", {"release": release, "how": "trimaran rollback"})
-
-
-def finish_second(project: Project) -> None:
-    """Another run that ended as the first did."""
-    begun = begin(project.repository, Plan("shop", "shop.csv"), "other.csv", "anna")
-    with deciding(project.repository) as now:
-        done = now.runs["shop/1"].outcome
-        now.writer.add("anna", "finished", begun.id, done)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A database, and how a person reads it."""
-
-    address: str
-    rows: Callable[[str], list[Any]]
-
-    def settings(self) -> Settings:
-        return Settings(results=Results(self.address))
-
-    def deliver(self, project: Project) -> Delivered:
-        return deliver(project.repository, self.settings(), "shop")
-
-
-def sqlite_at(path: Path) -> Place:
-    def rows(sql: str) -> list[Any]:
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            return connection.execute(sql).fetchall()
-
-    return Place(str(path), rows)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, server: PostgreSQL) -> Place:
     if request.param == "sqlite":
         return sqlite_at(tmp_path / "results.db")
     name = f"results_{next(NUMBERS)}"
     return Place(server.make(name), lambda sql: server.rows(name, sql))
-
-
-def shown(place: Place) -> list[str]:
-    return [row[0] for row in place.rows("SELECT DISTINCT run FROM shop_current")]
 
 
 def test_views_show_the_run_that_is_live(project: Project, place: Place) -> None:
@@ -133,13 +77,13 @@ def test_views_show_the_run_that_is_live(project: Project, place: Place) -> None
     finish_second(project)
     make_live(project, 2)
     assert place.deliver(project).predictions == 400
-    assert shown(place) == ["shop/2"]
+    assert place.shown() == ["shop/2"]
     go_live(project, 1)
     again = place.deliver(project)
-    assert (again.predictions, again.changed, shown(place)) == (0, True, ["shop/1"])
+    assert (again.predictions, again.changed, place.shown()) == (0, True, ["shop/1"])
     go_live(project, 9)
     assert place.deliver(project).run is None
-    assert shown(place) == []
+    assert place.shown() == []
 
 
 def test_what_the_database_refuses_in_the_middle_leaves_nothing_and_is_done_later(
@@ -163,11 +107,11 @@ def test_what_the_database_refuses_in_the_middle_leaves_nothing_and_is_done_late
         freed = "DROP TRIGGER full_up"
     with pytest.raises(DatabaseError, match="full_up"):
         place.deliver(project)
-    assert shown(place) == ["shop/1"]
+    assert place.shown() == ["shop/1"]
     assert place.rows("SELECT count(*) FROM trimaran_predictions WHERE run = 'shop/2'") == [(0,)]
     place.rows(freed)
     assert place.deliver(project).predictions == 400
-    assert shown(place) == ["shop/2"]
+    assert place.shown() == ["shop/2"]
 
 
 def test_tables_are_migrated_once_in_order_and_not_by_an_older_program(
@@ -194,7 +138,7 @@ def test_tables_are_migrated_once_in_order_and_not_by_an_older_program(
     assert place.rows("SELECT more FROM trimaran_runs") == [(None,)]
     with pytest.raises(DatabaseError, match=f"version {len(MIGRATIONS) + 1}, and this program"):
         place.deliver(project)
-    assert shown(place) == ["shop/1"]
+    assert place.shown() == ["shop/1"]
 
 
 def test_a_namesake_of_another_repository_is_not_taken_for_this_one(
