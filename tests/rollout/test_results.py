@@ -16,6 +16,7 @@ from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
 from tests.trimaran.calling import call_trimaran
 from trimaran.rollout.results.database import DatabaseError, open_database
+from trimaran.rollout.results.people import remove_people, rows_of_people
 from trimaran.rollout.results.schema import MIGRATIONS, migrate
 from trimaran.rollout.runs.decisions import deciding
 from trimaran.rollout.runs.settings import Plan
@@ -84,6 +85,11 @@ def test_views_show_the_run_that_is_live(project: Project, place: Place) -> None
     go_live(project, 9)
     assert place.deliver(project).run is None
     assert place.shown() == []
+
+    assert remove_people(open_database(place.address), ["c-0", "c-9999"]) == {"c-0": 2}
+    assert rows_of_people(open_database(place.address), ["c-0"]) == {}
+    assert place.rows("SELECT count(*) FROM trimaran_predictions") == [(798,)]
+    assert place.rows("SELECT count(*) FROM trimaran_reasons WHERE row_number = 0") == [(0,)]
 
 
 def test_what_the_database_refuses_in_the_middle_leaves_nothing_and_is_done_later(

@@ -23,9 +23,9 @@ from trimaran.rollout.results.explanations import EXPLANATIONS
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.runs.settings import Plan, Results, find_settings
 from trimaran.system.console import console
-from trimaran.system.database_address import shown
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
+from trimaran.system.postgresql import shown
 from trimaran.system.toml_text import nearest
 
 if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is refused at once

@@ -48,7 +48,7 @@ def score(
     The same command adds what is new, also after an interruption.
     """
     from trimaran.cli.row_progress import progress
-    from trimaran.rollout.results.delivery import database_of
+    from trimaran.rollout.results.database import database_of
     from trimaran.rollout.results.scoring import score as score_rows
     from trimaran.rollout.results.scoring import table_named
     from trimaran.training.tabular.data.reading import Source
@@ -64,7 +64,7 @@ def score(
                 f"--from {source} is a table of the database of results; to read a part of it, "
                 "name that database's address or file, and --query"
             )
-        given = database.source(source)
+        given = Source(*database.table(source))
     with progress("scoring") as done:
         scored = score_rows(opened, found.results, database, name, given, table, done)
     console().print(

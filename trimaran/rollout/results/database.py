@@ -17,20 +17,31 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from trimaran.system.database_address import is_address, shown
+from trimaran.repository.repository import Repository
+from trimaran.rollout.runs.settings import Settings
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.training.tabular.data.reading import (
-    Source,
+from trimaran.system.extras import imported
+from trimaran.system.postgresql import (
     connect_postgresql,
-    imported,
+    is_address,
     said_without_password,
+    shown,
 )
 
-__all__ = ["ADDRESS", "Database", "DatabaseError", "Session", "open_database", "quoted"]
+__all__ = [
+    "ADDRESS",
+    "Database",
+    "DatabaseError",
+    "Session",
+    "database_of",
+    "open_database",
+    "quoted",
+]
 
 ADDRESS = "TRIMARAN_RESULTS"
 """The environment variable with the database, so that a password needs no file."""
 
+_FILE = "results.db"
 _WAIT_S = 30
 _LOCK = 7_318_226_101
 """The number of the advisory lock that a writer to PostgreSQL holds."""
@@ -84,8 +95,14 @@ class Database(ABC):
         """Whether something was, or may have been, written to it."""
 
     @abstractmethod
-    def source(self, table: str) -> Source:
-        """One of its tables, to be read as any other is."""
+    def table(self, name: str) -> tuple[str, str]:
+        """Its address or file, and a query of all that one of its tables holds."""
+
+
+def database_of(repository: Repository, settings: Settings) -> Database:
+    """Where results go: as the environment, or `rollout.toml`, or a file beside the ledgers."""
+    named = os.environ.get(ADDRESS) or settings.results.database
+    return open_database(named or os.path.relpath(repository.state / _FILE))
 
 
 def open_database(place: str) -> Database:
@@ -116,6 +133,7 @@ class _SQLite(Database):
             with closing(
                 sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
             ) as connection:
+                connection.execute("PRAGMA secure_delete = ON")
                 connection.execute("BEGIN IMMEDIATE")
                 yield _SQLiteSession(connection)
                 connection.execute("COMMIT")  # without it, closing takes everything back
@@ -126,9 +144,9 @@ class _SQLite(Database):
         """See `Database`."""
         return self._path.exists()
 
-    def source(self, table: str) -> Source:
+    def table(self, name: str) -> tuple[str, str]:
         """See `Database`."""
-        return Source(str(self._path), f"SELECT * FROM {quoted(table)}")  # noqa: S608
+        return str(self._path), f"SELECT * FROM {quoted(name)}"  # noqa: S608
 
     def _make(self) -> None:
         """Make the file for its owner only, as it has identifiers of people."""
@@ -176,9 +194,9 @@ class _PostgreSQL(Database):
         """See `Database`."""
         return True
 
-    def source(self, table: str) -> Source:
+    def table(self, name: str) -> tuple[str, str]:
         """See `Database`."""
-        return Source(self._address, f"SELECT * FROM {quoted(table)}")  # noqa: S608
+        return self._address, f"SELECT * FROM {quoted(name)}"  # noqa: S608
 
 
 class _PostgreSQLSession(Session):

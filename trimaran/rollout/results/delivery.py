@@ -6,20 +6,13 @@ writes last writes what is live then, and a run's results are there whole, or no
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from trimaran.repository.repository import Repository
-from trimaran.rollout.results.database import (
-    ADDRESS,
-    Database,
-    DatabaseError,
-    Session,
-    open_database,
-)
+from trimaran.rollout.results.database import Database, DatabaseError, Session, database_of
 from trimaran.rollout.results.explanations import (
     EXPLANATIONS,
     Explanation,
@@ -36,9 +29,8 @@ from trimaran.rollout.runs.training import path_in
 from trimaran.system.errors import TrimaranError
 from trimaran.training.run_directory import RunDirectory
 
-__all__ = ["Delivered", "database_of", "deliver", "moment"]
+__all__ = ["Delivered", "deliver", "moment"]
 
-_FILE = "results.db"
 _ROWS_SAID = 10_000
 
 
@@ -54,12 +46,6 @@ class Delivered:
     explained: int
     changed: bool
     """Whether anything was written."""
-
-
-def database_of(repository: Repository, settings: Settings) -> Database:
-    """Where results go: as the environment, or `rollout.toml`, or a file beside the ledgers."""
-    named = os.environ.get(ADDRESS) or settings.results.database
-    return open_database(named or os.path.relpath(repository.state / _FILE))
 
 
 def deliver(

@@ -14,7 +14,6 @@ A database with one table needs no query. A password in an address is never show
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,28 +27,23 @@ from typing import Any
 import pandas as pd
 
 from trimaran.system.csv_table import read_csv
-from trimaran.system.database_address import is_address, shown
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.extras import imported
+from trimaran.system.postgresql import (
+    connect_postgresql,
+    is_address,
+    said_without_password,
+    shown,
+)
 
 __all__ = [
     "Source",
-    "connect_postgresql",
-    "imported",
     "read_table",
-    "said_without_password",
     "text_of",
 ]
 
 _SQLITE = (".sqlite", ".sqlite3", ".db")
 _DUCKDB = ".duckdb"
-_PATIENCE = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-_INSTALL = "run pip install 'trimaran[tables]'"
 _OF_DUCKDB = "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() "
 _TABLES = {
     "SQLite": "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
@@ -231,47 +225,6 @@ def _plain(cell: Any, name: str, place: str) -> float | str | None:
 
 def _has(cell: object) -> bool:
     return cell is not None and cell != ""
-
-
-def imported(package: str, place: str) -> Any:
-    """A package of the extra `tables`, to read a place. Raises `UsageError` without it."""
-    try:
-        return __import__(package)
-    except ModuleNotFoundError:
-        raise UsageError(f"to read {place}, the package {package} is needed; {_INSTALL}") from None
-
-
-def connect_postgresql(address: str, **options: Any) -> Any:
-    """A connection of psycopg; a server that vanishes is noticed within half a minute.
-
-    Raises `UsageError` for an address that is none, and `psycopg.Error`.
-    """
-    psycopg = imported("psycopg", shown(address))
-    return psycopg.connect(**{**_PATIENCE, **options, **_parts(address)})
-
-
-def said_without_password(address: str, error: Exception) -> str:
-    """What an error of psycopg says, without the password of the address it is about."""
-    secret = str(_parts(address).get("password") or "")
-    return str(error).replace(secret, "…") if secret else str(error)
-
-
-def _parts(address: str) -> dict[str, Any]:
-    """The parts of an address. What libpq says of a wrong one may have its password in it."""
-    psycopg = imported("psycopg", shown(address))
-    try:
-        found: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(address)
-    except psycopg.Error:
-        found = {}
-    rest = address.partition("://")[2]
-    people = re.split(r"[/?#]", rest)[0].count("@")
-    ports = str(found.get("port", "")).replace(",", "")
-    if not found or rest.count("@") != people or people > 1 or not (ports or "0").isdigit():
-        raise UsageError(
-            f"{shown(address)} is no address of PostgreSQL; write "
-            "postgresql://USER@HOST/DATABASE, and in a password %40 for @, %2F for / and %3A for :"
-        )
-    return found
 
 
 def _unreadable(place: str, error: Exception | str) -> TrimaranError:

@@ -23,8 +23,8 @@ from trimaran.stats.drift import (
     population_stability,
     verdict_of,
 )
-from trimaran.system.database_address import shown
 from trimaran.system.errors import TrimaranError
+from trimaran.system.postgresql import shown
 from trimaran.training.tabular.data.groups import groups
 from trimaran.training.tabular.data.reading import Source, read_table
 from trimaran.training.tabular.data.schema import FieldSchema, Schema

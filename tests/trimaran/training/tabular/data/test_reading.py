@@ -11,8 +11,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from trimaran.system.database_address import shown
 from trimaran.system.errors import TrimaranError
+from trimaran.system.postgresql import shown
 from trimaran.training.tabular.data.reading import Source, read_table
 
 NAMES = ["id", "age", "vip", "since", "note"]
