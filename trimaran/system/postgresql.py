@@ -5,6 +5,7 @@ A password in an address is never shown.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -20,6 +21,7 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+_QUIET = logging.NullHandler()
 _POSTGRESQL = ("postgresql", "postgres")
 _PORT = re.compile(r":(?!\d*(/|$)).*")
 
@@ -49,6 +51,8 @@ def connect_postgresql(address: str, **options: Any) -> Any:
     Raises `UsageError` for an address that is none, and `psycopg.Error`.
     """
     psycopg = imported("psycopg", shown(address))
+    # What it ignores after an error that it raised, it would print beside that error.
+    logging.getLogger("psycopg").addHandler(_QUIET)
     return psycopg.connect(**{**_PATIENCE, **options, **_parts(address)})
 
 
