@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,13 +14,10 @@ from trimaran.cli.options import (
     Tritonserver,
 )
 from trimaran.cli.releases import deploy_model, show
-from trimaran.cli.results import show_results
-from trimaran.repository.repository import Repository
-from trimaran.rollout.runs.people import person
-from trimaran.rollout.runs.settings import find_settings
+from trimaran.rollout.runs.states import State
 from trimaran.system.errors import UsageError
 
-__all__ = ["deploy", "made_of_run"]
+__all__ = ["deploy"]
 
 
 def deploy(
@@ -63,47 +57,16 @@ def deploy(
     if release is not None:
         raise UsageError(f"{model} is a run, which has a release of its own; leave --release out")
 
-    from trimaran.rollout.runs.deploying import deploy_run
+    from ensembles.deploy_run import deploy_run
 
-    opened, found = Repository.open(repository), find_settings(Path.cwd(), settings)
-    if show_results(opened, found, model, person(by), show):
-        return  # a run that was live already, and whose results were not all there
     done = deploy_run(
-        opened,
-        found,
         model,
-        person(by),
-        made_of_run,
         persist=persist,
+        by=by,
+        repository=repository,
+        settings=settings,
         tritonserver=tritonserver,
-        say=show,
+        progress=show,
     )
-    kept = ", and persisted" if persist or done.run.predicts_with else ""
-    show(f"{done.run.id} is deployed{kept}")
-    show_results(opened, found, done.run.id, person(by), show)
-
-
-def made_of_run(
-    directory: Path, formats: Sequence[str], repository: Repository
-) -> Mapping[str, int]:
-    """Export, publish and release a trained run: the release or version of what serves it."""
-    from ensembles.pipeline import PythonModel
-    from ensembles.publish import made_by
-    from ensembles.publish import publish as publish_made
-    from exporters.export_command import export_formats
-    from trimaran.publishing.api import release as make_release
-
-    place = os.path.relpath(directory)
-    place = place if os.sep in place else f".{os.sep}{place}"
-    export_formats(place, formats, repository)
-    parts: dict[str, int] = {}
-    all_made, source = made_by(place)
-    for made in all_made:
-        for publication in publish_made(made, repository, source=source):
-            print(publication)
-            if isinstance(made, PythonModel):
-                parts[made.name] = publication.version
-        if not isinstance(made, PythonModel):
-            released = make_release(made.ensemble.name, None, repository)
-            parts[released.ensemble] = released.number
-    return parts
+    kept = ", and persisted" if done.run.state is State.PERSISTED else ""
+    show(f"{done.run.run} is deployed{kept}")

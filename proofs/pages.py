@@ -24,6 +24,7 @@ TASKS = (
     "docs/rollout.md",
     "docs/results.md",
     "docs/gateway.md",
+    "docs/canary.md",
     "docs/measure.md",
     "docs/watch.md",
     "docs/privacy.md",

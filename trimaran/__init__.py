@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 _PLACES = {
+    "Answer": "trimaran.rollout.runs.checklist:Answer",
     "Ensemble": "ensembles.pipeline:Ensemble",
     "ModelSpec": "exporters.spec:ModelSpec",
     "Pipeline": "ensembles.pipeline:Pipeline",
@@ -23,13 +24,21 @@ _PLACES = {
     "Step": "ensembles.pipeline:Step",
     "TrimaranError": "trimaran.system.errors:TrimaranError",
     "add": "exporters.api:add",
+    "approve": "trimaran.rollout.runs.api:approve",
     "check": "trimaran.checks.api:check",
+    "checklist": "trimaran.rollout.runs.api:checklist",
     "deploy": "trimaran.rollout.api:deploy",
+    "deploy_run": "ensembles.deploy_run:deploy_run",
     "export": "exporters.api:export",
+    "history": "trimaran.rollout.runs.api:history",
+    "ignore": "trimaran.rollout.runs.api:ignore",
     "publish": "ensembles.publish:publish",
     "python_step": "ensembles.python_step:python_step",
     "release": "trimaran.publishing.api:release",
+    "review": "trimaran.rollout.runs.api:review",
     "rollback": "trimaran.rollout.api:rollback",
+    "run": "trimaran.cli.run_api:run",
+    "runs": "trimaran.rollout.runs.api:runs",
     "status": "trimaran.publishing.api:status",
     "tensor": "ensembles.pipeline:tensor",
 }

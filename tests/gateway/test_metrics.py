@@ -126,6 +126,7 @@ def test_a_page_of_the_gateway_is_no_refusal_and_a_stream_has_no_model() -> None
         + 'why="stream_refused",reason="scope"} 2\n'
         "# TYPE trimaran_gateway_server_ready gauge\n"
         'trimaran_gateway_server_ready{server="b"} 0\n'
+        "# TYPE trimaran_gateway_candidate_share gauge\n"
     )
 
 

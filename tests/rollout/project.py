@@ -58,8 +58,9 @@ class Project:
         lines = call_trimaran("history", about, cwd=self.folder).stdout.splitlines()
         return [line.partition(": ")[2] for line in lines]
 
-    def live(self) -> int | None:
-        found = live_release(self.repository.live(self.name))
+    def live(self, model: str | None = None) -> int | None:
+        """What is live of a model, by default that of the runs' name."""
+        found = live_release(self.repository.live(model or self.name))
         return found.number if found else None
 
 

@@ -98,7 +98,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line_leaves_the_ledger_as_it_was
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 40, limits[1]))
     try:
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(TrimaranError, match="cannot be written: No space left"):
             add_one(ledger)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

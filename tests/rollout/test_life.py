@@ -12,7 +12,7 @@ import pytest
 from tests.rollout.project import Project, answers
 from trimaran.repository.repository import Repository
 from trimaran.rollout.runs.deploying import deploy_run
-from trimaran.rollout.runs.figures import figures_of
+from trimaran.rollout.runs.families.known import figures_of
 from trimaran.rollout.runs.settings import Plan, read_settings
 from trimaran.rollout.runs.training import begin, finish, one_at_a_time
 from trimaran.system.errors import TrimaranError
@@ -95,7 +95,13 @@ def test_a_run_is_reviewed_deployed_and_persisted_and_predicts_new_rows(project:
     with pytest.raises(TrimaranError, match="churn/1 is persisted, and only a pending run"):
         deploy_run(repository, settings, "churn/1", "bo", made_before)
     card = (folder / "runs/churn/run-1/model_card.md").read_text()
-    for line in ("Reviewed by anna", "Approved by bo", "Deployed by bo", "| churn_onnx | 1 | onnx"):
+    for line in (
+        "Reviewed by anna",
+        "Approved by bo",
+        "Deployed by bo",
+        "| churn_onnx | 1 | onnx",
+        "(ONNX Runtime, one thread)",
+    ):
         assert line in card
 
     first, second = project.records()

@@ -8,11 +8,12 @@ import pytest
 
 from tests.rollout.project import answers
 from tests.trimaran.calling import call_trimaran
-from trimaran.rollout.runs.checklist import ITEMS, parse_answers, template
+from trimaran.rollout.runs.checklist import ITEMS, Question, parse_answers, template
 from trimaran.rollout.runs.settings import find_settings, parse_settings
 from trimaran.system.errors import TrimaranError
 
 PLACE = Path("rollout.toml")
+QUESTIONS = {name: Question(asked) for name, asked in ITEMS.items()}
 
 
 def test_the_settings_of_an_example() -> None:
@@ -98,7 +99,7 @@ def test_a_project_says_what_its_own_model_trains_on(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (template("churn/1", {}), "performance has no answer; write yes, no, n/a"),
+        (template("churn/1", QUESTIONS), "performance has no answer; write yes, no, n/a"),
         (answers(goal="perhaps"), "goal has the answer 'perhaps'; write yes, no, n/a"),
         (answers().replace("looked at bias", " "), "bias has no note"),
         (answers().replace("[bias]", "[bais]"), "there is no key 'bais'; did you mean 'bias'"),

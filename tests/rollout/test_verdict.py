@@ -71,11 +71,11 @@ TABLE: dict[str, tuple[Plan, Observed, Observed, str, str]] = {
     ),
     "too few": (
         *(ERRORS, failing(900, 1), failing(100, 0), "hold"),
-        "Errors is not proven to be as the plan asks, after 100 requests of the candidate and 900",
+        "Not yet proven as the plan asks: errors, after 100 requests of the candidate and 900",
     ),
     "as few errors": (
         *(ERRORS, failing(90_000, 90), failing(10_000, 11), "promote"),
-        "Errors is proven to be as the plan asks, after 10,000 requests of the candidate",
+        "Proven as the plan asks: errors, after 10,000 requests of the candidate",
     ),
     "more errors": (
         *(ERRORS, failing(9500, 10), failing(500, 10), "abort"),
@@ -84,7 +84,7 @@ TABLE: dict[str, tuple[Plan, Observed, Observed, str, str]] = {
     ),
     "more errors, within the margin": (
         *(ERRORS, failing(1_000_000, 1000), failing(1_000_000, 1500), "promote"),
-        "Errors is proven",
+        "Proven as the plan asks: errors",
     ),
     "errors above the bound, as live's are": (
         *(BOUND, failing(1000, 30), failing(1000, 30), "abort"),
@@ -92,9 +92,12 @@ TABLE: dict[str, tuple[Plan, Observed, Observed, str, str]] = {
     ),
     "errors above the bound by chance": (
         *(BOUND, failing(50, 1), failing(50, 1), "hold"),
-        "not proven",
+        "Not yet proven",
     ),
-    "as fast": (*(P90, slow(500, 0.01, 0.02), slow(500, 0.01, 0.02), "promote"), "P90 is proven"),
+    "as fast": (
+        *(P90, slow(500, 0.01, 0.02), slow(500, 0.01, 0.02), "promote"),
+        "Proven as the plan asks: p90",
+    ),
     "slower": (
         *(P90, slow(500, 0.01, 0.02), slow(500, 0.02, 0.04), "abort"),
         "The candidate's p90 latency is proven to be slower: 2",
@@ -109,11 +112,11 @@ TABLE: dict[str, tuple[Plan, Observed, Observed, str, str]] = {
     ),
     "as accurate": (
         *(ACCURACY, right("accuracy", 20_000, 0.85), right("accuracy", 20_000, 0.849), "promote"),
-        "Accuracy is proven",
+        "Proven as the plan asks: accuracy",
     ),
     "a gain": (
         *(GAIN, right("sales", 9000, 0.1), right("sales", 9000, 0.16), "promote"),
-        "Sales is proven",
+        "Proven as the plan asks: sales",
     ),
     "a gain that is too small": (
         *(GAIN, right("sales", 90_000, 0.1), right("sales", 90_000, 0.105), "inconclusive"),
@@ -125,7 +128,7 @@ TABLE: dict[str, tuple[Plan, Observed, Observed, str, str]] = {
     ),
     "answers that agree": (
         *(AGREEMENT, Observed(), Observed(requests=999, compared=999, agreed=990), "promote"),
-        "Agreement is proven",
+        "Proven as the plan asks: agreement",
     ),
     "answers that do not agree": (
         *(AGREEMENT, Observed(), Observed(requests=999, compared=999, agreed=900), "abort"),
@@ -145,7 +148,7 @@ TABLE: dict[str, tuple[Plan, Observed, Observed, str, str]] = {
     ),
     "not enough in the time": (
         *(SHORT, failing(900, 1), failing(1000, 1), "inconclusive"),
-        "The 1,000 requests of the plan are over, and errors is not proven to be as the plan asks",
+        "The 1,000 requests of the plan are over, and not yet proven as the plan asks: errors",
     ),
 }
 

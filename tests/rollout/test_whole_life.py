@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
 from tests.running import TRIMARAN, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
+from trimaran.rollout.runs.decisions import ledger_of
 
 pytestmark = pytest.mark.long
 
@@ -23,6 +25,18 @@ def decide(project: Project, run: str) -> None:
     """Review and approve a run."""
     project.call("review", run, "--answers=answers.toml")
     project.call("approve", run, by="bo")
+
+
+def kill_once(command: list[str], folder: Path, when: Callable[[], bool]) -> None:
+    """Start a command, and kill it as soon as something holds."""
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    wait_for(when, 200, "what the command does")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def events(project: Project) -> list[str]:
+    return [entry.event for entry in ledger_of(project.repository).read().entries]
 
 
 def trained(project: Project) -> set[str]:
@@ -47,7 +61,9 @@ def test_train_twice_deploy_persist_predict_ignore_and_roll_back(tmp_path: Path)
     golden.parent.mkdir()
     expected = {"shop_probability": {"near": [3.0], "atol": 0.1}}
     golden.write_text(json.dumps({"inputs": {"calls": {"value": [9]}}, "expect": expected}))
+    deploying = [*TRIMARAN, "deploy", "shop/2", "--by=bo"]
     try:
+        kill_once(deploying, tmp_path, lambda: project.live("shop_record") == 2)
         assert project.fails("deploy", "shop/2", by="bo").startswith("shop release 2 was not dep")
         assert project.told("shop/2")[-1].startswith("did not deploy shop/2: shop release 2")
         assert (project.states(), project.live()) == (["deployed", "pending"], 1)
@@ -86,7 +102,12 @@ def test_a_deployment_that_is_killed_again_and_again_ends_with_nothing_twice(
     project.call("run", "shop")
     decide(project, "shop/1")
     command = [*TRIMARAN, "deploy", "shop/1", "--by=bo"]
-    wait_s = 2.0
+    for event in ("deploying", "prepared"):
+        kill_once(command, tmp_path, lambda event=event: event in events(project))
+        assert (project.states(), project.live()) == (["pending"], None)
+        begun = project.refused("ignore", "shop/1", "--why=x")
+        assert begun.startswith("the deployment of shop/1 has begun")
+    wait_s = 3.0
     while True:
         process = subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True
@@ -98,7 +119,7 @@ def test_a_deployment_that_is_killed_again_and_again_ends_with_nothing_twice(
             process.send_signal(signal.SIGKILL)
             process.wait()
         assert project.states() in (["pending"], ["deployed"])
-        wait_s *= 1.3
+        wait_s *= 1.4
     assert status == 0 or "shop/1 is deployed" in project.refused("deploy", "shop/1", by="bo")
     assert (project.states(), project.live()) == (["deployed"], 1)
     told = project.told("shop/1")

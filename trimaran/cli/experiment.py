@@ -1,36 +1,45 @@
-"""`trimaran experiment report`: two releases on live traffic, and the verdict."""
+"""`trimaran experiment`: two releases on live traffic, and the verdict."""
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from markupsafe import Markup
 from rich.markup import escape
 from rich.table import Table
 
-from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
+from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, Person, RepositoryPath
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.course import Course, course
-from trimaran.rollout.experiments.experiment import record_of
+from trimaran.rollout.experiments.experiment import Experiment, record_of
 from trimaran.rollout.experiments.finding import Finding
+from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.verdict import Verdict, findings, verdict
+from trimaran.rollout.runs.people import person
+from trimaran.rollout.shadow.found import Found, read_found
+from trimaran.rollout.traffic.units import forget_units
 from trimaran.system.console import console
 from trimaran.system.files import write_text
 
-__all__ = ["report"]
+__all__ = ["report", "stop", "weigh"]
 
 _PAGE = "report.html"
 _STATUS = {"promote": 0, "abort": 1, "hold": 2, "inconclusive": 2}
 _STYLES = {"met": "green", "broken": "red", "short": "yellow", "open": ""}
 
 
+_Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="As churn/1, or churn for its newest experiment.")
+]
+
+
 def report(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="As churn/1, or churn for its newest experiment."),
-    ],
+    name: _Name,
     as_json: AsJson = False,
     output: Annotated[
         Path | None,
@@ -48,20 +57,33 @@ def report(
     state = seen.state
     said = state.decision or verdict(state.plan, state.segments, state.elapsed_s)
     found = findings(state.plan, state.segments)
+    answers = read_found(record.directory)
     if as_json:
-        print(json.dumps(_record(seen, said, found), indent=2))
+        print(json.dumps(_record(seen, said, found, answers), indent=2))
     else:
-        _show(seen, said, found)
+        _show(seen, said, found, answers)
     if output or not as_json:
         from trimaran.rollout.experiments.report import report as page_of  # loads matplotlib
 
         path = output or record.directory / _PAGE
-        write_text(path, page_of(seen, said))
+        write_text(path, page_of(seen, said, _blocks(seen, answers)))
         console(stderr=as_json).print(f"written to {path}", markup=False, highlight=False)
     raise typer.Exit(_STATUS[said.word])
 
 
-def _show(seen: Course, said: Verdict, found: list[Finding]) -> None:
+def _blocks(seen: Course, answers: Found | None) -> Sequence[Markup]:
+    """What a shadow has found, for the page."""
+    if answers is None:
+        return ()
+    from trimaran.rollout.shadow.page import answers_section  # loads matplotlib
+
+    segments = seen.state.segments
+    live = functools.reduce(Observed.plus, (each.live.seen for each in segments))
+    candidate = functools.reduce(Observed.plus, (each.candidate.seen for each in segments))
+    return list(answers_section(answers, live, candidate))
+
+
+def _show(seen: Course, said: Verdict, found: list[Finding], answers: Found | None) -> None:
     state, screen = seen.state, console()
     releases = state.releases
     print(f"{state.name}: {state.kind}, release {releases['candidate']} against {releases['live']}")
@@ -73,13 +95,47 @@ def _show(seen: Course, said: Verdict, found: list[Finding]) -> None:
         cells = [*each.figures(), f"[{style}]{each.state}[/{style}]" if style else each.state]
         table.add_row(escape(each.name), *cells)
     screen.print(table)
+    for name, output in answers.outputs.items() if answers else ():
+        far = "" if output.largest is None else f"; largest distance {output.largest:.3g}"
+        print(f"{name}: {output.agreed:,} of {output.compared:,} agree{far}")
+    if answers and answers.dropped:
+        print(f"{answers.dropped:,} of {answers.answered:,} requests were not compared")
     for note in state.notes:
         print(note)
     ended = f", decided by {state.decided_by} at {state.decided_at}" if state.decision else ""
     print(f"{said.word}{ended}: {said.why}")
 
 
-def _record(seen: Course, said: Verdict, found: list[Finding]) -> dict[str, Any]:
+def weigh(
+    name: _Name,
+    percent: Annotated[
+        float, typer.Argument(metavar="PERCENT", help="Of the traffic, for the candidate.")
+    ],
+    by: Person = None,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
+) -> None:
+    """Change the candidate's part of the traffic; the statistics begin anew."""
+    experiment = Experiment.open(Repository.open(repository), name)
+    experiment.weigh(percent / 100, by=person(by))
+    print(f"{experiment.state.name}: {experiment.state.notes[-1]}")
+
+
+def stop(
+    name: _Name,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept.")],
+    by: Person = None,
+    repository: RepositoryPath = DEFAULT_REPOSITORY,
+) -> None:
+    """End an experiment undecided; all traffic goes to what is live."""
+    experiment = Experiment.open(Repository.open(repository), name)
+    experiment.decide(Verdict("inconclusive", f"Stopped: {why}"), by=person(by))
+    forget_units(experiment.directory)
+    print(f"{experiment.state.name} is stopped")
+
+
+def _record(
+    seen: Course, said: Verdict, found: list[Finding], answers: Found | None
+) -> dict[str, Any]:
     state = seen.state
     return {
         "name": state.name,
@@ -104,4 +160,5 @@ def _record(seen: Course, said: Verdict, found: list[Finding]) -> dict[str, Any]
             for each in state.segments
         ],
         "notes": list(state.notes),
+        **({"answers": answers.record()} if answers else {}),
     }

@@ -63,10 +63,28 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "rollback": ("trimaran.cli.releases:rollback", "Go back to the release that was live before."),
     "score": ("trimaran.cli.score:score", "Score new rows by the live run, into a table."),
+    "canary": (
+        "trimaran.cli.traffic:canary",
+        "Give a release a growing part of the live traffic, or take it back.",
+    ),
+    "ab": ("trimaran.cli.traffic:ab", "Compare a release with the live one on live traffic."),
+    "shadow": (
+        "trimaran.cli.shadow:shadow",
+        "Compare a release's answers with the live one's, of which no client gets any.",
+    ),
     "experiment report": (
         "trimaran.cli.experiment:report",
         "Show what two releases on live traffic have shown, and the verdict.",
     ),
+    "experiment outcomes": (
+        "trimaran.cli.experiment_outcomes:outcomes",
+        "Count what clients did, such as sales, for the release that each was given.",
+    ),
+    "experiment weigh": (
+        "trimaran.cli.experiment:weigh",
+        "Change the candidate's part of the traffic.",
+    ),
+    "experiment stop": ("trimaran.cli.experiment:stop", "End an experiment undecided."),
     "serve": ("trimaran.cli.serve:serve", "Run and supervise tritonserver on a repository."),
     "gateway up": (
         "trimaran.cli.gateway:up",
@@ -109,7 +127,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Each command's function, as `module:function`, and its line in the overview."""
 
 GROUPS: dict[str, str] = {
-    "experiment": "Two releases on live traffic, compared: report.",
+    "experiment": "Two releases on live traffic, compared: report, outcomes, weigh, stop.",
     "gateway": "The front door, with Envoy: up, check, config, token.",
     "monitor": "Watch a server with Prometheus: up, report, drift, accuracy.",
     "privacy": "Remove what is kept about a person: erase.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,25 +19,27 @@ from trimaran.cli.options import (
 )
 from trimaran.repository.repository import Repository
 from trimaran.rollout.runs import decisions
+from trimaran.rollout.runs.api import checklist
+from trimaran.rollout.runs.api import review as keep_review
 from trimaran.rollout.runs.checklist import (
     ANSWERS,
-    ITEMS,
     Answer,
     Answers,
-    parse_answers,
+    Question,
     read_answer,
+    read_answers,
     refused_items,
     template,
 )
 from trimaran.rollout.runs.people import person
+from trimaran.rollout.runs.record import RunRecord, record_of
 from trimaran.rollout.runs.run import Run, find_run
-from trimaran.rollout.runs.settings import Settings, find_settings
+from trimaran.rollout.runs.settings import Settings, settings_at
 from trimaran.rollout.runs.states import Move, moved
 from trimaran.rollout.runs.story import metric_text
 from trimaran.system.console import console
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
-from trimaran.system.toml_text import read_utf8
 
 __all__ = ["review"]
 
@@ -58,67 +61,47 @@ def review(
     """Show where a run's reports are, and ask the checklist that it must pass."""
     if answers is not None and blank is not None:
         raise UsageError("--template writes the file that --answers takes; give one of the two")
-    who, opened = person(by), Repository.open(repository)
-    rules = find_settings(Path.cwd(), settings)
-    entries = decisions.ledger_of(opened).entries()
-    pending = find_run(decisions.runs_in(opened, entries), run)
     if blank is not None:
-        if blank.exists():
-            raise UsageError(f"--template {blank} exists; name another file, or remove it")
-        write_text(blank, template(pending.id, _hints(opened, pending)))
-        print(f"wrote {blank}; fill it in, and run: trimaran review {run} --answers {blank}")
+        _write_template(blank, run, repository)
         return
+    who, rules = person(by), settings_at(settings)
     rules.require_role("review", who)
+    opened = Repository.open(repository)
+    pending = find_run(decisions.runs_in(opened, decisions.ledger_of(opened).entries()), run)
     moved(pending.id, pending.state, Move.DEPLOY)
-    _show_reports(opened, pending)
-    given = _read(answers) if answers is not None else _ask(_hints(opened, pending))
-    decisions.review(opened, rules, run, who, given)
+    _show_reports(record_of(opened, pending))
+    given = read_answers(answers) if answers is not None else _ask(checklist(run, opened))
+    keep_review(run, given, by=who, repository=opened, settings=rules)
     _say_next(rules, pending, given)
 
 
-def _show_reports(repository: Repository, run: Run) -> None:
-    from trimaran.rollout.runs.training import path_in
+def _write_template(path: Path, run: str, repository: Path) -> None:
+    if path.exists():
+        raise UsageError(f"--template {path} exists; name another file, or remove it")
+    write_text(path, template(run, checklist(run, repository)))
+    print(f"wrote {path}; fill it in, and run: trimaran review {run} --answers {path}")
 
-    print(f"{run.id}: {metric_text(run.outcome)}")
-    for name, kept in run.outcome.get("reports", {}).items():
-        path = path_in(repository, str(kept))
+
+def _show_reports(run: RunRecord) -> None:
+    print(f"{run.run}: {metric_text(asdict(run))}")
+    for name, path in run.reports.items():
         gone = "" if path.is_file() else " (it is gone)"
         print(f"{name} report: {path}{gone}")
 
 
-def _hints(repository: Repository, run: Run) -> Mapping[str, str]:
-    from trimaran.rollout.runs.figures import figures_of
-    from trimaran.rollout.runs.hints import hints_of
-    from trimaran.rollout.runs.training import path_in
-
-    if run.finished is None:
-        return {}
-    try:
-        return hints_of(figures_of(path_in(repository, str(run.outcome["directory"]))))
-    except TrimaranError:  # the directory is gone, and its figures with it
-        return {}
-
-
-def _read(path: Path) -> Answers:
-    try:
-        return parse_answers(read_utf8(path))
-    except TrimaranError as error:
-        raise TrimaranError(f"{path}: {error}") from None
-
-
-def _ask(hints: Mapping[str, str]) -> Answers:
+def _ask(questions: Mapping[str, Question]) -> Answers:
     if not sys.stdin.isatty():
         raise UsageError(
             "there is no terminal to ask the checklist in; give the answers with --answers FILE, "
             "which --template FILE writes"
         )
-    return {name: _asked(name, hints.get(name, "")) for name in ITEMS}
+    return {name: _asked(name, each) for name, each in questions.items()}
 
 
-def _asked(name: str, hint: str) -> Answer:
+def _asked(name: str, asked: Question) -> Answer:
     screen = console()
-    screen.print(f"\n{name}: {ITEMS[name]}", markup=False, highlight=False, soft_wrap=True)
-    for line in hint.splitlines():
+    screen.print(f"\n{name}: {asked.question}", markup=False, highlight=False, soft_wrap=True)
+    for line in asked.hint.splitlines():
         screen.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     while True:
         word = typer.prompt(f"  {'/'.join(ANSWERS)}")

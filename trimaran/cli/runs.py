@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -19,17 +19,11 @@ from trimaran.cli.options import (
     RunId,
     SettingsPath,
 )
-from trimaran.repository.repository import Repository
-from trimaran.rollout.ledger import Entry
-from trimaran.rollout.runs import decisions
-from trimaran.rollout.runs.people import person
-from trimaran.rollout.runs.run import Run, runs_named
-from trimaran.rollout.runs.settings import find_settings
+from trimaran.rollout.runs import api
+from trimaran.rollout.runs.record import Line, RunRecord
 from trimaran.rollout.runs.states import State
-from trimaran.rollout.runs.story import clocks_set_back, metric_text, of_name, told
+from trimaran.rollout.runs.story import metric_text
 from trimaran.system.console import console, printable
-from trimaran.system.errors import TrimaranError
-from trimaran.system.toml_text import nearest
 
 __all__ = ["approve", "history", "ignore", "runs"]
 
@@ -49,21 +43,7 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """Show the runs: their states, metrics and data, and who did what last."""
-    opened = Repository.open(repository)
-    ledger = decisions.ledger_of(opened)
-    read = ledger.read()
-    found = decisions.runs_in(opened, read.entries)
-    if name is not None:
-        _require_known(name, found.values())
-    shown = list(found.values()) if name is None else runs_named(found, name)
-    if as_json:
-        print(json.dumps([_record(run) for run in shown], indent=2))
-    elif not shown:
-        print("no runs yet; make one with 'trimaran run NAME'")
-    else:
-        console().print(_table(shown))
-    if read.problem:
-        raise TrimaranError(read.problem)
+    _show(lambda: api.runs(name, repository), _print_runs, as_json=as_json)
 
 
 def history(
@@ -72,22 +52,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Tell each line of the ledger about a name, or about one run."""
-    opened = Repository.open(repository)
-    read = decisions.ledger_of(opened).read()
-    _require_known(name.partition("/")[0], decisions.runs_in(opened, read.entries).values())
-    back = clocks_set_back(read.entries)
-    lines = list(of_name(read.entries, name))
-    if as_json:
-        print(json.dumps([_line(entry) for entry in lines], indent=2))
-    else:
-        screen = console()
-        for entry in lines:
-            late = "; the clock was set back before this line" if entry.number in back else ""
-            who = entry.by or "trimaran"
-            words = f"{entry.number:>4}  {_minute(entry.time)}  {who}: {told(entry)}{late}"
-            screen.print(printable(words), markup=False, highlight=False, soft_wrap=True)
-    if read.problem:
-        raise TrimaranError(read.problem)
+    _show(lambda: api.history(name, repository), _print_lines, as_json=as_json)
 
 
 def ignore(
@@ -98,9 +63,8 @@ def ignore(
     settings: SettingsPath = None,
 ) -> None:
     """Decide that a pending run is never deployed. It can still be looked at."""
-    opened = Repository.open(repository)
-    ignored = decisions.ignore(opened, _settings(settings), run, person(by), why)
-    print(f"{ignored.id} is ignored")
+    ignored = api.ignore(run, why, by=by, repository=repository, settings=settings)
+    print(f"{ignored.run} is ignored")
 
 
 def approve(
@@ -110,70 +74,60 @@ def approve(
     settings: SettingsPath = None,
 ) -> None:
     """Stand behind the review of a pending run, as another person than its reviewer."""
-    opened = Repository.open(repository)
-    approved = decisions.approve(opened, _settings(settings), run, person(by))
-    print(f"{approved.id} is approved; deploy it with: trimaran deploy {approved.id}")
+    approved = api.approve(run, by=by, repository=repository, settings=settings)
+    print(f"{approved.run} is approved; deploy it with: trimaran deploy {approved.run}")
 
 
-def _settings(given: Path | None) -> Any:
-    return find_settings(Path.cwd(), given)
+def _show(
+    find: Callable[[], Sequence[Any]], show: Callable[[Sequence[Any]], None], *, as_json: bool
+) -> None:
+    """Show what is found; where the ledger was changed, what its lines before that say."""
+    unsound = None
+    try:
+        found = find()
+    except api.UnsoundLedgerError as error:
+        found, unsound = error.found, error
+    if as_json:
+        print(json.dumps([asdict(each) for each in found], indent=2, default=str))
+    else:
+        show(found)
+    if unsound:
+        raise unsound
 
 
-def _require_known(name: str, runs: Any) -> None:
-    names = list(dict.fromkeys(run.name for run in runs))
-    if name not in names:
-        known = nearest(name, names) if names else f"make one with 'trimaran run {name}'"
-        raise TrimaranError(f"there is no run of {name!r}; {known}")
+def _print_runs(shown: Sequence[RunRecord]) -> None:
+    if shown:
+        console().print(_table(shown))
+    else:
+        print("no runs yet; make one with 'trimaran run NAME'")
 
 
-def _table(shown: Sequence[Run]) -> Table:
+def _print_lines(lines: Sequence[Line]) -> None:
+    screen = console()
+    for each in lines:
+        late = "; the clock was set back before this line" if each.clock_set_back else ""
+        who = each.by or "trimaran"
+        words = f"{each.line:>4}  {_at(each.time, 19)}  {who}: {each.told}{late}"
+        screen.print(printable(words), markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(shown: Sequence[RunRecord]) -> Table:
     table = Table()
     for heading in ("run", "state", "metric", "data", "release", "who", "when"):
         table.add_column(heading, overflow="fold")
     for run in shown:
         colour = _COLOURS.get(run.state, "dim")
-        record = _record(run)
         table.add_row(
-            escape(run.id),
-            f"[{colour}]{run.state}[/{colour}]" + (", deploying" if run.is_deploying else ""),
-            escape(metric_text(run.outcome)) if run.finished else "",
-            escape(printable(record["data"])),
+            escape(run.run),
+            f"[{colour}]{run.state}[/{colour}]" + (", deploying" if run.deploying else ""),
+            escape(metric_text(asdict(run))) if run.metric else "",
+            escape(printable(run.data)),
             str(run.release or ""),
-            escape(record["who"]),
-            record["when"][:16].replace("T", " "),
+            escape(run.who),
+            _at(run.when, 16),
         )
     return table
 
 
-def _record(run: Run) -> dict[str, Any]:
-    """A run as plain values."""
-    outcome = run.outcome
-    return {
-        "run": run.id,
-        "state": str(run.state),
-        "metric": outcome.get("metric"),
-        "value": outcome.get("value"),
-        "interval": outcome.get("interval"),
-        "data": run.begun.details.get("data", ""),
-        "rows": outcome.get("rows"),
-        "predicts_with": run.predicts_with,
-        "release": run.release,
-        "parts": dict(run.parts),
-        "reviewed_by": run.reviewed.by if run.reviewed else None,
-        "approved_by": [entry.by for entry in run.approved],
-        "deploying": run.is_deploying,
-        "directory": outcome.get("directory"),
-        "reports": outcome.get("reports", {}),
-        "why": run.ignored.details.get("why") if run.ignored else None,
-        "did": told(run.last),
-        "who": run.last.by,
-        "when": run.last.time,
-    }
-
-
-def _line(entry: Entry) -> dict[str, Any]:
-    return {**entry.record(), "told": told(entry)}
-
-
-def _minute(time: str) -> str:
-    return time[:19].replace("T", " ")
+def _at(time: str, characters: int) -> str:
+    return time[:characters].replace("T", " ")

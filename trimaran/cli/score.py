@@ -47,10 +47,10 @@ def score(
 
     The same command adds what is new, also after an interruption.
     """
-    from trimaran.cli.row_progress import progress
     from trimaran.rollout.results.database import database_of
     from trimaran.rollout.results.scoring import score as score_rows
     from trimaran.rollout.results.scoring import table_named
+    from trimaran.training.progress import shown
     from trimaran.training.tabular.data.reading import Source
 
     found = find_settings(Path.cwd(), settings)
@@ -65,8 +65,8 @@ def score(
                 "name that database's address or file, and --query"
             )
         given = Source(*database.table(source))
-    with progress("scoring") as done:
-        scored = score_rows(opened, found.results, database, name, given, table, done)
+    with shown() as watch:
+        scored = score_rows(opened, found.results, database, name, given, table, watch)
     console().print(
         f"{scored.run.id} scored {scored.added} new rows of {scored.rows}, {scored.explained} of "
         f"them with reasons: {table} in {database.shown}",

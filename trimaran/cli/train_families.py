@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trimaran.system.errors import UsageError
@@ -23,8 +23,8 @@ class Family:
     """Of the command, beyond those that all take."""
     models: tuple[str, ...] = ()
     """The values of `--model`, the default first."""
-    public: tuple[str, ...] = ()
-    """Public tables, by name."""
+    public: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
+    """Public tables by name, and the options that describe other tables of their form."""
 
 
 TABLES = Family(
@@ -34,20 +34,20 @@ TABLES = Family(
         | {"imbalance", "cost_missed", "cost_alarm", "time", "query", "sheet", "schema", "track"}
     ),
     ("mlp", "tabnet", "linear", "forest", "boosting"),
-    ("churn", "mlc_churn", "wa_churn", "card_fraud"),
+    {"churn": {}, "mlc_churn": {}, "wa_churn": {}, "card_fraud": {}},
 )
 TEXTS = Family(
     "texts",
     frozenset({"text", "target", "positive", "model", "epochs"}),
     ("encoder", "tfidf"),
-    ("food_reviews",),
+    {"food_reviews": {"text": "review", "target": "score", "positive": "great"}},
 )
 IMAGES = Family("a folder of photographs", frozenset({"epochs"}))
 CHOICES = Family(
     "recommenders",
     frozenset({"user", "item", "rating", "time", "liked", "top", "model"}),
     ("ease", "towers"),
-    ("movielens",),
+    {"movielens": {each: each for each in ("user", "item", "rating", "time")}},
 )
 FAMILIES = (TABLES, TEXTS, IMAGES, CHOICES)
 MODELS = tuple(model for family in FAMILIES for model in family.models)

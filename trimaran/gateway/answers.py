@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from envoy_data_plane.envoy.config.accesslog.v3 import (
+    AccessLog,
     AccessLogFilter,
     AndFilter,
     ComparisonFilter,
     ComparisonFilterOp,
     ExtensionFilter,
     HeaderFilter,
+    MetadataFilter,
     ResponseFlagFilter,
     StatusCodeFilter,
 )
@@ -26,19 +28,24 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     LocalReplyConfig,
     ResponseMapper,
 )
-from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
+from envoy_data_plane.envoy.type.matcher.v3 import (
+    MetadataMatcher,
+    MetadataMatcherPathSegment,
+    StringMatcher,
+    ValueMatcher,
+)
 
 from trimaran.gateway.messages import any_of, header, struct
 from trimaran.gateway.routes import LUA, MODEL
 
-__all__ = ["audit_log", "own_answers"]
+__all__ = ["arms_log", "audit_log", "own_answers"]
 
 _REFUSED = 400
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _LARGE, _MANY, _SLOW = 401, 403, 404, 413, 429, 408
 _WIDE, _UNAVAILABLE = 431, 503
 
 
-def audit_log(path: str) -> FileAccessLog:
+def audit_log(path: str) -> AccessLog:
     """One JSON line for each request, without bodies and tokens."""
     line = {
         "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
@@ -58,7 +65,40 @@ def audit_log(path: str) -> FileAccessLog:
         "server": "%UPSTREAM_HOST%",
         "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     }
-    return FileAccessLog(path=path, log_format=SubstitutionFormatString(json_format=struct(line)))
+    return _lines("audit", path, line)
+
+
+def arms_log(path: str) -> AccessLog:
+    """One JSON line for each request that `lua/requests.lua` chose an arm for.
+
+    `trimaran/rollout/traffic/arms_log.py` reads them.
+    """
+    line = {
+        "experiment": "%DYNAMIC_METADATA(trimaran:experiment)%",
+        "share": "%DYNAMIC_METADATA(trimaran:share)%",
+        "arm": "%DYNAMIC_METADATA(trimaran:arm)%",
+        "unit": "%DYNAMIC_METADATA(trimaran:unit)%",
+        "status": "%RESPONSE_CODE%",
+        "grpc_status": "%GRPC_STATUS_NUMBER%",
+        "why": "%RESPONSE_CODE_DETAILS%",
+        "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
+        "server": "%UPSTREAM_HOST%",
+    }
+    matcher = MetadataMatcher(
+        filter="trimaran",
+        path=[MetadataMatcherPathSegment(key="arm")],
+        value=ValueMatcher(present_match=True),
+    )
+    log = _lines("arms", path, line)
+    log.filter = AccessLogFilter(
+        metadata_filter=MetadataFilter(matcher=matcher, match_if_key_not_found=False)
+    )
+    return log
+
+
+def _lines(name: str, path: str, line: Mapping[str, str]) -> AccessLog:
+    form = SubstitutionFormatString(json_format=struct(line))
+    return AccessLog(name=name, typed_config=any_of(FileAccessLog(path=path, log_format=form)))
 
 
 def own_answers() -> LocalReplyConfig:
@@ -118,6 +158,7 @@ def _reasons(
         "no server is ready; try again later, and see 'trimaran status' and the gateway's table",
         soon,
     )
+    yield flag("NC"), None, "the gateway changes over to other servers; try again", soon
     yield flag("UF"), None, "no server could be reached; try again later", soon
     yield flag("UC"), None, "the server ended the connection before it answered; try again", soon
     yield flag("UT"), None, "the server did not answer in time; raise timeout_s of the model", slow

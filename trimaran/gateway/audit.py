@@ -1,20 +1,23 @@
-"""The audit log's files: the current one, and earlier ones by the time of their end.
+"""The files of what the gateway logs, kept within their size and time.
 
-audit.log  audit.20261127T231500Z.log
+audit.log  audit.20261127T231500Z.log       the audit log, and earlier ones by the time of their end
+arms.log   arms.1.log                       requests to models that have a candidate, while they do
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
 from trimaran.gateway.settings import Audit
 
-__all__ = ["AuditLog"]
+__all__ = ["AuditLog", "rotate_arms"]
 
 _DAY_S = 86_400
 _LONGEST_LINE = 1 << 16
+_MOST_OF_ARMS = 1 << 26
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
@@ -53,3 +56,24 @@ class AuditLog:
                 except (ValueError, KeyError, TypeError):
                     continue
         return False
+
+
+def rotate_arms(path: Path, *, is_read: bool) -> bool:
+    """Set the log of arms aside if it is full, and empty it while nobody reads it.
+
+    Its lines have digests of clients' keys. Whether Envoy must open another file.
+    """
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return True
+    aside = path.with_suffix(f".1{path.suffix}")
+    if not is_read:
+        aside.unlink(missing_ok=True)
+        if size:
+            os.truncate(path, 0)
+        return False
+    if size > _MOST_OF_ARMS:
+        path.replace(aside)
+        return True
+    return False

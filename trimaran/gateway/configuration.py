@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,11 @@ from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import JwtAuthentication
 from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 
+from trimaran.gateway.answers import arms_log, audit_log
 from trimaran.gateway.clusters import (
     cluster,
     cluster_name,
+    shadow_cluster,
     streams_cluster,
 )
 from trimaran.gateway.counting import stats_config
@@ -37,6 +39,7 @@ from trimaran.gateway.routes import Page, route_table
 from trimaran.gateway.scopes import TOKENS
 from trimaran.gateway.settings import ServerAddress, Settings
 from trimaran.gateway.tokens import tokens_of
+from trimaran.rollout.traffic.split import ARMS_LOG, Split
 
 __all__ = [
     "Places",
@@ -70,6 +73,11 @@ class Places:
         """The audit log."""
         return self.folder / "audit.log"
 
+    @property
+    def arms(self) -> Path:
+        """The log of requests to models that have a candidate."""
+        return self.folder / ARMS_LOG
+
     def of(self, name: str) -> Path:
         """A file that Envoy watches."""
         return self.folder / "envoy" / f"{name}.json"
@@ -89,6 +97,27 @@ class Wanted:
     digest_key: str
     """Of the digests of clients that `gateway.toml` does not name: 64 signs at most."""
     pages: tuple[Page, ...] = ()
+    splits: tuple[Split, ...] = ()
+    """Of models that have a candidate."""
+
+    @property
+    def asked(self) -> Mapping[ServerAddress, Collection[Offered]]:
+        """The servers that may answer, and what: a candidate's has its own model alone."""
+        models = {model.name: model for model in self.models}
+        divided = [each for each in self.splits if not each.is_shadow]
+        candidates = {candidate(each): (models[each.model],) for each in divided}
+        return {**dict.fromkeys(self.servers, self.models), **candidates}
+
+
+def candidate(split: Split) -> ServerAddress:
+    """The server of a candidate."""
+    ports = split.ports
+    return ServerAddress(
+        f"candidate of {split.experiment}",
+        (ports.host, ports.http),
+        (ports.host, ports.grpc),
+        (ports.host, ports.supervisor),
+    )
 
 
 def files(
@@ -128,7 +157,7 @@ def with_clusters_of(
 
 def whole(wanted: Wanted, places: Places) -> Bootstrap:
     """The same as one static configuration, for `envoy --mode validate` and for people."""
-    states = {server.name: State(server) for server in wanted.servers}
+    states = {server.name: State(server) for server in wanted.asked}
     found = _begun(places, wanted.settings.listen.memory_mb)
     found.static_resources = BootstrapStaticResources(
         listeners=[_listener(wanted, places, tokens_of(wanted.keys), _routes(wanted))],
@@ -160,7 +189,9 @@ def _begun(places: Places, memory_mb: int) -> Bootstrap:
 
 def _routes(wanted: Wanted) -> RouteConfiguration:
     secrets = {server.name: wanted.secrets.get(server.name, "") for server in wanted.servers}
-    return route_table(wanted.settings, wanted.models, secrets, wanted.digest_key, wanted.pages)
+    return route_table(
+        wanted.settings, wanted.models, secrets, wanted.digest_key, wanted.pages, wanted.splits
+    )
 
 
 def _tokens(wanted: Wanted) -> TypedExtensionConfig:
@@ -173,22 +204,38 @@ def _listener(
     tokens: JwtAuthentication | str,
     routes: RouteConfiguration | str,
 ) -> Listener:
-    audit = str(places.audit)
-    return listener(wanted.settings, wanted.tls, tokens, wanted.models, routes, audit)
+    logs = [audit_log(str(places.audit)), arms_log(str(places.arms))]
+    return listener(wanted.settings, wanted.tls, tokens, wanted.models, routes, logs)
 
 
 def _clusters(wanted: Wanted, states: Mapping[str, State], places: Places) -> Iterator[Cluster]:
     yield streams_cluster(str(places.streams))
+    found = [states[each.name] for each in wanted.servers if each.name in states]
+    arms = {}
+    for each in wanted.splits:
+        if each.is_shadow:
+            yield shadow_cluster(each.model, each.socket, wanted.settings.listen.memory_mb)
+        else:
+            arms[each.model] = states.get(candidate(each).name)
     for protocol in _PROTOCOLS:
-        answering = [each.server for each in states.values() if not each.problem]
+        answering = [each.server for each in found if not each.problem]
         yield cluster(cluster_name(protocol), protocol, answering)
         for server in answering:
             yield cluster(cluster_name(protocol, client=server.name), protocol, [server])
         for model in wanted.models:
-            having = [each.server for each in states.values() if each.has(model)]
-            limit = wanted.settings.limits_of(model.name).concurrent_requests
-            yield cluster(cluster_name(protocol, model.name), protocol, having, limit)
-            for client in wanted.settings.clients:
-                if client.concurrent_requests:
-                    name = cluster_name(protocol, model.name, client.name)
-                    yield cluster(name, protocol, having, client.concurrent_requests)
+            having = [each.server for each in found if each.has(model)]
+            limits = {"": wanted.settings.limits_of(model.name).concurrent_requests}
+            limits |= {
+                client.name: client.concurrent_requests
+                for client in wanted.settings.clients
+                if client.concurrent_requests
+            }
+            for client, limit in limits.items():
+                name = cluster_name(protocol, model.name, client)
+                yield cluster(name, protocol, having, limit)
+                if model.name not in arms:
+                    continue
+                arm = arms[model.name]
+                name = cluster_name(protocol, model.name, client, candidate=True)
+                trying = [arm.server] if arm and arm.has(model) else []
+                yield cluster(name, protocol, trying, limit, instead=having)

@@ -59,10 +59,12 @@ _ENVOYS_TAGS = (
     "envoy.tls_certificate",
 )
 _CLUSTER = r"^cluster\.({} \.)"
+_ANY = "(?:http|grpc)(?:@candidate)?"
 _TAGS = {
-    "protocol": _CLUSTER.format("(http|grpc)(?:/[^ ]*)?"),
-    "model": _CLUSTER.format("(?:http|grpc)/([^/ ]+)(?:/[^ ]+)?"),
-    "client": _CLUSTER.format("(?:http|grpc)/[^/ ]+/([^ ]+)"),
+    "protocol": _CLUSTER.format("(http|grpc)(?:@candidate)?(?:/[^ ]*)?"),
+    "arm": _CLUSTER.format("(?:http|grpc)@(candidate)/[^ ]+"),
+    "model": _CLUSTER.format(f"{_ANY}/([^/ ]+)(?:/[^ ]+)?"),
+    "client": _CLUSTER.format(f"{_ANY}/[^/ ]+/([^ ]+)"),
     "server": _CLUSTER.format("(?:http|grpc)//([^ ]+)"),
     "service": r"^cluster\.((streams|issuer [0-9]+)\.)",
 }

@@ -163,7 +163,7 @@ def running(
     command += ["--concurrency", str(max(1, len(os.sched_getaffinity(0)) // 2))]
     command += [
         "--file-flush-interval-msec",
-        "1000",
+        "250",
         "--drain-time-s",
         "30",
         "--drain-strategy",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -48,10 +48,10 @@ class Health:
 
     def __init__(
         self,
-        wanted: Callable[[], tuple[Iterable[ServerAddress], Collection[Offered]]],
+        wanted: Callable[[], Mapping[ServerAddress, Collection[Offered]]],
         changed: Callable[[Mapping[str, State], Mapping[str, State]], None],
     ) -> None:
-        """`wanted` gives the servers and the models to ask for."""
+        """`wanted` gives the servers, and the models to ask each for."""
         self._wanted = wanted
         self._changed = changed
         self._states: dict[str, State] = {}
@@ -79,8 +79,8 @@ class Health:
 
     def look(self) -> None:
         """Ask all servers once."""
-        servers, models = self._wanted()
-        found = list(self._executor.map(lambda server: self._state(server, models), servers))
+        wanted = self._wanted()
+        found = list(self._executor.map(self._state, wanted.keys(), wanted.values()))
         states = {state.server.name: state for state in found}
         if states != self._states:
             before, self._states = self._states, states

@@ -85,7 +85,7 @@ from envoy_data_plane.envoy.type.v3 import (
     TokenBucket,
 )
 
-from trimaran.gateway.answers import audit_log, own_answers
+from trimaran.gateway.answers import own_answers
 from trimaran.gateway.clients import Client
 from trimaran.gateway.clusters import to_address
 from trimaran.gateway.counting import counts_of_requests
@@ -150,11 +150,11 @@ def listener(
     tokens: JwtAuthentication | str,
     models: Sequence[Offered],
     routes: RouteConfiguration | str,
-    audit: str,
+    logs: Sequence[AccessLog],
 ) -> Listener:
     """The listener; `tokens` and `routes` are in it, or in files that may change while it listens.
 
-    `audit` is the file of the audit log.
+    Each request leaves its line in `logs`.
     """
     connections = HttpConnectionManager(
         stat_prefix="gateway",
@@ -181,10 +181,7 @@ def listener(
         preserve_external_request_id=True,
         always_set_request_id_in_response=True,
         local_reply_config=own_answers(),
-        access_log=[
-            AccessLog(name="audit", typed_config=any_of(audit_log(audit))),
-            *counts_of_requests(),
-        ],
+        access_log=[*logs, *counts_of_requests()],
     )
     if isinstance(routes, str):
         connections.rds = Rds(config_source=watched(routes), route_config_name="routes")
@@ -254,7 +251,7 @@ def _filters(
     folder = files("trimaran.gateway") / "lua"
     code = "".join(
         (folder / name).read_text()
-        for name in ("digest.lua", "json.lua", "requests.lua", "answers.lua")
+        for name in ("digest.lua", "json.lua", "shadow.lua", "requests.lua", "answers.lua")
     )
     yield _tokens(tokens)
     for name, config in (

@@ -19,13 +19,14 @@ request gets the label `reason`, which is empty where a server answered:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from urllib.parse import quote
 
 from trimaran.gateway.counting import COUNTED, PREFIX
 from trimaran.gateway.health import State
+from trimaran.rollout.traffic.split import CANDIDATE_SHARE, Split
 from trimaran.system.errors import TrimaranError
 from trimaran.system.http_server import Reply, Request, serving
 
@@ -60,12 +61,17 @@ def reason_of(why: str, status: int) -> str:
     return next((reason for words, reason in _REASONS if re.match(words, why)), "other")
 
 
-def metrics_text(envoys: str, states: Mapping[str, State]) -> str:
-    """What Prometheus reads: Envoy's answer, where ours have their names, and the servers."""
+def metrics_text(envoys: str, states: Mapping[str, State], splits: Iterable[Split] = ()) -> str:
+    """What Prometheus reads: Envoy's answer, where ours have their names, servers and splits."""
     lines = [f"# TYPE {PREFIX}_server_ready gauge"]
     lines += [
         f'{PREFIX}_server_ready{{server="{name}"}} {0 if state.problem else 1}'
         for name, state in sorted(states.items())
+    ]
+    lines.append(f"# TYPE {CANDIDATE_SHARE} gauge")
+    lines += [
+        f'{CANDIDATE_SHARE}{{model="{each.model}",experiment="{each.experiment}"}} {each.share!r}'
+        for each in splits
     ]
     named = envoys.replace(f"envoy_{PREFIX}_", f"{PREFIX}_").replace(_NO_MODEL, 'model="",')
     return _REQUESTS.sub(_with_reason, named) + "\n".join(lines) + "\n"
@@ -78,7 +84,10 @@ def _with_reason(found: re.Match[str]) -> str:
 
 @contextmanager
 def serving_metrics(
-    port: int, ask: Callable[[str, str], str], states: Callable[[], Mapping[str, State]]
+    port: int,
+    ask: Callable[[str, str], str],
+    states: Callable[[], Mapping[str, State]],
+    splits: Callable[[], Iterable[Split]],
 ) -> Iterator[None]:
     """Answer scrapes during the block; `ask` asks Envoy's admin interface.
 
@@ -91,7 +100,7 @@ def serving_metrics(
         if request.method != "GET":
             return Reply(HTTPStatus.METHOD_NOT_ALLOWED)
         try:
-            text = metrics_text(ask("GET", _QUESTION), states())
+            text = metrics_text(ask("GET", _QUESTION), states(), splits())
         except TrimaranError as error:
             return Reply(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}\n".encode())
         return Reply(HTTPStatus.OK, text.encode(), _TYPE)

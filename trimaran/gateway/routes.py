@@ -8,6 +8,7 @@ chooses again.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, StringMatcher
 
 from trimaran.gateway.clients import Client
-from trimaran.gateway.clusters import cluster_name
+from trimaran.gateway.clusters import cluster_name, shadow_name
 from trimaran.gateway.messages import (
     any_of,
     header,
@@ -42,9 +43,11 @@ from trimaran.gateway.messages import (
     struct,
 )
 from trimaran.gateway.offered import Offered
-from trimaran.gateway.retries import NO_ANSWER, NOT_RUN, retries
+from trimaran.gateway.retries import NO_ANSWER, NOT_RUN, retries, retries_elsewhere
 from trimaran.gateway.scopes import guard
 from trimaran.gateway.settings import Limits, Settings
+from trimaran.rollout.shadow.copies import MOST_COPIED
+from trimaran.rollout.traffic.split import Split
 from trimaran.serving.access import grpc_headers, http_headers
 
 __all__ = [
@@ -62,6 +65,7 @@ MESSAGES = "envoy.filters.http.ext_proc"
 LUA = "envoy.filters.http.lua"
 """The filters that a route sets."""
 MODEL = "x-trimaran-model"
+ARM = "x-trimaran-arm"
 SUBJECT = "x-trimaran-subject"
 ISSUED_BY = "x-trimaran-issued-by"
 """Headers that the gateway sets, and removes from what clients send."""
@@ -119,6 +123,7 @@ def route_table(
     secrets: Mapping[str, str],
     digest_key: str,
     pages: Iterable[Page] = (),
+    splits: Iterable[Split] = (),
 ) -> RouteConfiguration:
     """Every route, in the order in which Envoy tries them.
 
@@ -126,10 +131,12 @@ def route_table(
     of the digests of clients that `gateway.toml` does not name.
     """
     pages = tuple(pages)
+    split = {each.model: each for each in splits}
+    divided = {each.model for each in split.values() if not each.is_shadow}
     routes = [
         *(_page(page, settings) for page in pages),
         *_open_routes(),
-        *(route for model in models for route in _routes_of(model, settings)),
+        *(each for model in models for each in _routes_of(model, settings, model.name in divided)),
         *_calls_without_model(settings, models),
         *_metadata_routes(settings, models),
         *_admin_routes(settings, secrets),
@@ -140,6 +147,7 @@ def route_table(
         "digest_key": digest_key,
         "most_bytes": {each.name: settings.limits_of(each.name).body_mb << 20 for each in models},
         "clients": {_known_as(client): True for client in settings.clients},
+        "splits": {model: _divided(each) for model, each in split.items()},
     }
     return RouteConfiguration(
         name="routes",
@@ -156,21 +164,40 @@ def route_table(
     )
 
 
-def _routes_of(model: Offered, settings: Settings) -> Iterator[Route]:
-    """The routes of one model: those of clients with limits of their own come first."""
+def _divided(split: Split) -> dict[str, Any]:
+    """What `lua/requests.lua` chooses an arm by."""
+    return {
+        "experiment": split.experiment,
+        "share": split.share,
+        "parts": split.parts,
+        "header": split.header,
+        "digest_key": split.digest_key,
+        "shadow": shadow_name(split.model) if split.is_shadow else "",
+        "most_copied": MOST_COPIED,
+    }
+
+
+def _routes_of(model: Offered, settings: Settings, is_split: bool) -> Iterator[Route]:
+    """The routes of one model: those to a candidate, and of clients with own limits, come first."""
     name, limits = model.name, settings.limits_of(model.name)
     counted = [each for each in settings.clients if each.concurrent_requests]
-    for client in (*counted, None):
-        only = [_has(SUBJECT, client.subject)] if client else []
+    arms = (True, False) if is_split else (False,)
+    for candidate, client in itertools.product(arms, (*counted, None)):
+        only = [_has(ARM, "candidate")] if candidate else []
+        only += [_has(SUBJECT, client.subject)] if client else []
         only += [_has(ISSUED_BY, client.issuer)] if client and client.issuer else []
         for kind, match, rewrite in _ways(name, is_default=name == settings.default_model):
             for each in only:
                 match.headers.append(each)
             protocol = "grpc" if kind == "call" else "http"
             action = RouteAction(
-                cluster=cluster_name(protocol, name, client.name if client else ""),
+                cluster=cluster_name(
+                    protocol, name, client.name if client else "", candidate=candidate
+                ),
                 timeout=timedelta(seconds=0 if kind == "events" else limits.timeout_s),
-                retry_policy=retries(NOT_RUN if model.stateful else NO_ANSWER),
+                retry_policy=retries_elsewhere(limits.timeout_s)
+                if candidate
+                else retries(NOT_RUN if model.stateful else NO_ANSWER),
             )
             if rewrite:
                 action.regex_rewrite = RegexMatchAndSubstitute(

@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 
-from trimaran.gateway.audit import AuditLog
+from trimaran.gateway.audit import AuditLog, rotate_arms
 from trimaran.gateway.configuration import (
     Places,
     Wanted,
@@ -39,7 +40,7 @@ from trimaran.gateway.keys import (
 from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
 from trimaran.gateway.metrics import METRICS_HOST, serving_metrics
-from trimaran.gateway.offered import Offered, offered_models
+from trimaran.gateway.offered import offered_models
 from trimaran.gateway.openapi import document
 from trimaran.gateway.presence import announce_gateway
 from trimaran.gateway.program import find_envoy
@@ -48,6 +49,7 @@ from trimaran.gateway.settings import Listen, ServerAddress, Settings, read_sett
 from trimaran.gateway.streams import serving_streams
 from trimaran.repository.presence import Presence, find_servers, server_secret
 from trimaran.repository.repository import Repository
+from trimaran.rollout.traffic.split import Split, splits_of
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import exclusive_lock, read_regular
 from trimaran.system.logging import logger
@@ -85,8 +87,9 @@ def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None
     settings = Settings() if path is None else read_settings(path)
     folder = state_folder(repository)
     models = offered_models(repository)
+    names = [model.name for model in models]
     try:
-        settings.require_models([model.name for model in models])
+        settings.require_models(names)
         listen = settings.listen
         if listen.certificate and listen.key:
             certificate = Certificate(listen.certificate, listen.key)
@@ -107,7 +110,8 @@ def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None
         tls=_tls(certificate, listen.client_ca),
         models=models,
         digest_key=read_digest_key(folder),
-        pages=_pages(repository, settings, [model.name for model in models]),
+        pages=_pages(repository, settings, names),
+        splits=tuple(each for each in splits_of(repository) if each.model in names),
     )
 
 
@@ -189,7 +193,9 @@ class Gateway:
         self._issuers = Issuers(places.folder)
         self.wanted = wanted_of(repository, path, self._issuers)
         self._seen = self._fingerprint()
-        self.health = Health(self._to_ask, self._servers_changed)
+        self.health = Health(lambda: self.wanted.asked, self._servers_changed)
+        self._told = self.wanted
+        """What Envoy's routes are of."""
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -209,17 +215,30 @@ class Gateway:
                 self._places.of,
                 self._places.folder / "envoy.log",
             ) as self._envoy,
-            serving_metrics(listen.metrics_port, self._envoy.ask, lambda: self.health.states),
+            serving_metrics(
+                listen.metrics_port,
+                self._envoy.ask,
+                lambda: self.health.states,
+                lambda: self._told.splits,
+            ),
         ):
             yield
 
     def watch(self) -> None:
-        """Take over changes until interrupted. Raises `TrimaranError` if Envoy ends."""
+        """Take over changes until interrupted. Raises `TrimaranError` if Envoy ends.
+
+        A split is followed at once, since nothing that it changes is to be judged.
+        """
         envoy = self._running()
         audit = AuditLog(self._places.audit, self.wanted.settings.audit)
         while not envoy.process.wait(_LOOK_S):
-            if audit.rotate(time.time()):
+            arms = rotate_arms(self._places.arms, is_read=bool(self._told.splits))
+            if audit.rotate(time.time()) or arms:
                 envoy.ask("POST", "/reopen_logs")
+            splits = self._splits()
+            if splits != self.wanted.splits:
+                self._change(replace(self.wanted, splits=splits))
+                _log.info("; ".join(map(str, splits)) or "no model has a candidate")
             seen = self._fingerprint()
             if seen != self._seen:
                 self._seen = seen
@@ -238,10 +257,7 @@ class Gateway:
             if wanted.settings.listen != self.wanted.settings.listen:
                 raise TrimaranError("a change of [listen] needs a new start of the gateway")
             judge(self._program, whole(wanted, self._places), self._places.folder)
-            with self._lock:
-                before, self.wanted = self.wanted, wanted
-            self.health.look()
-            self._tell(before)
+            self._change(wanted)
         except (TrimaranError, OSError) as error:
             full = isinstance(error, OSError) and error.strerror
             said = f"{self._places.folder}: {full}" if full else error
@@ -249,14 +265,21 @@ class Gateway:
             return
         _log.info("the changed configuration is at work")
 
-    def _tell(self, before: Wanted) -> None:
-        """Have Envoy take over what is wanted; what the old routes need goes last."""
+    def _change(self, wanted: Wanted) -> None:
+        """Have Envoy do what is wanted; what the old routes need goes last."""
         envoy = self._running()
         with self._lock:
+            self.wanted = wanted
+        self.health.look()
+        with self._lock:
             new = self._files()
-            both = with_clusters_of(new, self._files(before))
-            envoy.tell(both)
+            envoy.tell(with_clusters_of(new, self._files(self._told)))
+            self._told = wanted
             envoy.tell(new)
+
+    def _splits(self) -> tuple[Split, ...]:
+        names = [model.name for model in self.wanted.models]
+        return tuple(each for each in splits_of(self._repository) if each.model in names)
 
     def _running(self) -> Envoy:
         if self._envoy is None:
@@ -266,9 +289,6 @@ class Gateway:
     def _files(self, wanted: Wanted | None = None) -> Mapping[str, DiscoveryResponse]:
         return files(wanted or self.wanted, self.health.states, self._places)
 
-    def _to_ask(self) -> tuple[Collection[ServerAddress], Collection[Offered]]:
-        return self.wanted.servers, self.wanted.models
-
     def _current(self) -> tuple[Settings, Collection[str]]:
         return self.wanted.settings, [model.name for model in self.wanted.models]
 
@@ -277,21 +297,23 @@ class Gateway:
             _say_change(name, before.get(name), state)
         if self._envoy is not None:
             with self._lock:
-                clusters = cluster_file(self.wanted, states, self._places)
+                clusters = cluster_file(self._told, states, self._places)
                 self._envoy.tell({"clusters": clusters})
 
-    def _fingerprint(self) -> tuple[list[tuple[str, int, int, int]], Sequence[str]]:
+    def _fingerprint(self) -> tuple[Any, ...]:
         """What shows that a file or a key has changed that decides what is wanted."""
         listen = self.wanted.settings.listen
         paths = [
             *([self._path] if self._path else []),
             self._places.folder / SIGNING_KEY,
             *(path for path in (listen.certificate, listen.key, listen.client_ca) if path),
-            *self._repository.state.rglob("server.json"),
+            *self._repository.state.glob("server.json"),
+            *self._repository.state.glob("servers/*/server.json"),
             *self._repository.root.glob("*/config.pbtxt"),
             *self._repository.root.glob("*/configs/live.pbtxt"),
         ]
-        return sorted(filter(None, map(_seen, paths))), self._issuers.texts
+        seen = sorted(filter(None, map(_seen, paths)))
+        return seen, self._issuers.texts
 
 
 def _say_change(name: str, before: State | None, now: State) -> None:

@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,17 +124,29 @@ class Ledger:
     def writing(self) -> Iterator[LedgerWriter]:
         """Hold the lock, so that what is decided by the lines still holds when one is added.
 
-        The writer has the `news`. Raises `TrimaranError` where a line cannot be right, and
-        `OSError` where it cannot be written.
+        The writer has the `news`. Raises `TrimaranError` where a line cannot be right, and where
+        none can be written.
         """
-        with exclusive_lock(self.directory / _LOCK):
-            found, place = self._new()
-            entries = list(_sound(found))
-            self._place = place
-            if found.torn:
-                _append(self.directory / _TORN, found.torn + b"\n")
-                os.truncate(self.path, place.bytes)
+        with ExitStack() as held:
+            with self._writable():
+                held.enter_context(exclusive_lock(self.directory / _LOCK))
+                found, place = self._new()
+                entries = list(_sound(found))
+                self._place = place
+                if found.torn:
+                    _append(self.directory / _TORN, found.torn + b"\n")
+                    os.truncate(self.path, place.bytes)
             yield LedgerWriter(entries, self._add)
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TrimaranError(
+                f"{self.path} cannot be written: {error.strerror}; nothing was added to it, so "
+                "give it room or the right to be written, and run the same command again"
+            ) from error
 
     def _add(self, by: str, event: str, run: str, details: Mapping[str, Any]) -> Entry:
         time = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
@@ -143,7 +155,8 @@ class Ledger:
         body = entry.record()
         digest = _digest(self._place.digest, body)
         line = f"{json.dumps({**body, 'digest': digest})}\n".encode()
-        _append(self.path, line)
+        with self._writable():
+            _append(self.path, line)
         self._place = _Place(number, self._place.bytes + len(line), digest)
         return entry
 
@@ -174,7 +187,7 @@ class LedgerWriter:
         self._add = add
 
     def add(self, by: str, event: str, run: str, details: Mapping[str, Any] | None = None) -> Entry:
-        """Add a line; it is on the disk when this returns. Raises `OSError`."""
+        """Add a line; it is on the disk when this returns. Raises `TrimaranError`."""
         entry = self._add(by, event, run, details or {})
         self._added.append(entry)
         return entry
@@ -233,9 +246,12 @@ def _append(path: Path, text: bytes) -> None:
     descriptor = os.open(path, flags, 0o644)
     try:
         size = os.fstat(descriptor).st_size
-        if os.write(descriptor, text) != len(text):
+        try:
+            if os.write(descriptor, text) != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(descriptor)
+        except OSError:
             os.ftruncate(descriptor, size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        os.fsync(descriptor)
+            raise
     finally:
         os.close(descriptor)

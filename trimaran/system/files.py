@@ -74,8 +74,8 @@ def _replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
         raise
 
 
-def read_regular(path: Path, start: int = 0) -> bytes:
-    """The content of a file from its byte `start` on.
+def read_regular(path: Path, start: int = 0, most: int = -1) -> bytes:
+    """The content of a file from its byte `start` on, `most` bytes of it unless that is negative.
 
     Raises `OSError`, also where it is a pipe, a device or a directory.
 
@@ -86,7 +86,7 @@ def read_regular(path: Path, start: int = 0) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         file.seek(start)
-        return file.read()
+        return file.read(most)
 
 
 def sha256_of(path: Path) -> str:

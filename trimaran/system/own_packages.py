@@ -20,6 +20,7 @@ OWN_PACKAGES = ("exporters", "ensembles", "monitoring", "loadtests")
 NEEDED_PACKAGES: Mapping[str, tuple[str, ...]] = {
     "ensembles.demo_command": ("exporters",),
     "ensembles.deploy_command": ("exporters",),
+    "ensembles.deploy_run": ("exporters",),
     "loadtests": ("monitoring",),
     "loadtests.commands.optimize": ("exporters",),
     "loadtests.optimizing": ("exporters",),

@@ -18,6 +18,8 @@ from trimaran.system.files import read_regular
 __all__ = ["nearest", "parse_toml", "read_utf8", "refuse_unknown", "texts_of", "value_of"]
 
 _LISTED = 12
+_MOST_BYTES = 10_000_000
+"""No person writes so much."""
 
 
 def read_utf8(path: Path) -> str:
@@ -26,7 +28,10 @@ def read_utf8(path: Path) -> str:
     Raises `TrimaranError` that says why it cannot be read.
     """
     try:
-        return read_regular(path).decode("utf-8-sig")
+        content = read_regular(path, most=_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise TrimaranError(f"has more than {_MOST_BYTES / 1e6:.0f} MB; shorten it")
+        return content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise TrimaranError(f"cannot be read: {reason}") from None

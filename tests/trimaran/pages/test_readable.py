@@ -48,9 +48,10 @@ from trimaran.rollout.experiments.verdict import verdict
 from trimaran.rollout.ledger import Entry
 from trimaran.rollout.runs.checklist import ITEMS
 from trimaran.rollout.runs.data_page import page_of_table
-from trimaran.rollout.runs.figures import figures_of
+from trimaran.rollout.runs.families.known import figures_of
+from trimaran.rollout.runs.families.tables import page_of_scored
 from trimaran.rollout.runs.model_card import as_html, card_of
-from trimaran.rollout.runs.predicted_page import predicted_page
+from trimaran.rollout.runs.readiness import Readiness, Timed
 from trimaran.rollout.runs.run import runs_of
 from trimaran.training.efficientnet_lite0 import SETTINGS
 from trimaran.training.image.photographs import load, split
@@ -106,7 +107,7 @@ def predictions(directory: Path) -> str:
     frame, schema = machines()
     frame["sensor_number_00"] += 3
     scored = scored_table(run, Dataset(frame, schema, "600 other machines"))
-    return predicted_page(run, scored, (LONG,))
+    return page_of_scored(run, scored, (LONG,))
 
 
 def model_card(directory: Path) -> str:
@@ -119,7 +120,8 @@ def model_card(directory: Path) -> str:
         for number, (event, details) in enumerate(told, start=1)
     ]
     served = [("machines", "3", "ensemble", "2.9 kB", ""), (LONG, "12", "onnx", "9 kB", "6e-08")]
-    return as_html(card_of(runs_of(entries)["machines/1"], trained, trained, served))
+    ready = Readiness("PyTorch", 9000, (Timed(1, 500, 2e-4, 4e-3), Timed(64, 3, 1.5, 2.5)), LONG)
+    return as_html(card_of(runs_of(entries)["machines/1"], trained, trained, ready, served))
 
 
 def training(directory: Path) -> str:

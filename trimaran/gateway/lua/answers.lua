@@ -114,6 +114,7 @@ local function answered_json(body)
 end
 
 function envoy_on_response(handle)
+  local request = held_for(handle)
   local took = handle:headers():get("x-envoy-upstream-service-time")
   if not took then
     return -- the gateway's own answer
@@ -126,6 +127,12 @@ function envoy_on_response(handle)
     return
   end
   local body = handle:body()
+  if request then
+    local fine, problem = pcall(copy, handle, request, body)
+    if not fine then
+      handle:logErr(tostring(problem))
+    end
+  end
   if not body then
     return
   end

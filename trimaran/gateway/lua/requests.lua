@@ -3,18 +3,21 @@
 
 local MODEL = "x-trimaran-model"
 local JSON_LENGTH = "inference-header-content-length"
+local ARM = "x-trimaran-arm"
 local SUBJECT = "x-trimaran-subject"
 local ISSUED_BY = "x-trimaran-issued-by"
 -- Whom limits count where a token names no subject.
 local NOBODY = "-"
 -- Kinds of routes whose requests are JSON.
 local IN_JSON = { predict = true, infer = true, events = true, admin = true }
--- The tags of inputs, outputs and raw contents in a call.
-local INPUT, OUTPUT, RAW = 42, 50, 58
+-- The tags of the version, inputs, outputs and raw contents in a call.
+local VERSION, INPUT, OUTPUT, RAW = 18, 42, 50, 58
 -- Bytes of a call that are no content. Triton repeats some in an error, which is a header: with a
 -- longer one Envoy ends the connection to Triton, and every call on it.
 local MOST_WORDS = 16384
 local WINDOW = 4096
+-- Parts of the traffic that a share is counted in.
+local FINEST = 4294967296
 local MOST_NAMES = 10000
 
 -- A function that gives the byte at a place of a body, or nil beyond its end.
@@ -98,7 +101,8 @@ local function words_of(body, byte_at, place, stop, parameters, content)
   return words
 end
 
--- The model's name in the one message of a gRPC call, or nil and why there is none.
+-- The model's name in the one message of a gRPC call, or nil and why there is none; at last whether
+-- it names a version.
 local function model_of(body)
   local length = body:length()
   local byte_at = byte_reader(body)
@@ -112,7 +116,7 @@ local function model_of(body)
   if announced ~= length - 5 then
     return nil, "the call holds more or less than its one message"
   end
-  local name, words, place = nil, 0, 5
+  local name, by_version, words, place = nil, false, 0, 5
   while place < length do
     local tag, begun, ended = field_at(byte_at, place, length)
     if not tag then
@@ -125,6 +129,7 @@ local function model_of(body)
       local size = ended - begun
       name = size > 0 and size <= 128 and body:getBytes(begun, size) or ""
     end
+    by_version = by_version or (tag == VERSION and ended > begun)
     local found, problem = ended - begun
     if tag == INPUT then
       found, problem = words_of(body, byte_at, begun, ended, 34, 42)
@@ -145,7 +150,7 @@ local function model_of(body)
   if not name or not name:match("^[%w_.-]+$") then
     return nil, "the message names no model"
   end
-  return name
+  return name, nil, by_version
 end
 
 local function refuse_call(handle, reason, status)
@@ -204,6 +209,39 @@ local function name_of(handle, subject)
   return named[issued]
 end
 
+-- Choose which of two releases answers, where the traffic of a model is split; whether it is the
+-- candidate. A client's key has always the same digest; without a key each request is by itself.
+local function is_for_candidate(handle, model, kind, path)
+  local split = handle:virtualHost():metadata():get("splits")[model]
+  if not split then
+    return false
+  end
+  local unit, place = "", math.random() * FINEST
+  if split["shadow"] ~= "" then
+    if COPIED[kind] and place < split["parts"] then
+      hold(handle, split, kind, path)
+    end
+    return false
+  end
+  local key = split["header"] ~= "" and handle:headers():get(split["header"])
+  if key then
+    unit = keyed_digest(split["digest_key"], key)
+    place = tonumber(unit:sub(1, 8), 16)
+  end
+  local arm = place < split["parts"] and "candidate" or "live"
+  local kept = handle:streamInfo():dynamicMetadata()
+  for name, value in pairs({
+    experiment = split["experiment"], share = split["share"], arm = arm, unit = unit,
+  }) do
+    kept:set("trimaran", name, value)
+  end
+  if arm == "candidate" then
+    handle:headers():replace(ARM, arm)
+    return true
+  end
+  return false
+end
+
 local function look_at(handle)
   local subject = handle:headers():get(SUBJECT)
   local kept = handle:streamInfo():dynamicMetadata()
@@ -213,7 +251,7 @@ local function look_at(handle)
   kept:set("trimaran", "request_id", handle:headers():get("x-request-id"))
   local path = handle:headers():get(":path"):match("^[^?]*")
   clean(handle:headers(), path)
-  local kind = handle:metadata():get("kind")
+  local kind, asked = handle:metadata():get("kind"), handle:metadata():get("model")
   if IN_JSON[kind] and not path:find("^/inference%.") then
     local coding = handle:headers():get("content-encoding")
     if coding and coding ~= "identity" then
@@ -228,13 +266,18 @@ local function look_at(handle)
     end
   end
   if kind ~= "call" then
+    local by_version = path:find("^/v2/models/[^/]+/versions/")
+    local divided = asked ~= "" and kind ~= "stream" and not by_version
+    if divided and is_for_candidate(handle, asked, kind, path) then
+      handle:clearRouteCache()
+    end
     return
   end
   local body = handle:body()
   if not body then
     return refuse_call(handle, "the call holds no message")
   end
-  local model, reason = model_of(body)
+  local model, reason, by_version = model_of(body)
   if not model then
     return refuse_call(handle, reason)
   end
@@ -244,6 +287,9 @@ local function look_at(handle)
     return refuse_call(handle, "the body is larger than body_mb of the model allows", "8")
   end
   handle:headers():replace(MODEL, model)
+  if not by_version then
+    is_for_candidate(handle, model, kind, path)
+  end
   handle:clearRouteCache()
 end
 

@@ -13,7 +13,7 @@ after a restart: `Experiment.open(repository, "churn/1")`. Several processes may
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,12 +59,14 @@ class Experiment:
         plan: Plan,
         *,
         by: str,
+        header: str = "",
         now: Clock = _now,
     ) -> Experiment:
         """Begin the next experiment of a model, with the releases `live` and `candidate`.
 
-        Raises `UsageError` for a kind or name that is none, and `TrimaranError` while another
-        experiment of the model goes on.
+        `header` is the one that holds a client's key, where clients stay with their arm. Raises
+        `UsageError` for a kind or name that is none, and `TrimaranError` while another experiment
+        of the model goes on.
         """
         check_model_name(model)
         if kind not in KINDS:
@@ -88,6 +90,7 @@ class Experiment:
                 "kind": kind,
                 "releases": {"live": live, "candidate": candidate},
                 "plan": plan.record(),
+                **({"header": header} if header else {}),
             }
             with record.writing() as writer:
                 entry = writer.add(by, "began", f"{model}/{number + 1}", details)
@@ -103,6 +106,11 @@ class Experiment:
         if state is None:
             raise TrimaranError(f"{record.path} has no whole line; the experiment never began")
         return cls(record, state)
+
+    @property
+    def directory(self) -> Path:
+        """Where its record is."""
+        return self._record.directory
 
     def observe(self, live: Observed, candidate: Observed, by: str = _GATEWAY) -> Verdict:
         """Record what was seen since the last call, and say the verdict.
@@ -125,13 +133,15 @@ class Experiment:
         values: Iterable[float],
         *,
         segment: int | None = None,
+        of: Sequence[str] = (),
         by: str = _GATEWAY,
     ) -> Verdict:
         """Record outcomes of predictions that an arm made, and say the verdict.
 
-        `segment` is the one of the predictions, from 1; by default the last. Raises `TrimaranError`
-        for an outcome outside of the goal's bounds and for an experiment that was decided, and
-        `UsageError` for a goal or segment that is not there.
+        `segment` is the one of the predictions, from 1; by default the last. `of` has a digest for
+        each value, by which those who count outcomes know which are recorded. Raises
+        `TrimaranError` for an outcome outside of the goal's bounds and for an experiment that was
+        decided, and `UsageError` for a goal or segment that is not there.
         """
         named = self.state.plan.goal(goal)
         found = Values.of(values, named.low, named.high)
@@ -146,8 +156,14 @@ class Experiment:
                     f"{self.state.name} has no segment {segment}; it has {len(self.state.segments)}"
                 )
             details["segment"] = segment
+        if of:
+            details["of"] = list(of)
         self._add(by, "outcomes", details, "outcomes")
         return self.verdict()
+
+    def go_on(self, *, by: str) -> None:
+        """Record that the candidate gets traffic again, after an interruption."""
+        self._add(by, "resumed", {}, "requests")
 
     def weigh(self, share: float, *, by: str) -> None:
         """Give the candidate another share of the traffic; the statistics begin anew.
@@ -174,6 +190,14 @@ class Experiment:
         state = self.state
         return state.decision or verdict(state.plan, state.segments, state.elapsed_s)
 
+    def require_going(self, what: str) -> None:
+        """Raise `TrimaranError` where it was decided, so that no more of `what` counts."""
+        if self.state.decision is not None:
+            raise TrimaranError(
+                f"{self.state.name} ended at {self.state.decided_at} with "
+                f"{self.state.decision.word!r}; further {what} do not count"
+            )
+
     def refresh(self) -> None:
         """Take in what other processes have recorded."""
         self._take(self._record.news())
@@ -186,12 +210,7 @@ class Experiment:
     def _writing(self, what: str) -> Iterator[LedgerWriter]:
         with self._record.writing() as writer:
             self._take(writer.entries)
-            decided = self.state.decision
-            if decided is not None:
-                raise TrimaranError(
-                    f"{self.state.name} ended at {self.state.decided_at} with {decided.word!r}; "
-                    f"further {what} do not count"
-                )
+            self.require_going(what)
             yield writer
 
     def _take(self, entries: Iterable[Entry]) -> None:

@@ -110,7 +110,8 @@ def _problem(plan: Plan) -> str:
     numbers = [value for part in _parts(plan) for value in part]
     if any(isinstance(each, float) and not math.isfinite(each) for each in numbers):
         return "has a number that is not finite"
-    if not plan.steps or not all(0 < each < 1 for each in plan.steps):
+    most = math.nextafter(1, 0) if plan.split else 1
+    if not plan.steps or not all(0 < each <= most for each in plan.steps):
         return f"divides the traffic by {list(plan.steps)}; name shares between 0 and 1, as 0.05"
     if not 0 < plan.alpha <= 0.2:
         return f"has an alpha of {plan.alpha:g}; choose one above 0 and at most 0.2"

@@ -45,13 +45,18 @@ _KINDS: dict[str, Kind] = {
 _NAMES = {"canary": "canary", "shadow": "shadow", "ab": "A/B"}
 
 
-def report(course: Course, said: Verdict) -> str:
-    """The HTML of an experiment's page. `said` is its decision, or its verdict until now."""
+def report(course: Course, said: Verdict, answers: Sequence[Markup] = ()) -> str:
+    """The HTML of an experiment's page. `said` is its decision, or its verdict until now.
+
+    `answers` are the blocks about the answers that a shadow has compared.
+    """
     state = course.state
     releases = f"release {state.releases['candidate']} against release {state.releases['live']}"
     page = Page(f"{state.name}: {_NAMES[state.kind]}", f"{releases}, since {_shown(state.began)}")
     page.section("Verdict", *_verdict(course, said))
     page.section("Checks", *_checks(course))
+    if answers:
+        page.section("Answers", *answers)
     page.section("Over time", *_over_time(course))
     page.section("Arms", *_arms(course))
     if state.notes:

@@ -32,8 +32,12 @@ class Experimenting:
     began: str
     """When, in ISO 8601, UTC; as all times of a record."""
     last: str
+    header: str = ""
+    """The one that holds a client's key, where clients stay with their arm."""
     elapsed_s: float = 0.0
     """The sum of what passed between lines. A clock that was set back counts as 0."""
+    weighed_s: float = 0.0
+    """Of them, those until the weights were as they are."""
     notes: Sequence[str] = ()
     """What a reader has to know, each as a sentence."""
     decision: Verdict | None = None
@@ -88,6 +92,7 @@ def _begun(entry: Entry) -> Experimenting:
         (Segment(plan.steps[0]),),
         entry.time,
         entry.time,
+        given.get("header", ""),
     )
 
 
@@ -122,6 +127,7 @@ def _weighed(state: Experimenting, entry: Entry) -> Experimenting:
     return replace(
         state,
         segments=[*state.segments, Segment(share, planned)],
+        weighed_s=state.elapsed_s,
         notes=[*state.notes, note],
     )
 

@@ -47,10 +47,7 @@ def verdict(plan: Plan, segments: Sequence[Segment], elapsed_s: float = 0.0) -> 
     states = _states(plan, last, alpha)
     wanted = {name: state for name, state in states.items() if state != "met"}
     if not wanted:
-        names = _listed(states)
-        proven = f"{_are(states)} proven to be as the plan asks, {_seen(last)}"
-        why = f"{names[0].upper()}{names[1:]} {proven}."
-        return Verdict("promote", why)
+        return Verdict("promote", f"Proven as the plan asks: {_listed(states)}, {_seen(last)}.")
     short = [name for name, state in wanted.items() if state == "short"]
     if short:
         (first,) = (each for each in findings(plan, segments) if each.name == short[0])
@@ -60,7 +57,7 @@ def verdict(plan: Plan, segments: Sequence[Segment], elapsed_s: float = 0.0) -> 
         f"{' and '.join(map(_the, silent))} had no request, so there is nothing to compare; look "
         "whether any is sent"
         if silent
-        else f"{_listed(wanted)} {_are(wanted)} not proven to be as the plan asks, {_seen(last)}"
+        else f"not yet proven as the plan asks: {_listed(wanted)}, {_seen(last)}"
     )
     if end := _end(plan, segments, elapsed_s):
         return Verdict("inconclusive", f"{end}, and {still}.")
@@ -113,10 +110,6 @@ def _sentence(found: Finding) -> str:
 def _listed(names: Mapping[str, State]) -> str:
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
-
-
-def _are(names: Mapping[str, State]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 def _the(arm: str) -> str:

@@ -25,7 +25,7 @@ from trimaran.rollout.results.views import make_views
 from trimaran.rollout.runs.decisions import ledger_of, runs_in
 from trimaran.rollout.runs.run import Run, live_run
 from trimaran.rollout.runs.settings import Settings
-from trimaran.rollout.runs.training import path_in
+from trimaran.rollout.runs.training import folder_in, path_in
 from trimaran.system.errors import TrimaranError
 from trimaran.training.run_directory import RunDirectory
 
@@ -139,8 +139,7 @@ def _row(run: str, found: Prediction, why: Explanation | None) -> Sequence[Any]:
 
 
 def _explanations(repository: Repository, run: Run) -> Mapping[int, Explanation]:
-    reports = run.outcome.get("reports", {})
-    path = path_in(repository, str(reports.get("data", ""))).parent / EXPLANATIONS
+    path = folder_in(repository, run) / EXPLANATIONS
     if not path.is_file():
         return {}
     try:

@@ -7,7 +7,7 @@ is new, also after an interruption: a part of the rows is written in one transac
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from trimaran.rollout.runs.run import Run, live_run
 from trimaran.rollout.runs.settings import Results
 from trimaran.rollout.runs.training import estimator_of
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.training.progress import Watch
 from trimaran.training.tabular.data.reading import Source
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.runs.frozen import frozen_table, predictions_of
@@ -77,13 +78,13 @@ def score(
     name: str,
     source: Source,
     table: str,
-    done: Callable[[int, int], None] = lambda done, of: None,
+    watch: Watch = lambda what, done, total: None,
 ) -> Scored:
     """Score the rows of a source that the live run has not scored yet, and add them to a table.
 
-    `done` is called with how many new rows are written, and of how many. Raises `TrimaranError` for
-    rows that cannot be used, and then nothing is added; `DatabaseError` where the database stops
-    taking them, and then those so far are there.
+    `watch` is called with how many new rows are written, and of how many. Raises `TrimaranError`
+    for rows that cannot be used, and then nothing is added; `DatabaseError` where the database
+    stops taking them, and then those so far are there.
     """
     table_named(table)
     run, estimator = live_estimator(repository, name)
@@ -106,7 +107,7 @@ def score(
         why = explainer.explain(part, results.features) if explainer else []
         with database.writing() as session:
             _add(session, table, run, found[first:last], why)
-        done(last, len(found))
+        watch("scoring", last, len(found))
     return Scored(run, len(identifiers), len(found), explained)
 
 

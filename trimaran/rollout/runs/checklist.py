@@ -13,18 +13,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from trimaran.system.errors import TrimaranError
-from trimaran.system.toml_text import parse_toml, refuse_unknown, value_of
+from trimaran.system.toml_text import parse_toml, read_utf8, refuse_unknown, value_of
 
 __all__ = [
     "ANSWERS",
     "ITEMS",
     "Answer",
     "Answers",
+    "Question",
+    "answers_at",
     "parse_answers",
     "read_answer",
+    "read_answers",
+    "reason_of",
     "refused_items",
     "template",
 ]
@@ -55,17 +60,35 @@ class Answer:
 Answers = Mapping[str, Answer]
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked about an item, and what the run's figures say; that may be several lines."""
+
+    question: str
+    hint: str = ""
+
+
 def read_answer(name: str, answer: str, note: str, where: str = "") -> Answer:
     """An answer to one of `ITEMS`. Raises `TrimaranError` for a gap, and names it."""
-    word, reason = answer.strip().lower(), " ".join(note.split())
+    word = answer.strip().lower()
     if word not in ANSWERS:
         found = f"the answer {answer!r}" if answer.strip() else "no answer"
         raise TrimaranError(f"{where}{name} has {found}; write {', '.join(ANSWERS)}")
-    if not reason or len(reason) > _LONGEST or not reason.isprintable():
+    return Answer(word, reason_of(note, f"{where}{name} has"))
+
+
+def reason_of(text: str, where: str) -> str:
+    """A reason as one line. Raises `TrimaranError`, which begins with `where`, for none."""
+    reason = " ".join(text.split())
+    if not reason:
+        raise TrimaranError(f"{where} no note; say why in a few words")
+    if len(reason) > _LONGEST:
         raise TrimaranError(
-            f"{where}{name} has no note; say why in a few words, at most {_LONGEST} characters"
+            f"{where} a note of {len(reason):,} characters; {_LONGEST:,} are the most"
         )
-    return Answer(word, reason)
+    if not reason.isprintable():
+        raise TrimaranError(f"{where} a note with characters that cannot be shown; remove them")
+    return reason
 
 
 def parse_answers(text: str) -> Answers:
@@ -86,12 +109,31 @@ def parse_answers(text: str) -> Answers:
     return answers
 
 
-def template(run: str, hints: Mapping[str, str]) -> str:
+def read_answers(path: Path) -> Answers:
+    """The answers in a TOML file. Raises `TrimaranError` that names the first gap."""
+    try:
+        return parse_answers(read_utf8(path))
+    except TrimaranError as error:
+        raise TrimaranError(f"{path}: {error}") from None
+
+
+def answers_at(given: Answers | Path) -> Answers:
+    """The answers in a file, or those that are given, checked. Raises `TrimaranError`."""
+    if isinstance(given, Path):
+        return read_answers(given)
+    refuse_unknown(given, ITEMS)
+    for name in ITEMS:
+        if name not in given:
+            raise TrimaranError(f"{name} is not answered; add an Answer for it")
+    return {name: read_answer(name, given[name].answer, given[name].note) for name in ITEMS}
+
+
+def template(run: str, questions: Mapping[str, Question]) -> str:
     """The file of answers to fill in, with what the run's figures say about each question."""
     lines = [f"# The review of {run}. Each answer is yes, no or n/a; each note says why."]
-    for name, question in ITEMS.items():
-        lines += ["", f"[{name}]", f"# {question}"]
-        lines += [f"# {hint}" for hint in hints.get(name, "").splitlines()]
+    for name, each in questions.items():
+        lines += ["", f"[{name}]", f"# {each.question}"]
+        lines += [f"# {hint}" for hint in each.hint.splitlines()]
         lines += [f"answer = {json.dumps('')}", f"note = {json.dumps('')}"]
     return "\n".join(lines) + "\n"
 

@@ -14,12 +14,12 @@ from typing import Any
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.ledger import Entry, Ledger, LedgerWriter
-from trimaran.rollout.runs.checklist import Answers, refused_items
+from trimaran.rollout.runs.checklist import Answers, reason_of, refused_items
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.runs.run import Run, Seen, find_run, live_run, runs_of, seen
-from trimaran.rollout.runs.settings import Settings
+from trimaran.rollout.runs.settings import SETTINGS_FILE, Settings
 from trimaran.rollout.runs.states import Move, moved
-from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.errors import TrimaranError
 
 __all__ = [
     "Deciding",
@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 _FOLDER = "runs"
-_LONGEST = 2000
 
 
 def ledger_of(repository: Repository) -> Ledger:
@@ -59,10 +58,16 @@ class Deciding:
     writer: LedgerWriter
     runs: Mapping[str, Run]
 
-    def pending(self, wanted: str, move: Move) -> Run:
-        """A run that may make this move. Raises `TrimaranError`."""
+    def pending(self, wanted: str, move: Move, settings: Settings) -> Run:
+        """A run that may make this move by the rules of `settings`. Raises `TrimaranError`."""
         run = find_run(self.runs, wanted)
         moved(run.id, run.state, move)
+        rules = run.begun.details.get("rules")
+        if rules and settings.path is None:
+            raise TrimaranError(
+                f"{run.id} began by the rules of {rules}, and there is no {SETTINGS_FILE} here; "
+                "run the command in its folder, or name it with --settings"
+            )
         return run
 
 
@@ -81,7 +86,7 @@ def review(repository: Repository, settings: Settings, wanted: str, by: str, giv
     settings.require_role("review", by)
     answers = {name: {"answer": each.answer, "note": each.note} for name, each in given.items()}
     with deciding(repository) as now:
-        run = now.pending(wanted, Move.DEPLOY)
+        run = now.pending(wanted, Move.DEPLOY, settings)
         now.writer.add(by, "reviewed", run.id, {"answers": answers})
     return run
 
@@ -90,7 +95,7 @@ def approve(repository: Repository, settings: Settings, wanted: str, by: str) ->
     """Stand behind the review of a pending run, as a second person. Raises `TrimaranError`."""
     settings.require_role("approve", by)
     with deciding(repository) as now:
-        run = now.pending(wanted, Move.DEPLOY)
+        run = now.pending(wanted, Move.DEPLOY, settings)
         if run.reviewed is None:
             raise TrimaranError(f"{run.id} has no review to approve; run: trimaran review {run.id}")
         if by in _behind(run):
@@ -104,11 +109,9 @@ def approve(repository: Repository, settings: Settings, wanted: str, by: str) ->
 def ignore(repository: Repository, settings: Settings, wanted: str, by: str, why: str) -> Run:
     """Decide that a pending run is never to be deployed. Raises `TrimaranError`."""
     settings.require_role("ignore", by)
-    reason = " ".join(why.split())
-    if not reason or len(reason) > _LONGEST or not reason.isprintable():
-        raise UsageError(f"--why says no reason; write one, in at most {_LONGEST} characters")
+    reason = reason_of(why, "--why has")
     with deciding(repository) as now:
-        run = now.pending(wanted, Move.IGNORE)
+        run = now.pending(wanted, Move.IGNORE, settings)
         if run.is_deploying:
             raise TrimaranError(
                 f"the deployment of {run.id} has begun, and some of it may be live; end it "

@@ -17,13 +17,13 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.api import deploy as deploy_release
 from trimaran.rollout.api import rollback
 from trimaran.rollout.runs.decisions import deciding, require_decided
+from trimaran.rollout.runs.families.known import frozen_of
 from trimaran.rollout.runs.model_card import remove_card, write_card
-from trimaran.rollout.runs.predicting import predicts
 from trimaran.rollout.runs.run import Run, find_run, runs_of
 from trimaran.rollout.runs.settings import Settings
 from trimaran.rollout.runs.states import LIVE, Move
 from trimaran.rollout.runs.training import estimator_of, one_at_a_time
-from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.errors import TrimaranError
 
 __all__ = ["Deployed", "Make", "deploy_run"]
 
@@ -67,32 +67,30 @@ def deploy_run(
     """
     settings.require_role("deploy", by)
     with deciding(repository) as now:
-        pending = now.pending(wanted, Move.DEPLOY)
-    if persist and not predicts(estimator_of(repository, pending).directory):
-        raise UsageError(
-            f"{pending.id} is no run of a table of records, and only those predict when they are "
-            "persisted; leave --persist out"
-        )
+        pending = now.pending(wanted, Move.DEPLOY, settings)
+    estimator = estimator_of(repository, pending)
+    if persist:
+        frozen_of(estimator.directory, pending.id)
     name = pending.name
     with one_at_a_time(repository, name):
         run = _begun(repository, settings, wanted, by, persist=persist)
-        run = _prepared(repository, settings, run, by, make)
-        card = write_card(repository, run)
-        say(f"model card: {card}")
-        switched: list[str] = []
+        card = None
         try:
+            run = _prepared(repository, settings, run, by, make)
+            card = write_card(repository, run)
+            say(f"model card: {card}")
             for model, number in _ordered(run):
-                if _is_live(repository, model, number):
+                if _live(repository, model) == number:
                     say(f"{model}: {number} is live already")
                     continue
                 done = deploy_release(
                     model, number, repository, tritonserver=tritonserver, progress=say
                 )
-                switched.append(model)
                 say(f"{model}: {done}")
         except TrimaranError as error:
-            remove_card(card)
-            _take_back(repository, run, by, switched, str(error), tritonserver, say)
+            if card is not None:
+                remove_card(card)
+            _take_back(repository, run, by, str(error), tritonserver, say)
             raise
         with deciding(repository) as now:
             if find_run(now.runs, run.id).state not in LIVE:
@@ -105,7 +103,7 @@ def _begun(
     repository: Repository, settings: Settings, wanted: str, by: str, *, persist: bool
 ) -> Run:
     with deciding(repository) as now:
-        run = now.pending(wanted, Move.DEPLOY)
+        run = now.pending(wanted, Move.DEPLOY, settings)
         require_decided(run, settings.approvals(run.name))
         frozen = persist or run.predicts_with is not None
         if run.deploying is None or (frozen and not run.deploying.details.get("persist")):
@@ -125,7 +123,8 @@ def _prepared(repository: Repository, settings: Settings, run: Run, by: str, mak
         directory = estimator_of(repository, run).directory
         parts = make(directory, settings.formats(run.name), repository)
     with deciding(repository) as now:
-        now.writer.add(by, "prepared", run.id, {"parts": dict(parts)})
+        before = {model: number for model in parts if (number := _live(repository, model))}
+        now.writer.add(by, "prepared", run.id, {"parts": dict(parts), "before": before})
         return find_run(runs_of(now.writer.entries), run.id)
 
 
@@ -134,25 +133,27 @@ def _ordered(run: Run) -> list[tuple[str, int]]:
     return sorted(run.parts.items(), key=lambda part: part[0] == run.name)
 
 
-def _is_live(repository: Repository, model: str, number: int) -> bool:
+def _live(repository: Repository, model: str) -> int | None:
+    """The release or version that a deployment made live."""
     config = repository.live(model)
     live = live_release(config)
-    return is_deployed(config) and live is not None and live.number == number
+    return live.number if live is not None and is_deployed(config) else None
 
 
 def _take_back(
     repository: Repository,
     run: Run,
     by: str,
-    switched: Sequence[str],
     why: str,
     tritonserver: Path | None,
     say: Say,
 ) -> None:
-    """Have what was live before live again, and say so in the ledger."""
-    for model in reversed(switched):
-        with suppress(TrimaranError):  # there was none before
-            back = rollback(model, repository, tritonserver=tritonserver, progress=say)
-            say(f"{model}: {back}")
+    """Have what was live before it live again, also after a try that was killed, and say so."""
+    before = run.prepared.details.get("before", {}) if run.prepared else {}
+    for model, number in reversed(_ordered(run)):
+        if _live(repository, model) == number != before.get(model):
+            with suppress(TrimaranError):  # there was none before
+                back = rollback(model, repository, tritonserver=tritonserver, progress=say)
+                say(f"{model}: {back}")
     with deciding(repository) as now:
         now.writer.add(by, "failed", run.id, {"why": why})

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from trimaran.training.image.trained import image_run
-from trimaran.training.recommender.trained import recommender_run
 from trimaran.training.run_directory import RunDirectory
-from trimaran.training.tabular.runs.trained import TrainedRun
-from trimaran.training.text.trained import text_run
 
-__all__ = ["Figures", "Slice", "figures_of"]
-
-_OF_TEXTS = {"f1": "F1", "precision": "precision", "recall": "recall", "roc_auc": "ROC AUC"}
-_OF_IMAGES = {"accuracy": "accuracy", "macro_f1": "macro F1", "log_loss": "log loss"}
-_OF_CHOICES = {"ndcg": "NDCG@10"}
+__all__ = ["Figures", "Slice", "figures_of_metrics"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,10 @@ class Figures:
     slices: Sequence[Slice] = ()
     features: Sequence[tuple[str, str]] = ()
     """Fields and their kinds."""
+    takes: str = ""
+    """What it takes where that is no fields, as a sentence."""
     target: str = ""
+    """What it predicts, in words."""
     goal: float | None = None
     split: str = ""
     notes: Sequence[str] = ()
@@ -89,37 +80,29 @@ class Figures:
         }
 
 
-def figures_of(directory: Path) -> Figures:
-    """The figures of a run by its directory. Raises `TrimaranError` where a file is damaged."""
-    found = _of_run(directory)
-    weights = next(iter(directory.glob("weights.*")), None)
-    return replace(found, size=weights.stat().st_size) if weights else found
-
-
-def _of_run(directory: Path) -> Figures:
-    if run := text_run(directory):
-        return _of_family(run, "f1", _OF_TEXTS, run.metrics()["test"]["f1_interval"])
-    if images := image_run(directory):
-        interval = images.metrics()["test"]["accuracy_interval"]
-        return _of_family(images, "accuracy", _OF_IMAGES, interval)
-    if choices := recommender_run(directory):
-        interval = choices.metrics()["intervals"]["ndcg"]
-        return _of_family(choices, "ndcg", _OF_CHOICES, interval)
-    return _of_table(TrainedRun(directory))
-
-
-def _of_family(
-    run: RunDirectory, main: str, names: Mapping[str, str], interval: Sequence[float]
+def figures_of_metrics(
+    run: RunDirectory,
+    main: str,
+    names: Mapping[str, str],
+    interval: Sequence[float] | None,
+    *,
+    takes: str = "",
+    target: str = "",
+    slices: Sequence[Slice] = (),
 ) -> Figures:
-    """Of texts, photographs or choices."""
+    """Of a run of texts, photographs or choices, whose metrics people call by `names`.
+
+    `main` is the key of the main metric, and `interval` its own. The other arguments are as in
+    `Figures`.
+    """
     metrics, config = run.metrics(), run.config()
     test = metrics["test"]
-    data = config.get("data", {})
     baselines = {name: each.get("test", each) for name, each in metrics["baselines"].items()}
+    data = config.get("data", {})
     return Figures(
         estimator=str(metrics["model"]),
         metric=names[main],
-        value=float(test[main]),
+        value=float(test[main]) if main in test else None,
         interval=interval,
         source=str(config.get("source", "")),
         digest=str(data.get("digest", "")) if isinstance(data, dict) else "",
@@ -127,57 +110,9 @@ def _of_family(
         scores={name: float(test[key]) for key, name in names.items() if key in test},
         validation=metrics.get("validation", {}).get(main),
         baselines={name: float(each[main]) for name, each in baselines.items()},
+        slices=slices,
+        takes=takes,
+        target=target,
         split="at random, by a seed",
         notes=metrics["notes"],
     )
-
-
-def _of_table(run: TrainedRun) -> Figures:
-    metrics, config, task = run.metrics(), run.config(), run.task()
-    schema, test = config["schema"], metrics["test"]
-    value = test.get(task.main)
-    return Figures(
-        estimator=str(metrics["model"]),
-        metric=task.title,
-        value=None if value is None else float(value),
-        interval=test.get(f"{task.main}_interval"),
-        source=str(config["data"]["source"]),
-        digest=str(config["data"]["digest"]),
-        rows=_parts(run),
-        scores={name: test[key] for key, name in task.metrics.items() if key in test},
-        validation=metrics.get("validation", {}).get(task.main),
-        less_is_better=not task.greater_is_better,
-        baselines={
-            name: float(each["test"][task.main])
-            for name, each in metrics.get("baselines", {}).items()
-        },
-        importance=metrics.get("importance", ()),
-        slices=[_slice(each, task.metrics) for each in metrics.get("segments", ())],
-        features=[(each["name"], each["kind"]) for each in schema["fields"]],
-        target=str(schema["target"]),
-        goal=metrics.get("goal"),
-        split=_split(run),
-        notes=[*([metrics["caveat"]] if metrics.get("caveat") else []), *metrics["notes"]],
-    )
-
-
-def _slice(found: Mapping[str, Any], names: Mapping[str, str]) -> Slice:
-    about = {each: found[each] for each in ("field", "group", "rows", "small")}
-    scores = {
-        names.get(key, key.replace("_", " ")): value
-        for key, value in found.items()
-        if key not in about
-    }
-    return Slice(**about, scores=scores)
-
-
-def _parts(run: RunDirectory) -> Mapping[str, int]:
-    rows = csv.DictReader(io.StringIO(run.text("predictions.csv")))
-    return dict(Counter(row["part"] for row in rows if row["part"]))
-
-
-def _split(run: TrainedRun) -> str:
-    by_time = run.split_by_time()
-    if not by_time:
-        return "at random, by a seed"
-    return f"by time, the dates of {by_time['column']!r}: tested from {by_time['test']['from']}"

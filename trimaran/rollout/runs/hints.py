@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trimaran.rollout.runs.figures import Figures
+from trimaran.rollout.runs.readiness import Readiness
 
 __all__ = ["hints_of"]
 
 _SHOWN = 5
 
 
-def hints_of(figures: Figures) -> Mapping[str, str]:
-    """A line or two for the questions that figures can help with, by item."""
+def hints_of(figures: Figures, ready: Readiness | None) -> Mapping[str, str]:
+    """A line or two for the questions that figures can help with, by item.
+
+    `ready` is what was measured of the run; None where that is gone.
+    """
     found = {
         "performance": _performance(figures),
         "overfitting": _overfitting(figures),
         "bias": _bias(figures),
         "features": _features(figures),
         "goal": _goal(figures),
-        "readiness": _readiness(figures),
+        "readiness": _readiness(ready),
     }
     return {name: hint for name, hint in found.items() if hint}
 
@@ -71,6 +75,5 @@ def _goal(figures: Figures) -> str:
     return f"The best simpler model, {name}, has {figures.metric} {value:.3f}"
 
 
-def _readiness(figures: Figures) -> str:
-    size = f"The weights have {figures.size / 1e3:,.1f} kB. " if figures.size else ""
-    return f"{size}'trimaran bench' measures latency, of a release that is served"
+def _readiness(ready: Readiness | None) -> str:
+    return "It was not measured." if ready is None else "\n".join(ready.sentences())

@@ -5,22 +5,31 @@ M. Mitchell et al., "Model Cards for Model Reporting" (2019), says what such a c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimaran.checks.raising import checked_config
 from trimaran.pages.page import Page, table, text
-from trimaran.publishing.releases import read_release
-from trimaran.repository.config import is_ensemble
 from trimaran.repository.repository import Repository
 from trimaran.rollout.runs.checklist import ITEMS
-from trimaran.rollout.runs.figures import Figures, figures_of
+from trimaran.rollout.runs.families.known import figures_of, readiness_of
+from trimaran.rollout.runs.figures import Figures
+from trimaran.rollout.runs.readiness import Readiness
 from trimaran.rollout.runs.run import Run
-from trimaran.rollout.runs.training import estimator_of, path_in
+from trimaran.rollout.runs.served import Served, onnx_of, served_by
+from trimaran.rollout.runs.training import estimator_of, folder_in, path_in
 from trimaran.system.files import write_text
 
-__all__ = ["Card", "Section", "as_html", "as_markdown", "card_of", "remove_card", "write_card"]
+__all__ = [
+    "CARD",
+    "Card",
+    "Section",
+    "as_html",
+    "as_markdown",
+    "card_of",
+    "remove_card",
+    "write_card",
+]
 
 _MOST_FIELDS = 25
 Row = Sequence[str]
@@ -34,6 +43,10 @@ class Section:
     lines: Sequence[str] = ()
     headers: Row = ()
     rows: Sequence[Row] = ()
+
+
+CARD = "model_card.md"
+"""The card as Markdown, in the run's folder; the page lies beside it."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +66,13 @@ def write_card(repository: Repository, run: Run) -> Path:
     trained = figures_of(estimator_of(repository, run).directory)
     directory = path_in(repository, str(run.outcome["directory"]))
     new = figures_of(directory) if run.predicts_with else None
-    card = card_of(run, trained, new, list(_served(repository, run)))
-    folder = path_in(repository, str(run.outcome["reports"]["data"])).parent
+    folder = folder_in(repository, run)
+    ready = readiness_of(estimator_of(repository, run).directory, onnx_of(repository, run))
+    ready.write(folder)
+    served = [_version(each) for each in served_by(repository, run)]
+    card = card_of(run, trained, new, ready, served)
     write_text(folder / "model_card.html", as_html(card))
-    path = folder / "model_card.md"
+    path = folder / CARD
     write_text(path, as_markdown(card))
     return path
 
@@ -67,11 +83,14 @@ def remove_card(path: Path) -> None:
         each.unlink(missing_ok=True)
 
 
-def card_of(run: Run, trained: Figures, new: Figures | None, served: Sequence[Row]) -> Card:
+def card_of(
+    run: Run, trained: Figures, new: Figures | None, ready: Readiness, served: Sequence[Row]
+) -> Card:
     """The card of a run.
 
     `trained` are the figures of its estimator, and `new` those of the rows that a persisted one
-    predicted. `served` has a row for each served version: model, version, format, size, parity.
+    predicted. `ready` is what was measured, and `served` has a row for each served version: model,
+    version, format, size, parity.
     """
     release = "" if run.release is None else f", release {run.release}"
     with_whom = f", by the persisted {run.predicts_with}" if run.predicts_with else ""
@@ -84,6 +103,7 @@ def card_of(run: Run, trained: Figures, new: Figures | None, served: Sequence[Ro
             *([_new_data(new)] if new else []),
             _features(trained),
             _metrics(trained),
+            _readiness(ready),
             _slices(new if new and new.slices else trained),
             _limits(run, trained, new),
             _approvals(run),
@@ -119,7 +139,7 @@ def as_html(card: Card) -> str:
 
 
 def _purpose(run: Run, figures: Figures) -> Section:
-    what = f"It predicts {figures.target!r}." if figures.target else ""
+    what = f"It predicts {figures.target}." if figures.target else ""
     goal = _note(run, "goal")
     return Section("Purpose", [each for each in (what, f"Business goal: {goal}") if each])
 
@@ -151,7 +171,7 @@ def _new_data(figures: Figures) -> Section:
 def _features(figures: Figures) -> Section:
     kinds = dict(figures.features)
     if not kinds:
-        return Section("Features", ["It takes no fields, but what its family does."])
+        return Section("Features", [figures.takes])
     ranked = [(str(each["field"]), each) for each in figures.importance]
     rows = [
         (name, kinds.get(name, ""), f"{each['loss_rise']:.4f}", f"{each['score_fall']:.4f}")
@@ -184,6 +204,10 @@ def _metrics(figures: Figures) -> Section:
         ("metric", "value", "95 % interval"),
         rows,
     )
+
+
+def _readiness(ready: Readiness) -> Section:
+    return Section("Readiness", ready.sentences())
 
 
 def _slices(figures: Figures) -> Section:
@@ -232,18 +256,12 @@ def _approvals(run: Run) -> Section:
     return Section("Approvals", lines, ("item", "question", "answer", "note"), rows)
 
 
-def _served(repository: Repository, run: Run) -> Iterator[Row]:
-    for model, number in run.parts.items():
-        found = {model: number}
-        if is_ensemble(checked_config(repository, model)):
-            found = {**found, **read_release(repository, model, number).pins}
-        for name, version in found.items():
-            manifest = repository.version(name, version).manifest
-            if manifest is not None:
-                errors = [row["largest_error"] for row in manifest.parity if "largest_error" in row]
-                error = f"{max(errors):.2g}" if errors else ""
-                size = f"{manifest.size / 1e3:,.1f} kB"
-                yield name, str(version), manifest.format, size, error
+def _version(served: Served) -> Row:
+    manifest = served.manifest
+    errors = [row["largest_error"] for row in manifest.parity if "largest_error" in row]
+    error = f"{max(errors):.2g}" if errors else ""
+    size = f"{manifest.size / 1e3:,.1f} kB"
+    return served.model, str(served.number), manifest.format, size, error
 
 
 def _metric(figures: Figures) -> str:

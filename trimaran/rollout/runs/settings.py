@@ -55,6 +55,7 @@ __all__ = [
     "find_settings",
     "parse_settings",
     "read_settings",
+    "settings_at",
 ]
 
 SETTINGS_FILE = "rollout.toml"
@@ -81,6 +82,8 @@ class Plan:
     """Options of `trimaran train`, as they are written."""
     formats: tuple[str, ...] = (_NETWORK,)
     approvals: int = 1
+    file: Path | None = None
+    """What says so; None for a public table of which no file does."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,11 @@ def find_settings(folder: Path, given: Path | None = None) -> Settings:
     return _with_project(found, read_project(project)) if project else found
 
 
+def settings_at(given: Settings | Path | None) -> Settings:
+    """Settings as they are, those of a file, or those of the working directory."""
+    return given if isinstance(given, Settings) else find_settings(Path.cwd(), given)
+
+
 def _with_project(settings: Settings, project: Project) -> Settings:
     """The settings with the project's own table and model, where they say nothing of it."""
     if not project.table or not project.models or project.models[0] in settings.plans:
@@ -180,7 +188,7 @@ def parse_settings(text: str, path: Path) -> Settings:
     refuse_unknown(roles, ROLES, f"[{_ROLES}]: ")
     found = {role: texts_of(roles, role, f"[{_ROLES}]: ") or () for role in roles}
     plans = {
-        name: _plan(name, table, path.parent)
+        name: _plan(name, table, path)
         for name, table in document.items()
         if name not in (_ROLES, _RESULTS)
     }
@@ -209,7 +217,7 @@ def _count(table: Mapping[str, Any], key: str, default: int, least: int, most: i
     return default if found is None else int(found)
 
 
-def _plan(name: str, table: Any, folder: Path) -> Plan:
+def _plan(name: str, table: Any, path: Path) -> Plan:
     if not isinstance(table, dict):
         known = nearest(name, [_ROLES])
         raise TrimaranError(f"{name} is {table!r}; expected a table [NAME] or [{_ROLES}]; {known}")
@@ -233,10 +241,11 @@ def _plan(name: str, table: Any, folder: Path) -> Plan:
     source = value_of(table, "table", str, "a table, as 'trimaran train' takes it", where)
     return Plan(
         name,
-        _place(folder, source or name),
-        {key: _option(key, value, folder) for key, value in train.items()},
+        _place(path.parent, source or name),
+        {key: _option(key, value, path.parent) for key, value in train.items()},
         formats,
         Plan.approvals if approvals is None else approvals,
+        path,
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
 from trimaran.rollout.ledger import Entry
 
 __all__ = ["clocks_set_back", "metric_text", "of_name", "told"]
+
+Details = Mapping[str, Any]
 
 
 def of_name(entries: Iterable[Entry], wanted: str) -> Iterator[Entry]:
@@ -29,33 +31,11 @@ def clocks_set_back(entries: Iterable[Entry]) -> frozenset[int]:
 
 def told(entry: Entry) -> str:
     """What happened, in one clause."""
-    details = entry.details
-    if entry.event == "begun":
-        return f"began {entry.run}: {_begun(details)}"
-    if entry.event == "finished":
-        return f"finished {entry.run}: {metric_text(details)}, pending"
-    if entry.event == "reviewed":
-        return f"reviewed {entry.run}: {_answers(details)}"
-    if entry.event == "approved":
-        return f"approved {entry.run}"
-    if entry.event == "ignored":
-        return f"ignored {entry.run}: {details.get('why', '')}"
-    if entry.event == "deploying":
-        return f"began to deploy {entry.run}"
-    if entry.event == "prepared":
-        return f"prepared {entry.run}: {_parts(details)}"
-    if entry.event == "deployed":
-        frozen = ", and persisted it" if details.get("persist") else ""
-        return f"deployed {entry.run}{frozen}"
-    if entry.event == "failed":
-        return f"did not deploy {entry.run}: {details.get('why', '')}"
-    if entry.event == "live":
-        how = details.get("how") or "found, as it was changed without this ledger"
-        return f"release {details.get('release')} of {entry.run} is live: {how}"
-    return f"{entry.event} {entry.run}"
+    say = _TOLD.get(entry.event)
+    return f"{entry.event} {entry.run}" if say is None else say(entry.run, entry.details)
 
 
-def metric_text(details: Mapping[str, Any]) -> str:
+def metric_text(details: Details) -> str:
     """The main metric with its interval: `F1 0.925 (0.891 to 0.957)`."""
     if details.get("value") is None:
         return "no outcomes known"
@@ -64,16 +44,41 @@ def metric_text(details: Mapping[str, Any]) -> str:
     return f"{text} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else text
 
 
-def _begun(details: Mapping[str, Any]) -> str:
+def _begun(run: str, details: Details) -> str:
     frozen = details.get("predicts_with")
-    return f"{frozen} predicts {details['data']}" if frozen else f"trains on {details['data']}"
+    what = f"{frozen} predicts {details['data']}" if frozen else f"trains on {details['data']}"
+    return f"began {run}: {what}"
 
 
-def _answers(details: Mapping[str, Any]) -> str:
+def _reviewed(run: str, details: Details) -> str:
     answers = details.get("answers", {})
     no = [name for name, answer in answers.items() if answer.get("answer") == "no"]
-    return f"no to {', '.join(no)}" if no else f"nothing against it in {len(answers)} questions"
+    said = f"no to {', '.join(no)}" if no else f"nothing against it in {len(answers)} questions"
+    return f"reviewed {run}: {said}"
 
 
-def _parts(details: Mapping[str, Any]) -> str:
-    return ", ".join(f"{model} {number}" for model, number in details.get("parts", {}).items())
+def _prepared(run: str, details: Details) -> str:
+    parts = [f"{model} {number}" for model, number in details.get("parts", {}).items()]
+    return f"prepared {run}: {', '.join(parts)}"
+
+
+def _live(name: str, details: Details) -> str:
+    how = details.get("how") or "found, as it was changed without this ledger"
+    return f"release {details.get('release')} of {name} is live: {how}"
+
+
+_TOLD: Mapping[str, Callable[[str, Details], str]] = {
+    "begun": _begun,
+    "finished": lambda run, details: f"finished {run}: {metric_text(details)}, pending",
+    "reviewed": _reviewed,
+    "approved": lambda run, _: f"approved {run}",
+    "ignored": lambda run, details: f"ignored {run}: {details.get('why', '')}",
+    "deploying": lambda run, _: f"began to deploy {run}",
+    "prepared": _prepared,
+    "deployed": lambda run, details: (
+        f"deployed {run}{', and persisted it' if details.get('persist') else ''}"
+    ),
+    "failed": lambda run, details: f"did not deploy {run}: {details.get('why', '')}",
+    "live": _live,
+}
+"""By event; see `run.py` for what each says."""

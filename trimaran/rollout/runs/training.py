@@ -29,6 +29,7 @@ __all__ = [
     "begin",
     "estimator_of",
     "finish",
+    "folder_in",
     "folder_of",
     "one_at_a_time",
     "path_in",
@@ -82,6 +83,8 @@ def begin(
                 return Begun(run.id, resumed=True, frozen=frozen)
         number = mine[-1].number + 1 if mine else 1
         details: dict[str, Any] = {"data": data, "asked": asked}
+        if plan.file is not None:
+            details["rules"] = relative_to(repository, plan.file)
         if frozen is not None:
             details["predicts_with"] = frozen.predicts_with or frozen.id
         entry = now.writer.add(by, "begun", f"{plan.name}/{number}", details)
@@ -125,6 +128,11 @@ def folder_of(out: Path, run: str) -> Path:
     """Where a run keeps its own files: `runs/churn/run-3`."""
     name, _, number = run.partition("/")
     return out / name / f"run-{number}"
+
+
+def folder_in(repository: Repository, run: Run) -> Path:
+    """Where a finished run keeps its own files, by its data report."""
+    return path_in(repository, str(run.outcome["reports"]["data"])).parent
 
 
 def relative_to(repository: Repository, path: Path) -> str:

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from torch import nn
 
-from trimaran.served.decoding import to_tensor
+from trimaran.served.decoding import ImageSettings, to_tensor
 from trimaran.training.efficientnet_lite0 import SETTINGS, EfficientNetLite0
 from trimaran.training.image.augmenting import augmented
 from trimaran.training.image.photographs import Photographs
@@ -92,17 +92,18 @@ def fit_head(
 
 
 def probabilities(
-    module: EfficientNetLite0,
+    module: nn.Module,
     data: Photographs,
     rows: npt.NDArray[np.int64],
     watch: Watch,
     what: str,
+    settings: ImageSettings = SETTINGS,
 ) -> Floats:
     """float32 `[rows, classes]`, of photographs prepared as they are when they are served."""
     found = []
     for start in range(0, len(rows), _BATCH):
         watch(what, start, len(rows))
-        images = [to_tensor(data.data(int(row)), SETTINGS) for row in rows[start : start + _BATCH]]
+        images = [to_tensor(data.data(int(row)), settings) for row in rows[start : start + _BATCH]]
         with torch.inference_mode():
             logits = module(torch.from_numpy(np.stack(images)))
         found.append(logits.softmax(dim=1).numpy())

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trimaran.system.errors import TrimaranError, UsageError
 
-__all__ = ["MOST_BYTES", "Listed", "list_folder", "shown"]
+__all__ = ["MOST_BYTES", "UNKNOWN", "Listed", "list_folder", "list_new", "shown"]
 
 MOST_BYTES = 100_000_000
 """Of a photograph's file."""
 _MOST_CLASSES = 1_000
+_NAMED = 10
+"""Classes that a sentence names."""
+UNKNOWN = -1
+"""The class of a photograph that nobody has named."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,33 @@ def list_folder(folder: Path) -> Listed:
     files = [(path, code) for code, each in enumerate(own) for path in _of_class(each, folder)]
     listed = tuple((str(path.relative_to(folder)), code) for path, code in files)
     return Listed(folder, tuple(_label(each) for each in own), listed, loose)
+
+
+def list_new(folder: Path, classes: Sequence[str]) -> Listed:
+    """The files of a folder whose classes need not be known.
+
+    Those in a sub-folder of a class's name are of it; the others have the class `UNKNOWN`. Raises
+    `UsageError` where there is no folder, and `TrimaranError` for a sub-folder of another name, one
+    that `list_folder` refuses, and where there is no file.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{shown(folder)} is not a folder; name one with photographs")
+    files: list[tuple[Path, int]] = []
+    for path in _inside(folder):
+        if not _within(path, folder).is_dir():
+            files.append((path, UNKNOWN))
+        elif path.name in classes:
+            files += [(each, classes.index(path.name)) for each in _of_class(path, folder)]
+        else:
+            known = ", ".join(classes[:_NAMED]) + (", …" if len(classes) > _NAMED else "")
+            raise TrimaranError(
+                f"{shown(folder)} has the sub-folder {shown(path.name)!r}, and the model knows the "
+                f"classes {known}; rename it, or move its photographs up, where none has a class"
+            )
+    if not files:
+        raise TrimaranError(f"{shown(folder)} has no photographs; add some")
+    listed = tuple((str(path.relative_to(folder)), code) for path, code in files)
+    return Listed(folder, tuple(classes), listed, ())
 
 
 def shown(path: Path | str) -> str:

@@ -23,7 +23,7 @@ from trimaran.training.image.folder import MOST_BYTES, Listed, list_folder, show
 from trimaran.training.progress import Watch
 from trimaran.training.tabular.data.split import Split
 
-__all__ = ["FEWEST", "Photographs", "load", "split"]
+__all__ = ["FEWEST", "Photographs", "Seen", "load", "read_all", "some", "split"]
 
 FEWEST = 5
 """Different photographs of each class: one to validate, one to test, and three to train."""
@@ -75,7 +75,7 @@ class Photographs:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """What is kept of a file that was read."""
 
     sha256: str
@@ -91,19 +91,19 @@ def load(folder: Path, name: str, settings: ImageSettings, watch: Watch) -> Phot
     not one of classes, and `TrimaranError` where a class has too few photographs.
     """
     listed = list_folder(folder)
-    seen: dict[int, _Seen] = {}
+    seen: dict[int, Seen] = {}
     faults: list[str] = []
-    for row, found in enumerate(_read_all(listed, settings, watch)):
-        if isinstance(found, _Seen):
+    for row, found in enumerate(read_all(listed, settings, watch)):
+        if isinstance(found, Seen):
             seen[row] = found
         else:
             faults.append(f"{shown(listed.files[row][0])} {found}")
     kept, notes = _different(listed, seen)
     if faults:
-        notes.insert(0, f"{_count(faults, 'file')} left out as unusable: {_some(faults)}")
+        notes.insert(0, f"{_count(faults, 'file')} left out as unusable: {some(faults)}")
     if listed.loose:
         notes.append(
-            f"{_count(listed.loose, 'file')} beside the sub-folders left out: {_some(listed.loose)}"
+            f"{_count(listed.loose, 'file')} beside the sub-folders left out: {some(listed.loose)}"
         )
     data = Photographs(
         name,
@@ -146,10 +146,10 @@ def split(data: Photographs, seed: int) -> Split:
     return Split(**{part: np.sort(np.array(rows, np.int64)) for part, rows in parts.items()})
 
 
-def _read_all(listed: Listed, settings: ImageSettings, watch: Watch) -> Iterator[_Seen | str]:
-    """Of each file what is kept of it, or why it cannot be used."""
+def read_all(listed: Listed, settings: ImageSettings, watch: Watch) -> Iterator[Seen | str]:
+    """Of each file, in order, what is kept of it, or why it cannot be used."""
 
-    def look(file: tuple[str, int]) -> _Seen | str:
+    def look(file: tuple[str, int]) -> Seen | str:
         try:
             path = listed.folder / file[0]
             size = path.stat().st_size
@@ -162,7 +162,7 @@ def _read_all(listed: Listed, settings: ImageSettings, watch: Watch) -> Iterator
         except OSError as error:
             return f"cannot be read ({error.strerror})"
         digest = hashlib.sha256(data).hexdigest()
-        return _Seen(digest, signature(photograph.crop), measure(photograph))
+        return Seen(digest, signature(photograph.crop), measure(photograph))
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for start in range(0, len(listed.files), _TOGETHER):  # an interrupt waits for these alone
@@ -170,7 +170,7 @@ def _read_all(listed: Listed, settings: ImageSettings, watch: Watch) -> Iterator
             yield from pool.map(look, listed.files[start : start + _TOGETHER])
 
 
-def _different(listed: Listed, seen: dict[int, _Seen]) -> tuple[list[int], list[str]]:
+def _different(listed: Listed, seen: dict[int, Seen]) -> tuple[list[int], list[str]]:
     """The rows to use, in order, and notes on repetitions."""
     same = defaultdict(list)
     for row, each in seen.items():
@@ -184,11 +184,11 @@ def _different(listed: Listed, seen: dict[int, _Seen]) -> tuple[list[int], list[
             again += [shown(listed.files[row][0]) for row in rows[1:]]
     notes = []
     if again:
-        notes.append(f"{_count(again, 'file')} repeated and left out: {_some(again)}")
+        notes.append(f"{_count(again, 'file')} repeated and left out: {some(again)}")
     if torn:
         notes.append(
             f"{_count(torn, 'file')} in two classes with the same content and left out: "
-            f"{_some(torn)}"
+            f"{some(torn)}"
         )
     return sorted(kept), notes
 
@@ -208,6 +208,7 @@ def _count(files: Sequence[object], noun: str) -> str:
     return f"{len(files)} {noun} is" if len(files) == 1 else f"{len(files)} {noun}s are"
 
 
-def _some(files: Sequence[str]) -> str:
+def some(files: Sequence[str]) -> str:
+    """The first names of files, and how many more there are."""
     rest = len(files) - _NAMED
     return "; ".join(files[:_NAMED]) + (f"; and {rest} more" if rest > 0 else "")

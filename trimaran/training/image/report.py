@@ -26,7 +26,16 @@ from trimaran.training.tabular.evaluation.multiclass_metrics import (
     macro_f1_interval,
 )
 
-__all__ = ["FINE_TUNED", "FROZEN", "Judged", "Plain", "kept_epoch", "report"]
+__all__ = [
+    "FINE_TUNED",
+    "FROZEN",
+    "Judged",
+    "Plain",
+    "kept_epoch",
+    "least_sure",
+    "mistakes",
+    "report",
+]
 
 FINE_TUNED, FROZEN = "fine-tuned", "frozen backbone"
 """The two networks: the last stages trained, or only the head."""
@@ -88,7 +97,7 @@ def report(
     page.section("Result", *_headline(judged[own], plain, seed))
     page.section("Compared", *_comparison(judged, plain))
     page.section("Classes", *_classes(data, judged[own].test))
-    page.section("Worst mistakes", *_mistakes(data, parts, judged[own]))
+    page.section("Worst mistakes", *mistakes(data, parts.test, judged[own].tested))
     if len(losses) > 1:
         page.section("Fine-tuning", text(f"{kept_epoch(losses).capitalize()}."), _course(losses))
     page.section("Data", *_data(data, parts))
@@ -164,33 +173,54 @@ def _classes(data: Photographs, test: MulticlassScores) -> Iterator[Markup]:
         )
 
 
-def _mistakes(data: Photographs, parts: Split, own: Judged) -> Iterator[Markup]:
-    """The test photographs whose own class has the least probability, as the network sees them."""
-    target = data.target[parts.test]
-    decided = own.tested.argmax(axis=1)
-    given = own.tested[np.arange(len(target)), target]
+def mistakes(
+    data: Photographs, rows: npt.NDArray[np.int64], found: npt.NDArray[np.float32]
+) -> Iterator[Markup]:
+    """The photographs whose own class has the least probability, as the network sees them.
+
+    `found` are the probabilities of `rows`, float32 `[rows, classes]`.
+    """
+    target, decided = data.target[rows], found.argmax(axis=1)
+    given = found[np.arange(len(target)), target]
     worst = [at for at in np.argsort(given, kind="stable") if decided[at] != target[at]]
     yield text(
-        f"{len(worst)} of {len(target)} test photographs are decided wrongly."
+        f"{len(worst)} of {len(target)} photographs are decided wrongly."
         + (f" These are the {_WORST} worst." if len(worst) > _WORST else "")
     )
     if not worst:
         return
-    rows = []
-    for at in worst[:_WORST]:
-        row = int(parts.test[at])
-        name = shown(data.files[row])
-        rows.append(
-            (
-                photograph(_thumbnail(data.data(row)), name),
-                data.classes[target[at]],
-                f"{given[at]:.3f}",
-                data.classes[decided[at]],
-                f"{own.tested[at, decided[at]]:.3f}",
-                name,
-            )
+    cells = [
+        (
+            *_pictured(data, int(rows[at])),
+            data.classes[target[at]],
+            f"{given[at]:.3f}",
+            data.classes[decided[at]],
+            f"{found[at, decided[at]]:.3f}",
         )
-    yield table(["photograph", "is", "probability", "decided", "probability", "file"], rows)
+        for at in worst[:_WORST]
+    ]
+    yield table(["photograph", "file", "is", "probability", "decided", "probability"], cells)
+
+
+def least_sure(
+    data: Photographs, rows: npt.NDArray[np.int64], found: npt.NDArray[np.float32]
+) -> Markup:
+    """The photographs whose most probable class has the least probability; as in `mistakes`."""
+    best = found.max(axis=1)
+    cells = [
+        (
+            *_pictured(data, int(rows[at])),
+            data.classes[found[at].argmax()],
+            f"{best[at]:.3f}",
+        )
+        for at in np.argsort(best, kind="stable")[:_WORST]
+    ]
+    return table(["photograph", "file", "decided", "probability"], cells)
+
+
+def _pictured(data: Photographs, row: int) -> tuple[Markup, str]:
+    name = shown(data.files[row])
+    return photograph(_thumbnail(data.data(row)), name), name
 
 
 def _thumbnail(data: bytes) -> bytes:

@@ -59,6 +59,8 @@ class TextData:
     negative: str
     source: str
     """Where the table is from, for people."""
+    columns: tuple[str, str]
+    """Of the texts and of the classes, in the table."""
     notes: tuple[str, ...] = ()
     """What was left out, a sentence each."""
 
@@ -167,6 +169,7 @@ def from_table(
         positive,
         negative,
         source,
+        (text, target),
         notes,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from trimaran.pages.figures import INK, LINE, NEGATIVE, PANEL, POSITIVE, TEXT, plain_axes
 from trimaran.pages.page import Page, beside, facts, figure, legend, table, text
 from trimaran.training.tabular.evaluation.metrics import METRIC_NAMES, Scores, calibration
-from trimaran.training.text.data import Parts, TextData
+from trimaran.training.text.data import Flags, Parts, TextData
 
-__all__ = ["Judged", "report"]
+__all__ = ["Judged", "farthest", "least_sure", "report"]
 
 _MODELS = {
     "encoder": "the encoder all-MiniLM-L6-v2 with a logistic regression",
@@ -154,27 +154,33 @@ def _probabilities(data: TextData, parts: Parts, probability: Probabilities) -> 
 def _mistakes(
     data: TextData, parts: Parts, test: Scores, probability: Probabilities
 ) -> list[Markup]:
-    """The test texts whose probability is farthest from their class."""
-    error = np.abs(probability[parts.test] - data.target[parts.test])
-    worst = parts.test[np.argsort(-error, kind="stable")[:_WRONG]]
     found = test.confusion
+    texts = [data.texts[row] for row in parts.test]
+    names = data.negative, data.positive
     return [
         text(
             f"Of {test.rows} test texts {found.false_positive} are decided {data.positive} and are "
             f"{data.negative}, and {found.false_negative} the other way round."
         ),
-        table(
-            ["is", "probability", "text"],
-            [
-                (
-                    data.positive if data.target[row] else data.negative,
-                    f"{probability[row]:.3f}",
-                    _quoted(data.texts[row]),
-                )
-                for row in worst
-            ],
-        ),
+        farthest(texts, data.target[parts.test], probability[parts.test], names),
     ]
+
+
+def farthest(
+    texts: Sequence[str], target: Flags, probability: Probabilities, names: tuple[str, str]
+) -> Markup:
+    """The texts whose probability is farthest from their class, one of `names` by `target`."""
+    worst = np.argsort(-np.abs(probability - target), kind="stable")[:_WRONG]
+    rows = [(names[int(target[at])], f"{probability[at]:.3f}", _quoted(texts[at])) for at in worst]
+    return table(["is", "probability", "text"], rows)
+
+
+def least_sure(texts: Sequence[str], probability: Probabilities, threshold: float) -> Markup:
+    """The texts whose probability is nearest to the threshold."""
+    nearest = np.argsort(np.abs(probability - threshold), kind="stable")[:_WRONG]
+    return table(
+        ["probability", "text"], [(f"{probability[at]:.3f}", _quoted(texts[at])) for at in nearest]
+    )
 
 
 def _quoted(content: str) -> str:

@@ -127,7 +127,8 @@ def _config(data: TextData, model: str, seed: int, tuning: Tuning) -> dict[str, 
         },
     }
     digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
-    return {**decided, "source": data.source, "digest": digest}
+    columns = dict(zip(("text", "target"), data.columns, strict=True))
+    return {**decided, "source": data.source, "columns": columns, "digest": digest}
 
 
 @dataclass(frozen=True)

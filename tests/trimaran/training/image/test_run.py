@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -23,11 +24,14 @@ from tests.trimaran.versions import publish_files
 from trimaran.publishing.releases import make_release, read_release
 from trimaran.repository.config import ModelConfig, add_tensors
 from trimaran.repository.repository import Repository
+from trimaran.rollout.runs.families.known import figures_of
+from trimaran.rollout.runs.families.photographs import FrozenPhotographs
 from trimaran.served.decoding import ImageSettings, to_tensor
 from trimaran.system.errors import TrimaranError
 from trimaran.training.image.run import train
 from trimaran.training.image.trained import ImageRun, image_run
 from trimaran.training.image_data import write_tiles
+from trimaran.training.tabular.data.reading import Source
 
 COMPARED = ("weights.safetensors", "metrics.json", "predictions.csv", "report.html", "samples.npy")
 
@@ -218,3 +222,40 @@ def test_ensembles_of_two_folders_answer_as_they_were_trained(
     outcome = call_trimaran("predict", "pets", photo, "--repository", running.repository.root)
     assert outcome.status == 0, outcome.stderr
     assert "coffee" in outcome.stdout
+
+
+def test_a_frozen_run_predicts_new_photographs(
+    run: ImageRun, directory: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    shutil.copytree(directory / "pets" / "cat", new / "cat")
+    for file in (directory / "pets" / "coffee").iterdir():
+        shutil.copy(file, new / file.name)  # what it shows is not known
+    (new / "broken.jpg").write_bytes(b"no photograph")
+    read = FrozenPhotographs(run).read(Source(str(new)), lambda *_: None)
+    read.predict(tmp_path / "run-2", lambda *_: None)
+
+    before = predictions(run)
+    found = list(csv.DictReader((tmp_path / "run-2/predictions.csv").read_text().splitlines()))
+    names = {
+        row["file"]: "coffee/" + row["file"] if "/" not in row["file"] else row["file"]
+        for row in found
+    }
+    assert [(row["part"], row["class"]) for row in found] == 7 * [("new", "")] + 7 * [
+        ("test", "cat")
+    ]
+    for row in found:
+        if names[row["file"]] in before:
+            given = [float(row[label]) for label in run.labels()]
+            assert given == pytest.approx(before[names[row["file"]]], abs=1e-6)
+    figures = figures_of(tmp_path / "run-2")
+    assert (figures.metric, figures.rows) == ("accuracy", {"test": 7, "new": 7})
+    assert "macro F1" not in figures.scores  # no photograph of coffee has a class
+    assert figures.notes[0].startswith("1 of 15 files left out as unusable: broken.jpg")
+    assert figures.notes[1].startswith("10 of the 10 photographs of the training part")
+
+    (new / "dog").mkdir()
+    with pytest.raises(
+        TrimaranError, match="sub-folder 'dog', and the model knows the classes cat"
+    ):
+        FrozenPhotographs(run).read(Source(str(new)), lambda *_: None)

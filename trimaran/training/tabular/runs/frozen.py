@@ -16,15 +16,9 @@ import torch
 
 from trimaran.served.distribution import Reference, described
 from trimaran.served.transform import Transform, TransformData
-from trimaran.stats.drift import (
-    LEAST_ROWS,
-    Verdict,
-    distance_between,
-    population_stability,
-    verdict_of,
-)
 from trimaran.system.errors import TrimaranError
 from trimaran.system.postgresql import shown
+from trimaran.training.drift import Moved, drift_between
 from trimaran.training.tabular.data.groups import groups
 from trimaran.training.tabular.data.reading import Source, read_table
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
@@ -35,22 +29,9 @@ from trimaran.training.tabular.runs.trained import TrainedRun
 from trimaran.training.tabular.tasks.named import task_of
 from trimaran.training.tabular.tasks.task import Predictions, Segment
 
-__all__ = ["Moved", "Scored", "frozen_schema", "frozen_table", "predictions_of", "scored_table"]
+__all__ = ["Scored", "frozen_schema", "frozen_table", "predictions_of", "scored_table"]
 
 _ROWS_AT_ONCE = 65_536
-
-
-@dataclass(frozen=True)
-class Moved:
-    """How far the rows of one feature are from those that the run was trained on."""
-
-    feature: str
-    verdict: Verdict
-    index: float | None
-    """The population stability index, less the part that chance explains; None of few rows."""
-    interval: tuple[float, float]
-    bin: str
-    """The bin whose share changed most."""
 
 
 @dataclass(frozen=True)
@@ -172,21 +153,4 @@ def _drift(
         transform.encode(table.categories),
         answered.values,
     )
-    pairs = zip(reference.features, counted.features, strict=True)
-    moved = [_moved(before.name, before.bins, before.counts, now.counts) for before, now in pairs]
-    return sorted(moved, key=lambda each: -(each.index or 0.0))
-
-
-def _moved(name: str, bins: Sequence[str], before: Sequence[int], now: Sequence[int]) -> Moved:
-    expected, found = np.array(before, float), np.array(now, float)
-    if min(expected.sum(), found.sum()) < LEAST_ROWS:
-        return Moved(name, "too few", None, (0.0, 0.0), "")
-    index, interval = distance_between(found, expected, population_stability)
-    shares = found / found.sum(), expected / expected.sum()
-    absent = [
-        (float(shares[0][place]), float(shares[1][place]))
-        for place, each in enumerate(bins)
-        if each in ("missing", "unknown")
-    ]
-    most = bins[int(np.argmax(np.abs(shares[0] - shares[1])))]
-    return Moved(name, verdict_of(interval, absent), index, interval, most)
+    return sorted(drift_between(reference, counted), key=lambda each: -(each.index or 0.0))

@@ -1,0 +1,153 @@
+"""What a run trains, as `rollout.toml` says: the options of `trimaran train`, and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from trimaran.cli.train import train, train_as
+from trimaran.cli.train_families import FAMILIES, TABLES, Family, family_of
+from trimaran.cli.train_tables import EXAMPLES
+from trimaran.rollout.runs.settings import Plan
+from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.files import write_text
+from trimaran.system.toml_text import nearest
+
+if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is refused at once
+    from trimaran.training.run_directory import RunDirectory
+    from trimaran.training.tabular.data.sources import Dataset
+
+__all__ = ["PUBLIC", "Planned", "options_of", "planned"]
+
+PUBLIC = {name: family for family in FAMILIES for name in family.public}
+"""The family of each public table, of which a run needs no settings."""
+_OWN = ("name", "out", "folds", "seeds", "table")
+"""Options of `trimaran train` that a run sets itself, or that keep no single model."""
+_READING = ("target", "task", "positive", "query", "sheet", "time")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The options of `trimaran train` for a run, and the family that it trains."""
+
+    context: typer.Context
+    family: Family
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """By the names of the parameters."""
+        return self.context.params
+
+    @property
+    def of_tables(self) -> bool:
+        """Whether it trains on a table of records."""
+        return self.family is TABLES
+
+    @property
+    def place(self) -> str:
+        """What it trains on, for people."""
+        from trimaran.system.postgresql import shown
+
+        return shown(self.options["table"])
+
+    def table(self) -> Dataset:
+        """The table of records as it is trained on. Raises `TrimaranError`."""
+        from trimaran.training.tabular.data.sources import load
+
+        table = self.options["table"]
+        how = {each: self.options[each] for each in _READING}
+        return load(EXAMPLES.get(table, table), self.options["schema"], **how)
+
+    def train(self) -> RunDirectory:
+        """Train, or find what is trained already. Raises `TrimaranError`."""
+        trained = train_as(self.context)
+        if trained is None:  # a cross-validation, which no option of a run asks for
+            raise UsageError("a run keeps its model; leave folds out")
+        return trained
+
+
+def planned(plan: Plan, data: str | None, out: Path) -> Planned:
+    """What a run trains, on `data` in place of its table if that is given.
+
+    Raises `UsageError` that says what is wrong.
+    """
+    context = _training(plan, data, out)
+    return Planned(context, _family(context))
+
+
+def options_of(plan: Plan) -> dict[str, Any]:
+    """The options of a plan, by the names of `trimaran train`. Raises `UsageError`."""
+    known = [each.opts[0].lstrip("-") for each in _command().params if each.name not in _OWN]
+    found: dict[str, Any] = {}
+    for key, value in plan.train.items():
+        option = key.replace("_", "-")
+        if option not in known:
+            raise UsageError(f"{_where(plan)}there is no key {key!r}; {nearest(option, known)}")
+        if not isinstance(value, bool | str | int | float):
+            raise UsageError(
+                f"{_where(plan)}{option} is {value!r}; expected a text, a number or true"
+            )
+        found[option] = value
+    return found
+
+
+def _training(plan: Plan, data: str | None, out: Path) -> typer.Context:
+    given = options_of(plan)
+    if data is not None and "schema" not in given:
+        given = {**_form(plan, out), **given}
+    arguments = [data or plan.table, f"--name={plan.name}", f"--out={out}"]
+    for option, value in given.items():
+        if isinstance(value, bool):
+            arguments += [f"--{option}"] if value else []
+        else:
+            arguments.append(f"--{option}={value}")
+    try:
+        found: typer.Context = _command().make_context("train", arguments)
+    except typer.BadParameter as error:
+        raise UsageError(f"{_where(plan)}{error.format_message()}") from None
+    return found
+
+
+def _form(plan: Plan, out: Path) -> Mapping[str, Any]:
+    """The options by which other data are read as the plan's own are. Raises `TrimaranError`."""
+    public = PUBLIC.get(plan.table)
+    if public is TABLES:
+        name = EXAMPLES.get(plan.table, plan.table)
+        packaged = files("trimaran.training.tabular.data").joinpath("schemas", f"{name}.toml")
+        copy = out / plan.name / f"{plan.name}.toml"
+        write_text(copy, packaged.read_text(encoding="utf-8"))
+        return {"schema": copy}
+    if public is not None:
+        return public.public[plan.table]
+    given = [key.replace("-", "_") for key in plan.train]
+    of_tables = family_of(plan.table, given, plan.train.get("model")) is TABLES
+    if not of_tables or "://" in plan.table:
+        return {}
+    beside = Path(plan.table).with_suffix(".toml")
+    if beside.is_file():
+        return {"schema": beside}
+    raise TrimaranError(
+        f"{plan.table} has no schema {beside} yet, by which --data is read; run "
+        f"'trimaran run {plan.name}' without --data first, which writes it"
+    )
+
+
+def _command() -> Any:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command("train")(train)
+    return typer.main.get_command(app)
+
+
+def _family(context: typer.Context) -> Family:
+    sources = {each: context.get_parameter_source(each) for each in context.params}
+    given = [each for each, source in sources.items() if source and source.name == "COMMANDLINE"]
+    return family_of(context.params["table"], given, context.params["model"])
+
+
+def _where(plan: Plan) -> str:
+    return f"rollout.toml, [{plan.name}.train]: "

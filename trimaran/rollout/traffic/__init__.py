@@ -1,0 +1,1 @@
+"""Gives a candidate its part of the live traffic, and takes it back."""
