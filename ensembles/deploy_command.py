@@ -46,12 +46,13 @@ def deploy(
     """Make a release of an ensemble, a version of a model, or a reviewed run live.
 
     A running server switches at once; otherwise the next 'trimaran serve' serves it. A run is
-    exported, published and released first; the same command goes on after an interruption.
+    exported, published and released first, and its results are written to the database; the same
+    command goes on after an interruption.
     """
     if "/" not in model:
         if persist:
             raise UsageError(f"--persist is for a run, such as {model}/1; leave it out")
-        deploy_model(model, release, by, repository, tritonserver)
+        deploy_model(model, release, by, repository, tritonserver, settings)
         return
     if release is not None:
         raise UsageError(f"{model} is a run, which has a release of its own; leave --release out")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trimaran.cli.results import show_results
 from trimaran.repository.repository import DEFAULT_PLACE, Place, Repository, opened_at
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.runs.record import RunRecord, record_of
@@ -35,26 +36,33 @@ def deploy_run(
 ) -> DeployedRun:
     """Export, publish and release what serves a reviewed run, `NAME/N`, and make it live.
 
-    With `persist` the next runs of its name predict with it. `tritonserver` is as in `deploy`, and
-    the other arguments are as in `run`. The same call goes on after an interruption. Raises
-    `TrimaranError`; what was live stays live then.
+    Then its results are written to the database. With `persist` the next runs of its name predict
+    with it. `tritonserver` is as in `deploy`, and the other arguments are as in `run`. The same
+    call goes on after an interruption. Raises `TrimaranError`, which says whether the run became
+    live; if not, what was live stays live.
     """
     from trimaran.rollout.runs.decisions import ledger_of, runs_in
     from trimaran.rollout.runs.deploying import deploy_run as deploy_pending
+    from trimaran.rollout.runs.model_card import CARD
+    from trimaran.rollout.runs.run import find_run
+    from trimaran.rollout.runs.training import folder_in
 
-    opened = opened_at(repository)
-    done = deploy_pending(
-        opened,
-        settings_at(settings),
-        run,
-        person(by),
-        made_of_run,
-        persist=persist,
-        tritonserver=tritonserver,
-        say=progress,
-    )
-    runs = runs_in(opened, ledger_of(opened).entries())
-    return DeployedRun(record_of(opened, runs[done.run.id]), done.card)
+    opened, found, who = opened_at(repository), settings_at(settings), person(by)
+    # A run that is live already has only its results written, where they lack.
+    if not show_results(opened, found, run, who, progress):
+        deploy_pending(
+            opened,
+            found,
+            run,
+            who,
+            made_of_run,
+            persist=persist,
+            tritonserver=tritonserver,
+            say=progress,
+        )
+        show_results(opened, found, run, who, progress)
+    live = find_run(runs_in(opened, ledger_of(opened).entries()), run)
+    return DeployedRun(record_of(opened, live), folder_in(opened, live) / CARD)
 
 
 def made_of_run(

@@ -23,6 +23,7 @@ TASKS = (
     "docs/release.md",
     "docs/rollout.md",
     "docs/retraining.md",
+    "docs/results.md",
     "docs/gateway.md",
     "docs/canary.md",
     "docs/outcomes.md",

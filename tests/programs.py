@@ -29,6 +29,7 @@ from trimaran.system.files import write_text
 
 SKIP_MISSING = "SKIP_MISSING"
 COMPILER = "g++"
+_POSTGRESQL = "lib/postgresql/*/bin/postgres"
 
 _FONTS = """\
 <?xml version="1.0"?>
@@ -100,6 +101,17 @@ def _of_package(name: str, package: str, libraries: str = "") -> Callable[[], Pr
     return find
 
 
+def _postgresql() -> Program:
+    """The server, with its other programs beside it: this machine's, or Debian's."""
+    for path in Path("/usr").glob(_POSTGRESQL):
+        return Program(path)
+    if not can_unpack():
+        raise TrimaranError("no PostgreSQL is in /usr/lib/postgresql")
+    root = unpacked("postgresql")
+    path = next((root / "usr").glob(_POSTGRESQL))
+    return Program(path, {"LD_LIBRARY_PATH": library_path(root)})
+
+
 def _envoy() -> Program:
     return Program(find_envoy())
 
@@ -116,9 +128,11 @@ _FINDERS: Mapping[str, Callable[[], Program]] = {
         "systemd-analyze", "systemd", "usr/lib/x86_64-linux-gnu/systemd"
     ),
     "envoy": _envoy,
+    "postgres": _postgresql,
     COMPILER: _compiler,
 }
 _PACKAGES = {
+    "postgres": "postgresql",
     "promtool": "prometheus",
     "amtool": "prometheus-alertmanager",
     "systemd-analyze": "systemd",

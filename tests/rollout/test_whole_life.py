@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rollout.live_shop import sqlite_at
 from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
 from tests.running import TRIMARAN, start_serving, wait_for
@@ -46,8 +47,10 @@ def test_train_twice_deploy_persist_predict_ignore_and_roll_back(tmp_path: Path)
     project = make_shop(tmp_path)
     project.call("run", "shop")
     decide(project, "shop/1")
-    project.call("deploy", "shop/1", by="bo")
+    assert "400 rows, 200 of them with reasons" in project.call("deploy", "shop/1", by="bo").stdout
     assert (project.states(), project.live()) == (["deployed"], 1)
+    results = sqlite_at(project.repository.state / "results.db")
+    assert results.shown() == ["shop/1"]
 
     customers(500, 5).to_csv(tmp_path / "shop.csv", index=False)
     project.call("run", "shop")
@@ -70,11 +73,12 @@ def test_train_twice_deploy_persist_predict_ignore_and_roll_back(tmp_path: Path)
         project.call("deploy", "shop/2", "--persist", by="bo")
         assert (project.states(), project.live()) == (["replaced", "persisted"], 2)
         assert serving.control.ready_versions("shop") == {2}
+        assert results.shown() == ["shop/2"]
         call_trimaran("rollback", "shop", "--by=bo", cwd=tmp_path)
-        assert project.states() == ["deployed", "replaced"]
+        assert (project.states(), results.shown()) == (["deployed", "replaced"], ["shop/1"])
         assert project.told("shop")[-1] == "release 1 of shop is live: trimaran rollback"
         call_trimaran("deploy", "shop", "--release=2", "--by=bo", cwd=tmp_path)
-        assert project.states() == ["replaced", "persisted"]
+        assert (project.states(), results.shown()) == (["replaced", "persisted"], ["shop/2"])
     finally:
         serving.stop()
 

@@ -66,6 +66,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Make a release or a reviewed run live without a failed request.",
     ),
     "rollback": ("trimaran.cli.releases:rollback", "Go back to the release that was live before."),
+    "score": ("trimaran.cli.score:score", "Score new rows by the live run, into a table."),
     "canary": (
         "trimaran.cli.traffic:canary",
         "Give a release a growing part of the live traffic, or take it back.",

@@ -52,7 +52,7 @@ class Planned:
     @property
     def place(self) -> str:
         """What it trains on, for people."""
-        from trimaran.training.tabular.data.reading import shown
+        from trimaran.system.postgresql import shown
 
         return shown(self.options["table"])
 

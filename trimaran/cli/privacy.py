@@ -12,10 +12,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath
+from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, RepositoryPath, SettingsPath
 from trimaran.privacy import erasing
 from trimaran.privacy.erasing import Line, Report
 from trimaran.repository.repository import Repository
+from trimaran.rollout.results.database import database_of
+from trimaran.rollout.runs.settings import find_settings
 from trimaran.system.console import console, printable
 from trimaran.system.errors import UsageError
 from trimaran.system.files import read_regular
@@ -55,6 +57,7 @@ def erase(
         ),
     ] = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
+    settings: SettingsPath = None,
 ) -> None:
     """Remove a person from the logs and indices that are kept next to a repository.
 
@@ -66,9 +69,10 @@ def erase(
     if predictions is not None and not predictions.is_dir():
         raise UsageError(f"--predictions {predictions}: there is no such folder")
     opened = Repository.open(repository)
+    results = database_of(opened, find_settings(Path.cwd(), settings))
     with console(stderr=True).status("reading what is kept"):
         act = erasing.find if dry_run else erasing.erase
-        report = act(opened, sought, runs=runs, predictions=predictions)
+        report = act(opened, sought, runs=runs, predictions=predictions, results=results)
     if as_json:
         print(json.dumps(_record(report, dry_run=dry_run), indent=2))
     else:

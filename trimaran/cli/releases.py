@@ -8,13 +8,21 @@ from typing import Annotated
 
 import typer
 
-from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver
+from trimaran.cli.options import (
+    DEFAULT_REPOSITORY,
+    Person,
+    RepositoryPath,
+    SettingsPath,
+    Tritonserver,
+)
+from trimaran.cli.results import follow_live
 from trimaran.publishing.api import release as make_release
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.api import deploy as deploy_release
 from trimaran.rollout.api import rollback as roll_back
 from trimaran.rollout.runs.decisions import note_live
+from trimaran.rollout.runs.run import Run
 from trimaran.system.errors import TrimaranError, UsageError
 
 __all__ = ["deploy_model", "release", "rollback", "show"]
@@ -47,34 +55,43 @@ def deploy_model(
     by: str | None,
     repository: Path,
     tritonserver: Path | None,
+    settings: Path | None = None,
 ) -> None:
-    """Make a release or a version live, and tell the ledger of runs."""
+    """Make a release or a version live, and tell the ledger of runs and the results."""
     opened = Repository.open(repository)
     deployment = deploy_release(model, release, opened, tritonserver=tritonserver, progress=show)
     show(f"{model}: {deployment}")
-    _note(opened, model, by, "trimaran deploy")
+    _note(opened, model, by, "trimaran deploy", settings)
 
 
 def rollback(
     model: _Model,
     by: Person = None,
     repository: RepositoryPath = DEFAULT_REPOSITORY,
+    settings: SettingsPath = None,
     tritonserver: Tritonserver = None,
 ) -> None:
     """Go back to the release or version that was live before."""
     opened = Repository.open(repository)
     show(f"{model}: {roll_back(model, opened, tritonserver=tritonserver, progress=show)}")
-    _note(opened, model, by, "trimaran rollback")
+    _note(opened, model, by, "trimaran rollback", settings)
 
 
-def _note(repository: Repository, model: str, by: str | None, how: str) -> None:
+def _note(
+    repository: Repository, model: str, by: str | None, how: str, settings: Path | None
+) -> None:
     try:
         live = note_live(repository, model, by, how)
     except TrimaranError as error:  # what was asked for is done
         show(f"note: the ledger of runs was not told: {error}")
         return
-    if live is None:
-        return
+    if live is not None:
+        _say_others(repository, live, model)
+    follow_live(repository, model, settings, show)
+
+
+def _say_others(repository: Repository, live: Run, model: str) -> None:
+    """Which other models of the run that is live again still serve another version."""
     show(f"{live.id} is {live.state}")
     others = {name: number for name, number in live.parts.items() if name != model}
     for name, number in others.items():

@@ -10,6 +10,7 @@ from trimaran.privacy.erasures import Erasures
 from trimaran.privacy.place import Found
 from trimaran.privacy.places import fixed_of, places_of
 from trimaran.repository.repository import Repository
+from trimaran.rollout.results.database import Database
 from trimaran.system.files import exclusive_lock
 
 __all__ = ["Line", "Report", "erase", "find"]
@@ -46,19 +47,29 @@ class Report:
 
 
 def find(
-    repository: Repository, ids: Sequence[str], *, runs: Path, predictions: Path | None = None
+    repository: Repository,
+    ids: Sequence[str],
+    *,
+    runs: Path,
+    predictions: Path | None = None,
+    results: Database | None = None,
 ) -> Report:
     """What is kept about ids, without changing anything.
 
     Raises `TrimaranError` where something could not be removed by this user.
     """
-    places = places_of(repository, predictions)
+    places = places_of(repository, predictions, results)
     found = [Line(each.name, each.unit, each.find(ids)) for each in places]
     return _report(ids, found, _stays(repository, ids, runs), _erasures(repository).past(ids))
 
 
 def erase(
-    repository: Repository, ids: Sequence[str], *, runs: Path, predictions: Path | None = None
+    repository: Repository,
+    ids: Sequence[str],
+    *,
+    runs: Path,
+    predictions: Path | None = None,
+    results: Database | None = None,
 ) -> Report:
     """Remove what is kept about ids.
 
@@ -68,7 +79,7 @@ def erase(
     """
     erasures = _erasures(repository)
     with exclusive_lock(repository.state / "erasing.lock"):
-        places = places_of(repository, predictions)
+        places = places_of(repository, predictions, results)
         past, interrupted = erasures.past(ids), erasures.is_interrupted(ids)
         stays = _stays(repository, ids, runs)
         found = [each.find(ids) for each in places]

@@ -4,6 +4,7 @@
 |---|---|
 | `predictions/MODEL` | the record's identifier, clear or masked, and the request's id |
 | `predictions/MODEL/outcomes.sqlite` | the same |
+| the database of results | the row's identifier |
 | `gateway/audit*.log` | the request's id, and the subject, clear or masked |
 
 A line more in `places_of` is a place more. Counters have no ids: those of drift, of outcomes and in
@@ -20,7 +21,9 @@ from trimaran.privacy.log_files import LogFiles
 from trimaran.privacy.masks import gateway_mask, prediction_mask
 from trimaran.privacy.outcomes_index import OutcomesIndex
 from trimaran.privacy.place import Fixed, Place
+from trimaran.privacy.result_rows import ResultRows
 from trimaran.repository.repository import Repository
+from trimaran.rollout.results.database import Database
 from trimaran.rollout.shadow.found import FILE as ANSWERS
 from trimaran.served.histories import USERS
 from trimaran.served.outcomes import INDEX
@@ -35,10 +38,13 @@ _SHADOW = "remove it; the experiment's record has no ids"
 _RUN = "train without them, then remove this run"
 
 
-def places_of(repository: Repository, predictions: Path | None = None) -> list[Place]:
+def places_of(
+    repository: Repository, predictions: Path | None = None, results: Database | None = None
+) -> list[Place]:
     """The places from which a person can be removed.
 
-    `predictions` is the folder of the prediction logs; by default it is next to the repository.
+    `results` is the database of results, if it is known, and `predictions` the folder of the
+    prediction logs; by default it is next to the repository.
     """
     found: list[Place] = []
     root = repository.state / "predictions" if predictions is None else predictions
@@ -47,6 +53,8 @@ def places_of(repository: Repository, predictions: Path | None = None) -> list[P
         # The lines first: what is no longer in the log does not come back into the index.
         found.append(LogFiles(name, directory, f"*{SUFFIX}", prediction_keys, prediction_mask))
         found.append(OutcomesIndex(f"{name}/{INDEX}", directory))
+    if results is not None:
+        found.append(ResultRows(results.shown, results))
     gateway = repository.state / "gateway"
     found.append(LogFiles("gateway/audit.log", gateway, _AUDIT, audit_keys, gateway_mask))
     return found

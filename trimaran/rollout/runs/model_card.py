@@ -21,7 +21,16 @@ from trimaran.rollout.runs.served import Served, onnx_of, served_by
 from trimaran.rollout.runs.training import estimator_of, folder_in, path_in
 from trimaran.system.files import write_text
 
-__all__ = ["Card", "Section", "as_html", "as_markdown", "card_of", "remove_card", "write_card"]
+__all__ = [
+    "CARD",
+    "Card",
+    "Section",
+    "as_html",
+    "as_markdown",
+    "card_of",
+    "remove_card",
+    "write_card",
+]
 
 _MOST_FIELDS = 25
 Row = Sequence[str]
@@ -35,6 +44,10 @@ class Section:
     lines: Sequence[str] = ()
     headers: Row = ()
     rows: Sequence[Row] = ()
+
+
+CARD = "model_card.md"
+"""The card as Markdown, in the run's folder; the page lies beside it."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ def write_card(repository: Repository, run: Run) -> Path:
     served = [_version(each) for each in served_by(repository, run)]
     card = card_of(run, trained, new, ready, served)
     write_text(folder / "model_card.html", as_html(card))
-    path = folder / "model_card.md"
+    path = folder / CARD
     write_text(path, as_markdown(card))
     return path
 

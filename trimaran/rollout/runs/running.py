@@ -25,9 +25,10 @@ from trimaran.rollout.runs.training import (
 )
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
+from trimaran.system.postgresql import shown
 from trimaran.training.progress import Watch
 from trimaran.training.run_directory import RunDirectory
-from trimaran.training.tabular.data.reading import Source, shown
+from trimaran.training.tabular.data.reading import Source
 from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.runs.config import digest_of_frame
 from trimaran.training.tabular.runs.trained import TrainedRun
@@ -35,6 +36,8 @@ from trimaran.training.tabular.runs.trained import TrainedRun
 __all__ = ["Prepared", "Training", "run_predicting", "run_training"]
 
 Say = Callable[[str], None]
+Explain = Callable[[TrainedRun, Dataset, Path, Path], None]
+"""Called with what predicted a table, the directory of its predictions, and the run's folder."""
 
 
 class Training(Protocol):
@@ -62,6 +65,8 @@ class Prepared:
     out: Path
     say: Say = lambda sentence: None
     watch: Watch = lambda what, done, total: None
+    explain: Explain = lambda run, table, predicted, folder: None
+    """What keeps why the rows have their answers."""
 
 
 def run_training(prepared: Prepared, training: Training) -> RunRecord:
@@ -83,6 +88,8 @@ def run_training(prepared: Prepared, training: Training) -> RunRecord:
         figures = figures_of(directory)
         if table is None:
             write_text(page, page_of_figures(begun.id, figures))
+        else:
+            prepared.explain(TrainedRun(directory), table, directory, page.parent)
         prepared.say("measuring how long it takes to answer")
         readiness_of(directory, None).write(page.parent)
         reports = {"data": page, "results": directory / "report.html"}
@@ -110,10 +117,12 @@ def run_predicting(prepared: Prepared, persisted: Run) -> RunRecord:
         folder = folder_of(prepared.out, begun.id)
         write_text(folder / "data.html", data.page())
         data.predict(folder, prepared.watch)
+        estimator = estimator_of(repository, persisted).directory
+        if data.rows is not None:
+            prepared.explain(TrainedRun(estimator), data.rows, folder, folder)
         figures = figures_of(folder)
         for note in figures.notes:
             prepared.say(f"note: {note}")
-        estimator = estimator_of(repository, persisted).directory
         readiness_of(estimator, onnx_of(repository, persisted)).write(folder)
         reports = {"data": folder / "data.html", "results": folder / "report.html"}
         finish(repository, begun, prepared.by, figures, folder, reports)

@@ -1,4 +1,4 @@
-"""What `rollout.toml` says: what a run of a name trains, and who may decide about it.
+"""What `rollout.toml` says: what a run of a name trains, who may decide, where its results go.
 
 ```toml
 [churn]                     # what 'trimaran run churn' does
@@ -17,6 +17,11 @@ review = ["anna", "bo"]
 approve = ["anna", "bo"]    # the default is those who may review
 deploy = ["bo"]
 ignore = ["anna", "bo"]
+
+[results]                   # where the rows' answers go, and why they have them
+database = "postgresql://trimaran@db.internal/results"   # or a file of SQLite
+explained_rows = 200        # of a run, or of one scoring; the default
+features = 5                # that explain a row; the default
 ```
 
 Paths are relative to the file. Every key but `table` may be left out.
@@ -48,6 +53,7 @@ __all__ = [
     "ROLES",
     "SETTINGS_FILE",
     "Plan",
+    "Results",
     "Settings",
     "find_settings",
     "parse_settings",
@@ -59,7 +65,9 @@ SETTINGS_FILE = "rollout.toml"
 ROLES = ("review", "approve", "deploy", "ignore")
 """What a person may be allowed to do."""
 
-_ROLES = "roles"
+_ROLES, _RESULTS = "roles", "results"
+_OF_RESULTS = ("database", "explained_rows", "features")
+_MOST_EXPLAINED, _MOST_FEATURES = 1_000_000, 1000
 _KEYS = ("table", "formats", "approvals", "train", "retrain")
 _MOST_APPROVALS = 20
 _NETWORK = "onnx"
@@ -84,6 +92,18 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Results:
+    """Where the rows' answers go, and how many of them are explained."""
+
+    database: str | None = None
+    """An address of PostgreSQL or a file of SQLite; None for one in the repository's state."""
+    explained_rows: int = 200
+    """The most rows of a run, or of one scoring, that are explained."""
+    features: int = 5
+    """The most features that explain a row."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """A `rollout.toml`; `path` is None where there is none."""
 
@@ -91,6 +111,7 @@ class Settings:
     plans: Mapping[str, Plan] = field(default_factory=dict)
     roles: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Who may do what; a role without a list is everyone's."""
+    results: Results = Results()
 
     def plan(self, name: str, public: Sequence[str] = ()) -> Plan:
         """What a run of `name` does; a `public` table needs no file. Raises `TrimaranError`."""
@@ -171,8 +192,34 @@ def parse_settings(text: str, path: Path) -> Settings:
     roles = value_of(document, _ROLES, dict, f"a table [{_ROLES}]") or {}
     refuse_unknown(roles, ROLES, f"[{_ROLES}]: ")
     found = {role: texts_of(roles, role, f"[{_ROLES}]: ") or () for role in roles}
-    plans = {name: _plan(name, table, path) for name, table in document.items() if name != _ROLES}
-    return Settings(path, plans, found)
+    plans = {
+        name: _plan(name, table, path)
+        for name, table in document.items()
+        if name not in (_ROLES, _RESULTS)
+    }
+    return Settings(path, plans, found, _results(document, path.parent))
+
+
+def _results(document: Mapping[str, Any], folder: Path) -> Results:
+    table = value_of(document, _RESULTS, dict, f"a table [{_RESULTS}]") or {}
+    where = f"[{_RESULTS}]: "
+    refuse_unknown(table, _OF_RESULTS, where)
+    database = value_of(table, "database", str, "an address of PostgreSQL, or a file", where)
+    if database is not None and "://" not in database:
+        database = str(folder / database)
+    return Results(
+        database,
+        _count(table, "explained_rows", Results.explained_rows, 0, _MOST_EXPLAINED),
+        _count(table, "features", Results.features, 1, _MOST_FEATURES),
+    )
+
+
+def _count(table: Mapping[str, Any], key: str, default: int, least: int, most: int) -> int:
+    where = f"[{_RESULTS}]: "
+    found = value_of(table, key, int, f"a number from {least} to {most}", where)
+    if found is not None and not least <= found <= most:
+        raise TrimaranError(f"{where}{key} is {found}; expected a number from {least} to {most}")
+    return default if found is None else int(found)
 
 
 def _plan(name: str, table: Any, path: Path) -> Plan:

@@ -11,6 +11,7 @@ from trimaran.rollout.runs.figures import Figures
 from trimaran.rollout.runs.readiness import Trial
 from trimaran.training.progress import Watch
 from trimaran.training.tabular.data.reading import Source
+from trimaran.training.tabular.data.sources import Dataset
 
 __all__ = ["Family", "Frozen", "NewData"]
 
@@ -21,6 +22,10 @@ class NewData(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What was left out, a sentence each."""
+
+    @property
+    def rows(self) -> Dataset | None:
+        """The table, where they are records of one."""
 
     def page(self) -> str:
         """The data report, as HTML."""

@@ -65,6 +65,10 @@ class NewFolder:
         """The files that cannot be used."""
         return self.new.data.notes
 
+    @property
+    def rows(self) -> None:
+        """They are no records."""
+
     def page(self) -> str:
         """How many photographs there are of each class, and what is measured of them."""
         data = self.new.data

@@ -60,6 +60,11 @@ class NewRows:
         """What was left out of the table."""
         return self.dataset.notes
 
+    @property
+    def rows(self) -> Dataset:
+        """The table."""
+        return self.dataset
+
     def page(self) -> str:
         """The table as `trimaran explore` shows it."""
         return page_of_table(self.dataset)

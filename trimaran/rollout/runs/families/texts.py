@@ -63,6 +63,10 @@ class NewTable:
         refused = self.new.total - len(self.new.texts)
         return (f"{some(refused, 'text')} empty or too long, and not predicted",) * bool(refused)
 
+    @property
+    def rows(self) -> None:
+        """They are no records."""
+
     def page(self) -> str:
         """How many texts there are, of what lengths and classes, and the first of them."""
         new, names = self.new, _names(self.run)

@@ -14,7 +14,6 @@ A database with one table needs no query. A password in an address is never show
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,19 +23,27 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pandas as pd
 
 from trimaran.system.csv_table import read_csv
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.extras import imported
+from trimaran.system.postgresql import (
+    connect_postgresql,
+    is_address,
+    said_without_password,
+    shown,
+)
 
-__all__ = ["Source", "imported", "is_address", "read_table", "shown", "text_of"]
+__all__ = [
+    "Source",
+    "read_table",
+    "text_of",
+]
 
 _SQLITE = (".sqlite", ".sqlite3", ".db")
 _DUCKDB = ".duckdb"
-_POSTGRESQL = ("postgresql", "postgres")
-_INSTALL = "run pip install 'trimaran[tables]'"
 _OF_DUCKDB = "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() "
 _TABLES = {
     "SQLite": "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
@@ -58,18 +65,6 @@ class Source:
     """SQL for a database."""
     sheet: str | None = None
     """The name of a spreadsheet's sheet; the first by default."""
-
-
-def is_address(place: str) -> bool:
-    """Whether a place is a database's address, and no file."""
-    return urlsplit(place).scheme in _POSTGRESQL
-
-
-def shown(place: str) -> str:
-    """A place without what may be a password."""
-    if not is_address(place):
-        return place
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1@", place.partition("?")[0])
 
 
 def text_of(cell: object) -> str:
@@ -140,13 +135,13 @@ def _from_sqlite(place: str, query: str | None) -> _Rows:
 def _from_postgresql(place: str, query: str | None) -> _Rows:
     psycopg = imported("psycopg", shown(place))
     try:
-        with closing(psycopg.connect(place, connect_timeout=10)) as connection:
+        with closing(connect_postgresql(place)) as connection:
             connection.read_only = True
             return _queried(
                 lambda sql: _fetched(connection.execute(sql)), "PostgreSQL", shown(place), query
             )
     except psycopg.Error as error:
-        raise _unreadable(shown(place), error) from None
+        raise _unreadable(shown(place), said_without_password(place, error)) from None
 
 
 def _from_excel(place: str, sheet: str | None) -> _Rows:
@@ -232,14 +227,6 @@ def _has(cell: object) -> bool:
     return cell is not None and cell != ""
 
 
-def imported(package: str, place: str) -> Any:
-    """A package of the extra `tables`, to read a place. Raises `UsageError` without it."""
-    try:
-        return __import__(package)
-    except ModuleNotFoundError:
-        raise UsageError(f"to read {place}, the package {package} is needed; {_INSTALL}") from None
-
-
-def _unreadable(place: str, error: Exception) -> TrimaranError:
+def _unreadable(place: str, error: Exception | str) -> TrimaranError:
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return TrimaranError(f"{place} cannot be read: {said or type(error).__name__}")

@@ -18,16 +18,11 @@ import pandas as pd
 from trimaran.system.downloads import Wheel, read_member
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
+from trimaran.system.postgresql import is_address, shown
 from trimaran.training.tabular.data.card_fraud import card_fraud
 from trimaran.training.tabular.data.cells import days_in, numbers_in
 from trimaran.training.tabular.data.inference import infer_schema, schema_text
-from trimaran.training.tabular.data.reading import (
-    Source,
-    is_address,
-    read_table,
-    shown,
-    text_of,
-)
+from trimaran.training.tabular.data.reading import Source, read_table, text_of
 from trimaran.training.tabular.data.schema import (
     Schema,
     parse_schema,

@@ -27,10 +27,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from trimaran.system.errors import TrimaranError
+from trimaran.system.extras import imported
 from trimaran.system.toml_text import refuse_unknown, value_of
 from trimaran.training.tabular.data.cells import days_in, numbers_in
 from trimaran.training.tabular.data.fields import first_repeated
-from trimaran.training.tabular.data.reading import Source, imported, read_table, text_of
+from trimaran.training.tabular.data.reading import Source, read_table, text_of
 from trimaran.training.tabular.wording import nearest, some
 
 __all__ = ["Window", "parse_windows", "with_windows"]

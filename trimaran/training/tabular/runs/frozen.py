@@ -17,9 +17,10 @@ import torch
 from trimaran.served.distribution import Reference, described
 from trimaran.served.transform import Transform, TransformData
 from trimaran.system.errors import TrimaranError
+from trimaran.system.postgresql import shown
 from trimaran.training.drift import Moved, drift_between
 from trimaran.training.tabular.data.groups import groups
-from trimaran.training.tabular.data.reading import Source, read_table, shown
+from trimaran.training.tabular.data.reading import Source, read_table
 from trimaran.training.tabular.data.schema import FieldSchema, Schema
 from trimaran.training.tabular.data.sources import Dataset, of_frame
 from trimaran.training.tabular.data.windows import Window, with_windows

@@ -24,6 +24,7 @@ from trimaran.training.tabular.features.fit import table_of
 from trimaran.training.tabular.learning.checkpoints import remove_torn, save_tensors
 from trimaran.training.tabular.learning.evaluate import Evaluation, evaluate
 from trimaran.training.tabular.learning.learn import Learned, Problem, Watch, learn
+from trimaran.training.tabular.runs.background import BACKGROUND, background_text
 from trimaran.training.tabular.runs.config import Config, Recipe
 from trimaran.training.tabular.runs.report import report
 from trimaran.training.tabular.runs.trained import TrainedRun
@@ -104,6 +105,8 @@ def _train(
     write_text(directory / "transform.json", learned.data.to_json())
     save_tensors(directory / "weights.pt", learned.fitted.network.state_dict())
     write_bytes(directory / "samples.npy", _samples(learned, seed))
+    kept = background_text(problem.rows(split.train), problem.schema, seed)
+    write_text(directory / BACKGROUND, kept)
     stage("scoring")
     evaluation = evaluate(problem, split, learned, seed, recipe.cuts)
     write_text(directory / "predictions.csv", _predictions(problem, split, evaluation))

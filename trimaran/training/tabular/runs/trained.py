@@ -7,6 +7,7 @@
 | `reference.json` | the distribution of the training part, which drift is measured from |
 | `weights.pt` | the network's state |
 | `samples.npy` | features of training rows, float32 `[rows, columns]`, to verify exports with |
+| `background.json` | training rows before the transform, to explain predictions by |
 | `predictions.csv` | identifier, part, target and predictions of each row |
 | `report.html` | the report |
 | `metrics.json` | every metric; written last, so a run that has it is finished |

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from trimaran.system.errors import TrimaranError
-from trimaran.training.tabular.data.reading import Source, read_table, shown
+from trimaran.system.postgresql import shown
+from trimaran.training.tabular.data.reading import Source, read_table
 
 NAMES = ["id", "age", "vip", "since", "note"]
 ROWS = [

@@ -20,6 +20,7 @@ from trimaran.training.tabular.runs.run import CHECKPOINT, train
 from trimaran.training.tabular.runs.trained import TrainedRun, latest_run, name_latest
 
 FILES = [
+    "background.json",
     "config.json",
     "metrics.json",
     "predictions.csv",
