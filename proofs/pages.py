@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["TASKS", "Block", "blocks", "commands"]
+__all__ = ["AT_LEISURE", "TASKS", "Block", "blocks", "commands"]
 
 TASKS = (
     "README.md",
@@ -34,6 +34,14 @@ TASKS = (
     "docs/python.md",
 )
 """The pages by task, in the order in which a reader follows them; each builds on the earlier."""
+
+AT_LEISURE = (
+    "docs/retraining.md",
+    "docs/results.md",
+    "docs/canary.md",
+    "docs/outcomes.md",
+)
+"""Those that train and wait for many minutes, and follow no other: `proofs.readme` runs them."""
 
 _SHELL = ("", "sh", "bash")
 
