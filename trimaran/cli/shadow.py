@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Annotated
 
 import typer
@@ -35,8 +34,6 @@ from trimaran.system.toml_text import nearest
 __all__ = ["shadow"]
 
 _ALL = 100
-_POLITE = 10
-"""How much lower the priority is of what compares, and of the candidate's server, than live's."""
 
 
 def shadow(
@@ -92,7 +89,6 @@ def shadow(
         split=False,
         longest_s=seconds_of(longest, "--longest") if longest else None,
     )
-    os.nice(_POLITE)
     how = Comparing(tuple(dict.fromkeys(output or known)), tolerance, keep_inputs)
     candidate = candidate_of(repository, model, release)
     order = Order("shadow", model, candidate, plan, comparing=how)

@@ -37,6 +37,8 @@ __all__ = ["CandidateServer", "candidate_server", "lay_out"]
 _LOOK_S = 0.1
 _END_S = 10.0
 _LOG = "serve.log"
+_POLITELY = ("nice", "-n", "10")
+"""No client waits for a shadow's answers."""
 _PREDICTIONS = "TRIMARAN_PREDICTIONS"
 
 
@@ -65,13 +67,13 @@ def candidate_server(
     place: Path,
     tritonserver: Path | None = None,
     *,
-    logged: bool = True,
+    shadow: bool = False,
 ) -> Iterator[CandidateServer]:
     """Serve a release, or a version of a model, in a server of its own during the block.
 
-    `place` is a directory for the repository that it serves. Its predictions are `logged` where
-    those of what is live are. Raises `TrimaranError` where the
-    release is damaged, is not served or fails a golden request.
+    `place` is a directory for the repository that it serves. Its predictions are logged where those
+    of what is live are, but not those of a `shadow`, which also has a lower priority. Raises
+    `TrimaranError` where the release is damaged, is not served or fails a golden request.
     """
     own = lay_out(repository, model, release, place)
     requests = read_golden(own, checked_config(own, model))
@@ -79,10 +81,10 @@ def candidate_server(
     log = place / _LOG
     with log.open("wb") as output:
         process = Child(
-            _command(own, model, ports, tritonserver),
+            [*(_POLITELY if shadow else ()), *_command(own, model, ports, tritonserver)],
             stdout=output,
             stderr=STDOUT,
-            environment=_environment(repository) if logged else None,
+            environment=None if shadow else _environment(repository),
         )
     try:
         try:

@@ -122,7 +122,7 @@ def conduct(
                 order.release,
                 place,
                 tritonserver,
-                logged=order.comparing is None,
+                shadow=order.comparing is not None,
             )
         )
         tried = f"golden requests answered: {server.golden}" if server.golden else "untested"
