@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 
-from tests.postgresql import PostgreSQL, running_postgresql
+from tests.postgresql import PostgreSQL
 from tests.rollout.live_shop import Place, finish_second, go_live, make_live, sqlite_at
 from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
@@ -24,12 +23,6 @@ from trimaran.rollout.runs.training import begin
 from trimaran.system.errors import TrimaranError
 
 NUMBERS = count(1)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgreSQL]:
-    with running_postgresql() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import csv
 import resource
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 
-from tests.postgresql import PostgreSQL, running_postgresql
+from tests.postgresql import PostgreSQL
 from tests.rollout.live_shop import Place, finish_second, make_live, sqlite_at
 from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
@@ -27,12 +27,6 @@ INSERTING = (
 )
 LARGEST = 1_500_000
 """Bytes; the rows take more."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgreSQL]:
-    with running_postgresql() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -88,6 +88,18 @@ def test_a_bad_release_is_taken_back_without_a_failed_request(shop: Shop) -> Non
     assert (outcome.status, json.loads(outcome.stdout)["verdict"]) == (1, "abort")
 
 
+@pytest.mark.filterwarnings("ignore:Config.stat_prefix:DeprecationWarning")
+def test_the_printed_configuration_hides_the_key_of_clients(shop: Shop) -> None:
+    key = "k" * 64
+    split = Split("greetings/9", ENSEMBLE, "1", "2", 0.5, shop.served.ports, digest_key=key)
+    files = ("--repository", shop.repository.root, "--config", shop.door.config)
+    with announcing(shop.repository, ENSEMBLE) as announce:
+        announce(split)
+        printed = call_trimaran("gateway", "config", *files).stdout
+    assert '"greetings/9"' in printed
+    assert key not in printed
+
+
 @pytest.mark.long
 def test_a_good_release_is_made_live_step_by_step(shop: Shop) -> None:
     options = ("--steps", "20,60,100", "--each", "3s", "--longer-p99", "0", "--more-errors", "5")

@@ -18,6 +18,7 @@ from trimaran.cli.traffic import (
     SplitModel,
     candidate_of,
     errors_of,
+    longest_s_of,
     run_order,
 )
 from trimaran.repository.config import outputs_of
@@ -27,7 +28,6 @@ from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
 from trimaran.rollout.shadow.shadowing import Comparing
 from trimaran.rollout.traffic.conducting import Order
-from trimaran.system.durations import seconds_of
 from trimaran.system.errors import UsageError
 from trimaran.system.toml_text import nearest
 
@@ -87,7 +87,7 @@ def shadow(
         agreement=agreement / _ALL,
         inputs=False,
         split=False,
-        longest_s=seconds_of(longest, "--longest") if longest else None,
+        longest_s=longest_s_of(longest),
     )
     how = Comparing(tuple(dict.fromkeys(output or known)), tolerance, keep_inputs)
     candidate = candidate_of(repository, model, release)

@@ -35,6 +35,7 @@ __all__ = [
     "canary",
     "candidate_of",
     "errors_of",
+    "longest_s_of",
     "run_order",
 ]
 
@@ -145,7 +146,7 @@ def canary(
         errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
         goals=_goals(goal, margin),
-        longest_s=seconds_of(longest, "--longest") if longest else None,
+        longest_s=longest_s_of(longest),
     )
     planned = read_plan(plan, options) if plan else options
     order = Order(
@@ -187,7 +188,7 @@ def ab(
         errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
         goals=_goals(goal, margin),
-        longest_s=seconds_of(longest, "--longest") if longest else None,
+        longest_s=longest_s_of(longest),
     )
     planned = read_plan(plan, options) if plan else options
     if len(planned.steps) > 1:
@@ -307,6 +308,11 @@ def _goals(named: str, margin: float | None) -> tuple[Goal, ...]:
     if margin is not None and not named:
         raise UsageError("--margin is a goal's, and --goal names none")
     return (parse_goal(named, margin),) if named else ()
+
+
+def longest_s_of(longest: str) -> float | None:
+    """How long an experiment may take, in seconds; None for as long as it needs."""
+    return seconds_of(longest, "--longest") if longest else None
 
 
 def _latency(longer: float) -> Latency | None:

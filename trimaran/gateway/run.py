@@ -7,7 +7,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +40,7 @@ from trimaran.gateway.keys import (
 from trimaran.gateway.listener import Tls
 from trimaran.gateway.messages import json_text
 from trimaran.gateway.metrics import METRICS_HOST, serving_metrics
-from trimaran.gateway.offered import offered_models
+from trimaran.gateway.offered import Offered, offered_models
 from trimaran.gateway.openapi import document
 from trimaran.gateway.presence import announce_gateway
 from trimaran.gateway.program import find_envoy
@@ -111,8 +111,14 @@ def wanted_of(repository: Repository, path: Path | None, issuers: Issuers | None
         models=models,
         digest_key=read_digest_key(folder),
         pages=_pages(repository, settings, names),
-        splits=tuple(each for each in splits_of(repository) if each.model in names),
+        splits=_splits(repository, models),
     )
+
+
+def _splits(repository: Repository, models: Iterable[Offered]) -> tuple[Split, ...]:
+    """Those of models that are offered."""
+    names = {model.name for model in models}
+    return tuple(each for each in splits_of(repository) if each.model in names)
 
 
 def _tls(files: Certificate, client_ca: Path | None) -> Tls:
@@ -225,20 +231,16 @@ class Gateway:
             yield
 
     def watch(self) -> None:
-        """Take over changes until interrupted. Raises `TrimaranError` if Envoy ends.
-
-        A split is followed at once, since nothing that it changes is to be judged.
-        """
+        """Take over changes until interrupted. Raises `TrimaranError` if Envoy ends."""
         envoy = self._running()
         audit = AuditLog(self._places.audit, self.wanted.settings.audit)
         while not envoy.process.wait(_LOOK_S):
             arms = rotate_arms(self._places.arms, is_read=bool(self._told.splits))
             if audit.rotate(time.time()) or arms:
                 envoy.ask("POST", "/reopen_logs")
-            splits = self._splits()
-            if splits != self.wanted.splits:
-                self._change(replace(self.wanted, splits=splits))
-                _log.info("; ".join(map(str, splits)) or "no model has a candidate")
+            splits = _splits(self._repository, self.wanted.models)
+            if splits != self._told.splits:
+                self._follow(splits)
             seen = self._fingerprint()
             if seen != self._seen:
                 self._seen = seen
@@ -250,7 +252,7 @@ class Gateway:
 
     def _take_over(self) -> None:
         """Do what is wanted now; what cannot be done is said, and what was wanted before stays."""
-        try:
+        with self._failures_said():
             wanted = wanted_of(self._repository, self._path, self._issuers)
             if wanted == self.wanted:
                 return
@@ -258,12 +260,22 @@ class Gateway:
                 raise TrimaranError("a change of [listen] needs a new start of the gateway")
             judge(self._program, whole(wanted, self._places), self._places.folder)
             self._change(wanted)
+            _log.info("the changed configuration is at work")
+
+    def _follow(self, splits: tuple[Split, ...]) -> None:
+        """Divide the traffic so, at once: nothing that a split changes is to be judged."""
+        with self._failures_said():
+            self._change(replace(self.wanted, splits=splits))
+            _log.info("; ".join(map(str, splits)) or "no model has a candidate")
+
+    @contextmanager
+    def _failures_said(self) -> Iterator[None]:
+        try:
+            yield
         except (TrimaranError, OSError) as error:
             full = isinstance(error, OSError) and error.strerror
             said = f"{self._places.folder}: {full}" if full else error
             _log.error(f"{said}; what was valid before stays")
-            return
-        _log.info("the changed configuration is at work")
 
     def _change(self, wanted: Wanted) -> None:
         """Have Envoy do what is wanted; what the old routes need goes last."""
@@ -276,10 +288,6 @@ class Gateway:
             envoy.tell(with_clusters_of(new, self._files(self._told)))
             self._told = wanted
             envoy.tell(new)
-
-    def _splits(self) -> tuple[Split, ...]:
-        names = [model.name for model in self.wanted.models]
-        return tuple(each for each in splits_of(self._repository) if each.model in names)
 
     def _running(self) -> Envoy:
         if self._envoy is None:
@@ -372,12 +380,9 @@ def printed(repository: Repository, path: Path | None) -> str:
     wanted = wanted_of(repository, path)
     secrets = dict.fromkeys(wanted.secrets, _HIDDEN)
     folder = state_folder(repository)
-    return json_text(
-        whole(
-            replace(wanted, secrets=secrets, digest_key=_HIDDEN),
-            _places(folder),
-        )
-    )
+    splits = tuple(replace(each, digest_key=_HIDDEN) for each in wanted.splits)
+    shown = replace(wanted, secrets=secrets, digest_key=_HIDDEN, splits=splits)
+    return json_text(whole(shown, _places(folder)))
 
 
 def _places(folder: Path, sockets: Path = _SOCKETS / "trimaran-gateway") -> Places:
