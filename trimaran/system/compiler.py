@@ -55,14 +55,15 @@ class Compiler:
         return _in_front(self.folder)
 
 
-def find_compiler() -> Compiler:
+def find_compiler(*, download: bool = True) -> Compiler:
     """The machine's compiler, or Debian's, which is downloaded at the first call.
 
-    Raises `TrimaranError` with the reason where there is none.
+    Without `download` only the machine's. Raises `TrimaranError` with the reason where there is
+    none.
     """
     named = os.environ.get("CXX")
     command = named or _GXX
-    elsewhere = not named and not shutil.which(_GXX) and can_unpack()
+    elsewhere = download and not named and not shutil.which(_GXX) and can_unpack()
     folder = _unpacked() if elsewhere else None
     return Compiler(command, _version(command, folder), folder)
 
