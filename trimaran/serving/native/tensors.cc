@@ -1,5 +1,6 @@
 #include "tensors.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
@@ -84,6 +85,18 @@ void split_texts(Input& input) {
   if (input.texts.size() != input.count) throw Failure("has fewer texts than its shape");
 }
 
+// Any byte but 0 is true for Triton, and 1 alone for ONNX Runtime's code.
+void normalize_booleans(Input& input) {
+  const auto is_odd = [](char c) { return c != 0 && c != 1; };
+  if (std::none_of(input.bytes.begin(), input.bytes.end(), is_odd)) return;
+  std::unique_ptr<char[]> truths(new char[input.bytes.size()]);
+  std::transform(input.bytes.begin(), input.bytes.end(), truths.get(), [](char c) {
+    return static_cast<char>(c != 0);
+  });
+  input.bytes = {truths.get(), input.bytes.size()};
+  input.gathered = std::move(truths);
+}
+
 bool is_aligned(const char* data, std::size_t size) noexcept {
   return reinterpret_cast<std::uintptr_t>(data) % size == 0;
 }
@@ -159,6 +172,7 @@ Input read_input(TRITONBACKEND_Input* source) {
           "has " + std::to_string(input.bytes.size()) + " bytes, and its shape " +
           to_string(input.shape) + " needs " + std::to_string(wanted));
     }
+    if (data_type == DataType::boolean) normalize_booleans(input);
     return input;
   } catch (const Failure& failure) {
     throw Failure("input '" + std::string(name) + "' " + failure.what(), ErrorCode::invalid_arg);

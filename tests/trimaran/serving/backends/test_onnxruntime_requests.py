@@ -222,6 +222,10 @@ def test_a_bad_value_fails_alone(server: Hosted) -> None:
     for answer, row in zip((first, *rest), ([0, 1], [4, 5], [2, 3]), strict=True):
         assert isinstance(answer, Answer)
         assert answer.outputs["row"].tolist() == [row]
+    if server.onnx_backend is OnnxBackend.native:  # what Python stubs refuse, they count themselves
+        (statistics,) = server.control.statistics("lookup")
+        counts = {name: statistics["inference_stats"][name]["count"] for name in ("success", "fail")}
+        assert counts == {"success": "3", "fail": "1"}
 
 
 def test_a_model_that_loses_rows_is_not_answered_with_wrong_ones(server: Hosted) -> None:
@@ -249,6 +253,12 @@ def test_a_variable_axis_takes_any_length(server: Hosted) -> None:
     for length in (1, 5):
         y = server.infer("counted", {"x": ones(4, length)})["y"]
         assert y.shape == (4, length)
+
+
+def test_a_tensor_may_be_empty_or_come_in_many_pieces(server: Hosted) -> None:
+    assert server.infer("counted", {"x": ones(4, 0)})["y"].shape == (4, 0)
+    x = np.arange(4 * 300_000, dtype=np.float32).reshape(4, -1)  # more than one read of a socket
+    np.testing.assert_array_equal(server.infer("counted", {"x": x})["y"], x + x)
 
 
 def test_only_requested_outputs_are_answered(server: Hosted) -> None:
