@@ -1,0 +1,1 @@
+"""The native ONNX backend under AddressSanitizer and UndefinedBehaviorSanitizer."""
