@@ -30,7 +30,9 @@ def subjects() -> tuple[Subject, ...]:
     """A good row of each model."""
     row = np.arange(8, dtype=np.float32).reshape(2, 4)
     texts = np.array([[b"", b"plain", "Übermut".encode(), b"\xff\xfe"]], dtype=object)
-    numbers = {name: np.ones((1, 2), dtype) for name, (_, dtype) in _NUMBERS.items()}
+    numbers: dict[str, np.ndarray] = {
+        name: np.ones((1, 2), dtype) for name, (_, dtype) in _NUMBERS.items()
+    }
     return (
         Subject("doubled", {"x": row}),
         Subject("fixed", {"x": row}),
