@@ -3,7 +3,8 @@
     python -m proofs.sanitizers --requests 2000 --loads 200
 
 Exit status 1 where a sanitizer reports anything, a leak at the end included, the server ends by
-itself, or a good request is not answered afterwards.
+itself, or a good request is not answered afterwards. One allocation is lost on purpose, so that the
+search for leaks is known to have run.
 """
 
 from __future__ import annotations
@@ -48,6 +49,18 @@ _FLAGS = (
     "-fvisibility=hidden",
     "-D_GLIBCXX_ASSERTIONS",
 )
+_LOST = 4242
+_HELPER = f"""\
+#include <cstdlib>
+extern "C" void freelocale(void*) {{}}
+static void* volatile lost;
+__attribute__((constructor)) static void lose() {{
+  lost = std::malloc({_LOST});
+  lost = nullptr;
+}}
+"""
+"""Loaded into tritonserver too. With AddressSanitizer a library of the wheel, p11-kit, waits for
+ever in `freelocale` at the end of the process, before leaks are looked for."""
 _SENDERS = 4
 _GRPC_TIMEOUT_S = 30.0
 _END_S = 120.0
@@ -67,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = Server.start(
             runtime, repository, repository.names(), free_ports(), work / "server.log"
         )
+        ended = False
         try:
             server.wait_until_started()
             _require_good(server)
@@ -74,17 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _require_good(server)
             server.process.send(signal.SIGTERM)
             ended = server.process.wait(_END_S)
-            status = server.process.status if ended else None
         except TrimaranError as error:
             print(f"error: {error}", file=sys.stderr)
-            status = None
         finally:
             server.kill()
         reports = [path.read_text(errors="replace") for path in sorted(work.glob("report.*"))]
-    for report in reports:
-        print(report)
-    print(f"{len(reports)} reports; tritonserver's status at the end: {status}")
-    return int(bool(reports) or status != 0)
+    print("\n".join(reports))
+    clean = len(reports) == 1 and f"{_LOST} byte(s) leaked in 1 allocation(s)" in reports[0]
+    print(
+        "nothing is reported but the allocation that is lost on purpose"
+        if clean and ended
+        else f"{len(reports)} reports; tritonserver {'ended' if ended else 'did not end'}"
+    )
+    return int(not (clean and ended))
 
 
 def _runtime(compiler: Compiler, work: Path) -> Runtime:
@@ -96,14 +112,17 @@ def _runtime(compiler: Compiler, work: Path) -> Runtime:
     own = find_runtime(onnx_backend=OnnxBackend.native)
     others = [each for each in own.arguments if not each.startswith("--backend-directory=")]
     command = [compiler.command, "-print-file-name=libasan.so"]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    sanitizer = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    helper = work / "helper.so"
+    command = [compiler.command, "-shared", "-fPIC", "-x", "c++", "-", "-o", str(helper)]
+    subprocess.run(command, input=_HELPER, text=True, check=True)
     options = f"log_path={work / 'report'}:print_stacktrace=1"
     return replace(
         own,
         arguments=(f"--backend-directory={folder.parent}", *others),
         environment={
             **own.environment,
-            "LD_PRELOAD": found,
+            "LD_PRELOAD": f"{sanitizer}:{helper}",
             "ASAN_OPTIONS": f"{options}:detect_leaks=1",
             "UBSAN_OPTIONS": options,
         },

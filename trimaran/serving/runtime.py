@@ -137,7 +137,10 @@ def _native(wanted: OnnxBackend) -> tuple[NativeBackend | None, str]:
         return native_backend(TRITON_VERSION, download=wanted is OnnxBackend.native), ""
     except TrimaranError as error:
         if wanted is OnnxBackend.native:
-            raise
+            raise TrimaranError(
+                f"the native ONNX backend cannot be made: {error}; install a C++ compiler such as "
+                "Debian's g++, or take another backend with --onnx-backend python"
+            ) from error
         return None, (
             f"ONNX models are served by Python processes: {error}; with a C++ compiler (such as "
             "Debian's g++) tritonserver serves them itself, which starts sooner and takes less CPU"
