@@ -142,8 +142,8 @@ def _native(wanted: OnnxBackend) -> tuple[NativeBackend | None, str]:
                 "Debian's g++, or take another backend with --onnx-backend python"
             ) from error
         return None, (
-            f"ONNX models are served by Python processes: {error}; with a C++ compiler (such as "
-            "Debian's g++) tritonserver serves them itself, which starts sooner and takes less CPU"
+            f"ONNX models are served by Python processes: {error}; the native backend, which needs "
+            "a C++ compiler such as Debian's g++, starts sooner and takes less CPU"
         )
 
 

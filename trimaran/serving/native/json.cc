@@ -206,11 +206,13 @@ const Json& Json::operator[](std::string_view key) const noexcept {
 }
 
 void Json::set(std::string_view key, Json value) {
-  if (const Json* found = find(key)) {
-    const_cast<Json&>(*found) = std::move(value);
-  } else {
-    std::get<Object>(value_).emplace_back(key, std::move(value));
+  auto& members = std::get<Object>(value_);
+  for (auto& [name, old] : members) {
+    if (name != key) continue;
+    old = std::move(value);
+    return;
   }
+  members.emplace_back(key, std::move(value));
 }
 
 const Json::Array& Json::items() const noexcept {

@@ -21,6 +21,9 @@ std::optional<OnnxRuntime> loaded;
 
 void load_onnx_runtime(const std::string& path) {
   if (loaded) return;
+  if (path.empty()) {
+    throw Failure("ONNX Runtime is not known; give --backend-config=onnxruntime,library=FILE");
+  }
   // It is never closed: its threads may end after the last session.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (library == nullptr) {

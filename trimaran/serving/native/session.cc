@@ -119,7 +119,9 @@ std::vector<ModelTensor> tensors_of(
     OnnxRuntime::GetTypeInfo* get_type_info) {
   OrtAllocator* allocator = nullptr;
   check(ort().GetAllocatorWithDefaultOptions(&allocator));
-  const auto free = [allocator](char* text) { check(ort().AllocatorFree(allocator, text)); };
+  const auto free = [allocator](char* text) noexcept {
+    FromOrt<OrtStatus>(ort().AllocatorFree(allocator, text));
+  };
   std::size_t count = 0;
   check(get_count(session, &count));
   std::vector<ModelTensor> tensors;

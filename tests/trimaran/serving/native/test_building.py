@@ -68,7 +68,7 @@ def test_without_a_compiler_one_line_says_what_would_be_faster(
     monkeypatch.setenv("PATH", str(tmp_path))
     runtime = find_runtime(onnx_backend=OnnxBackend.auto)
     assert runtime.onnx_backend is OnnxBackend.python
-    assert "with a C++ compiler (such as Debian's g++)" in runtime.note
+    assert "which needs a C++ compiler such as Debian's g++, starts sooner" in runtime.note
 
 
 def test_a_folder_that_cannot_be_written_is_named(
