@@ -193,8 +193,8 @@ class Walk:
                 self._shell(command, f"{page}:{number}")
 
     def end(self) -> None:
-        """End every command that still runs."""
-        for kind in list(self.background):
+        """End every command that still runs, the last first."""
+        for kind in reversed(list(self.background)):
             self._stop(kind)
 
     def _write(self, path: Path, block: Block, where: str) -> None:
