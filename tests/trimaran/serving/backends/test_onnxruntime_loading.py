@@ -120,6 +120,34 @@ REFUSED = {
         ),
         "unable to load model 'ragged', allow_ragged_batch needs NVIDIA's own backend",
     ),
+    "controlled": (
+        variant(
+            "controlled",
+            more='sequence_batching { control_input { name: "START" control { kind: '
+            "CONTROL_SEQUENCE_START int32_false_true: [0, 1] } } }\n",
+        ),
+        "sequence_batching with control_input needs NVIDIA's own backend",
+    ),
+    "bad_number": (
+        variant("bad_number", more=parameter("intra_op_thread_count", "4x")),
+        "failed to convert '4x' to integral number",
+    ),
+    "bad_mode": (
+        variant("bad_mode", more=parameter("execution_mode", 2)),
+        "execution_mode are 0 or 1 but got 2",
+    ),
+    "bad_accelerator": (
+        variant(
+            "bad_accelerator",
+            more='optimization { execution_accelerators { cpu_execution_accelerator { name: "warp" '
+            "} } }\n",
+        ),
+        "unknown Execution Accelerator 'warp' is requested",
+    ),
+    "no_library": (
+        variant("no_library", more='model_operations { op_library_filename: "/nowhere/ops.so" }\n'),
+        "/nowhere/ops.so",
+    ),
     "bad_parameter": (
         variant("bad_parameter", more=parameter("enable_mem_arena", "maybe")),
         "failed to convert 'maybe' to boolean",

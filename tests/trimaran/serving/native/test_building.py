@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.programs import COMPILER, require
-from trimaran.serving.native.building import native_backend
+from trimaran.serving.native.building import compile_backend, native_backend
 from trimaran.serving.runtime import ONNX_BACKEND, OnnxBackend, find_runtime
+from trimaran.system.compiler import find_compiler
 from trimaran.system.errors import TrimaranError, UsageError
 
 VERSION = "2.51.0"
@@ -21,6 +22,12 @@ def compiler(folder: Path, does: str) -> Path:
     path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "c++ 1.0" && exit\n{does}\n')
     path.chmod(0o755)
     return path
+
+
+def test_the_sources_compile_without_a_warning(tmp_path: Path) -> None:
+    require(COMPILER)
+    wanted = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
+    compile_backend(find_compiler(), tmp_path / "out", ("-std=c++17", "-fsyntax-only", *wanted))
 
 
 def test_processes_that_need_it_at_once_compile_it_once(
