@@ -14,8 +14,9 @@ constexpr std::uint32_t kSurrogates = 0xD800;
 constexpr std::uint32_t kLowSurrogates = 0xDC00;
 constexpr std::uint32_t kSurrogatesEnd = 0xE000;
 
+constexpr std::string_view kLiterals = "+-.0123456789Eaeflnrstu";
+
 const Json kNothing;
-const Json::Array kNoItems;
 const std::string kNoText;
 
 void append_utf8(std::string& out, std::uint32_t code) {
@@ -71,23 +72,13 @@ class Json::Reader {
   Json value(int depth) {
     if (depth > kDeepest) fail();
     skip_space();
+    if (take('{')) return members(depth);
+    if (take('[')) return list(depth);
+    if (!rest_.empty() && rest_.front() == '"') return text();
     Json found;
-    if (take('{')) {
-      found.value_ = members(depth);
-    } else if (take('[')) {
-      found.value_ = list(depth);
-    } else if (!rest_.empty() && rest_.front() == '"') {
-      found.value_ = text();
-    } else if (take("true")) {
-      found.value_ = true;
-    } else if (take("false")) {
-      found.value_ = false;
-    } else if (!take("null")) {
-      const std::size_t size = rest_.find_first_not_of("+-.0123456789Ee");
-      found.value_ = Number{std::string(rest_.substr(0, size))};
-      if (size == 0 || rest_.empty()) fail();
-      rest_.remove_prefix(std::min(size, rest_.size()));
-    }
+    found.text_ = rest_.substr(0, rest_.find_first_not_of(kLiterals));
+    if (found.text_.empty()) fail();
+    rest_.remove_prefix(found.text_.size());
     return found;
   }
 
@@ -192,10 +183,8 @@ std::string Json::dump() const {
 }
 
 const Json* Json::find(std::string_view key) const noexcept {
-  if (const auto* members = std::get_if<Object>(&value_)) {
-    for (const auto& [name, value] : *members) {
-      if (name == key) return &value;
-    }
+  for (const auto& [name, value] : members_) {
+    if (name == key) return &value;
   }
   return nullptr;
 }
@@ -206,63 +195,48 @@ const Json& Json::operator[](std::string_view key) const noexcept {
 }
 
 void Json::set(std::string_view key, Json value) {
-  auto& members = std::get<Object>(value_);
-  for (auto& [name, old] : members) {
+  for (auto& [name, old] : members_) {
     if (name != key) continue;
     old = std::move(value);
     return;
   }
-  members.emplace_back(key, std::move(value));
+  members_.emplace_back(key, std::move(value));
 }
 
-const Json::Array& Json::items() const noexcept {
-  const auto* found = std::get_if<Array>(&value_);
-  return found != nullptr ? *found : kNoItems;
-}
-
-const std::string& Json::text() const noexcept {
-  const auto* found = std::get_if<std::string>(&value_);
-  return found != nullptr ? *found : kNoText;
-}
-
-bool Json::truth() const noexcept {
-  const auto* found = std::get_if<bool>(&value_);
-  return found != nullptr && *found;
-}
+const std::string& Json::text() const noexcept { return kind_ == Kind::text ? text_ : kNoText; }
 
 std::int64_t Json::number() const noexcept {
-  const auto* number = std::get_if<Number>(&value_);
-  const std::string& digits = number != nullptr ? number->digits : text();
   std::int64_t found = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), found);
+  std::from_chars(text_.data(), text_.data() + text_.size(), found);
   return found;
 }
 
 void Json::write(std::string& out) const {
-  if (const auto* truth = std::get_if<bool>(&value_)) {
-    out += *truth ? "true" : "false";
-  } else if (const auto* number = std::get_if<Number>(&value_)) {
-    out += number->digits;
-  } else if (const auto* text = std::get_if<std::string>(&value_)) {
-    write_text(out, *text);
-  } else if (const auto* list = std::get_if<Array>(&value_)) {
-    out += '[';
-    for (const Json& item : *list) {
-      if (out.back() != '[') out += ',';
-      item.write(out);
-    }
-    out += ']';
-  } else if (const auto* members = std::get_if<Object>(&value_)) {
-    out += '{';
-    for (const auto& [key, value] : *members) {
-      if (out.back() != '{') out += ',';
-      write_text(out, key);
-      out += ':';
-      value.write(out);
-    }
-    out += '}';
-  } else {
-    out += "null";
+  switch (kind_) {
+    case Kind::literal:
+      out += text_;
+      break;
+    case Kind::text:
+      write_text(out, text_);
+      break;
+    case Kind::array:
+      out += '[';
+      for (const Json& item : items_) {
+        if (&item != &items_.front()) out += ',';
+        item.write(out);
+      }
+      out += ']';
+      break;
+    case Kind::object:
+      out += '{';
+      for (const auto& member : members_) {
+        if (&member != &members_.front()) out += ',';
+        write_text(out, member.first);
+        out += ':';
+        member.second.write(out);
+      }
+      out += '}';
+      break;
   }
 }
 
