@@ -47,7 +47,7 @@ from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.runs.config import digest_of_frame
 from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["BeginCanary", "Retrained", "Work", "retrain"]
+__all__ = ["Retrained", "Work", "retrain"]
 
 
 class Work(Tables, Protocol):
@@ -64,14 +64,6 @@ class Work(Tables, Protocol):
 
     def folds(self, count: int) -> Sequence[float]:
         """The main metric of each fold of a cross-validation. Raises `TrimaranError`."""
-        ...
-
-
-class BeginCanary(Protocol):
-    """What follows a run that passes, where its settings ask for a canary."""
-
-    def __call__(self, run: Run) -> str:
-        """Begin a canary of a pending run, and say in a clause what began."""
         ...
 
 
@@ -98,7 +90,6 @@ def retrain(
     why: str,
     out: Path,
     say: Callable[[str], None],
-    canary: BeginCanary | None = None,
 ) -> Retrained:
     """Train a name again, or go on with that, and compare the run with the live one.
 
@@ -136,10 +127,7 @@ def retrain(
             "comparison": folder / "comparison.html",
         }
         finish(repository, begun, by, figures_of(new.directory), new.directory, reports)
-    run = runs_in(repository, ledger_of(repository).entries())[begun.id]
-    if rules.canary and canary is not None and not judged.failed:
-        say(f"{run.id}: {canary(run)}")
-    return _told(run)
+    return _told(runs_in(repository, ledger_of(repository).entries())[begun.id])
 
 
 def _live(repository: Repository, name: str) -> Run:

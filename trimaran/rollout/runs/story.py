@@ -58,6 +58,11 @@ def _reviewed(run: str, details: Details) -> str:
     return f"reviewed {run}: {said}"
 
 
+def _tried(run: str, details: Details) -> str:
+    said = f"{details.get('verdict')}: {details.get('why')}"
+    return f"tried {run} on live traffic in {details.get('experiment')}: {said}"
+
+
 def _prepared(run: str, details: Details) -> str:
     parts = [f"{model} {number}" for model, number in details.get("parts", {}).items()]
     return f"prepared {run}: {', '.join(parts)}"
@@ -74,6 +79,7 @@ _TOLD: Mapping[str, Callable[[str, Details], str]] = {
         f"compared {run} with {details.get('live')}: {details.get('says', '')}"
     ),
     "finished": lambda run, details: f"finished {run}: {metric_text(details)}, pending",
+    "tried": _tried,
     "reviewed": _reviewed,
     "approved": lambda run, _: f"approved {run}",
     "ignored": lambda run, details: f"ignored {run}: {details.get('why', '')}",
