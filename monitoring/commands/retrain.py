@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,7 @@ from trimaran.cli.options import (
     Tritonserver,
 )
 from trimaran.cli.planned import PUBLIC, Planned, planned
+from trimaran.cli.run_api import keep_explanations
 from trimaran.repository.repository import Repository
 from trimaran.rollout.retrain_plan import RetrainPlan
 from trimaran.rollout.retraining.due import Due, due
@@ -245,6 +247,7 @@ def _show(looked: list[tuple[str, Due | TrimaranError]]) -> int:
 def _trained(settled: _Settled, job: _Job, why: str) -> str:
     """Train a name, and compare it; the run, which is the live one where that is as good."""
     from trimaran.rollout.retraining.retrain import retrain as train_again
+    from trimaran.training.progress import shown
 
     done = train_again(
         settled.repository,
@@ -256,6 +259,7 @@ def _trained(settled: _Settled, job: _Job, why: str) -> str:
         why,
         settled.out,
         _say,
+        partial(keep_explanations, settled.settings.results, _say, shown),
     )
     if not done.live:
         _say(f"{done.id}: {done.says}")

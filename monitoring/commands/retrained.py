@@ -64,7 +64,7 @@ class Follower:
                 self._try(run, canary)
             except TrimaranError as error:
                 raise TrimaranError(
-                    f"{run.id} is not done with its canary: {error}; then {_again(run)} goes on"
+                    f"the canary of {run.id} is not over: {error}; then {_again(run)} goes on"
                 ) from error
             run = self._run(wanted)
         if self._ahead(run) is Ahead.DEPLOYMENT:
