@@ -8,7 +8,7 @@ from typing import Any
 
 from trimaran.rollout.ledger import Entry
 
-__all__ = ["clocks_set_back", "metric_text", "of_name", "told"]
+__all__ = ["canary_text", "clocks_set_back", "metric_text", "of_name", "told"]
 
 Details = Mapping[str, Any]
 
@@ -44,6 +44,11 @@ def metric_text(details: Details) -> str:
     return f"{text} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else text
 
 
+def canary_text(details: Details) -> str:
+    """What a canary said: `churn/4: promote: Proven as the plan asks.`."""
+    return ": ".join(str(details.get(key)) for key in ("experiment", "verdict", "why"))
+
+
 def _begun(run: str, details: Details) -> str:
     frozen = details.get("predicts_with")
     what = f"{frozen} predicts {details['data']}" if frozen else f"trains on {details['data']}"
@@ -56,11 +61,6 @@ def _reviewed(run: str, details: Details) -> str:
     no = [name for name, answer in answers.items() if answer.get("answer") == "no"]
     said = f"no to {', '.join(no)}" if no else f"nothing against it in {len(answers)} questions"
     return f"reviewed {run}: {said}"
-
-
-def _tried(run: str, details: Details) -> str:
-    said = f"{details.get('verdict')}: {details.get('why')}"
-    return f"tried {run} on live traffic in {details.get('experiment')}: {said}"
 
 
 def _prepared(run: str, details: Details) -> str:
@@ -79,7 +79,7 @@ _TOLD: Mapping[str, Callable[[str, Details], str]] = {
         f"compared {run} with {details.get('live')}: {details.get('says', '')}"
     ),
     "finished": lambda run, details: f"finished {run}: {metric_text(details)}, pending",
-    "tried": _tried,
+    "tried": lambda run, details: f"tried {run} on live traffic in {canary_text(details)}",
     "reviewed": _reviewed,
     "approved": lambda run, _: f"approved {run}",
     "ignored": lambda run, details: f"ignored {run}: {details.get('why', '')}",
