@@ -186,7 +186,6 @@ def _job(settled: _Settled, plan: Plan) -> _Job:
     """Raises `TrimaranError` for what would be wrong only after hours of training."""
     from monitoring.commands.retrained import Follower
     from trimaran.cli.planned_canary import planned_canary
-    from trimaran.rollout.traffic.predictions import check_goals
 
     work = planned(plan, settled.data, settled.out)
     if not work.of_tables:
@@ -197,8 +196,7 @@ def _job(settled: _Settled, plan: Plan) -> _Job:
     rules = plan.retrain or RetrainPlan()
     answers, what = settled.answers, "--deploy"
     if rules.canary is not None:
-        order = planned_canary(plan.name, rules.canary, 0)
-        check_goals(settled.repository, plan.name, order.plan, order.header)
+        planned_canary(settled.repository, plan.name, rules.canary, 0)
         if answers is None:
             answers, what = rules.canary.answers, f"answers in [{plan.name}.retrain.canary]"
     checklist = None

@@ -91,7 +91,7 @@ class Follower:
 
         figures_of(self.repository)
         run = prepare_run(self.repository, self.settings, run.id, self.by, made_of_run)
-        order = planned_canary(run.name, canary, run.parts[run.name])
+        order = planned_canary(self.repository, run.name, canary, run.parts[run.name])
 
         def won(found: Verdict) -> None:
             self._note(run, found)

@@ -70,9 +70,9 @@ def test_what_is_still_to_be_done(
     assert ahead_of(*run_of(*more), canary=canary, deploys=deploys) == found
 
 
-def test_a_canary_is_planned_by_the_options_of_the_command() -> None:
+def test_a_canary_is_planned_by_the_options_of_the_command(repository: Repository) -> None:
     plan = Canary({"longest": "1d", "steps": "10,100", "each": "1h", "longer-p99": 0, "key": "id"})
-    assert planned_canary("shop", plan, 3) == Order(
+    assert planned_canary(repository, "shop", plan, 3) == Order(
         "canary",
         "shop",
         3,
@@ -92,12 +92,15 @@ def test_a_canary_is_planned_by_the_options_of_the_command() -> None:
         ({"steps": [5, 100]}, r"steps is \[5, 100\]; expected a text, a number or true"),
         ({"each": "soon"}, "--each is 'soon'"),
         ({"margin": "wide"}, "'--margin': Input should be a valid number"),
+        ({"goal": "sales:0:9"}, "needs the header that names them"),
         ({"plan": "nowhere.toml"}, "nowhere.toml: cannot be read"),
     ],
 )
-def test_a_mistake_in_a_planned_canary_is_named(options: dict[str, Any], says: str) -> None:
+def test_a_mistake_in_a_planned_canary_is_named(
+    repository: Repository, options: dict[str, Any], says: str
+) -> None:
     with pytest.raises(UsageError, match=rf"^rollout\.toml, \[shop\.retrain\.canary\]: .*{says}"):
-        planned_canary("shop", Canary(options), 3)
+        planned_canary(repository, "shop", Canary(options), 3)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import urllib3
 
 from trimaran.gateway.offered import Offered
 from trimaran.gateway.settings import ServerAddress
+from trimaran.gateway.trying import Trying
 
 __all__ = ["Health", "State", "missing_models"]
 
@@ -50,10 +51,15 @@ class Health:
         self,
         wanted: Callable[[], Mapping[ServerAddress, Collection[Offered]]],
         changed: Callable[[Mapping[str, State], Mapping[str, State]], None],
+        trying: Trying,
     ) -> None:
-        """`wanted` gives the servers, and the models to ask each for."""
+        """`wanted` gives the servers, and the models to ask each for.
+
+        Where `changed` fails in the thread, as `trying` says, it is called again.
+        """
         self._wanted = wanted
         self._changed = changed
+        self._trying = trying
         self._states: dict[str, State] = {}
         self._silent: dict[str, int] = {}
         self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT_S, maxsize=4)
@@ -78,17 +84,21 @@ class Health:
         return self._states
 
     def look(self) -> None:
-        """Ask all servers once."""
+        """Ask all servers once. Raises what `changed` does, and what was found does not count."""
         wanted = self._wanted()
         found = list(self._executor.map(self._state, wanted.keys(), wanted.values()))
         states = {state.server.name: state for state in found}
         if states != self._states:
             before, self._states = self._states, states
-            self._changed(before, states)
+            try:
+                self._changed(before, states)
+            except BaseException:
+                self._states = before
+                raise
 
     def _run(self) -> None:
         while not self._stop.wait(_PERIOD_S):
-            self.look()
+            self._trying.is_done(self.look)
 
     def _state(self, server: ServerAddress, models: Collection[Offered]) -> State:
         known = self._states.get(server.name)

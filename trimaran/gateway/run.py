@@ -49,6 +49,7 @@ from trimaran.gateway.program import find_envoy
 from trimaran.gateway.routes import Page
 from trimaran.gateway.settings import Listen, ServerAddress, Settings, read_settings
 from trimaran.gateway.streams import serving_streams
+from trimaran.gateway.trying import Trying
 from trimaran.repository.presence import Presence, find_servers, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.rollout.traffic.split import Split, splits_of
@@ -203,12 +204,13 @@ class Gateway:
         self._issuers = Issuers(places.folder)
         self.wanted = wanted_of(repository, path, self._issuers)
         self._seen = self._fingerprint()
-        self.health = Health(lambda: self.wanted.asked, self._servers_changed)
+        self.health = Health(
+            lambda: self.wanted.asked, self._servers_changed, Trying(places.folder)
+        )
         self._told = self.wanted
         """What Envoy's routes are of."""
         self._again_s = math.inf
-        self._said = ""
-        """The last failure, which is said once."""
+        self._trying = Trying(places.folder)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -247,11 +249,11 @@ class Gateway:
                 envoy.ask("POST", "/reopen_logs")
             splits = _splits(self._repository, self.wanted.models)
             if splits != self._told.splits:
-                self._is_done(partial(self._follow, splits))
+                self._trying.is_done(partial(self._follow, splits))
             seen = self._fingerprint()
             if seen != self._seen or time.monotonic() >= self._again_s:
                 self._seen = seen
-                done = self._is_done(self._take_over)
+                done = self._trying.is_done(self._take_over)
                 self._again_s = math.inf if done else time.monotonic() + _AGAIN_S
         raise TrimaranError(
             f"Envoy ended by itself with status {envoy.process.status}; its log is "
@@ -273,20 +275,6 @@ class Gateway:
         """Divide the traffic so, at once: nothing that a split changes is to be judged."""
         self._change(replace(self.wanted, splits=splits))
         _log.info("; ".join(map(str, splits)) or "no model has a candidate")
-
-    def _is_done(self, change: Callable[[], None]) -> bool:
-        """Whether a change is at work now. What fails is said, but not again and again."""
-        try:
-            change()
-        except (TrimaranError, OSError) as error:
-            full = isinstance(error, OSError) and error.strerror
-            said = f"{self._places.folder}: {full}" if full else str(error)
-            if said != self._said:
-                _log.error(f"{said}; what was valid before stays, until a new try succeeds")
-            self._said = said
-            return False
-        self._said = ""
-        return True
 
     def _change(self, wanted: Wanted) -> None:
         """Have Envoy do what is wanted; what the old routes need goes last."""
@@ -312,12 +300,12 @@ class Gateway:
         return self.wanted.settings, [model.name for model in self.wanted.models]
 
     def _servers_changed(self, before: Mapping[str, State], states: Mapping[str, State]) -> None:
-        for name, state in states.items():
-            _say_change(name, before.get(name), state)
         if self._envoy is not None:
             with self._lock:
                 clusters = cluster_file(self._told, states, self._places)
                 self._envoy.tell({"clusters": clusters})
+        for name, state in states.items():
+            _say_change(name, before.get(name), state)
 
     def _fingerprint(self) -> tuple[Any, ...]:
         """What shows that a file or a key has changed that decides what is wanted."""
