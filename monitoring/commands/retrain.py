@@ -115,15 +115,15 @@ def retrain(
     failed, also if nothing was due; 1 if a name could not be looked at, trained, tried or deployed;
     3 if a run did not pass its gates, or its canary was not for it.
     """
+    if deploy is not (answers is not None):
+        raise UsageError("--deploy and --answers belong together; give both, or none")
     if timer is not None:
-        _write_units(timer, repository, settings, out)
+        _write_units(timer, repository, settings, out, answers, by)
         return
     if name is None and not only_due:
         raise UsageError("name what to train again, or give --due for all that is due")
     if name is None and data is not None:
         raise UsageError("--data is the table of one name; name it too")
-    if deploy is not (answers is not None):
-        raise UsageError("--deploy and --answers belong together; give both, or none")
     who, rules = person(by), settings_at(settings)
     plans = _plans(rules, name)
     if answers is not None:
@@ -293,10 +293,19 @@ def _permitted(settings: Settings, by: str, plan: Plan, answers: Path, what: str
     return found
 
 
-def _write_units(folder: Path, repository: Path, settings: Path | None, out: Path) -> None:
+def _write_units(
+    folder: Path,
+    repository: Path,
+    settings: Path | None,
+    out: Path,
+    answers: Path | None,
+    by: str | None,
+) -> None:
     command = [sys.executable, "-m", "trimaran", "retrain", "--due"]
     command += [f"--repository={repository.resolve()}", f"--out={out.resolve()}"]
     command += [f"--settings={settings.resolve()}"] if settings is not None else []
+    command += ["--deploy", f"--answers={answers.resolve()}"] if answers is not None else []
+    command += [f"--by={by}"] if by is not None else []
     texts: Mapping[str, str] = units(command, Path.cwd(), getpass.getuser())
     for name, text in texts.items():
         write_text(folder / name, text)

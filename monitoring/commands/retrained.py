@@ -70,7 +70,7 @@ class Follower:
         if self._ahead(run) is Ahead.DEPLOYMENT:
             self._deploy(run)
             run = self._run(wanted)
-        if run.state in LIVE:
+        if run.state in LIVE and self.checklist is not None:
             show_results(self.repository, self.settings, run.id, self.by, show)
         return _told(run)
 
@@ -161,8 +161,10 @@ def _told(run: Run) -> int:
     else:
         found = run.tried.details
         if (lost := _LOST.get(found["verdict"])) is not None:
-            show(f"{run.id} is pending, and {lost} {found['experiment']}: {found['why']}")
+            show(
+                f"{run.id} is pending, and {lost}, experiment {found['experiment']}: {found['why']}"
+            )
             return NOT_GOOD_ENOUGH
-        won = f"won its canary {found['experiment']}"
+        won = f"won its canary, experiment {found['experiment']}"
         show(f"{run.id} is pending, and {won}; next: trimaran review {run.id}")
     return 0

@@ -115,7 +115,9 @@ def test_shifted_data_begin_a_canary_which_goes_on_when_it_is_killed_and_is_prom
     assert [line.split()[0] for line in told] == [
         *("began", "compared", "finished", "prepared", "tried", "reviewed", "began", "deployed")
     ]
-    assert told[4].startswith("tried contracts/2 on live traffic in contracts/1: promote: Proven")
+    assert told[4].startswith(
+        "tried contracts/2 on live traffic, experiment contracts/1: promote: "
+    )
     results = sqlite_at(project.repository.state / "results.db")
     assert results.rows("SELECT DISTINCT run FROM contracts_current") == [("contracts/2",)]
     explained = (tmp_path / "runs/contracts/run-2/explanations.jsonl").read_text().splitlines()

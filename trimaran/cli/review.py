@@ -73,7 +73,7 @@ def review(
     if pending.compared is not None:
         print(f"beside {pending.compared.details['live']}: {pending.compared.details['says']}")
     if pending.tried is not None:
-        print(f"canary {canary_text(pending.tried.details)}")
+        print(f"canary, {canary_text(pending.tried.details)}")
     given = read_answers(answers) if answers is not None else _ask(checklist(run, opened))
     keep_review(run, given, by=who, repository=opened, settings=rules)
     _say_next(rules, pending, given)

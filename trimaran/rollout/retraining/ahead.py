@@ -61,7 +61,8 @@ def awaited(repository: Repository, run: Run) -> str:
         return ""
     state = newest.state
     of_live = live is not None and state.releases["live"] == str(live.number)
-    return f"{state.name} goes on, of release {state.releases['candidate']}" if of_live else ""
+    goes_on = f"the experiment {state.name} goes on, of release {state.releases['candidate']}"
+    return goes_on if of_live else ""
 
 
 def canary_of(repository: Repository, run: Run) -> Experiment | None:

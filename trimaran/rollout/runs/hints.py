@@ -46,7 +46,7 @@ def hints_of(
         said = f"{each['name']}{mark}: {each['says']}"
         found[item] = "\n".join(filter(None, [found[item], said]))
     if tried:
-        said = f"canary {canary_text(tried)}"
+        said = f"canary, {canary_text(tried)}"
         found["readiness"] = "\n".join([found["readiness"], said])
     return {name: hint for name, hint in found.items() if hint}
 

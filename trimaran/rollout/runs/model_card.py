@@ -247,7 +247,7 @@ def _approvals(run: Run) -> Section:
         lines.append(f"Reviewed by {run.reviewed.by} at {_minute(run.reviewed)}.")
     lines += [f"Approved by {entry.by} at {_minute(entry)}." for entry in run.approved]
     if run.tried:
-        lines.append(f"Tried on live traffic by the canary {canary_text(run.tried.details)}")
+        lines.append(f"Tried on live traffic, {canary_text(run.tried.details)}")
     if run.deploying:
         kept = ", persisted" if run.deploying.details.get("persist") else ""
         lines.append(f"Deployed by {run.deploying.by} at {_minute(run.deploying)}{kept}.")

@@ -45,8 +45,9 @@ def metric_text(details: Details) -> str:
 
 
 def canary_text(details: Details) -> str:
-    """What a canary said: `churn/4: promote: Proven as the plan asks.`."""
-    return ": ".join(str(details.get(key)) for key in ("experiment", "verdict", "why"))
+    """What a canary said: `experiment churn/4: promote: Proven as the plan asks.`."""
+    said = ": ".join(str(details.get(key)) for key in ("experiment", "verdict", "why"))
+    return f"experiment {said}"
 
 
 def _begun(run: str, details: Details) -> str:
@@ -79,7 +80,7 @@ _TOLD: Mapping[str, Callable[[str, Details], str]] = {
         f"compared {run} with {details.get('live')}: {details.get('says', '')}"
     ),
     "finished": lambda run, details: f"finished {run}: {metric_text(details)}, pending",
-    "tried": lambda run, details: f"tried {run} on live traffic in {canary_text(details)}",
+    "tried": lambda run, details: f"tried {run} on live traffic, {canary_text(details)}",
     "reviewed": _reviewed,
     "approved": lambda run, _: f"approved {run}",
     "ignored": lambda run, details: f"ignored {run}: {details.get('why', '')}",
