@@ -204,9 +204,7 @@ class Gateway:
         self._issuers = Issuers(places.folder)
         self.wanted = wanted_of(repository, path, self._issuers)
         self._seen = self._fingerprint()
-        self.health = Health(
-            lambda: self.wanted.asked, self._servers_changed, Trying(places.folder)
-        )
+        self.health = Health(lambda: self.wanted.asked, self._servers_changed)
         self._told = self.wanted
         """What Envoy's routes are of."""
         self._again_s = math.inf
@@ -237,7 +235,11 @@ class Gateway:
                 lambda: self._told.splits,
             ),
         ):
-            yield
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._envoy = None
 
     def watch(self) -> None:
         """Take over changes until interrupted. Raises `TrimaranError` if Envoy ends."""
@@ -300,12 +302,12 @@ class Gateway:
         return self.wanted.settings, [model.name for model in self.wanted.models]
 
     def _servers_changed(self, before: Mapping[str, State], states: Mapping[str, State]) -> None:
-        if self._envoy is not None:
-            with self._lock:
-                clusters = cluster_file(self._told, states, self._places)
-                self._envoy.tell({"clusters": clusters})
         for name, state in states.items():
             _say_change(name, before.get(name), state)
+        with self._lock:
+            if self._envoy is not None:
+                clusters = cluster_file(self._told, states, self._places)
+                self._envoy.tell({"clusters": clusters})
 
     def _fingerprint(self) -> tuple[Any, ...]:
         """What shows that a file or a key has changed that decides what is wanted."""

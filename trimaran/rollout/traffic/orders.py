@@ -70,9 +70,10 @@ def going_of(repository: Repository, order: Order, live: int, by: str) -> Experi
     same = (state.kind, state.plan, state.header) == (order.kind, plan, order.header)
     if same and state.releases == {"live": str(live), "candidate": str(order.release)}:
         return found
+    releases = state.releases
     raise TrimaranError(
-        f"{state.name} goes on: {state.kind} of release {state.releases['candidate']} against "
-        f"{state.releases['live']}. Go on with the command that began it, or end it with "
+        f"the experiment {state.name} goes on: {state.kind} of release {releases['candidate']} "
+        f"against {releases['live']}. Go on with the command that began it, or end it with "
         f"'trimaran experiment stop {state.name}'"
     )
 
