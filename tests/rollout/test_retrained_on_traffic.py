@@ -90,7 +90,7 @@ def test_shifted_data_begin_a_canary_which_goes_on_when_it_is_killed_and_is_prom
     serving = start_serving(project.repository)
     door = Door(project.repository, tmp_path / "gateway.toml")
     try:
-        door.until_said("Press Ctrl-C to stop", 60)
+        door.until_said("Press Ctrl-C to stop", 120)
         with asking(door) as statuses:
             killed = subprocess.Popen(retraining, cwd=tmp_path, stdout=subprocess.DEVNULL)
             wait_for(lambda: splits_of(project.repository), 120, "a canary")
@@ -100,7 +100,7 @@ def test_shifted_data_begin_a_canary_which_goes_on_when_it_is_killed_and_is_prom
             assert refused.startswith("contracts 2 serves contracts/2, which is pending; review")
             assert (project.states(), project.live()) == (["deployed", "pending"], 1)
             done = subprocess.run(
-                retraining, cwd=tmp_path, capture_output=True, text=True, timeout=240
+                retraining, cwd=tmp_path, capture_output=True, text=True, timeout=300
             )
             answered = len(statuses)
             wait_for(lambda: len(statuses) > answered + 20, 30, "answers of the new release")
