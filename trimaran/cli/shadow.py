@@ -20,6 +20,7 @@ from trimaran.cli.traffic import (
     errors_of,
     longest_s_of,
     run_order,
+    share_of,
 )
 from trimaran.repository.config import outputs_of
 from trimaran.repository.repository import Repository
@@ -32,8 +33,6 @@ from trimaran.system.errors import UsageError
 from trimaran.system.toml_text import nearest
 
 __all__ = ["shadow"]
-
-_ALL = 100
 
 
 def shadow(
@@ -81,10 +80,10 @@ def shadow(
         if name not in known:
             raise UsageError(f"{model} has no output {name!r}; {nearest(name, known)}")
     plan = Plan(
-        steps=(share / _ALL,),
+        steps=(share_of("--share", share, 100, whole=True),),
         errors=errors_of(more_errors, most_errors),
         latency=None,
-        agreement=agreement / _ALL,
+        agreement=share_of("--agreement", agreement, 99),
         inputs=False,
         split=False,
         longest_s=longest_s_of(longest),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ __all__ = [
     "errors_of",
     "longest_s_of",
     "run_order",
+    "share_of",
 ]
 
 _ALL = 100
@@ -148,15 +150,9 @@ def canary(
         goals=_goals(goal, margin),
         longest_s=longest_s_of(longest),
     )
-    planned = read_plan(plan, options) if plan else options
-    order = Order(
-        "canary",
-        model,
-        candidate_of(repository, model, release),
-        planned,
-        seconds_of(each, "--each", bare=True),
-        _header(key),
-    )
+    each_s = seconds_of(each, "--each", bare=True)
+    candidate = candidate_of(repository, model, release)
+    order = Order("canary", model, candidate, _planned(plan, options), each_s, _header(key))
     run_order(order, by, repository, tritonserver, deploys=deploy)
 
 
@@ -184,13 +180,13 @@ def ab(
     Exit status: 0 for promote, 1 for abort, 2 for inconclusive.
     """
     options = Plan(
-        steps=(share / _ALL,),
+        steps=(share_of("--share", share, 50),),
         errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
         goals=_goals(goal, margin),
         longest_s=longest_s_of(longest),
     )
-    planned = read_plan(plan, options) if plan else options
+    planned = _planned(plan, options)
     if len(planned.steps) > 1:
         raise UsageError(
             f"{plan} has {len(planned.steps)} steps; an A/B test has one share of the traffic: "
@@ -221,7 +217,7 @@ def run_order(
         found = conduct(
             repository,
             order,
-            _figures(repository),
+            _figures(repository, order),
             by=who,
             say=show,
             look=look or _Progress().look,
@@ -248,12 +244,13 @@ def candidate_of(root: Path, model: str, release: int | None) -> int:
     return newest.number
 
 
-def _figures(repository: Repository) -> str:
+def _figures(repository: Repository, order: Order) -> str:
     """Where the gateway that runs on a repository has its figures."""
     found = find_gateway(repository)
     if found is None or not found.runs:
+        does = "copies" if order.comparing else "divides"
         raise TrimaranError(
-            f"no gateway runs on {repository.root}, and it is what divides the traffic; start one "
+            f"no gateway runs on {repository.root}, and it is what {does} the traffic; start one "
             "with 'trimaran gateway up'"
         )
     return f"http://{found.metrics_host}:{found.metrics_port}/metrics"
@@ -300,8 +297,27 @@ def _steps(text: str) -> tuple[float, ...]:
     return tuple(each / _ALL for each in percents[:-1])
 
 
+def _planned(path: Path | None, options: Plan) -> Plan:
+    return read_plan(path, options) if path else options
+
+
+def share_of(option: str, percent: float, like: float, *, whole: bool = False) -> float:
+    """A percent that was given, as a share. Raises `UsageError` for one that is none.
+
+    `like` is an example, and `whole` says whether it may be 100.
+    """
+    if 0 < percent < _ALL or (whole and percent == _ALL):
+        return percent / _ALL
+    most = "of at most" if whole else "below"
+    raise UsageError(
+        f"{option} is {percent:g}; name a percent above 0 and {most} 100, such as {like:g}"
+    )
+
+
 def errors_of(more: float, most: float | None) -> Errors:
-    return Errors(more / _ALL, None if most is None else most / _ALL)
+    """The check of errors. Raises `UsageError` for a percent that is none."""
+    bound = None if most is None else share_of("--most-errors", most, 1)
+    return Errors(share_of("--more-errors", more, 0.5), bound)
 
 
 def _goals(named: str, margin: float | None) -> tuple[Goal, ...]:
@@ -316,6 +332,11 @@ def longest_s_of(longest: str) -> float | None:
 
 
 def _latency(longer: float) -> Latency | None:
+    if not (math.isfinite(longer) and longer >= 0):
+        raise UsageError(
+            f"--longer-p99 is {longer:g}; name a percent above 0, such as 25, or 0 not to look at "
+            "the p99"
+        )
     return Latency(margin=longer / _ALL) if longer else None
 
 
