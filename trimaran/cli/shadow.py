@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from trimaran.checks.raising import checked_config
-from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver
+from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver, share_of
 from trimaran.cli.releases import show
 from trimaran.cli.traffic import (
     CandidateRelease,
@@ -20,7 +20,6 @@ from trimaran.cli.traffic import (
     errors_of,
     longest_s_of,
     run_order,
-    share_of,
 )
 from trimaran.repository.config import outputs_of
 from trimaran.repository.repository import Repository

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from trimaran.checks.raising import checked_config
-from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver
+from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver, share_of
 from trimaran.cli.releases import deploy_model, show
 from trimaran.gateway.presence import find_gateway
 from trimaran.repository.repository import Repository
@@ -38,7 +38,6 @@ __all__ = [
     "errors_of",
     "longest_s_of",
     "run_order",
-    "share_of",
 ]
 
 _ALL = 100
@@ -299,19 +298,6 @@ def _steps(text: str) -> tuple[float, ...]:
 
 def _planned(path: Path | None, options: Plan) -> Plan:
     return read_plan(path, options) if path else options
-
-
-def share_of(option: str, percent: float, like: float, *, whole: bool = False) -> float:
-    """A percent that was given, as a share. Raises `UsageError` for one that is none.
-
-    `like` is an example, and `whole` says whether it may be 100.
-    """
-    if 0 < percent < _ALL or (whole and percent == _ALL):
-        return percent / _ALL
-    most = "of at most" if whole else "below"
-    raise UsageError(
-        f"{option} is {percent:g}; name a percent above 0 and {most} 100, such as {like:g}"
-    )
 
 
 def errors_of(more: float, most: float | None) -> Errors:
