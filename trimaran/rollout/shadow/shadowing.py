@@ -107,7 +107,7 @@ class Shadow:
         """Ask the candidate what waits, until the end."""
         try:
             self._ask(candidate, ended)
-        except Exception as error:  # noqa: BLE001 - it is raised where the experiment is conducted
+        except Exception as error:
             self._broken = error
 
     def _ask(self, candidate: Candidate, ended: threading.Event) -> None:
