@@ -27,7 +27,7 @@ from trimaran.rollout.experiments.plan import Plan
 from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
 from trimaran.rollout.shadow.shadowing import Comparing
-from trimaran.rollout.traffic.conducting import Order
+from trimaran.rollout.traffic.orders import Order
 from trimaran.system.errors import UsageError
 from trimaran.system.toml_text import nearest
 

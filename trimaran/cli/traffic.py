@@ -20,8 +20,10 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.plan import Errors, Goal, Latency, Plan
 from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
+from trimaran.rollout.runs.decisions import require_no_waiting_run
 from trimaran.rollout.runs.people import person
-from trimaran.rollout.traffic.conducting import Order, conduct
+from trimaran.rollout.traffic.conducting import conduct
+from trimaran.rollout.traffic.orders import Order
 from trimaran.rollout.traffic.plan_file import parse_goal, read_plan
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
@@ -34,8 +36,11 @@ __all__ = [
     "SplitModel",
     "ab",
     "canary",
+    "canary_order",
     "candidate_of",
+    "conducted",
     "errors_of",
+    "figures_of",
     "longest_s_of",
     "run_order",
 ]
@@ -142,6 +147,39 @@ def canary(
 
     Exit status: 0 if it was made live, 1 if it was taken back, 2 if that was not decided.
     """
+    order = canary_order(
+        model,
+        candidate_of(repository, model, release),
+        steps=steps,
+        each=each,
+        key=key,
+        more_errors=more_errors,
+        most_errors=most_errors,
+        longer_p99=longer_p99,
+        goal=goal,
+        margin=margin,
+        plan=plan,
+        longest=longest,
+    )
+    run_order(order, by, repository, tritonserver, deploys=deploy)
+
+
+def canary_order(
+    model: str,
+    release: int,
+    *,
+    steps: str,
+    each: str,
+    key: str,
+    more_errors: float,
+    most_errors: float | None,
+    longer_p99: float,
+    goal: str,
+    margin: float | None,
+    plan: Path | None,
+    longest: str,
+) -> Order:
+    """What the options of `canary` ask for. Raises `UsageError`."""
     options = Plan(
         steps=_steps(steps),
         errors=errors_of(more_errors, most_errors),
@@ -150,9 +188,7 @@ def canary(
         longest_s=longest_s_of(longest),
     )
     each_s = seconds_of(each, "--each", bare=True)
-    candidate = candidate_of(repository, model, release)
-    order = Order("canary", model, candidate, _planned(plan, options), each_s, _header(key))
-    run_order(order, by, repository, tritonserver, deploys=deploy)
+    return Order("canary", model, release, _planned(plan, options), each_s, _header(key))
 
 
 def ab(
@@ -208,27 +244,58 @@ def run_order(
     """Conduct an experiment, and end with the status of its verdict."""
     who = person(by)
     repository = Repository.open(root)
+    if deploys:
+        _require_deployable(repository, order)
 
-    def deploy() -> None:
+    def deploy(found: Verdict) -> None:
         deploy_model(order.model, order.release, who, root, tritonserver)
 
+    found = conducted(
+        repository,
+        order,
+        by=who,
+        look=look,
+        deploy=deploy if deploys else None,
+        tritonserver=tritonserver,
+    )
+    if found.word == "promote" and not deploys:
+        show(f"next: trimaran deploy {order.model} --release {order.release}")
+    raise SystemExit(_STATUS[found.word])
+
+
+def _require_deployable(repository: Repository, order: Order) -> None:
     try:
-        found = conduct(
+        require_no_waiting_run(repository, order.model, order.release)
+    except TrimaranError as error:
+        raise TrimaranError(f"{error}; to try it only, give --no-deploy") from None
+
+
+def conducted(
+    repository: Repository,
+    order: Order,
+    *,
+    by: str,
+    look: Callable[[Experimenting, Verdict], None] | None = None,
+    deploy: Callable[[Verdict], None] | None = None,
+    unwanted: Callable[[], str] = str,
+    tritonserver: Path | None = None,
+) -> Verdict:
+    """As `conduct`, at the gateway that runs on the repository, printing what happens."""
+    try:
+        return conduct(
             repository,
             order,
-            _figures(repository, order),
-            by=who,
+            figures_of(repository, does="copies" if order.comparing else "divides"),
+            by=by,
             say=show,
             look=look or _Progress().look,
-            deploy=deploy if deploys else None,
+            deploy=deploy,
+            unwanted=unwanted,
             tritonserver=tritonserver,
         )
     except KeyboardInterrupt:
         show("interrupted: no client is given to the candidate; the same command goes on")
         raise
-    if found.word == "promote" and not deploys:
-        show(f"next: trimaran deploy {order.model} --release {order.release}")
-    raise SystemExit(_STATUS[found.word])
 
 
 def candidate_of(root: Path, model: str, release: int | None) -> int:
@@ -243,11 +310,10 @@ def candidate_of(root: Path, model: str, release: int | None) -> int:
     return newest.number
 
 
-def _figures(repository: Repository, order: Order) -> str:
-    """Where the gateway that runs on a repository has its figures."""
+def figures_of(repository: Repository, *, does: str = "divides") -> str:
+    """Where the gateway that runs on a repository has its figures. Raises `TrimaranError`."""
     found = find_gateway(repository)
     if found is None or not found.runs:
-        does = "copies" if order.comparing else "divides"
         raise TrimaranError(
             f"no gateway runs on {repository.root}, and it is what {does} the traffic; start one "
             "with 'trimaran gateway up'"

@@ -18,7 +18,7 @@ from trimaran.rollout.runs.checklist import Answers, reason_of, refused_items
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.runs.run import Run, Seen, find_run, live_run, runs_of, seen
 from trimaran.rollout.runs.settings import SETTINGS_FILE, Settings
-from trimaran.rollout.runs.states import Move, moved
+from trimaran.rollout.runs.states import Move, State, moved
 from trimaran.system.errors import TrimaranError
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "ledger_of",
     "note_live",
     "require_decided",
+    "require_no_waiting_run",
     "review",
     "runs_in",
 ]
@@ -142,6 +143,31 @@ def _require_no_objection(run: str, reviewed: Entry) -> None:
             f"the review of {run} by {reviewed.by} says no to {', '.join(against)}; ignore the "
             "run, or review it again"
         )
+
+
+def require_no_waiting_run(repository: Repository, model: str, release: int | None) -> None:
+    """Raise `TrimaranError` for what serves a run that waits to be decided about, or is ignored.
+
+    `release` is one of an ensemble, or a version of another model; None is the newest.
+    """
+    newest = repository.newest(model)
+    number = newest.number if release is None and newest else release
+    run = _waiting_run(repository, model, number)
+    if run is None:
+        return
+    ignored = run.state is State.IGNORED
+    remedy = "name another" if ignored else f"review the run, and run: trimaran deploy {run.id}"
+    raise TrimaranError(f"{model} {number} serves {run.id}, which is {run.state}; {remedy}")
+
+
+def _waiting_run(repository: Repository, model: str, number: int | None) -> Run | None:
+    """The run that a version serves, if it serves none that was ever live."""
+    try:
+        runs = runs_in(repository, ledger_of(repository).entries()).values()
+    except TrimaranError:  # a ledger that cannot be read keeps nobody from deploying
+        return None
+    mine = [run for run in runs if run.parts.get(model, 0) == number]
+    return None if any(run.deployed for run in mine) else mine[-1] if mine else None
 
 
 def note_live(repository: Repository, name: str, by: str | None, how: str) -> Run | None:

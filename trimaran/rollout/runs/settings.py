@@ -254,7 +254,7 @@ def _plan(name: str, table: Any, path: Path) -> Plan:
         formats,
         Plan.approvals if approvals is None else approvals,
         path,
-        None if again is None else retrain_plan(again, name),
+        None if again is None else retrain_plan(again, name, path.parent),
     )
 
 

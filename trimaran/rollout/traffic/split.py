@@ -31,6 +31,7 @@ __all__ = [
     "ARMS_LOG",
     "CANDIDATE_SHARE",
     "FINEST",
+    "SERVER_READY",
     "Split",
     "announcing",
     "arm_of",
@@ -43,6 +44,8 @@ ARMS_LOG = "arms.log"
 
 CANDIDATE_SHARE = "trimaran_gateway_candidate_share"
 """The figure by which the gateway says which splits it follows, by model and experiment."""
+SERVER_READY = "trimaran_gateway_server_ready"
+"""The figure by which it says which servers take requests."""
 FINEST = 1 << 32
 """Parts of the traffic that a share is counted in."""
 
