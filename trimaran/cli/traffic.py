@@ -188,7 +188,8 @@ def canary_order(
         longest_s=longest_s_of(longest),
     )
     each_s = seconds_of(each, "--each", bare=True)
-    return Order("canary", model, release, _planned(plan, options), each_s, _header(key))
+    planned = read_plan(plan, options) if plan else options
+    return Order("canary", model, release, planned, each_s, _header(key))
 
 
 def ab(
@@ -221,7 +222,7 @@ def ab(
         goals=_goals(goal, margin),
         longest_s=longest_s_of(longest),
     )
-    planned = _planned(plan, options)
+    planned = read_plan(plan, options) if plan else options
     if len(planned.steps) > 1:
         raise UsageError(
             f"{plan} has {len(planned.steps)} steps; an A/B test has one share of the traffic: "
@@ -360,10 +361,6 @@ def _steps(text: str) -> tuple[float, ...]:
             f"--steps is {text!r}; expected rising percents that end with 100, such as 5,25,50,100"
         )
     return tuple(each / _ALL for each in percents[:-1])
-
-
-def _planned(path: Path | None, options: Plan) -> Plan:
-    return read_plan(path, options) if path else options
 
 
 def errors_of(more: float, most: float | None) -> Errors:
