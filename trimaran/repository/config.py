@@ -10,12 +10,11 @@ from typing import Any
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from tritonclient.grpc import model_config_pb2 as protocol
-from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from trimaran.repository import dtypes
 from trimaran.repository.config_text import decode_config
 from trimaran.repository.dtypes import TensorSpec
+from trimaran.repository.protocol import ModelConfig, protocol
 from trimaran.system.errors import ConfigError
 from trimaran.system.files import write_text
 
