@@ -105,9 +105,8 @@ def test_rows_that_do_not_fit(served: Served, row: object, message: str) -> None
 def test_file_that_is_no_npz(served: Served, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rows.npz"
     path.write_bytes(content)
-    options = ("--repository", served.repository.root)
-    result = run_trimaran("predict", "linear_onnx", path, *options)
-    assert result.returncode == 2
+    result = predict(served, "linear_onnx", path)
+    assert result.status == 2
     assert "is not an .npz file of plain arrays" in result.stderr
 
 
