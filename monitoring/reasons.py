@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from monitoring.accuracy import ReleaseAccuracy, releases
-from monitoring.drift import Finding, features
 from monitoring.presence import find_prometheus
-from monitoring.prometheus_api import Prometheus
 from trimaran.rollout.retraining.due import Reason
 from trimaran.rollout.retraining.watched import Asked
 from trimaran.system.errors import TrimaranError
+
+if TYPE_CHECKING:
+    from monitoring.accuracy import ReleaseAccuracy
+    from monitoring.drift import Finding
 
 __all__ = ["Monitored", "accuracy_reason", "drift_reason"]
 
@@ -32,7 +34,13 @@ class Monitored:
     def __call__(self, asked: Asked) -> Sequence[Reason]:
         """As `trimaran monitor drift` and `trimaran monitor accuracy` judge what was served."""
         try:
-            source = Prometheus(find_prometheus(self.repository, self.prometheus))
+            address = find_prometheus(self.repository, self.prometheus)
+            # Where nothing is monitored, its packages need not be there.
+            from monitoring.accuracy import releases
+            from monitoring.drift import features
+            from monitoring.prometheus_api import Prometheus
+
+            source = Prometheus(address)
             found = []
             if asked.triggers.drift is not None:
                 found.append(drift_reason(features(source, _DRIFT_WINDOW), asked))

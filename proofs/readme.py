@@ -74,6 +74,7 @@ class Expected:
 
 
 EXPECTED: Mapping[str, Expected] = {
+    r"^\(": Expected((0,), ""),  # it goes on in the background
     r"^.*\bcurl -s --json\b": Expected((0,), '"model_name"'),
     r"^\S*trimaran monitor watch\b": Expected((0, 130), "churn_record"),
     r"^\S*trimaran tune\b": Expected((2,), "trial 0: "),
@@ -85,7 +86,7 @@ EXPECTED: Mapping[str, Expected] = {
     r"^\S*python -m proofs\.limit\b": Expected((0, 1, 2), "limit"),
     r"^\S*trimaran monitor report\b": Expected((0, 1), "churn_record"),
     r"^\S*trimaran monitor drift\b": Expected((0, 1), "churn_record"),
-    r"^\S*trimaran (ab|experiment report) my_table_record\b": Expected((1,), "proven to be worse"),
+    r"^\S*trimaran (ab|experiment report) leavers_record\b": Expected((1,), "proven to be worse"),
     r"^\S*trimaran monitor accuracy\b": Expected((0,), "1 outcome"),
     # The page on tables trained on a table with this customer, which is then named.
     r"^\S*trimaran privacy erase\b": Expected((0, 1), "predictions/churn_record"),
@@ -192,8 +193,8 @@ class Walk:
                 self._shell(command, f"{page}:{number}")
 
     def end(self) -> None:
-        """End every command that still runs."""
-        for kind in list(self.background):
+        """End every command that still runs, the last first."""
+        for kind in reversed(list(self.background)):
             self._stop(kind)
 
     def _write(self, path: Path, block: Block, where: str) -> None:

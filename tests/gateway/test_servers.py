@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,8 +18,13 @@ from loadtests.generator.http1 import Http1, http_request
 from loadtests.generator.traffic import Tls, Traffic
 from tests.gateway.door import RECORD, Door
 from tests.running import Served, start_serving, wait_for
+from trimaran.gateway.health import Health, State
+from trimaran.gateway.offered import Offered
+from trimaran.gateway.settings import ServerAddress
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
+from trimaran.system.errors import TrimaranError
+from trimaran.system.ports import free_ports
 
 PREDICT = "/models/churn/predict"
 REQUESTS = 100_000
@@ -111,3 +116,22 @@ def answered_by(door: Door, server: Served, since: int = 0) -> bool:
     return any(
         f'"server":"127.0.0.1:{server.ports.http}"' in line for line in audit_lines(door)[since:]
     )
+
+
+def test_what_cannot_be_followed_at_once_is_followed_later() -> None:
+    ports = free_ports()
+    absent = ServerAddress("absent", (ports.host, ports.http), (ports.host, ports.grpc))
+    servers: dict[ServerAddress, list[Offered]] = {}
+    failures = iter((TrimaranError("Envoy ended"), OSError("the disk is full")))
+    told: list[Mapping[str, State]] = []
+
+    def changed(_: Mapping[str, State], states: Mapping[str, State]) -> None:
+        told.append(states)
+        if failure := next(failures, None):
+            raise failure
+
+    with Health(lambda: servers, changed):
+        servers[absent] = []
+        wait_for(lambda: len(told) == 3, 30, "a third try")
+    assert told[0]["absent"].problem
+    assert told[0] == told[1] == told[2]

@@ -11,8 +11,11 @@ import errno
 import io
 import locale
 import os
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from traceback import walk_tb
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +27,7 @@ from trimaran.system.errors import TrimaranError
 from trimaran.system.own_packages import own_module
 from trimaran.system.processes import sigterm_as_interrupt
 
-__all__ = ["COMMANDS", "main", "run"]
+__all__ = ["COMMANDS", "extra_with", "main", "run"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": (
@@ -146,6 +149,16 @@ _REMEDIES: dict[int, str] = {
     errno.EROFS: "; choose a place that can be written",
 }
 """What to do about an error of the operating system, by its number."""
+_PACKAGES = {
+    "PIL": "pillow",
+    "imblearn": "imbalanced-learn",
+    "mlflow": "mlflow-skinny",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""What the package of a module is called, where it is another name."""
+_EXTRAS = ("export", "serve", "train")
+"""Those to name first."""
 
 
 class _LazyGroup(TyperGroup):
@@ -227,15 +240,40 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except ModuleNotFoundError as error:
+        frames = (frame for frame, _ in walk_tb(error.__traceback__))
+        importers = [str(frame.f_globals.get("__name__")) for frame in frames]
+        extra = extra_with(error.name or "", importers)
         print(
-            f"error: this needs the package {error.name!r}, which is not installed; install "
-            "trimaran with its extras: run pip install '.[export,serve,train]' in its checkout",
+            f"error: this needs the package {error.name!r}, which is not installed; run "
+            f"pip install '.[{extra or 'export,serve,train'}]' in trimaran's checkout",
             file=sys.stderr,
         )
         sys.exit(TrimaranError.exit_status)
     except OSError as error:  # a full disk, a missing permission, a port that is taken
         print(f"error: {error}{_REMEDIES.get(error.errno or 0, '')}", file=sys.stderr)
         sys.exit(TrimaranError.exit_status)
+
+
+def extra_with(module: str, importers: Iterable[str] = ()) -> str:
+    """The extra of trimaran that has the package of a module; empty where none has.
+
+    Of several it is the one that a module of ours is called by that imported it.
+    """
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    top = module.partition(".")[0]
+    wanted = canonicalize_name(_PACKAGES.get(top, top))
+    found = {
+        named[1]
+        for each in map(Requirement, requires("trimaran") or ())
+        if canonicalize_name(each.name) == wanted
+        and (named := re.search(r'extra == "([^"]+)"', str(each.marker or "")))
+    }
+    near = (part for name in importers for part in name.split("."))
+    return next((each for each in (*near, *_EXTRAS, *sorted(found)) if each in found), "")
 
 
 def run() -> None:

@@ -18,6 +18,8 @@ import urllib3
 
 from trimaran.gateway.offered import Offered
 from trimaran.gateway.settings import ServerAddress
+from trimaran.system.errors import TrimaranError
+from trimaran.system.logging import logger
 
 __all__ = ["Health", "State", "missing_models"]
 
@@ -27,6 +29,8 @@ _SILENT = 3
 """How many times in a row a server must not answer in time before it counts as not ready."""
 _MOST_AT_ONCE = 16
 _LONGEST_REASON = 200
+
+_log = logger("gateway")
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,16 @@ class Health:
         wanted: Callable[[], Mapping[ServerAddress, Collection[Offered]]],
         changed: Callable[[Mapping[str, State], Mapping[str, State]], None],
     ) -> None:
-        """`wanted` gives the servers, and the models to ask each for."""
+        """`wanted` gives the servers, and the models to ask each for.
+
+        Where `changed` raises a `TrimaranError` or an `OSError`, it is called again half a second
+        later.
+        """
         self._wanted = wanted
         self._changed = changed
         self._states: dict[str, State] = {}
+        self._told = True
+        self._failure = ""
         self._silent: dict[str, int] = {}
         self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT_S, maxsize=4)
         self._executor = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="health")
@@ -82,13 +92,22 @@ class Health:
         wanted = self._wanted()
         found = list(self._executor.map(self._state, wanted.keys(), wanted.values()))
         states = {state.server.name: state for state in found}
-        if states != self._states:
+        if states != self._states or not self._told:
             before, self._states = self._states, states
+            self._told = False
             self._changed(before, states)
+            self._told = True
 
     def _run(self) -> None:
         while not self._stop.wait(_PERIOD_S):
-            self.look()
+            failure = ""
+            try:
+                self.look()
+            except (TrimaranError, OSError) as error:
+                failure = str(error)
+                if failure != self._failure:
+                    _log.error(f"what changed at the servers is not followed yet: {failure}")
+            self._failure = failure
 
     def _state(self, server: ServerAddress, models: Collection[Offered]) -> State:
         known = self._states.get(server.name)

@@ -228,7 +228,11 @@ class Gateway:
                 lambda: self._told.splits,
             ),
         ):
-            yield
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._envoy = None
 
     def watch(self) -> None:
         """Take over changes until interrupted. Raises `TrimaranError` if Envoy ends."""
@@ -303,8 +307,8 @@ class Gateway:
     def _servers_changed(self, before: Mapping[str, State], states: Mapping[str, State]) -> None:
         for name, state in states.items():
             _say_change(name, before.get(name), state)
-        if self._envoy is not None:
-            with self._lock:
+        with self._lock:
+            if self._envoy is not None:
                 clusters = cluster_file(self._told, states, self._places)
                 self._envoy.tell({"clusters": clusters})
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.running import PROJECT, run_trimaran
 from tests.trimaran.calling import call_trimaran
-from trimaran.cli.main import COMMANDS
+from trimaran.cli.main import COMMANDS, extra_with
 
 HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "onnxscript", "tritonclient", "google", "rich"}
 
@@ -123,6 +123,25 @@ def test_a_command_whose_package_is_missing_says_what_to_install(
     assert outcome.status == 1
     assert "needs the package 'something_that_is_missing'" in outcome.error
     assert "pip install" in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("module", "importers", "extra"),
+    [
+        ("pandas", ["trimaran.cli.run", "trimaran.training.tabular.tables"], "train"),
+        ("matplotlib.figure", ["monitoring.commands.report"], "monitoring"),
+        ("PIL", ["trimaran.cli.main", "loadtests.commands.bench"], "loadtests"),
+        ("sklearn.metrics", [], "train"),
+        ("envoy_data_plane.envoy", ["trimaran.gateway.run"], "gateway"),
+        ("no_such_package", [], ""),
+    ],
+)
+def test_the_extra_of_a_missing_package(module: str, importers: list[str], extra: str) -> None:
+    assert extra_with(module, importers) == extra
+
+
+def test_retraining_needs_nothing_of_monitoring() -> None:
+    assert modules_after("retrain", "--help").isdisjoint({"requests", "pandas", "matplotlib"})
 
 
 def test_a_file_system_that_refuses_is_reported_in_a_sentence(tmp_path: Path) -> None:

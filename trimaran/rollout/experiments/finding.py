@@ -62,14 +62,15 @@ class Finding:
 
     def figures(self) -> list[str]:
         """For a table: live, candidate, what is compared, its interval, its bound."""
-        scale = self.scale
+        scale, is_seen = self.scale, not math.isnan(self.value)
         interval = f"{scale.number(self.low)} to {scale.number(self.high)}"
+        has_interval = self.name != "inputs"
         return [
             "" if self.live is None else self._level(self.live),
             "" if self.candidate is None else self._level(self.candidate),
-            "" if math.isnan(self.value) else self._compared(),
-            "" if math.isnan(self.value) or self.name == "inputs" else interval,
-            scale.number(self.bound),
+            self._compared() if is_seen else "",
+            interval if is_seen and has_interval else "",
+            scale.number(self.bound) if is_seen or has_interval else "",
         ]
 
     def _compared(self) -> str:

@@ -109,9 +109,18 @@ def _over_time(course: Course) -> Iterator[Markup]:
             ("no difference", Look(ACCENT, ":")),
         ]
     )
-    names = [each.name for each in course.looks[0].findings]
-    drawn = [_figure(course, place, name) for place, name in enumerate(names)]
-    yield beside(*drawn)
+    places = zip(*(each.findings for each in course.looks), strict=True)
+    yield beside(
+        *(
+            _figure(course, place, found[0].name)
+            for place, found in enumerate(places)
+            if any(map(_is_seen, found))
+        )
+    )
+
+
+def _is_seen(found: Finding) -> bool:
+    return not math.isnan(found.value)
 
 
 def _figure(course: Course, place: int, name: str) -> Markup:

@@ -5,7 +5,7 @@ M. Mitchell et al., "Model Cards for Model Reporting" (2019), says what such a c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,7 @@ def card_of(
     """
     release = "" if run.release is None else f", release {run.release}"
     with_whom = f", by the persisted {run.predicts_with}" if run.predicts_with else ""
+    grouped = new if new and new.slices else trained
     return Card(
         f"{run.id}{release}",
         f"{trained.estimator}, trained on {trained.source}{with_whom}",
@@ -105,8 +106,8 @@ def card_of(
             _features(trained),
             _metrics(trained),
             _readiness(ready),
-            _slices(new if new and new.slices else trained),
-            _limits(run, trained, new),
+            _slices(grouped),
+            _limits(run, [*trained.notes, *(new.notes if new else ())], grouped),
             _approvals(run),
             Section("Served", (), ("model", "version", "format", "size", "largest error"), served),
         ],
@@ -158,7 +159,7 @@ def _new_data(figures: Figures) -> Section:
     return Section(
         "New data",
         [
-            f"{figures.source}, SHA-256 {figures.digest}, which the model was not fitted to.",
+            f"{figures.source}, SHA-256 {figures.digest}. Nothing was fitted to it.",
             f"On it, {_metric(figures)}.",
         ],
         ("rows", "number"),
@@ -228,12 +229,12 @@ def _slices(figures: Figures) -> Section:
     return Section("Slices", (), ("field", "group", "rows", *names, "sample"), rows)
 
 
-def _limits(run: Run, figures: Figures, new: Figures | None) -> Section:
-    small = [f"{each.field} = {each.group}" for each in figures.slices if each.small]
+def _limits(run: Run, notes: Iterable[str], grouped: Figures) -> Section:
+    small = [f"{each.field} = {each.group}" for each in grouped.slices if each.small]
     lines = [
         "The figures hold for rows like those of the test part; watch drift and live accuracy.",
         *([f"Groups with too few rows to judge: {', '.join(small)}."] if small else []),
-        *map(_sentence, [*figures.notes, *(new.notes if new else ())]),
+        *dict.fromkeys(map(_sentence, notes)),
         f"Overfitting: {_note(run, 'overfitting')}",
         f"Compliance: {_note(run, 'compliance')}",
     ]
