@@ -77,14 +77,13 @@ def accuracy_reason(judged: Iterable[ReleaseAccuracy], asked: Asked) -> Reason:
     mine = [each for each in judged if _is_live(each.model, each.version, asked)]
     for each in mine:
         live = each.figures[metric].live if metric in each.figures else None
+        told = f"by {each.outcomes:,.0f} recorded outcomes"
+        if live is not None:
+            told = f"{metric} is {live.value:.3g} ({live.low:.3g} to {live.high:.3g}) {told}"
         if each.verdict == "fell":
-            return Reason(True, f"{each.model} fell by {each.outcomes:,.0f} recorded outcomes")
+            return Reason(True, f"{each.model} fell: {told}")
         if live is not None and (live.low > bound if asked.less else live.high < bound):
-            return Reason(
-                True,
-                f"{metric} of {each.model} is {live.value:.3g} ({live.low:.3g} to {live.high:.3g}) "
-                f"by recorded outcomes, worse than {bound:g}",
-            )
+            return Reason(True, f"of {each.model}, {told}, worse than {bound:g}")
     outcomes = sum(each.outcomes for each in mine)
     if not outcomes:
         return Reason(None, "no outcome of what is served was recorded")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +26,7 @@ from trimaran.cli.options import (
     Tritonserver,
 )
 from trimaran.cli.planned import PUBLIC, Planned, planned
+from trimaran.cli.run_api import keep_explanations
 from trimaran.repository.repository import Repository
 from trimaran.rollout.retrain_plan import RetrainPlan
 from trimaran.rollout.retraining.due import Due, due
@@ -36,12 +39,12 @@ from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
 
 if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is refused at once
+    from monitoring.commands.retrained import Follower
     from trimaran.training.tabular.runs.trained import TrainedRun
 
 __all__ = ["retrain"]
 
 _ASKED = "it was asked for"
-_NOT_GOOD_ENOUGH = 3
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,19 @@ class _Settled:
     out: Path
     data: str | None
     monitored: Monitored
-    checklist: Answers | None
-    """What a run that passes is deployed with; None where it waits."""
+    answers: Path | None
+    """Of --deploy."""
     tritonserver: Path | None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be done of one name, once all that it names is found to be right."""
+
+    plan: Plan
+    rules: RetrainPlan
+    work: Planned
+    follower: Follower
 
 
 def retrain(
@@ -97,30 +110,32 @@ def retrain(
 ) -> None:
     """Train a model again on its table, and compare it with the live one on untouched rows.
 
-    The run then waits as pending, with the comparison and its gates. The same command resumes an
-    interrupted one. Exit status: 0 if nothing failed, also if nothing was due; 1 if a name could
-    not be looked at, trained or deployed; 3 if a run did not pass its gates.
+    The run then waits as pending, with the comparison and its gates; or goes on to a canary, as
+    rollout.toml says. The same command resumes an interrupted one. Exit status: 0 if nothing
+    failed, also if nothing was due; 1 if a name could not be looked at, trained, tried or deployed;
+    3 if a run did not pass its gates, or its canary was not for it.
     """
+    if deploy is not (answers is not None):
+        raise UsageError("--deploy and --answers belong together; give both, or none")
     if timer is not None:
-        _write_units(timer, repository, settings, out)
+        _write_units(timer, repository, settings, out, answers, by)
         return
     if name is None and not only_due:
         raise UsageError("name what to train again, or give --due for all that is due")
     if name is None and data is not None:
         raise UsageError("--data is the table of one name; name it too")
-    if deploy is not (answers is not None):
-        raise UsageError("--deploy and --answers belong together; give both, or none")
     who, rules = person(by), settings_at(settings)
     plans = _plans(rules, name)
-    checklist = None
     if answers is not None:
-        checklist = _permitted(rules, who, plans, answers)
+        for plan in plans:
+            _permitted(rules, who, plan, answers, "--deploy")
     opened = Repository.open(repository)
     monitored = Monitored(repository, prometheus)
-    settled = _Settled(opened, rules, who, out, data, monitored, checklist, tritonserver)
+    settled = _Settled(opened, rules, who, out, data, monitored, answers, tritonserver)
     if only_due or dry_run:
         raise typer.Exit(_all_due(settled, plans, dry_run=dry_run))
-    raise typer.Exit(_retrain(settled, plans[0], _work(settled, plans[0]), _ASKED))
+    job = _job(settled, plans[0])
+    raise typer.Exit(job.follower.follow(_trained(settled, job, _ASKED)))
 
 
 def _plans(settings: Settings, name: str | None) -> Sequence[Plan]:
@@ -134,46 +149,80 @@ def _plans(settings: Settings, name: str | None) -> Sequence[Plan]:
 
 
 def _all_due(settled: _Settled, plans: Sequence[Plan], *, dry_run: bool) -> int:
-    """Look at every name, then train those that are due; the exit status."""
+    """Look at every name, train those that are due, and then go on with what they made."""
     looked: list[tuple[str, Due | TrimaranError]] = []
-    works: dict[str, Planned] = {}
+    jobs: list[tuple[_Job, Due]] = []
     for plan in plans:
         try:
-            works[plan.name] = _work(settled, plan)
-            looked.append((plan.name, _look(settled, plan, works[plan.name], note=not dry_run)))
+            job = _job(settled, plan)
+            found = _look(settled, job, note=not dry_run)
+            looked.append((plan.name, found))
+            jobs += [(job, found)] if found.is_due and not dry_run else []
         except TrimaranError as error:
             looked.append((plan.name, error))
     statuses = [_show(looked)]
-    for plan, (name, found) in zip(plans, looked, strict=True):
-        if dry_run or isinstance(found, TrimaranError) or not found.is_due:
-            continue
-        try:
-            statuses.append(_retrain(settled, plan, works[name], found.why))
-        except TrimaranError as error:
-            said = f"error: {name}: {error}"
-            console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
-            statuses.append(TrimaranError.exit_status)
+    made: list[tuple[_Job, str]] = []
+    for job, found in jobs:
+        with _failing(job.plan.name, statuses):
+            made.append((job, found.run or _trained(settled, job, found.why)))
+    for job, run in made:
+        with _failing(job.plan.name, statuses):
+            statuses.append(job.follower.follow(run))
     return min(filter(None, statuses), default=0)  # an error before a gate
 
 
-def _work(settled: _Settled, plan: Plan) -> Planned:
+@contextmanager
+def _failing(name: str, statuses: list[int]) -> Iterator[None]:
+    """Say what fails about one name, and go on with the others."""
+    try:
+        yield
+    except TrimaranError as error:
+        said = f"error: {name}: {error}"
+        console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
+        statuses.append(TrimaranError.exit_status)
+
+
+def _job(settled: _Settled, plan: Plan) -> _Job:
+    """Raises `TrimaranError` for what would be wrong only after hours of training."""
+    from monitoring.commands.retrained import Follower
+    from trimaran.cli.planned_canary import planned_canary
+
     work = planned(plan, settled.data, settled.out)
     if not work.of_tables:
         raise TrimaranError(
             f"{plan.name} is trained on {work.family.of}, and only a run of a table of records can "
             f"be compared with the live one; use 'trimaran run {plan.name}'"
         )
-    return work
+    rules = plan.retrain or RetrainPlan()
+    answers, what = settled.answers, "--deploy"
+    if rules.canary is not None:
+        planned_canary(settled.repository, plan.name, rules.canary, 0)
+        if answers is None:
+            answers, what = rules.canary.answers, f"answers in [{plan.name}.retrain.canary]"
+    checklist = None
+    if answers is not None:
+        checklist = _permitted(settled.settings, settled.by, plan, answers, what)
+    follower = Follower(
+        settled.repository, settled.settings, rules, settled.by, checklist, settled.tritonserver
+    )
+    return _Job(plan, rules, work, follower)
 
 
-def _look(settled: _Settled, plan: Plan, work: Planned, *, note: bool) -> Due:
+def _look(settled: _Settled, job: _Job, *, note: bool) -> Due:
     from trimaran.rollout.retraining.looking import known_of, note_clock
 
-    rules = plan.retrain or RetrainPlan()
-    known = known_of(settled.repository, plan.name, rules, work, settled.monitored)
-    found = due(rules, known)
+    name = job.plan.name
+    known = known_of(
+        settled.repository,
+        name,
+        job.rules,
+        job.work,
+        settled.monitored,
+        deploys=job.follower.checklist is not None,
+    )
+    found = due(job.rules, known)
     if known.since is None and known.live is not None and note:
-        note_clock(settled.repository, plan.name, settled.by)
+        note_clock(settled.repository, name, settled.by)
     return found
 
 
@@ -193,32 +242,26 @@ def _show(looked: list[tuple[str, Due | TrimaranError]]) -> int:
     return TrimaranError.exit_status if failed else 0
 
 
-def _retrain(settled: _Settled, plan: Plan, work: Planned, why: str) -> int:
-    """Train a name, and deploy it where that is asked for; the exit status."""
+def _trained(settled: _Settled, job: _Job, why: str) -> str:
+    """Train a name, and compare it; the run, which is the live one where that is as good."""
     from trimaran.rollout.retraining.retrain import retrain as train_again
+    from trimaran.training.progress import shown
 
     done = train_again(
         settled.repository,
-        plan,
-        plan.retrain or RetrainPlan(),
-        work,
+        job.plan,
+        job.rules,
+        job.work,
         _exported,
         settled.by,
         why,
         settled.out,
         _say,
+        partial(keep_explanations, settled.settings.results, _say, shown),
     )
-    if done.live:
-        return 0
-    _say(f"{done.id}: {done.says}")
-    if done.failed:
-        _say(f"{done.id} is pending, and did not pass: {', '.join(done.failed)}")
-        return _NOT_GOOD_ENOUGH
-    if settled.checklist is None:
-        _say(f"{done.id} is pending; next: trimaran review {done.id}")
-    else:
-        _deploy(settled, done.id, settled.checklist)
-    return 0
+    if not done.live:
+        _say(f"{done.id}: {done.says}")
+    return done.id
 
 
 def _exported(run: TrainedRun, folder: Path) -> Path:
@@ -231,16 +274,18 @@ def _exported(run: TrainedRun, folder: Path) -> Path:
     return scratch.model(result.model) / "1" / "model.onnx"
 
 
-def _permitted(settings: Settings, by: str, plans: Sequence[Plan], answers: Path) -> Answers:
-    """The answers of a file, once it is sure that they suffice for a deployment by `by`."""
+def _permitted(settings: Settings, by: str, plan: Plan, answers: Path, what: str) -> Answers:
+    """The answers of a file, once it is sure that they suffice for a deployment by `by`.
+
+    `what` asks for it.
+    """
     for role in ("review", "deploy"):
         settings.require_role(role, by)
-    for plan in plans:
-        if plan.approvals > 1:
-            raise UsageError(
-                f"{plan.name} needs {plan.approvals} people behind a run, which --deploy cannot "
-                "ask; leave it out"
-            )
+    if plan.approvals > 1:
+        raise UsageError(
+            f"{plan.name} needs {plan.approvals} people behind a run, which {what} cannot ask; "
+            "leave it out"
+        )
     found = read_answers(answers)
     against = refused_items({key: {"answer": each.answer} for key, each in found.items()})
     if against:
@@ -248,28 +293,19 @@ def _permitted(settings: Settings, by: str, plans: Sequence[Plan], answers: Path
     return found
 
 
-def _deploy(settled: _Settled, run: str, checklist: Answers) -> None:
-    from ensembles.deploy_run import made_of_run
-    from trimaran.rollout.runs.decisions import review
-    from trimaran.rollout.runs.deploying import deploy_run
-
-    review(settled.repository, settled.settings, run, settled.by, checklist)
-    deploy_run(
-        settled.repository,
-        settled.settings,
-        run,
-        settled.by,
-        made_of_run,
-        tritonserver=settled.tritonserver,
-        say=_say,
-    )
-    _say(f"{run} is deployed")
-
-
-def _write_units(folder: Path, repository: Path, settings: Path | None, out: Path) -> None:
+def _write_units(
+    folder: Path,
+    repository: Path,
+    settings: Path | None,
+    out: Path,
+    answers: Path | None,
+    by: str | None,
+) -> None:
     command = [sys.executable, "-m", "trimaran", "retrain", "--due"]
     command += [f"--repository={repository.resolve()}", f"--out={out.resolve()}"]
     command += [f"--settings={settings.resolve()}"] if settings is not None else []
+    command += ["--deploy", f"--answers={answers.resolve()}"] if answers is not None else []
+    command += [f"--by={by}"] if by is not None else []
     texts: Mapping[str, str] = units(command, Path.cwd(), getpass.getuser())
     for name, text in texts.items():
         write_text(folder / name, text)

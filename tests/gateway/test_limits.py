@@ -133,6 +133,20 @@ def test_a_change_that_cannot_be_is_said_and_changes_nothing(changed: Door) -> N
     assert changed.ask("GET", "/metadata", "metadata").json["name"] == "churn"
 
 
+@pytest.mark.long
+def test_a_change_that_fails_for_a_while_is_at_work_once_it_can_be(changed: Door) -> None:
+    """Envoy's judgement of it cannot be written, as on a full disk, and then it can."""
+    in_the_way = changed.state / "judged.json"
+    in_the_way.mkdir()
+    since = len(changed.lines)
+    changed.write('default_model = "churn"')
+    wait_for(lambda: changed.said("Is a directory; what was valid", since), 30, "a failed change")
+    in_the_way.rmdir()
+    wait_for(lambda: changed.said("is at work", since), 60, "the same change, tried again")
+    assert len(changed.said("what was valid before stays", since)) == 1
+    assert changed.ask("POST", "/predict", "infer:churn", record=RECORD).status == 200
+
+
 def test_changes_drop_no_request(changed: Door) -> None:
     with ThreadPoolExecutor(3) as executor:
         asked = [executor.submit(many, changed) for _ in range(3)]

@@ -16,10 +16,14 @@ from sklearn.metrics import f1_score as sklearn_f1
 from monitoring.accuracy import ReleaseAccuracy, evaluate_releases
 from monitoring.outcomes_file import Columns, read_outcomes
 from monitoring.prometheus_api import Sample
+from monitoring.reasons import Monitored
 from tests.monitoring.conftest import Watched, served_and_watched
 from tests.running import wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
+from trimaran.rollout.retrain_plan import Triggers
+from trimaran.rollout.retraining.due import Reason
+from trimaran.rollout.retraining.watched import Asked
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.processes import children
 
@@ -241,6 +245,13 @@ def accuracy(watched: Watched, status: int) -> dict[str, Any]:
     return dict(found)
 
 
+def retrains(watched: Watched) -> Reason:
+    """What outcomes say to `trimaran retrain`, where no F1 is too low by itself."""
+    asked = Asked(Triggers(accuracy=0.001), {"churn_record": 1}, "F1", less=False, moving="")
+    (reason,) = Monitored(watched.root)(asked)
+    return reason
+
+
 def outcomes_in(watched: Watched, count: int) -> None:
     watched.eventually("sum(trimaran_outcomes_total)", lambda found: found == count, 20)
 
@@ -273,6 +284,7 @@ def test_live_accuracy_falls_with_wrong_outcomes_and_an_alert_fires(
     assert found["figures"]["accuracy"]["live"]["value"] == pytest.approx((decided == right).mean())
     assert found["figures"]["F1"]["live"]["value"] == pytest.approx(sklearn_f1(right, decided))
     assert found["verdict"] in ("holds", "unsure")
+    assert retrains(judged).fired is False
     firing = 'ALERTS{alertname=~"AccuracyFell|F1Fell", alertstate="firing"}'
     assert judged.prometheus.instant(firing) == []
 
@@ -284,6 +296,7 @@ def test_live_accuracy_falls_with_wrong_outcomes_and_an_alert_fires(
     wait_for(lambda: judged.said("F1Fell: churn_record version 1"), 20, "the line")
     found = accuracy(judged, 1)
     assert found["verdict"] == "fell"
+    assert retrains(judged).says.startswith("churn_record fell: F1 is 0.")
     assert found["figures"]["accuracy"]["live"]["value"] == pytest.approx(0.5)
     for figure, series in (("accuracy", "model_accuracy"), ("precision", "model_precision"),
                            ("recall", "model_recall"), ("F1", "model_f1")):  # fmt: skip

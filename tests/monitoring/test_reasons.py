@@ -61,9 +61,14 @@ def release(value: float, reach: float, verdict: str = "holds", version: str = "
     ("judged", "less", "fired", "says"),
     [
         ([], False, None, "no outcome of what is served was recorded"),
-        ([release(0.7, 0.05)], False, True, "F1 of shop is 0.7 (0.65 to 0.75) by recorded"),
+        ([release(0.7, 0.05)], False, True, "of shop, F1 is 0.7 (0.65 to 0.75) by 120 reco"),
         ([release(0.7, 0.15)], False, False, "F1 holds by 120 recorded outcomes"),
-        ([release(0.9, 0.01, "fell")], False, True, "shop fell by 120 recorded outcomes"),
+        (
+            [release(0.9, 0.01, "fell")],
+            False,
+            True,
+            "shop fell: F1 is 0.9 (0.89 to 0.91) by 120 re",
+        ),
         ([release(0.9, 0.01)], True, True, "worse than 0.8"),
         ([release(0.7, 0.05, version="2")], False, None, "no outcome"),
     ],

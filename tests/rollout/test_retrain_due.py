@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from trimaran.rollout.retrain_plan import Gates, RetrainPlan, Schedule, Triggers
-from trimaran.rollout.retraining.due import Known, Reason, counted_from, due
+from trimaran.rollout.retrain_plan import Canary, Gates, RetrainPlan, Schedule, Triggers
+from trimaran.rollout.retraining.due import Following, Known, Reason, counted_from, due
 from trimaran.rollout.runs.settings import parse_settings
 from trimaran.system.errors import TrimaranError
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 DRIFTED, STABLE = Reason(True, "calls drifted"), Reason(False, "nothing drifted")
 UNKNOWN = Reason(None, "nobody watches")
+NEXT, HELD = (Following("shop/2", "canary", awaits) for awaits in ("", "shop/3 goes on"))
 
 
 def ago(days: float) -> datetime:
@@ -40,6 +41,9 @@ NEVER = RetrainPlan(Schedule("never"), cool_down_s=7 * 86400)
         (DAILY, known(None, unfinished="shop/2"), True, "shop/2 was interrupted, and goes on"),
         (DAILY, known(0.5), False, "next by schedule on 2026-11-29"),
         (DAILY, known(1), True, "daily since 2026-11-27"),
+        (MONTHLY, known(40, following=NEXT), True, "shop/2 passed its gates, and its canary is"),
+        (MONTHLY, known(40, following=HELD), False, "the canary of shop/2 waits: shop/3 goes on"),
+        (MONTHLY, known(frozen=True, following=NEXT), False, "shop/1 is persisted"),
         (MONTHLY, known(29), False, "next by schedule on 2026-11-30"),
         (MONTHLY, known(31), True, "monthly since 2026-10-28"),
         (MONTHLY, known(3, reasons=[STABLE, DRIFTED]), True, "calls drifted"),
@@ -91,20 +95,26 @@ def test_what_follows_by_a_schedule(words: str, last: str, following: str) -> No
 def test_the_settings_of_an_example() -> None:
     text = (
         '[shop.retrain]\nschedule = "every 10d"\ncool_down = "12h"\nmust = "match"\n'
+        'then = "canary"\ncanary.steps = "10,100"\ncanary.plan = "plan.toml"\n'
         "margin = 0.02\n[shop.retrain.triggers]\ndrift = 0.3\nage = '90d'\n"
         "[shop.retrain.gates]\nslices = 0.1\nfolds = 5\n[other.retrain]\n[third]\n"
+        "[fourth.retrain]\nthen = 'canary'\ncanary = {answers = 'yes.toml', longest = '3h'}\n"
     )
-    plans = parse_settings(text, Path("rollout.toml")).plans
+    plans = parse_settings(text, Path("at/rollout.toml")).plans
+    tried = {"longest": "1d", "steps": "10,100", "plan": "at/plan.toml"}
     assert plans["shop"].retrain == RetrainPlan(
         Schedule("every 10d"),
         43200,
         False,
         0.02,
+        Canary(tried),
         triggers=Triggers(0.3, None, 90 * 86400),
         gates=Gates(0.1, Gates.latency, 5),
     )
     assert plans["other"].retrain == RetrainPlan()
     assert plans["third"].retrain is None
+    deployed = RetrainPlan(canary=Canary({"longest": "3h"}, Path("at/yes.toml")))
+    assert plans["fourth"].retrain == deployed
 
 
 @pytest.mark.parametrize(
@@ -118,7 +128,9 @@ def test_the_settings_of_an_example() -> None:
         ("must = 'win'", "must is 'win'; choose from beat, match"),
         ("margin = -1", "margin is -1; expected a number of 0 or more"),
         ("margin = nan", "margin is nan; expected a number of 0 or more"),
-        ("then = 'canary'", "a retrained run cannot go on to a canary yet; write 'pending'"),
+        ("then = 'canery'", "then is 'canery'; did you mean 'canary'?"),
+        ("canary.steps = '5,100'", "nothing begins a canary; write then = 'canary', or remove"),
+        ("then = 'canary'\ncanary.answers = 3", "answers is 3; expected a file, in quotes"),
         ("triggers = 1", r"triggers is 1; expected a table \[shop.retrain.triggers\]"),
         ("triggers.drift = true", "drift is True; expected a number"),
         ("gates.folds = 1", "folds is 1; expected 2 to 20, or 0"),

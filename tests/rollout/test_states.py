@@ -14,6 +14,8 @@ from trimaran.system.errors import TrimaranError
 
 ALLOWED = {
     ("unfinished", "finish"): "pending",
+    ("pending", "review"): "pending",
+    ("pending", "approve"): "pending",
     ("pending", "deploy"): "deployed",
     ("pending", "persist"): "persisted",
     ("pending", "ignore"): "ignored",
@@ -62,6 +64,10 @@ TWO = [*released("churn/1", 1, persist=True), *released("churn/2", 2), *released
     [
         ([], ["replaced", "deployed", "deployed"]),
         ([("live", "churn", {"release": 1})], ["persisted", "replaced", "deployed"]),
+        (
+            [*released("churn/3", 3)[:-1], ("live", "churn", {"release": 3})],
+            ["replaced", "replaced", "deployed", "deployed"],
+        ),
         ([("live", "churn", {"release": 9})], ["replaced", "replaced", "deployed"]),
         (
             [("live", "churn", {"release": 1}), ("live", "churn", {"release": 2})],

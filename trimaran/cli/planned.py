@@ -13,10 +13,10 @@ import typer
 from trimaran.cli.train import train, train_as
 from trimaran.cli.train_families import FAMILIES, TABLES, Family, family_of
 from trimaran.cli.train_tables import EXAMPLES, problem_of
+from trimaran.cli.written_options import command_of, context_of, written_options
 from trimaran.rollout.runs.settings import Plan
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
-from trimaran.system.toml_text import nearest
 
 if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is refused at once
     from trimaran.training.run_directory import RunDirectory
@@ -103,35 +103,19 @@ def planned(plan: Plan, data: str | None, out: Path) -> Planned:
 
 def options_of(plan: Plan) -> dict[str, Any]:
     """The options of a plan, by the names of `trimaran train`. Raises `UsageError`."""
-    known = [each.opts[0].lstrip("-") for each in _command().params if each.name not in _OWN]
-    found: dict[str, Any] = {}
-    for key, value in plan.train.items():
-        option = key.replace("_", "-")
-        if option not in known:
-            raise UsageError(f"{_where(plan)}there is no key {key!r}; {nearest(option, known)}")
-        if not isinstance(value, bool | str | int | float):
-            raise UsageError(
-                f"{_where(plan)}{option} is {value!r}; expected a text, a number or true"
-            )
-        found[option] = value
-    return found
+    return written_options(command_of(train, "train"), plan.train, _OWN, _where(plan))
 
 
 def _training(plan: Plan, data: str | None, out: Path) -> typer.Context:
     given = options_of(plan)
     if data is not None and "schema" not in given:
         given = {**_form(plan, out), **given}
+    if data is not None and "schema" in given and Path(data).is_dir():
+        raise UsageError(
+            f"--data {data} is a folder, and {plan.name} is trained on a table; name a file"
+        )
     arguments = [data or plan.table, f"--name={plan.name}", f"--out={out}"]
-    for option, value in given.items():
-        if isinstance(value, bool):
-            arguments += [f"--{option}"] if value else []
-        else:
-            arguments.append(f"--{option}={value}")
-    try:
-        found: typer.Context = _command().make_context("train", arguments)
-    except typer.BadParameter as error:
-        raise UsageError(f"{_where(plan)}{error.format_message()}") from None
-    return found
+    return context_of(command_of(train, "train"), arguments, given, _where(plan))
 
 
 def _form(plan: Plan, out: Path) -> Mapping[str, Any]:
@@ -156,12 +140,6 @@ def _form(plan: Plan, out: Path) -> Mapping[str, Any]:
         f"{plan.table} has no schema {beside} yet, by which --data is read; run "
         f"'trimaran run {plan.name}' without --data first, which writes it"
     )
-
-
-def _command() -> Any:
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command("train")(train)
-    return typer.main.get_command(app)
 
 
 def _family(context: typer.Context) -> Family:

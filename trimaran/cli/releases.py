@@ -21,7 +21,7 @@ from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
 from trimaran.rollout.api import deploy as deploy_release
 from trimaran.rollout.api import rollback as roll_back
-from trimaran.rollout.runs.decisions import note_live
+from trimaran.rollout.runs.decisions import note_live, require_no_waiting_run
 from trimaran.rollout.runs.run import Run
 from trimaran.system.errors import TrimaranError, UsageError
 
@@ -59,6 +59,7 @@ def deploy_model(
 ) -> None:
     """Make a release or a version live, and tell the ledger of runs and the results."""
     opened = Repository.open(repository)
+    require_no_waiting_run(opened, model, release)
     deployment = deploy_release(model, release, opened, tritonserver=tritonserver, progress=show)
     show(f"{model}: {deployment}")
     _note(opened, model, by, "trimaran deploy", settings)

@@ -36,7 +36,7 @@ from trimaran.rollout.runs.record import RunRecord, record_of
 from trimaran.rollout.runs.run import Run, find_run
 from trimaran.rollout.runs.settings import Settings, settings_at
 from trimaran.rollout.runs.states import Move, moved
-from trimaran.rollout.runs.story import metric_text
+from trimaran.rollout.runs.story import canary_text, metric_text
 from trimaran.system.console import console
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import write_text
@@ -68,10 +68,12 @@ def review(
     rules.require_role("review", who)
     opened = Repository.open(repository)
     pending = find_run(decisions.runs_in(opened, decisions.ledger_of(opened).entries()), run)
-    moved(pending.id, pending.state, Move.DEPLOY)
+    moved(pending.id, pending.state, Move.REVIEW)
     _show_reports(record_of(opened, pending))
     if pending.compared is not None:
         print(f"beside {pending.compared.details['live']}: {pending.compared.details['says']}")
+    if pending.tried is not None:
+        print(f"canary, {canary_text(pending.tried.details)}")
     given = read_answers(answers) if answers is not None else _ask(checklist(run, opened))
     keep_review(run, given, by=who, repository=opened, settings=rules)
     _say_next(rules, pending, given)

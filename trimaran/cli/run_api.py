@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # pandas and torch take seconds to import, and wrong usage is
     from trimaran.training.tabular.data.sources import Dataset
     from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["run"]
+__all__ = ["keep_explanations", "run"]
 
 
 def run(
@@ -56,7 +56,7 @@ def run(
     from trimaran.training.tabular.data.reading import Source
 
     opened = made_at(repository)
-    explain = partial(_explain, found.results, progress, watching)
+    explain = partial(keep_explanations, found.results, progress, watching)
     persisted = None if train else persisted_run(opened, name)
     if persisted is None:
         work = planned(plan, place, out)
@@ -71,7 +71,7 @@ def run(
         return run_predicting(prepared, persisted)
 
 
-def _explain(
+def keep_explanations(
     results: Results,
     say: Callable[[str], None],
     watching: Callable[[], AbstractContextManager[Watch]],

@@ -119,7 +119,7 @@ def _table(shown: Sequence[RunRecord]) -> Table:
         colour = _COLOURS.get(run.state, "dim")
         table.add_row(
             escape(run.run),
-            f"[{colour}]{run.state}[/{colour}]" + (", deploying" if run.deploying else ""),
+            f"[{colour}]{run.state}[/{colour}]{_standing(run)}",
             escape(metric_text(asdict(run))) if run.metric else "",
             escape(printable(run.data)),
             str(run.release or ""),
@@ -127,6 +127,13 @@ def _table(shown: Sequence[RunRecord]) -> Table:
             _at(run.when, 16),
         )
     return table
+
+
+def _standing(run: RunRecord) -> str:
+    """What is to be known of a run that waits."""
+    if run.deploying:
+        return ", deploying"
+    return f", canary: {run.tried}" if run.tried and run.state is State.PENDING else ""
 
 
 def _at(time: str, characters: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import time
 from collections.abc import Callable
@@ -12,15 +13,17 @@ from typing import Annotated
 import typer
 
 from trimaran.checks.raising import checked_config
-from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver
+from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver, share_of
 from trimaran.cli.releases import deploy_model, show
 from trimaran.gateway.presence import find_gateway
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.plan import Errors, Goal, Latency, Plan
 from trimaran.rollout.experiments.state import Experimenting
 from trimaran.rollout.experiments.verdict import Verdict
+from trimaran.rollout.runs.decisions import require_no_waiting_run
 from trimaran.rollout.runs.people import person
-from trimaran.rollout.traffic.conducting import Order, conduct
+from trimaran.rollout.traffic.conducting import conduct
+from trimaran.rollout.traffic.orders import Order
 from trimaran.rollout.traffic.plan_file import parse_goal, read_plan
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
@@ -33,8 +36,11 @@ __all__ = [
     "SplitModel",
     "ab",
     "canary",
+    "canary_order",
     "candidate_of",
+    "conducted",
     "errors_of",
+    "figures_of",
     "longest_s_of",
     "run_order",
 ]
@@ -141,6 +147,39 @@ def canary(
 
     Exit status: 0 if it was made live, 1 if it was taken back, 2 if that was not decided.
     """
+    order = canary_order(
+        model,
+        candidate_of(repository, model, release),
+        steps=steps,
+        each=each,
+        key=key,
+        more_errors=more_errors,
+        most_errors=most_errors,
+        longer_p99=longer_p99,
+        goal=goal,
+        margin=margin,
+        plan=plan,
+        longest=longest,
+    )
+    run_order(order, by, repository, tritonserver, deploys=deploy)
+
+
+def canary_order(
+    model: str,
+    release: int,
+    *,
+    steps: str,
+    each: str,
+    key: str,
+    more_errors: float,
+    most_errors: float | None,
+    longer_p99: float,
+    goal: str,
+    margin: float | None,
+    plan: Path | None,
+    longest: str,
+) -> Order:
+    """What the options of `canary` ask for. Raises `UsageError`."""
     options = Plan(
         steps=_steps(steps),
         errors=errors_of(more_errors, most_errors),
@@ -148,16 +187,8 @@ def canary(
         goals=_goals(goal, margin),
         longest_s=longest_s_of(longest),
     )
-    planned = read_plan(plan, options) if plan else options
-    order = Order(
-        "canary",
-        model,
-        candidate_of(repository, model, release),
-        planned,
-        seconds_of(each, "--each", bare=True),
-        _header(key),
-    )
-    run_order(order, by, repository, tritonserver, deploys=deploy)
+    each_s = seconds_of(each, "--each", bare=True)
+    return Order("canary", model, release, _planned(plan, options), each_s, _header(key))
 
 
 def ab(
@@ -184,13 +215,13 @@ def ab(
     Exit status: 0 for promote, 1 for abort, 2 for inconclusive.
     """
     options = Plan(
-        steps=(share / _ALL,),
+        steps=(share_of("--share", share, 50),),
         errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
         goals=_goals(goal, margin),
         longest_s=longest_s_of(longest),
     )
-    planned = read_plan(plan, options) if plan else options
+    planned = _planned(plan, options)
     if len(planned.steps) > 1:
         raise UsageError(
             f"{plan} has {len(planned.steps)} steps; an A/B test has one share of the traffic: "
@@ -213,27 +244,58 @@ def run_order(
     """Conduct an experiment, and end with the status of its verdict."""
     who = person(by)
     repository = Repository.open(root)
+    if deploys:
+        _require_deployable(repository, order)
 
-    def deploy() -> None:
+    def deploy(found: Verdict) -> None:
         deploy_model(order.model, order.release, who, root, tritonserver)
 
+    found = conducted(
+        repository,
+        order,
+        by=who,
+        look=look,
+        deploy=deploy if deploys else None,
+        tritonserver=tritonserver,
+    )
+    if found.word == "promote" and not deploys:
+        show(f"next: trimaran deploy {order.model} --release {order.release}")
+    raise SystemExit(_STATUS[found.word])
+
+
+def _require_deployable(repository: Repository, order: Order) -> None:
     try:
-        found = conduct(
+        require_no_waiting_run(repository, order.model, order.release)
+    except TrimaranError as error:
+        raise TrimaranError(f"{error}; to try it only, give --no-deploy") from None
+
+
+def conducted(
+    repository: Repository,
+    order: Order,
+    *,
+    by: str,
+    look: Callable[[Experimenting, Verdict], None] | None = None,
+    deploy: Callable[[Verdict], None] | None = None,
+    unwanted: Callable[[], str] = str,
+    tritonserver: Path | None = None,
+) -> Verdict:
+    """As `conduct`, at the gateway that runs on the repository, printing what happens."""
+    try:
+        return conduct(
             repository,
             order,
-            _figures(repository),
-            by=who,
+            figures_of(repository, does="copies" if order.comparing else "divides"),
+            by=by,
             say=show,
             look=look or _Progress().look,
-            deploy=deploy if deploys else None,
+            deploy=deploy,
+            unwanted=unwanted,
             tritonserver=tritonserver,
         )
     except KeyboardInterrupt:
         show("interrupted: no client is given to the candidate; the same command goes on")
         raise
-    if found.word == "promote" and not deploys:
-        show(f"next: trimaran deploy {order.model} --release {order.release}")
-    raise SystemExit(_STATUS[found.word])
 
 
 def candidate_of(root: Path, model: str, release: int | None) -> int:
@@ -248,12 +310,12 @@ def candidate_of(root: Path, model: str, release: int | None) -> int:
     return newest.number
 
 
-def _figures(repository: Repository) -> str:
-    """Where the gateway that runs on a repository has its figures."""
+def figures_of(repository: Repository, *, does: str = "divides") -> str:
+    """Where the gateway that runs on a repository has its figures. Raises `TrimaranError`."""
     found = find_gateway(repository)
     if found is None or not found.runs:
         raise TrimaranError(
-            f"no gateway runs on {repository.root}, and it is what divides the traffic; start one "
+            f"no gateway runs on {repository.root}, and it is what {does} the traffic; start one "
             "with 'trimaran gateway up'"
         )
     return f"http://{found.metrics_host}:{found.metrics_port}/metrics"
@@ -300,8 +362,14 @@ def _steps(text: str) -> tuple[float, ...]:
     return tuple(each / _ALL for each in percents[:-1])
 
 
+def _planned(path: Path | None, options: Plan) -> Plan:
+    return read_plan(path, options) if path else options
+
+
 def errors_of(more: float, most: float | None) -> Errors:
-    return Errors(more / _ALL, None if most is None else most / _ALL)
+    """The check of errors. Raises `UsageError` for a percent that is none."""
+    bound = None if most is None else share_of("--most-errors", most, 1)
+    return Errors(share_of("--more-errors", more, 0.5), bound)
 
 
 def _goals(named: str, margin: float | None) -> tuple[Goal, ...]:
@@ -316,6 +384,11 @@ def longest_s_of(longest: str) -> float | None:
 
 
 def _latency(longer: float) -> Latency | None:
+    if not (math.isfinite(longer) and longer >= 0):
+        raise UsageError(
+            f"--longer-p99 is {longer:g}; name a percent above 0, such as 25, or 0 not to look at "
+            "the p99"
+        )
     return Latency(margin=longer / _ALL) if longer else None
 
 

@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from trimaran.gateway.counting import COUNTED, PREFIX
 from trimaran.gateway.health import State
-from trimaran.rollout.traffic.split import CANDIDATE_SHARE, Split
+from trimaran.rollout.traffic.split import CANDIDATE_SHARE, SERVER_READY, Split
 from trimaran.system.errors import TrimaranError
 from trimaran.system.http_server import Reply, Request, serving
 
@@ -63,9 +63,9 @@ def reason_of(why: str, status: int) -> str:
 
 def metrics_text(envoys: str, states: Mapping[str, State], splits: Iterable[Split] = ()) -> str:
     """What Prometheus reads: Envoy's answer, where ours have their names, servers and splits."""
-    lines = [f"# TYPE {PREFIX}_server_ready gauge"]
+    lines = [f"# TYPE {SERVER_READY} gauge"]
     lines += [
-        f'{PREFIX}_server_ready{{server="{name}"}} {0 if state.problem else 1}'
+        f'{SERVER_READY}{{server="{name}"}} {0 if state.problem else 1}'
         for name, state in sorted(states.items())
     ]
     lines.append(f"# TYPE {CANDIDATE_SHARE} gauge")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,12 @@ from trimaran.gateway.program import find_envoy
 from trimaran.gateway.routes import Page
 from trimaran.gateway.settings import Listen, ServerAddress, Settings, read_settings
 from trimaran.gateway.streams import serving_streams
+from trimaran.gateway.trying import Trying
 from trimaran.repository.presence import Presence, find_servers, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.rollout.traffic.split import Split, splits_of
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import exclusive_lock, read_regular
+from trimaran.system.files import exclusive_lock, read_regular, temporary_directory
 from trimaran.system.logging import logger
 from trimaran.system.ports import is_own_address, require_bindable
 
@@ -61,9 +63,9 @@ FILE = "gateway.toml"
 _OWN_SERVER = "local"
 """What the server without a name is called, where `gateway.toml` lists none."""
 _LOCK = ".lock"
-# The path of a UNIX socket has 108 bytes at most, fewer than a repository's or TMPDIR's may have.
-_SOCKETS = Path("/tmp")  # noqa: S108 - only a directory of this user is used in it
 _LOOK_S = 0.5
+_AGAIN_S = 10.0
+"""After what time a change that failed is tried again: a disk that was full may have room."""
 _OWNER_ONLY = 0o700
 _HIDDEN = "(secret)"
 
@@ -176,8 +178,7 @@ def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], No
             raise TrimaranError(
                 f"a gateway runs on {repository.root} already; stop that one first"
             ) from None
-        made = tempfile.TemporaryDirectory(prefix="trimaran-", dir=_SOCKETS)
-        places = _places(folder, Path(stack.enter_context(made)))
+        places = _places(folder, stack.enter_context(temporary_directory(for_sockets=True)))
         gateway = Gateway(repository, path, places)
         stack.enter_context(gateway.serving())
         port = gateway.wanted.settings.listen.metrics_port
@@ -202,6 +203,8 @@ class Gateway:
         self.health = Health(lambda: self.wanted.asked, self._servers_changed)
         self._told = self.wanted
         """What Envoy's routes are of."""
+        self._again_s = math.inf
+        self._trying = Trying(places.folder)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -244,42 +247,32 @@ class Gateway:
                 envoy.ask("POST", "/reopen_logs")
             splits = _splits(self._repository, self.wanted.models)
             if splits != self._told.splits:
-                self._follow(splits)
+                self._trying.is_done(partial(self._follow, splits))
             seen = self._fingerprint()
-            if seen != self._seen:
+            if seen != self._seen or time.monotonic() >= self._again_s:
                 self._seen = seen
-                self._take_over()
+                done = self._trying.is_done(self._take_over)
+                self._again_s = math.inf if done else time.monotonic() + _AGAIN_S
         raise TrimaranError(
             f"Envoy ended by itself with status {envoy.process.status}; its log is "
             f"{self._places.folder / 'envoy.log'}"
         )
 
     def _take_over(self) -> None:
-        """Do what is wanted now; what cannot be done is said, and what was wanted before stays."""
-        with self._failures_said():
-            wanted = wanted_of(self._repository, self._path, self._issuers)
-            if wanted == self.wanted:
-                return
-            if wanted.settings.listen != self.wanted.settings.listen:
-                raise TrimaranError("a change of [listen] needs a new start of the gateway")
-            judge(self._program, whole(wanted, self._places), self._places.folder)
-            self._change(wanted)
-            _log.info("the changed configuration is at work")
+        """Do what is wanted now. Raises `TrimaranError` or `OSError`, and what was before stays."""
+        wanted = wanted_of(self._repository, self._path, self._issuers)
+        if wanted == self._told:
+            return
+        if wanted.settings.listen != self._told.settings.listen:
+            raise TrimaranError("a change of [listen] needs a new start of the gateway")
+        judge(self._program, whole(wanted, self._places), self._places.folder)
+        self._change(wanted)
+        _log.info("the changed configuration is at work")
 
     def _follow(self, splits: tuple[Split, ...]) -> None:
         """Divide the traffic so, at once: nothing that a split changes is to be judged."""
-        with self._failures_said():
-            self._change(replace(self.wanted, splits=splits))
-            _log.info("; ".join(map(str, splits)) or "no model has a candidate")
-
-    @contextmanager
-    def _failures_said(self) -> Iterator[None]:
-        try:
-            yield
-        except (TrimaranError, OSError) as error:
-            full = isinstance(error, OSError) and error.strerror
-            said = f"{self._places.folder}: {full}" if full else error
-            _log.error(f"{said}; what was valid before stays")
+        self._change(replace(self.wanted, splits=splits))
+        _log.info("; ".join(map(str, splits)) or "no model has a candidate")
 
     def _change(self, wanted: Wanted) -> None:
         """Have Envoy do what is wanted; what the old routes need goes last."""
@@ -290,8 +283,8 @@ class Gateway:
         with self._lock:
             new = self._files()
             envoy.tell(with_clusters_of(new, self._files(self._told)))
-            self._told = wanted
             envoy.tell(new)
+            self._told = wanted
 
     def _running(self) -> Envoy:
         if self._envoy is None:
@@ -389,5 +382,5 @@ def printed(repository: Repository, path: Path | None) -> str:
     return json_text(whole(shown, _places(folder)))
 
 
-def _places(folder: Path, sockets: Path = _SOCKETS / "trimaran-gateway") -> Places:
+def _places(folder: Path, sockets: Path = Path("/tmp/sockets")) -> Places:  # noqa: S108 - unmade
     return Places(folder, sockets / "admin", sockets / "streams")

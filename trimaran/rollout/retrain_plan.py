@@ -4,7 +4,7 @@
 [churn.retrain]
 schedule = "monthly"        # daily, weekly, "every 10d" or never; the default is monthly
 cool_down = "1d"            # at least so long after the last training; the default
-then = "pending"            # what follows a run that passes; the default
+then = "canary"             # what follows a run that passes; the default is pending
 must = "beat"               # the live run, or match it within the margin; the default
 margin = 0.01               # the default
 
@@ -17,6 +17,11 @@ age = "90d"                 # of the newest rows that the live run knows
 slices = 0.05               # by how much the metric of a group may fall; the default
 latency = 1.5               # times the live model's; the default
 folds = 5                   # cross-validation too; the default is none
+
+[churn.retrain.canary]      # options of 'trimaran canary', and answers; each may be left out
+steps = "10,50,100"
+longest = "6h"              # the default here is 1d
+answers = "approved.toml"   # a run that wins is reviewed by these, and deployed; else it waits
 ```
 
 A bound on a metric that has no most, such as the MAE, is a share of the live run's value.
@@ -28,18 +33,22 @@ import calendar
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError
 from trimaran.system.toml_text import nearest, refuse_unknown, value_of
 
-__all__ = ["NEVER", "Gates", "RetrainPlan", "Schedule", "Triggers", "retrain_plan"]
+__all__ = ["NEVER", "Canary", "Gates", "RetrainPlan", "Schedule", "Triggers", "retrain_plan"]
 
 NEVER, _MONTHLY, _EVERY = "never", "monthly", "every "
 _DAYS: Mapping[str, int] = {"daily": 1, "weekly": 7}
 _BEAT, _MATCH = "beat", "match"
 _PENDING, _CANARY = "pending", "canary"
+_ANSWERS, _PLAN = "answers", "plan"
+_LONGEST: Mapping[str, Any] = {"longest": "1d"}
+"""Of a canary that nobody watches."""
 _LONGEST_S = 10 * 365 * 86400.0
 _MONTHS = 12
 _MOST_FOLDS = 20
@@ -87,6 +96,16 @@ class Gates:
 
 
 @dataclass(frozen=True)
+class Canary:
+    """How a run that passes is tried on live traffic."""
+
+    options: Mapping[str, Any]
+    """Of `trimaran canary`, as they are written."""
+    answers: Path | None = None
+    """The checklist's answers with which what wins is deployed; None where it waits."""
+
+
+@dataclass(frozen=True)
 class RetrainPlan:
     """One `[NAME.retrain]`."""
 
@@ -96,18 +115,21 @@ class RetrainPlan:
     """Whether a run must be better than the live one; else not worse than it by the margin."""
     margin: float = 0.01
     """What counts as no worse."""
-    canary: bool = False
-    """Whether a run that passes goes on to a canary; else it waits as pending."""
+    canary: Canary | None = None
+    """What a run that passes goes on to; None where it waits as pending."""
     triggers: Triggers = Triggers()
     gates: Gates = Gates()
 
 
-def retrain_plan(table: Mapping[str, Any], name: str) -> RetrainPlan:
-    """What `[NAME.retrain]` says. Raises `TrimaranError` for the first thing wrong."""
+def retrain_plan(table: Mapping[str, Any], name: str, folder: Path) -> RetrainPlan:
+    """What `[NAME.retrain]` of a file in a folder says.
+
+    Raises `TrimaranError` for the first thing wrong.
+    """
     where = f"[{name}.retrain]: "
     refuse_unknown(
         table,
-        ("schedule", "cool_down", "then", "must", "margin", "triggers", "gates"),
+        ("schedule", "cool_down", "then", "must", "margin", "triggers", "gates", _CANARY),
         where,
     )
     default = RetrainPlan()
@@ -118,19 +140,29 @@ def retrain_plan(table: Mapping[str, Any], name: str) -> RetrainPlan:
         default.cool_down_s if cool_down_s is None else cool_down_s,
         _word(table, "must", (_BEAT, _MATCH), where) != _MATCH,
         default.margin if margin is None else margin,
-        _canary(table, where),
+        _canary(table, name, folder),
         _triggers(_part(table, "triggers", name), f"[{name}.retrain.triggers]: "),
         _gates(_part(table, "gates", name), f"[{name}.retrain.gates]: "),
     )
 
 
-def _canary(table: Mapping[str, Any], where: str) -> bool:
-    if _word(table, "then", (_PENDING, _CANARY), where) == _CANARY:
-        raise TrimaranError(
-            f"{where}then is {_CANARY!r}, and a retrained run cannot go on to a canary yet; write "
-            f"{_PENDING!r}"
-        )
-    return False
+def _canary(table: Mapping[str, Any], name: str, folder: Path) -> Canary | None:
+    given = _part(table, _CANARY, name)
+    if _word(table, "then", (_PENDING, _CANARY), f"[{name}.retrain]: ") != _CANARY:
+        if given:
+            raise TrimaranError(
+                f"[{name}.retrain]: there is a table [{name}.retrain.{_CANARY}], and nothing "
+                f"begins a canary; write then = {_CANARY!r}, or remove the table"
+            )
+        return None
+    where = f"[{name}.retrain.{_CANARY}]: "
+    answers, plan = (
+        value_of(given, key, str, "a file, in quotes", where) for key in (_ANSWERS, _PLAN)
+    )
+    options = {key: value for key, value in given.items() if key != _ANSWERS}
+    if plan is not None:
+        options[_PLAN] = str(folder / plan)
+    return Canary({**_LONGEST, **options}, None if answers is None else folder / answers)
 
 
 def _triggers(table: Mapping[str, Any], where: str) -> Triggers:

@@ -25,6 +25,7 @@ NEEDED_PACKAGES: Mapping[str, tuple[str, ...]] = {
     "loadtests.commands.optimize": ("exporters",),
     "loadtests.optimizing": ("exporters",),
     "monitoring.commands.retrain": ("ensembles", "exporters"),
+    "monitoring.commands.retrained": ("ensembles",),
 }
 """The other packages that a module, or a package's modules, import by themselves."""
 

@@ -37,6 +37,7 @@ __all__ = [
     "resident_bytes",
     "sigterm_as_interrupt",
     "start_time",
+    "still_runs",
     "until_interrupted_again",
 ]
 
@@ -305,6 +306,11 @@ def start_time(pid: int) -> str:
     """
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""
+
+
+def still_runs(pid: int, started: str) -> bool:
+    """Whether a process that said when it began runs; that of a killed one does not."""
+    return bool(started) and start_time(pid) == started
 
 
 def cpu_s(pid: int) -> float:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from trimaran.rollout.retrain_plan import RetrainPlan
 
-__all__ = ["Due", "Known", "Reason", "counted_from", "due"]
+__all__ = ["Due", "Following", "Known", "Reason", "counted_from", "due"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,17 @@ class Reason:
     """None where it cannot be told."""
     says: str
     """A clause, such as `calls drifted by 0.45`."""
+
+
+@dataclass(frozen=True)
+class Following:
+    """What is still to be done of a run that was trained again."""
+
+    run: str
+    what: str
+    """`canary` or `deployment`."""
+    awaits: str = ""
+    """What it has to wait for, in a clause."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,8 @@ class Known:
     """Whether that run is persisted."""
     unfinished: str | None = None
     """A retraining that was interrupted."""
+    following: Following | None = None
+    """Of the newest run, after its training."""
     trained: str | None = None
     """The last run that trained on the very data that the table has now."""
     reasons: Sequence[Reason] = field(default_factory=tuple)
@@ -45,6 +58,8 @@ class Due:
 
     is_due: bool
     why: str
+    run: str | None = None
+    """The run that goes on, where none is to be trained."""
 
 
 def due(plan: RetrainPlan, known: Known) -> Due:
@@ -55,6 +70,8 @@ def due(plan: RetrainPlan, known: Known) -> Due:
         return Due(True, f"{known.unfinished} was interrupted, and goes on")
     if known.frozen:
         return Due(False, f"{known.live} is persisted, so it is frozen")
+    if known.following is not None:
+        return _goes_on(known.following)
     if known.trained is not None:
         return Due(False, f"the data are those that {known.trained} was trained on")
     if known.since is None:
@@ -73,6 +90,14 @@ def due(plan: RetrainPlan, known: Known) -> Due:
     if rests > known.now:
         return Due(False, f"it rests until {_minute(rests)}: {why}")
     return Due(True, why)
+
+
+def _goes_on(following: Following) -> Due:
+    if following.awaits:
+        why = f"the {following.what} of {following.run} waits: {following.awaits}"
+        return Due(False, why, following.run)
+    why = f"{following.run} passed its gates, and its {following.what} is next"
+    return Due(True, why, following.run)
 
 
 def counted_from(

@@ -10,7 +10,8 @@ from typing import Protocol
 from trimaran.repository.repository import Repository
 from trimaran.rollout.ledger import Entry
 from trimaran.rollout.retrain_plan import RetrainPlan
-from trimaran.rollout.retraining.due import Known, Reason, counted_from
+from trimaran.rollout.retraining.ahead import Ahead, ahead_of, awaited
+from trimaran.rollout.retraining.due import Following, Known, Reason, counted_from
 from trimaran.rollout.retraining.seen import seen_rows
 from trimaran.rollout.retraining.triggers import age, moving_feature, of_new_rows
 from trimaran.rollout.retraining.watched import Asked, Watched
@@ -59,8 +60,10 @@ def known_of(
     tables: Tables,
     watched: Watched,
     now: datetime | None = None,
+    *,
+    deploys: bool = False,
 ) -> Known:
-    """What decides whether a name is due.
+    """What decides whether a name is due; `deploys` says whether a run is deployed by itself.
 
     The table is read, and what is served is asked for, only where they can still decide. Raises
     `TrimaranError` for a table that cannot be used, and where the live run's directory is gone.
@@ -80,12 +83,25 @@ def known_of(
         return Known(now, since, live.id, unfinished=last.id)
     if live.state is State.PERSISTED:
         return Known(now, since, live.id, frozen=True)
+    following = _following(repository, runs_named(runs, name)[-1], live, plan, deploys=deploys)
+    if following is not None:
+        return Known(now, since, live.id, following=following)
     digest = digest_of_frame(tables.table().frame)
     same = [run.id for run in trainings.runs if run.outcome.get("digest") == digest]
     if same:
         return Known(now, since, live.id, trained=same[-1])
     reasons = _reasons(repository, live, plan, tables, watched, now)
     return Known(now, since, live.id, reasons=reasons)
+
+
+def _following(
+    repository: Repository, last: Run, live: Run, plan: RetrainPlan, *, deploys: bool
+) -> Following | None:
+    found = ahead_of(last, live, canary=plan.canary is not None, deploys=deploys)
+    if found is None:
+        return None
+    awaits = awaited(repository, last) if found is Ahead.CANARY else ""
+    return Following(last.id, found, awaits)
 
 
 def note_clock(repository: Repository, name: str, by: str) -> None:

@@ -31,6 +31,7 @@ from trimaran.rollout.runs.data_page import page_of_table
 from trimaran.rollout.runs.decisions import deciding, ledger_of, runs_in
 from trimaran.rollout.runs.families.known import figures_of, readiness_of
 from trimaran.rollout.runs.run import Run, live_run, runs_named
+from trimaran.rollout.runs.running import Explain
 from trimaran.rollout.runs.settings import Plan
 from trimaran.rollout.runs.states import State
 from trimaran.rollout.runs.training import (
@@ -47,7 +48,7 @@ from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.runs.config import digest_of_frame
 from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["BeginCanary", "Retrained", "Work", "retrain"]
+__all__ = ["Retrained", "Work", "retrain"]
 
 
 class Work(Tables, Protocol):
@@ -64,14 +65,6 @@ class Work(Tables, Protocol):
 
     def folds(self, count: int) -> Sequence[float]:
         """The main metric of each fold of a cross-validation. Raises `TrimaranError`."""
-        ...
-
-
-class BeginCanary(Protocol):
-    """What follows a run that passes, where its settings ask for a canary."""
-
-    def __call__(self, run: Run) -> str:
-        """Begin a canary of a pending run, and say in a clause what began."""
         ...
 
 
@@ -98,13 +91,13 @@ def retrain(
     why: str,
     out: Path,
     say: Callable[[str], None],
-    canary: BeginCanary | None = None,
+    explain: Explain = lambda run, table, predicted, folder: None,
 ) -> Retrained:
     """Train a name again, or go on with that, and compare the run with the live one.
 
-    Nothing is trained where it would be the live run once more, or a pending one that was compared
-    with what is still live: the same options on the very data. Raises `TrimaranError`, also where
-    nothing is live.
+    `explain` keeps why the rows have their answers. Nothing is trained where it would be the live
+    run once more, or a pending one that was compared with what is still live: the same options on
+    the very data. Raises `TrimaranError`, also where nothing is live.
     """
     with one_at_a_time(repository, plan.name):
         live = _live(repository, plan.name)
@@ -126,6 +119,7 @@ def retrain(
                 f"{work.place} was changed while {begun.id} was trained on it; run the same "
                 "command again"
             )
+        explain(new, table, new.directory, folder)
         both = Contestants(new, trained, live, table, live_table)
         readiness_of(new.directory, None).write(folder)
         judged = judge(repository, rules, both, export, work.folds, say)
@@ -136,10 +130,7 @@ def retrain(
             "comparison": folder / "comparison.html",
         }
         finish(repository, begun, by, figures_of(new.directory), new.directory, reports)
-    run = runs_in(repository, ledger_of(repository).entries())[begun.id]
-    if rules.canary and canary is not None and not judged.failed:
-        say(f"{run.id}: {canary(run)}")
-    return _told(run)
+    return _told(runs_in(repository, ledger_of(repository).entries())[begun.id])
 
 
 def _live(repository: Repository, name: str) -> Run:

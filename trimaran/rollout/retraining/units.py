@@ -1,4 +1,10 @@
-"""The systemd units that ask every hour which models are due to be trained again."""
+"""The systemd units that ask every hour which models are due to be trained again.
+
+A canary takes as long as its steps, so the service has no time limit. When it is stopped, the
+command ends what it started, the candidate's server too, which else would end as if by itself.
+`LimitNICE` lets the command train at a lower priority than what is live, and try its run at the
+same.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +25,10 @@ Type=oneshot
 User={user}
 WorkingDirectory={folder}
 ExecStart={command}
+TimeoutStartSec=infinity
+KillMode=mixed
 Nice=10
+LimitNICE=+0
 NoNewPrivileges=yes
 ProtectSystem=full
 """

@@ -129,7 +129,8 @@ def _hints(repository: Repository, run: Run) -> Mapping[str, str]:
     try:
         figures = figures_of(path_in(repository, str(run.outcome["directory"])))
         compared = run.compared.details if run.compared else {}
-        return hints_of(figures, read_readiness(folder_in(repository, run)), compared)
+        tried = run.tried.details if run.tried else {}
+        return hints_of(figures, read_readiness(folder_in(repository, run)), compared, tried)
     except TrimaranError:  # the directory is gone, and its figures with it
         return {}
 

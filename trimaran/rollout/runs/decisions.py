@@ -18,7 +18,7 @@ from trimaran.rollout.runs.checklist import Answers, reason_of, refused_items
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.runs.run import Run, Seen, find_run, live_run, runs_of, seen
 from trimaran.rollout.runs.settings import SETTINGS_FILE, Settings
-from trimaran.rollout.runs.states import Move, moved
+from trimaran.rollout.runs.states import Move, State, moved
 from trimaran.system.errors import TrimaranError
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "ledger_of",
     "note_live",
     "require_decided",
+    "require_no_waiting_run",
     "review",
     "runs_in",
 ]
@@ -86,7 +87,7 @@ def review(repository: Repository, settings: Settings, wanted: str, by: str, giv
     settings.require_role("review", by)
     answers = {name: {"answer": each.answer, "note": each.note} for name, each in given.items()}
     with deciding(repository) as now:
-        run = now.pending(wanted, Move.DEPLOY, settings)
+        run = now.pending(wanted, Move.REVIEW, settings)
         now.writer.add(by, "reviewed", run.id, {"answers": answers})
     return run
 
@@ -95,9 +96,10 @@ def approve(repository: Repository, settings: Settings, wanted: str, by: str) ->
     """Stand behind the review of a pending run, as a second person. Raises `TrimaranError`."""
     settings.require_role("approve", by)
     with deciding(repository) as now:
-        run = now.pending(wanted, Move.DEPLOY, settings)
+        run = now.pending(wanted, Move.APPROVE, settings)
         if run.reviewed is None:
             raise TrimaranError(f"{run.id} has no review to approve; run: trimaran review {run.id}")
+        _require_no_objection(run.id, run.reviewed)
         if by in _behind(run):
             raise TrimaranError(
                 f"{by} stands behind {run.id} already; an approval is another person's (--by)"
@@ -125,18 +127,47 @@ def require_decided(run: Run, approvals: int) -> None:
     """Raise `TrimaranError` unless a run was reviewed, and enough people stand behind it."""
     if run.reviewed is None:
         raise TrimaranError(f"{run.id} was not reviewed; run: trimaran review {run.id}")
-    against = refused_items(run.reviewed.details.get("answers", {}))
-    if against:
-        raise TrimaranError(
-            f"the review of {run.id} by {run.reviewed.by} says no to {', '.join(against)}; "
-            f"ignore the run, or review it again"
-        )
+    _require_no_objection(run.id, run.reviewed)
     people = _behind(run)
     if len(people) < approvals:
         raise TrimaranError(
             f"{run.id} needs {approvals} people behind it, and has {', '.join(people)}; another "
             f"one runs: trimaran approve {run.id}"
         )
+
+
+def _require_no_objection(run: str, reviewed: Entry) -> None:
+    against = refused_items(reviewed.details.get("answers", {}))
+    if against:
+        raise TrimaranError(
+            f"the review of {run} by {reviewed.by} says no to {', '.join(against)}; ignore the "
+            "run, or review it again"
+        )
+
+
+def require_no_waiting_run(repository: Repository, model: str, release: int | None) -> None:
+    """Raise `TrimaranError` for what serves a run that waits to be decided about, or is ignored.
+
+    `release` is one of an ensemble, or a version of another model; None is the newest.
+    """
+    newest = repository.newest(model)
+    number = newest.number if release is None and newest else release
+    run = _waiting_run(repository, model, number)
+    if run is None:
+        return
+    ignored = run.state is State.IGNORED
+    remedy = "name another" if ignored else f"review the run, and run: trimaran deploy {run.id}"
+    raise TrimaranError(f"{model} {number} serves {run.id}, which is {run.state}; {remedy}")
+
+
+def _waiting_run(repository: Repository, model: str, number: int | None) -> Run | None:
+    """The run that a version serves, if it serves none that was ever live."""
+    try:
+        runs = runs_in(repository, ledger_of(repository).entries()).values()
+    except TrimaranError:  # a ledger that cannot be read keeps nobody from deploying
+        return None
+    mine = [run for run in runs if run.parts.get(model, 0) == number]
+    return None if any(run.deployed for run in mine) else mine[-1] if mine else None
 
 
 def note_live(repository: Repository, name: str, by: str | None, how: str) -> Run | None:

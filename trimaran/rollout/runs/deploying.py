@@ -1,7 +1,8 @@
 """The deployment of a run, which goes on where it was interrupted.
 
-The ledger says that it began, what was prepared, and that it ended. What is prepared is not made
-again, and the model of the run's name is switched last: once it is live, all is.
+The ledger says that it began, what was prepared, and that it ended. What is prepared, such as for a
+canary, is not made again, and the model of the run's name is switched last: once it is live, all
+is.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from trimaran.rollout.runs.states import LIVE, Move
 from trimaran.rollout.runs.training import estimator_of, one_at_a_time
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["Deployed", "Make", "deploy_run"]
+__all__ = ["Deployed", "Make", "deploy_run", "prepare_run"]
 
 Say = Callable[[str], None]
 
@@ -97,6 +98,19 @@ def deploy_run(
                 details = run.deploying.details if run.deploying else {}
                 now.writer.add(by, "deployed", run.id, details)
     return Deployed(run, run.parts, card)
+
+
+def prepare_run(
+    repository: Repository, settings: Settings, wanted: str, by: str, make: Make
+) -> Run:
+    """Make the releases of a pending run, so that they can be tried; nothing becomes live.
+
+    What was made before is not made again. Raises `TrimaranError`.
+    """
+    with one_at_a_time(repository, wanted.partition("/")[0]):
+        with deciding(repository) as now:
+            pending = now.pending(wanted, Move.DEPLOY, settings)
+        return _prepared(repository, settings, pending, by, make)
 
 
 def _begun(

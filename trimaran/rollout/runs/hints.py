@@ -7,6 +7,7 @@ from typing import Any
 
 from trimaran.rollout.runs.figures import Figures
 from trimaran.rollout.runs.readiness import Readiness
+from trimaran.rollout.runs.story import canary_text
 
 __all__ = ["hints_of"]
 
@@ -21,12 +22,15 @@ _OF_GATES = {
 
 
 def hints_of(
-    figures: Figures, ready: Readiness | None, compared: Mapping[str, Any]
+    figures: Figures,
+    ready: Readiness | None,
+    compared: Mapping[str, Any],
+    tried: Mapping[str, Any],
 ) -> Mapping[str, str]:
     """A line or two for the questions that figures can help with, by item.
 
     `ready` is what was measured of the run; None where that is gone. `compared` is what the ledger
-    says of a retrained run beside the live one; empty of any other.
+    says of a retrained run beside the live one, and `tried` of its canary; empty of any other.
     """
     found = {
         "performance": _performance(figures),
@@ -41,6 +45,9 @@ def hints_of(
         mark = "" if each["passed"] else ", FAILED"
         said = f"{each['name']}{mark}: {each['says']}"
         found[item] = "\n".join(filter(None, [found[item], said]))
+    if tried:
+        said = f"canary, {canary_text(tried)}"
+        found["readiness"] = "\n".join([found["readiness"], said])
     return {name: hint for name, hint in found.items() if hint}
 
 

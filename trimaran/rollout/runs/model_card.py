@@ -18,6 +18,7 @@ from trimaran.rollout.runs.figures import Figures
 from trimaran.rollout.runs.readiness import Readiness
 from trimaran.rollout.runs.run import Run
 from trimaran.rollout.runs.served import Served, onnx_of, served_by
+from trimaran.rollout.runs.story import canary_text
 from trimaran.rollout.runs.training import estimator_of, folder_in, path_in
 from trimaran.system.files import write_text
 
@@ -246,6 +247,8 @@ def _approvals(run: Run) -> Section:
     if run.reviewed:
         lines.append(f"Reviewed by {run.reviewed.by} at {_minute(run.reviewed)}.")
     lines += [f"Approved by {entry.by} at {_minute(entry)}." for entry in run.approved]
+    if run.tried:
+        lines.append(f"Tried on live traffic, {canary_text(run.tried.details)}")
     if run.deploying:
         kept = ", persisted" if run.deploying.details.get("persist") else ""
         lines.append(f"Deployed by {run.deploying.by} at {_minute(run.deploying)}{kept}.")

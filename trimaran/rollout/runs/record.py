@@ -38,6 +38,8 @@ class RunRecord:
     release: int | None
     parts: Mapping[str, int]
     """The release or version of each model that serves it."""
+    tried: str | None
+    """What the last canary of its release said, such as `promote`."""
     reviewed_by: str | None
     approved_by: tuple[str, ...]
     """Who stands behind it besides its reviewer."""
@@ -85,6 +87,7 @@ def record_of(repository: Repository, run: Run) -> RunRecord:
         predicts_with=run.predicts_with,
         release=run.release,
         parts=dict(run.parts),
+        tried=run.tried.details.get("verdict") if run.tried else None,
         reviewed_by=run.reviewed.by if run.reviewed else None,
         approved_by=tuple(entry.by for entry in run.approved),
         deploying=run.is_deploying,

@@ -5,11 +5,12 @@
 | `begun` | a run | what is trained, or which run predicts, and on what data |
 | `compared` | a run | how it compares with the live one, and its gates |
 | `finished` | a run | its directory, its reports and its main metric |
+| `tried` | a run | what a canary on live traffic said of its release |
 | `reviewed` | a run | the answers to the checklist |
 | `approved` | a run | one more person stands behind the last review |
 | `ignored` | a run | why |
+| `prepared` | a run | what is to be tried or live: a release or version by model |
 | `deploying` | a run | a deployment began |
-| `prepared` | a run | what is to be live: a release or version by model |
 | `deployed` | a run | it is live |
 | `failed` | a run | its deployment was taken back, and why |
 | `live` | a name | another release became live, such as by a rollback |
@@ -45,6 +46,8 @@ class Run:
     compared: Entry | None = None
     """With the live run, of one that was trained again."""
     finished: Entry | None = None
+    tried: Entry | None = None
+    """The last canary of its release."""
     reviewed: Entry | None = None
     """The last review."""
     approved: tuple[Entry, ...] = ()
@@ -77,7 +80,7 @@ class Run:
 
     @property
     def parts(self) -> Mapping[str, int]:
-        """The release or version of each model that its deployment makes live."""
+        """The release or version of each model that a canary tries, and a deployment makes live."""
         found: Mapping[str, int] = self.prepared.details.get("parts", {}) if self.prepared else {}
         return found
 
@@ -187,6 +190,8 @@ def _take(runs: dict[str, Run], entry: Entry) -> None:
         run = replace(run, state=moved(run.id, run.state, Move.IGNORE), ignored=entry)
     elif entry.event == "deploying":
         run = replace(run, deploying=entry)
+    elif entry.event == "tried":
+        run = replace(run, tried=entry)
     elif entry.event == "prepared":
         run = replace(run, prepared=entry)
     elif entry.event == "failed":
@@ -195,10 +200,12 @@ def _take(runs: dict[str, Run], entry: Entry) -> None:
 
 
 def _by_release(runs: Mapping[str, Run], entry: Entry) -> Run | None:
-    """The run that a release belongs to: the last that was deployed with it."""
+    """The run that a release belongs to: the last that was deployed with it, or one that waits."""
     release = entry.details.get("release")
-    mine = [run for run in runs_named(runs, entry.run) if run.deployed and run.release == release]
-    return max(mine, key=lambda run: run.deployed.number if run.deployed else 0, default=None)
+    mine = [run for run in runs_named(runs, entry.run) if run.release == release]
+    waits = next((run for run in mine if run.state is State.PENDING), None)
+    deployed = [run for run in mine if run.deployed]
+    return max(deployed, key=lambda run: run.deployed.number if run.deployed else 0, default=waits)
 
 
 def _switch(runs: dict[str, Run], name: str, to: Run | None, entry: Entry) -> None:
@@ -207,6 +214,9 @@ def _switch(runs: dict[str, Run], name: str, to: Run | None, entry: Entry) -> No
     if live is not None and live != to:
         state = moved(live.id, live.state, Move.REPLACE)
         runs[live.id] = replace(live, state=state, last=entry)
-    if to is not None and to.state not in LIVE:
+    if to is not None and to.state is State.PENDING:
+        state = moved(to.id, to.state, Move.DEPLOY)
+        runs[to.id] = replace(to, state=state, deployed=entry, last=entry)
+    elif to is not None and to.state not in LIVE:
         back = Move.RETURN_PERSISTED if to.is_persisted else Move.RETURN
         runs[to.id] = replace(to, state=moved(to.id, to.state, back), last=entry)

@@ -33,7 +33,7 @@ from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.runs.config import digest_of_frame
 from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["Prepared", "Training", "run_predicting", "run_training"]
+__all__ = ["Explain", "Prepared", "Training", "run_predicting", "run_training"]
 
 Say = Callable[[str], None]
 Explain = Callable[[TrainedRun, Dataset, Path, Path], None]

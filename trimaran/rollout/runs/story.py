@@ -8,7 +8,7 @@ from typing import Any
 
 from trimaran.rollout.ledger import Entry
 
-__all__ = ["clocks_set_back", "metric_text", "of_name", "told"]
+__all__ = ["canary_text", "clocks_set_back", "metric_text", "of_name", "told"]
 
 Details = Mapping[str, Any]
 
@@ -44,6 +44,12 @@ def metric_text(details: Details) -> str:
     return f"{text} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else text
 
 
+def canary_text(details: Details) -> str:
+    """What a canary said: `experiment churn/4: promote: Proven as the plan asks.`."""
+    said = ": ".join(str(details.get(key)) for key in ("experiment", "verdict", "why"))
+    return f"experiment {said}"
+
+
 def _begun(run: str, details: Details) -> str:
     frozen = details.get("predicts_with")
     what = f"{frozen} predicts {details['data']}" if frozen else f"trains on {details['data']}"
@@ -74,6 +80,7 @@ _TOLD: Mapping[str, Callable[[str, Details], str]] = {
         f"compared {run} with {details.get('live')}: {details.get('says', '')}"
     ),
     "finished": lambda run, details: f"finished {run}: {metric_text(details)}, pending",
+    "tried": lambda run, details: f"tried {run} on live traffic, {canary_text(details)}",
     "reviewed": _reviewed,
     "approved": lambda run, _: f"approved {run}",
     "ignored": lambda run, details: f"ignored {run}: {details.get('why', '')}",

@@ -14,7 +14,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -23,30 +22,31 @@ import urllib3
 from trimaran.checks.raising import checked_config
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
-from trimaran.rollout.experiments.experiment import Experiment, experiments_of
+from trimaran.rollout.experiments.experiment import Experiment
 from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.plan import Plan
 from trimaran.rollout.experiments.segments import ArmName
 from trimaran.rollout.experiments.state import Experimenting
-from trimaran.rollout.experiments.verdict import Verdict
-from trimaran.rollout.shadow.shadowing import Comparing, shadowing
+from trimaran.rollout.experiments.verdict import Verdict, next_move
+from trimaran.rollout.shadow.shadowing import shadowing
 from trimaran.rollout.traffic.arm import CandidateServer, candidate_server
 from trimaran.rollout.traffic.arms import Arms
 from trimaran.rollout.traffic.arms_log import ArmsLog
 from trimaran.rollout.traffic.history import bound_of, counts_of
-from trimaran.rollout.traffic.moves import next_move
+from trimaran.rollout.traffic.orders import Order, alone, going_of, replaced_by, with_bound
 from trimaran.rollout.traffic.predictions import check_goals
 from trimaran.rollout.traffic.split import (
     ARMS_LOG,
     CANDIDATE_SHARE,
+    SERVER_READY,
     Split,
     announcing,
 )
 from trimaran.rollout.traffic.units import KEY, forget_units
 from trimaran.system.errors import TrimaranError, UsageError
-from trimaran.system.files import exclusive_lock, read_regular, write_text
+from trimaran.system.files import read_regular, write_text
 
-__all__ = ["Order", "conduct"]
+__all__ = ["conduct"]
 
 _OWNER_ONLY = 0o600
 _LOOK_S = 0.25
@@ -58,24 +58,6 @@ _SETTLE_S = 1.0
 """How long requests that were under way have to end, before their arm is gone."""
 
 
-@dataclass(frozen=True)
-class Order:
-    """What to compare, and how."""
-
-    kind: str
-    """`canary`, `ab` or `shadow`."""
-    model: str
-    release: int
-    """The candidate: a release, or a version of a model that is no ensemble."""
-    plan: Plan
-    each_s: float = 0.0
-    """How long each step takes at least, seconds."""
-    header: str = ""
-    """The header that holds a client's key."""
-    comparing: Comparing | None = None
-    """Of a shadow, how answers are compared."""
-
-
 def conduct(
     repository: Repository,
     order: Order,
@@ -84,13 +66,15 @@ def conduct(
     by: str,
     say: Callable[[str], None],
     look: Callable[[Experimenting, Verdict], None] = lambda state, found: None,
-    deploy: Callable[[], None] | None = None,
+    deploy: Callable[[Verdict], None] | None = None,
+    unwanted: Callable[[], str] = str,
     tritonserver: Path | None = None,
 ) -> Verdict:
     """Run an experiment to its decision, or go on with it; `look` is shown each verdict.
 
     `figures` is where the gateway of the repository has its figures. Where the candidate wins,
-    `deploy` makes it live before its server ends. Raises `TrimaranError` where it cannot begin,
+    `deploy` makes it live before its server ends. `unwanted` says, at each look, why the candidate
+    is not to be tried any more; nothing while it is. Raises `TrimaranError` where it cannot begin,
     with nothing changed.
     """
     live = live_release(repository.live(order.model))
@@ -110,9 +94,10 @@ def conduct(
             f"{order.model}: release {live.number} is the live one; name another as the candidate"
         )
     check_goals(repository, order.model, order.plan, order.header)
+    _require_served(_figures(figures), order.model)
     with ExitStack() as stack:
-        stack.enter_context(_alone(repository, order.model))
-        going = _going(repository, order, live.number)
+        stack.enter_context(alone(repository, order.model))
+        going = going_of(repository, order, live.number, by)
         place = repository.state / "experiments" / order.model / "candidate"
         say(f"starting a server with release {order.release}")
         server = stack.enter_context(
@@ -142,7 +127,9 @@ def conduct(
         log = ArmsLog(repository.state / "gateway" / ARMS_LOG)
         stack.callback(log.close)
         seeing = stack.enter_context(_seeing(repository, order, experiment, server, log, say))
-        conductor = _Conductor(repository, order, figures, experiment, server, seeing, say, look)
+        conductor = _Conductor(
+            repository, order, figures, experiment, server, seeing, say, look, unwanted
+        )
         return conductor.run(by, deploy)
 
 
@@ -174,45 +161,14 @@ def _seeing(
         yield shadow
 
 
-@contextmanager
-def _alone(repository: Repository, model: str) -> Iterator[None]:
-    path = repository.state / "experiments" / model / ".conducted"
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(exclusive_lock(path, wait=False))
-        except BlockingIOError:
-            raise TrimaranError(
-                f"another process conducts an experiment of {model}; see 'trimaran experiment "
-                f"report {model}'"
-            ) from None
-        yield
-
-
-def _going(repository: Repository, order: Order, live: int) -> Experiment | None:
-    """The experiment that the order goes on with. Raises `TrimaranError` where it is another."""
-    names = experiments_of(repository, order.model)
-    if not names:
-        return None
-    found = Experiment.open(repository, names[-1])
-    state = found.state
-    if state.decision is not None:
-        return None
-    plan = _with_bound(order.plan, state.plan.errors.most if state.plan.errors else None)
-    same = (state.kind, state.plan, state.header) == (order.kind, plan, order.header)
-    if same and state.releases == {"live": str(live), "candidate": str(order.release)}:
-        return found
-    raise TrimaranError(
-        f"{state.name} goes on: {state.kind} of release {state.releases['candidate']} against "
-        f"{state.releases['live']}. Go on with the command that began it, or end it with "
-        f"'trimaran experiment stop {state.name}'"
-    )
-
-
-def _with_bound(plan: Plan, most: float | None) -> Plan:
-    """The plan, with a bound for errors where it names none."""
-    if plan.errors is None or plan.errors.most is not None:
-        return plan
-    return replace(plan, errors=replace(plan.errors, most=most))
+def _require_served(figures: str, model: str) -> None:
+    """Raise `TrimaranError` where the gateway says that no server takes requests."""
+    ready = re.findall(rf"^{SERVER_READY}{{.*}} (\S+)$", figures, re.MULTILINE)
+    if figures and "1" not in ready:
+        raise TrimaranError(
+            f"no server behind the gateway is ready, so {model} has no traffic to divide; start "
+            "one with 'trimaran serve'"
+        )
 
 
 def _bounded(order: Order, figures: str, say: Callable[[str], None]) -> Plan:
@@ -221,7 +177,7 @@ def _bounded(order: Order, figures: str, say: Callable[[str], None]) -> Plan:
         return order.plan
     most, why = bound_of(*counts_of(_figures(figures), order.model))
     say(why)
-    return _with_bound(order.plan, most)
+    return with_bound(order.plan, most)
 
 
 def _figures(address: str) -> str:
@@ -252,6 +208,7 @@ class _Conductor:
         seeing: _Seeing,
         say: Callable[[str], None],
         look: Callable[[Experimenting, Verdict], None],
+        unwanted: Callable[[], str],
     ) -> None:
         self._repository = repository
         self._order = order
@@ -261,10 +218,11 @@ class _Conductor:
         self._seeing = seeing
         self._say = say
         self._look = look
+        self._unwanted = unwanted
         self._digest_key = _digest_key(experiment.directory)
         self._recorded = time.monotonic()
 
-    def run(self, by: str, deploy: Callable[[], None] | None) -> Verdict:
+    def run(self, by: str, deploy: Callable[[Verdict], None] | None) -> Verdict:
         state = self._experiment.state
         self._say(
             f"{state.name}: release {state.releases['candidate']} against "
@@ -281,7 +239,7 @@ class _Conductor:
                 found = self._until_moved(share)
             self._say(f"{found.word}: {found.why}")
             if found.word == "promote" and deploy is not None:
-                deploy()
+                deploy(found)
         began = time.monotonic()
         self._await_gateway(None)
         live = state.releases["candidate" if found.word == "promote" and deploy else "live"]
@@ -322,14 +280,13 @@ class _Conductor:
             return state.decision
         live = live_release(self._repository.live(self._order.model))
         if live is None or str(live.number) != state.releases["live"]:
-            now = live.number if live else "none"
-            return Verdict(
-                "inconclusive", f"Release {now} was made live, so nothing is left to compare with."
-            )
+            return replaced_by(live.number if live else None)
         if self._server.problem:
             return Verdict("abort", f"The candidate is gone: {self._server.problem}.")
         if not self._is_due(state):
             return self._experiment.verdict()
+        if why := self._unwanted():
+            return Verdict("inconclusive", why)
         seen = self._seeing.seen(share)
         self._recorded = time.monotonic()
         found = self._experiment.observe(seen["live"], seen["candidate"])

@@ -25,12 +25,13 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.segments import ArmName
 from trimaran.system.files import read_regular, write_text
 from trimaran.system.ports import Ports
-from trimaran.system.processes import start_time
+from trimaran.system.processes import start_time, still_runs
 
 __all__ = [
     "ARMS_LOG",
     "CANDIDATE_SHARE",
     "FINEST",
+    "SERVER_READY",
     "Split",
     "announcing",
     "arm_of",
@@ -43,6 +44,8 @@ ARMS_LOG = "arms.log"
 
 CANDIDATE_SHARE = "trimaran_gateway_candidate_share"
 """The figure by which the gateway says which splits it follows, by model and experiment."""
+SERVER_READY = "trimaran_gateway_server_ready"
+"""The figure by which it says which servers take requests."""
 FINEST = 1 << 32
 """Parts of the traffic that a share is counted in."""
 
@@ -142,8 +145,7 @@ def _announced(path: Path) -> Split | None:
         record = json.loads(read_regular(path))
         pid, started = record.pop("pid"), record.pop("started")
         found = Split(**{**record, "ports": Ports(**record["ports"])})
-        alive = started and start_time(pid) == started
-        return found if alive and _can_be(found) else None
+        return found if still_runs(pid, started) and _can_be(found) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
