@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -29,6 +30,10 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 # A shell that starts the tests in the background has them ignore it, and so would every process
 # that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A test process holds all that torch, scikit-learn and other libraries have loaded. By default,
+# Python looks for garbage so often that a twentieth of all its time goes into walking over that.
+gc.set_threshold(100_000, 20, 20)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -70,6 +75,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return len(SERVERS) + 1, takes[item].keys().isdisjoint(MADE)
 
     items.sort(key=turn)
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded so far stays to the end, so no search for garbage walks over it again."""
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

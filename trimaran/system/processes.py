@@ -277,11 +277,15 @@ def _interrupt_and_ignore(*numbers: signal.Signals) -> Callable[..., None]:
 def children(pid: int) -> set[int]:
     """The direct children of a process, including dead ones that nobody waited for."""
     found: set[int] = set()
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            found.update(int(child) for child in (task / "children").read_text().split())
-    except (FileNotFoundError, ProcessLookupError):
-        pass
+    # A server has hundreds of threads and is asked about every second, so by the cheapest calls.
+    tasks = f"/proc/{pid}/task"
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in os.listdir(tasks):  # noqa: PTH208
+            with (
+                suppress(FileNotFoundError, ProcessLookupError),  # of a thread that just ended
+                open(f"{tasks}/{task}/children", "rb", buffering=0) as file,  # noqa: PTH123
+            ):
+                found.update(map(int, file.read().split()))
     return found
 
 
