@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from tests.envoy import Envoy, envoy_before
 from tests.programs import COMPILER, is_here
-from tests.running import MODELS, PROJECT, Served, start_serving
+from tests.running import MODELS, PROJECT, Running, Served, start_serving
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
 from trimaran.system.files import exclusive_lock
@@ -106,6 +106,15 @@ def scopes_of(item: pytest.Item) -> dict[str, str]:
     assert isinstance(item, pytest.Function)
     definitions = item._fixtureinfo.name2fixturedefs
     return {name: found[-1].scope for name, found in definitions.items()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _left_over() -> Iterator[None]:
+    """Ends the commands that a fixture left running, because it failed after it started them."""
+    yield
+    for command in Running.started:
+        if command.process.poll() is None:
+            command.stop()
 
 
 @pytest.fixture(scope="session")
