@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from trimaran.served.refusal import FaultError, RefusedError
 from trimaran.served.step_calls import Declared, call_step
 from trimaran.serving.runtime import find_runtime
 from trimaran.system.errors import TrimaranError
+from trimaran.system.files import temporary_directory
 
 __all__ = ["try_step"]
 
@@ -130,8 +130,8 @@ def _asked(step: str, version: Path, requirements: Sequence[str], rows: Arrays) 
     """What the stubs' interpreter found out."""
     runtime = find_runtime()
     python = shutil.which("python3", path=runtime.environment.get("PATH")) or "python3"
-    with tempfile.TemporaryDirectory(prefix="trimaran-step-") as scratch:
-        asked, said = Path(scratch) / "asked.json", Path(scratch) / "said.json"
+    with temporary_directory() as scratch:
+        asked, said = scratch / "asked.json", scratch / "said.json"
         packages = [parsed_requirement(requirement).name for requirement in requirements]
         sent = {name: as_json(array) for name, array in rows.items()}
         asked.write_text(json.dumps({"packages": packages, "rows": sent}))

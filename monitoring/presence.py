@@ -15,7 +15,7 @@ import typer
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, write_text
-from trimaran.system.processes import start_time
+from trimaran.system.processes import start_time, still_runs
 
 __all__ = [
     "PrometheusUrl",
@@ -80,7 +80,7 @@ def find_watch(repository: Repository) -> Watching | None:
         found = Watching(**json.loads((repository.state / _NAME).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.started and start_time(found.pid) == found.started else None
+    return found if still_runs(found.pid, found.started) else None
 
 
 def find_prometheus(repository: Path, url: str | None) -> str:

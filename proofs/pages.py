@@ -26,6 +26,7 @@ TASKS = (
     "docs/results.md",
     "docs/gateway.md",
     "docs/canary.md",
+    "docs/shadow.md",
     "docs/outcomes.md",
     "docs/measure.md",
     "docs/watch.md",
@@ -39,6 +40,7 @@ AT_LEISURE = (
     "docs/retraining.md",
     "docs/results.md",
     "docs/canary.md",
+    "docs/shadow.md",
     "docs/outcomes.md",
 )
 """Those that train and wait for many minutes, and follow no other: `proofs.readme` runs them."""

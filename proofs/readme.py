@@ -87,6 +87,7 @@ EXPECTED: Mapping[str, Expected] = {
     r"^\S*trimaran monitor report\b": Expected((0, 1), "churn_record"),
     r"^\S*trimaran monitor drift\b": Expected((0, 1), "churn_record"),
     r"^\S*trimaran (ab|experiment report) leavers_record\b": Expected((1,), "proven to be worse"),
+    r"^\S*trimaran (shadow|experiment report) churn\b": Expected((1,), "proven to break"),
     r"^\S*trimaran monitor accuracy\b": Expected((0,), "1 outcome"),
     # The page on tables trained on a table with this customer, which is then named.
     r"^\S*trimaran privacy erase\b": Expected((0, 1), "predictions/churn_record"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from hypothesis import settings
 
 from tests.envoy import Envoy, envoy_before
 from tests.programs import COMPILER, is_here
-from tests.running import MODELS, PROJECT, Served, start_serving
+from tests.running import MODELS, PROJECT, Running, Served, start_serving
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.repository import Repository
 from trimaran.system.files import exclusive_lock
@@ -29,6 +30,10 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 # A shell that starts the tests in the background has them ignore it, and so would every process
 # that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A test process holds all that torch, scikit-learn and other libraries have loaded. By default,
+# Python looks for garbage so often that a twentieth of all its time goes into walking over that.
+gc.set_threshold(100_000, 20, 20)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -72,6 +77,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=turn)
 
 
+def pytest_collection_finish() -> None:
+    """What was loaded so far stays to the end, so no search for garbage walks over it again."""
+    gc.freeze()
+
+
 def pytest_make_parametrize_id(val: object) -> str | None:
     """A short name of a long text: test processes send each other the names of all tests."""
     if isinstance(val, (str, bytes)) and len(val) > LONGEST_ID:
@@ -96,6 +106,15 @@ def scopes_of(item: pytest.Item) -> dict[str, str]:
     assert isinstance(item, pytest.Function)
     definitions = item._fixtureinfo.name2fixturedefs
     return {name: found[-1].scope for name, found in definitions.items()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _left_over() -> Iterator[None]:
+    """Ends the commands that a fixture left running, because it failed after it started them."""
+    yield
+    for command in Running.started:
+        if command.process.poll() is None:
+            command.stop()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import pytest
 import urllib3
@@ -64,6 +64,8 @@ def run_trimaran(
 class Running:
     """A command in a process of its own that runs until it is interrupted, and what it printed."""
 
+    started: ClassVar[list[Running]] = []
+
     def __init__(self, *arguments: str | Path) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
@@ -74,6 +76,7 @@ class Running:
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"},
         )
+        self.started.append(self)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

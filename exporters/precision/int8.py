@@ -12,7 +12,6 @@ that are batched with it, and only models that are never batched may be served l
 from __future__ import annotations
 
 import logging
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from exporters.parity import Arrays
 from exporters.precision.reference import Reference, drawn_rows
 from exporters.spec import ModelSpec
 from trimaran.repository.dtypes import TensorSpec, describe_shape, shapes_agree
+from trimaran.system.files import temporary_directory
 
 __all__ = [
     "CALIBRATION_ROWS",
@@ -102,8 +102,8 @@ class Int8OnnxExporter(OnnxExporter):
         model = onnx.load(self.reference.fp32_artifact(OnnxExporter()))
         # What torch notes of shapes may be that of a weight before it was transposed.
         model.graph.ClearField("value_info")
-        with tempfile.TemporaryDirectory(prefix="trimaran-int8-") as scratch:
-            source = Path(scratch) / "fp32.onnx"
+        with temporary_directory() as scratch:
+            source = scratch / "fp32.onnx"
             _mark_prepared(model)
             onnx.save(model, source)
             if self.method == "dynamic":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,6 +17,7 @@ from exporters.parity import Arrays
 from exporters.precision.agreement import Answered
 from exporters.samples import draw_samples
 from exporters.torch_state import quiet
+from trimaran.system.files import temporary_directory
 
 __all__ = ["GATE_ROWS", "Reference", "drawn_rows", "reference_for"]
 
@@ -73,8 +73,8 @@ def reference_for(original: Original) -> Iterator[Reference]:
 
     The model is captured once within it.
     """
-    with tempfile.TemporaryDirectory(prefix="trimaran-") as directory, captured_once():
-        yield Reference(original, Path(directory))
+    with temporary_directory() as directory, captured_once():
+        yield Reference(original, directory)
 
 
 def drawn_rows(original: Original, rows: int, largest: int, seed: int) -> tuple[Arrays, ...]:

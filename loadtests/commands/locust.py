@@ -42,6 +42,7 @@ from trimaran.cli.options import (
 from trimaran.system.console import console
 from trimaran.system.durations import seconds_of
 from trimaran.system.errors import TrimaranError, UsageError
+from trimaran.system.files import temporary_directory
 from trimaran.system.ports import free_ports
 from trimaran.system.processes import cpu_s
 
@@ -118,13 +119,13 @@ def locust(
             _make(out)
         given = Address(host, http_port, grpc_port, url, ca, token_file).endpoint()
         service = find_service(repository, given)
-        with tempfile.TemporaryDirectory(prefix="trimaran-locust-") as name:
-            source = _prepare(settings, service, payloads, Path(name))
+        with temporary_directory() as scratch:
+            source = _prepare(settings, service, payloads, scratch)
             _say(f"{model}: {source}; {settings.load} for {settings.seconds:.0f} s over {protocol}")
             models = service.models(model)
             for words in unseen(service.control, models, hidden_steps(models), service.pid):
                 _say(f"{model}: {words}")
-            measured = _measure(settings, service, gates, Path(name))
+            measured = _measure(settings, service, gates, scratch)
             report = with_observed(
                 report_of(measured, source, shlex.join(["trimaran", *sys.argv[1:]])),
                 service.repository,
@@ -132,7 +133,7 @@ def locust(
                 measured.after.moment.wall_s,
             )
             if out is not None:
-                keep_locust_files(Path(name), out)
+                keep_locust_files(scratch, out)
         if out is not None:
             write_report(out, report, {f"{model}, {settings.load}": measured.outcome})
     print_load(console(), report, measured)

@@ -12,9 +12,9 @@ import socket
 import ssl
 import struct
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
+
+from trimaran.system.files import temporary_directory
 
 __all__: list[str] = []
 
@@ -165,8 +165,8 @@ def _tls(alpn: str) -> ssl.SSLContext:
         serialization.NoEncryption(),
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "both.pem"
+    with temporary_directory() as directory:
+        file = directory / "both.pem"
         file.write_bytes(text)
         context.load_cert_chain(file)
     context.set_alpn_protocols([alpn])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from loadtests.gates import Gates
 from loadtests.payloads import Rows
@@ -17,6 +15,7 @@ from loadtests.subject import Reading, Service, read_statistics, steps_between
 from trimaran.repository.config import ModelConfig
 from trimaran.serving.denial import DeniedError
 from trimaran.system.errors import TrimaranError
+from trimaran.system.files import temporary_directory
 from trimaran.system.processes import cpu_s
 
 __all__ = ["measure"]
@@ -47,8 +46,7 @@ def measure(
             f"is {load.batch}"
         )
     text = input_data(rows.rows, batches=config.max_batch_size > 0, batch=load.batch)
-    with tempfile.TemporaryDirectory(prefix="trimaran-perf-") as scratch:
-        directory = Path(scratch)
+    with temporary_directory() as directory:
         data, table, roots = (directory / name for name in ("input.json", "report.csv", "ca.pem"))
         data.write_text(text)
         if service.endpoint.secure:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from proofs.mutations.repositories import Draft
+from trimaran.repository.protocol import protocol
 
 __all__ = ["mutate_forbidden", "mutate_maps", "mutate_nesting", "mutate_steps"]
 

@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 from google.protobuf import text_format
 from onnx import TensorProto, helper, numpy_helper
-from tritonclient.grpc import model_config_pb2 as protocol
 
 from proofs.mutations import configurations as texts
 from trimaran.repository.config import ModelConfig, format_config, parse_config
+from trimaran.repository.protocol import protocol
 
 __all__ = [
     "GOOD",

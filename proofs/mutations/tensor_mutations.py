@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from proofs.mutations.repositories import Draft, config_of, merge, tensor_of
+from trimaran.repository.protocol import protocol
 
 __all__ = [
     "mutate_batch_tensors",

@@ -94,15 +94,31 @@ def test_a_length_taken_for_a_constant_is_refused(
     assert "on n = 1000 (where forward goes another way" in found.parity.problem
 
 
-@pytest.mark.parametrize("format", FORMATS)
+UNUSUAL = {
+    "conjugated output": (Does(lambda x: torch.fft.fft(x).conj().imag), torch.randn(2, 8)),
+    "example with a gradient": (nn.Linear(6, 3), torch.randn(2, 6, requires_grad=True)),
+    "read within an operator": (
+        Does(lambda x: F.one_hot(x, 5).float()),
+        torch.randint(0, 5, (4,)),
+    ),
+}
+
+LATER = "example with a gradient", "onnx"
+"""The short form tries it in the format whose export is quicker."""
+
+
 @pytest.mark.parametrize(
-    ("module", "example"),
+    ("module", "example", "format"),
     [
-        (Does(lambda x: torch.fft.fft(x).conj().imag), torch.randn(2, 8)),
-        (nn.Linear(6, 3), torch.randn(2, 6, requires_grad=True)),
-        (Does(lambda x: F.one_hot(x, 5).float()), torch.randint(0, 5, (4,))),
+        pytest.param(
+            *given,
+            format,
+            id=f"{name}-{format}",
+            marks=[pytest.mark.long] if (name, format) == LATER else [],
+        )
+        for name, given in UNUSUAL.items()
+        for format in FORMATS
     ],
-    ids=["conjugated output", "example with a gradient", "read within an operator"],
 )
 def test_what_computes_the_same_is_published(
     module: nn.Module, example: Tensor, format: str, empty_repository: Repository

@@ -14,7 +14,7 @@ from proofs.mutants.mutant import MOST_EQUIVALENT, Mutant, read_table
 from proofs.mutants.trial import Found, first_failure, state_of
 from tests.running import PROJECT
 
-PARSERS = {".py": ast.parse, ".yml": yaml.safe_load}
+PARSERS = {".py": ast.parse, ".yml": yaml.safe_load, ".lua": str}  # which only Envoy parses
 MUTANT = Mutant("m", "a.py", "x", "y", ("tests/test_a.py",))
 
 

@@ -25,7 +25,7 @@ PLAN = Plan(
         Goal("accuracy"),
     ),
 )
-DIGEST_KEY = "d1ce"
+DIGEST_KEY = "d1ce" * 16
 CLIENTS = [f"c{number}" for number in range(200)]
 
 
@@ -65,6 +65,27 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
+
+
+def test_a_person_is_forgotten_while_the_experiment_goes_on(shop: Shop) -> None:
+    erase = ("privacy", "erase", "--repository", str(shop.root / "model_repository"), "--json")
+    arms = shop.root / ".trimaran" / "model_repository" / "gateway" / "arms.log"
+    arms.parent.mkdir()
+    seen = [{"experiment": "churn/1", "unit": unit_of(each, DIGEST_KEY)[:16]} for each in CLIENTS]
+    arms.write_text("".join(json.dumps(line) + "\n" for line in seen))
+    size = (shop.experiment.directory / SEEN).stat().st_size
+    outcome = call_trimaran(*erase, "--id", "c3", "--id", "c3000")
+    assert outcome.status == 0, outcome.stderr
+    removed = {each["place"]: each["by_id"] for each in json.loads(outcome.stdout)["removed"]}
+    assert removed == {"experiments/churn/1": {"c3": 2}, "gateway/arms.log, churn/1": {"c3": 1}}
+    assert unit_of("c3", DIGEST_KEY)[:16] not in arms.read_text()
+    assert (shop.experiment.directory / SEEN).stat().st_size == size
+    told = shop.tell(table(("c3", 50), ("c4", 50)), "--json")
+    assert (json.loads(told.stdout)["counted"], json.loads(told.stdout)["unseen"]) == (1, 1)
+    counted = call_trimaran(*erase, "--id", "c4")
+    (stays,) = json.loads(counted.stdout)["stays"]
+    assert stays["by_id"] == {"c4": 1}
+    assert stays["remedy"].startswith("end the experiment")
 
 
 def table(*rows: tuple[str, object]) -> str:

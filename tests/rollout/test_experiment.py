@@ -12,7 +12,7 @@ import pytest
 
 from proofs.experiments import SCENARIOS
 from tests.rollout.played import begun, clock, played
-from tests.trimaran.calling import call_trimaran
+from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.experiment import Experiment
 from trimaran.rollout.experiments.observed import Observed
@@ -203,3 +203,23 @@ def test_a_record_that_says_something_else_is_refused(tmp_path: Path) -> None:
         writer.add("anna", "look", "churn/1", {"live": {"calls": 3}})
     outcome = call_trimaran("experiment", "report", "churn", cwd=tmp_path)
     assert "line 2 is none that this version of trimaran writes" in outcome.error
+
+
+def test_weights_that_cannot_be_are_told_as_they_were_typed(tmp_path: Path) -> None:
+    begun(tmp_path, Plan(steps=(0.5,)))
+
+    def weigh(percent: str) -> Outcome:
+        return call_trimaran(
+            "experiment", "weigh", "churn", "--by=anna", "--", percent, cwd=tmp_path
+        )
+
+    for percent in ("100", "0", "-5", "150", "nan"):
+        refused = weigh(percent)
+        assert refused.status == 2
+        assert f"PERCENT is {percent}; name a percent above 0 and below 100" in refused.error
+    assert weigh("50").stdout == (
+        "churn/1: the candidate's share is 50 % already; nothing is changed\n"
+    )
+    assert "changed the candidate's share from 0.5 to 0.2" in weigh("20").stdout
+    stopped = call_trimaran("experiment", "stop", "churn", "--why= ", "--by=anna", cwd=tmp_path)
+    assert "say why in a few words" in stopped.error

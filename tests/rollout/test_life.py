@@ -68,7 +68,8 @@ def test_a_run_is_reviewed_deployed_and_persisted_and_predicts_new_rows(project:
     assert gap == "gap.toml: bias has no answer; write yes, no, n/a"
     (folder / "no.toml").write_text(answers(compliance="no"))
     project.call("review", "churn/1", "--answers=no.toml")
-    assert "says no to compliance" in project.refused("deploy", "churn/1", by="bo")
+    for command in ("deploy", "approve"):
+        assert "says no to compliance" in project.refused(command, "churn/1", by="bo")
     project.call("review", "churn/1", "--answers=answers.toml")
     assert "needs 2 people" in project.refused("deploy", "churn/1", by="bo")
     assert "anna stands behind churn/1 already" in project.refused("approve", "churn/1")
@@ -112,7 +113,15 @@ def test_a_run_is_reviewed_deployed_and_persisted_and_predicts_new_rows(project:
     assert (found["total_day_minutes"], found["total_eve_minutes"]) == ("drift", "stable")
 
     project.call("ignore", "churn/2", "--why=shifted")
-    assert "is ignored, and only a pending run" in project.refused("ignore", "churn/2", "--why=so")
+    for done, *command in (
+        ("ignored", "ignore", "churn/2", "--why=so"),
+        ("reviewed", "review", "churn/2", "--answers=answers.toml"),
+        ("approved", "approve", "churn/2"),
+    ):
+        said = f"churn/2 is ignored, and only a pending run can be {done}; "
+        assert project.refused(*command).startswith(said)
+    folder_given = project.refused("run", "churn", "--train", "--data=runs")
+    assert folder_given == "--data runs is a folder, and churn is trained on a table; name a file"
     assert project.states() == ["persisted", "ignored"]
     assert project.told("churn/2")[-1] == "ignored churn/2: shifted"
 

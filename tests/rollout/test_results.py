@@ -6,10 +6,11 @@ import threading
 from itertools import count
 from pathlib import Path
 from shutil import copytree
+from urllib.parse import quote
 
 import pytest
 
-from tests.postgresql import PostgreSQL
+from tests.postgresql import SECRET, PostgreSQL
 from tests.rollout.live_shop import Place, finish_second, go_live, make_live, sqlite_at
 from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
@@ -23,6 +24,7 @@ from trimaran.rollout.runs.training import begin
 from trimaran.system.errors import TrimaranError
 
 NUMBERS = count(1)
+_SECRETS = [each.encode() for each in (SECRET, quote(SECRET, ""), quote(SECRET), SECRET[3:])]
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +237,31 @@ def test_no_password_is_shown_whatever_is_wrong(project: Project, server: Postgr
             for part in ("pa/", "pa%", "ss", "w:rd", "w%3A")
             if part in said.replace("password", "").replace("address", "")
         ]
+
+
+def test_no_file_has_the_password_of_the_table_that_a_run_was_trained_on(
+    tmp_path: Path, server: PostgreSQL
+) -> None:
+    folder = make_shop(tmp_path / "shop").folder
+    database = f"source_{next(NUMBERS)}"
+    address = server.make(database)
+    server.rows(database, 'CREATE TABLE shop (customer_id text, calls int, plan text, "left" text)')
+    with server.connect(database) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO shop VALUES (%s, %s, %s, %s)", customers(300, 0).values.tolist()
+        )
+    settings = folder / "rollout.toml"
+    query = '[shop.train]\nquery = "SELECT * FROM shop ORDER BY customer_id"'
+    told = settings.read_text().replace('"shop.csv"', f'"{address}"')
+    settings.write_text(told.replace("[shop.train]", query))
+    outcome = call_trimaran("run", "shop", "--by=anna", cwd=folder)
+    assert outcome.status == 0, outcome.stderr
+    settings.unlink()
+    (folder / "shop.csv").unlink()
+    files = [each for each in folder.rglob("*") if each.is_file()]
+    assert any(each.name == "config.json" for each in files)
+    texts = {"what it printed": (outcome.stdout + outcome.stderr).encode()}
+    texts |= {str(each): each.read_bytes() for each in files}
+    wrongly = [name for name, text in texts.items() if any(word in text for word in _SECRETS)]
+    assert wrongly == []
+    assert f"127.0.0.1:{server.port}/{database}".encode() in b"".join(texts.values())

@@ -17,7 +17,7 @@ from trimaran.cli.planned import planned
 from trimaran.rollout.retrain_plan import RetrainPlan, Schedule, Triggers
 from trimaran.rollout.retraining.comparison import Answering, compared, slices_of
 from trimaran.rollout.retraining.due import Reason, due
-from trimaran.rollout.retraining.gates import folds_gate
+from trimaran.rollout.retraining.gates import folds_gate, slices_gate
 from trimaran.rollout.retraining.looking import known_of
 from trimaran.rollout.retraining.retrain import Retrained, retrain
 from trimaran.rollout.retraining.seen import seen_rows
@@ -203,7 +203,27 @@ def test_a_group_that_loses_is_named_though_the_whole_gains() -> None:
     groups = [("plan", "month", ~small), ("plan", "year", small), ("one", "few", small & wrong)]
     assert compared(TASK, target, new, live, 0.01).word == "better"
     found = slices_of(TASK, target, new, live, groups, most=0.05)
-    assert [(each.group, each.word) for each in found] == [("year", "falls"), ("month", "holds")]
+    words = [(each.group, each.word) for each in found]
+    assert words == [("year", "falls"), ("month", "holds"), ("few", "few")]
+    assert slices_gate(found[1:], most=0.05).says == (
+        "none of 1 groups surely falls by more than 0.05; 1 of too few rows are not judged"
+    )
+
+
+def test_of_many_groups_none_falls_by_chance() -> None:
+    """Forty groups of 60 rows with some ten positives, in which two runs err alike."""
+    drawn = np.random.default_rng(2)
+    target = drawn.random(2400) < 0.2
+    live, new = (
+        Answering((target ^ (drawn.random(2400) < 0.1)).astype(np.float32), {"threshold": 0.5})
+        for _ in range(2)
+    )
+    groups = [("store", str(number), np.arange(2400) % 40 == number) for number in range(40)]
+    alone = [slices_of(TASK, target, new, live, [each], most=0.05)[0].word for each in groups]
+    assert "falls" in alone
+    together = [each.word for each in slices_of(TASK, target, new, live, groups, most=0.05)]
+    assert "falls" not in together
+    assert "unsure" in together
 
 
 def test_rows_that_a_run_was_fitted_to_are_known_by_place_or_identifier(project: Project) -> None:

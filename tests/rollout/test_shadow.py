@@ -119,6 +119,9 @@ def test_a_requests_inputs_are_read_as_answers_are() -> None:
     ("live", "candidate", "agrees", "distance"),
     [
         ([0.5], [0.5099], True, 0.0099),
+        (0.5, 0.5099, True, 0.0099),
+        (0.5, 0.52, False, 0.02),
+        (281, 282, False, 1.0),
         ([0.5], [0.52], False, 0.02),
         ([100.0], [100.9], True, 0.9),
         ([100.0], [102.0], False, 2.0),

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from trimaran.rollout.experiments.verdict import Word
-from trimaran.rollout.traffic.moves import Move, next_move
+from trimaran.rollout.experiments.verdict import Move, Word, next_move
 from trimaran.rollout.traffic.split import Split
 from trimaran.system.ports import Ports
 

@@ -14,6 +14,8 @@ from trimaran.system.errors import TrimaranError
 
 ALLOWED = {
     ("unfinished", "finish"): "pending",
+    ("pending", "review"): "pending",
+    ("pending", "approve"): "pending",
     ("pending", "deploy"): "deployed",
     ("pending", "persist"): "persisted",
     ("pending", "ignore"): "ignored",

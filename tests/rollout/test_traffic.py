@@ -293,7 +293,7 @@ def compared_by(shop: Shop) -> int:
         (("canary", "--release", "2", "--steps", "5,25"), "rising percents that end with 100"),
         (("canary", "--release", "2", "--steps", "50,5,100"), "rising percents"),
         (("canary", "--release", "2", "--each", "soon"), "--each is 'soon'"),
-        (("ab", "--release", "2", "--share", "100"), "between 0 and 1"),
+        (("ab", "--release", "2", "--share", "100"), "--share is 100; name a percent above 0"),
         (("ab", "--release", "2", "--key", "customer_id"), "no header's name"),
         (("shadow", "--release", "1"), "release 1 is the live one"),
         (("shadow", "--release", "2", "--output", "GREETINGS"), "did you mean 'GREETING'?"),

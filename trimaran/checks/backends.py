@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig, is_ensemble
+from trimaran.repository.protocol import protocol
 
 __all__ = [
     "AOTI",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from trimaran.checks.facts import Graph, GraphTensor
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.checks.onnx_feeds import check_feeds, feed_names
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.dtypes import describe_shape
+from trimaran.repository.protocol import protocol
 
 __all__ = ["check_graph", "completed"]
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from trimaran.checks.facts import Graph
 from trimaran.checks.finding import Problems, error
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.dtypes import describe_shape
+from trimaran.repository.protocol import protocol
 
 __all__ = ["check_feeds", "feed_names"]
 

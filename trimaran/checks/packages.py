@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from trimaran.checks.backends import AOTI
 from trimaran.checks.facts import Package
 from trimaran.checks.finding import Problems, error
 from trimaran.repository.config import DEVICE_KINDS, ModelConfig
 from trimaran.repository.model_files.call_specification import INPUT_NAME, RESULT_NAME
+from trimaran.repository.protocol import protocol
 
 __all__ = ["check_contents", "check_package"]
 

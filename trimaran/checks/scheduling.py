@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from trimaran.checks.backends import AOTI
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig
+from trimaran.repository.protocol import protocol
 
 __all__ = [
     "check_batch_limit",

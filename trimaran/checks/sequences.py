@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from trimaran.checks.finding import Problems, error
 from trimaran.checks.scheduling import preferred_sizes
 from trimaran.repository.config import ModelConfig
+from trimaran.repository.protocol import protocol
 
 __all__ = ["check_sequences"]
 

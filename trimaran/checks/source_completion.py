@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from trimaran.checks.finding import Problems, error
 from trimaran.checks.python_source import Addition, Completion
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.dtypes import describe_shape
+from trimaran.repository.protocol import protocol
 
 __all__ = ["check_completion", "complete_from_source"]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from trimaran.checks.ensemble import check_flow
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository.config import ModelConfig, is_ensemble
 from trimaran.repository.dtypes import describe_shape, shapes_agree
+from trimaran.repository.protocol import protocol
 
 __all__ = ["check_nesting", "check_pins", "check_steps", "check_wired", "floating_steps"]
 

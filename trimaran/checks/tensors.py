@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from math import prod
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from trimaran.checks.finding import Finding, Problems, error, warning
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.dtypes import describe_shape
+from trimaran.repository.protocol import protocol
 
 __all__ = ["check_labels", "check_tensors", "label_files", "tensor_problems"]
 

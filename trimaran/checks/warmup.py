@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from tritonclient.grpc import model_config_pb2 as protocol
-
 from trimaran.checks.finding import Problems, error, warning
 from trimaran.repository import dtypes
 from trimaran.repository.config import ModelConfig
 from trimaran.repository.dtypes import describe_shape, shapes_agree
+from trimaran.repository.protocol import protocol
 
 __all__ = ["check_warmup", "warmup_files"]
 

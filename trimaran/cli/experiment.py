@@ -13,13 +13,14 @@ from markupsafe import Markup
 from rich.markup import escape
 from rich.table import Table
 
-from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, Person, RepositoryPath
+from trimaran.cli.options import DEFAULT_REPOSITORY, AsJson, Person, RepositoryPath, share_of
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.course import Course, course
 from trimaran.rollout.experiments.experiment import Experiment, record_of
 from trimaran.rollout.experiments.finding import Finding
 from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.verdict import Verdict, findings, verdict
+from trimaran.rollout.runs.checklist import reason_of
 from trimaran.rollout.runs.people import person
 from trimaran.rollout.shadow.found import Found, read_found
 from trimaran.rollout.traffic.units import forget_units
@@ -116,8 +117,12 @@ def weigh(
 ) -> None:
     """Change the candidate's part of the traffic; the statistics begin anew."""
     experiment = Experiment.open(Repository.open(repository), name)
-    experiment.weigh(percent / 100, by=person(by))
-    print(f"{experiment.state.name}: {experiment.state.notes[-1]}")
+    name, before = experiment.state.name, len(experiment.state.segments)
+    experiment.weigh(share_of("PERCENT", percent, 20), by=person(by))
+    if len(experiment.state.segments) == before:
+        print(f"{name}: the candidate's share is {percent:g} % already; nothing is changed")
+    else:
+        print(f"{name}: {experiment.state.notes[-1]}")
 
 
 def stop(
@@ -128,7 +133,8 @@ def stop(
 ) -> None:
     """End an experiment undecided; all traffic goes to what is live."""
     experiment = Experiment.open(Repository.open(repository), name)
-    experiment.decide(Verdict("inconclusive", f"Stopped: {why}"), by=person(by))
+    reason = reason_of(why, "--why has")
+    experiment.decide(Verdict("inconclusive", f"Stopped: {reason}"), by=person(by))
     forget_units(experiment.directory)
     print(f"{experiment.state.name} is stopped")
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from trimaran.system.errors import UsageError
 from trimaran.system.logging import LogFormat
 
 __all__ = [
@@ -36,9 +37,13 @@ __all__ = [
     "TokenFile",
     "Tritonserver",
     "Url",
+    "share_of",
 ]
 
 DEFAULT_REPOSITORY = Path("model_repository")
+
+_ALL = 100
+"""Percent."""
 
 RepositoryPath = Annotated[
     Path, typer.Option(metavar="DIR", envvar="TRIMARAN_REPOSITORY", help="The model repository.")
@@ -132,3 +137,16 @@ SettingsPath = Annotated[
         "if there is one.",
     ),
 ]
+
+
+def share_of(option: str, percent: float, like: float, *, whole: bool = False) -> float:
+    """A percent that was given, as a share. Raises `UsageError` for one that is none.
+
+    `like` is an example, and `whole` says whether it may be 100.
+    """
+    if 0 < percent < _ALL or (whole and percent == _ALL):
+        return percent / _ALL
+    most = "of at most" if whole else "below"
+    raise UsageError(
+        f"{option} is {percent:g}; name a percent above 0 and {most} 100, such as {like:g}"
+    )

@@ -110,6 +110,10 @@ def _training(plan: Plan, data: str | None, out: Path) -> typer.Context:
     given = options_of(plan)
     if data is not None and "schema" not in given:
         given = {**_form(plan, out), **given}
+    if data is not None and "schema" in given and Path(data).is_dir():
+        raise UsageError(
+            f"--data {data} is a folder, and {plan.name} is trained on a table; name a file"
+        )
     arguments = [data or plan.table, f"--name={plan.name}", f"--out={out}"]
     return context_of(command_of(train, "train"), arguments, given, _where(plan))
 

@@ -68,7 +68,7 @@ def review(
     rules.require_role("review", who)
     opened = Repository.open(repository)
     pending = find_run(decisions.runs_in(opened, decisions.ledger_of(opened).entries()), run)
-    moved(pending.id, pending.state, Move.DEPLOY)
+    moved(pending.id, pending.state, Move.REVIEW)
     _show_reports(record_of(opened, pending))
     if pending.compared is not None:
         print(f"beside {pending.compared.details['live']}: {pending.compared.details['says']}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from trimaran.checks.raising import checked_config
-from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver
+from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver, share_of
 from trimaran.cli.releases import show
 from trimaran.cli.traffic import (
     CandidateRelease,
@@ -32,8 +32,6 @@ from trimaran.system.errors import UsageError
 from trimaran.system.toml_text import nearest
 
 __all__ = ["shadow"]
-
-_ALL = 100
 
 
 def shadow(
@@ -81,10 +79,10 @@ def shadow(
         if name not in known:
             raise UsageError(f"{model} has no output {name!r}; {nearest(name, known)}")
     plan = Plan(
-        steps=(share / _ALL,),
+        steps=(share_of("--share", share, 100, whole=True),),
         errors=errors_of(more_errors, most_errors),
         latency=None,
-        agreement=agreement / _ALL,
+        agreement=share_of("--agreement", agreement, 99),
         inputs=False,
         split=False,
         longest_s=longest_s_of(longest),

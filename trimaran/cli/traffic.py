@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 
 from trimaran.checks.raising import checked_config
-from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver
+from trimaran.cli.options import DEFAULT_REPOSITORY, Person, RepositoryPath, Tritonserver, share_of
 from trimaran.cli.releases import deploy_model, show
 from trimaran.gateway.presence import find_gateway
 from trimaran.repository.repository import Repository
@@ -186,8 +187,8 @@ def canary_order(
         goals=_goals(goal, margin),
         longest_s=longest_s_of(longest),
     )
-    planned = read_plan(plan, options) if plan else options
     each_s = seconds_of(each, "--each", bare=True)
+    planned = read_plan(plan, options) if plan else options
     return Order("canary", model, release, planned, each_s, _header(key))
 
 
@@ -215,7 +216,7 @@ def ab(
     Exit status: 0 for promote, 1 for abort, 2 for inconclusive.
     """
     options = Plan(
-        steps=(share / _ALL,),
+        steps=(share_of("--share", share, 50),),
         errors=errors_of(more_errors, most_errors),
         latency=_latency(longer_p99),
         goals=_goals(goal, margin),
@@ -285,7 +286,7 @@ def conducted(
         return conduct(
             repository,
             order,
-            figures_of(repository),
+            figures_of(repository, does="copies" if order.comparing else "divides"),
             by=by,
             say=show,
             look=look or _Progress().look,
@@ -310,12 +311,12 @@ def candidate_of(root: Path, model: str, release: int | None) -> int:
     return newest.number
 
 
-def figures_of(repository: Repository) -> str:
+def figures_of(repository: Repository, *, does: str = "divides") -> str:
     """Where the gateway that runs on a repository has its figures. Raises `TrimaranError`."""
     found = find_gateway(repository)
     if found is None or not found.runs:
         raise TrimaranError(
-            f"no gateway runs on {repository.root}, and it is what divides the traffic; start one "
+            f"no gateway runs on {repository.root}, and it is what {does} the traffic; start one "
             "with 'trimaran gateway up'"
         )
     return f"http://{found.metrics_host}:{found.metrics_port}/metrics"
@@ -363,7 +364,9 @@ def _steps(text: str) -> tuple[float, ...]:
 
 
 def errors_of(more: float, most: float | None) -> Errors:
-    return Errors(more / _ALL, None if most is None else most / _ALL)
+    """The check of errors. Raises `UsageError` for a percent that is none."""
+    bound = None if most is None else share_of("--most-errors", most, 1)
+    return Errors(share_of("--more-errors", more, 0.5), bound)
 
 
 def _goals(named: str, margin: float | None) -> tuple[Goal, ...]:
@@ -378,6 +381,11 @@ def longest_s_of(longest: str) -> float | None:
 
 
 def _latency(longer: float) -> Latency | None:
+    if not (math.isfinite(longer) and longer >= 0):
+        raise UsageError(
+            f"--longer-p99 is {longer:g}; name a percent above 0, such as 25, or 0 not to look at "
+            "the p99"
+        )
     return Latency(margin=longer / _ALL) if longer else None
 
 

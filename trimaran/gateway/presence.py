@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trimaran.repository.repository import Repository
 from trimaran.system.files import read_regular, write_text
-from trimaran.system.processes import start_time
+from trimaran.system.processes import start_time, still_runs
 
 __all__ = ["RunningGateway", "announce_gateway", "find_gateway"]
 
@@ -30,7 +30,7 @@ class RunningGateway:
     @property
     def runs(self) -> bool:
         """Whether its process does; that of a killed one does not."""
-        return bool(self.started) and start_time(self.pid) == self.started
+        return still_runs(self.pid, self.started)
 
 
 @contextmanager

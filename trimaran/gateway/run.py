@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -54,7 +53,7 @@ from trimaran.repository.presence import Presence, find_servers, server_secret
 from trimaran.repository.repository import Repository
 from trimaran.rollout.traffic.split import Split, splits_of
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import exclusive_lock, read_regular
+from trimaran.system.files import exclusive_lock, read_regular, temporary_directory
 from trimaran.system.logging import logger
 from trimaran.system.ports import is_own_address, require_bindable
 
@@ -64,8 +63,6 @@ FILE = "gateway.toml"
 _OWN_SERVER = "local"
 """What the server without a name is called, where `gateway.toml` lists none."""
 _LOCK = ".lock"
-# The path of a UNIX socket has 108 bytes at most, fewer than a repository's or TMPDIR's may have.
-_SOCKETS = Path("/tmp")  # noqa: S108 - only a directory of this user is used in it
 _LOOK_S = 0.5
 _AGAIN_S = 10.0
 """After what time a change that failed is tried again: a disk that was full may have room."""
@@ -181,8 +178,7 @@ def run(repository: Repository, path: Path | None, ready: Callable[[Gateway], No
             raise TrimaranError(
                 f"a gateway runs on {repository.root} already; stop that one first"
             ) from None
-        made = tempfile.TemporaryDirectory(prefix="trimaran-", dir=_SOCKETS)
-        places = _places(folder, Path(stack.enter_context(made)))
+        places = _places(folder, stack.enter_context(temporary_directory(for_sockets=True)))
         gateway = Gateway(repository, path, places)
         stack.enter_context(gateway.serving())
         port = gateway.wanted.settings.listen.metrics_port
@@ -386,5 +382,5 @@ def printed(repository: Repository, path: Path | None) -> str:
     return json_text(whole(shown, _places(folder)))
 
 
-def _places(folder: Path, sockets: Path = _SOCKETS / "trimaran-gateway") -> Places:
+def _places(folder: Path, sockets: Path = Path("/tmp/sockets")) -> Places:  # noqa: S108 - unmade
     return Places(folder, sockets / "admin", sockets / "streams")

@@ -4,6 +4,7 @@
 |---|---|---|
 | predictions | `key` | `masked:` and BLAKE2b, as `served/prediction_line.py` does |
 | the gateway's | `digest.key` | 16 digits of HMAC-SHA-256, as `gateway/lua/digest.lua` does |
+| an experiment's clients | `units.key` | the same |
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trimaran.privacy.writable import not_allowed
+from trimaran.rollout.traffic.units import DIGITS
+from trimaran.rollout.traffic.units import KEY as UNITS_KEY
 from trimaran.served.prediction_line import Keyed
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import read_regular
 
-__all__ = ["Mask", "gateway_mask", "key_in", "prediction_mask"]
+__all__ = ["Mask", "gateway_mask", "key_in", "prediction_mask", "unit_mask"]
 
 Mask = Callable[[str], str]
 """What stands in a log in place of an id."""
 
 _GATEWAY_KEY = "digest.key"
-_GATEWAY_DIGITS = 16
 
 
 def prediction_mask(directory: Path) -> Mask | None:
@@ -34,16 +36,12 @@ def prediction_mask(directory: Path) -> Mask | None:
 
 def gateway_mask(directory: Path) -> Mask | None:
     """That of the gateway's log, or None where its key is missing. Raises `TrimaranError`."""
-    path = directory / _GATEWAY_KEY
-    try:
-        key = read_regular(path).strip()
-    except FileNotFoundError:
-        return None
-    except PermissionError as error:
-        raise not_allowed(path) from error
-    if len(key) != 64:
-        raise _damaged(path)
-    return lambda each: hmac.new(key, each.encode(), "sha256").hexdigest()[:_GATEWAY_DIGITS]
+    return _digests(directory / _GATEWAY_KEY)
+
+
+def unit_mask(directory: Path) -> Mask | None:
+    """That of an experiment's clients; None once it has ended. Raises `TrimaranError`."""
+    return _digests(directory / UNITS_KEY)
 
 
 def key_in(directory: Path) -> Keyed | None:
@@ -55,6 +53,18 @@ def key_in(directory: Path) -> Keyed | None:
         raise not_allowed(path) from error
     except ValueError as error:
         raise _damaged(path) from error
+
+
+def _digests(path: Path) -> Mask | None:
+    try:
+        key = read_regular(path).strip()
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise not_allowed(path) from error
+    if len(key) != 64:
+        raise _damaged(path)
+    return lambda each: hmac.new(key, each.encode(), "sha256").hexdigest()[:DIGITS]
 
 
 def _damaged(path: Path) -> TrimaranError:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from tritonclient.grpc import model_config_pb2 as protocol
-from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from trimaran.repository import dtypes
 from trimaran.repository.config_text import decode_config
 from trimaran.repository.dtypes import TensorSpec
+from trimaran.repository.protocol import ModelConfig, protocol
 from trimaran.system.errors import ConfigError
 from trimaran.system.files import write_text
 
@@ -65,7 +65,7 @@ def parse_config(text: str, where: str) -> ModelConfig:
     """
     config = ModelConfig()
     try:
-        text_format.Parse(text, config)
+        config.CopyFrom(_parsed(text))
     except text_format.ParseError as error:
         place = f"line {error.GetLine()}, column {error.GetColumn()}"
         reason = " ".join(str(error).partition(" : ")[2].split())
@@ -76,6 +76,12 @@ def parse_config(text: str, where: str) -> ModelConfig:
     if unknown:
         raise UnknownNumberError(where, unknown)
     return config
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> ModelConfig:
+    """What `text` holds, to be copied: a command reads a model's text many times."""
+    return text_format.Parse(text, ModelConfig())
 
 
 def read_config(path: Path) -> ModelConfig:

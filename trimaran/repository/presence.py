@@ -19,7 +19,7 @@ from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.files import exclusive_lock, read_regular, shared_lock, write_text
 from trimaran.system.ports import Ports
-from trimaran.system.processes import start_time
+from trimaran.system.processes import start_time, still_runs
 
 __all__ = [
     "Presence",
@@ -202,7 +202,7 @@ def _announced(state: Path) -> Presence | None:
         found = Presence(**{**record, "ports": Ports(**record["ports"])})
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    alive = found.started and start_time(found.pid) == found.started
+    alive = still_runs(found.pid, found.started)
     return found if alive and start_time(found.server_pid) else None
 
 

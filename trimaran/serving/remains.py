@@ -13,7 +13,7 @@ from pathlib import Path
 from trimaran.repository.repository import Repository
 from trimaran.serving.stub_processes import orphans_of, shared_memory
 from trimaran.system.files import read_regular, write_text
-from trimaran.system.processes import children, start_time
+from trimaran.system.processes import children, start_time, still_runs
 
 __all__ = ["Remains", "Restarts", "end_orphan", "record_server"]
 
@@ -56,7 +56,7 @@ class Remains:
     def note(self) -> None:
         """Note what the server has now, while it lives."""
         found = {(pid, start_time(pid)) for pid in children(self.server_pid)}
-        self.stubs = {stub for stub in self.stubs | found if _lives(*stub)}
+        self.stubs = {stub for stub in self.stubs | found if still_runs(*stub)}
         standing = {path for path in self.regions if path.exists()}
         self.regions = standing | shared_memory(self.server_pid)
 
@@ -69,7 +69,7 @@ class Remains:
 
     def has_living(self) -> bool:
         """Whether one of the stubs lives."""
-        return any(_lives(*stub) for stub in self.stubs)
+        return any(still_runs(*stub) for stub in self.stubs)
 
     def note_orphans(self) -> None:
         """Note the stubs of the server where it ended: they wait for it for ever."""
@@ -80,7 +80,7 @@ class Remains:
     def remove(self) -> None:
         """End what is left of the stubs, wait until they are gone, and remove the shared memory."""
         for pid, started in self.stubs:
-            if _lives(pid, started):
+            if still_runs(pid, started):
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + _STUBS_END_WITHIN_S
@@ -109,19 +109,15 @@ def end_orphan(repository: Repository, name: str = "") -> None:
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return
     remains = Remains(pid)
-    if _lives(pid, started):
+    if still_runs(pid, started):
         remains.note()
     deadline = time.monotonic() + _ORPHAN_ENDS_WITHIN_S
-    while _lives(pid, started) and time.monotonic() < deadline:
+    while still_runs(pid, started) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
-    if _lives(pid, started):
+    if still_runs(pid, started):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        while _lives(pid, started):
+        while still_runs(pid, started):
             time.sleep(_POLL_S)
     remains.note_orphans()
     remains.remove()
-
-
-def _lives(pid: int, started: str) -> bool:
-    return bool(started) and start_time(pid) == started

@@ -31,8 +31,8 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-_TAILS = (0.025, 0.975)
-"""Of a 95 % interval."""
+_TAIL = 0.025
+"""Beyond each end of a 95 % interval."""
 
 
 _RESAMPLES = 10_000
@@ -57,9 +57,13 @@ def resampled_counts(
     return generator.multinomial(round(rows.sum()), rows / rows.sum(), resamples)
 
 
-def percentile_interval(statistics: npt.ArrayLike) -> tuple[float, float]:
-    """The 95 % interval between percentiles of a statistic of each resample `[resamples]`."""
-    low, high = np.quantile(np.asarray(statistics, np.float64), _TAILS)
+def percentile_interval(statistics: npt.ArrayLike, among: int = 1) -> tuple[float, float]:
+    """The 95 % interval between percentiles of a statistic of each resample `[resamples]`.
+
+    It is wider where it is one `among` several, so that all of them hold at once (Bonferroni).
+    """
+    tail = _TAIL / among
+    low, high = np.quantile(np.asarray(statistics, np.float64), (tail, 1 - tail))
     return float(low), float(high)
 
 
@@ -80,17 +84,23 @@ def median_estimate(values: Sequence[float], seed: int = 0) -> Estimate:
 
 
 def paired_difference(
-    ours: Callable[[Rows], float], theirs: Callable[[Rows], float], rows: int, seed: int = 0
+    ours: Callable[[Rows], float],
+    theirs: Callable[[Rows], float],
+    rows: int,
+    seed: int = 0,
+    *,
+    among: int = 1,
 ) -> Estimate:
     """How much more `ours` is than `theirs`, statistics of the same `rows` rows.
 
     Both get the numbers of the rows to take, int64 `[rows]`, and each resample is the same rows for
-    both. So what makes a row hard for both makes the percentile interval no wider.
+    both. So what makes a row hard for both makes the percentile interval no wider, which is one
+    `among` several that hold at once.
     """
     generator, every = np.random.default_rng(seed), np.arange(rows)
     drawn = (generator.integers(rows, size=rows) for _ in range(_PAIRED_RESAMPLES))
     differences = [ours(some) - theirs(some) for some in drawn]
-    return Estimate(ours(every) - theirs(every), *percentile_interval(differences))
+    return Estimate(ours(every) - theirs(every), *percentile_interval(differences, among))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ __all__ = [
     "sha256_of",
     "shared_lock",
     "short_path",
+    "temporary_directory",
     "write_bytes",
     "write_text",
 ]
@@ -178,6 +179,26 @@ def scratch_directory(parent: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(own, ignore_errors=True)
         lock.close()
+
+
+@contextmanager
+def temporary_directory(*, for_sockets: bool = False) -> Iterator[Path]:
+    """A fresh directory that this user alone may enter, removed at the end.
+
+    It is below the system's for temporary files, or below `/tmp` for UNIX sockets, whose path has
+    108 bytes at most. What killed processes of this user left there is removed. Raises
+    `TrimaranError` where another user stands in the way.
+    """
+    system = Path("/tmp" if for_sockets else tempfile.gettempdir())  # noqa: S108 - see the check
+    parent = system / f"trimaran-{os.getuid()}"
+    with suppress(FileExistsError):
+        parent.mkdir(mode=0o700)
+    found = parent.lstat()
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not own or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise TrimaranError(f"{parent} is no folder that this user alone may enter; remove it")
+    with scratch_directory(parent) as directory:
+        yield directory
 
 
 def _remove_abandoned(parent: Path) -> None:

@@ -133,7 +133,7 @@ class Attends(nn.Module):
         return functional.scaled_dot_product_attention(x, x, x, mask[:, None])
 
 
-@pytest.mark.parametrize("shape", [(2, 5, 4), (2, 3, 5, 4)])
+@pytest.mark.parametrize("shape", [pytest.param((2, 5, 4), marks=pytest.mark.long), (2, 3, 5, 4)])
 def test_a_query_that_may_look_at_nothing_answers_zeros(
     shape: tuple[int, ...], empty_repository: Repository
 ) -> None:

@@ -110,17 +110,20 @@ def test_an_engine_with_other_tensors_is_refused(
     assert said in str(refused.value)
 
 
-def test_the_accelerator_is_asked_for_in_the_backends_words(empty_repository: Repository) -> None:
-    options = ("--format", "onnx", "--precision", "int8", "--accelerator", "tensorrt")
+@pytest.mark.parametrize("precision", ["fp16", pytest.param("int8", marks=pytest.mark.long)])
+def test_the_accelerator_is_asked_for_in_the_backends_words(
+    precision: str, empty_repository: Repository
+) -> None:
+    options = ("--format", "onnx", "--precision", precision, "--accelerator", "tensorrt")
     export = ("export", FACTORY, *options, "--repository", empty_repository.root)
     assert call_trimaran(*export).status == 0
-    config = empty_repository.config("quadrants_onnx_int8")
+    config = empty_repository.config(f"quadrants_onnx_{precision}")
     accelerators = config.optimization.execution_accelerators
     assert not accelerators.cpu_execution_accelerator
     (item,) = accelerators.gpu_execution_accelerator
     assert item.name == "tensorrt"
     assert dict(item.parameters) == {
-        "precision_mode": "INT8",
+        "precision_mode": precision.upper(),
         "max_workspace_size_bytes": "1073741824",
         "trt_profile_min_shapes": "image:1x3x8x8",
         "trt_profile_opt_shapes": "image:8x3x8x8",

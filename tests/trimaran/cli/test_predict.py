@@ -42,9 +42,8 @@ def test_in_a_project_files_go_to_its_model(served: Served) -> None:
 def test_several_files_as_json(served: Served, tmp_path: Path) -> None:
     text = tmp_path / "note.txt"
     text.write_text("not a photograph")
-    options = ("--json", "--repository", served.repository.root)
-    result = run_trimaran("predict", "image_classifier", CAT, text, *options)
-    assert result.returncode == 1
+    result = predict(served, "image_classifier", CAT, text, "--json")
+    assert result.status == 1
     cat, note = json.loads(result.stdout)
     assert "cat" in cat["outputs"]["LABEL"][0][0]
     assert len(cat["outputs"]["PROBABILITY"][0]) == 5
@@ -105,9 +104,8 @@ def test_rows_that_do_not_fit(served: Served, row: object, message: str) -> None
 def test_file_that_is_no_npz(served: Served, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rows.npz"
     path.write_bytes(content)
-    options = ("--repository", served.repository.root)
-    result = run_trimaran("predict", "linear_onnx", path, *options)
-    assert result.returncode == 2
+    result = predict(served, "linear_onnx", path)
+    assert result.status == 2
     assert "is not an .npz file of plain arrays" in result.stderr
 
 

@@ -74,7 +74,9 @@ def test_a_factory_of_before_is_answered_with_the_new_one(
     assert error.endswith("there is no module 'training'; it is now runs/churn/latest")
 
 
-@pytest.mark.parametrize("package", ["exporters", "ensembles"])
+@pytest.mark.parametrize(
+    "package", ["exporters", pytest.param("ensembles", marks=pytest.mark.long)]
+)
 def test_the_script_says_how_to_name_a_module_that_is_hidden(package: str, tmp_path: Path) -> None:
     own_folder(tmp_path, package)
     status, error = call(SCRIPT, tmp_path, "publish", f"{package}.mine:model")

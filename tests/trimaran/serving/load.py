@@ -13,6 +13,9 @@ from tests.running import Served
 from trimaran.serving.client import Protocol
 from trimaran.system.errors import TrimaranError
 
+PAUSE_S = 0.01
+"""Between an answer and the next request, so that a test's load does not keep the whole machine."""
+
 _CLIENTS: tuple[Protocol, ...] = ("http", "grpc", "grpc")
 
 
@@ -31,12 +34,12 @@ class Answers:
 
 @contextmanager
 def under_load(served: Served, model: str, inputs: Mapping[str, np.ndarray]) -> Iterator[Answers]:
-    """Three clients that ask without a pause during the block."""
+    """Three clients that ask again and again during the block."""
     answers, stopping = Answers(), threading.Event()
 
     def run(protocol: Protocol) -> None:
         with served.client(protocol) as client:
-            while not stopping.is_set():
+            while not stopping.wait(PAUSE_S):
                 try:
                     answer = client.infer(model, inputs)
                 except TrimaranError as error:

@@ -79,7 +79,11 @@ def left(processes: set[int], regions: set[Path]) -> list[object]:
 
 @pytest.mark.parametrize(
     ("command", "number"),
-    [("serve", signal.SIGTERM), ("serve", signal.SIGINT), ("deploy", signal.SIGTERM)],
+    [
+        ("serve", signal.SIGTERM),
+        pytest.param("serve", signal.SIGINT, marks=pytest.mark.long),
+        ("deploy", signal.SIGTERM),
+    ],
 )
 def test_a_signal_during_a_load_leaves_nothing(
     sleeper: Repository, command: str, number: signal.Signals

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.running import PROJECT, Served, wait_for
+from tests.trimaran.serving.load import PAUSE_S
 from trimaran.repository.live import with_generation
 from trimaran.repository.presence import find_server
 from trimaran.serving.server import LOG
@@ -231,7 +232,7 @@ class Load:
     def start(self, model: str, inputs: dict[str, np.ndarray]) -> None:
         def run() -> None:
             with self.served.client("grpc") as client:
-                while not self.stopping.is_set():
+                while not self.stopping.wait(PAUSE_S):
                     sent, error = time.monotonic(), ""
                     try:
                         client.infer(model, inputs)
@@ -258,7 +259,14 @@ def stubs_of(served: Served, model: str) -> dict[int, Stub]:
     return {s.pid: s for s in stubs if s is not None and s.model == model}
 
 
-@pytest.mark.parametrize("victim", ["image_labels", "image_preprocess", "linear_torchscript"])
+@pytest.mark.parametrize(
+    "victim",
+    [
+        pytest.param("image_labels", marks=pytest.mark.long),
+        "image_preprocess",
+        "linear_torchscript",
+    ],
+)
 def test_killed_stub_is_healed_under_load(served: Served, victim: str) -> None:
     other = "tokens_onnx"
     load = Load(served)

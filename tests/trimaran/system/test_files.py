@@ -21,6 +21,7 @@ from trimaran.system.files import (
     replacing,
     scratch_directory,
     sha256_of,
+    temporary_directory,
     write_text,
 )
 
@@ -214,6 +215,20 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_pat
     running.communicate("\n")
     assert running.returncode == 0
     assert directories(tmp_path) == []
+
+
+def test_nobody_else_may_enter_a_temporary_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with temporary_directory() as made:
+        (parent,) = tmp_path.iterdir()
+        assert made.is_relative_to(parent)
+        assert parent.stat().st_mode & 0o777 == 0o700
+    assert directories(parent) == []
+    parent.chmod(0o755)
+    with pytest.raises(TrimaranError, match="this user alone"), temporary_directory():
+        pass
 
 
 def test_a_path_that_a_shell_would_split_is_given_under_another_name(tmp_path: Path) -> None:

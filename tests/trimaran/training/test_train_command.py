@@ -110,6 +110,7 @@ def whole_folds(directory: Path) -> Path:
     return directory / "folds" / "churn" / "folds-mlp.json"
 
 
+@pytest.mark.long
 def test_folds_are_written_and_used_again(directory: Path, whole_folds: Path) -> None:
     written = whole_folds.read_bytes()
     assert len(json.loads(written)["scores"]) == 2
@@ -140,6 +141,7 @@ def test_killed_folds_end_in_the_same_bytes(directory: Path, whole_folds: Path) 
     assert not list(out.rglob("*.pt*"))
 
 
+@pytest.mark.long
 def test_a_table_with_ignored_columns_is_trained_on_as_without(
     directory: Path, whole: Path
 ) -> None:

@@ -47,6 +47,7 @@ class Experiment:
     def __init__(self, record: Ledger, state: Experimenting) -> None:
         self._record = record
         self.state = state
+        self._found: tuple[Experimenting, Verdict | None] = (state, None)
 
     @classmethod
     def begin(
@@ -186,9 +187,15 @@ class Experiment:
         self._add(by, "decided", details, "decisions")
 
     def verdict(self) -> Verdict:
-        """The decision; before there is one, what is to be done by all that was seen."""
-        state = self.state
-        return state.decision or verdict(state.plan, state.segments, state.elapsed_s)
+        """The decision; before there is one, what is to be done by all that was seen.
+
+        It is found again only once something came.
+        """
+        state, (before, found) = self.state, self._found
+        if found is None or state is not before:
+            found = state.decision or verdict(state.plan, state.segments, state.elapsed_s)
+            self._found = state, found
+        return found
 
     def require_going(self, what: str) -> None:
         """Raise `TrimaranError` where it was decided, so that no more of `what` counts."""

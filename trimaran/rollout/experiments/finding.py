@@ -78,6 +78,8 @@ class Finding:
         return (self.scale.difference if compared else self.scale.level)(self.value)
 
     def _level(self, value: float) -> str:
+        if math.isnan(value):
+            return ""
         # What is compared as a ratio are seconds.
         return f"{value * 1000:.3g} ms" if self.scale.unit == "times" else self.scale.level(value)
 

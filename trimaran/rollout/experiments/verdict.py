@@ -15,9 +15,10 @@ from trimaran.rollout.experiments.finding import Check, Finding, State
 from trimaran.rollout.experiments.plan import Plan
 from trimaran.rollout.experiments.segments import ARMS, Segment, parts_of_alpha
 
-__all__ = ["Verdict", "Word", "findings", "verdict"]
+__all__ = ["Move", "Verdict", "Word", "findings", "next_move", "verdict"]
 
 Word = Literal["promote", "abort", "hold", "inconclusive"]
+Move = Literal["stay", "next", "back", "over"]
 
 
 @dataclass(frozen=True)
@@ -114,3 +115,23 @@ def _listed(names: Mapping[str, State]) -> str:
 
 def _the(arm: str) -> str:
     return "the candidate" if arm == "candidate" else arm
+
+
+def next_move(word: Word, *, waited: bool, last: bool) -> Move:
+    """What follows from a verdict at a share of the traffic.
+
+    | verdict | before the step has had its time | after it | after it, at the last step |
+    |---|---|---|---|
+    | `abort`, `inconclusive` | back | back | back |
+    | `hold` | stay | next | stay |
+    | `promote` | stay | next | over |
+
+    `back` gives all traffic to what is live, and `over` ends an experiment whose candidate wins.
+    """
+    if word in ("abort", "inconclusive"):
+        return "back"
+    if not waited:
+        return "stay"
+    if not last:
+        return "next"
+    return "over" if word == "promote" else "stay"

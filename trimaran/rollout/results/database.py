@@ -138,7 +138,8 @@ class _SQLite(Database):
                 yield _SQLiteSession(connection)
                 connection.execute("COMMIT")  # without it, closing takes everything back
         except (sqlite3.Error, OSError) as error:
-            raise _refused(self.shown, str(error)) from None
+            said = getattr(error, "strerror", None) or str(error)
+            raise _refused(self.shown, said) from None
 
     def exists(self) -> bool:
         """See `Database`."""

@@ -20,8 +20,7 @@ from trimaran.rollout.results.explanations import (
     read_explanations,
 )
 from trimaran.rollout.results.predictions import Prediction, predictions_in
-from trimaran.rollout.results.schema import migrate
-from trimaran.rollout.results.views import make_views
+from trimaran.rollout.results.schema import make_views, migrate
 from trimaran.rollout.runs.decisions import ledger_of, runs_in
 from trimaran.rollout.runs.run import Run, live_run
 from trimaran.rollout.runs.settings import Settings

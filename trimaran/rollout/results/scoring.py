@@ -105,8 +105,14 @@ def score(
         last = min(first + _ROWS_AT_ONCE, len(found))
         part = rows.iloc[first : min(last, explained)]
         why = explainer.explain(part, results.features) if explainer else []
-        with database.writing() as session:
-            _add(session, table, run, found[first:last], why)
+        try:
+            with database.writing() as session:
+                _add(session, table, run, found[first:last], why)
+        except DatabaseError as error:
+            raise DatabaseError(
+                f"{error}; {first:,} of {len(found):,} new rows are there, and the same command "
+                "adds the others"
+            ) from None
         watch("scoring", last, len(found))
     return Scored(run, len(identifiers), len(found), explained)
 

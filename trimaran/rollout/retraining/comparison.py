@@ -16,6 +16,7 @@ from trimaran.training.tabular.tasks.task import FEWEST_ROWS, Chosen, Prediction
 __all__ = ["Answering", "Comparison", "SliceChange", "compared", "slices_of"]
 
 Word = Literal["better", "matches", "worse", "unsure", "too few"]
+Change = Literal["falls", "unsure", "holds", "few"]
 Flags = npt.NDArray[np.bool_]
 
 
@@ -53,8 +54,9 @@ class SliceChange:
     field: str
     group: str
     rows: int
-    gain: Estimate
-    word: Literal["falls", "unsure", "holds"]
+    gain: Estimate | None
+    """By an interval that holds for all groups at once; None of too few rows."""
+    word: Change
 
 
 def compared(
@@ -83,34 +85,54 @@ def slices_of(
     groups: Iterable[tuple[str, str, Flags]],
     most: float,
 ) -> Sequence[SliceChange]:
-    """The change of each group that has enough rows, the largest fall first.
+    """The change of each group, the largest fall first, and those of too `few` rows at the end.
 
-    A group `falls` where it does so by more than `most`, by the whole interval.
+    A group `falls` where it does so by more than `most`, by the whole interval. The more groups
+    there are, the wider are the intervals, so that chance lets none of them fall.
     """
+    parts = [(field, group, np.flatnonzero(inside)) for field, group, inside in groups]
+    parts = [part for part in parts if len(part[2]) < len(target)]
+    few = [_is_small(task, target, live, part) for part in parts]
+    judged = [part for part, small in zip(parts, few, strict=True) if not small]
     found = []
-    for field, group, inside in groups:
-        rows = np.flatnonzero(inside)
-        if task.segment(
-            field, group, target[rows], live.predictions[rows], live.chosen
-        ).small or len(rows) == len(target):
-            continue
-        gain = _gain(task, target, new, live, rows)
+    for field, group, rows in judged:
+        gain = _gain(task, target, new, live, rows, len(judged))
         bound = _bound(task, most, live.value(task, target, rows))
-        word: Literal["falls", "unsure", "holds"] = (
-            "falls" if gain.high < -bound else "unsure" if gain.low < -bound else "holds"
-        )
-        found.append(SliceChange(field, group, len(rows), gain, word))
-    return sorted(found, key=lambda each: each.gain.value)
+        found.append((gain, SliceChange(field, group, len(rows), gain, _change(gain, bound))))
+    found.sort(key=lambda each: each[0].value)
+    return [each for _, each in found] + [
+        SliceChange(field, group, len(rows), None, "few")
+        for (field, group, rows), small in zip(parts, few, strict=True)
+        if small
+    ]
+
+
+def _is_small(
+    task: Task, target: Target, live: Answering, part: tuple[str, str, npt.NDArray[np.int64]]
+) -> bool:
+    field, group, rows = part
+    return task.segment(field, group, target[rows], live.predictions[rows], live.chosen).small
+
+
+def _change(gain: Estimate, bound: float) -> Change:
+    if gain.high < -bound:
+        return "falls"
+    return "unsure" if gain.low < -bound else "holds"
 
 
 def _gain(
-    task: Task, target: Target, new: Answering, live: Answering, rows: npt.NDArray[np.int64]
+    task: Task,
+    target: Target,
+    new: Answering,
+    live: Answering,
+    rows: npt.NDArray[np.int64],
+    among: int = 1,
 ) -> Estimate:
     ours, theirs = (
         lambda some, each=each: task.goodness(each.value(task, target, rows[some]))
         for each in (new, live)
     )
-    return paired_difference(ours, theirs, len(rows))
+    return paired_difference(ours, theirs, len(rows), among=among)
 
 
 def _bound(task: Task, bound: float, live: float) -> float:

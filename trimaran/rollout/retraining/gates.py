@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,18 +59,20 @@ def parity_gate(problem: str) -> Gate:
 
 def slices_gate(found: Sequence[SliceChange], most: float) -> Gate:
     """No group of rows loses more than `most` of the main metric, by the whole interval."""
-    falls = [each for each in found if each.word == "falls"]
-    if falls:
-        told = [
-            f"{each.field} = {each.group} ({_interval(each.gain)}, {each.rows} rows)"
-            for each in falls
-        ]
+    told = [
+        f"{each.field} = {each.group} ({_interval(each.gain)}, {each.rows} rows)"
+        for each in found
+        if each.word == "falls" and each.gain
+    ]
+    if told:
         return Gate("slices", passed=False, says=f"worse for {', '.join(told)}")
-    if not found:
-        return Gate("slices", passed=True, says="no group has enough rows to judge")
-    unsure = sum(each.word == "unsure" for each in found)
-    some = f"; {unsure} may" if unsure else ""
-    says = f"none of {len(found)} groups surely falls by more than {most:g}{some}"
+    kinds = Counter(each.word for each in found)
+    judged = kinds.total() - kinds["few"]
+    few = f"; {kinds['few']} of too few rows are not judged" if kinds["few"] else ""
+    if not judged:
+        return Gate("slices", passed=True, says=f"no group has enough rows to judge{few}")
+    some = f"; {kinds['unsure']} may" if kinds["unsure"] else ""
+    says = f"none of {judged} groups surely falls by more than {most:g}{some}{few}"
     return Gate("slices", passed=True, says=says)
 
 

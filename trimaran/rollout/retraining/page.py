@@ -11,7 +11,12 @@ from trimaran.rollout.retraining.judging import Judgement
 
 __all__ = ["comparison_page"]
 
-_KINDS: Mapping[str, Kind] = {"falls": "error", "unsure": "warning", "holds": "good"}
+_KINDS: Mapping[str, Kind] = {
+    "falls": "error",
+    "unsure": "warning",
+    "holds": "good",
+    "few": "plain",
+}
 
 
 def comparison_page(run: str, why: str, judged: Judgement) -> str:
@@ -74,16 +79,16 @@ def _left_out(judged: Judgement) -> str:
 
 def _groups(judged: Judgement) -> list[Markup]:
     if not judged.slices:
-        return [text("No group has enough rows to compare.")]
+        return [text("The table has no groups to compare.")]
     rows = [
         (
             each.field,
             each.group,
             each.rows,
-            each.gain.value,
-            each.gain.low,
-            each.gain.high,
-            badge(each.word, _KINDS[each.word]),
+            each.gain.value if each.gain else None,
+            each.gain.low if each.gain else None,
+            each.gain.high if each.gain else None,
+            badge("too few rows" if each.word == "few" else each.word, _KINDS[each.word]),
         )
         for each in judged.slices
     ]

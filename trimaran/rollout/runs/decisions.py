@@ -87,7 +87,7 @@ def review(repository: Repository, settings: Settings, wanted: str, by: str, giv
     settings.require_role("review", by)
     answers = {name: {"answer": each.answer, "note": each.note} for name, each in given.items()}
     with deciding(repository) as now:
-        run = now.pending(wanted, Move.DEPLOY, settings)
+        run = now.pending(wanted, Move.REVIEW, settings)
         now.writer.add(by, "reviewed", run.id, {"answers": answers})
     return run
 
@@ -96,9 +96,10 @@ def approve(repository: Repository, settings: Settings, wanted: str, by: str) ->
     """Stand behind the review of a pending run, as a second person. Raises `TrimaranError`."""
     settings.require_role("approve", by)
     with deciding(repository) as now:
-        run = now.pending(wanted, Move.DEPLOY, settings)
+        run = now.pending(wanted, Move.APPROVE, settings)
         if run.reviewed is None:
             raise TrimaranError(f"{run.id} has no review to approve; run: trimaran review {run.id}")
+        _require_no_objection(run.id, run.reviewed)
         if by in _behind(run):
             raise TrimaranError(
                 f"{by} stands behind {run.id} already; an approval is another person's (--by)"
@@ -126,17 +127,21 @@ def require_decided(run: Run, approvals: int) -> None:
     """Raise `TrimaranError` unless a run was reviewed, and enough people stand behind it."""
     if run.reviewed is None:
         raise TrimaranError(f"{run.id} was not reviewed; run: trimaran review {run.id}")
-    against = refused_items(run.reviewed.details.get("answers", {}))
-    if against:
-        raise TrimaranError(
-            f"the review of {run.id} by {run.reviewed.by} says no to {', '.join(against)}; "
-            f"ignore the run, or review it again"
-        )
+    _require_no_objection(run.id, run.reviewed)
     people = _behind(run)
     if len(people) < approvals:
         raise TrimaranError(
             f"{run.id} needs {approvals} people behind it, and has {', '.join(people)}; another "
             f"one runs: trimaran approve {run.id}"
+        )
+
+
+def _require_no_objection(run: str, reviewed: Entry) -> None:
+    against = refused_items(reviewed.details.get("answers", {}))
+    if against:
+        raise TrimaranError(
+            f"the review of {run} by {reviewed.by} says no to {', '.join(against)}; ignore the "
+            "run, or review it again"
         )
 
 

@@ -12,7 +12,7 @@ from trimaran.training.drift import Moved
 from trimaran.training.run_directory import RunDirectory
 from trimaran.training.tabular.wording import shown
 
-__all__ = ["Result", "drift", "predicted_page", "result"]
+__all__ = ["Result", "drift", "notes_on", "predicted_page", "result"]
 
 _KINDS: Mapping[str, Kind] = {
     "drift": "error",
@@ -80,6 +80,13 @@ def drift(moved: Iterable[Moved], of: str = "the training part") -> list[Markup]
         ),
         table(["feature", "verdict", "index", "95 %", "moved most"], map(_moved, moved)),
     ]
+
+
+def notes_on(notes: Sequence[str], what: str) -> list[Markup]:
+    """What is to be known of the data, or that all of `what` is predicted."""
+    if notes:
+        return [text(note, "warning") for note in notes]
+    return [text(f"All {what} are predicted.")]
 
 
 def _verdict(found: Result, now: tuple[float, float], trained: Sequence[float]) -> Markup:

@@ -23,7 +23,7 @@ from trimaran.system.files import write_text
 from trimaran.training.drift import Moved
 from trimaran.training.run_directory import RunDirectory
 
-__all__ = ["NEW", "TEST", "leave", "metrics_of", "samples_seen"]
+__all__ = ["NEW", "TEST", "leave", "metrics_of", "parts", "samples_seen"]
 
 TEST, NEW = "test", "new"
 """The parts of predictions: with a known outcome, and without."""
@@ -61,8 +61,12 @@ def metrics_of(
     test: Mapping[str, Any],
     drift: Iterable[Moved],
     notes: Sequence[str],
+    rows: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """The content of `metrics.json`: `test` has the scores, `kept` are keys of the run's own."""
+    """The content of `metrics.json`: `test` has the scores, `kept` are keys of the run's own.
+
+    `rows` says how many there are of each part, where the predictions alone do not.
+    """
     before = run.metrics()
     return {
         **{name: before[name] for name in ("model", "seed", *kept) if name in before},
@@ -74,7 +78,13 @@ def metrics_of(
             for one in drift
         ],
         "notes": list(notes),
+        **({"rows": dict(rows)} if rows else {}),
     }
+
+
+def parts(judged: int, total: int) -> dict[str, int]:
+    """How many rows are of each part, of which `judged` have an outcome."""
+    return {TEST: judged, NEW: total - judged}
 
 
 def samples_seen(seen: int, samples: int, what: str) -> list[str]:

@@ -205,6 +205,8 @@ def _results(document: Mapping[str, Any], folder: Path) -> Results:
     where = f"[{_RESULTS}]: "
     refuse_unknown(table, _OF_RESULTS, where)
     database = value_of(table, "database", str, "an address of PostgreSQL, or a file", where)
+    if database == "":
+        raise TrimaranError(f"{where}database is ''; expected an address of PostgreSQL, or a file")
     if database is not None and "://" not in database:
         database = str(folder / database)
     return Results(

@@ -35,6 +35,8 @@ class Move(StrEnum):
     """What happens to a run."""
 
     FINISH = "finish"
+    REVIEW = "review"
+    APPROVE = "approve"
     DEPLOY = "deploy"
     PERSIST = "persist"
     IGNORE = "ignore"
@@ -51,6 +53,8 @@ LIVE = frozenset({State.DEPLOYED, State.PERSISTED})
 
 _MOVES: Mapping[tuple[State, Move], State] = {
     (State.UNFINISHED, Move.FINISH): State.PENDING,
+    (State.PENDING, Move.REVIEW): State.PENDING,
+    (State.PENDING, Move.APPROVE): State.PENDING,
     (State.PENDING, Move.DEPLOY): State.DEPLOYED,
     (State.PENDING, Move.PERSIST): State.PERSISTED,
     (State.PENDING, Move.IGNORE): State.IGNORED,
@@ -61,6 +65,8 @@ _MOVES: Mapping[tuple[State, Move], State] = {
 }
 _DONE = {
     Move.FINISH: "finished",
+    Move.REVIEW: "reviewed",
+    Move.APPROVE: "approved",
     Move.DEPLOY: "deployed",
     Move.PERSIST: "deployed",
     Move.IGNORE: "ignored",

@@ -73,7 +73,8 @@ def _difference(
     if "f" not in kinds:
         return _of_whole_numbers(live, candidate)
     with np.errstate(invalid="ignore", over="ignore"):
-        one, other = live.astype(np.float64), candidate.astype(np.float64)
+        # A single number has no axis, and NumPy makes of a difference of two no array.
+        one, other = (np.atleast_1d(each.astype(np.float64)) for each in (live, candidate))
         away = np.abs(one - other)
         away[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
         away[np.isnan(away)] = math.inf
@@ -84,6 +85,6 @@ def _difference(
 
 def _of_whole_numbers(live: np.ndarray, candidate: np.ndarray) -> Difference:
     """Of numbers that float64 may not hold."""
-    one, other = (each.astype(object) for each in (live, candidate))
+    one, other = (np.atleast_1d(each.astype(object)) for each in (live, candidate))
     distance = float(np.abs(one - other).max())
     return Difference(distance == 0, distance, math.inf if distance else 0.0)

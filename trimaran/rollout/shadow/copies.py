@@ -10,7 +10,6 @@ header of the client's but the length of the JSON in a body.
 from __future__ import annotations
 
 import socketserver
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Literal
 
+from trimaran.system.files import temporary_directory
 from trimaran.system.http_server import length_of
 
 __all__ = ["MOST_COPIED", "Copied", "Kind", "Message", "receiving"]
@@ -29,8 +29,6 @@ MOST_COPIED = 2 << 20
 
 Kind = Literal["predict", "infer", "call"]
 _KINDS: tuple[Kind, ...] = ("predict", "infer", "call")
-# The path of a UNIX socket has 108 bytes at most, fewer than a repository's or TMPDIR's may have.
-_SOCKETS = Path("/tmp")  # noqa: S108 - only a directory of this user is used in it
 _SILENCE_S = 60.0
 
 
@@ -67,9 +65,8 @@ def receiving(take: Callable[[Copied], None]) -> Iterator[Path]:
         def take(self, copied: Copied) -> None:
             take(copied)
 
-    # Only its owner may enter a directory that `tempfile` makes.
-    with tempfile.TemporaryDirectory(prefix="trimaran-", dir=_SOCKETS) as folder:
-        path = Path(folder) / "copies"
+    with temporary_directory(for_sockets=True) as folder:
+        path = folder / "copies"
         server = _Server(str(path), Handler)
         thread = threading.Thread(target=server.serve_forever, daemon=True, name="copies")
         thread.start()

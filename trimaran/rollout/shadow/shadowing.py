@@ -71,9 +71,15 @@ class Shadow:
         self._bytes = 0
         self._lock = threading.Lock()
         self._seen = {"live": _Seen(), "candidate": _Seen()}
+        self._broken: Exception | None = None
 
     def seen(self, share: float) -> Mapping[ArmName, Observed]:
-        """What was seen since the last call, whatever the share; the file has it too."""
+        """What was seen since the last call, whatever the share; the file has it too.
+
+        Raises what ended a thread that asks the candidate.
+        """
+        if self._broken is not None:
+            raise self._broken
         lines = [each for each in self._news() if each.get("experiment") == self._name]
         answered = sum(map(_is_answered, lines))
         with self._lock:
@@ -99,6 +105,12 @@ class Shadow:
 
     def ask(self, candidate: Candidate, ended: threading.Event) -> None:
         """Ask the candidate what waits, until the end."""
+        try:
+            self._ask(candidate, ended)
+        except Exception as error:
+            self._broken = error
+
+    def _ask(self, candidate: Candidate, ended: threading.Event) -> None:
         while not ended.is_set():
             try:
                 copied = self._queue.get(timeout=_LOOK_S)

@@ -27,13 +27,12 @@ from trimaran.rollout.experiments.observed import Observed
 from trimaran.rollout.experiments.plan import Plan
 from trimaran.rollout.experiments.segments import ArmName
 from trimaran.rollout.experiments.state import Experimenting
-from trimaran.rollout.experiments.verdict import Verdict
+from trimaran.rollout.experiments.verdict import Verdict, next_move
 from trimaran.rollout.shadow.shadowing import shadowing
 from trimaran.rollout.traffic.arm import CandidateServer, candidate_server
 from trimaran.rollout.traffic.arms import Arms
 from trimaran.rollout.traffic.arms_log import ArmsLog
 from trimaran.rollout.traffic.history import bound_of, counts_of
-from trimaran.rollout.traffic.moves import next_move
 from trimaran.rollout.traffic.orders import Order, alone, going_of, replaced_by, with_bound
 from trimaran.rollout.traffic.predictions import check_goals
 from trimaran.rollout.traffic.split import (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,7 +22,8 @@ from trimaran.rollout.traffic.judged import (
 )
 from trimaran.rollout.traffic.late_outcomes import LateOutcomes
 from trimaran.rollout.traffic.measures import MEASURES, check_measured
-from trimaran.rollout.traffic.units import ANSWERED, Units
+from trimaran.rollout.traffic.split import unit_of
+from trimaran.rollout.traffic.units import ANSWERED, Units, text_of_record
 from trimaran.served.judging import Judge
 from trimaran.system.errors import UsageError
 
@@ -82,7 +81,7 @@ class Predictions:
         self._counting, self.note = _counting(repository, experiment, judge)
         self._lines = PredictionLines(directory)
         self._units = Units(experiment.directory / ANSWERED)
-        self._key = key.encode()
+        self._key = key
         self._since = datetime.now(UTC)
         self._due_s = 0.0
 
@@ -94,8 +93,7 @@ class Predictions:
         """What was seen of each arm since the last call, with inputs and answers."""
 
         def is_new(name: str) -> bool:
-            digest = hmac.new(self._key, f"\n{name}".encode(), hashlib.sha256).hexdigest()
-            return self._units.is_new(segment, digest)
+            return self._units.is_new(segment, unit_of(text_of_record(name), self._key))
 
         if self._counting is None:
             return seen

@@ -25,7 +25,7 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.segments import ArmName
 from trimaran.system.files import read_regular, write_text
 from trimaran.system.ports import Ports
-from trimaran.system.processes import start_time
+from trimaran.system.processes import start_time, still_runs
 
 __all__ = [
     "ARMS_LOG",
@@ -145,8 +145,7 @@ def _announced(path: Path) -> Split | None:
         record = json.loads(read_regular(path))
         pid, started = record.pop("pid"), record.pop("started")
         found = Split(**{**record, "ports": Ports(**record["ports"])})
-        alive = started and start_time(pid) == started
-        return found if alive and _can_be(found) else None
+        return found if still_runs(pid, started) and _can_be(found) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 

@@ -13,13 +13,26 @@ from pathlib import Path
 
 from trimaran.system.files import read_regular
 
-__all__ = ["ANSWERED", "DIGITS", "KEY", "SEEN", "Units", "forget_units", "seen_in"]
+__all__ = [
+    "ANSWERED",
+    "DIGITS",
+    "KEY",
+    "NOBODY",
+    "SEEN",
+    "Units",
+    "forget_units",
+    "seen_in",
+    "text_of_record",
+    "unit_in",
+]
 
 KEY, SEEN, ANSWERED = "units.key", "units.seen", "units.answered"
 """Files in an experiment's directory: the key of digests, clients, and records that were scored."""
 
 DIGITS = 16
 """Of a digest, that are kept."""
+NOBODY = b"0 " + b"0" * DIGITS + b"\n"
+"""In place of an erased line: of no segment, as segments are counted from 1."""
 _MOST = 1_000_000
 """Of one segment. Those beyond count as seen before."""
 _LINE = re.compile(rb"^(\d+) ([0-9a-f]{16})\n", re.MULTILINE)
@@ -63,6 +76,17 @@ def seen_in(path: Path, segment: int) -> set[str] | None:
     """The clients of a segment; None where not all of them are known."""
     found = _read(path, segment)
     return None if found is None or len(found) >= _MOST else found
+
+
+def unit_in(line: bytes) -> str:
+    """The digest of a line; empty for one that does not count."""
+    found = _LINE.fullmatch(line)
+    return found[2].decode() if found else ""
+
+
+def text_of_record(identifier: str) -> str:
+    """What the digest of a record is of, so that it is no client's."""
+    return f"\n{identifier}"
 
 
 def _read(path: Path, segment: int) -> set[str] | None:

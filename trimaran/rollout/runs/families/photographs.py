@@ -16,8 +16,8 @@ from torch import nn
 from trimaran.pages.page import Page, facts, table, text
 from trimaran.rollout.runs.families.family import Family
 from trimaran.rollout.runs.figures import Figures, Slice, figures_of_metrics
-from trimaran.rollout.runs.predicted_page import Result, drift, predicted_page, result
-from trimaran.rollout.runs.predicting import NEW, TEST, leave, metrics_of, samples_seen
+from trimaran.rollout.runs.predicted_page import Result, drift, notes_on, predicted_page, result
+from trimaran.rollout.runs.predicting import NEW, TEST, leave, metrics_of, parts, samples_seen
 from trimaran.rollout.runs.readiness import Predict
 from trimaran.served.decoding import MEASURES, prepare, read
 from trimaran.served.image_work import ImageError
@@ -113,10 +113,7 @@ class NewFolder:
         if scored.scores is not None:
             test = {**_comparable(scored), "accuracy_interval": scored.interval}
         notes = [*self.notes, *samples_seen(new.seen, new.samples, "photographs")]
-        metrics = {
-            **metrics_of(run, (), test, scored.drift, notes),
-            "rows": {TEST: known, NEW: len(data.files) - known},
-        }
+        metrics = metrics_of(run, (), test, scored.drift, notes, parts(known, len(data.files)))
         html = page_of_scored(run, new, scored, notes)
         leave(directory, run, about, _predictions(new, scored), html, metrics, _FILES)
 
@@ -191,8 +188,7 @@ def page_of_scored(
         text("The photographs whose most probable class has the least probability."),
         least_sure(data, every, scored.probability),
     )
-    said = notes or ["All photographs are predicted."]
-    page.section("Data", *(text(note, "warning" if notes else "plain") for note in said))
+    page.section("Data", *notes_on(notes, "photographs"))
     return page.html()
 
 

@@ -16,8 +16,8 @@ from torch import nn
 from trimaran.pages.page import Page, facts, table, text
 from trimaran.rollout.runs.families.family import Family
 from trimaran.rollout.runs.figures import Figures, figures_of_metrics
-from trimaran.rollout.runs.predicted_page import Result, drift, predicted_page, result
-from trimaran.rollout.runs.predicting import NEW, TEST, leave, metrics_of, samples_seen
+from trimaran.rollout.runs.predicted_page import Result, drift, notes_on, predicted_page, result
+from trimaran.rollout.runs.predicting import NEW, TEST, leave, metrics_of, parts, samples_seen
 from trimaran.rollout.runs.readiness import Predict
 from trimaran.served.refusal import RefusedError
 from trimaran.served.texts import read_text
@@ -118,10 +118,8 @@ class NewTable:
             test = {**scored.scores.as_dict(), "f1_interval": list(scored.interval)}
         notes = [*self.notes, *samples_seen(scored.seen, scored.samples, "texts")]
         judged = test["rows"] if scored.scores is not None else 0
-        metrics = {
-            **metrics_of(run, ("threshold",), test, scored.drift, notes),
-            "rows": {TEST: judged, NEW: len(new.texts) - judged},
-        }
+        rows = parts(judged, len(new.texts))
+        metrics = metrics_of(run, ("threshold",), test, scored.drift, notes, rows)
         html = page_of_scored(run, new, scored, notes)
         leave(directory, run, about, _predictions(new, scored), html, metrics, _FILES)
 
@@ -190,8 +188,7 @@ def page_of_scored(run: TextRun, new: NewTexts, scored: ScoredTexts, notes: Sequ
         text(f"The texts whose probability is nearest to the threshold, {threshold:g}."),
         least_sure(new.texts, scored.probability, threshold),
     )
-    said = notes or ["All texts are predicted."]
-    page.section("Data", *(text(note, "warning" if notes else "plain") for note in said))
+    page.section("Data", *notes_on(notes, "texts"))
     return page.html()
 
 

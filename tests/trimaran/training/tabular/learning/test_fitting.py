@@ -29,6 +29,15 @@ from trimaran.training.tabular.tasks.task import Predictions
 EDGES = [np.array([0.0]), np.array([0.3])]
 BOTH = pytest.mark.parametrize("hyper", [FAST, FAST_TABNET], ids=["mlp", "tabnet"])
 
+QUICK_AND_LONG = [
+    pytest.param(FAST, "none", id="none-mlp"),
+    pytest.param(FAST, "weights", id="weights-mlp"),
+    pytest.param(FAST, "resample", id="resample-mlp"),
+    pytest.param(FAST_TABNET, "resample", id="resample-tabnet"),
+    pytest.param(FAST_TABNET, "none", id="none-tabnet", marks=pytest.mark.long),
+    pytest.param(FAST_TABNET, "weights", id="weights-tabnet", marks=pytest.mark.long),
+]
+
 
 class KilledError(Exception):
     pass
@@ -70,8 +79,7 @@ def test_a_rule_is_learnt(hyper: Hyperparameters) -> None:
     assert fitted.history[-1].train_loss < fitted.history[0].train_loss / 1.5
 
 
-@BOTH
-@pytest.mark.parametrize("imbalance", ["none", "weights", "resample"])
+@pytest.mark.parametrize(("hyper", "imbalance"), QUICK_AND_LONG)
 def test_the_same_seed_gives_the_same_bits(hyper: Hyperparameters, imbalance: str) -> None:
     hyper = replace(hyper, imbalance=imbalance)
     torch.manual_seed(1)
@@ -80,8 +88,10 @@ def test_the_same_seed_gives_the_same_bits(hyper: Hyperparameters, imbalance: st
     assert_same(one, run(hyper))
 
 
-@BOTH
-@pytest.mark.parametrize("imbalance", ["none", "resample"])
+@pytest.mark.parametrize(
+    ("hyper", "imbalance"),
+    [each for each in QUICK_AND_LONG if each.values[1] != "weights"],
+)
 def test_an_interrupted_fit_ends_in_the_same_bits(
     hyper: Hyperparameters, imbalance: str, tmp_path: Path
 ) -> None:

@@ -23,7 +23,14 @@ def learnt(about: Problem, split: Split, hyper: Hyperparameters = FAST, seed: in
 SMOTE = Hyperparameters(network="linear", imbalance="smote")
 
 
-@pytest.mark.parametrize("hyper", [FAST, FAST_TABNET, SMOTE], ids=["mlp", "tabnet", "smote"])
+@pytest.mark.parametrize(
+    "hyper",
+    [
+        pytest.param(FAST, id="mlp"),
+        pytest.param(FAST_TABNET, id="tabnet", marks=pytest.mark.long),
+        pytest.param(SMOTE, id="smote"),
+    ],
+)
 def test_garbage_in_the_test_rows_changes_nothing(hyper: Hyperparameters) -> None:
     about = problem()
     split = stratified_split(about.strata, 0)

@@ -30,7 +30,9 @@ def scores(module: TreeEnsemble, features: np.ndarray = FEATURES) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize("target", ["two classes", "three classes", "a number"])
+@pytest.mark.parametrize(
+    "target", [pytest.param("two classes", marks=pytest.mark.long), "three classes", "a number"]
+)
 def test_a_boosted_ensemble_scores_as_lightgbm_does(target: str) -> None:
     if target == "a number":
         model = lightgbm.LGBMRegressor(n_estimators=30, verbose=-1).fit(FEATURES, NUMBERS)

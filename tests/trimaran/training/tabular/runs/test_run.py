@@ -54,7 +54,7 @@ def test_a_finished_run_is_used_again(finished: TrainedRun) -> None:
     ("hyper", "killed_at"),
     [
         (FAST, "epoch 3"),
-        (FAST, "scoring"),
+        pytest.param(FAST, "scoring", marks=pytest.mark.long),
         pytest.param(FAST, "epoch 0", marks=pytest.mark.long),
         pytest.param(FAST, "drawing the report", marks=pytest.mark.long),
         pytest.param(FAST_TABNET, "epoch 3", marks=pytest.mark.long),

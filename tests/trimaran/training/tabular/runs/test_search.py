@@ -35,8 +35,15 @@ def values(storage: Path) -> list[tuple[dict[str, object], float | None]]:
     return [(each.params, each.value) for each in study.trials if each.state != failed]
 
 
-@pytest.mark.parametrize("hyper", [QUICK, QUICK_TABNET], ids=["mlp", "tabnet"])
-@pytest.mark.parametrize("objective", ["log_loss", "f1"])
+@pytest.mark.parametrize(
+    ("hyper", "objective"),
+    [
+        pytest.param(QUICK, "log_loss", id="mlp-log_loss"),
+        pytest.param(QUICK_TABNET, "f1", id="tabnet-f1"),
+        pytest.param(QUICK, "f1", id="mlp-f1", marks=pytest.mark.long),
+        pytest.param(QUICK_TABNET, "log_loss", id="tabnet-log_loss", marks=pytest.mark.long),
+    ],
+)
 def test_the_best_trial_is_returned(hyper: Hyperparameters, objective: str, tmp_path: Path) -> None:
     storage = tmp_path / "searches.db"
     best = found(storage, 3, hyper, objective=objective)
