@@ -13,7 +13,6 @@ import argparse
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +32,7 @@ from trimaran.serving.runtime import OnnxBackend, Runtime, find_runtime
 from trimaran.serving.server import Server
 from trimaran.system.compiler import Compiler, find_compiler
 from trimaran.system.errors import TrimaranError
+from trimaran.system.files import temporary_directory
 from trimaran.system.ports import free_ports
 
 __all__ = ["main"]
@@ -74,8 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--requests", type=int, default=2000, help="bad requests by each protocol")
     parser.add_argument("--loads", type=int, default=200, help="unloads and loads")
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
-        work = Path(scratch)
+    with temporary_directory() as work:
         runtime = _runtime(find_compiler(), work)
         repository = Repository.create(work / "models")
         write_models(repository)
