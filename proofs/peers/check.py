@@ -22,7 +22,7 @@ from proofs.peers.service import PeerService, serve_peer
 from trimaran.cli.options import DEFAULT_REPOSITORY
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
-from trimaran.system.processes import start_time
+from trimaran.system.processes import start_time, still_runs
 
 __all__ = ["check", "check_equal", "difference", "job_files", "job_inputs"]
 
@@ -54,7 +54,7 @@ def check(peer: Peer, files: JobFiles) -> str:
     with serve_peer(peer, files, inputs[0]) as service:
         check_equal(service, open_job(files), inputs)
         began = {pid: start_time(pid) for pid in service.processes()}
-    left = [pid for pid, ticks in began.items() if ticks and start_time(pid) == ticks]
+    left = [pid for pid, ticks in began.items() if still_runs(pid, ticks)]
     if left:
         raise TrimaranError(f"{peer.title} left the processes {left} behind")
     return f"{len(inputs)} answers equal, {len(began)} processes, none left ({service.setting})"

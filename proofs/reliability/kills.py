@@ -25,7 +25,7 @@ from trimaran.repository.repository import Repository
 from trimaran.serving.settling import CANDIDATE
 from trimaran.serving.stub_processes import Stub
 from trimaran.system.errors import TrimaranError
-from trimaran.system.processes import start_time
+from trimaran.system.processes import start_time, still_runs
 
 __all__ = ["STAGES", "kill_deployments", "kill_servers", "kill_stubs", "stage_of"]
 
@@ -274,7 +274,7 @@ def kill_servers(repository: Repository, first: int, count: int) -> Iterator[dic
             }
             until(load.is_calm, _LONGEST_S)
             until(partial(_are_gone, started), _SETTLED_S)
-            line["left"] = [pid for pid, at in started.items() if start_time(pid) == at]
+            line["left"] = [pid for pid, at in started.items() if still_runs(pid, at)]
             line.update(load.answers.since(killed).summary())
             problems = Counter(line["problems"])
             line["refused"], line["timed_out"] = problems[REFUSED], problems[TIMED_OUT]
@@ -282,7 +282,7 @@ def kill_servers(repository: Repository, first: int, count: int) -> Iterator[dic
 
 
 def _are_gone(started: Mapping[int, str]) -> bool:
-    return all(start_time(pid) != at for pid, at in started.items())
+    return not any(still_runs(pid, at) for pid, at in started.items())
 
 
 def _answers_again(load: Load, killed: float, goods: int) -> bool:

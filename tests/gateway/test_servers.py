@@ -21,6 +21,7 @@ from tests.running import Served, start_serving, wait_for
 from trimaran.gateway.health import Health, State
 from trimaran.gateway.offered import Offered
 from trimaran.gateway.settings import ServerAddress
+from trimaran.gateway.trying import Trying
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 from trimaran.system.errors import TrimaranError
@@ -118,7 +119,7 @@ def answered_by(door: Door, server: Served, since: int = 0) -> bool:
     )
 
 
-def test_what_cannot_be_followed_at_once_is_followed_later() -> None:
+def test_what_cannot_be_followed_at_once_is_followed_later(tmp_path: Path) -> None:
     ports = free_ports()
     absent = ServerAddress("absent", (ports.host, ports.http), (ports.host, ports.grpc))
     servers: dict[ServerAddress, list[Offered]] = {}
@@ -130,7 +131,7 @@ def test_what_cannot_be_followed_at_once_is_followed_later() -> None:
         if failure := next(failures, None):
             raise failure
 
-    with Health(lambda: servers, changed):
+    with Health(lambda: servers, changed, Trying(tmp_path)):
         servers[absent] = []
         wait_for(lambda: len(told) == 3, 30, "a third try")
     assert told[0]["absent"].problem

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proofs.page_files import make_contracts
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.repository.live import live_release
 from trimaran.repository.repository import Repository
@@ -71,3 +72,15 @@ def answers(**changed: str) -> str:
         for name in ITEMS
     ]
     return "\n".join(tables)
+
+
+def live_contracts(folder: Path, settings: str) -> Project:
+    """A folder with a `rollout.toml` and `approved.toml`, whose run `contracts/1` is live."""
+    (folder / "rollout.toml").write_text(settings)
+    (folder / "approved.toml").write_text(answers())
+    make_contracts(folder / "contracts.csv", 600)
+    project = Project(folder, "contracts")
+    project.call("run", "contracts")
+    project.call("review", "contracts/1", "--answers=approved.toml")
+    project.call("deploy", "contracts/1")
+    return project

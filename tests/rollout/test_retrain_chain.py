@@ -19,7 +19,7 @@ import yaml
 from proofs.page_files import make_contracts
 from proofs.pages import blocks
 from tests.programs import require
-from tests.rollout.project import Project, answers
+from tests.rollout.project import Project, live_contracts
 from tests.running import PROJECT, TRIMARAN, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.rollout.ledger import Ledger
@@ -79,13 +79,7 @@ def test_the_workflow_asks_nothing_of_the_network_but_its_checkout_and_pip() -> 
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the page, with its first run live."""
     folder = tmp_path_factory.mktemp("contracts")
-    (folder / "rollout.toml").write_text(page_block("toml", "# rollout.toml"))
-    (folder / "approved.toml").write_text(answers())
-    make_contracts(folder / "contracts.csv", 600)
-    project = Project(folder, "contracts")
-    project.call("run", "contracts")
-    project.call("review", "contracts/1", "--answers=approved.toml")
-    project.call("deploy", "contracts/1")
+    live_contracts(folder, page_block("toml", "# rollout.toml"))
     return folder
 
 

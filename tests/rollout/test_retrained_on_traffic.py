@@ -16,7 +16,7 @@ import urllib3
 from proofs.page_files import make_contracts
 from tests.gateway.door import Door
 from tests.rollout.live_shop import sqlite_at
-from tests.rollout.project import Project, answers
+from tests.rollout.project import live_contracts
 from tests.running import TRIMARAN, start_serving, wait_for
 from trimaran.rollout.traffic.split import splits_of
 
@@ -75,13 +75,7 @@ def asking(door: Door) -> Iterator[list[int]]:
 def test_shifted_data_begin_a_canary_which_goes_on_when_it_is_killed_and_is_promoted(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "rollout.toml").write_text(SETTINGS)
-    (tmp_path / "approved.toml").write_text(answers())
-    make_contracts(tmp_path / "contracts.csv", 600)
-    project = Project(tmp_path, "contracts")
-    project.call("run", "contracts")
-    project.call("review", "contracts/1", "--answers=approved.toml")
-    project.call("deploy", "contracts/1")
+    project = live_contracts(tmp_path, SETTINGS)
     make_contracts(tmp_path / "contracts.csv", 1200, later=True)
 
     assert "no gateway runs on" in project.fails("retrain", "--due")

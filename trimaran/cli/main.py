@@ -245,7 +245,7 @@ def main() -> None:
         extra = extra_with(error.name or "", importers)
         print(
             f"error: this needs the package {error.name!r}, which is not installed; run "
-            f"pip install '.[{extra or 'export,serve,train'}]' in trimaran's checkout",
+            f"pip install '.[{extra or ','.join(_EXTRAS)}]' in trimaran's checkout",
             file=sys.stderr,
         )
         sys.exit(TrimaranError.exit_status)

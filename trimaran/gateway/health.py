@@ -18,8 +18,7 @@ import urllib3
 
 from trimaran.gateway.offered import Offered
 from trimaran.gateway.settings import ServerAddress
-from trimaran.system.errors import TrimaranError
-from trimaran.system.logging import logger
+from trimaran.gateway.trying import Trying
 
 __all__ = ["Health", "State", "missing_models"]
 
@@ -29,8 +28,6 @@ _SILENT = 3
 """How many times in a row a server must not answer in time before it counts as not ready."""
 _MOST_AT_ONCE = 16
 _LONGEST_REASON = 200
-
-_log = logger("gateway")
 
 
 @dataclass(frozen=True)
@@ -54,17 +51,18 @@ class Health:
         self,
         wanted: Callable[[], Mapping[ServerAddress, Collection[Offered]]],
         changed: Callable[[Mapping[str, State], Mapping[str, State]], None],
+        trying: Trying,
     ) -> None:
         """`wanted` gives the servers, and the models to ask each for.
 
-        Where `changed` raises a `TrimaranError` or an `OSError`, it is called again half a second
-        later.
+        Where `changed` raises a `TrimaranError` or an `OSError`, `trying` says so, and it is called
+        again half a second later.
         """
         self._wanted = wanted
         self._changed = changed
         self._states: dict[str, State] = {}
         self._told = True
-        self._failure = ""
+        self._trying = trying
         self._silent: dict[str, int] = {}
         self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT_S, maxsize=4)
         self._executor = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="health")
@@ -100,14 +98,7 @@ class Health:
 
     def _run(self) -> None:
         while not self._stop.wait(_PERIOD_S):
-            failure = ""
-            try:
-                self.look()
-            except (TrimaranError, OSError) as error:
-                failure = str(error)
-                if failure != self._failure:
-                    _log.error(f"what changed at the servers is not followed yet: {failure}")
-            self._failure = failure
+            self._trying.is_done(self.look)
 
     def _state(self, server: ServerAddress, models: Collection[Offered]) -> State:
         known = self._states.get(server.name)

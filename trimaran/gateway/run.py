@@ -200,7 +200,9 @@ class Gateway:
         self._issuers = Issuers(places.folder)
         self.wanted = wanted_of(repository, path, self._issuers)
         self._seen = self._fingerprint()
-        self.health = Health(lambda: self.wanted.asked, self._servers_changed)
+        self.health = Health(
+            lambda: self.wanted.asked, self._servers_changed, Trying(places.folder)
+        )
         self._told = self.wanted
         """What Envoy's routes are of."""
         self._again_s = math.inf
