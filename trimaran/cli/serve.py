@@ -97,8 +97,8 @@ def serve(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="How long a Python stub may work on the same requests before it is killed and "
-            "its model healed; 0 for ever.",
+            help="How long a model may work on the same requests before its process is killed, "
+            "and the model healed; 0 for ever.",
         ),
     ] = HANG_TIMEOUT_S,
     drain: Annotated[

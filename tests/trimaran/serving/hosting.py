@@ -17,6 +17,7 @@ from trimaran.repository.config import ModelConfig
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Answer, Client
 from trimaran.serving.control import Control
+from trimaran.serving.native.instances import native_instances
 from trimaran.serving.runtime import OnnxBackend, find_runtime
 from trimaran.serving.server import Server, private_server
 from trimaran.serving.stub_processes import identify_stub
@@ -132,24 +133,16 @@ class Hosted:
         raise AssertionError(f"{model.name} was loaded, and should be refused")
 
     def threads(self, model: str) -> int:
-        """How many threads a model with one instance has: those of its stub, or those with which
-        tritonserver ends when it is unloaded.
-        """
-        stubs = {pid: identify_stub(pid) for pid in children(self.server.process.pid)}
-        for pid, stub in stubs.items():
+        """How many threads a model with one instance has."""
+        server = self.server.process.pid
+        for instance in native_instances(server):
+            if instance.model == model:
+                return len(instance.threads)
+        for pid in children(server):
+            stub = identify_stub(pid)
             if stub is not None and stub.model == model:
-                return _thread_count(pid)
-        loaded = _thread_count(self.server.process.pid)
-        self.control.unload(model)
-        unloaded = _thread_count(self.server.process.pid)
-        self.control.load(model)
-        return loaded - unloaded
-
-
-def _thread_count(pid: int) -> int:
-    """The threads of a process that have its name: gRPC gives its own others, and starts more."""
-    own = Path(f"/proc/{pid}/comm").read_text()
-    return sum(path.read_text() == own for path in Path(f"/proc/{pid}/task").glob("*/comm"))
+                return len(list(Path(f"/proc/{pid}/task").iterdir()))
+        raise AssertionError(f"{model} has no instance")
 
 
 @contextmanager

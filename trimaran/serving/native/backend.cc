@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "activity.h"
 #include "errors.h"
 #include "execution.h"
 #include "json.h"
@@ -20,11 +21,18 @@ constexpr std::int64_t kDefaultBatchSize = 4;
 struct Backend {
   FromOrt<OrtEnv> env;
   std::int64_t default_batch_size = kDefaultBatchSize;
+  Board board;
 };
 
 struct Instance {
+  Instance(Board& board, TRITONBACKEND_ModelInstance* triton, Model& its_model, Model::Lease lease)
+      : model(its_model),
+        session(std::move(lease.session)),
+        activity(board, triton, lease.first ? session.get() : nullptr) {}
+
   Model& model;
-  std::shared_ptr<const Session> session;
+  const std::shared_ptr<const Session> session;
+  Activity activity;
 };
 
 // Options of the command line: `--backend-config=onnxruntime,library=PATH`.
@@ -68,6 +76,12 @@ State& state_of(Object* object, Get get) {
   void* state = nullptr;
   check(get(object, &state));
   return *static_cast<State*>(state);
+}
+
+Backend& backend_of(TRITONBACKEND_Model* model) {
+  TRITONBACKEND_Backend* owner = nullptr;
+  check(TRITONBACKEND_ModelBackend(model, &owner));
+  return state_of<Backend>(owner, TRITONBACKEND_BackendState);
 }
 
 // Deletes what this library has put into one of Triton's objects.
@@ -117,9 +131,7 @@ TRITONSERVER_Error* TRITONBACKEND_GetBackendAttribute(
 
 TRITONSERVER_Error* TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* model) {
   return guarded([&] {
-    TRITONBACKEND_Backend* owner = nullptr;
-    check(TRITONBACKEND_ModelBackend(model, &owner));
-    const auto& backend = state_of<Backend>(owner, TRITONBACKEND_BackendState);
+    const Backend& backend = backend_of(model);
     auto made = std::make_unique<Model>(model, backend.env.get(), backend.default_batch_size);
     give(model, std::move(made), TRITONBACKEND_ModelSetState);
   });
@@ -134,7 +146,8 @@ TRITONSERVER_Error* TRITONBACKEND_ModelInstanceInitialize(TRITONBACKEND_ModelIns
     TRITONBACKEND_Model* owner = nullptr;
     check(TRITONBACKEND_ModelInstanceModel(instance, &owner));
     auto& model = state_of<Model>(owner, TRITONBACKEND_ModelState);
-    auto made = std::unique_ptr<Instance>(new Instance{model, model.session()});
+    auto made =
+        std::make_unique<Instance>(backend_of(owner).board, instance, model, model.session());
     give(instance, std::move(made), TRITONBACKEND_ModelInstanceSetState);
   });
 }
@@ -147,7 +160,8 @@ TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(
     TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Request** requests,
     std::uint32_t count) {
   return guarded([&] {
-    const auto& own = state_of<Instance>(instance, TRITONBACKEND_ModelInstanceState);
+    auto& own = state_of<Instance>(instance, TRITONBACKEND_ModelInstanceState);
+    const Activity::Work work(own.activity);
     execute(instance, own.model, *own.session, requests, count);
   });
 }

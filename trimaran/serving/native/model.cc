@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "errors.h"
 
@@ -59,14 +60,14 @@ Model::Model(TRITONBACKEND_Model* model, const OrtEnv* env, std::int64_t default
   }
 }
 
-std::shared_ptr<const Session> Model::session() {
+Model::Lease Model::session() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (shares_session_) return first_;
-    if (first_ != nullptr) return std::move(first_);
+    if (shares_session_) return {first_, !std::exchange(leased_, true)};
+    if (first_ != nullptr) return {std::move(first_)};
   }
   // Read anew: Triton may have changed the number of instances since the model was loaded.
-  return std::make_shared<Session>(env_, ModelConfig::of(model_), directory_);
+  return {std::make_shared<Session>(env_, ModelConfig::of(model_), directory_)};
 }
 
 std::size_t Model::output(const std::string& name) const {

@@ -28,8 +28,13 @@ class Model {
   // both. Throws a Failure where it cannot be served.
   Model(TRITONBACKEND_Model* model, const OrtEnv* env, std::int64_t default_batch_size);
 
+  struct Lease {
+    std::shared_ptr<const Session> session;
+    bool first = true;  // of the instances that share it
+  };
+
   // A session for one more instance, or the one that all share.
-  std::shared_ptr<const Session> session();
+  Lease session();
 
   bool batches() const noexcept { return batches_; }
   const std::vector<ModelInput>& inputs() const noexcept { return inputs_; }
@@ -47,6 +52,7 @@ class Model {
   std::vector<ModelOutput> outputs_;
   std::mutex mutex_;
   std::shared_ptr<const Session> first_;
+  bool leased_ = false;
 };
 
 }  // namespace trimaran

@@ -8,6 +8,7 @@
 
 struct OrtAllocator;
 struct OrtEnv;
+struct OrtKeyValuePairs;
 struct OrtMemoryInfo;
 struct OrtRunOptions;
 struct OrtSession;
@@ -36,8 +37,8 @@ class OnnxRuntime {
   const void* const* table_;
 
  public:
-  // The newest function here is GetResizedStringTensorElementBuffer, which 15 added.
-  static constexpr std::uint32_t kApiVersion = 15;
+  // The newest function here is AllocatorGetStats, which 23 added.
+  static constexpr std::uint32_t kApiVersion = 23;
 
   explicit OnnxRuntime(const void* table) : table_(static_cast<const void* const*>(table)) {}
 
@@ -112,11 +113,26 @@ class OnnxRuntime {
 
   Status (*const AddSessionConfigEntry)(
       OrtSessionOptions*, const char* key, const char* value) = at(130);
+  Status (*const CreateAllocator)(
+      const OrtSession*, const OrtMemoryInfo*, OrtAllocator**) = at(131);
+  void (*const ReleaseAllocator)(OrtAllocator*) = at(132);
   Status (*const AddRunConfigEntry)(OrtRunOptions*, const char* key, const char* value) = at(165);
   Status (*const HasValue)(const OrtValue*, int* answer) = at(192);
+
+  // A thread that the caller makes: ONNX Runtime's loop runs in it until it is joined.
+  using MakeThread = void*(void* options, void (*loop)(void*), void* argument);
+  Status (*const SessionOptionsSetCustomCreateThreadFn)(OrtSessionOptions*, MakeThread*) = at(196);
+  Status (*const SessionOptionsSetCustomThreadCreationOptions)(
+      OrtSessionOptions*, void* options) = at(197);
+  Status (*const SessionOptionsSetCustomJoinThreadFn)(
+      OrtSessionOptions*, void (*join)(void*)) = at(198);
+
   Status (*const RegisterCustomOpsLibrary)(OrtSessionOptions*, const char* path) = at(228);
   Status (*const GetResizedStringTensorElementBuffer)(
       OrtValue*, std::size_t index, std::size_t size, char** buffer) = at(252);
+  const char* (*const GetKeyValue)(const OrtKeyValuePairs*, const char* key) = at(297);
+  void (*const ReleaseKeyValuePairs)(OrtKeyValuePairs*) = at(300);
+  Status (*const AllocatorGetStats)(const OrtAllocator*, OrtKeyValuePairs**) = at(319);
 };
 
 // Loads the library at `path`, for the rest of the process. Throws a Failure that says why it
@@ -127,7 +143,9 @@ void load_onnx_runtime(const std::string& path);
 const OnnxRuntime& ort() noexcept;
 
 struct OrtRelease {
+  void operator()(OrtAllocator* it) const noexcept { ort().ReleaseAllocator(it); }
   void operator()(OrtEnv* it) const noexcept { ort().ReleaseEnv(it); }
+  void operator()(OrtKeyValuePairs* it) const noexcept { ort().ReleaseKeyValuePairs(it); }
   void operator()(OrtStatus* it) const noexcept { ort().ReleaseStatus(it); }
   void operator()(OrtMemoryInfo* it) const noexcept { ort().ReleaseMemoryInfo(it); }
   void operator()(OrtSession* it) const noexcept { ort().ReleaseSession(it); }

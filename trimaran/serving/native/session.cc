@@ -1,8 +1,13 @@
 #include "session.h"
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <thread>
 
 #include "errors.h"
 
@@ -14,6 +19,8 @@ constexpr const char* kFileName = "model.onnx";
 constexpr const char* kInitializers = "session.use_device_allocator_for_initializers";
 constexpr const char* kShrinkage = "memory.enable_memory_arena_shrinkage";
 constexpr int kTensor = 1;  // ONNX_TYPE_TENSOR
+constexpr int kArena = 1;  // OrtArenaAllocator
+constexpr int kDefaultMemory = 0;  // OrtMemTypeDefault
 
 bool has_mode(const std::string& path, mode_t mode) {
   struct stat found;
@@ -143,8 +150,14 @@ Session::Session(
     : run_options_(run_options(config)) {
   const std::string path = file_of(config, version_directory);
   const auto options = session_options(config);
+  threads_.follow(options.get());
   session_ = made<OrtSession>(
       [&](auto** place) { return ort().CreateSession(env, path.c_str(), options.get(), place); });
+  const auto memory = made<OrtMemoryInfo>(
+      [](auto** place) { return ort().CreateCpuMemoryInfo(kArena, kDefaultMemory, place); });
+  allocator_ = made<OrtAllocator>([&](auto** place) {
+    return ort().CreateAllocator(session_.get(), memory.get(), place);
+  });
 }
 
 Interface Session::interface() const {
@@ -158,6 +171,56 @@ Interface Session::interface() const {
       tensors_of(
           its, api.SessionGetOverridableInitializerCount, api.SessionGetOverridableInitializerName,
           api.SessionGetOverridableInitializerTypeInfo)};
+}
+
+std::uint64_t Session::memory() const {
+  const auto statistics = made<OrtKeyValuePairs>(
+      [&](auto** place) { return ort().AllocatorGetStats(allocator_.get(), place); });
+  const auto number = [&](const char* key) -> std::uint64_t {
+    const char* text = ort().GetKeyValue(statistics.get(), key);
+    return text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
+  };
+  // An arena takes more than it needs from the system, which has no page of what was never used.
+  return std::min(number("MaxInUse"), number("TotalAllocated"));
+}
+
+std::int32_t thread_id() noexcept {
+  static thread_local const auto id = static_cast<std::int32_t>(syscall(SYS_gettid));
+  return id;
+}
+
+void SessionThreads::follow(OrtSessionOptions* options) {
+  check(ort().SessionOptionsSetCustomCreateThreadFn(options, make));
+  check(ort().SessionOptionsSetCustomThreadCreationOptions(options, this));
+  check(ort().SessionOptionsSetCustomJoinThreadFn(options, join));
+}
+
+std::vector<std::int32_t> SessionThreads::ids() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return ids_;
+}
+
+void SessionThreads::add(std::int32_t id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ids_.push_back(id);
+}
+
+// Returns nothing where no thread can be made, which ONNX Runtime reports.
+void* SessionThreads::make(void* threads, void (*loop)(void*), void* argument) noexcept {
+  auto& its = *static_cast<SessionThreads*>(threads);
+  try {
+    return new std::thread([&its, loop, argument] {
+      its.add(thread_id());
+      loop(argument);
+    });
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
+
+void SessionThreads::join(void* thread) noexcept {
+  const std::unique_ptr<std::thread> owned(static_cast<std::thread*>(thread));
+  owned->join();
 }
 
 std::vector<Output> Session::run(

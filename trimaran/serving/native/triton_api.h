@@ -65,6 +65,7 @@ TritonError TRITONBACKEND_BackendAttributeSetParallelModelInstanceLoading(
     TRITONBACKEND_BackendAttribute*, bool enabled);
 
 TritonError TRITONBACKEND_ModelBackend(TRITONBACKEND_Model*, TRITONBACKEND_Backend**);
+TritonError TRITONBACKEND_ModelName(TRITONBACKEND_Model*, const char** name);
 TritonError TRITONBACKEND_ModelVersion(TRITONBACKEND_Model*, std::uint64_t*);
 TritonError TRITONBACKEND_ModelRepository(TRITONBACKEND_Model*, int* kind, const char** path);
 TritonError TRITONBACKEND_ModelConfig(
@@ -75,6 +76,7 @@ TritonError TRITONBACKEND_ModelAutoCompleteConfig(TRITONBACKEND_Model*, bool*);
 TritonError TRITONBACKEND_ModelState(TRITONBACKEND_Model*, void** state);
 TritonError TRITONBACKEND_ModelSetState(TRITONBACKEND_Model*, void* state);
 
+TritonError TRITONBACKEND_ModelInstanceName(TRITONBACKEND_ModelInstance*, const char** name);
 TritonError TRITONBACKEND_ModelInstanceModel(TRITONBACKEND_ModelInstance*, TRITONBACKEND_Model**);
 TritonError TRITONBACKEND_ModelInstanceState(TRITONBACKEND_ModelInstance*, void** state);
 TritonError TRITONBACKEND_ModelInstanceSetState(TRITONBACKEND_ModelInstance*, void* state);
