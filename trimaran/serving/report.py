@@ -22,11 +22,6 @@ from trimaran.system.errors import TrimaranError
 
 __all__ = ["print_ready"]
 
-_WORDS = {
-    OnnxBackend.native: "tritonserver itself (native backend)",
-    OnnxBackend.python: "a Python process for each instance",
-}
-
 
 def print_ready(
     repository: Repository,
@@ -58,7 +53,7 @@ def print_ready(
         soft_wrap=True,
     )
     if onnx_backend is not None:
-        screen.print(f"ONNX models are served by {_WORDS[onnx_backend]}", highlight=False)
+        screen.print(f"ONNX models are served by {onnx_backend.words}", highlight=False)
     _print_snippets(screen, repository, server, {s.name for s in index if s.state == "READY"})
 
 

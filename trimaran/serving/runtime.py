@@ -42,6 +42,13 @@ class OnnxBackend(StrEnum):
     python = "python"
     """Python stubs, a process for each instance of a model."""
 
+    @property
+    def words(self) -> str:
+        """What serves ONNX models, for a user."""
+        if self is OnnxBackend.native:
+            return "tritonserver itself (native backend)"
+        return "a Python process for each instance"
+
 
 @dataclass(frozen=True)
 class Runtime:
