@@ -82,7 +82,7 @@ reliability:
 # Bad requests, loads and unloads against the native ONNX backend, built with sanitizers.
 sanitize:
 	$(call ready,test)
-	$(BIN)/python -m proofs.sanitizers --requests 5000 --loads 200
+	$(BIN)/python -m proofs.reliability sanitizers
 
 # Small mistakes put into the code, one at a time; prints those that no test notices.
 mutants:

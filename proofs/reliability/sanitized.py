@@ -1,30 +1,27 @@
-"""Bad requests, and loads and unloads beside them, against a build with sanitizers.
+"""Bad requests, and loads and unloads beside them, against a native backend with sanitizers.
 
-    python -m proofs.sanitizers --requests 2000 --loads 200
-
-Exit status 1 where a sanitizer reports anything, a leak at the end included, the server ends by
-itself, or a good request is not answered afterwards. One allocation is lost on purpose, so that the
-search for leaks is known to have run.
+One allocation is lost on purpose, so that the search for leaks is known to have run.
 """
 
 from __future__ import annotations
 
-import argparse
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from proofs.reliability.fuzz import send_http
 from proofs.reliability.grpc_requests import draw_grpc
 from proofs.reliability.http_requests import Subject, draw_http
 from proofs.reliability.load import call_grpc, open_channel
-from proofs.sanitizers.models import subjects, write_models
+from proofs.reliability.sanitized_models import subjects, write_models
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client
 from trimaran.serving.native.building import LIBRARY, compile_backend
@@ -35,7 +32,7 @@ from trimaran.system.errors import TrimaranError
 from trimaran.system.files import temporary_directory
 from trimaran.system.ports import free_ports
 
-__all__ = ["main"]
+__all__ = ["sanitize"]
 
 _FLAGS = (
     "-std=c++17",
@@ -64,16 +61,18 @@ ever in `freelocale` at the end of the process, before leaks are looked for."""
 _NOT_OURS = "leak:triton::server::HTTPAPIServer::InferResponseAlloc\n"
 """Triton 2.51 loses 64 bytes for each empty output that it sends in binary over HTTP."""
 _SENDERS = 4
+_LOADS = 200
+"""Unloads and loads."""
 _GRPC_TIMEOUT_S = 30.0
 _END_S = 120.0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m proofs.sanitizers", description=__doc__)
-    parser.add_argument("--requests", type=int, default=2000, help="bad requests by each protocol")
-    parser.add_argument("--loads", type=int, default=200, help="unloads and loads")
-    given = parser.parse_args(arguments)
+def sanitize(first: int, count: int) -> Iterator[dict[str, Any]]:
+    """One line: what was answered to requests `first` to `count`, and what was reported.
+
+    The second half of them is sent by gRPC. Raises `TrimaranError` with the reports where a
+    sanitizer has any, the server ends by itself, or a good request is not answered afterwards.
+    """
     with temporary_directory() as work:
         runtime = _runtime(find_compiler(), work)
         repository = Repository.create(work / "models")
@@ -81,27 +80,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = Server.start(
             runtime, repository, repository.names(), free_ports(), work / "server.log"
         )
-        ended = False
         try:
             server.wait_until_started()
             _require_good(server)
-            _attack(server, given.requests, given.loads)
+            line = _attack(server, range(first, count))
             _require_good(server)
             server.process.send(signal.SIGTERM)
             ended = server.process.wait(_END_S)
-        except TrimaranError as error:
-            print(f"error: {error}", file=sys.stderr)
         finally:
             server.kill()
         reports = [path.read_text(errors="replace") for path in sorted(work.glob("report.*"))]
-    print("\n".join(reports))
-    clean = len(reports) == 1 and f"{_LOST} byte(s) leaked in 1 allocation(s)" in reports[0]
-    print(
-        "nothing is reported but the allocation that is lost on purpose"
-        if clean and ended
-        else f"{len(reports)} reports; tritonserver {'ended' if ended else 'did not end'}"
-    )
-    return int(not (clean and ended))
+    lost = f"{_LOST} byte(s) leaked in 1 allocation(s)"
+    if not ended or len(reports) != 1 or lost not in reports[0]:
+        text = "\n".join(reports)
+        raise TrimaranError(
+            f"{text}\n{len(reports)} reports, where one of {lost} is due; tritonserver "
+            f"{'ended' if ended else 'did not end'}"
+        )
+    yield line
 
 
 def _runtime(compiler: Compiler, work: Path) -> Runtime:
@@ -140,17 +136,18 @@ def _require_good(server: Server) -> None:
             client.infer(subject.model, subject.row)
 
 
-def _attack(server: Server, requests: int, loads: int) -> None:
+def _attack(server: Server, numbers: range) -> dict[str, Any]:
     """Send bad requests from several threads, and load the models again meanwhile."""
     drawn = subjects()
+    half = len(numbers) // 2
+    parts = {"http": (_send_http, numbers[:half]), "grpc": (_send_grpc, numbers[half:])}
+    found: dict[str, Any] = {"requests": len(numbers), "loads": _LOADS}
     with ThreadPoolExecutor(_SENDERS + 1) as pool:
-        reloading = pool.submit(_reload, server, drawn, loads)
-        for protocol, send in (("HTTP", _send_http), ("gRPC", _send_grpc)):
-            answered = pool.map(lambda n, send=send: send(server, drawn, n), range(requests))
-            counts = sorted(Counter(answered).items(), key=lambda item: -item[1])
-            shown = ", ".join(f"{status} {count}" for status, count in counts)
-            print(f"{requests} bad requests over {protocol}: {shown}")
-        print(f"{reloading.result()} unloads and loads")
+        reloading = pool.submit(_reload, server, drawn)
+        for protocol, (send, mine) in parts.items():
+            found[protocol] = Counter(pool.map(partial(send, server, drawn), mine))
+        reloading.result()
+    return found
 
 
 def _send_http(server: Server, drawn: tuple[Subject, ...], number: int) -> str:
@@ -163,14 +160,9 @@ def _send_grpc(server: Server, drawn: tuple[Subject, ...], number: int) -> str:
         return call_grpc(channel, call.method, call.message, _GRPC_TIMEOUT_S)[0]
 
 
-def _reload(server: Server, drawn: tuple[Subject, ...], count: int) -> int:
-    for number in range(count):
+def _reload(server: Server, drawn: tuple[Subject, ...]) -> None:
+    for number in range(_LOADS):
         name = drawn[number % len(drawn)].model
         with suppress(TrimaranError):  # the end of the server is told at the end
             server.control.unload(name)
         server.control.load(name)
-    return count
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,1 +1,0 @@
-"""The native ONNX backend under AddressSanitizer and UndefinedBehaviorSanitizer."""
