@@ -31,7 +31,7 @@ define ready
 @"$$PYTHON" install.py $(1) $(NAMED)
 endef
 
-.PHONY: demo serve train train-tools monitor monitor-tools bench bench-tools peers proofs reliability mutants \
+.PHONY: demo serve train train-tools monitor monitor-tools bench bench-tools peers proofs reliability sanitize mutants \
     gpu-proof test test-long fresh lint format clean
 
 demo:
@@ -78,6 +78,11 @@ proofs:
 reliability:
 	$(call ready,test)
 	$(BIN)/python -m proofs.reliability --output docs/reliability.md
+
+# Bad requests, loads and unloads against the native ONNX backend, built with sanitizers.
+sanitize:
+	$(call ready,test)
+	$(BIN)/python -m proofs.reliability sanitizers
 
 # Small mistakes put into the code, one at a time; prints those that no test notices.
 mutants:

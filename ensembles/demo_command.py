@@ -148,6 +148,10 @@ def _server(repository: Repository) -> Iterator[tuple[Control, Endpoint]]:
             f"tritonserver {runtime.version} runs after {time.monotonic() - began:.2f} s "
             f"(process {server.process.pid}, HTTP port {server.ports.http})"
         )
+        if runtime.note:
+            _say(runtime.note)
+        elif runtime.onnx_backend is not None:
+            _say(f"ONNX models are served by {runtime.onnx_backend.words}")
         if server.note:
             _say(server.note)
         yield server.control, server.endpoint

@@ -38,7 +38,7 @@ _REQUESTS = (
 )
 _EXECUTION = (
     *("queue_share", "compute_input", "compute_infer", "compute_output", "batch_size"),
-    *("pending_requests", "stub_cpu", "stub_memory", "load_time"),
+    *("pending_requests", "model_cpu", "model_memory", "load_time"),
 )
 _KINDS: Mapping[str, Kind] = {
     "fell": "error",

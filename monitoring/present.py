@@ -28,7 +28,7 @@ _COLUMNS = (
     "batch_size",
     "pending_requests",
     "cache_hit_ratio",
-    "stub_cpu",
+    "model_cpu",
 )
 _LEAST_CORES = 0.001
 

@@ -144,19 +144,19 @@ _QUERIES = (
         section="Batching",
     ),
     Query(
-        "stub_cpu",
+        "model_cpu",
         "CPU",
         rate('trimaran_cpu_seconds_total{model!=""}'),
         "cores",
-        "Cores that a model's stubs use. The use of tritonserver itself is not known by model.",
+        "Cores that a model's instances use: its stubs, or its threads in tritonserver.",
         section="Machine",
     ),
     Query(
-        "stub_memory",
+        "model_memory",
         "memory",
         'sum by (model, version) (trimaran_resident_bytes{model!=""})',
         "bytes",
-        "Resident memory of a model's stubs.",
+        "Memory of a model's instances: of its stubs, or what ONNX Runtime holds in tritonserver.",
         section="Machine",
     ),
     Query(

@@ -32,7 +32,7 @@ _DRAWN = (
     "queue_share",
     "batch_size",
     "pending_requests",
-    "stub_cpu",
+    "model_cpu",
 )
 _DRAWN_OF_THE_GATEWAY = ("gateway_requests", "gateway_refusals", "gateway_p99")
 _POINTS = 120

@@ -16,7 +16,9 @@ from tests.running import PROJECT
 
 PACKAGES = {"trimaran", "exporters", "ensembles", "monitoring", "loadtests"}
 SUFFIXES = {
+    ".cc",
     ".css",
+    ".h",
     ".html",
     ".ini",
     ".js",

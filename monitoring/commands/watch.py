@@ -30,13 +30,13 @@ _COURSES = {"rates": "request_rate", "means": "mean_latency"}
 """The figure of each sparkline."""
 _FIGURES = (
     *("request_rate", "mean_latency", "error_ratio", "p99_latency", "rates", "means"),
-    *("queue_share", "batch_size", "stub_cpu"),
+    *("queue_share", "batch_size", "model_cpu"),
 )
 """The most important first: a narrow terminal has the first ones only."""
 _LEAST = 3
 _PLACES = (
     *("request_rate", "rates", "mean_latency", "means", "error_ratio", "p99_latency"),
-    *("queue_share", "batch_size", "stub_cpu"),
+    *("queue_share", "batch_size", "model_cpu"),
 )
 """From left to right."""
 _UNBOUND = 10_000

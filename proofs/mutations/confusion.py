@@ -15,7 +15,7 @@ _CAUSES = {
     "unsupported gpu id": "this host has no GPU: the checker warns",
     "specifies one or more GPUs": "this host has no GPU: the checker warns",
     "backend 'tensorrt'": "only NVIDIA's container has this backend",
-    "needs the native backend": "the stand-in backend refuses what the native one serves",
+    "needs NVIDIA's own backend": "the stand-in backend refuses what NVIDIA's serves",
     "Failed to process the request(s)": "the model's own code fails on its warm-up",
 }
 _OWN_CODE = re.compile(r"_[a-z]+/[0-9]+/model\.py\(")

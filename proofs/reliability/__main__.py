@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from proofs.reliability.fuzz import describe, fuzz_grpc, fuzz_http
 from proofs.reliability.kills import kill_deployments, kill_servers, kill_stubs
 from proofs.reliability.page import page
 from proofs.reliability.results import Results, state_of
+from proofs.reliability.sanitized import sanitize
 from proofs.reliability.service import made_repository
 from proofs.reliability.soak import soak
 from trimaran.repository.repository import Repository
@@ -36,10 +38,14 @@ COUNTS = {
     "http": 10_000,
     "grpc": 4_000,
     "soak": 20,
+    "sanitizers": 10_000,
 }
 """How often each part tries what it tries."""
 
 _SECONDS = 600
+
+Made = Callable[[], Repository]
+"""Gives the repository that is served, made at the first call."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,13 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     state = state_of()
     results = Results(given.work / "results", state)
     try:
-        repository = made_repository(given.work / "served", state, _say)
+        made = cache(partial(made_repository, given.work / "served", state, _say))
         if given.show is not None:
             for part in given.parts:
-                print(describe(given.show, repository, part))
+                print(describe(given.show, made(), part))
             return 0
         for part in given.parts or COUNTS:
-            _run(part, repository, results, given.count or COUNTS[part], given.seconds)
+            _run(part, made, results, given.count or COUNTS[part], given.seconds)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on here", file=sys.stderr)
         return 130
@@ -85,14 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(part: str, repository: Repository, results: Results, count: int, seconds: int) -> None:
+def _run(part: str, made: Made, results: Results, count: int, seconds: int) -> None:
     """Go on with a part where its lines end."""
     done = results.read(part)
     first = sum(line.get("requests", 1) for line in done)
     if first >= count:
         return
     began = time.monotonic()
-    for line in _lines(part, repository, first, count, seconds):
+    for line in _lines(part, made, first, count, seconds):
         took_s = time.monotonic() - began
         results.keep(part, {**line, "took_s": round(took_s, 1)})
         first += line.get("requests", 1)
@@ -100,9 +106,10 @@ def _run(part: str, repository: Repository, results: Results, count: int, second
         began = time.monotonic()
 
 
-def _lines(
-    part: str, repository: Repository, first: int, count: int, seconds: int
-) -> Iterator[dict[str, Any]]:
+def _lines(part: str, made: Made, first: int, count: int, seconds: int) -> Iterator[dict[str, Any]]:
+    if part == "sanitizers":  # on a repository of its own
+        return sanitize(first, count)
+    repository = made()
     match part:
         case "stubs":
             return kill_stubs(repository, first, count)

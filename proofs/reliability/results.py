@@ -18,9 +18,14 @@ _PROJECT = Path(__file__).parents[2]
 
 
 def state_of(project: Path = _PROJECT) -> str:
-    """A digest of the code that is tried: `trimaran/` and the models' configurations."""
+    """A digest of what is tried: the code in `trimaran/`, and the models' configurations."""
     digest = hashlib.sha256()
-    for pattern in ("trimaran/**/*.py", "model_repository/*/config.pbtxt"):
+    for pattern in (
+        "trimaran/**/*.py",
+        "trimaran/**/*.cc",
+        "trimaran/**/*.h",
+        "model_repository/*/config.pbtxt",
+    ):
         for path in sorted(project.glob(pattern)):
             digest.update(f"{path.relative_to(project)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]

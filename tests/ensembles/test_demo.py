@@ -36,6 +36,7 @@ def test_demo_classifies_over_both_protocols_makes_no_version_and_leaves_no_proc
     assert result.returncode == 0, result.stderr
     assert "already exported" in result.stdout
     assert "without AOTInductor, which needs a C++ compiler: '/nowhere/c++' cannot" in result.stdout
+    assert "ONNX models are served by Python processes: '/nowhere/c++' cannot" in result.stdout
     assert before == {name: len(own_repository.versions(name)) for name in own_repository.names()}
     cat = result.stdout.split("chelsea.png")[1].split("coffee.png")[0]
     assert "http" in cat

@@ -98,7 +98,7 @@ def test_every_query_answers_with_its_labels(churn_watched: Watched) -> None:
             assert set(sample.labels) >= set(query.labels) or query.section == "Gateway", name
         if samples:
             answered.add(name)
-    assert answered >= {"request_rate", "stub_cpu", "load_time", "model_ready", "scrapes"}
+    assert answered >= {"request_rate", "model_cpu", "load_time", "model_ready", "scrapes"}
     assert answered >= {"availability_objective", "mean_objective", "p99_objective"}
 
 

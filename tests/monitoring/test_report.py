@@ -65,7 +65,7 @@ def test_a_report_shows_rates_errors_and_objectives(churn_watched: Watched, tmp_
     assert 0 < figures["mean_latency"] < 1
     assert figures["mean_latency"] >= figures["compute_infer"] > 0
     assert figures["batch_size"] >= 1
-    assert figures["stub_memory"] > 10e6
+    assert figures["model_memory"] > 10e6
     assert 0.05 < figures["load_time"] < 60
     assert report["server"]["server_cpu"] > 0
     html = page.read_text()

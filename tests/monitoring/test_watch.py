@@ -20,7 +20,7 @@ FIGURES = {
     "p99_latency": 0.245,
     "queue_share": 0.5,
     "batch_size": 7.25,
-    "stub_cpu": 1.25,
+    "model_cpu": 1.25,
 }
 NAMES = ("efficientnet_lite0_torchscript", "churn")
 

@@ -246,7 +246,7 @@ def test_what_is_not_there_is_refused(words: list[str]) -> None:
 @pytest.mark.long
 def test_a_few_of_each_on_a_real_server(tmp_path: Path) -> None:
     output = tmp_path / "page.md"
-    parts = ["stubs", "deployments", "servers", "http", "grpc", "soak"]
+    parts = ["stubs", "deployments", "servers", "http", "grpc", "soak", "sanitizers"]
     words = [*parts, "--count", "2", "--seconds", "30", "--work", str(tmp_path / "work")]
     assert main([*words, "--output", str(output)]) == 0
     text = output.read_text()

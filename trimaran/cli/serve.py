@@ -18,7 +18,7 @@ from trimaran.rollout.selection import Selection
 from trimaran.serving.control import LOAD_TIMEOUT, load_timeout_s
 from trimaran.serving.hangs import HANG_TIMEOUT_S
 from trimaran.serving.remains import end_orphan
-from trimaran.serving.runtime import Runtime, find_runtime
+from trimaran.serving.runtime import ONNX_BACKEND, OnnxBackend, Runtime, find_runtime
 from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.http_server import is_loopback
 from trimaran.system.logging import LogFormat, configure_logging, logger
@@ -62,6 +62,14 @@ def serve(
         int, typer.Option(help="Port for the supervisor's metrics of stubs and loads.")
     ] = 8003,
     tritonserver: Tritonserver = None,
+    onnx_backend: Annotated[
+        OnnxBackend,
+        typer.Option(
+            envvar=ONNX_BACKEND,
+            help="What serves ONNX models on the embedded server: native is compiled once, by the "
+            "machine's C++ compiler; auto is native where there is one, and else python.",
+        ),
+    ] = OnnxBackend.auto,
     quantiles: Annotated[
         bool, typer.Option(help="Add latency quantiles to the metrics; costs some throughput.")
     ] = False,
@@ -89,8 +97,8 @@ def serve(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="How long a Python stub may work on the same requests before it is killed and "
-            "its model healed; 0 for ever.",
+            help="How long a model may work on the same requests before its process is killed, "
+            "and the model healed; 0 for ever.",
         ),
     ] = HANG_TIMEOUT_S,
     drain: Annotated[
@@ -130,7 +138,9 @@ def serve(
         _require_address(host)
         end_orphan(opened, name)
         require_free(ports)
-        runtime = find_runtime(tritonserver)
+        runtime = find_runtime(tritonserver, onnx_backend)
+        if runtime.note:
+            _log.info(runtime.note)
         _require_allowed(runtime, host)
         options = ["--metrics-config=summary_latencies=true"] if quantiles else []
         options += [f"--cache-config=local,size={cache_mb * 2**20}"] if cache_mb else []

@@ -130,7 +130,14 @@ class Service:
             note_at = time.monotonic() + _NOTE_S
             announced = stack.enter_context(ExitStack())
             announced.enter_context(
-                announce(self.repository, server.process.pid, self.ports, server.secret, self.name)
+                announce(
+                    self.repository,
+                    server.process.pid,
+                    self.ports,
+                    server.secret,
+                    self.name,
+                    self.runtime.onnx_backend or "",
+                )
             )
             supervisor, readiness = self._supervise(stack, server, selection)
             loads.begin(self._loads(server, selection))
@@ -223,7 +230,14 @@ class Service:
         """Print what is ready; whether the server still answered."""
         problems = {**unready, **dict(selection.problems)}
         try:
-            print_ready(self.repository, server, selection.promised, problems, ready_s)
+            print_ready(
+                self.repository,
+                server,
+                self.runtime.onnx_backend,
+                selection.promised,
+                problems,
+                ready_s,
+            )
         except TrimaranError:
             if not server.process.wait(_END_SHOWS_S):
                 raise

@@ -31,7 +31,8 @@ def status(repository: RepositoryPath = DEFAULT_REPOSITORY, as_json: AsJson = Fa
 
 def _served_by(server: Presence) -> str:
     who = f"{server.name} (process {server.pid})" if server.name else f"process {server.pid}"
-    return f"served by {who} on HTTP port {server.ports.http}, gRPC port {server.ports.grpc}"
+    onnx = f", ONNX models by its {server.onnx_backend} backend" if server.onnx_backend else ""
+    return f"served by {who} on HTTP port {server.ports.http}, gRPC port {server.ports.grpc}{onnx}"
 
 
 def _table(lines: Sequence[VersionStatus]) -> Table:

@@ -49,6 +49,8 @@ class Presence:
     server_pid: int
     ports: Ports
     name: str = ""
+    onnx_backend: str = ""
+    """What serves ONNX models: `native` or `python`, or nothing of ours."""
 
     @property
     def title(self) -> str:
@@ -137,12 +139,18 @@ def sole_server(repository: Repository) -> Iterator[None]:
 
 @contextmanager
 def announce(
-    repository: Repository, server_pid: int, ports: Ports, secret: str = "", name: str = ""
+    repository: Repository,
+    server_pid: int,
+    ports: Ports,
+    secret: str = "",
+    name: str = "",
+    onnx_backend: str = "",
 ) -> Iterator[None]:
     """Let other commands find this process's server during the block, with its secret."""
     state = repository.server_state(name)
     path, own = state / _NAME, state / _SECRET
-    presence = Presence(os.getpid(), start_time(os.getpid()), server_pid, ports, name)
+    own_pid = os.getpid()
+    presence = Presence(own_pid, start_time(own_pid), server_pid, ports, name, onnx_backend)
     write_text(own, secret, _OWNER_ONLY)
     write_text(path, json.dumps(asdict(presence), indent=2) + "\n")
     try:

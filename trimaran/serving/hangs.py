@@ -1,32 +1,36 @@
-"""Stubs that live and do nothing: stopped, deadlocked, or in a call that never returns.
+"""Instances that live and do nothing: stopped, deadlocked, or in a call that never returns.
 
-Triton goes on sending requests to such a stub. What it shows of itself (`trimaran.served.pulse`)
-and the state of its process say whether it hangs.
+Triton goes on sending requests to such an instance. What a stub shows of itself
+(`trimaran.served.pulse`) and the state of its process say whether it hangs, and what the native
+backend shows of its instances says it of these.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Generic, TypeVar
 
 from trimaran.served.pulse import BEAT_S, LENGTH, NAME
-from trimaran.serving.stub_processes import Stub
-from trimaran.system.processes import is_stopped
+from trimaran.system.processes import is_stopped, memory_file
 
 __all__ = ["HANG_TIMEOUT_S", "HangWatch", "Pulse", "read_pulse"]
 
 HANG_TIMEOUT_S = 120.0
-"""By default, how long a stub may work on one batch."""
+"""By default, how long an instance may work on one batch."""
 
 _STOPPED_S = 5.0
 """How long a stub may be stopped by a signal. Triton gives up on it after a second."""
 
 
+Instance = TypeVar("Instance")
+
+
 @dataclass(frozen=True)
 class Pulse:
-    """What a stub's process shows: times of the monotonic clock in seconds.
+    """What an instance shows: times of the monotonic clock in seconds.
 
     `began_at` is when its oldest batch began, 0 without one. `beat_at` is when its interpreter last
     ran, 0 where that is not known: before its first batch, or where it shows nothing.
@@ -40,43 +44,41 @@ class Pulse:
 def read_pulse(pid: int) -> Pulse:
     """The pulse of a process."""
     began_at, beat_at = 0.0, 0.0
-    try:
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            if link.readlink().name.startswith(f"memfd:{NAME} "):
-                began_at, beat_at = struct.unpack("dd", link.read_bytes()[:LENGTH])
-                break
-    except (OSError, struct.error):  # it ended, or has only just begun
-        pass
+    if (file := memory_file(pid, NAME)) is not None:
+        with suppress(OSError, struct.error):  # it ended, or has only just begun
+            began_at, beat_at = struct.unpack("dd", file.read_bytes()[:LENGTH])
     return Pulse(is_stopped(pid), began_at, beat_at)
 
 
 @dataclass
-class HangWatch:
-    """Which stubs hang, each found once; none where `limit_s` is 0."""
+class HangWatch(Generic[Instance]):
+    """Which instances hang, each found once; none where `limit_s` is 0."""
 
     limit_s: float
-    stopped_at: dict[Stub, float] = field(default_factory=dict)
-    """When each stub that is stopped was first seen so."""
-    found: set[Stub] = field(default_factory=set)
+    stopped_at: dict[Instance, float] = field(default_factory=dict)
+    """When each that is stopped was first seen so."""
+    found: set[Instance] = field(default_factory=set)
 
-    def observe(self, pulses: Mapping[Stub, Pulse], now: float) -> dict[Stub, str]:
-        """The stubs that hang now and did not before, each with what it does."""
+    def observe(self, pulses: Mapping[Instance, Pulse], now: float) -> dict[Instance, str]:
+        """Those that hang now and did not before, each with what it does."""
         self.found &= pulses.keys()
         self.stopped_at = {
-            stub: self.stopped_at.get(stub, now) for stub, pulse in pulses.items() if pulse.stopped
+            instance: self.stopped_at.get(instance, now)
+            for instance, pulse in pulses.items()
+            if pulse.stopped
         }
         if not self.limit_s:
             return {}
         hangs = {
-            stub: words
-            for stub, pulse in pulses.items()
-            if stub not in self.found and (words := self._hangs(stub, pulse, now))
+            instance: words
+            for instance, pulse in pulses.items()
+            if instance not in self.found and (words := self._hangs(instance, pulse, now))
         }
         self.found |= hangs.keys()
         return hangs
 
-    def _hangs(self, stub: Stub, pulse: Pulse, now: float) -> str:
-        stopped_s = now - self.stopped_at.get(stub, now)
+    def _hangs(self, instance: Instance, pulse: Pulse, now: float) -> str:
+        stopped_s = now - self.stopped_at.get(instance, now)
         busy_s = now - pulse.began_at if pulse.began_at else 0.0
         silent_s = now - pulse.beat_at if pulse.beat_at else 0.0
         if stopped_s >= min(self.limit_s, _STOPPED_S):

@@ -4,14 +4,14 @@
 |---|---|
 | `trimaran_model_ready{model}` | 1 if a version is ready; 0 for a selected model otherwise |
 | `trimaran_stub_deaths_total{model}` | stubs that died unexpectedly |
-| `trimaran_stub_hangs_total{model}` | stubs that hung, and were killed |
+| `trimaran_stub_hangs_total{model}` | instances that hung; their process was killed |
 | `trimaran_model_heals_total{model}` | reloads after which such a model answered again |
 | `trimaran_model_heal_failures_total{model}` | reloads that failed, and are tried again |
 | `trimaran_server_restarts_total` | starts of a tritonserver after one that ended by itself, or
   kept too much of dead stubs |
 | `trimaran_model_load_seconds{model,version}` | how long the last load took |
-| `trimaran_cpu_seconds_total{model,version,instance_name}` | of a stub, or with `model=""` of
-  tritonserver itself |
+| `trimaran_cpu_seconds_total{model,version,instance_name}` | of an instance: its stub, or its
+  threads in tritonserver; with `model=""` of the rest of tritonserver |
 | `trimaran_resident_bytes{model,version,instance_name}` | likewise |
 
 Triton 2.51 has no metric for the load time, but it logs two lines with their times:
@@ -36,6 +36,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from trimaran.serving.control import Control
+from trimaran.serving.native.instances import native_instances
 from trimaran.serving.readiness import Readiness
 from trimaran.serving.stub_processes import identify_stub
 from trimaran.system.errors import TrimaranError
@@ -45,7 +46,9 @@ from trimaran.system.processes import children, own_cpu_s, resident_bytes
 
 __all__ = ["LoadTimes", "Metrics", "follow", "serve_metrics"]
 
-_PROCESS_LABELS = ("model", "version", "instance_name")
+_Labels = tuple[str, str, str]
+_LABELS = ("model", "version", "instance_name")
+_SERVER: _Labels = ("", "", "")
 _LINE = re.compile(
     r"I\d{4} (\d\d):(\d\d):(\d\d\.\d+) .*\"(?:loading: (.+):(\d+)|successfully loaded '(.+)')\""
 )
@@ -64,7 +67,7 @@ class Metrics:
         self._ready = _Ready(promised, control, self._know)
         self.registry.register(self._ready)
         self._deaths = self._counter("stub_deaths", "Stubs that died unexpectedly.")
-        self._hangs = self._counter("stub_hangs", "Stubs that hung, and were killed.")
+        self._hangs = self._counter("stub_hangs", "Instances that hung; their process was killed.")
         self._heals = self._counter("model_heals", "Reloads after which a model answered again.")
         self._failures = self._counter("model_heal_failures", "Reloads that failed.")
         self._restarts = Counter(
@@ -73,15 +76,15 @@ class Metrics:
             registry=self.registry,
         )
         self.registry.register(_Loads(log))
-        self._processes = _Processes(server_pid)
-        self.registry.register(self._processes)
+        self._usage = _Usage(server_pid)
+        self.registry.register(self._usage)
 
     def stub_died(self, model: str) -> None:
         """Count the death of a model's stub."""
         self._deaths.labels(model).inc()
 
-    def stub_hung(self, model: str) -> None:
-        """Count that a model's stub hung."""
+    def hung(self, model: str) -> None:
+        """Count that an instance of a model hung."""
         self._hangs.labels(model).inc()
 
     def healed(self, model: str) -> None:
@@ -96,7 +99,7 @@ class Metrics:
         """Count that another tritonserver took the place of one that ended."""
         self._restarts.inc()
         self._ready.control = control
-        self._processes.server_pid = server_pid
+        self._usage.begin(server_pid)
 
     def _know(self, model: str) -> None:
         """Start its counters at 0: Prometheus sees no increase in a counter that appears."""
@@ -218,34 +221,58 @@ class _Loads(Collector):
         yield found
 
 
-class _Processes(Collector):
-    """CPU time and memory of tritonserver and of its stubs, by the instance of each."""
+class _Usage(Collector):
+    """CPU time and memory of the instances of models, and of the rest of tritonserver."""
 
     def __init__(self, server_pid: int) -> None:
-        self.server_pid = server_pid
+        self._lock = Lock()
+        self.begin(server_pid)
+
+    def begin(self, server_pid: int) -> None:
+        """Read those of this tritonserver from now on."""
+        with self._lock:
+            self._server_pid = server_pid
+            self._rest_cpu_s = 0.0
+            self._native: dict[_Labels, float] = {}
+            self._ended_cpu_s = 0.0
 
     def collect(self) -> Iterator[Metric]:
         cpu = CounterMetricFamily(
             "trimaran_cpu_seconds",
-            "CPU time of tritonserver (no model) and of its stubs.",
-            labels=_PROCESS_LABELS,
+            "CPU time of instances, and of the rest of tritonserver (no model).",
+            labels=_LABELS,
         )
         memory = GaugeMetricFamily(
             "trimaran_resident_bytes",
-            "Resident memory of tritonserver (no model) and of its stubs.",
-            labels=_PROCESS_LABELS,
+            "Resident memory of instances, and of the rest of tritonserver (no model).",
+            labels=_LABELS,
         )
-        for labels, pid in self._named():
-            cpu.add_metric(labels, own_cpu_s(pid))
-            memory.add_metric(labels, resident_bytes(pid))
+        with self._lock:  # two scrapes may come at once
+            for labels, (cpu_s, resident) in {**self._own(), **self._stubs()}.items():
+                cpu.add_metric(labels, cpu_s)
+                memory.add_metric(labels, resident)
         yield cpu
         yield memory
 
-    def _named(self) -> Iterator[tuple[tuple[str, str, str], int]]:
-        yield ("", "", ""), self.server_pid
-        newest: dict[tuple[str, str, str], int] = {}
-        for pid in sorted(children(self.server_pid)):
+    def _own(self) -> dict[_Labels, tuple[float, int]]:
+        """Of tritonserver's own process, of which native instances are a part."""
+        found = {
+            (each.model, str(each.version), each.name): (each.cpu_s(), each.memory_bytes)
+            for each in native_instances(self._server_pid)
+        }
+        self._ended_cpu_s += sum(self._native[gone] for gone in self._native.keys() - found)
+        self._native = {labels: cpu_s for labels, (cpu_s, _) in found.items()}
+        rest_s = own_cpu_s(self._server_pid) - sum(self._native.values()) - self._ended_cpu_s
+        # Prometheus takes a counter that falls for one that began anew. The clocks of a process and
+        # of its threads differ by a little.
+        self._rest_cpu_s = max(self._rest_cpu_s, rest_s)
+        rest = resident_bytes(self._server_pid) - sum(memory for _, memory in found.values())
+        return {_SERVER: (self._rest_cpu_s, max(0, rest)), **found}
+
+    def _stubs(self) -> dict[_Labels, tuple[float, int]]:
+        newest: dict[_Labels, int] = {}
+        for pid in sorted(children(self._server_pid)):
             stub = identify_stub(pid)
             if stub is not None:  # of two with one name, the older is about to end
                 newest[stub.model, str(stub.version), stub.instance] = pid
-        yield from newest.items()
+        return {labels: (own_cpu_s(pid), resident_bytes(pid)) for labels, pid in newest.items()}

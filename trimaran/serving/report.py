@@ -14,6 +14,7 @@ from trimaran.repository.config import is_complete, is_ensemble
 from trimaran.repository.repository import Repository
 from trimaran.serving.control import ModelState
 from trimaran.serving.golden import example_row
+from trimaran.serving.runtime import OnnxBackend
 from trimaran.serving.server import Server
 from trimaran.serving.snippets import curl_snippet, python_snippet
 from trimaran.system.console import console
@@ -25,11 +26,15 @@ __all__ = ["print_ready"]
 def print_ready(
     repository: Repository,
     server: Server,
+    onnx_backend: OnnxBackend | None,
     promised: set[str],
     problems: Mapping[str, str],
     ready_s: float,
 ) -> None:
-    """Print the table, the addresses and example calls of the first ready model."""
+    """Print the table, the addresses and example calls of the first ready model.
+
+    `onnx_backend` is what serves ONNX models, if that is one of ours.
+    """
     screen = console()
     index = server.control.index()
     table = Table(title="Models", title_justify="left")
@@ -47,6 +52,8 @@ def print_ready(
         highlight=False,
         soft_wrap=True,
     )
+    if onnx_backend is not None:
+        screen.print(f"ONNX models are served by {onnx_backend.words}", highlight=False)
     _print_snippets(screen, repository, server, {s.name for s in index if s.state == "READY"})
 
 

@@ -10,15 +10,44 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from trimaran.serving.embedded_config import EMBEDDED_VERSION
+from trimaran.serving.native.building import NativeBackend, native_backend
 from trimaran.serving.stubs import OWN_BACKENDS, stub_environment
 from trimaran.system.downloads import Wheel, unpacked
-from trimaran.system.errors import UsageError
+from trimaran.system.errors import TrimaranError, UsageError
 from trimaran.system.machine import require_supported_machine
 
-__all__ = ["SERVER_WHEEL", "TRITON_VERSION", "VARIABLE", "Runtime", "find_runtime", "install"]
+__all__ = [
+    "ONNX_BACKEND",
+    "SERVER_WHEEL",
+    "TRITON_VERSION",
+    "VARIABLE",
+    "OnnxBackend",
+    "Runtime",
+    "find_runtime",
+    "install",
+]
+
+
+class OnnxBackend(StrEnum):
+    """What serves ONNX models on the embedded runtime."""
+
+    auto = "auto"
+    """`native` where it can be made, else `python`."""
+    native = "native"
+    """C++ that is compiled on this machine, in tritonserver's own process."""
+    python = "python"
+    """Python stubs, a process for each instance of a model."""
+
+    @property
+    def words(self) -> str:
+        """What serves ONNX models, for a user."""
+        if self is OnnxBackend.native:
+            return "tritonserver itself (native backend)"
+        return "a Python process for each instance"
 
 
 @dataclass(frozen=True)
@@ -32,17 +61,25 @@ class Runtime:
     embedded: bool = False
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    onnx_backend: OnnxBackend | None = None
+    """What serves ONNX models, if that is one of ours."""
+    note: str = ""
+    """A hint for the user of `trimaran serve`."""
 
 
 VARIABLE = "TRIMARAN_TRITONSERVER"
 """The environment variable that names a `tritonserver` to use."""
+ONNX_BACKEND = "TRIMARAN_ONNX_BACKEND"
+"""The environment variable that says what serves ONNX models where no option does."""
 
 
-def find_runtime(named: Path | None = None) -> Runtime:
+def find_runtime(named: Path | None = None, onnx_backend: OnnxBackend | None = None) -> Runtime:
     """The runtime to start, installed into the cache if there is no other.
 
-    Raises `UsageError` if the named one is not an executable file.
+    `onnx_backend` concerns the embedded one only. Raises `UsageError` if the named one is not an
+    executable file, and `TrimaranError` if the wanted backend cannot be made.
     """
+    wanted = onnx_backend or _onnx_backend_of_environment()
     chosen = named or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     if chosen is not None:
         if not os.access(chosen, os.X_OK) or chosen.is_dir():
@@ -53,7 +90,7 @@ def find_runtime(named: Path | None = None) -> Runtime:
     on_path = shutil.which("tritonserver")
     if on_path:
         return Runtime(Path(on_path))
-    return install()
+    return install(wanted)
 
 
 TRITON_VERSION = EMBEDDED_VERSION
@@ -68,7 +105,7 @@ _SERVER = Path("pytriton/tritonserver")
 _EXECUTABLE = _SERVER / "bin" / "tritonserver"
 
 
-def install() -> Runtime:
+def install(onnx_backend: OnnxBackend = OnnxBackend.auto) -> Runtime:
     """The embedded runtime, unpacked and set up on first use, and tried at every use.
 
     Each finished step is kept, so that an interrupted installation is resumed. Raises
@@ -77,15 +114,49 @@ def install() -> Runtime:
     require_supported_machine()
     wheel = unpacked(SERVER_WHEEL)
     (wheel / _EXECUTABLE).chmod(0o755)
-    stubs = stub_environment(wheel)
+    native, note = _native(onnx_backend)
+    stubs = stub_environment(wheel, native.library if native else None)
+    arguments = [
+        f"--backend-directory={stubs.backend_directory}",
+        f"--cache-directory={wheel / _SERVER / 'caches'}",
+    ]
+    stub_backends = ["python", *OWN_BACKENDS]
+    if native:
+        arguments.append(f"--backend-config=onnxruntime,library={native.onnx_runtime}")
+        stub_backends.remove("onnxruntime")
     return Runtime(
         executable=wheel / _EXECUTABLE,
-        stub_backends=("python", *OWN_BACKENDS),
+        stub_backends=tuple(stub_backends),
         version=TRITON_VERSION,
         embedded=True,
-        arguments=(
-            f"--backend-directory={stubs.backend_directory}",
-            f"--cache-directory={wheel / _SERVER / 'caches'}",
-        ),
+        arguments=tuple(arguments),
         environment=stubs.environment,
+        onnx_backend=OnnxBackend.native if native else OnnxBackend.python,
+        note=note,
     )
+
+
+def _native(wanted: OnnxBackend) -> tuple[NativeBackend | None, str]:
+    """The native backend unless it is not wanted, or why there is none."""
+    if wanted is OnnxBackend.python:
+        return None, ""
+    try:
+        return native_backend(TRITON_VERSION, download=wanted is OnnxBackend.native), ""
+    except TrimaranError as error:
+        if wanted is OnnxBackend.native:
+            raise TrimaranError(
+                f"the native ONNX backend cannot be made: {error}; install a C++ compiler such as "
+                "Debian's g++, or take another backend with --onnx-backend python"
+            ) from error
+        return None, (
+            f"ONNX models are served by Python processes: {error}; the native backend, which needs "
+            "a C++ compiler such as Debian's g++, starts sooner and takes less CPU"
+        )
+
+
+def _onnx_backend_of_environment() -> OnnxBackend:
+    given = os.environ.get(ONNX_BACKEND) or OnnxBackend.auto
+    try:
+        return OnnxBackend(given)
+    except ValueError as error:
+        raise UsageError(f"${ONNX_BACKEND} is {given!r}; give {', '.join(OnnxBackend)}") from error

@@ -115,10 +115,12 @@ class Stubs:
     environment: Mapping[str, str]
 
 
-def stub_environment(wheel: Path) -> Stubs:
+def stub_environment(wheel: Path, onnx_library: Path | None = None) -> Stubs:
     """The stubs' environment for this interpreter and installation; a stub was started in it.
 
-    `wheel` is the unpacked server. Raises `TrimaranError` that names everything missing.
+    `wheel` is the unpacked server. With `onnx_library` the backend directory has that library as
+    its backend `onnxruntime`, in place of the Python-based one. Raises `TrimaranError` that names
+    everything missing.
     """
     home = cache_directory() / "stubs"
     with exclusive_lock(home / ".lock"):
@@ -126,6 +128,8 @@ def stub_environment(wheel: Path) -> Stubs:
         backend_directory = root / _BACKENDS
         _link_own_backends(backend_directory)
         stub = backend_directory / "python" / _STUB
+        if onnx_library is not None:
+            backend_directory = _native_directory(backend_directory, onnx_library)
         libraries, reason = _python_libraries(root, stub)
     _require_own_numpy(root)
     stubs = Stubs(
@@ -218,6 +222,23 @@ def _link_own_backends(directory: Path) -> None:
     """Link our installed backends next to Triton's Python backend."""
     for name in OWN_BACKENDS:
         _link(directory / name, Path(backends.__file__).parent / name)
+
+
+def _native_directory(python_based: Path, onnx_library: Path) -> Path:
+    """A backend directory beside the Python-based one that differs in `onnxruntime`.
+
+    Triton takes a library where there is one, so both cannot share a directory. It is as deep as
+    the other, for the path from the Python backend to its libraries.
+    """
+    directory = python_based.with_name(f"native-{onnx_library.parent.name}")
+    for folder in ("python", "onnxruntime"):
+        (directory / folder).mkdir(parents=True, exist_ok=True)
+    for file in (python_based / "python").iterdir():
+        if file.is_file() and not (directory / "python" / file.name).exists():
+            (directory / "python" / file.name).hardlink_to(file)
+    _link(directory / "pytorch", Path(backends.__file__).parent / "pytorch")
+    _link(directory / "onnxruntime" / onnx_library.name, onnx_library)
+    return directory
 
 
 def _link(link: Path, target: Path) -> None:

@@ -22,8 +22,9 @@ from trimaran.checks.raising import checked_config
 from trimaran.repository.live import with_generation
 from trimaran.repository.repository import Repository
 from trimaran.serving.control import Control, ModelState
-from trimaran.serving.hangs import HANG_TIMEOUT_S, HangWatch, read_pulse
+from trimaran.serving.hangs import HANG_TIMEOUT_S, HangWatch, Pulse, read_pulse
 from trimaran.serving.metrics import Metrics
+from trimaran.serving.native.instances import NativeInstance, native_instances
 from trimaran.serving.shared_memory import instances_of
 from trimaran.serving.stub_processes import (
     Heals,
@@ -60,7 +61,8 @@ class Supervisor(Thread):
     """Watches a server's stubs and reloads a model whose stub died.
 
     Events go to `log` and to `metrics`, from this thread. A stub that works on the same requests
-    for `hang_timeout_s` is killed; 0 lets it.
+    for `hang_timeout_s` is killed, and tritonserver where an instance of the native backend does;
+    0 lets them.
     """
 
     def __init__(
@@ -81,7 +83,8 @@ class Supervisor(Thread):
         self._log = log
         self._metrics = metrics
         self._watch = StubWatch()
-        self._hangs = HangWatch(hang_timeout_s)
+        self._hangs = HangWatch[Stub](hang_timeout_s)
+        self._native_hangs = HangWatch[NativeInstance](hang_timeout_s)
         self._pulses_at = 0.0
         self._children: set[int] = set()
         self._looks = 0
@@ -174,8 +177,16 @@ class Supervisor(Thread):
                 f"{stub.model} version {stub.version}: stub {stub.instance} (process {stub.pid}) "
                 f"{words}; killing it (--hang-timeout {self._hangs.limit_s:g})"
             )
-            self._metrics.stub_hung(stub.model)
-            _kill(stub)
+            self._metrics.hung(stub.model)
+            _kill(stub.pid)
+        shown = {each: Pulse(began_at=each.began_at) for each in native_instances(self._server_pid)}
+        for instance, words in self._native_hangs.observe(shown, now).items():
+            self._log.error(
+                f"{instance.model} version {instance.version}: instance {instance.name} {words} in "
+                f"tritonserver itself; killing that (--hang-timeout {self._hangs.limit_s:g})"
+            )
+            self._metrics.hung(instance.model)
+            _kill(self._server_pid)
 
     def _processes(self) -> tuple[dict[int, Stub], list[int]]:
         # Reading the children of every thread of the server is the expensive part.
@@ -261,13 +272,13 @@ class Supervisor(Thread):
             raise
         needless = [stub for stub in idle if stub.model not in needed]
         for stub in needless:
-            _kill(stub)
+            _kill(stub.pid)
         self._leftovers.add(set(idle) - set(needless), time.monotonic(), cpu_s)
 
 
-def _kill(stub: Stub) -> None:
+def _kill(pid: int) -> None:
     with suppress(ProcessLookupError):
-        os.kill(stub.pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
 
 
 def reload_model(repository: Repository, control: Control, model: str) -> None:

@@ -14,7 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimaran.system.debian import can_unpack, joined_path, library_path, unpacked
+from trimaran.system.debian import (
+    can_unpack,
+    is_unpacked,
+    joined_path,
+    library_path,
+    unpacked,
+)
 from trimaran.system.errors import TrimaranError
 from trimaran.system.files import write_text
 
@@ -55,15 +61,16 @@ class Compiler:
         return _in_front(self.folder)
 
 
-def find_compiler() -> Compiler:
+def find_compiler(*, download: bool = True) -> Compiler:
     """The machine's compiler, or Debian's, which is downloaded at the first call.
 
-    Raises `TrimaranError` with the reason where there is none.
+    Without `download` it is only one that is here already. Raises `TrimaranError` with the reason
+    where there is none.
     """
     named = os.environ.get("CXX")
     command = named or _GXX
     elsewhere = not named and not shutil.which(_GXX) and can_unpack()
-    folder = _unpacked() if elsewhere else None
+    folder = _unpacked() if elsewhere and (download or is_unpacked(_GXX, whole=True)) else None
     return Compiler(command, _version(command, folder), folder)
 
 

@@ -31,6 +31,7 @@ from trimaran.system.processes import PIPE, Child
 __all__ = [
     "Lacking",
     "can_unpack",
+    "is_unpacked",
     "joined_path",
     "lacking",
     "library_path",
@@ -76,8 +77,8 @@ def unpacked(*packages: str, whole: bool = False) -> Path:
     this machine has installed, and links to its C library, so that a compiler can take it for `/`.
     Raises `TrimaranError` with apt's reason.
     """
-    home = cache_directory() / "debian" / _release()
-    target = home / ("whole-" * whole + "+".join(sorted(packages)))
+    target = _place(packages, whole=whole)
+    home = target.parent
     with exclusive_lock(home / ".lock"):
         if not target.is_dir():
             print(f"downloading {', '.join(packages)} from Debian's packages", file=sys.stderr)
@@ -94,6 +95,16 @@ def unpacked(*packages: str, whole: bool = False) -> Path:
                 root.rename(target)
             shutil.rmtree(archives)
     return target
+
+
+def is_unpacked(*packages: str, whole: bool = False) -> bool:
+    """Whether `unpacked` would download nothing."""
+    return _place(packages, whole=whole).is_dir()
+
+
+def _place(packages: Sequence[str], *, whole: bool) -> Path:
+    home = cache_directory() / "debian" / _release()
+    return home / ("whole-" * whole + "+".join(sorted(packages)))
 
 
 def library_path(root: Path) -> str:

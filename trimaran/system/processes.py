@@ -33,11 +33,13 @@ __all__ = [
     "interrupt_once",
     "is_stopped",
     "is_zombie",
+    "memory_file",
     "own_cpu_s",
     "resident_bytes",
     "sigterm_as_interrupt",
     "start_time",
     "still_runs",
+    "thread_cpu_s",
     "until_interrupted_again",
 ]
 
@@ -325,7 +327,15 @@ def cpu_s(pid: int) -> float:
 
 def own_cpu_s(pid: int) -> float:
     """CPU seconds that a process itself has used, in all its threads."""
-    fields = _stat(pid)
+    return _cpu_s_of(_stat(pid))
+
+
+def thread_cpu_s(pid: int, thread: int) -> float:
+    """CPU seconds that one thread of a process has used; 0 once it has ended."""
+    return _cpu_s_of(_stat(pid, f"task/{thread}/"))
+
+
+def _cpu_s_of(fields: list[str]) -> float:
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
 
 
@@ -335,16 +345,26 @@ def resident_bytes(pid: int) -> int:
     return int(fields[21]) * os.sysconf("SC_PAGE_SIZE") if fields else 0
 
 
+def memory_file(pid: int, name: str) -> Path | None:
+    """The memory file (`memfd_create`) of this name that a process holds open, if there is one."""
+    with suppress(OSError):  # it ended, or belongs to another user
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # it was closed meanwhile
+                if link.readlink().name.startswith(f"memfd:{name} "):
+                    return link
+    return None
+
+
 def age_s() -> float:
     """Seconds since this process was started, including the start of the interpreter."""
     ticks = int(start_time(os.getpid()))
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _stat(pid: int) -> list[str]:
+def _stat(pid: int, below: str = "") -> list[str]:
     """The fields of `/proc/<pid>/stat` after the command's name; the state is the first."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/{below}stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return []
     return text.rpartition(")")[2].split()

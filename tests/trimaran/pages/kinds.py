@@ -228,7 +228,7 @@ def monitoring(_: Path) -> str:
             Series(labels, times, np.cumsum(np.random.default_rng(at).random(60)).tolist())
             for at, labels in enumerate(versions)
         ]
-        for name in ("request_rate", "error_ratio", "p99_latency", "stub_memory")
+        for name in ("request_rate", "error_ratio", "p99_latency", "model_memory")
     }
     courses["gateway_refusals"] = [
         Series(labels, times, [float(at + 1)] * len(times))

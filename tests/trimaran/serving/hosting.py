@@ -17,7 +17,8 @@ from trimaran.repository.config import ModelConfig
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Answer, Client
 from trimaran.serving.control import Control
-from trimaran.serving.runtime import find_runtime
+from trimaran.serving.native.instances import native_instances
+from trimaran.serving.runtime import OnnxBackend, find_runtime
 from trimaran.serving.server import Server, private_server
 from trimaran.serving.stub_processes import identify_stub
 from trimaran.system.errors import TrimaranError
@@ -62,6 +63,7 @@ class Hosted:
     """A running server with every model of a test module."""
 
     server: Server
+    onnx_backend: OnnxBackend | None
 
     @property
     def control(self) -> Control:
@@ -131,18 +133,27 @@ class Hosted:
         raise AssertionError(f"{model.name} was loaded, and should be refused")
 
     def threads(self, model: str) -> int:
-        """How many threads the process of a model with one instance has."""
-        stubs = {pid: identify_stub(pid) for pid in children(self.server.process.pid)}
-        (pid,) = [pid for pid, stub in stubs.items() if stub is not None and stub.model == model]
-        return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+        """How many threads a model with one instance has."""
+        server = self.server.process.pid
+        for instance in native_instances(server):
+            if instance.model == model:
+                return len(instance.threads)
+        for pid in children(server):
+            stub = identify_stub(pid)
+            if stub is not None and stub.model == model:
+                return len(list(Path(f"/proc/{pid}/task").iterdir()))
+        raise AssertionError(f"{model} has no instance")
 
 
 @contextmanager
-def hosted(root: Path, models: Sequence[Model]) -> Iterator[Hosted]:
+def hosted(
+    root: Path, models: Sequence[Model], onnx_backend: OnnxBackend | None = None
+) -> Iterator[Hosted]:
     """A server on a new repository of these models, for the length of the block."""
     repository = Repository.create(root / "models")
     for model in models:
         model.write(repository)
     names = [model.name for model in models]
-    with private_server(find_runtime(), repository, names) as server:
-        yield Hosted(server)
+    runtime = find_runtime(onnx_backend=onnx_backend)
+    with private_server(runtime, repository, names) as server:
+        yield Hosted(server, runtime.onnx_backend)

@@ -18,6 +18,7 @@ from tests.running import wait_for
 from tests.trimaran.serving.backends.onnx_models import BATCH_WHEN_FULL, config, lookup, onnx_model
 from tests.trimaran.serving.hosting import Hosted, Model, hosted, tensor
 from trimaran import served
+from trimaran.serving.runtime import OnnxBackend
 
 OWN = """
 import triton_python_backend_utils as pb_utils
@@ -76,7 +77,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
     )
     text = f"{own('decoupled', '').config}model_transaction_policy {{ decoupled: true }}"
     models.append(Model("decoupled", text, {"model.py": DECOUPLED.encode()}))
-    with hosted(tmp_path_factory.mktemp("failures"), models) as running:
+    with hosted(tmp_path_factory.mktemp("failures"), models, OnnxBackend.python) as running:
         yield running
 
 

@@ -67,6 +67,10 @@ def linear(linear_repository: Repository, tmp_path: Path) -> Repository:
     return Repository.open(root)
 
 
+STUBS = "--onnx-backend=python"
+"""Has the ONNX model served by a stub."""
+
+
 def answers(served: Served, model: str = "linear_onnx") -> bool:
     with served.client() as client:
         return client.infer(model, {"x": np.zeros((1, 8), np.float32)}).outputs["y"].shape == (1, 4)
@@ -99,12 +103,12 @@ def test_answers_from_any_path_and_stops_cleanly_on_sigterm(
 ) -> None:
     place = tmp_path / "my models/of today"
     shutil.copytree(linear_repository.root, place)
-    stops_cleanly(start_serving(Repository.open(place)), signal.SIGTERM)
+    stops_cleanly(start_serving(Repository.open(place), STUBS), signal.SIGTERM)
 
 
 def test_stops_within_five_seconds_with_a_dead_stub(linear: Repository) -> None:
     """The supervisor is stopped at the moment of the kill, so that the stub stays dead."""
-    served = start_serving(linear)
+    served = start_serving(linear, STUBS)
     found = find_server(linear)
     assert found is not None
     (pid,) = [p for p in children(found.server_pid) if identify_stub(p)]
@@ -123,10 +127,10 @@ def test_stops_within_five_seconds_with_a_dead_stub(linear: Repository) -> None:
 @pytest.mark.long
 def test_a_killed_trimaran_leaves_nothing_that_stops_the_next_one(linear: Repository) -> None:
     """It starts at once on the same ports, and stops cleanly on Ctrl-C."""
-    served = start_serving(linear)
+    served = start_serving(linear, STUBS)
     processes = process_tree(served)
     served.stop(signal.SIGKILL)
-    again = Served(linear, *port_options(served.ports))
+    again = Served(linear, *port_options(served.ports), STUBS)
     again.ports = served.ports
     again.until_said(READY, 120)
     assert gone(processes)
@@ -162,7 +166,7 @@ def test_stubs_that_outlived_their_server_are_ended(tmp_path: Path) -> None:
 
 
 def test_ended_server_is_started_again(linear: Repository) -> None:
-    served = start_serving(linear)
+    served = start_serving(linear, STUBS)
     processes = process_tree(served)
     found = find_server(linear)
     assert found is not None

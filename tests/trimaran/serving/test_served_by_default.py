@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.running import Served, run_trimaran
 from tests.trimaran.calling import call_trimaran
 
@@ -20,5 +22,8 @@ def test_status_shows_what_is_live(served: Served) -> None:
     assert f'"pid": {served.process.pid}' in result.stdout
     table = call_trimaran("status", "--repository", served.repository.root)
     assert f"served by process {served.process.pid}" in table.stdout
+    (chosen,) = re.findall(r"ONNX models by its (native|python) backend", table.stdout)
+    words = "tritonserver itself" if chosen == "native" else "a Python process for each instance"
+    assert served.said(f"ONNX models are served by {words}")
     for name in served.repository.names():
         assert name in table.stdout

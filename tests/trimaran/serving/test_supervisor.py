@@ -262,18 +262,18 @@ def stubs_of(served: Served, model: str) -> dict[int, Stub]:
 @pytest.mark.parametrize(
     "victim",
     [
-        pytest.param("efficientnet_lite0_onnx", marks=pytest.mark.long),
+        pytest.param("image_labels", marks=pytest.mark.long),
         "image_preprocess",
-        "linear_onnx",
+        "linear_torchscript",
     ],
 )
 def test_killed_stub_is_healed_under_load(served: Served, victim: str) -> None:
     other = "tokens_onnx"
     load = Load(served)
     image = {"IMAGE": np.array([[CAT]], dtype=np.object_)}
-    row = {"x": np.zeros((1, 8), np.float32)}
+    row = {"x__0": np.zeros((1, 8), np.float32)}
     target, inputs = (
-        ("linear_onnx", row) if victim == "linear_onnx" else ("image_classifier", image)
+        (victim, row) if victim == "linear_torchscript" else ("image_classifier", image)
     )
     try:
         for _ in range(2):
@@ -336,23 +336,23 @@ def test_every_killed_stub_of_a_model_is_healed_again(served: Served) -> None:
 
 def test_stub_that_dies_before_it_was_seen_is_healed(served: Served) -> None:
     """Killed as soon as Triton has started it, while `trimaran serve` itself is stopped."""
-    config = served.repository.config("linear_onnx")
-    first = stubs_of(served, "linear_onnx").keys()
+    config = served.repository.config("linear_torchscript")
+    first = stubs_of(served, "linear_torchscript").keys()
     printed = len(served.lines)
     served.process.send_signal(signal.SIGSTOP)
     try:
         served.control.load_given(with_generation(config, "of the test"))
         (second,) = wait_for(
-            lambda: stubs_of(served, "linear_onnx").keys() - first, 10, "the second stub"
+            lambda: stubs_of(served, "linear_torchscript").keys() - first, 10, "the second stub"
         )
         os.kill(second, signal.SIGKILL)
         wait_for(lambda: not start_time(second), 10, "the kill")
     finally:
         served.process.send_signal(signal.SIGCONT)
-    wait_for(lambda: served.said("linear_onnx: healed", printed), 30, "the heal")
-    assert served.said("linear_onnx: a stub died as soon as it was started", printed)
+    wait_for(lambda: served.said("linear_torchscript: healed", printed), 30, "the heal")
+    assert served.said("linear_torchscript: a stub died as soon as it was started", printed)
     with served.client() as client:
-        client.infer("linear_onnx", {"x": np.zeros((1, 8), np.float32)})
+        client.infer("linear_torchscript", {"x__0": np.zeros((1, 8), np.float32)})
 
 
 def test_stub_that_dies_right_after_a_heal_is_healed(served: Served) -> None:

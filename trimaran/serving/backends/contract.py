@@ -82,8 +82,8 @@ def find_unserved(config: Mapping[str, Any]) -> str | None:
     for feature, value in asked.items():
         if value:
             return (
-                f"unable to load model '{config['name']}', {feature} needs the native backend; "
-                "serve this model with NVIDIA's container"
+                f"unable to load model '{config['name']}', {feature} needs NVIDIA's own "
+                "backend; serve this model with NVIDIA's container"
             )
     return None
 

@@ -9,9 +9,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.trimaran.serving.hosting import Model, parameter, tensor
+from trimaran.serving.runtime import OnnxBackend
 
 Shape = Sequence[int | str | None]
 
+ONNX_BACKENDS = (OnnxBackend.native, OnnxBackend.python)
+"""The two stand-ins for NVIDIA's `onnxruntime` backend."""
 
 BATCH_WHEN_FULL = "dynamic_batching { max_queue_delay_microseconds: 20000000 }\n"
 """Waiting requests go off together as soon as they fill `max_batch_size`."""

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.trimaran.serving.backends.onnx_models import X, Y, double, ones, onnx_model
+from tests.trimaran.serving.backends.onnx_models import (
+    ONNX_BACKENDS,
+    X,
+    Y,
+    double,
+    ones,
+    onnx_model,
+)
 from tests.trimaran.serving.hosting import Hosted, Model, hosted
 
 COMPLETED = [
@@ -28,10 +35,12 @@ COMPLETED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def completing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+@pytest.fixture(scope="module", params=ONNX_BACKENDS)
+def completing(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hosted]:
     """A server that completes configurations, as Triton does unless an option forbids it."""
-    with hosted(tmp_path_factory.mktemp("completing"), COMPLETED) as running:
+    with hosted(tmp_path_factory.mktemp("completing"), COMPLETED, request.param) as running:
         yield running
 
 

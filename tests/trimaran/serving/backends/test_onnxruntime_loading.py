@@ -1,4 +1,4 @@
-"""The stand-in for the `onnxruntime` backend refuses what the native one refuses."""
+"""The stand-ins for the `onnxruntime` backend refuse what NVIDIA's refuses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.trimaran.serving.backends.onnx_models import (
+    ONNX_BACKENDS,
     X,
     Y,
     config,
@@ -117,7 +118,35 @@ REFUSED = {
             "ragged",
             x='input { name: "x" data_type: TYPE_FP32 dims: [-1] allow_ragged_batch: true }\n',
         ),
-        "unable to load model 'ragged', allow_ragged_batch needs the native backend",
+        "unable to load model 'ragged', allow_ragged_batch needs NVIDIA's own backend",
+    ),
+    "controlled": (
+        variant(
+            "controlled",
+            more='sequence_batching { control_input { name: "START" control { kind: '
+            "CONTROL_SEQUENCE_START int32_false_true: [0, 1] } } }\n",
+        ),
+        "sequence_batching with control_input needs NVIDIA's own backend",
+    ),
+    "bad_number": (
+        variant("bad_number", more=parameter("intra_op_thread_count", "4x")),
+        "failed to convert '4x' to integral number",
+    ),
+    "bad_mode": (
+        variant("bad_mode", more=parameter("execution_mode", 2)),
+        "execution_mode are 0 or 1 but got 2",
+    ),
+    "bad_accelerator": (
+        variant(
+            "bad_accelerator",
+            more='optimization { execution_accelerators { cpu_execution_accelerator { name: "warp" '
+            "} } }\n",
+        ),
+        "unknown Execution Accelerator 'warp' is requested",
+    ),
+    "no_library": (
+        variant("no_library", more='model_operations { op_library_filename: "/nowhere/ops.so" }\n'),
+        "/nowhere/ops.so",
     ),
     "bad_parameter": (
         variant("bad_parameter", more=parameter("enable_mem_arena", "maybe")),
@@ -127,10 +156,12 @@ REFUSED = {
 """Models that cannot be served, and in which words their loading is refused."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+@pytest.fixture(scope="module", params=ONNX_BACKENDS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hosted]:
     models = [model for model, _ in REFUSED.values()]
-    with hosted(tmp_path_factory.mktemp("refused"), models) as running:
+    with hosted(tmp_path_factory.mktemp("refused"), models, request.param) as running:
         yield running
 
 

@@ -77,7 +77,7 @@ REFUSED = {
                 "CONTROL_SEQUENCE_START fp32_false_true: [0, 1] } } }\n",
             ),
         ),
-        "unable to load model 'stateful', sequence_batching with control_input needs the native",
+        "unable to load model 'stateful', sequence_batching with control_input needs NVIDIA's",
     ),
     "bad_parameter": (
         model("bad_parameter", Twice(), X, Y, more=parameter("INFERENCE_MODE", "maybe")),

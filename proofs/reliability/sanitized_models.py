@@ -1,0 +1,148 @@
+"""Small ONNX models that together go through all of the native backend, and a good row of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from proofs.reliability.http_requests import Subject
+from trimaran.repository.repository import Repository
+
+__all__ = ["subjects", "write_models"]
+
+_NUMBERS = {
+    "FP32": (TensorProto.FLOAT, np.float32),
+    "FP64": (TensorProto.DOUBLE, np.float64),
+    "FP16": (TensorProto.FLOAT16, np.float16),
+    "INT64": (TensorProto.INT64, np.int64),
+    "INT8": (TensorProto.INT8, np.int8),
+    "UINT16": (TensorProto.UINT16, np.uint16),
+    "BOOL": (TensorProto.BOOL, np.bool_),
+}
+_BATCHING = "dynamic_batching { max_queue_delay_microseconds: 2000 }\n"
+
+
+def subjects() -> tuple[Subject, ...]:
+    """A good row of each model."""
+    row = np.arange(8, dtype=np.float32).reshape(2, 4)
+    texts = np.array([[b"", b"plain", "Übermut".encode(), b"\xff\xfe"]], dtype=object)
+    numbers: dict[str, np.ndarray] = {
+        name: np.ones((1, 2), dtype) for name, (_, dtype) in _NUMBERS.items()
+    }
+    return (
+        Subject("doubled", {"x": row}),
+        Subject("fixed", {"x": row}),
+        Subject("lookup", {"index": np.array([[1]])}),
+        Subject("numbers", numbers),
+        Subject("texts", {"text": texts}),
+        Subject("replaceable", {"x": row[0], "bias": row[1]}),
+        Subject("scalar", {"x": np.ones(1, np.float32)}),
+    )
+
+
+def write_models(repository: Repository) -> None:
+    """Write version 1 of each model, and its configuration."""
+    any_row = _value("x", (None, None))
+    table = {"table": np.arange(6, dtype=np.float32).reshape(3, 2)}
+    index = _value("index", (None,), TensorProto.INT64)
+    names = list(_NUMBERS)
+    texts = [_value(name, (None, None), TensorProto.STRING) for name in ("text", "same")]
+    models: Mapping[str, tuple[onnx.ModelProto, str]] = {
+        "doubled": (
+            _model([_node("Add", "x x", "y")], [any_row], [_value("y", (None, None))]),
+            _config(8, _tensor("input", "x", "[-1]"), _tensor("output", "y", "[-1]"), _BATCHING),
+        ),
+        "fixed": (
+            _model([_node("Add", "x x", "y")], [_value("x", (2, 4))], [_value("y", (2, 4))]),
+            _config(0, _tensor("input", "x", "[2, 4]"), _tensor("output", "y", "[2, 4]")),
+        ),
+        "lookup": (
+            _model(
+                [_node("Gather", "table index", "row")], [index], [_value("row", (None, 2))], table
+            ),
+            _config(
+                4,
+                _tensor("input", "index", "[1] reshape { }", "INT64"),
+                _tensor("output", "row", "[2]"),
+                _BATCHING,
+            ),
+        ),
+        "numbers": (
+            _model(
+                [_node("Identity", name, f"out_{name}") for name in names],
+                [_value(name, (None, 2), _NUMBERS[name][0]) for name in names],
+                [_value(f"out_{name}", (None, 2), _NUMBERS[name][0]) for name in names],
+            ),
+            _config(
+                4,
+                *(_tensor("input", name, "[2]", name) for name in names),
+                *(_tensor("output", f"out_{name}", "[2]", name) for name in names),
+            ),
+        ),
+        "texts": (
+            _model([_node("Identity", "text", "same")], texts[:1], texts[1:]),
+            _config(
+                8,
+                _tensor("input", "text", "[-1]", "STRING"),
+                _tensor("output", "same", "[-1]", "STRING"),
+                _BATCHING,
+            ),
+        ),
+        "replaceable": (
+            _model(
+                [_node("Add", "x bias", "y")],
+                [_value("x", (4,)), _value("bias", (4,))],
+                [_value("y", (4,))],
+                {"bias": np.ones(4, np.float32)},
+            ),
+            _config(
+                0,
+                _tensor("input", "x", "[4]"),
+                _tensor("input", "bias", "[4] optional: true"),
+                _tensor("output", "y", "[4]"),
+            ),
+        ),
+        "scalar": (
+            _model([_node("Add", "x x", "y")], [_value("x", ())], [_value("y", ())]),
+            _config(0, _tensor("input", "x", "[1]"), _tensor("output", "y", "[1]")),
+        ),
+    }
+    for name, (model, config) in models.items():
+        version: Path = repository.model(name) / "1"
+        version.mkdir(parents=True)
+        (version / "model.onnx").write_bytes(model.SerializeToString())
+        repository.config_path(name).write_text(config, encoding="utf-8")
+
+
+def _node(operator: str, inputs: str, output: str) -> onnx.NodeProto:
+    return helper.make_node(operator, inputs.split(), [output])
+
+
+def _value(
+    name: str, shape: Sequence[int | None], kind: int = TensorProto.FLOAT
+) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def _model(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    weights: Mapping[str, np.ndarray] | None = None,
+) -> onnx.ModelProto:
+    tensors = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
+    body = helper.make_graph(nodes, "graph", inputs, outputs, tensors)
+    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _tensor(kind: str, name: str, dims: str, data_type: str = "FP32") -> str:
+    return f'{kind} {{ name: "{name}" data_type: TYPE_{data_type} dims: {dims} }}\n'
+
+
+def _config(batch: int, *lines: str) -> str:
+    head = f'backend: "onnxruntime"\nmax_batch_size: {batch}\n'
+    return head + "instance_group { count: 2 kind: KIND_CPU }\n" + "".join(lines)
