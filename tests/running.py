@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -44,6 +45,21 @@ def wait_for(condition: Callable[[], T], timeout_s: float, what: str) -> T:
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not happen within {timeout_s} s")
         time.sleep(0.02)
+
+
+@contextmanager
+def repeating(*asks: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Call each in a thread of its own during the block; the event it gets says when to end."""
+    over = threading.Event()
+    threads = [threading.Thread(target=ask, args=(over,)) for ask in asks]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 def run_trimaran(

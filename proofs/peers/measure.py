@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ensembles.pipeline import PythonModel, tensor
 from loadtests.bench.block import Settings, closed_block, warm_up
 from loadtests.bench.compare import FIGURES, Turns, compare, contestant, take_turns
 from loadtests.bench.plan import tail
 from loadtests.bench.target import Payloads, Target, Wanted, open_target
+from loadtests.payloads import Rows
 from loadtests.subject import Service
 from proofs.jobs.job import PHOTOGRAPH, RECORD, JobFiles, open_job
 from proofs.jobs.published import photograph_files, record_files
@@ -138,7 +141,7 @@ def measure_peers(
             if _has(found, job, plan.main, theirs):
                 continue
             say(f"{job}: {plan.main} {words}")
-            with _ours(service, plan.main, 1, settings) as ours:
+            with _ours(service, work, plan.main, 1, settings) as ours:
                 one = measure(work, ours, settings, turns)
             if one.ratios or one.invalid:
                 _add(found, trials, one)
@@ -162,7 +165,7 @@ def measure_peers(
                 warm_up(rival)
                 for target, rows in missing:
                     say(f"{job}: {_name(target, rows)} and {title}")
-                    with _ours(service, target, rows, settings) as ours:
+                    with _ours(service, work, target, rows, settings) as ours:
                         compared = compare(ours, rival, settings, turns, None, running.resting)
                     name = _name(target, rows)
                     setting = str(peer.settings[job])
@@ -212,9 +215,13 @@ def _live_number(repository: Repository, model: str) -> int:
 
 
 @contextmanager
-def _ours(service: Service, target: str, rows: int, settings: Settings) -> Iterator[Target]:
-    payloads = Payloads(settings.seed, _COUNT, rows)
-    with open_target(Wanted.parse(target), service, payloads) as opened:
+def _ours(
+    service: Service, work: _Work, target: str, rows: int, settings: Settings
+) -> Iterator[Target]:
+    wanted = Wanted.parse(target)
+    ready = _texts(work) if wanted.model == _NOTHING else None
+    payloads = Payloads(settings.seed, _COUNT, rows, ready=ready)
+    with open_target(wanted, service, payloads) as opened:
         warm_up(opened)
         yield opened
 
@@ -226,6 +233,11 @@ class _Work:
     job: str
     files: JobFiles
     inputs: Sequence[bytes]
+
+
+def _texts(work: _Work) -> Rows:
+    """The job's inputs for the model that does nothing, which nobody published."""
+    return Rows([{"RECORD": np.array([[data]], np.object_)} for data in work.inputs], "the job's")
 
 
 def _against_limit(work: _Work, ours: Target, settings: Settings, turns: int) -> Comparison:

@@ -19,7 +19,7 @@ from ensembles import PythonModel
 from ensembles.pipeline import tensor
 from ensembles.publish import publish_python_model
 from tests.gateway.door import Door
-from tests.running import Running, Served, wait_for
+from tests.running import Running, Served, repeating, wait_for
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.rollout.greeter import ENSEMBLE, MODEL, SOURCE
 from trimaran.repository.live import live_release
@@ -101,11 +101,11 @@ class Load:
 @contextmanager
 def under_load(shop: Shop) -> Iterator[Load]:
     """Forty clients ask during the block, each over HTTP and over gRPC."""
-    load, over = Load(), threading.Event()
+    load = Load()
     bearer = shop.door.bearer(f"infer:{ENSEMBLE}")
     clients = [f"{letter}{number}" for letter in "ab" for number in range(20)]
 
-    def over_http() -> None:
+    def over_http(over: threading.Event) -> None:
         for client in itertools.cycle(clients):
             if over.wait(_PAUSE_S):
                 return
@@ -122,7 +122,7 @@ def under_load(shop: Shop) -> Iterator[Load]:
             else:
                 load.seen(client, reply.headers["x-trimaran-version"])
 
-    def over_grpc() -> None:
+    def over_grpc(over: threading.Event) -> None:
         with shop.door.calls() as calls:
             for client in itertools.cycle(clients):
                 if over.wait(_PAUSE_S):
@@ -137,15 +137,8 @@ def under_load(shop: Shop) -> Iterator[Load]:
                     continue
                 load.seen(client, answer.model_version)
 
-    threads = [threading.Thread(target=each) for each in (over_http, over_grpc)]
-    for each in threads:
-        each.start()
-    try:
+    with repeating(over_http, over_grpc):
         yield load
-    finally:
-        over.set()
-        for each in threads:
-            each.join()
 
 
 def ended(running: Running, timeout_s: float = 120) -> int:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.gateway.door import Door
 from tests.rollout.shop import customers
-from tests.running import Running, Served, start_serving, wait_for
+from tests.running import Running, Served, repeating, start_serving, wait_for
 from tests.trimaran.calling import Outcome, call_trimaran
 from trimaran.repository.repository import Repository
 from trimaran.rollout.experiments.experiment import Experiment
@@ -110,13 +110,12 @@ class Clients:
 @contextmanager
 def asking(shop: Shop) -> Iterator[Clients]:
     """Clients ask during the block, each of them once."""
-    over = threading.Event()
     clients = Clients(customers(20_000, 7, first=10_000))
     bearer = shop.door.bearer(f"infer:{MODEL}")
     rows = iter(clients.asked.to_dict("records"))
     lock = threading.Lock()
 
-    def ask() -> None:
+    def ask(over: threading.Event) -> None:
         while not over.is_set():
             with lock:
                 row = next(rows)
@@ -135,15 +134,8 @@ def asking(shop: Shop) -> Iterator[Clients]:
             else:
                 clients.failures.append(f"{reply.status} {reply.body!r}")
 
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for each in threads:
-        each.start()
-    try:
+    with repeating(ask, ask):
         yield clients
-    finally:
-        over.set()
-        for each in threads:
-            each.join()
 
 
 def test_a_release_that_is_right_less_often_is_found_by_late_outcomes(shop: Shop) -> None:

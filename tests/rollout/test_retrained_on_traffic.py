@@ -17,7 +17,7 @@ from proofs.page_files import make_contracts
 from tests.gateway.door import Door
 from tests.rollout.live_shop import sqlite_at
 from tests.rollout.project import live_contracts
-from tests.running import TRIMARAN, start_serving, wait_for
+from tests.running import TRIMARAN, repeating, start_serving, wait_for
 from trimaran.rollout.traffic.split import splits_of
 
 pytestmark = pytest.mark.long
@@ -51,11 +51,10 @@ answers = "approved.toml"
 def asking(door: Door) -> Iterator[list[int]]:
     """One client asks during the block: the statuses of its answers."""
     statuses: list[int] = []
-    over = threading.Event()
     record = {"seen_on": "2025-09-01", "tenure": 40, "contract": "month"}
     headers = door.bearer("infer:contracts")
 
-    def ask() -> None:
+    def ask(over: threading.Event) -> None:
         while not over.is_set():
             try:
                 path = "/models/contracts/predict"
@@ -63,13 +62,8 @@ def asking(door: Door) -> Iterator[list[int]]:
             except urllib3.exceptions.HTTPError:
                 statuses.append(0)
 
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
+    with repeating(ask):
         yield statuses
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_shifted_data_begin_a_canary_which_goes_on_when_it_is_killed_and_is_promoted(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.running import Served, wait_for
+from tests.running import Served, repeating, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.served.prediction_line import Keyed
 
@@ -34,21 +34,15 @@ def score(served: Served, ids: list[str]) -> None:
 def others_scored(served: Served) -> Iterator[list[str]]:
     """The ids of other people whose predictions were answered; more come during the block."""
     answered: list[str] = []
-    ended = threading.Event()
 
-    def go_on() -> None:
-        while not ended.is_set():
+    def go_on(over: threading.Event) -> None:
+        while not over.is_set():
             ids = [f"other-{len(answered) + row}" for row in range(TOGETHER)]
             score(served, ids)
             answered.extend(ids)
 
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
+    with repeating(go_on):
         yield answered
-    finally:
-        ended.set()
-        thread.join()
 
 
 def test_an_erasure_beside_a_server_takes_one_person_and_loses_nobody(

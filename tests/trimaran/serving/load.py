@@ -6,10 +6,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from tests.running import Served
+from tests.running import Served, repeating
 from trimaran.serving.client import Protocol
 from trimaran.system.errors import TrimaranError
 
@@ -35,11 +36,11 @@ class Answers:
 @contextmanager
 def under_load(served: Served, model: str, inputs: Mapping[str, np.ndarray]) -> Iterator[Answers]:
     """Three clients that ask again and again during the block."""
-    answers, stopping = Answers(), threading.Event()
+    answers = Answers()
 
-    def run(protocol: Protocol) -> None:
+    def ask(protocol: Protocol, over: threading.Event) -> None:
         with served.client(protocol) as client:
-            while not stopping.wait(PAUSE_S):
+            while not over.wait(PAUSE_S):
                 try:
                     answer = client.infer(model, inputs)
                 except TrimaranError as error:
@@ -48,12 +49,5 @@ def under_load(served: Served, model: str, inputs: Mapping[str, np.ndarray]) -> 
                 answers.versions.add(answer.version)
                 answers.outputs.append(answer.outputs)
 
-    threads = [threading.Thread(target=run, args=(protocol,)) for protocol in _CLIENTS]
-    for thread in threads:
-        thread.start()
-    try:
+    with repeating(*(partial(ask, protocol) for protocol in _CLIENTS)):
         yield answers
-    finally:
-        stopping.set()
-        for thread in threads:
-            thread.join()

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from tests.running import PROJECT, Served, wait_for
+from tests.running import PROJECT, Served, repeating, wait_for
 from tests.trimaran.serving.load import PAUSE_S
 from trimaran.repository.live import with_generation
 from trimaran.repository.presence import find_server
@@ -221,35 +222,24 @@ class TestLeftovers:
 
 
 @dataclass
-class Load:
-    """Requests sent one after another until stopped; `(sent, model, error)` for each."""
+class Asked:
+    """Requests sent one after another: `(sent, model, error)` for each."""
 
     served: Served
     outcomes: list[tuple[float, str, str]] = field(default_factory=list)
-    stopping: threading.Event = field(default_factory=threading.Event)
-    threads: list[threading.Thread] = field(default_factory=list)
 
-    def start(self, model: str, inputs: dict[str, np.ndarray]) -> None:
-        def run() -> None:
-            with self.served.client("grpc") as client:
-                while not self.stopping.wait(PAUSE_S):
-                    sent, error = time.monotonic(), ""
-                    try:
-                        client.infer(model, inputs)
-                    except TrimaranError as refused:
-                        error = str(refused)
-                    self.outcomes.append((sent, model, error))
-
-        self.threads.append(threading.Thread(target=run))
-        self.threads[-1].start()
+    def ask(self, model: str, inputs: dict[str, np.ndarray], over: threading.Event) -> None:
+        with self.served.client("grpc") as client:
+            while not over.wait(PAUSE_S):
+                sent, error = time.monotonic(), ""
+                try:
+                    client.infer(model, inputs)
+                except TrimaranError as refused:
+                    error = str(refused)
+                self.outcomes.append((sent, model, error))
 
     def count(self, model: str) -> int:
         return sum(m == model for _, m, _ in self.outcomes)
-
-    def stop(self) -> None:
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
 
 
 def stubs_of(served: Served, model: str) -> dict[int, Stub]:
@@ -269,24 +259,20 @@ def stubs_of(served: Served, model: str) -> dict[int, Stub]:
 )
 def test_killed_stub_is_healed_under_load(served: Served, victim: str) -> None:
     other = "tokens_onnx"
-    load = Load(served)
     image = {"IMAGE": np.array([[CAT]], dtype=np.object_)}
     row = {"x__0": np.zeros((1, 8), np.float32)}
+    tokens = {
+        "tokens": np.zeros((1, 5), np.int64),
+        "mask": np.ones((1, 5), bool),
+        "scale": np.ones((1, 1), np.int8),
+    }
     target, inputs = (
         (victim, row) if victim == "linear_torchscript" else ("image_classifier", image)
     )
-    try:
-        for _ in range(2):
-            load.start(target, inputs)
-        load.start(
-            other,
-            {
-                "tokens": np.zeros((1, 5), np.int64),
-                "mask": np.ones((1, 5), bool),
-                "scale": np.ones((1, 1), np.int8),
-            },
-        )
-        wait_for(lambda: load.count(target) > 5 and load.count(other) > 5, 10, "the load")
+    asked = Asked(served)
+    twice = [partial(asked.ask, target, inputs)] * 2
+    with repeating(*twice, partial(asked.ask, other, tokens)):
+        wait_for(lambda: asked.count(target) > 5 and asked.count(other) > 5, 10, "the load")
         before = stubs_of(served, victim)
         pid = next(iter(before))
         printed = len(served.lines)
@@ -294,10 +280,8 @@ def test_killed_stub_is_healed_under_load(served: Served, victim: str) -> None:
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: served.said(f"{victim}: healed", printed), HEALED_WITHIN_S, "the heal")
         healed = time.monotonic()
-        sent_after = load.count(target)
-        wait_for(lambda: load.count(target) > sent_after + 20, 20, "requests after the heal")
-    finally:
-        load.stop()
+        sent_after = asked.count(target)
+        wait_for(lambda: asked.count(target) > sent_after + 20, 20, "requests after the heal")
     assert served.said(f"(process {pid}) died", printed)
     assert healed - killed < HEALED_WITHIN_S
     after = stubs_of(served, victim)
@@ -306,10 +290,10 @@ def test_killed_stub_is_healed_under_load(served: Served, victim: str) -> None:
     wait_for(lambda: not stubs_of(served, victim).keys() & before.keys(), 25, "the siblings' end")
     assert len(served.said("died", printed)) == 1
     assert stubs_of(served, victim).keys() == after.keys() - before.keys()
-    failed = [o for o in load.outcomes if o[2] and o[1] == target]
+    failed = [o for o in asked.outcomes if o[2] and o[1] == target]
     assert failed, "no request met the dead stub, so nothing was proven"
     assert all(sent < healed for sent, _, _ in failed), failed
-    assert not [o for o in load.outcomes if o[2] and o[1] == other]
+    assert not [o for o in asked.outcomes if o[2] and o[1] == other]
 
 
 @pytest.mark.long
