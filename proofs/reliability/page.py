@@ -299,8 +299,9 @@ def _sanitizers(lines: Lines) -> list[str]:
         "with AddressSanitizer and UndefinedBehaviorSanitizer, gets the bad requests of both kinds "
         "above, half of them by each protocol. A report fails this part, and so does a good "
         "request without an answer at the end. Leaks are looked for at the end; one allocation is "
-        "lost on purpose, and found. Triton itself loses 64 bytes for each empty output that it "
-        "sends in binary over HTTP, which are left out.",
+        "lost on purpose, and found. What Triton itself loses is left out: 64 bytes for each "
+        "empty output that it sends in binary over HTTP, and now and then a buffer of its HTTP "
+        "server.",
         "",
         *_table(["", ""], rows),
         *answers,

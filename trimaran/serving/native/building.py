@@ -21,7 +21,7 @@ from pathlib import Path
 from trimaran.system.compiler import Compiler, find_compiler
 from trimaran.system.downloads import cache_directory
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import exclusive_lock, scratch_directory
+from trimaran.system.files import exclusive_lock, scratch_directory, write_text
 
 __all__ = ["LIBRARY", "NativeBackend", "compile_backend", "native_backend"]
 
@@ -64,16 +64,33 @@ def native_backend(runtime: str, *, download: bool) -> NativeBackend:
     target = home / _digest(compiler, runtime) / LIBRARY
     try:
         with exclusive_lock(home / ".lock"):
-            if not target.is_file():
+            if not _is_whole(target):
                 with scratch_directory(home / "compiling") as scratch:
                     _print_progress(compiler)
                     compile_backend(compiler, scratch / LIBRARY)
                     _run([sys.executable, "-c", _TRIAL, str(scratch / LIBRARY)], compiler)
                     target.parent.mkdir(exist_ok=True)
                     (scratch / LIBRARY).replace(target)
+                    write_text(_record(target), _digest_of(target))
     except OSError as error:
         raise TrimaranError(f"{home} cannot be written: {error.strerror}") from error
     return NativeBackend(target, onnx_runtime)
+
+
+def _is_whole(library: Path) -> bool:
+    """Whether it is there as it was compiled: another one would fail each model that is loaded."""
+    try:
+        return _record(library).read_text(encoding="utf-8") == _digest_of(library)
+    except FileNotFoundError:
+        return False
+
+
+def _record(library: Path) -> Path:
+    return library.with_suffix(".sha256")
+
+
+def _digest_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _onnx_runtime() -> Path:

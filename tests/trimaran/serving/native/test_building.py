@@ -30,7 +30,7 @@ def test_the_sources_compile_without_a_warning(tmp_path: Path) -> None:
     compile_backend(find_compiler(), tmp_path / "out", ("-std=c++17", "-fsyntax-only", *wanted))
 
 
-def test_processes_that_need_it_at_once_compile_it_once(
+def test_processes_that_need_it_at_once_compile_it_once_and_anew_where_it_was_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require(COMPILER)
@@ -46,6 +46,10 @@ def test_processes_that_need_it_at_once_compile_it_once(
     assert backend.onnx_runtime.name.startswith("libonnxruntime.so.")
     assert calls.read_text().split() == ["call"]
     assert native_backend("2.52.0", download=False).library != backend.library
+
+    backend.library.write_text("another file")
+    again = native_backend(VERSION, download=False)
+    assert again.library.read_bytes() == made.library.read_bytes()
 
 
 @pytest.mark.parametrize(
