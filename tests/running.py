@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
+import numpy as np
 import pytest
 import urllib3
 
@@ -21,6 +23,7 @@ from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client, Protocol
 from trimaran.serving.control import Control
 from trimaran.system.endpoint import Endpoint
+from trimaran.system.errors import TrimaranError
 from trimaran.system.ports import Ports, free_ports
 
 T = TypeVar("T")
@@ -157,6 +160,22 @@ class Served(Running):
 
     def client(self, protocol: Protocol = "http") -> Client:
         return Client(self.endpoint, protocol)
+
+    def refusal(self, model: str, inputs: Mapping[str, np.ndarray]) -> str:
+        """In which words a request is refused; empty if it is answered."""
+        with self.client() as client:
+            try:
+                client.infer(model, inputs)
+            except TrimaranError as error:
+                return str(error)
+        return ""
+
+    def samples(self, metric: str) -> dict[tuple[str, ...], float]:
+        """A metric of the supervisor by the values of its labels, in the order of their names."""
+        address = f"http://{self.ports.host}:{self.ports.supervisor}/metrics"
+        text = urllib3.request("GET", address).data.decode()
+        found = re.findall(rf"^{metric}{{(.*)}} (\S+)$", text, re.M)
+        return {tuple(re.findall(r'"(.*?)"', labels)): float(number) for labels, number in found}
 
     def url(self, path: str) -> str:
         return f"http://{self.ports.host}:{self.ports.http}{path}"

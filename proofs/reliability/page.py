@@ -289,11 +289,7 @@ def _sanitizers(lines: Lines) -> list[str]:
     ]
     answers: list[str] = []
     for protocol, name in (("http", "HTTP"), ("grpc", "gRPC")):
-        total: Counter[str] = Counter()
-        for line in lines:
-            total.update(line[protocol])
-        shown = ", ".join(f"{status} {count:,}" for status, count in total.most_common())
-        answers += [f"Answers over {name}: {shown}.", ""]
+        answers += [f"Answers over {name}: {_counted(lines, protocol)}.", ""]
     return [
         "A private `tritonserver` with seven small ONNX models, whose native backend is compiled "
         "with AddressSanitizer and UndefinedBehaviorSanitizer, gets the bad requests of both kinds "
@@ -321,10 +317,15 @@ def _ms(seconds: float) -> str:
 
 
 def _problems(lines: Lines) -> str:
+    return _counted(lines, "problems") or "none failed"
+
+
+def _counted(lines: Lines, name: str) -> str:
+    """How often each kind is in the counts of this name, the most frequent first."""
     total: Counter[str] = Counter()
     for line in lines:
-        total.update(line["problems"])
-    return ", ".join(f"{kind} {count}" for kind, count in total.most_common()) or "none failed"
+        total.update(line[name])
+    return ", ".join(f"{kind} {count}" for kind, count in total.most_common())
 
 
 def _machine() -> str:

@@ -24,7 +24,7 @@ from proofs.reliability.load import call_grpc, open_channel
 from proofs.reliability.sanitized_models import subjects, write_models
 from trimaran.repository.repository import Repository
 from trimaran.serving.client import Client
-from trimaran.serving.native.building import LIBRARY, compile_backend
+from trimaran.serving.native.building import BASE_FLAGS, LIBRARY, compile_backend
 from trimaran.serving.runtime import OnnxBackend, Runtime, find_runtime
 from trimaran.serving.server import Server
 from trimaran.system.compiler import Compiler, find_compiler
@@ -35,16 +35,12 @@ from trimaran.system.ports import free_ports
 __all__ = ["sanitize"]
 
 _FLAGS = (
-    "-std=c++17",
+    *BASE_FLAGS,
     "-O1",
     "-g",
     "-fno-omit-frame-pointer",
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=undefined",
-    "-shared",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-D_GLIBCXX_ASSERTIONS",
 )
 _LOST = 4242
 _HELPER = f"""\
@@ -136,8 +132,8 @@ def _runtime(compiler: Compiler, work: Path) -> Runtime:
 
 def _require_good(server: Server) -> None:
     """Raises `TrimaranError` where a good request of a model is not answered."""
-    for subject in subjects():
-        with Client(server.endpoint) as client:
+    with Client(server.endpoint) as client:
+        for subject in subjects():
             client.infer(subject.model, subject.row)
 
 
@@ -168,6 +164,6 @@ def _send_grpc(server: Server, drawn: tuple[Subject, ...], number: int) -> str:
 def _reload(server: Server, drawn: tuple[Subject, ...]) -> None:
     for number in range(_LOADS):
         name = drawn[number % len(drawn)].model
-        with suppress(TrimaranError):  # the end of the server is told at the end
+        with suppress(TrimaranError):  # a server that ended is reported afterwards
             server.control.unload(name)
         server.control.load(name)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from proofs.reliability.http_requests import Subject
+from proofs.small_onnx import graph, value
 from trimaran.repository.repository import Repository
 
 __all__ = ["subjects", "write_models"]
@@ -46,23 +47,23 @@ def subjects() -> tuple[Subject, ...]:
 
 def write_models(repository: Repository) -> None:
     """Write version 1 of each model, and its configuration."""
-    any_row = _value("x", (None, None))
+    any_row = value("x", (None, None))
     table = {"table": np.arange(6, dtype=np.float32).reshape(3, 2)}
-    index = _value("index", (None,), TensorProto.INT64)
+    index = value("index", (None,), TensorProto.INT64)
     names = list(_NUMBERS)
-    texts = [_value(name, (None, None), TensorProto.STRING) for name in ("text", "same")]
+    texts = [value(name, (None, None), TensorProto.STRING) for name in ("text", "same")]
     models: Mapping[str, tuple[onnx.ModelProto, str]] = {
         "doubled": (
-            _model([_node("Add", "x x", "y")], [any_row], [_value("y", (None, None))]),
+            graph([_node("Add", "x x", "y")], [any_row], [value("y", (None, None))]),
             _config(8, _tensor("input", "x", "[-1]"), _tensor("output", "y", "[-1]"), _BATCHING),
         ),
         "fixed": (
-            _model([_node("Add", "x x", "y")], [_value("x", (2, 4))], [_value("y", (2, 4))]),
+            graph([_node("Add", "x x", "y")], [value("x", (2, 4))], [value("y", (2, 4))]),
             _config(0, _tensor("input", "x", "[2, 4]"), _tensor("output", "y", "[2, 4]")),
         ),
         "lookup": (
-            _model(
-                [_node("Gather", "table index", "row")], [index], [_value("row", (None, 2))], table
+            graph(
+                [_node("Gather", "table index", "row")], [index], [value("row", (None, 2))], table
             ),
             _config(
                 4,
@@ -72,10 +73,10 @@ def write_models(repository: Repository) -> None:
             ),
         ),
         "numbers": (
-            _model(
+            graph(
                 [_node("Identity", name, f"out_{name}") for name in names],
-                [_value(name, (None, 2), _NUMBERS[name][0]) for name in names],
-                [_value(f"out_{name}", (None, 2), _NUMBERS[name][0]) for name in names],
+                [value(name, (None, 2), _NUMBERS[name][0]) for name in names],
+                [value(f"out_{name}", (None, 2), _NUMBERS[name][0]) for name in names],
             ),
             _config(
                 4,
@@ -84,7 +85,7 @@ def write_models(repository: Repository) -> None:
             ),
         ),
         "texts": (
-            _model([_node("Identity", "text", "same")], texts[:1], texts[1:]),
+            graph([_node("Identity", "text", "same")], texts[:1], texts[1:]),
             _config(
                 8,
                 _tensor("input", "text", "[-1]", "STRING"),
@@ -93,10 +94,10 @@ def write_models(repository: Repository) -> None:
             ),
         ),
         "replaceable": (
-            _model(
+            graph(
                 [_node("Add", "x bias", "y")],
-                [_value("x", (4,)), _value("bias", (4,))],
-                [_value("y", (4,))],
+                [value("x", (4,)), value("bias", (4,))],
+                [value("y", (4,))],
                 {"bias": np.ones(4, np.float32)},
             ),
             _config(
@@ -107,7 +108,7 @@ def write_models(repository: Repository) -> None:
             ),
         ),
         "scalar": (
-            _model([_node("Add", "x x", "y")], [_value("x", ())], [_value("y", ())]),
+            graph([_node("Add", "x x", "y")], [value("x", ())], [value("y", ())]),
             _config(0, _tensor("input", "x", "[1]"), _tensor("output", "y", "[1]")),
         ),
     }
@@ -120,23 +121,6 @@ def write_models(repository: Repository) -> None:
 
 def _node(operator: str, inputs: str, output: str) -> onnx.NodeProto:
     return helper.make_node(operator, inputs.split(), [output])
-
-
-def _value(
-    name: str, shape: Sequence[int | None], kind: int = TensorProto.FLOAT
-) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def _model(
-    nodes: Sequence[onnx.NodeProto],
-    inputs: Sequence[onnx.ValueInfoProto],
-    outputs: Sequence[onnx.ValueInfoProto],
-    weights: Mapping[str, np.ndarray] | None = None,
-) -> onnx.ModelProto:
-    tensors = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
-    body = helper.make_graph(nodes, "graph", inputs, outputs, tensors)
-    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def _tensor(kind: str, name: str, dims: str, data_type: str = "FP32") -> str:

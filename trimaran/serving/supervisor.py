@@ -83,8 +83,7 @@ class Supervisor(Thread):
         self._log = log
         self._metrics = metrics
         self._watch = StubWatch()
-        self._hangs = HangWatch[Stub](hang_timeout_s)
-        self._native_hangs = HangWatch[NativeInstance](hang_timeout_s)
+        self._hangs = HangWatch[Stub | NativeInstance](hang_timeout_s)
         self._pulses_at = 0.0
         self._children: set[int] = set()
         self._looks = 0
@@ -171,22 +170,22 @@ class Supervisor(Thread):
                 del strangers[:lacking]
 
     def _kill_hanging(self, living: Mapping[int, Stub], now: float) -> None:
-        pulses = {stub: read_pulse(pid) for pid, stub in living.items()}
-        for stub, words in self._hangs.observe(pulses, now).items():
-            self._log.error(
-                f"{stub.model} version {stub.version}: stub {stub.instance} (process {stub.pid}) "
-                f"{words}; killing it (--hang-timeout {self._hangs.limit_s:g})"
+        pulses: dict[Stub | NativeInstance, Pulse] = {
+            **{stub: read_pulse(pid) for pid, stub in living.items()},
+            **{each: Pulse(began_at=each.began_at) for each in native_instances(self._server_pid)},
+        }
+        for each, words in self._hangs.observe(pulses, now).items():
+            told = (
+                f"stub {each.instance} (process {each.pid}) {words}; killing it"
+                if isinstance(each, Stub)
+                else f"instance {each.name} {words} in tritonserver itself; killing that"
             )
-            self._metrics.hung(stub.model)
-            _kill(stub.pid)
-        shown = {each: Pulse(began_at=each.began_at) for each in native_instances(self._server_pid)}
-        for instance, words in self._native_hangs.observe(shown, now).items():
             self._log.error(
-                f"{instance.model} version {instance.version}: instance {instance.name} {words} in "
-                f"tritonserver itself; killing that (--hang-timeout {self._hangs.limit_s:g})"
+                f"{each.model} version {each.version}: {told} "
+                f"(--hang-timeout {self._hangs.limit_s:g})"
             )
-            self._metrics.hung(instance.model)
-            _kill(self._server_pid)
+            self._metrics.hung(each.model)
+            _kill(each.pid)
 
     def _processes(self) -> tuple[dict[int, Stub], list[int]]:
         # Reading the children of every thread of the server is the expensive part.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 import time
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import urllib3
 
 from tests.running import READY, Served, start_serving, wait_for
 from tests.trimaran.serving.hosting import Model, tensor
@@ -20,7 +18,6 @@ from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 from trimaran.serving.hangs import HangWatch, Pulse
 from trimaran.serving.stub_processes import Stub, identify_stub
-from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import children
 
 LIMIT_S = 3
@@ -72,19 +69,11 @@ def test_a_stub_that_goes_on_was_not_stopped_long() -> None:
 
 def ask(served: Served, model: str, seconds: float) -> str:
     """In which words a request is refused; empty if it is answered."""
-    with served.client() as client:
-        try:
-            client.infer(model, {"seconds": np.array([seconds], np.float32)})
-        except TrimaranError as error:
-            return str(error)
-    return ""
+    return served.refusal(model, {"seconds": np.array([seconds], np.float32)})
 
 
 def hangs(served: Served) -> dict[str, float]:
-    ports = served.ports
-    text = urllib3.request("GET", f"http://{ports.host}:{ports.supervisor}/metrics").data.decode()
-    found = re.findall(r'^trimaran_stub_hangs_total{model="(\w+)"} (\S+)$', text, re.M)
-    return {model: float(value) for model, value in found}
+    return {model: value for (model,), value in served.samples("trimaran_stub_hangs_total").items()}
 
 
 def repository_of(tmp_path: Path, *names: str) -> Repository:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from pathlib import Path
 
 import pytest
-import urllib3
 
 from ensembles import PythonModel
 from ensembles.pipeline import tensor
@@ -117,10 +115,7 @@ def test_a_load_that_takes_too_long_is_ended_and_reported_with_the_log(
 
 
 def ready_metrics(served: Served) -> dict[str, float]:
-    ports = served.ports
-    text = urllib3.request("GET", f"http://{ports.host}:{ports.supervisor}/metrics").data.decode()
-    found = re.findall(r'^trimaran_model_ready{model="(\w+)"} (\S+)$', text, re.M)
-    return {model: float(value) for model, value in found}
+    return {model: value for (model,), value in served.samples("trimaran_model_ready").items()}
 
 
 def test_a_model_that_loads_slowly_is_served_late_and_the_others_at_once(

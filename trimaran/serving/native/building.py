@@ -21,24 +21,17 @@ from pathlib import Path
 from trimaran.system.compiler import Compiler, find_compiler
 from trimaran.system.downloads import cache_directory
 from trimaran.system.errors import TrimaranError
-from trimaran.system.files import exclusive_lock, scratch_directory, write_text
+from trimaran.system.files import exclusive_lock, scratch_directory, sha256_of, write_text
 
-__all__ = ["LIBRARY", "NativeBackend", "compile_backend", "native_backend"]
+__all__ = ["BASE_FLAGS", "LIBRARY", "NativeBackend", "compile_backend", "native_backend"]
 
 LIBRARY = "libtriton_onnxruntime.so"
 """The name that Triton looks for in the directory of the backend `onnxruntime`."""
 
 _SOURCES = Path(__file__).parent
-_FLAGS = (
-    "-std=c++17",
-    "-O2",
-    "-shared",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-fstack-protector-strong",
-    "-D_FORTIFY_SOURCE=2",
-    "-D_GLIBCXX_ASSERTIONS",
-)
+BASE_FLAGS = ("-std=c++17", "-shared", "-fPIC", "-fvisibility=hidden", "-D_GLIBCXX_ASSERTIONS")
+"""Of every build of it."""
+_FLAGS = (*BASE_FLAGS, "-O2", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2")
 _TIMEOUT_S = 300.0
 _TRIAL = "import ctypes, os, sys; ctypes.CDLL(sys.argv[1], os.RTLD_LAZY)"
 """What Triton defines is missing here, and is not looked for until it is called."""
@@ -71,7 +64,7 @@ def native_backend(runtime: str, *, download: bool) -> NativeBackend:
                     _run([sys.executable, "-c", _TRIAL, str(scratch / LIBRARY)], compiler)
                     target.parent.mkdir(exist_ok=True)
                     (scratch / LIBRARY).replace(target)
-                    write_text(_record(target), _digest_of(target))
+                    write_text(_record(target), sha256_of(target))
     except OSError as error:
         raise TrimaranError(f"{home} cannot be written: {error.strerror}") from error
     return NativeBackend(target, onnx_runtime)
@@ -80,17 +73,13 @@ def native_backend(runtime: str, *, download: bool) -> NativeBackend:
 def _is_whole(library: Path) -> bool:
     """Whether it is there as it was compiled: another one would fail each model that is loaded."""
     try:
-        return _record(library).read_text(encoding="utf-8") == _digest_of(library)
+        return _record(library).read_text(encoding="utf-8") == sha256_of(library)
     except FileNotFoundError:
         return False
 
 
 def _record(library: Path) -> Path:
     return library.with_suffix(".sha256")
-
-
-def _digest_of(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _onnx_runtime() -> Path:

@@ -22,14 +22,14 @@ _SHOWN = 2
 
 @dataclass(frozen=True)
 class NativeInstance:
-    """One instance of a model, in the process `server_pid`; the same one at each look.
+    """One instance of a model, in the process `pid`; the same one at each look.
 
     `began_at` is when it began to work on its requests, in seconds of the monotonic clock, 0 while
     it has none. `memory_bytes` is the most that ONNX Runtime held for it at once, weights included,
     and 0 where that is not known. `threads` are the kernel's numbers.
     """
 
-    server_pid: int
+    pid: int
     model: str
     version: int
     name: str
@@ -39,7 +39,7 @@ class NativeInstance:
 
     def cpu_s(self) -> float:
         """CPU seconds that its threads have used."""
-        return sum(thread_cpu_s(self.server_pid, thread) for thread in self.threads)
+        return sum(thread_cpu_s(self.pid, thread) for thread in self.threads)
 
 
 def native_instances(server_pid: int) -> list[NativeInstance]:
@@ -59,10 +59,10 @@ def native_instances(server_pid: int) -> list[NativeInstance]:
     ]
 
 
-def _instance(server_pid: int, record: memoryview) -> NativeInstance:
+def _instance(pid: int, record: memoryview) -> NativeInstance:
     version, began_at, memory_bytes, _, count, *threads, model, name = _RECORD.unpack(record)
     return NativeInstance(
-        server_pid,
+        pid,
         _text(model),
         version,
         _text(name),

@@ -53,4 +53,10 @@ void check(OrtStatus* status) {
       ort().GetErrorMessage(status));
 }
 
+OrtAllocator* default_allocator() {
+  OrtAllocator* found = nullptr;
+  check(ort().GetAllocatorWithDefaultOptions(&found));
+  return found;
+}
+
 }  // namespace trimaran

@@ -158,6 +158,9 @@ struct OrtRelease {
   void operator()(OrtSessionOptions* it) const noexcept { ort().ReleaseSessionOptions(it); }
 };
 
+// The allocator of ONNX Runtime's own, which is nobody's to release. Throws a Failure.
+OrtAllocator* default_allocator();
+
 // What this library owns of ONNX Runtime's.
 template <typename T>
 using FromOrt = std::unique_ptr<T, OrtRelease>;

@@ -124,8 +124,7 @@ template <typename GetCount>
 std::vector<ModelTensor> tensors_of(
     const OrtSession* session, GetCount get_count, OnnxRuntime::GetName* get_name,
     OnnxRuntime::GetTypeInfo* get_type_info) {
-  OrtAllocator* allocator = nullptr;
-  check(ort().GetAllocatorWithDefaultOptions(&allocator));
+  OrtAllocator* const allocator = default_allocator();
   const auto free = [allocator](char* text) noexcept {
     FromOrt<OrtStatus>(ort().AllocatorFree(allocator, text));
   };

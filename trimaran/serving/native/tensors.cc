@@ -33,12 +33,6 @@ constexpr std::array<ElementType, 14> kElementTypes = {{
 using TextLength = std::uint32_t;
 constexpr std::size_t kLengthSize = sizeof(TextLength);
 
-OrtAllocator* allocator() {
-  OrtAllocator* found = nullptr;
-  check(ort().GetAllocatorWithDefaultOptions(&found));
-  return found;
-}
-
 std::string_view buffer_of(TRITONBACKEND_Input* input, std::uint32_t index) {
   const void* data = nullptr;
   std::uint64_t size = 0;
@@ -224,7 +218,7 @@ void Feed::join_numbers(
 void Feed::join_texts(const std::vector<const Input*>& parts, const Shape& shape) {
   const int type = parts.front()->type->onnx;
   value_ = made<OrtValue>([&](auto** place) {
-    return ort().CreateTensorAsOrtValue(allocator(), shape.data(), shape.size(), type, place);
+    return ort().CreateTensorAsOrtValue(default_allocator(), shape.data(), shape.size(), type, place);
   });
   std::size_t index = 0;
   for (const Input* part : parts) {

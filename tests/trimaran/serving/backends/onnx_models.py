@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from proofs.small_onnx import Shape, graph, value
 from tests.trimaran.serving.hosting import Model, parameter, tensor
 from trimaran.serving.runtime import OnnxBackend
-
-Shape = Sequence[int | str | None]
 
 ONNX_BACKENDS = (OnnxBackend.native, OnnxBackend.python)
 """The two stand-ins for NVIDIA's `onnxruntime` backend."""
@@ -33,21 +30,6 @@ NUMBERS = {
     "UINT16": (TensorProto.UINT16, np.uint16),
     "UINT8": (TensorProto.UINT8, np.uint8),
 }
-
-
-def value(name: str, shape: Shape, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def graph(
-    nodes: Sequence[onnx.NodeProto],
-    inputs: Sequence[onnx.ValueInfoProto],
-    outputs: Sequence[onnx.ValueInfoProto],
-    weights: dict[str, np.ndarray] | None = None,
-) -> onnx.ModelProto:
-    initializers = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
-    body = helper.make_graph(nodes, "graph", inputs, outputs, initializers)
-    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def double(shape: Shape = (None, 4)) -> onnx.ModelProto:

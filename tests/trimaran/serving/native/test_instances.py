@@ -1,24 +1,21 @@
-"""Instances in tritonserver's own process are told apart, and one that hangs ends it."""
+"""Each instance in tritonserver's own process shows its use; one that hangs ends the process."""
 
 from __future__ import annotations
 
-import re
 import threading
 
 import numpy as np
 import onnx
 import pytest
-import urllib3
 from onnx import TensorProto, helper
 
+from proofs.small_onnx import graph, value
 from tests.running import READY, Served, start_serving, wait_for
-from tests.trimaran.serving.backends.onnx_models import graph, value
 from tests.trimaran.serving.hosting import Model, tensor
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
 from trimaran.serving.native.instances import native_instances
 from trimaran.serving.stub_processes import identify_stub
-from trimaran.system.errors import TrimaranError
 from trimaran.system.processes import children, own_cpu_s
 
 SIDE = 1500
@@ -73,32 +70,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     return repository
 
 
-def ask(served: Served, model: str, inputs: dict[str, np.ndarray]) -> str:
-    """In which words a request is refused; empty if it is answered."""
-    with served.client() as client:
-        try:
-            client.infer(model, inputs)
-        except TrimaranError as error:
-            return str(error)
-    return ""
-
-
 def loop(served: Served, times: int) -> str:
-    return ask(served, "looping", {"times": np.array([times])})
+    return served.refusal("looping", {"times": np.array([times])})
 
 
 def server_pid(repository: Repository) -> int:
     found = find_server(repository)
     assert found is not None
     return found.server_pid
-
-
-def samples(served: Served, metric: str) -> dict[tuple[str, ...], float]:
-    """A metric's values, by the values of its labels, which come in the order of their names."""
-    ports = served.ports
-    text = urllib3.request("GET", f"http://{ports.host}:{ports.supervisor}/metrics").data.decode()
-    found = re.findall(rf"^{metric}{{(.*)}} (\S+)$", text, re.M)
-    return {tuple(re.findall(r'"(.*?)"', labels)): float(number) for labels, number in found}
 
 
 def test_instances_show_their_cpu_and_memory_and_one_that_hangs_ends_the_server(
@@ -110,14 +89,14 @@ def test_instances_show_their_cpu_and_memory_and_one_that_hangs_ends_the_server(
         assert not any(identify_stub(child) for child in children(pid))
         names = [("heavy_0_0", "heavy", "1"), ("heavy_0_1", "heavy", "1")]
         looped = ("looping_0_0", "looping", "1")
-        memory = samples(served, "trimaran_resident_bytes")
+        memory = served.samples("trimaran_resident_bytes")
         assert memory.keys() == {*names, looped, ("", "", "")}
         assert all(WEIGHTS_BYTES < memory[name] < 3 * WEIGHTS_BYTES for name in names)
         assert memory[looped] < WEIGHTS_BYTES / 10
         _require_cpu_where_it_was_used(served, pid, looped)
 
         served.control.unload("heavy")
-        assert samples(served, "trimaran_cpu_seconds_total").keys() == {looped, ("", "", "")}
+        assert served.samples("trimaran_cpu_seconds_total").keys() == {looped, ("", "", "")}
         served.control.load("heavy")
 
         printed = len(served.lines)
@@ -132,19 +111,19 @@ def test_instances_show_their_cpu_and_memory_and_one_that_hangs_ends_the_server(
         )
         assert server_pid(repository) != pid
         assert not loop(served, 1)
-        assert not ask(served, "heavy", {"x": np.ones((1, SIDE), np.float32)})
-        assert samples(served, "trimaran_stub_hangs_total") == {("looping",): 1, ("heavy",): 0}
+        assert not served.refusal("heavy", {"x": np.ones((1, SIDE), np.float32)})
+        assert served.samples("trimaran_stub_hangs_total") == {("looping",): 1, ("heavy",): 0}
     finally:
         served.stop()
 
 
 def _require_cpu_where_it_was_used(served: Served, pid: int, looped: tuple[str, ...]) -> None:
-    before = samples(served, "trimaran_cpu_seconds_total")
+    before = served.samples("trimaran_cpu_seconds_total")
     times = 100_000
-    while (used := samples(served, "trimaran_cpu_seconds_total")[looped] - before[looped]) < 0.5:
+    while (used := served.samples("trimaran_cpu_seconds_total")[looped] - before[looped]) < 0.5:
         assert not loop(served, times)
         times *= 2
-    after = samples(served, "trimaran_cpu_seconds_total")
+    after = served.samples("trimaran_cpu_seconds_total")
     others = sum(after.values()) - sum(before.values()) - used
     assert others < used
     assert sum(after.values()) == pytest.approx(own_cpu_s(pid), abs=0.2)
