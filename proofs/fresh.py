@@ -40,6 +40,7 @@ SLICE = (
     f"{MONITORING} tests/monitoring/test_dashboard.py "
     "tests/loadtests/test_perf.py "
     f"tests/trimaran/system/test_compiler.py {COMPILING} "
+    "tests/trimaran/serving/native/test_building.py "
     "tests/trimaran/serving/test_served_formats.py"
 )
 

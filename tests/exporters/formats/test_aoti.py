@@ -134,7 +134,7 @@ def test_a_package_with_a_library_of_its_compilers_own_is_opened(
 ) -> None:
     require(COMPILER)
     compiler = tmp_path / "g++"
-    found = find_compiler().path
+    found = shlex.quote(str(find_compiler().path))
     compiler.write_text(
         f'#!/bin/sh\ncase " $* " in *" -shared "*) exec {found} "$@" -static-libstdc++;; esac\n'
         f'exec {found} "$@"\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -30,9 +31,9 @@ def tritonserver(tmp_path: Path) -> Path:
     embedded = install()
     path = tmp_path / "bin" / "tritonserver"
     path.parent.mkdir()
-    settings = " ".join(f"{name}='{value}'" for name, value in embedded.environment.items())
-    options = " ".join(embedded.arguments)
-    path.write_text(f'#!/bin/sh\nexec env {settings} {embedded.executable} {options} "$@"\n')
+    settings = [f"{name}={value}" for name, value in embedded.environment.items()]
+    command = shlex.join(["env", *settings, str(embedded.executable), *embedded.arguments])
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     path.chmod(0o755)
     return path
 

@@ -36,7 +36,7 @@ def test_processes_that_need_it_at_once_compile_it_once_and_anew_where_it_was_ch
     require(COMPILER)
     made = native_backend(VERSION, download=False)
     calls = tmp_path / "calls"
-    copying = f'echo call >> {calls}; sleep 0.2; for o; do :; done; cp {made.library} "$o"'
+    copying = f'echo call >> "{calls}"; sleep 0.2; for o; do :; done; cp "{made.library}" "$o"'
     monkeypatch.setenv("CXX", str(compiler(tmp_path, copying)))
     monkeypatch.setenv("TRIMARAN_CACHE", str(tmp_path / "cache"))
     with ThreadPoolExecutor(3) as pool:
