@@ -73,12 +73,12 @@ def test_a_compiler_that_cannot_make_it_leaves_python_in_place(
 
 
 def test_without_a_compiler_one_line_says_what_would_be_faster(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", "/nowhere/c++")
     runtime = find_runtime(onnx_backend=OnnxBackend.auto)
     assert runtime.onnx_backend is OnnxBackend.python
+    assert "'/nowhere/c++' cannot be run here" in runtime.note
     assert "which needs a C++ compiler such as Debian's g++, starts sooner" in runtime.note
 
 
