@@ -20,7 +20,7 @@ from trimaran.repository.repository import Repository
 from trimaran.rollout.selection import select
 from trimaran.serving.control import Control
 from trimaran.serving.denial import DeniedError
-from trimaran.serving.runtime import find_runtime
+from trimaran.serving.runtime import OnnxBackend, find_runtime
 from trimaran.serving.server import private_server
 from trimaran.system.endpoint import Endpoint
 from trimaran.system.errors import TrimaranError, UsageError
@@ -167,10 +167,17 @@ def unusable() -> Iterator[None]:
 
 
 @contextmanager
-def private_service(repository: Repository, models: Sequence[str]) -> Iterator[Service]:
+def private_service(
+    repository: Repository,
+    models: Sequence[str],
+    onnx_backend: OnnxBackend | None = None,
+    *,
+    alongside: bool = False,
+) -> Iterator[Service]:
     """A server for the block, on free ports, of what is live of these models and their steps.
 
-    Raises `TrimaranError` where the repository is served already, or no release is live.
+    Raises `TrimaranError` where the repository is served already, unless `alongside` allows the
+    other server, or no release is live.
     """
     selection = select(repository, models)
     if selection.problems:
@@ -181,7 +188,8 @@ def private_service(repository: Repository, models: Sequence[str]) -> Iterator[S
         raise TrimaranError(
             f"no release of {name} is live; make one live first: 'trimaran deploy {name}'"
         )
-    with private_server(find_runtime(), repository, selection.load) as server:
+    runtime = find_runtime(onnx_backend=onnx_backend)
+    with private_server(runtime, repository, selection.load, alongside=alongside) as server:
         yield Service(
             server.endpoint, server.control, server.process.pid, repository, server.secret
         )

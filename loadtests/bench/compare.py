@@ -16,6 +16,7 @@ from loadtests.bench.block import Block, Settings, closed_block, open_block, req
 from loadtests.bench.target import Target
 from loadtests.gates import Gate
 from trimaran.stats.bootstrap import Ratio, paired_ratio
+from trimaran.system.errors import UsageError
 
 __all__ = [
     "FIGURES",
@@ -27,6 +28,7 @@ __all__ = [
     "contestant",
     "ratio_gates",
     "require_latencies",
+    "require_turns",
     "take_turns",
 ]
 
@@ -102,6 +104,12 @@ class Turns:
         """All blocks that count, in order."""
         blocks = [block for turn in self.turns for sample in turn for block in sample.blocks]
         return [block for block in blocks if not block.run.invalid]
+
+
+def require_turns(turns: int) -> None:
+    """Raise `UsageError` for fewer turns than an interval needs."""
+    if turns < 2:
+        raise UsageError(f"--turns is {turns}; an interval needs at least 2")
 
 
 def take_turns(contestants: Sequence[Contestant], turns: int) -> Turns:

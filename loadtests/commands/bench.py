@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from loadtests.bench.block import Block, Settings, warm_up
-from loadtests.bench.compare import compare, ratio_gates, require_latencies
+from loadtests.bench.compare import compare, ratio_gates, require_latencies, require_turns
 from loadtests.bench.plan import Measured, find_max, one_load, profile
 from loadtests.bench.present import block_line, compare_report, print_compared, target_report
 from loadtests.bench.sides import in_front_of
@@ -137,8 +137,7 @@ def bench(
     Exit status: 0 if all SLOs are met, 1 if one is not, 2 if the run is invalid.
     """
     with unusable(), ExitStack() as stack:
-        if turns < 2:
-            raise UsageError(f"--turns is {turns}; an interval needs at least 2")
+        require_turns(turns)
         if vs_direct and url is None:
             raise UsageError("--vs-direct goes with --url, the address of the gateway")
         seconds = seconds_of(duration, "--duration", bare=True) if duration else None

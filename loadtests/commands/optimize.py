@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loadtests.bench.compare import require_turns
 from loadtests.gates import FAILED, Gates
 from loadtests.subject import unusable
 from trimaran.cli.options import DEFAULT_REPOSITORY, P99Ms, RepositoryPath
@@ -89,8 +90,7 @@ def optimize(
         if p99_ms is not None and throughput:
             raise UsageError("give one of --p99-ms and --throughput")
         Gates(p99_ms=p99_ms)
-        if turns < 2:
-            raise UsageError(f"--turns is {turns}; an interval needs at least 2")
+        require_turns(turns)
         if publish and into:
             raise UsageError("give one of --publish and --into")
         if max_batch_size is not None and max_batch_size < 1:

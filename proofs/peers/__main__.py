@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from loadtests.bench.block import Settings
+from loadtests.bench.compare import require_turns
 from loadtests.bench.present import block_line
 from loadtests.gates import KEPT, Gates
 from loadtests.reports.tables import number
@@ -81,8 +82,7 @@ def _run(given: argparse.Namespace, words: Sequence[str]) -> None:
     for job in jobs:
         if job not in JOBS:
             raise UsageError(f"there is no job {job!r}; choose from {', '.join(JOBS)}")
-    if given.turns < 2:
-        raise UsageError(f"--turns is {given.turns}; an interval needs at least 2")
+    require_turns(given.turns)
     peers = [peer_named(name) for name in given.peer or PEERS]
     seconds = seconds_of(given.duration, "--duration", bare=True)
     settings = Settings(
