@@ -12,6 +12,7 @@ from tests.trimaran.calling import call_trimaran
 from trimaran.repository.live import live_release
 from trimaran.repository.presence import find_server
 from trimaran.repository.repository import Repository
+from trimaran.serving.runtime import ONNX_BACKEND
 from trimaran.system.processes import start_time
 
 
@@ -19,6 +20,7 @@ from trimaran.system.processes import start_time
 def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without one, AOTInductor is left out, which takes a minute to compile this network."""
     monkeypatch.setenv("CXX", "/nowhere/c++")
+    monkeypatch.delenv(ONNX_BACKEND, raising=False)
 
 
 @pytest.fixture
