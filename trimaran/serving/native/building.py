@@ -135,4 +135,4 @@ def _run(command: Sequence[str], compiler: Compiler, stdin: str = "") -> None:
         lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()]
         said = (errors or lines or [f"status {ended.returncode}"])[0]
-        raise TrimaranError(f"the native ONNX backend could not be compiled: {said}")
+        raise TrimaranError(f"{compiler.command} failed: {said}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from tests.trimaran.serving.backends.onnx_models import (
     BATCH_WHEN_FULL,
@@ -130,6 +130,15 @@ def served_models() -> list[Model]:
             {"weights.onnx": double().SerializeToString()},
         ),
         Model("directory", config(X, Y, batch=8), external_weights()),
+        onnx_model(
+            "zeros",
+            config(tensor("input", "count", "INT64", [1]), tensor("output", "y", "FP32", [-1])),
+            graph(
+                [helper.make_node("ConstantOfShape", ["count"], ["y"])],
+                [value("count", (1,), TensorProto.INT64)],
+                [value("y", (None,))],
+            ),
+        ),
     ]
 
 
@@ -309,3 +318,10 @@ def test_the_file_may_have_another_name(server: Hosted) -> None:
 
 def test_the_model_may_be_a_directory_with_its_weights(server: Hosted) -> None:
     assert server.infer("directory", {"x": ones(1, 4)})["y"].tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("count", [10**12, 2**62])
+def test_a_request_for_more_memory_than_there_is_fails_alone(server: Hosted, count: int) -> None:
+    words = server.refusal("zeros", {"count": np.array([count])})
+    assert "while running ConstantOfShape node" in words
+    assert server.infer("zeros", {"count": np.array([3])})["y"].tolist() == [0] * 3
