@@ -76,21 +76,31 @@ ONNX_BACKEND = "TRIMARAN_ONNX_BACKEND"
 def find_runtime(named: Path | None = None, onnx_backend: OnnxBackend | None = None) -> Runtime:
     """The runtime to start, installed into the cache if there is no other.
 
-    `onnx_backend` concerns the embedded one only. Raises `UsageError` if the named one is not an
-    executable file, and `TrimaranError` if the wanted backend cannot be made.
+    Raises `UsageError` if the named one is not an executable file, or has its own backend in place
+    of the wanted one of ours, and `TrimaranError` if that cannot be made.
     """
     wanted = onnx_backend or _onnx_backend_of_environment()
+    other = _other_than_embedded(named)
+    if other is None:
+        return install(wanted)
+    if onnx_backend not in (None, OnnxBackend.auto):
+        raise UsageError(
+            f"{other} serves ONNX models with its own backend; leave out --onnx-backend, which is "
+            "for the embedded tritonserver"
+        )
+    return Runtime(other)
+
+
+def _other_than_embedded(named: Path | None) -> Path | None:
     chosen = named or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     if chosen is not None:
         if not os.access(chosen, os.X_OK) or chosen.is_dir():
             raise UsageError(
                 f"{chosen} is not an executable tritonserver; correct --tritonserver or ${VARIABLE}"
             )
-        return Runtime(chosen.resolve())
+        return chosen.resolve()
     on_path = shutil.which("tritonserver")
-    if on_path:
-        return Runtime(Path(on_path))
-    return install(wanted)
+    return Path(on_path) if on_path else None
 
 
 TRITON_VERSION = EMBEDDED_VERSION

@@ -18,7 +18,7 @@ from ensembles.pipeline import tensor
 from ensembles.publish import publish_python_model
 from tests.running import PROJECT, wait_for
 from trimaran.repository.repository import Repository
-from trimaran.serving.runtime import VARIABLE, Runtime, find_runtime, install
+from trimaran.serving.runtime import VARIABLE, OnnxBackend, Runtime, find_runtime, install
 from trimaran.serving.server import private_server
 from trimaran.serving.stubs import _require_own_numpy
 from trimaran.system.downloads import cache_directory
@@ -57,6 +57,12 @@ def test_named_server_that_cannot_run(name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(VARIABLE, name)
     with pytest.raises(UsageError, match=f"{name} is not an executable tritonserver"):
         find_runtime()
+
+
+def test_a_backend_of_ours_is_not_for_another_server(tritonserver: Path) -> None:
+    assert find_runtime(tritonserver, OnnxBackend.auto) == Runtime(tritonserver)
+    with pytest.raises(UsageError, match=f"{tritonserver} serves ONNX models with its own backend"):
+        find_runtime(tritonserver, OnnxBackend.python)
 
 
 def test_named_server_runs(tritonserver: Path, empty_repository: Repository) -> None:
