@@ -63,13 +63,13 @@ def serve(
     ] = 8003,
     tritonserver: Tritonserver = None,
     onnx_backend: Annotated[
-        OnnxBackend,
+        OnnxBackend | None,
         typer.Option(
-            envvar=ONNX_BACKEND,
             help="What serves ONNX models on the embedded server: native is compiled once, by the "
-            "machine's C++ compiler; auto is native where there is one, and else python.",
+            "machine's C++ compiler; auto is native where there is one, and else python. "
+            f"Default: ${ONNX_BACKEND}, or auto."
         ),
-    ] = OnnxBackend.auto,
+    ] = None,
     quantiles: Annotated[
         bool, typer.Option(help="Add latency quantiles to the metrics; costs some throughput.")
     ] = False,
