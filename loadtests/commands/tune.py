@@ -20,7 +20,16 @@ from loadtests.reports.tables import number
 from loadtests.subject import private_service, unusable
 from loadtests.tuning.knobs import Knobs, knobs_of, parameters_of, space, with_knobs
 from loadtests.tuning.page import tuning_page
-from loadtests.tuning.study import Score, Tried, Tuned, best_load, digest_of, search
+from loadtests.tuning.study import (
+    Score,
+    Tried,
+    Tuned,
+    best_load,
+    best_of,
+    digest_of,
+    foregone,
+    search,
+)
 from trimaran.checks.raising import checked_config
 from trimaran.cli.options import DEFAULT_REPOSITORY, PayloadsPath, RepositoryPath
 from trimaran.repository.config import ModelConfig, format_config, write_config
@@ -156,12 +165,9 @@ def _decide(
 
     `None` where the winner could not be compared with the present.
     """
-    first = tried[0]
-    best = max(tried, key=lambda trial: trial.score.rate if trial.score else 0.0)
-    if best.score is None or not best.score.rate:
-        return f"no settings keep p99 within {p99_ms:g} ms", {}
-    if best is first or first.score is None:
-        return f"the present settings are the best of {len(tried)}", {}
+    if said := foregone(tried, p99_ms):
+        return said[0], {} if said[1] else None
+    first, best = tried[0], best_of(tried)
     print("the best takes turns with the present settings", flush=True)
     reached = [trial.score.rate for trial in (best, first) if trial.score and trial.score.rate]
     rate = _OPEN_SHARE * min(reached) / target.rows

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from trimaran.repository.config import ModelConfig, format_config
 from trimaran.serving.control import Control
 from trimaran.system.errors import TrimaranError
 
-__all__ = ["Score", "Tried", "Tuned", "best_load", "digest_of", "search"]
+__all__ = ["Score", "Tried", "Tuned", "best_load", "best_of", "digest_of", "foregone", "search"]
 
 
 _CONNECTIONS = (1, 2, 4, 8, 16, 32, 64)
@@ -92,6 +92,32 @@ class Tried:
     parameters: Mapping[str, int]
     score: Score | None
     problem: str = ""
+
+
+def best_of(tried: Sequence[Tried]) -> Tried:
+    """The trial with the highest rate; of equal ones the first."""
+    return max(tried, key=lambda trial: trial.score.rate if trial.score else 0.0)
+
+
+def foregone(tried: Sequence[Tried], p99_ms: float) -> tuple[str, bool] | None:
+    """What can be said without a comparison of the best with the present settings, the first trial.
+
+    And whether that is a verdict: there is none where nothing else could be measured. `None` where
+    a comparison decides.
+    """
+    first, best = tried[0], best_of(tried)
+    refused = [trial for trial in tried if trial.score is None]
+    if first.score is None:
+        return f"the present settings could not be measured: {first.problem}", False
+    if refused and len(refused) == len(tried) - 1:
+        words = f"trial {refused[0].number}: {refused[0].problem}"
+        return f"all other settings were refused, {words}", False
+    if not (best.score and best.score.rate):
+        return f"no settings keep p99 within {p99_ms:g} ms", True
+    if best is first:
+        more = f", and {len(refused)} were refused" if refused else ""
+        return f"the present settings are the best of {len(tried) - len(refused)}{more}", True
+    return None
 
 
 def digest_of(**decisive: object) -> str:

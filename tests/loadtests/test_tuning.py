@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from loadtests.bench.block import Block, closed_block
 from loadtests.bench.target import Target
 from loadtests.tuning.knobs import Knobs, knobs_of, parameters_of, read_knobs, space, with_knobs
 from loadtests.tuning.page import tuning_page
-from loadtests.tuning.study import Score, Tried, best_load, search
+from loadtests.tuning.study import Score, Tried, best_load, foregone, search
 from tests.loadtests.knowing import known_server, one_request
 from tests.trimaran.calling import call_trimaran
 from trimaran.repository.config import ModelConfig, parse_config
@@ -202,6 +202,27 @@ def test_settings_that_the_server_refuses_are_reported_and_never_win(tmp_path: P
     assert tried[0].problem == "not so many"
     assert tried[0].score is None
     assert all(trial.score for trial in tried if trial.parameters["m.instances"] != 5)
+
+
+@pytest.mark.parametrize(
+    ("rates", "found"),
+    [
+        ((20.0, 10.0, None), ("the present settings are the best of 2, and 1 were refused", True)),
+        ((20.0, 10.0), ("the present settings are the best of 2", True)),
+        ((0.0, 0.0), ("no settings keep p99 within 5 ms", True)),
+        ((20.0, None, None), ("all other settings were refused, trial 1: no room", False)),
+        ((None, 10.0), ("the present settings could not be measured: no room", False)),
+        ((10.0, 20.0, None), None),
+    ],
+)
+def test_what_is_said_without_a_comparison(
+    rates: Sequence[float | None], found: tuple[str, bool] | None
+) -> None:
+    tried = [
+        Tried(number, {}, None, "no room") if rate is None else Tried(number, {}, score(rate))
+        for number, rate in enumerate(rates)
+    ]
+    assert foregone(tried, 5.0) == found
 
 
 def test_the_page_shows_every_trial_and_its_plot() -> None:

@@ -41,13 +41,17 @@ _ROOMY = Regions(4 * _MB, 16 * _MB)
 _TIGHT = Regions(1 * _MB, 1 * _MB)
 
 
+_SIDE_BY_SIDE = 2
+"""A model that is loaded again has its old and its new stubs for a moment."""
+
+
 def plan_regions(free: int, stubs: int, *, certain: bool = True) -> Regions:
-    """Large steps if there is room for one per stub, and small ones otherwise.
+    """Large steps if each stub and its successor have room for one, and small ones otherwise.
 
     `free` is in bytes. Raises `TrimaranError` if there is not even room to start the stubs, and it
     is `certain` that so many start.
     """
-    if stubs * (_ROOMY.initial + _ROOMY.growth) <= free:
+    if _SIDE_BY_SIDE * stubs * (_ROOMY.initial + _ROOMY.growth) <= free:
         return _ROOMY
     if certain and stubs * _TIGHT.initial > free:
         raise TrimaranError(

@@ -18,14 +18,15 @@ MB = 2**20
     ("free_mb", "stubs", "initial_mb", "growth_mb"),
     [
         (24_000, 11, 4, 16),
-        (220, 11, 4, 16),
-        (219, 11, 1, 1),
+        (440, 11, 4, 16),
+        (439, 11, 1, 1),
         (64, 11, 1, 1),
+        (64, 3, 1, 1),
         (11, 11, 1, 1),
         (64, 0, 4, 16),
     ],
 )
-def test_large_steps_where_every_stub_can_take_one(
+def test_large_steps_where_every_stub_and_its_successor_can_take_one(
     free_mb: int, stubs: int, initial_mb: int, growth_mb: int
 ) -> None:
     regions = plan_regions(free_mb * MB, stubs)
