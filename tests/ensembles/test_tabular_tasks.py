@@ -127,7 +127,10 @@ def ids(data: Dataset, rows: int) -> np.ndarray:
     return np.array([[each.encode()] for each in data.frame["id"].head(rows)], dtype=object)
 
 
-def by_fields(served: Served, name: str, data: Dataset, request_id: str = "") -> Arrays:
+def by_fields(
+    served: Served, name: str, data: Dataset, request_id: str = "", prefix: str = "field"
+) -> Arrays:
+    """The answers to rows by field; each has an id of its own unless the request has one."""
     frame = data.frame.head(ROWS)
     inputs = {
         field.name: frame[field.name].to_numpy(np.float32)[:, np.newaxis]
@@ -141,7 +144,7 @@ def by_fields(served: Served, name: str, data: Dataset, request_id: str = "") ->
         inputs[field.name] = np.array(texts, dtype=object)[:, np.newaxis]
     with served.client("grpc") as client:
         if not request_id:
-            inputs["id"] = np.char.add("field-", ids(data, ROWS).astype(str)).astype(object)
+            inputs["id"] = np.char.add(f"{prefix}-", ids(data, ROWS).astype(str)).astype(object)
         return dict(client.infer(name, inputs, request_id=request_id).outputs)
 
 
@@ -264,11 +267,12 @@ def test_answers_by_named_fields_are_judged_by_identifier_or_request(
 ) -> None:
     data = diamonds()
     before = cells(served, "diamonds")
-    found = by_fields(served, "diamonds", data, request_id)
+    # No other answer has these ids, so outcomes find these or, while they are not logged, none.
+    found = by_fields(served, "diamonds", data, request_id, prefix="judged")
     true = data.frame["price"].head(ROWS).to_numpy()
     names = [f"{request_id}/{row}" for row in range(ROWS)]
     if not request_id:
-        names = [f"field-{each}" for each in data.frame["id"].head(ROWS)]
+        names = [f"judged-{each}" for each in data.frame["id"].head(ROWS)]
     outcomes: list[tuple[str, object]] = list(zip(names, true, strict=True))
     path = tmp_path / "outcomes.csv"
 
@@ -277,7 +281,7 @@ def test_answers_by_named_fields_are_judged_by_identifier_or_request(
         return cells(served, "diamonds").get("absolute_error", 0) - before.get("absolute_error", 0)
 
     error = np.abs(found["diamonds_value"].ravel() - true).sum()
-    assert wait_for(added, 10, "the counters") == pytest.approx(error, rel=1e-4)
+    wait_for(lambda: added() == pytest.approx(error, rel=1e-4), 10, "the counters")
     reference = cells(served, "diamonds", "trimaran_reference_outcomes")
     assert reference["held"] + reference["outside"] == runs["diamonds"].metrics()["test"]["rows"]
 
