@@ -114,7 +114,8 @@ def test_instances_show_their_cpu_and_memory_and_one_that_hangs_ends_the_server(
         assert server_pid(repository) != pid
         assert not loop(served, 1)
         assert not served.refusal("heavy", {"x": np.ones((1, SIDE), np.float32)})
-        assert served.samples("trimaran_stub_hangs_total") == {("looping",): 1, ("heavy",): 0}
+        hangs = {("looping",): 1, ("heavy",): 0}
+        wait_for(lambda: served.samples("trimaran_stub_hangs_total") == hangs, 10, "the count")
     finally:
         served.stop()
 
