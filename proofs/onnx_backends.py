@@ -21,7 +21,7 @@ from loadtests.bench.compare import FIGURES, Sample, Turns, compare, require_tur
 from loadtests.bench.target import Payloads, Wanted, open_target
 from loadtests.gates import Gates
 from loadtests.subject import Service, private_service, unusable
-from proofs.small_onnx import graph, value
+from proofs.small_onnx import graph, value, write_model
 from trimaran.cli.options import DEFAULT_REPOSITORY
 from trimaran.repository.repository import Repository
 from trimaran.serving.runtime import OnnxBackend
@@ -140,10 +140,7 @@ def _small(folder: Path) -> Repository:
     ]
     model = graph(nodes, [value("x", (None, 16))], [value("y", (None, 2))], weights)
     repository = Repository.create(folder / "models")
-    version = repository.model(_SMALL) / "1"
-    version.mkdir(parents=True)
-    (version / "model.onnx").write_bytes(model.SerializeToString())
-    repository.config_path(_SMALL).write_text(_CONFIG, encoding="utf-8")
+    write_model(repository, _SMALL, model, _CONFIG)
     return repository
 
 

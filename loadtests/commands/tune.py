@@ -169,7 +169,7 @@ def _decide(
         return said[0], {} if said[1] else None
     first, best = tried[0], best_of(tried)
     print("the best takes turns with the present settings", flush=True)
-    reached = [trial.score.rate for trial in (best, first) if trial.score and trial.score.rate]
+    reached = [trial.rate for trial in (best, first) if trial.rate]
     rate = _OPEN_SHARE * min(reached) / target.rows
     contestants = [
         _contestant(tuned, target, trial, live, seconds, seed, rate) for trial in (best, first)
@@ -243,7 +243,7 @@ def _table(tried: Sequence[Tried], live: Mapping[str, ModelConfig]) -> Table:
     for heading in columns:
         table.add_column(heading, justify="right")
     table.add_column("settings", overflow="fold")
-    ordered = sorted(tried, key=lambda trial: -(trial.score.rate if trial.score else 0.0))
+    ordered = sorted(tried, key=lambda trial: -trial.rate)
     for trial in ordered[:_SHOWN]:
         score = trial.score
         words = "\n".join(

@@ -93,10 +93,15 @@ class Tried:
     score: Score | None
     problem: str = ""
 
+    @property
+    def rate(self) -> float:
+        """Rows per second; 0 where no load kept the bound, or the settings were refused."""
+        return self.score.rate if self.score else 0.0
+
 
 def best_of(tried: Sequence[Tried]) -> Tried:
     """The trial with the highest rate; of equal ones the first."""
-    return max(tried, key=lambda trial: trial.score.rate if trial.score else 0.0)
+    return max(tried, key=lambda trial: trial.rate)
 
 
 def foregone(tried: Sequence[Tried], p99_ms: float) -> tuple[str, bool] | None:
@@ -112,7 +117,7 @@ def foregone(tried: Sequence[Tried], p99_ms: float) -> tuple[str, bool] | None:
     if refused and len(refused) == len(tried) - 1:
         words = f"trial {refused[0].number}: {refused[0].problem}"
         return f"all other settings were refused, {words}", False
-    if not (best.score and best.score.rate):
+    if not best.rate:
         return f"no settings keep p99 within {p99_ms:g} ms", True
     if best is first:
         more = f", and {len(refused)} were refused" if refused else ""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from proofs.reliability.http_requests import Subject
-from proofs.small_onnx import graph, value
+from proofs.small_onnx import graph, value, write_model
 from trimaran.repository.repository import Repository
 
 __all__ = ["subjects", "write_models"]
@@ -113,10 +112,7 @@ def write_models(repository: Repository) -> None:
         ),
     }
     for name, (model, config) in models.items():
-        version: Path = repository.model(name) / "1"
-        version.mkdir(parents=True)
-        (version / "model.onnx").write_bytes(model.SerializeToString())
-        repository.config_path(name).write_text(config, encoding="utf-8")
+        write_model(repository, name, model, config)
 
 
 def _node(operator: str, inputs: str, output: str) -> onnx.NodeProto:
