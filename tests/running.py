@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -48,6 +48,17 @@ def wait_for(condition: Callable[[], T], timeout_s: float, what: str) -> T:
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not happen within {timeout_s} s")
         time.sleep(0.02)
+
+
+def kill_once(command: Sequence[str], folder: Path, when: Callable[[], object]) -> None:
+    """Start a command, and kill it as soon as something holds."""
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: when() or process.poll() is not None, 200, "what the command does")
+        assert process.poll() is None, "it ended by itself"
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from tests.postgresql import PostgreSQL
 from tests.rollout.live_shop import Place, finish_second, make_live, sqlite_at
 from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
-from tests.running import TRIMARAN, wait_for
+from tests.running import TRIMARAN, kill_once, wait_for
+from trimaran.rollout.results.scoring import ROWS_AT_ONCE
 
 pytestmark = pytest.mark.long
 
@@ -25,6 +26,7 @@ ROWS = 400 * COPIES
 INSERTING = (
     "SELECT 1 FROM pg_stat_activity WHERE application_name = 'trimaran' AND query LIKE 'INSERT%'"
 )
+WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted"
 LARGEST = 1_500_000
 """Bytes; the rows take more."""
 
@@ -162,21 +164,29 @@ def test_a_file_that_cannot_grow(project: Project, tmp_path: Path) -> None:
 def test_scoring_that_is_killed_adds_each_row_once(
     project: Project, server: PostgreSQL, tmp_path: Path
 ) -> None:
+    """It is killed while it waits for a row that another transaction holds, in its second part."""
     place = at(project, postgresql(server, "scores"))
-    customers(20_000, 9, first=900).to_csv(project.folder / "new.csv", index=False)
+    table = customers(4 * ROWS_AT_ONCE, 9, first=900)
+    new = project.folder / "new.csv"
     command = [*TRIMARAN, "score", "shop", "--from=new.csv", "--to=scores"]
-    wait_s, seen = 4.0, set[int]()
-    while True:
-        process = subprocess.Popen(command, cwd=project.folder, stdout=subprocess.PIPE, text=True)
-        try:
-            said, _ = process.communicate(timeout=wait_s)
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-        made = place.rows("SELECT to_regclass('scores') IS NOT NULL")[0][0]
-        seen.add(place.rows("SELECT count(*) FROM scores")[0][0] if made else 0)
-        wait_s *= 1.2
-    assert "new rows of 20000" in said
-    assert place.rows("SELECT count(*), count(DISTINCT identifier) FROM scores") == [(20_000,) * 2]
-    assert seen - {0, 20_000}
+    table[:1].to_csv(new, index=False)
+    subprocess.run(command, cwd=project.folder, check=True, stdout=subprocess.DEVNULL)
+    table.to_csv(new, index=False)
+    there = 1
+    for _ in range(3):
+        with server.connect("scores") as other, other.transaction(force_rollback=True):
+            other.execute(
+                "INSERT INTO scores (identifier, run, answer, score, scored_at) "
+                "VALUES (%s, 'shop/2', '', 0, now())",
+                (f"c-{900 + there + ROWS_AT_ONCE}",),
+            )
+            kill_once(command, project.folder, lambda: server.rows("scores", WAITING))
+            there += ROWS_AT_ONCE
+            assert place.rows("SELECT count(*) FROM scores") == [(there,)]
+    said = subprocess.run(
+        command, cwd=project.folder, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    assert f"{len(table) - there} new rows of {len(table)}" in said
+    assert place.rows("SELECT count(*), count(DISTINCT identifier) FROM scores") == [
+        (len(table),) * 2
+    ]

@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,13 +19,20 @@ from proofs.page_files import make_contracts
 from proofs.pages import blocks
 from tests.programs import require
 from tests.rollout.project import Project, live_contracts
-from tests.running import PROJECT, TRIMARAN, wait_for
+from tests.running import PROJECT, TRIMARAN, kill_once, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.rollout.ledger import Ledger
 from trimaran.rollout.retraining.units import SERVICE, TIMER, units
 from trimaran.rollout.runs.decisions import ledger_of
 
 PAGE = PROJECT / "docs" / "retraining.md"
+KILLED_ONCE_THERE_IS = (
+    "runs/contracts/run-2",
+    "runs/contracts/run-2/data.html",
+    "runs/contracts/run-2/readiness.json",
+    ".trimaran/model_repository/staging/*/content",
+)
+"""What a retraining writes, in its order: its folder, the trained run, and what it exports."""
 
 
 def page_block(language: str, holds: str) -> str:
@@ -134,18 +140,11 @@ def test_a_retraining_that_is_killed_again_and_again_ends_under_one_number(
 ) -> None:
     make_contracts(contracts.folder / "contracts.csv", 1200, later=True)
     command = [*TRIMARAN, "retrain", "--due", "--by=anna"]
-    wait_s = 4.0
-    while True:
-        process = subprocess.Popen(command, cwd=contracts.folder, start_new_session=True)
-        try:
-            status = process.wait(wait_s)
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        assert contracts.states()[1:] in ([], ["unfinished"], ["pending"])
-        wait_s *= 1.4
-    assert status == 0
+    folder = contracts.folder
+    for pattern in KILLED_ONCE_THERE_IS:
+        kill_once(command, folder, lambda pattern=pattern: next(folder.glob(pattern), None))
+        assert contracts.states()[1:] == ["unfinished"]
+    assert subprocess.run(command, cwd=contracts.folder).returncode == 0
     assert contracts.states() == ["deployed", "pending"]
     told = [line.split()[0] for line in contracts.told("contracts/2")]
     assert (told.count("began"), told.count("finished")) == (1, 1)

@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from tests.rollout.live_shop import sqlite_at
 from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
-from tests.running import TRIMARAN, start_serving, wait_for
+from tests.running import TRIMARAN, kill_once, start_serving, wait_for
 from tests.trimaran.calling import call_trimaran
 from trimaran.rollout.runs.decisions import ledger_of
 
@@ -25,14 +24,6 @@ def decide(project: Project, run: str) -> None:
     """Review and approve a run."""
     project.call("review", run, "--answers=answers.toml")
     project.call("approve", run, by="bo")
-
-
-def kill_once(command: list[str], folder: Path, when: Callable[[], bool]) -> None:
-    """Start a command, and kill it as soon as something holds."""
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
-    wait_for(when, 200, "what the command does")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
 
 
 def events(project: Project) -> list[str]:
@@ -107,19 +98,9 @@ def test_a_deployment_that_is_killed_again_and_again_ends_with_nothing_twice(
         assert (project.states(), project.live()) == (["pending"], None)
         begun = project.refused("ignore", "shop/1", "--why=x")
         assert begun.startswith("the deployment of shop/1 has begun")
-    wait_s = 3.0
-    while True:
-        process = subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            status = process.wait(wait_s)
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        assert project.states() in (["pending"], ["deployed"])
-        wait_s *= 1.4
+    kill_once(command, tmp_path, lambda: project.live() == 1)
+    kill_once(command, tmp_path, (project.repository.state / "results.db").exists)
+    status = subprocess.run(command, cwd=tmp_path, stdout=subprocess.DEVNULL).returncode
     assert status == 0 or "shop/1 is deployed" in project.refused("deploy", "shop/1", by="bo")
     assert (project.states(), project.live()) == (["deployed"], 1)
     told = project.told("shop/1")

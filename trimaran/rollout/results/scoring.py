@@ -32,11 +32,12 @@ from trimaran.training.tabular.data.sources import Dataset
 from trimaran.training.tabular.runs.frozen import frozen_table, predictions_of
 from trimaran.training.tabular.runs.trained import TrainedRun
 
-__all__ = ["Scored", "live_estimator", "score", "table_named"]
+__all__ = ["ROWS_AT_ONCE", "Scored", "live_estimator", "score", "table_named"]
 
 _TABLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _OURS = ("trimaran_", "sqlite_", "pg_")
-_ROWS_AT_ONCE = 5000
+ROWS_AT_ONCE = 5000
+"""That are written in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ def score(
     found = _predictions(estimator, new) if len(fresh) else []
     explainer = Explainer.of(estimator) if len(fresh) else None
     explained = min(len(found), results.explained_rows) if explainer else 0
-    for first in range(0, len(found), _ROWS_AT_ONCE):
-        last = min(first + _ROWS_AT_ONCE, len(found))
+    for first in range(0, len(found), ROWS_AT_ONCE):
+        last = min(first + ROWS_AT_ONCE, len(found))
         part = rows.iloc[first : min(last, explained)]
         why = explainer.explain(part, results.features) if explainer else []
         try:
