@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import trimaran as _trimaran  # noqa: F401 - it turns off the telemetry of ONNX Runtime
+
 if TYPE_CHECKING:
     from exporters.spec import ModelSpec
 

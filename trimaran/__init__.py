@@ -12,7 +12,12 @@ Each name is imported when it is first used, so that `import trimaran` loads no 
 
 from __future__ import annotations
 
+import os
 from typing import Any
+
+# ONNX Runtime's wheel tells Microsoft about each model that it loads, unless this says otherwise
+# when it is imported. Processes that are started inherit it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PLACES = {
     "Answer": "trimaran.rollout.runs.checklist:Answer",

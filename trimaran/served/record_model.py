@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import time
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 
 import numpy as np
-import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 from trimaran.served.answering import Outputs, answer_each, load, refuse_parameters
@@ -48,6 +48,10 @@ class TritonPythonModel:
         self.answers = read_answers(parameters, directory)
         names = [output["name"] for output in config["output"]]
         self.names = [name for name in names if name != self.identifier]
+        # Else it tells Microsoft about the model, in a container whose image does not say so.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(
