@@ -15,12 +15,15 @@ from tests.rollout.live_shop import Place, finish_second, go_live, make_live, sq
 from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
 from tests.trimaran.calling import call_trimaran
+from trimaran.repository.config import ModelConfig, write_config
+from trimaran.repository.live import LiveRelease, render_deployed
 from trimaran.rollout.results.database import DatabaseError, open_database
 from trimaran.rollout.results.people import remove_people, rows_of_people
 from trimaran.rollout.results.schema import MIGRATIONS, migrate
 from trimaran.rollout.runs.decisions import deciding
 from trimaran.rollout.runs.settings import Plan
 from trimaran.rollout.runs.training import begin
+from trimaran.serving.embedded_config import write_live
 from trimaran.system.errors import TrimaranError
 
 NUMBERS = count(1)
@@ -85,6 +88,21 @@ def test_views_show_the_run_that_is_live(project: Project, place: Place) -> None
     assert rows_of_people(open_database(place.address), ["c-0"]) == {}
     assert place.rows("SELECT count(*) FROM trimaran_predictions") == [(798,)]
     assert place.rows("SELECT count(*) FROM trimaran_reasons WHERE row_number = 0") == [(0,)]
+
+
+def test_a_deployment_that_was_killed_after_its_switch_is_told_once_it_is_finished(
+    trained: Project, tmp_path: Path
+) -> None:
+    project = Project(copytree(trained.folder, tmp_path / "shop"), "shop")
+    with deciding(project.repository) as now:
+        now.writer.add("bo", "deploying", "shop/1", {"persist": False})
+        now.writer.add("bo", "prepared", "shop/1", {"parts": {"shop": 1}})
+    config = ModelConfig(name="shop", platform="ensemble")
+    project.repository.model("shop").mkdir()
+    write_config(project.repository.config_path("shop"), config)
+    write_live(project.repository, render_deployed(config, LiveRelease(1), {}))
+    assert "400 rows, 200 of them with reasons" in project.call("deploy", "shop/1", by="bo").stdout
+    assert project.told("shop/1")[-1].split()[0] == "deployed"
 
 
 def test_what_the_database_refuses_in_the_middle_leaves_nothing_and_is_done_later(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trimaran.repository.repository import Repository
-from trimaran.rollout.runs.decisions import ledger_of, runs_in
+from trimaran.rollout.runs.decisions import deciding, ledger_of, runs_in
 from trimaran.rollout.runs.run import find_run, live_run, runs_named
 from trimaran.rollout.runs.settings import Settings, find_settings
 from trimaran.rollout.runs.states import LIVE
@@ -25,7 +25,8 @@ def show_results(
     False where it is not live, and where all of that was done before. Raises `TrimaranError` that
     says what to run again; nothing was written then.
     """
-    run = find_run(runs_in(repository, ledger_of(repository).entries()), wanted)
+    with deciding(repository) as now:  # the ledger says so first, if its deployment was killed
+        run = find_run(now.runs, wanted)
     if run.state not in LIVE:
         return False
     settings.require_role("deploy", by)
