@@ -294,7 +294,7 @@ def run() -> None:
 
 
 def _collect_seldom() -> None:
-    """Spare walks over all that torch and other libraries load: a third of an export's time.
+    """Spare walks over all that torch and other libraries load: two fifths of an export's time.
 
     By default, Python looks for unreachable objects at each 700th new one, and before it ends.
     """
