@@ -1,4 +1,4 @@
-"""No library that trimaran uses tells anybody about it."""
+"""The telemetry of ONNX Runtime is off in every process of trimaran."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trimaran.repository.presence import find_server
 from trimaran.system.processes import children
 
 VARIABLE = "ORT_DISABLE_TELEMETRY"
-"""ONNX Runtime reads it when it is imported, and then keeps, and sends, no event if it is 1."""
+"""ONNX Runtime reads it when it is imported; if it is 1, it records and sends nothing."""
 WATCH = f"""
 import os, sys
 def look(event, found):

@@ -100,7 +100,7 @@ def test_a_deployment_that_was_killed_after_its_switch_is_told_once_it_is_finish
     config = ModelConfig(name="shop", platform="ensemble")
     project.repository.model("shop").mkdir()
     write_config(project.repository.config_path("shop"), config)
-    write_live(project.repository, render_deployed(config, LiveRelease(1), {}))
+    write_live(project.repository, render_deployed(config, LiveRelease(1)))
     assert "400 rows, 200 of them with reasons" in project.call("deploy", "shop/1", by="bo").stdout
     assert project.told("shop/1")[-1].split()[0] == "deployed"
 

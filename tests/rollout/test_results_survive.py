@@ -17,6 +17,7 @@ from tests.rollout.live_shop import Place, finish_second, make_live, sqlite_at
 from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
 from tests.running import TRIMARAN, kill_once, wait_for
+from tests.trimaran.calling import call_trimaran
 from trimaran.rollout.results.scoring import ROWS_AT_ONCE
 
 pytestmark = pytest.mark.long
@@ -168,9 +169,9 @@ def test_scoring_that_is_killed_adds_each_row_once(
     place = at(project, postgresql(server, "scores"))
     table = customers(4 * ROWS_AT_ONCE, 9, first=900)
     new = project.folder / "new.csv"
-    command = [*TRIMARAN, "score", "shop", "--from=new.csv", "--to=scores"]
+    scoring = ("score", "shop", "--from=new.csv", "--to=scores")
     table[:1].to_csv(new, index=False)
-    subprocess.run(command, cwd=project.folder, check=True, stdout=subprocess.DEVNULL)
+    assert call_trimaran(*scoring, cwd=project.folder).status == 0
     table.to_csv(new, index=False)
     there = 1
     for _ in range(3):
@@ -180,13 +181,12 @@ def test_scoring_that_is_killed_adds_each_row_once(
                 "VALUES (%s, 'shop/2', '', 0, now())",
                 (f"c-{900 + there + ROWS_AT_ONCE}",),
             )
+            command = [*TRIMARAN, *scoring]
             kill_once(command, project.folder, lambda: server.rows("scores", WAITING))
             there += ROWS_AT_ONCE
             assert place.rows("SELECT count(*) FROM scores") == [(there,)]
-    said = subprocess.run(
-        command, cwd=project.folder, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-    assert f"{len(table) - there} new rows of {len(table)}" in said
+    done = call_trimaran(*scoring, cwd=project.folder)
+    assert f"{len(table) - there} new rows of {len(table)}" in done.stdout, done.stderr
     assert place.rows("SELECT count(*), count(DISTINCT identifier) FROM scores") == [
         (len(table),) * 2
     ]

@@ -144,7 +144,7 @@ def test_a_retraining_that_is_killed_again_and_again_ends_under_one_number(
     for pattern in KILLED_ONCE_THERE_IS:
         kill_once(command, folder, lambda pattern=pattern: next(folder.glob(pattern), None))
         assert contracts.states()[1:] == ["unfinished"]
-    assert subprocess.run(command, cwd=contracts.folder).returncode == 0
+    assert subprocess.run(command, cwd=folder).returncode == 0
     assert contracts.states() == ["deployed", "pending"]
     told = [line.split()[0] for line in contracts.told("contracts/2")]
     assert (told.count("began"), told.count("finished")) == (1, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from proofs.page_files import make_contracts
 from tests.gateway.door import Door
 from tests.rollout.live_shop import sqlite_at
 from tests.rollout.project import live_contracts
-from tests.running import TRIMARAN, repeating, start_serving, wait_for
+from tests.running import TRIMARAN, kill_once, repeating, start_serving, wait_for
 from trimaran.rollout.traffic.split import splits_of
 
 pytestmark = pytest.mark.long
@@ -80,10 +79,7 @@ def test_shifted_data_begin_a_canary_which_goes_on_when_it_is_killed_and_is_prom
     try:
         door.until_said("Press Ctrl-C to stop", 120)
         with asking(door) as statuses:
-            killed = subprocess.Popen(retraining, cwd=tmp_path, stdout=subprocess.DEVNULL)
-            wait_for(lambda: splits_of(project.repository), 120, "a canary")
-            killed.send_signal(signal.SIGKILL)
-            killed.wait()
+            kill_once(retraining, tmp_path, lambda: splits_of(project.repository))
             refused = project.fails("deploy", "contracts")
             assert refused.startswith("contracts 2 serves contracts/2, which is pending; review")
             assert (project.states(), project.live()) == (["deployed", "pending"], 1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from tests.rollout.live_shop import sqlite_at
 from tests.rollout.project import Project
 from tests.rollout.shop import customers, make_shop
-from tests.running import TRIMARAN, kill_once, start_serving, wait_for
+from tests.running import TRIMARAN, kill_once, start_serving
 from tests.trimaran.calling import call_trimaran
 from trimaran.rollout.runs.decisions import ledger_of
 
@@ -98,10 +98,13 @@ def test_a_deployment_that_is_killed_again_and_again_ends_with_nothing_twice(
         assert (project.states(), project.live()) == (["pending"], None)
         begun = project.refused("ignore", "shop/1", "--why=x")
         assert begun.startswith("the deployment of shop/1 has begun")
-    kill_once(command, tmp_path, lambda: project.live() == 1)
-    kill_once(command, tmp_path, (project.repository.state / "results.db").exists)
-    status = subprocess.run(command, cwd=tmp_path, stdout=subprocess.DEVNULL).returncode
-    assert status == 0 or "shop/1 is deployed" in project.refused("deploy", "shop/1", by="bo")
+    results = sqlite3.connect(project.repository.state / "results.db", isolation_level=None)
+    with closing(results):  # a deployment waits for it, and so does not end before it is killed
+        results.execute("BEGIN EXCLUSIVE")
+        for done in (lambda: project.live() == 1, lambda: "deployed" in events(project)):
+            kill_once(command, tmp_path, done)
+            assert project.states() == ["deployed"]
+    assert "400 rows, 200 of them with reasons" in project.call("deploy", "shop/1", by="bo").stdout
     assert (project.states(), project.live()) == (["deployed"], 1)
     told = project.told("shop/1")
     assert [line.split()[0] for line in told].count("deployed") == 1
@@ -113,10 +116,8 @@ def test_a_run_that_is_killed_goes_on_under_its_number(tmp_path: Path) -> None:
     project = make_shop(tmp_path)
     settings = (tmp_path / "rollout.toml").read_text().replace("linear", "mlp")
     (tmp_path / "rollout.toml").write_text(settings)
-    process = subprocess.Popen([*TRIMARAN, "run", "shop", "--by=anna"], cwd=tmp_path)
-    wait_for(lambda: list(tmp_path.glob("runs/shop/*/checkpoint.pt")), 200, "a checkpoint")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = [*TRIMARAN, "run", "shop", "--by=anna"]
+    kill_once(command, tmp_path, lambda: list(tmp_path.glob("runs/shop/*/checkpoint.pt")))
     assert project.states() == ["unfinished"]
     assert "shop/1 is unfinished" in project.refused("review", "shop/1", "--answers=answers.toml")
     assert "shop/1 is resumed" in project.call("run", "shop").stdout

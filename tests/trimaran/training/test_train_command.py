@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.running import TRIMARAN, wait_for
+from tests.running import TRIMARAN, kill_once
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.training.tabular.customers import write_files
 from trimaran.system.errors import TrimaranError
@@ -54,16 +51,8 @@ def epochs(checkpoint: Path) -> int:
 @pytest.mark.long
 def test_a_killed_training_ends_in_the_same_bytes(directory: Path, whole: Path) -> None:
     out = directory / "killed"
-    process = subprocess.Popen(
-        [*TRIMARAN, *command("killed")],
-        cwd=directory,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
     checkpoint = out / "churn" / whole.name / CHECKPOINT
-    wait_for(lambda: epochs(checkpoint) >= 4, 60, "4 epochs")
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait(30) == -signal.SIGKILL
+    kill_once([*TRIMARAN, *command("killed")], directory, lambda: epochs(checkpoint) >= 4)
     assert not (checkpoint.parent / "metrics.json").exists()
     assert not (out / "churn" / "latest.json").exists()
     result = call_trimaran(*command("killed"), cwd=directory)
@@ -123,15 +112,8 @@ def test_folds_are_written_and_used_again(directory: Path, whole_folds: Path) ->
 @pytest.mark.long
 def test_killed_folds_end_in_the_same_bytes(directory: Path, whole_folds: Path) -> None:
     out = directory / "killed_folds" / "churn"
-    process = subprocess.Popen(
-        [*TRIMARAN, *command("killed_folds", "--folds", "2")],
-        cwd=directory,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for(lambda: sum(map(epochs, out.glob("folds/*/fold-2.pt"))) >= 3, 60, "3 epochs of fold 2")
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait(30) == -signal.SIGKILL
+    folds = [*TRIMARAN, *command("killed_folds", "--folds", "2")]
+    kill_once(folds, directory, lambda: sum(map(epochs, out.glob("folds/*/fold-2.pt"))) >= 3)
     assert len(list(out.glob("folds/*/fold-*.json"))) == 1
     assert not (out / whole_folds.name).exists()
     result = call_trimaran(*command("killed_folds", "--folds", "2"), cwd=directory)

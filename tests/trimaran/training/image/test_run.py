@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from PIL import Image
 
 from ensembles.pipeline import tensor
 from ensembles.publish import publish
-from tests.running import TRIMARAN, Served, start_serving, wait_for
+from tests.running import TRIMARAN, Served, kill_once, start_serving
 from tests.trimaran.calling import call_trimaran
 from tests.trimaran.versions import publish_files
 from trimaran.publishing.releases import make_release, read_release
@@ -162,16 +159,9 @@ def test_a_killed_training_ends_in_the_same_bytes(directory: Path) -> None:
     options = ("--epochs", "2", "--seed", "1")
     assert call_trimaran(*command("--out", "whole", *options), cwd=directory).status == 0
     (whole,) = (path for path in (directory / "whole" / "pets").iterdir() if path.is_dir())
-    process = subprocess.Popen(
-        [*TRIMARAN, *command("--out", "killed", *options)],
-        cwd=directory,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
     killed = directory / "killed" / "pets" / whole.name
-    wait_for((killed / "checkpoint.pt").is_file, 120, "a checkpoint")
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait(30) == -signal.SIGKILL
+    training = [*TRIMARAN, *command("--out", "killed", *options)]
+    kill_once(training, directory, (killed / "checkpoint.pt").is_file)
     assert not (killed / "metrics.json").exists()
     assert call_trimaran(*command("--out", "killed", *options), cwd=directory).status == 0
     for name in COMPARED:
