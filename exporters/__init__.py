@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import trimaran as _trimaran  # noqa: F401 - it turns off the telemetry of ONNX Runtime
+import trimaran  # noqa: F401 - turns off ONNX Runtime's telemetry, before any module imports that
 
 if TYPE_CHECKING:
     from exporters.spec import ModelSpec

@@ -2,5 +2,5 @@
 
 import os
 
-# As in trimaran, which a proof of served code does not import.
+# As trimaran does. It is not imported here: proofs of served code import the copy that is served.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -15,8 +15,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-# ONNX Runtime's wheel tells Microsoft about each model that it loads, unless this says otherwise
-# when it is imported. Processes that are started inherit it.
+# By default, ONNX Runtime's wheel sends data about each model that it loads to Microsoft. It reads
+# this variable when it is imported, and child processes inherit it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PLACES = {

@@ -48,7 +48,7 @@ class TritonPythonModel:
         self.answers = read_answers(parameters, directory)
         names = [output["name"] for output in config["output"]]
         self.names = [name for name in names if name != self.identifier]
-        # Else it tells Microsoft about the model, in a container whose image does not say so.
+        # Turns off its telemetry, also in a container whose image does not.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
